@@ -1,0 +1,162 @@
+"""The result: maps, words, scores, and the certificate that says what they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.errors import OutputError
+from whyclip.types import Geometry, Side, Word
+
+if TYPE_CHECKING:
+    import pandas
+    from PIL.Image import Image
+
+Prompt = str | tuple[str, ...]
+
+ITSELF = "explains the model itself"
+CHANGED = "explains a changed model"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the explanation is an explanation of.
+
+    ``scores`` holds, for each side, the score that was explained for each of the n prompts;
+    ``score_model`` the score that the user's model gives the same image and prompts by its
+    own preprocessing and its own forward pass. ``changes`` names everything in which the
+    explained computation differs from the model's. ``tolerance`` is the largest gap that
+    the precision in use can account for. Source: Cui & Fan 2026 (arXiv 2605.12952),
+    "explain the model itself".
+    """
+
+    score_model: tuple[float, ...]
+    scores: Mapping[Side, tuple[float, ...]]
+    changes: tuple[str, ...] = ()
+    precision: str = "fp32"
+    tolerance: float = 1e-4
+
+    @property
+    def gap(self) -> float:
+        """Largest |score explained − score of the model| over sides and prompts."""
+        differences = [
+            abs(explained - own)
+            for side in self.scores.values()
+            for explained, own in zip(side, self.score_model, strict=True)
+        ]
+        return max(differences, default=0.0)
+
+    @property
+    def explains_model(self) -> bool:
+        """True when nothing was changed and the scores agree within the tolerance."""
+        return not self.changes and self.gap <= self.tolerance
+
+    @property
+    def verdict(self) -> str:
+        """``"explains the model itself"`` or ``"explains a changed model"``."""
+        return ITSELF if self.explains_model else CHANGED
+
+    def __str__(self) -> str:
+        why = f" ({'; '.join(self.changes)})" if self.changes else ""
+        return f"{self.verdict}{why}; largest score gap {self.gap:.1e}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one image matched each of n prompts.
+
+    Attributes:
+        maps: ``[n, gh, gw]`` float32, signed and unnormalised relevance of each patch,
+            or None when the image side was not asked for.
+        words: for each prompt its words in reading order; empty where there are none.
+        scores: ``[n]`` float32, the score that was explained (cosine, −1 to 1).
+        geometry: where the grid lies on the original image.
+        image: the original image as RGB, or None when it was not kept.
+    """
+
+    model: str
+    method: str
+    prompts: tuple[Prompt, ...]
+    scores: Tensor
+    maps: Tensor | None
+    words: tuple[tuple[Word, ...], ...]
+    certificate: Certificate
+    geometry: Geometry
+    image: Image | None = field(default=None, repr=False, compare=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One line of text for each prompt; an ensemble shows its first template."""
+        return tuple(
+            p if isinstance(p, str) else f"{p[0]} (+{len(p) - 1} templates)" for p in self.prompts
+        )
+
+    def heatmap(self, size: tuple[int, int] | None = None) -> Tensor:
+        """Resample the maps onto the original image.
+
+        Args:
+            size: height and width of the result; the image's own by default.
+
+        Returns:
+            ``[n, height, width]`` float32, bilinear between patch centres, same units as
+            ``maps``; NaN where the model never saw the image.
+
+        Raises:
+            OutputError: the image side was not explained.
+        """
+        if self.maps is None:
+            raise OutputError(
+                f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
+                'ask for sides=("image", ...)'
+            )
+        height, width = size or (self.geometry.height, self.geometry.width)
+        box = self.geometry.box
+        x = (torch.arange(width) + 0.5) * (self.geometry.width / width)
+        y = (torch.arange(height) + 0.5) * (self.geometry.height / height)
+        u = (x - box.left) / (box.right - box.left)
+        v = (y - box.top) / (box.bottom - box.top)
+        grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None] * 2 - 1
+        maps = F.grid_sample(
+            self.maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
+        )[0]
+        seen = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
+        return maps.masked_fill(~seen, float("nan"))
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
+        from whyclip.storage import to_dataframe
+
+        return to_dataframe(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to ``.html``, ``.png``, ``.json``, ``.npz`` or ``.safetensors``.
+
+        The file appears whole or not at all. Returns the path written.
+
+        Raises:
+            OutputError: another ending, or a folder that does not exist.
+        """
+        from whyclip.storage import save
+
+        return save(self, Path(path))
+
+    def show(self) -> None:
+        """Show the figure: in a notebook as a page, elsewhere in a window."""
+        from whyclip.render import show
+
+        show(self)
+
+    def _repr_html_(self) -> str:
+        from whyclip.render import fragment
+
+        return fragment(self)

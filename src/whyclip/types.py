@@ -1,0 +1,55 @@
+"""Small shared types, and the axis letters used in every shape.
+
+``b`` inputs, ``n`` targets, ``l`` layer, ``h`` head, ``t`` token, ``d`` head width,
+``w`` model width, ``e`` embedding width, ``gh gw`` patch grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Side = Literal["image", "text"]
+GeometryName = Literal["model", "keep", "pad"]
+Precision = Literal["fp32", "bf16"]
+
+SIDES: tuple[Side, ...] = ("image", "text")
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the original image; it may reach outside of it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the patch grid lies on the original image.
+
+    ``width`` and ``height`` are those of the original image in pixels, after its EXIF
+    orientation; ``box`` is the rectangle the whole grid covers. Parts of the image outside
+    of ``box`` were never seen by the model.
+    """
+
+    name: GeometryName
+    width: int
+    height: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a prompt and how much it speaks for (positive) or against the match.
+
+    ``start`` and ``end`` are character positions in the prompt as the user wrote it.
+    ``template`` is the index of the string it stands in, when the prompt is an ensemble.
+    """
+
+    text: str
+    start: int
+    end: int
+    relevance: float
+    template: int = 0
