@@ -1,0 +1,30 @@
+# The only entries, for people and CI alike. They use whatever environment is active:
+#   python3 -m venv .venv && . .venv/bin/activate && pip install '.[dev]' && make test
+
+PYTHON ?= python3
+
+.PHONY: help demo test test-slow check bench docs
+.DEFAULT_GOAL := help
+
+help:       ## list these entries
+	@grep -E '^[a-z-]+: +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+): +## /  make \1\t/' | expand -t 20
+
+demo:       ## explain an example image with the embedded model, into why.html
+	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --out why.html
+
+test:       ## the quick tests
+	$(PYTHON) -m pytest
+
+test-slow:  ## the slow and the browser tests
+	$(PYTHON) -m pytest -m "slow or browser"
+
+check:      ## lint, format, types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench:      ## speed against one plain forward pass, as ratios within one run
+	$(PYTHON) -m benchmarks.speed
+
+docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs site
