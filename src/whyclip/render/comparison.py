@@ -1,0 +1,178 @@
+"""Several explanations of the same prompts side by side, as papers show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from whyclip.errors import InputError
+from whyclip.explanation import Explanation
+from whyclip.render import seal
+from whyclip.render.colour import Scale
+from whyclip.render.parts import (
+    BAR_WIDTH,
+    FOOT_BAND,
+    GAP,
+    MARGIN,
+    SMALL,
+    TITLE_BAND,
+    colour_bar,
+    map_scales,
+    overlays,
+    place,
+    title,
+    words_of,
+)
+from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
+from whyclip.render.words import Segment
+
+_TEXT = 9.0
+_MOST_COLUMNS = 6
+_HEADER = 0.3
+_BETWEEN = 0.12
+_NARROWEST = 7.0
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One method: its pictures and highlighted words, prompt by prompt."""
+
+    name: str
+    explanation: Explanation
+    pictures: list[Image.Image]
+    words: list[list[list[Segment]]]
+
+
+def comparison(explanations: Mapping[str, Explanation]) -> Figure:
+    """Draw methods as columns and prompts as rows, each map to its own peak.
+
+    A mark at each method's name tells whether it explains the model itself; the legend
+    below names what the others changed.
+
+    Args:
+        explanations: by the name to print above the column; all of the same prompts.
+
+    Raises:
+        InputError: there are none, or they do not have the same prompts.
+    """
+    if not explanations:
+        raise InputError("comparison of {}: give at least one explanation by name")
+    reference, first = next(iter(explanations.items()))
+    for name, other in explanations.items():
+        if other.labels != first.labels:
+            raise InputError(
+                f"comparison: {name!r} explains {list(other.labels)} while {reference!r} "
+                f"explains {list(first.labels)}; the prompts must be the same"
+            )
+    natural = [map_scales(explanation) for explanation in explanations.values()]
+    signed = any(scale.signed for chosen in natural for scale in chosen)
+    cell, tall = _cell(first)
+    if not any(natural):
+        tall = 0.0
+    columns = [
+        _column(name, explanation, cell, signed) for name, explanation in explanations.items()
+    ]
+    return _draw(columns, first, cell, tall, Scale(1.0, signed))
+
+
+def _column(name: str, explanation: Explanation, cell: float, signed: bool) -> _Column:
+    prompts = [words_of(explanation, row) for row in range(len(explanation))]
+    lines = [
+        wrap(pieces, cell, SMALL, 3) if any(p.strength is not None for p in pieces) else []
+        for pieces in prompts
+    ]
+    pictures = overlays(explanation, map_scales(explanation, signed=signed))
+    return _Column(name, explanation, pictures, lines)
+
+
+def _cell(explanation: Explanation) -> tuple[float, float]:
+    aspect = explanation.geometry.width / explanation.geometry.height
+    cell = float(np.clip(1.9 * math.sqrt(aspect), 1.6, 4.0))
+    return cell, float(np.clip(cell / aspect, 0.5, 3.2))
+
+
+def _draw(
+    columns: Sequence[_Column], first: Explanation, cell: float, tall: float, scale: Scale
+) -> Figure:
+    per_band = math.ceil(len(columns) / math.ceil(len(columns) / _MOST_COLUMNS))
+    bands = [columns[i : i + per_band] for i in range(0, len(columns), per_band)]
+    labels = [wrap([Segment(label)], cell, _TEXT) for label in first.labels]
+    rows = [
+        tall + 0.05 + GAP + max(_deepest(columns, row), _label_height(lines))
+        for row, lines in enumerate(labels)
+    ]
+    legend = _legend(columns)
+    foot = max(FOOT_BAND, 0.3 + len(legend) * line_height(SMALL))
+    lead = cell + GAP
+    content = lead + per_band * (cell + _BETWEEN) - _BETWEEN
+    width = max(_NARROWEST, 2 * MARGIN + content)
+    height = MARGIN + TITLE_BAND + len(bands) * (_HEADER + sum(rows)) + foot
+    paper = Paper(width, height)
+    title(paper, f"{len(columns)} method{'s' * (len(columns) > 1)} · {first.model}")
+    left = (width - content) / 2
+    y = MARGIN + TITLE_BAND
+    for band in bands:
+        _headers(paper, band, left + lead, y, cell)
+        y += _HEADER
+        for row, high in enumerate(rows):
+            below = y
+            if first.image is not None and tall:
+                place(paper, first.image, left, y, cell, tall)
+                below = y + tall + 0.05
+            below = paper.words(left, below, cell, labels[row], _TEXT)
+            score = f"score {first.certificate.score_model[row]:.3f}"
+            paper.text(left + cell / 2, below, score, SMALL, ha="center", color=MUTED)
+            for at, column in enumerate(band):
+                x = left + lead + at * (cell + _BETWEEN)
+                if column.pictures:
+                    place(paper, column.pictures[row], x, y, cell, tall)
+                paper.words(x, y + tall + 0.05, cell, column.words[row], SMALL)
+            y += high
+    _foot(paper, legend, y + 0.05)
+    if any(column.pictures for column in columns):
+        colour_bar(paper, scale)
+    return paper.figure
+
+
+def _deepest(columns: Sequence[_Column], row: int) -> float:
+    return line_height(SMALL) * max(len(column.words[row]) for column in columns)
+
+
+def _label_height(lines: Sequence[object]) -> float:
+    return line_height(_TEXT) * len(lines) + line_height(SMALL)
+
+
+def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: float) -> None:
+    for column in band:
+        certificate = column.explanation.certificate
+        paper.text(x, y, seal.mark(certificate), _TEXT, color=seal.colour(certificate))
+        paper.text(x + 0.17, y, clip(column.name, cell - 0.2, _TEXT, "bold"), _TEXT, weight="bold")
+        x += cell + _BETWEEN
+
+
+def _legend(columns: Sequence[_Column]) -> list[tuple[str, str]]:
+    """One line for all that explain the model itself, and one for each of the others."""
+    certificates = {column.name: column.explanation.certificate for column in columns}
+    honest = [own for own in certificates.values() if own.explains_model]
+    lines = []
+    if honest:
+        gap = max(own.gap for own in honest)
+        text = f"{seal.mark(honest[0])} {honest[0].verdict} (largest score gap {gap:.1e})"
+        lines.append((text, seal.colour(honest[0])))
+    for name, own in certificates.items():
+        if not own.explains_model:
+            text = f"{seal.mark(own)} {name} {own.verdict}: {seal.details(own)}"
+            lines.append((text, seal.colour(own)))
+    return lines
+
+
+def _foot(paper: Paper, legend: Sequence[tuple[str, str]], y: float) -> None:
+    room = paper.width - 2 * MARGIN - BAR_WIDTH - GAP
+    for text, colour in legend:
+        paper.text(MARGIN, y, clip(text, room, SMALL), SMALL, color=colour)
+        y += line_height(SMALL)

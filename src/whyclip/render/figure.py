@@ -1,0 +1,146 @@
+"""One explanation as a figure: a panel for each prompt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from whyclip.explanation import Explanation
+from whyclip.render.parts import (
+    FOOT_BAND,
+    GAP,
+    MARGIN,
+    SMALL,
+    TITLE_BAND,
+    colour_bar,
+    map_scales,
+    overlays,
+    place,
+    title,
+    verdict,
+    words_of,
+)
+from whyclip.render.typeset import MUTED, Paper, line_height, text_width, wrap
+from whyclip.render.words import Segment
+
+_LARGE = 12.0
+_PROMPT = 10.0
+_WIDEST = 15.0
+_NARROWEST = 7.0
+_MANY = 9
+_BESIDE = 2.4
+_SCORE_COLUMN = 1.1
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """A picture with what stands under it."""
+
+    picture: Image.Image
+    words: tuple[Segment, ...]
+    note: str = ""
+
+
+def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
+    """Draw the picture and, for each prompt, heat map, highlighted words and score.
+
+    Args:
+        explanation: what to draw; without maps the prompts are set as lines of text.
+        shared_scale: colour all maps on one scale instead of each to its own peak.
+
+    Returns:
+        A matplotlib figure of its own, outside of pyplot.
+    """
+    if explanation.maps is None:
+        return _sheet(explanation)
+    chosen = map_scales(explanation, shared=shared_scale)
+    scores = explanation.scores.tolist()
+    panels = [
+        _Panel(
+            picture,
+            words_of(explanation, index),
+            f"score {scores[index]:.3f}   peak {chosen[index].limit:.2g}",
+        )
+        for index, picture in enumerate(overlays(explanation, chosen))
+    ]
+    if explanation.image is not None:
+        panels.insert(0, _Panel(explanation.image, (Segment("the picture"),)))
+    paper = _laid_out(panels)
+    title(paper, _heading(explanation))
+    verdict(paper, explanation.certificate)
+    if chosen:
+        colour_bar(paper, chosen[0], shared=shared_scale)
+    return paper.figure
+
+
+def _heading(explanation: Explanation) -> str:
+    return f"{explanation.method} · {explanation.model}"
+
+
+def _laid_out(panels: list[_Panel]) -> Paper:
+    """Panels in rows, each row as tall as its longest prompt needs."""
+    columns, cell, tall = _grid(panels)
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    wrapped = [[wrap(panel.words, cell, _PROMPT) for panel in row] for row in rows]
+    under = [
+        0.08 + line_height(_PROMPT) * max(map(len, lines)) + line_height(SMALL)
+        for lines in wrapped
+    ]
+    content = columns * (cell + GAP) - GAP
+    width = max(_NARROWEST, content + 2 * MARGIN)
+    height = MARGIN + TITLE_BAND + sum(under) + len(rows) * (tall + GAP) + FOOT_BAND
+    paper = Paper(width, height)
+    y = MARGIN + TITLE_BAND
+    for row, texts, extra in zip(rows, wrapped, under, strict=True):
+        x = (width - content) / 2
+        for panel, lines in zip(row, texts, strict=True):
+            place(paper, panel.picture, x, y, cell, tall)
+            below = paper.words(x, y + tall + 0.08, cell, lines, _PROMPT)
+            paper.text(x + cell / 2, below, panel.note, SMALL, ha="center", color=MUTED)
+            x += cell + GAP
+        y += tall + extra + GAP
+    return paper
+
+
+def _grid(panels: list[_Panel]) -> tuple[int, float, float]:
+    """Columns, and the width and height of a picture's cell in inches."""
+    aspect = panels[0].picture.width / panels[0].picture.height
+    base = 2.9 if len(panels) <= _MANY else 2.2
+    cell = float(np.clip(base * math.sqrt(aspect), 2.3, 6.5))
+    tall = float(np.clip(cell / aspect, 0.35, 4.2))
+    most = max(1, int((_WIDEST - 2 * MARGIN + GAP) / (cell + GAP)))
+    rows = math.ceil(len(panels) / most)
+    return math.ceil(len(panels) / rows), cell, tall
+
+
+def _sheet(explanation: Explanation) -> Figure:
+    """Prompts as lines of text, with the picture at their left when there is one."""
+    prompts = [words_of(explanation, index) for index in range(len(explanation))]
+    side = _BESIDE if explanation.image is not None else 0.0
+    left = MARGIN + (side + GAP if side else 0.0)
+    widths = [text_width("".join(s.text for s in pieces), _LARGE) for pieces in prompts]
+    column = float(np.clip(max(widths, default=0.0) * 1.05, 3.2, 7.0))
+    width = max(_NARROWEST, left + column + _SCORE_COLUMN + MARGIN)
+    column = width - left - _SCORE_COLUMN - MARGIN
+    lines = [wrap(pieces, column, _LARGE, most=8) for pieces in prompts]
+    text_height = sum(line_height(_LARGE) * len(text) + 0.12 for text in lines)
+    top = MARGIN + TITLE_BAND
+    height = top + max(line_height(SMALL) + text_height, side) + GAP + FOOT_BAND
+    paper = Paper(width, height)
+    title(paper, _heading(explanation))
+    if explanation.image is not None:
+        aspect = explanation.image.width / explanation.image.height
+        place(paper, explanation.image, MARGIN, top, side, min(side, side / aspect))
+    right = width - MARGIN
+    paper.text(left, top - 0.06, "prompt", SMALL, color=MUTED)
+    paper.text(right, top - 0.06, "score", SMALL, color=MUTED, ha="right")
+    y = top + line_height(SMALL)
+    for text, score in zip(lines, explanation.scores.tolist(), strict=True):
+        paper.text(right, y, f"{score:.3f}", _LARGE, ha="right")
+        y = paper.words(left, y, None, text, _LARGE) + 0.12
+    verdict(paper, explanation.certificate)
+    return paper.figure

@@ -1,0 +1,223 @@
+"""A sheet of paper measured in inches from its top left corner, on matplotlib's object API.
+
+Every text is measured before it is placed, so that nothing overlaps and nothing is cut.
+pyplot and the user's backend are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch
+
+from whyclip.render.words import Segment
+
+INK = "#1c1f24"
+MUTED = "#646b75"
+RULE = "#d9dce1"
+
+_LEADING = 1.5
+_MEASURING_DPI = 150
+_SAFETY = 0.98
+_OTHER_SCRIPTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Noto Sans Devanagari",
+    "Noto Emoji",
+    "Segoe UI Emoji",
+)
+
+
+class Paper:
+    """A figure whose parts are placed by hand; all lengths in inches, y downwards."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width = width
+        self.height = height
+        self.figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
+        """A frameless panel."""
+        box = (
+            x / self.width,
+            1 - (y + height) / self.height,
+            width / self.width,
+            height / self.height,
+        )
+        panel = self.figure.add_axes(box)
+        panel.set_axis_off()
+        return panel
+
+    def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> None:
+        """One line of text whose line box starts at (x, y); style as for matplotlib's Text."""
+        weight = style.pop("weight", "normal")
+        self.figure.text(
+            x,
+            self.height - y - 0.72 * line_height(size),
+            one_line(text),
+            transform=self.figure.dpi_scale_trans,
+            fontproperties=_font(size, weight),
+            parse_math=False,
+            va="baseline",
+            **{"color": INK, **style},
+        )
+
+    def rule(self, x: float, y: float, width: float) -> None:
+        """A thin horizontal line."""
+        self._line(x, y, width, RULE, 0.8, "-")
+
+    def words(
+        self,
+        x: float,
+        y: float,
+        width: float | None,
+        lines: Sequence[Sequence[Segment]],
+        size: float,
+    ) -> float:
+        """Set wrapped segments with their highlights and return the y below.
+
+        Lines are centred within ``width``, or start at x when it is None.
+        """
+        for line in lines:
+            text = "".join(piece.text for piece in line)
+            left = x if width is None else x + (width - text_width(text.rstrip(), size)) / 2
+            so_far = ""
+            for piece in line:
+                start = left + text_width(so_far, size)
+                so_far += piece.text
+                self._highlight(start, y, left + text_width(so_far, size) - start, piece, size)
+                # Each piece on its own: hinting would let a whole line drift off its highlights.
+                self.text(start, y, piece.text, size)
+            y += line_height(size)
+        return y
+
+    def _highlight(self, x: float, y: float, width: float, piece: Segment, size: float) -> None:
+        if not piece.strength:
+            return
+        high = 0.84 * line_height(size)
+        self.figure.add_artist(
+            FancyBboxPatch(
+                (x, self.height - y - 0.94 * line_height(size)),
+                width,
+                high,
+                boxstyle="round,pad=0.008,rounding_size=0.03",
+                facecolor=piece.colour,
+                alpha=piece.opacity,
+                linewidth=0,
+                transform=self.figure.dpi_scale_trans,
+            )
+        )
+        if piece.strength < 0:
+            self._line(x, y + 0.93 * line_height(size), width, piece.colour, 0.9, (0, (2, 1.2)))
+
+    def _line(self, x: float, y: float, width: float, colour: str, thick: float, dash: Any) -> None:
+        self.figure.add_artist(
+            Line2D(
+                (x, x + width),
+                (self.height - y, self.height - y),
+                transform=self.figure.dpi_scale_trans,
+                color=colour,
+                linewidth=thick,
+                linestyle=dash,
+            )
+        )
+
+
+def line_height(size: float) -> float:
+    """Height of a line of text of this size in points, in inches."""
+    return _LEADING * size / 72
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of one line, trailing spaces included, in inches."""
+    return _measure(one_line(text) + "|", size, weight) - _measure("|", size, weight)
+
+
+def wrap(
+    pieces: Sequence[Segment], width: float, size: float, most: int = 4
+) -> list[list[Segment]]:
+    """Break segments into lines of a width in inches; text beyond ``most`` lines becomes "…"."""
+    width *= _SAFETY
+    lines: list[list[Segment]] = [[]]
+    for piece in pieces:
+        for chunk in _chunks(piece, width, size):
+            if lines[-1] and _wide([*lines[-1], chunk], size) > width:
+                lines.append([])
+            if lines[-1] or chunk.text.strip():
+                lines[-1].append(chunk)
+    if len(lines) > most:
+        lines = lines[:most]
+        while lines[-1] and _wide([*lines[-1], Segment("…")], size) > width:
+            lines[-1].pop()
+        lines[-1].append(Segment("…"))
+    return lines
+
+
+def clip(text: str, width: float, size: float, weight: str = "normal") -> str:
+    """Shorten one line to a width in inches, ending in "…" when something was left out."""
+    if text_width(text, size, weight) <= width:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_width(text[:middle].rstrip() + "…", size, weight) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
+
+
+def one_line(text: str) -> str:
+    """Turn line breaks and control characters into spaces, one for one."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _chunks(piece: Segment, width: float, size: float) -> list[Segment]:
+    """Cut a segment where a line may break: at spaces, and inside what is wider than a line."""
+    cut: list[str] = []
+    for character in one_line(piece.text):
+        after_space = bool(cut) and cut[-1].endswith(" ") and character != " "
+        if not cut or after_space or text_width(cut[-1] + character, size) > width:
+            cut.append(character)
+        else:
+            cut[-1] += character
+    return [Segment(text, piece.strength, piece.relevance) for text in cut]
+
+
+def _wide(line: Sequence[Segment], size: float) -> float:
+    return text_width("".join(piece.text for piece in line).rstrip(), size)
+
+
+@cache
+def _families() -> list[str]:
+    """DejaVu Sans ships with matplotlib; scripts it lacks come from what is installed."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
+
+
+def _font(size: float, weight: str) -> FontProperties:
+    return FontProperties(family=_families(), size=size, weight=weight)
+
+
+@cache
+def _renderer() -> Any:
+    return FigureCanvasAgg(Figure(dpi=_MEASURING_DPI)).get_renderer()
+
+
+def _measure(text: str, size: float, weight: str) -> float:
+    width, _, _ = _renderer().get_text_width_height_descent(text, _font(size, weight), ismath=False)
+    return float(width) / _MEASURING_DPI

@@ -1,0 +1,95 @@
+"""Explanations made by hand, so that rendering is tested without any model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from whyclip.explanation import Certificate, Explanation
+from whyclip.types import Box, Geometry, Word
+
+
+def words_of(prompt: str, relevance: Callable[[int], float], template: int = 0) -> list[Word]:
+    found = re.finditer(r"\w+", prompt)
+    return [
+        Word(m.group(), m.start(), m.end(), relevance(i), template) for i, m in enumerate(found)
+    ]
+
+
+def picture(width: int = 320, height: int = 240) -> Image.Image:
+    """A sky over grass, with a red disc at three quarters across and one quarter down."""
+    image = Image.new("RGB", (width, height), "#bcd7ee")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, height * 0.6, width, height), fill="#8fbf6f")
+    x, y, r = width * 0.75, height * 0.25, min(width, height) * 0.12
+    draw.ellipse((x - r, y - r, x + r, y + r), fill="#d8452e")
+    x, y = width * 0.3, height * 0.7
+    draw.rectangle((x - r, y - r, x + r, y + r), fill="#3b5ba9")
+    return image
+
+
+def bump(gh: int, gw: int, row: float, column: float, floor: float = 0.0) -> torch.Tensor:
+    y = (torch.arange(gh) + 0.5) / gh - row
+    x = (torch.arange(gw) + 0.5) / gw - column
+    return torch.exp(-(y[:, None] ** 2 + x[None] ** 2) / 0.02) + floor
+
+
+def make_explanation(
+    prompts: tuple[Any, ...] = ("a red disc in the sky", "a blue square on the grass"),
+    *,
+    size: tuple[int, int] = (320, 240),
+    grid: tuple[int, int] = (6, 8),
+    box: Box | None = None,
+    signed: bool = False,
+    changes: tuple[str, ...] = (),
+    with_image: bool = True,
+    with_maps: bool = True,
+    with_words: bool = True,
+    maps: torch.Tensor | None = None,
+    **fields: Any,
+) -> Explanation:
+    n = len(prompts)
+    centres = [(0.25, 0.75), (0.7, 0.3), (0.5, 0.5), (0.8, 0.8)]
+    if maps is None and with_maps:
+        floor = -0.35 if signed else 0.0
+        maps = torch.stack([0.01 * bump(*grid, *centres[i % 4], floor) for i in range(n)])
+    scores = torch.tensor([0.31 - 0.012 * i for i in range(n)])
+    words = []
+    for prompt in prompts:
+        templates = (prompt,) if isinstance(prompt, str) else prompt
+        found: list[Word] = []
+        for index, text in enumerate(templates):
+            found += words_of(text, lambda i: 0.02 * ((i * 7 + 3) % 5 - 1), index)
+        words.append(tuple(found) if with_words else ())
+    own = tuple(float(s) for s in scores)
+    shift = 0.021 if changes else 3e-7
+    sides: dict[Any, tuple[float, ...]] = {}
+    if with_maps:
+        sides["image"] = tuple(s + shift for s in own)
+    if with_words:
+        sides["text"] = own
+    return Explanation(
+        **{
+            "model": "openclip:ViT-B-16/openai",
+            "method": "grad_eclip",
+            "prompts": tuple(prompts),
+            "scores": scores,
+            "maps": maps,
+            "words": tuple(words),
+            "certificate": Certificate(own, sides, changes),
+            "geometry": Geometry("model", *size, box or Box(0, 0, *size)),
+            "image": picture(*size) if with_image else None,
+            "options": {"heads": "single" if changes else "native", "relu": not signed},
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def make() -> Callable[..., Explanation]:
+    return make_explanation
