@@ -23,6 +23,10 @@ class WhyclipError(Exception):
     """Base of all errors whyclip raises on purpose."""
 
 
+class WhyclipWarning(UserWarning):
+    """The result is right, but not of everything the caller handed in."""
+
+
 class InputError(WhyclipError, ValueError):
     """What the caller handed in cannot be used."""
 

@@ -1,0 +1,40 @@
+"""Inputs: pictures and prompts as the model wants them, and the way back to the user's own."""
+
+from whyclip.inputs.geometry import model_geometry
+from whyclip.inputs.images import ImageSource, read_image
+from whyclip.inputs.prepare import GEOMETRIES, keep_size, keep_tensor, pad_tensor, prepare
+from whyclip.inputs.preprocessing import Normalisation, Preprocess, normalisation_of
+from whyclip.inputs.prompts import (
+    DirectionPrompt,
+    ImagePrompt,
+    Prompt,
+    TextPrompt,
+    parse_prompts,
+)
+from whyclip.inputs.tokens import Tokens, content_mask, tokenize
+from whyclip.inputs.words import piece_spans, word_relevance, words_of
+
+__all__ = [
+    "GEOMETRIES",
+    "DirectionPrompt",
+    "ImagePrompt",
+    "ImageSource",
+    "Normalisation",
+    "Preprocess",
+    "Prompt",
+    "TextPrompt",
+    "Tokens",
+    "content_mask",
+    "keep_size",
+    "keep_tensor",
+    "model_geometry",
+    "normalisation_of",
+    "pad_tensor",
+    "parse_prompts",
+    "piece_spans",
+    "prepare",
+    "read_image",
+    "tokenize",
+    "word_relevance",
+    "words_of",
+]

@@ -1,0 +1,199 @@
+"""Which rectangle of the original picture a preprocessing shows to the model.
+
+Every deterministic preprocessing is a sequence of resizings, crops and paddings; a
+:class:`Canvas` carries the picture's rectangle through them in original pixels, with the same
+rounding as the libraries (torchvision truncates sizes in ``Resize`` and rounds half to even in
+``CenterCrop``; transformers truncates in both).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from whyclip.inputs.preprocessing import Preprocess, compose_steps, image_processor, step_kind
+from whyclip.types import Box, Geometry
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A picture of ``width`` x ``height`` pixels that shows ``box`` of the original one."""
+
+    width: int
+    height: int
+    box: Box
+
+    @classmethod
+    def of(cls, width: int, height: int) -> Canvas:
+        """Start from the original picture itself."""
+        return cls(width, height, Box(0.0, 0.0, float(width), float(height)))
+
+    def resize(self, width: int, height: int) -> Canvas:
+        """Other pixels, the same rectangle of the original."""
+        return Canvas(width, height, self.box)
+
+    def crop(self, left: int, top: int, width: int, height: int) -> Canvas:
+        """Cut a window out of the canvas; one that reaches outside of it is padding."""
+        x = (self.box.right - self.box.left) / self.width
+        y = (self.box.bottom - self.box.top) / self.height
+        box = Box(
+            self.box.left + left * x,
+            self.box.top + top * y,
+            self.box.left + (left + width) * x,
+            self.box.top + (top + height) * y,
+        )
+        return Canvas(width, height, box)
+
+    def whole_patches(self, patch: int) -> Canvas:
+        """Drop the last rows and columns that are too few for a patch, as the model does."""
+        return self.crop(0, 0, self.width // patch * patch, self.height // patch * patch)
+
+
+def model_geometry(
+    preprocess: Preprocess, width: int, height: int, patch: int | None = None
+) -> Geometry:
+    """Say what part of a picture the library's own preprocessing shows to the model.
+
+    Args:
+        preprocess: an OpenCLIP (torchvision) transform, an image processor of transformers,
+            or any other callable, which is then measured with ramps.
+        width: of the original picture, in pixels.
+        height: of the original picture, in pixels.
+        patch: side of a patch in pixels of the model's input; where given, the box ends at the
+            last whole patch (a 384-pixel input with patches of 14 uses 378 of them).
+
+    Returns:
+        A geometry named ``"model"``; its box reaches outside of the picture under padding.
+
+    Raises:
+        UnsupportedModelError: the callable does not show an upright rectangle, or is random.
+    """
+    canvas = model_canvas(preprocess, width, height)
+    if patch is not None:
+        canvas = canvas.whole_patches(patch)
+    return Geometry("model", width, height, canvas.box)
+
+
+def model_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
+    """Carry a picture's rectangle through a preprocessing; see :func:`model_geometry`."""
+    canvas = Canvas.of(width, height)
+    processor = image_processor(preprocess)
+    if processor is not None and not getattr(processor, "do_pad", None):
+        traced = _through_processor(processor, canvas)
+    else:
+        traced = _through_steps(compose_steps(preprocess), canvas)
+    if traced is None:
+        from whyclip.inputs.probe import probe_canvas
+
+        return probe_canvas(preprocess, width, height)
+    return traced
+
+
+def _through_steps(steps: Sequence[Any] | None, canvas: Canvas) -> Canvas | None:
+    """Follow the steps one by one; None when one of them is not known."""
+    if steps is None:
+        return None
+    for step in steps:
+        kind = step_kind(step)
+        if kind in _UNMOVED:
+            continue
+        if kind not in _MOVES:
+            return None
+        canvas = _MOVES[kind](step, canvas)
+    return canvas
+
+
+def _resize(step: Any, canvas: Canvas) -> Canvas:
+    size = [step.size] if isinstance(step.size, int) else list(step.size)
+    if len(size) > 1:
+        return canvas.resize(size[1], size[0])
+    return _resize_shortest(size[0], canvas, getattr(step, "max_size", None))
+
+
+def _resize_shortest(size: int, canvas: Canvas, longest: int | None = None) -> Canvas:
+    short, long = sorted((canvas.width, canvas.height))
+    new_short, new_long = size, int(size * long / short)
+    if longest is not None and new_long > longest:
+        new_short, new_long = int(longest * new_short / new_long), longest
+    if canvas.width <= canvas.height:
+        return canvas.resize(new_short, new_long)
+    return canvas.resize(new_long, new_short)
+
+
+def _resize_keep_ratio(step: Any, canvas: Canvas) -> Canvas:
+    rows, columns = canvas.height / step.size[0], canvas.width / step.size[1]
+    ratio = max(rows, columns) * step.longest + min(rows, columns) * (1.0 - step.longest)
+    return canvas.resize(round(canvas.width / ratio), round(canvas.height / ratio))
+
+
+def _center_crop(step: Any, canvas: Canvas) -> Canvas:
+    size = (step.size,) * 2 if isinstance(step.size, int) else tuple(step.size)
+    height, width = size if len(size) > 1 else size * 2
+    return canvas.crop(
+        _crop_offset(canvas.width, width, round), _crop_offset(canvas.height, height, round),
+        width, height,
+    )  # fmt: skip
+
+
+def _crop_offset(side: int, crop: int, rounding: Callable[[float], int]) -> int:
+    """Where a centred crop begins; negative when the picture is padded up to its size."""
+    if crop > side:
+        return -((crop - side) // 2)
+    return int(rounding((side - crop) / 2.0))
+
+
+def _through_processor(processor: Any, canvas: Canvas) -> Canvas | None:
+    """Follow resize and centre crop of a transformers processor; None for other sizes."""
+    if getattr(processor, "do_resize", False):
+        size = _keys(processor.size)
+        if set(size) == {"shortest_edge"}:
+            canvas = _resize_shortest(size["shortest_edge"], canvas)
+        elif set(size) == {"height", "width"}:
+            canvas = canvas.resize(size["width"], size["height"])
+        else:
+            return None
+    if getattr(processor, "do_center_crop", False):
+        crop = _keys(processor.crop_size)
+        if set(crop) != {"height", "width"}:
+            return None
+        by_pillow = getattr(processor, "backend", "pil") == "pil"
+        offset = _pillow_crop_offset if by_pillow else _torch_crop_offset
+        canvas = canvas.crop(
+            offset(canvas.width, crop["width"]), offset(canvas.height, crop["height"]),
+            crop["width"], crop["height"],
+        )  # fmt: skip
+    return canvas
+
+
+def _torch_crop_offset(side: int, crop: int) -> int:
+    return _crop_offset(side, crop, math.floor)
+
+
+def _pillow_crop_offset(side: int, crop: int) -> int:
+    """The array backend puts the larger half of the padding first, where the other does not."""
+    return (side - crop) // 2
+
+
+def _keys(size: Any) -> dict[str, int]:
+    """The sizes that are set; newer versions hold them as attributes with None for the rest."""
+    pairs = dict(size).items() if hasattr(size, "keys") else vars(size).items()
+    return {key: int(value) for key, value in pairs if value is not None}
+
+
+_MOVES: dict[tuple[str, str], Callable[[Any, Canvas], Canvas]] = {
+    ("torchvision", "Resize"): _resize,
+    ("torchvision", "CenterCrop"): _center_crop,
+    ("open_clip", "ResizeKeepRatio"): _resize_keep_ratio,
+    ("open_clip", "CenterCropOrPad"): _center_crop,
+}
+_UNMOVED = {
+    ("torchvision", "ToTensor"),
+    ("torchvision", "PILToTensor"),
+    ("torchvision", "ConvertImageDtype"),
+    ("torchvision", "Normalize"),
+    ("open_clip", "MaybeConvertMode"),
+    ("open_clip", "MaybeToTensor"),
+    ("open_clip", "_convert_to_rgb"),
+}

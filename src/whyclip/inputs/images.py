@@ -1,0 +1,201 @@
+"""Read any picture into an upright RGB image, or say in one line why that is not possible."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from whyclip.errors import ImageError
+
+# The footprint of the bicubic kernel: below it, resizing invents more than it reads.
+MIN_SIDE = 4
+# Beyond it, a centre crop shows the model less than 2 % of the picture.
+MAX_ASPECT = 50
+
+ImageSource = str | Path | Image.Image | np.ndarray | torch.Tensor
+
+_CHANNELS = (1, 3, 4)
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def read_image(source: ImageSource) -> Image.Image:
+    """Read a picture as an upright RGB image of 8 bits a channel.
+
+    Args:
+        source: a path; a PIL image; a numpy array ``[H, W]``, ``[H, W, 1 | 3 | 4]`` or
+            ``[1 | 3 | 4, H, W]``; or a torch tensor ``[1 | 3 | 4, H, W]``, ``[H, W, 1 | 3 | 4]``
+            or ``[H, W]``. Arrays and tensors are bool, uint8, uint16, or float from 0 to 1.
+
+    Returns:
+        A new RGB image. The EXIF orientation is applied; transparency is laid on white; an
+        animation gives its first frame; CMYK goes through its embedded colour profile where
+        it has one. 16-bit grey is divided by 257. Grey of 32-bit integers is taken as 8-bit
+        where it ends at 255, as 16-bit where it ends at 65535, and otherwise stretched from
+        its smallest to its largest value; float grey likewise, with 0 to 1 as one more range.
+
+    Raises:
+        ImageError: nothing readable there, an unknown kind, NaN or out-of-range values, a
+            side below ``MIN_SIDE`` pixels, or an aspect ratio beyond ``MAX_ASPECT``.
+    """
+    if isinstance(source, Image.Image):
+        name = f"PIL image (mode {source.mode}, {source.width}x{source.height})"
+        return _decode(source, name)
+    if isinstance(source, (np.ndarray, torch.Tensor)):
+        return _from_array(source)
+    if isinstance(source, (str, Path)):
+        return _from_path(source)
+    raise ImageError(
+        f"cannot read an image from {source!r:.80} of type {type(source).__name__}; "
+        "give a path, a PIL image, a numpy array or a torch tensor"
+    )
+
+
+def _from_path(source: str | Path) -> Image.Image:
+    path, name = Path(source), repr(str(source))
+    if "://" in str(source):
+        raise ImageError(f"{name} is a web address; download it and give the path of the file")
+    if path.is_dir():
+        raise ImageError(f"{name} is a folder; give the path of one image file")
+    if not path.is_file():
+        raise ImageError(f"no such file: {name}")
+    if path.stat().st_size == 0:
+        raise ImageError(f"{name} is empty (0 bytes)")
+    try:
+        with Image.open(path) as image:
+            return _decode(image, name)
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that Pillow can read") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: {error}") from None
+    except ImageError:
+        raise
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"{name} cannot be opened: {error}") from None
+
+
+def _decode(image: Image.Image, name: str) -> Image.Image:
+    """Check the size from the header before any pixel is decoded, then convert."""
+    _check_size(image.width, image.height, name)
+    try:
+        image.load()
+        # exif_transpose warns about malformed EXIF blocks, which say nothing about the pixels.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            upright = ImageOps.exif_transpose(image)
+        return _to_rgb(upright, name)
+    except ImageError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise ImageError(f"{name} is damaged or cut short: {error}") from None
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT or image.mode in ("I", "F"):
+        return Image.fromarray(_eight_bit(np.asarray(image), image.mode, name)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "CMYK" and image.info.get("icc_profile"):
+        return _through_profile(image)
+    return image.convert("RGB").copy()
+
+
+def _through_profile(image: Image.Image) -> Image.Image:
+    profile = BytesIO(image.info["icc_profile"])
+    try:
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except ImageCms.PyCMSError:
+        converted = None
+    return image.convert("RGB") if converted is None else converted
+
+
+def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
+    """Scale one grey channel to 0..255, by the range that its values point to."""
+    grey = values.astype(np.float64)
+    if not np.isfinite(grey).all():
+        raise ImageError(f"{name} has values that are NaN or infinite")
+    low, high = float(grey.min()), float(grey.max())
+    ranges = [1.0, 255.0, 65535.0] if mode == "F" else [255.0, 65535.0]
+    if mode in _SIXTEEN_BIT:
+        ranges = [65535.0]
+    top = next((r for r in ranges if low >= 0 and high <= r), None)
+    if top is None:
+        grey, top = grey - low, max(high - low, 1e-12)
+    return np.rint(grey * (255.0 / top)).astype(np.uint8)
+
+
+def _from_array(source: np.ndarray | torch.Tensor) -> Image.Image:
+    kind = "tensor" if isinstance(source, torch.Tensor) else "array"
+    dtype = str(source.dtype).removeprefix("torch.")
+    name = f"{kind} of shape {tuple(source.shape)} and type {dtype}"
+    if isinstance(source, torch.Tensor):
+        tensor = source.detach().cpu()
+        values = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    else:
+        values = source
+    values = _channels_last(values, name, first_preferred=kind == "tensor")
+    _check_size(values.shape[1], values.shape[0], name)
+    pixels = _pixels(values, name)
+    if pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)), name)
+
+
+def _channels_last(values: NDArray[Any], name: str, *, first_preferred: bool) -> NDArray[Any]:
+    if values.ndim == 2:  # noqa: PLR2004 - a plane without channels
+        return values[:, :, None]
+    if values.ndim == 3:  # noqa: PLR2004 - two sides and the channels
+        order = (0, 2) if first_preferred else (2, 0)
+        for axis in order:
+            if values.shape[axis] in _CHANNELS:
+                return np.moveaxis(values, axis, 2)
+    raise ImageError(
+        f"cannot read an image from an {name}; expected [H, W] or three axes of which "
+        "one has 1, 3 or 4 channels, first or last, and one image at a time"
+    )
+
+
+def _pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint16:
+        return np.rint(values / 257.0).astype(np.uint8)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ImageError(
+            f"cannot read an image from an {name}; convert it to uint8 (0 to 255), "
+            "uint16 (0 to 65535) or float (0 to 1)"
+        )
+    if not np.isfinite(values).all():
+        raise ImageError(f"the {name} has values that are NaN or infinite")
+    low, high = float(values.min()), float(values.max())
+    slack = 1e-3
+    if low < -slack or high > 1 + slack:
+        raise ImageError(
+            f"the {name} has values from {low:.4g} to {high:.4g}; float images go from 0 to 1"
+        )
+    return np.rint(np.clip(values.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    short, long = sorted((width, height))
+    if short < MIN_SIDE:
+        raise ImageError(
+            f"{name} is {width}x{height} pixels; each side must have at least {MIN_SIDE}"
+        )
+    if long > MAX_ASPECT * short:
+        raise ImageError(
+            f"{name} is {width}x{height} pixels, longer than {MAX_ASPECT}:1; "
+            "crop it to the part you ask about"
+        )

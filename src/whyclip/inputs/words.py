@@ -1,0 +1,208 @@
+"""User-level words of a prompt, and which of them each piece of a tokenizer belongs to.
+
+Nothing here depends on a tokenizer: words are found by the Unicode categories of their
+letters, pieces are laid on the text by comparing characters.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from whyclip.types import Word
+
+Span = tuple[int, int]
+WordSpan = tuple[str, int, int]
+
+# Inside a word these join ("dog's", "t-shirt"); inside a number, those ("3.5", "1,000").
+_JOINERS = "'\u2019-\u2010\u2011"
+_NUMBER_JOINERS = ".,"
+_FLAG_LETTERS = range(0x1F1E6, 0x1F200)
+_SKIN_TONES = range(0x1F3FB, 0x1F400)
+_ZERO_WIDTH_JOINER = "\u200d"
+
+
+def words_of(text: str) -> tuple[WordSpan, ...]:
+    """Split a text into words, with their places.
+
+    Letters and digits with inner apostrophes and hyphens are one word, so are a run of one
+    punctuation mark, an emoji with its modifiers, a run of one kana script, and each Han
+    character (a text without spaces would otherwise be a single word).
+
+    Returns:
+        ``(word, start, end)`` in reading order, with ``text[start:end] == word``.
+    """
+    words: list[WordSpan] = []
+    start = 0
+    while start < len(text):
+        end = start + 1
+        if _kind(text[start]) != "space":
+            while end < len(text) and _continues(text, start, end):
+                end += 1
+            words.append((text[start:end], start, end))
+        start = end
+    return tuple(words)
+
+
+def piece_spans(text: str, pieces: Sequence[str]) -> list[Span | None]:
+    """Lay the pieces of a tokenizer on the text they came from.
+
+    Args:
+        text: as the user wrote it.
+        pieces: decoded pieces in order; case, white space and Unicode forms may differ from
+            the text, and parts of it may be missing.
+
+    Returns:
+        For each piece the span of the text that it covers, or None where nothing matches.
+        Starts never decrease.
+    """
+    ends: list[int] = []
+    for piece in pieces:
+        ends.append((ends[-1] if ends else 0) + len(piece))
+    bounds = [(end - len(piece), end) for piece, end in zip(pieces, ends, strict=True)]
+    return spans_of_parts(text, "".join(pieces), bounds)
+
+
+def spans_of_parts(text: str, other: str, parts: Sequence[Span]) -> list[Span | None]:
+    """Carry spans of a cleaned text over to the original one.
+
+    Args:
+        text: as the user wrote it.
+        other: what a tokenizer made of it.
+        parts: spans in ``other``; they may overlap (two pieces of one character's bytes).
+
+    Returns:
+        For each part its span in ``text``, or None where nothing matches.
+    """
+    if text == other:
+        return [(a, b) if b > a else None for a, b in (_trim(text, part) for part in parts)]
+    folded, origin = _fold(text)
+    folded_other, origin_other = _fold(other)
+    place: dict[int, tuple[int, int]] = {}
+    matcher = SequenceMatcher(None, folded, folded_other, autojunk=False)
+    for block in matcher.get_matching_blocks():
+        for k in range(block.size):
+            here, there = origin[block.a + k], origin_other[block.b + k]
+            first, last = place.get(there, (here, here))
+            place[there] = (min(first, here), max(last, here))
+    spans: list[Span | None] = []
+    for start, end in parts:
+        found = [place[i] for i in range(start, end) if i in place]
+        spans.append((found[0][0], found[-1][1] + 1) if found else None)
+    return spans
+
+
+def word_relevance(
+    words: Sequence[WordSpan],
+    spans: Sequence[Span | None],
+    relevance: Sequence[float],
+    template: int = 0,
+) -> tuple[Word, ...]:
+    """Add up the relevance of the pieces of each word.
+
+    A piece that covers several words (such as ``?!``) is shared out by the number of its
+    characters in each, so that the sum over words is the sum over the pieces that lie on any.
+
+    Args:
+        words: from :func:`words_of`.
+        spans: one for each piece, from :func:`piece_spans`.
+        relevance: one signed value for each piece.
+        template: index of the string within an ensemble.
+
+    Returns:
+        The words that at least one piece lies on, in reading order.
+    """
+    totals: dict[int, float] = {}
+    for span, value in zip(spans, relevance, strict=True):
+        if span is None:
+            continue
+        overlaps = {i: n for i, word in enumerate(words) if (n := _overlap(span, word)) > 0}
+        covered = sum(overlaps.values())
+        for i, n in overlaps.items():
+            totals[i] = totals.get(i, 0.0) + float(value) * n / covered
+    return tuple(
+        Word(text, start, end, totals[i], template)
+        for i, (text, start, end) in enumerate(words)
+        if i in totals
+    )
+
+
+def words_under(words: Sequence[WordSpan], spans: Sequence[Span | None]) -> tuple[str, ...]:
+    """Name the words that any of these spans touches, in reading order."""
+    return tuple(
+        word[0] for word in words if any(span and _overlap(span, word) > 0 for span in spans)
+    )
+
+
+def _overlap(span: Span, word: WordSpan) -> int:
+    return min(span[1], word[2]) - max(span[0], word[1])
+
+
+def _trim(text: str, span: Span) -> Span:
+    """Leave out the white space around a span."""
+    start, end = span
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _fold(text: str) -> tuple[str, list[int]]:
+    """Compatibility-decompose and case-fold, without white space, noting where each came from."""
+    folded: list[str] = []
+    origin: list[int] = []
+    for i, character in enumerate(text):
+        for c in unicodedata.normalize("NFKD", character).casefold():
+            if not c.isspace():
+                folded.append(c)
+                origin.append(i)
+    return "".join(folded), origin
+
+
+def _continues(text: str, start: int, at: int) -> bool:
+    """Whether the character at ``at`` belongs to the word that began at ``start``."""
+    kind, before, here = _kind(text[start]), text[at - 1], text[at]
+    if _attaches(before, here, kind, at - start):
+        return True
+    if kind in ("letter", "hiragana", "katakana"):
+        if _kind(here) == kind:
+            return True
+        return kind == "letter" and at + 1 < len(text) and _joins(before, here, text[at + 1])
+    return kind == "mark" and here == text[start]
+
+
+def _joins(before: str, here: str, after: str) -> bool:
+    if _kind(before) != "letter" or _kind(after) != "letter":
+        return False
+    if here in _NUMBER_JOINERS:
+        return before.isdigit() and after.isdigit()
+    return here in _JOINERS
+
+
+def _attaches(before: str, here: str, kind: str, length: int) -> bool:
+    """Combining marks, skin tones, joined emoji and the second letter of a flag."""
+    if unicodedata.category(here)[0] == "M" or here == _ZERO_WIDTH_JOINER:
+        return True
+    if before == _ZERO_WIDTH_JOINER:
+        return kind != "letter" or _kind(here) == "letter"
+    if ord(here) in _SKIN_TONES:
+        return kind == "symbol"
+    return ord(before) in _FLAG_LETTERS and ord(here) in _FLAG_LETTERS and length == 1
+
+
+def _kind(character: str) -> str:
+    category = unicodedata.category(character)
+    if character.isspace() or category in ("Cc", "Cs", "Zs"):
+        return "space"
+    name = unicodedata.name(character, "")
+    if name.startswith(("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")):
+        return "han"
+    if name.startswith("HIRAGANA"):
+        return "hiragana"
+    if name.startswith(("KATAKANA", "HALFWIDTH KATAKANA")):
+        return "katakana"
+    if category[0] in "LNM" or category == "Cf":
+        return "letter"
+    return "symbol" if category == "So" else "mark"
