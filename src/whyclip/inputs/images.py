@@ -152,9 +152,9 @@ def _from_array(source: np.ndarray | torch.Tensor) -> Image.Image:
 
 
 def _channels_last(values: NDArray[Any], name: str, *, first_preferred: bool) -> NDArray[Any]:
-    if values.ndim == 2:  # noqa: PLR2004 - a plane without channels
+    if values.ndim == 2:
         return values[:, :, None]
-    if values.ndim == 3:  # noqa: PLR2004 - two sides and the channels
+    if values.ndim == 3:
         order = (0, 2) if first_preferred else (2, 0)
         for axis in order:
             if values.shape[axis] in _CHANNELS:

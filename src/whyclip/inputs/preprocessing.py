@@ -97,9 +97,7 @@ def normalisation_of(preprocess: Preprocess) -> Normalisation:
         from whyclip.inputs.probe import probe_normalisation
 
         return probe_normalisation(preprocess)
-    return Normalisation(
-        _rgb(normalize[0].mean), _rgb(normalize[0].std), _interpolation_of(steps)
-    )
+    return Normalisation(_rgb(normalize[0].mean), _rgb(normalize[0].std), _interpolation_of(steps))
 
 
 def describe(preprocess: Preprocess) -> str:

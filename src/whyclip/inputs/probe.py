@@ -20,8 +20,10 @@ from whyclip.types import Box
 
 Plane = NDArray[np.float64]
 
-# A ramp has 256 steps; a second one, over the rectangle found by the first, sharpens it.
-_PASSES = 2
+# A ramp has 256 steps. The first covers the whole picture; the others the rectangle found by
+# the one before and a little more on either side, by shares that keep the steps of the ramp
+# and the pixels of the input from falling into one rhythm. The mean of those is the result.
+_WIDENINGS = ((0.0, 0.0), (0.07, 0.11), (0.13, 0.24))
 # In units of the model's input pixels: above it, the picture is not merely moved and scaled.
 _LARGEST_MISFIT = 1.5
 _PROBE_SIDE = 64
@@ -54,24 +56,27 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     gain = _run_flat(preprocess, 255, width, height) - black
     strength = np.abs(gain).sum(0)
     picture = strength > 0.5 * strength.max()
-    columns, rows = picture.mean(0) > 0.5, picture.mean(1) > 0.5  # noqa: PLR2004 - a majority
-    if strength.max() == 0 or not (columns.any() and rows.any()):
+    columns, rows = picture.any(0), picture.any(1)
+    if strength.max() == 0 or not picture[np.ix_(rows, columns)].all():
         raise _not_a_rectangle(preprocess)
-    x_range, y_range = (0.0, float(width)), (0.0, float(height))
-    for _ in range(_PASSES):
+    x_span, y_span = (0.0, float(width)), (0.0, float(height))
+    fits = []
+    for before, after in _WIDENINGS:
+        x_range, y_range = _widen(x_span, before, after), _widen(y_span, before, after)
         ramp = _ramps(width, height, x_range, y_range)
         value = _invert(preprocess, ramp, black, gain, picture)
-        x_fit = _fit(np.nanmean(value[0][rows], 0), columns, x_range, width)
-        y_fit = _fit(np.nanmean(value[1][:, columns], 1), rows, y_range, height)
+        x_fit = _fit(np.median(value[0][rows], 0), columns, x_range, width)
+        y_fit = _fit(np.median(value[1][:, columns], 1), rows, y_range, height)
         if x_fit is None or y_fit is None:
             raise _not_a_rectangle(preprocess)
-        x_range, y_range = _inside(x_fit, width), _inside(y_fit, height)
+        fits.append((x_fit[0], y_fit[0], x_fit[1], y_fit[1]))
+        x_span, y_span = _inside(x_fit, width), _inside(y_fit, height)
     again = _invert(preprocess, ramp, black, gain, picture)
     if not np.allclose(value, again, atol=1e-3, equal_nan=True):
         raise UnsupportedModelError(
             f"preprocess {describe(preprocess)} is random; give the one for evaluation"
         )
-    box = Box(x_fit[0], y_fit[0], x_fit[1], y_fit[1])
+    box = Box(*np.mean(fits[1:], axis=0).tolist())
     return Canvas(picture.shape[1], picture.shape[0], box)
 
 
@@ -107,22 +112,32 @@ def _fit(
 ) -> tuple[float, float] | None:
     """Fit a line through (input pixel, position in the picture); its ends are the box.
 
-    Values near the ends of the ramp are left out: kernels bend them there.
+    The ends of the ramp are left out: resampling kernels bend them there, over two or three
+    pixels of whichever of the two pictures has the larger ones.
     """
     low, high = span
-    margin = max(0.03, min(2.0 / side, 0.3))
-    kept = used & np.isfinite(value) & (value > margin) & (value < 1 - margin)
-    if kept.sum() < 2:  # noqa: PLR2004 - a line needs two points
+    at = np.flatnonzero(used)
+    at = at[min(3, len(at) // 3) : len(at) - min(3, len(at) // 3)]
+    margin = min(2.5 / (high - low), 0.3)
+    inside = value[at]
+    at = at[(inside > margin) & (inside < 1 - margin)]
+    if len(at) < 2:
         return None
-    at = np.flatnonzero(kept) + 0.5
-    position = low + value[kept] * (high - low)
-    slope, start = np.polyfit(at, position, 1)
-    if slope <= 0:
+    position = low + value[at] * (high - low)
+    slope, start = np.polyfit(at + 0.5, position, 1)
+    misfit = np.abs(position - (slope * (at + 0.5) + start)).max()
+    if slope <= 0 or misfit > _LARGEST_MISFIT * max(slope, 1.0) + (high - low) / 255:
         return None
-    misfit = np.abs(position - (slope * at + start)).max()
-    if misfit > _LARGEST_MISFIT * max(slope, 1.0):
-        return None
+    if not used[0] and not used[-1]:
+        # Padding on both sides: the whole side of the picture is there, and its ends are exact.
+        slope = side / used.sum()
+        start = -slope * np.flatnonzero(used)[0]
     return float(start), float(start + slope * len(value))
+
+
+def _widen(span: tuple[float, float], before: float, after: float) -> tuple[float, float]:
+    length = span[1] - span[0]
+    return span[0] - before * length, span[1] + after * length
 
 
 def _inside(span: tuple[float, float], side: int) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def parse_prompts(prompts: Any) -> tuple[Prompt, ...]:
     Raises:
         PromptError: none, an empty one, or one of another kind.
     """
-    if isinstance(prompts, Tensor) and prompts.ndim <= 2:  # noqa: PLR2004 - [n, e]
+    if isinstance(prompts, Tensor) and prompts.ndim <= 2:
         return _directions(prompts)
     if isinstance(prompts, (str, Path, Image.Image, np.ndarray, Tensor)):
         return (_parse(prompts, "prompt"),)
@@ -106,7 +106,7 @@ def _text(text: Any, name: str) -> str:
 
 def _directions(vectors: Tensor) -> tuple[DirectionPrompt, ...]:
     name = f"prompts tensor of shape {tuple(vectors.shape)} and type {vectors.dtype}"
-    if vectors.ndim != 2 or 0 in vectors.shape:  # noqa: PLR2004 - [n, e]
+    if vectors.ndim != 2 or 0 in vectors.shape:
         raise PromptError(f"{name}; directions have shape [n, e], both at least 1")
     if not vectors.is_floating_point():
         raise PromptError(f"{name}; directions are of a float type")

@@ -181,7 +181,7 @@ def _hf_pieces(inner: Any, text: str) -> _Pieces:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - one line
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def content_mask(tokens: Tokens) -> Tensor:
