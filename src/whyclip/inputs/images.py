@@ -105,7 +105,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         return Image.alpha_composite(white, rgba).convert("RGB")
     if image.mode == "CMYK" and image.info.get("icc_profile"):
         return _through_profile(image)
-    return image.convert("RGB").copy()
+    return image.convert("RGB")
 
 
 def _through_profile(image: Image.Image) -> Image.Image:
