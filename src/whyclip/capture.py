@@ -1,0 +1,140 @@
+"""What a method may ask of a tower, and how it is obtained.
+
+The trunk runs once through the library's own blocks, without gradients. Only the blocks a
+method asks for are run again through their parts, with gradients; of the last one nothing
+but the readout token's row after the attention is needed, so explaining an image costs
+little more than encoding it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from whyclip.errors import OptionError
+from whyclip.model.view import Stream, Tower
+from whyclip.replay import Heads, Node, Replay, replay_blocks
+from whyclip.targets import Targets
+from whyclip.types import Precision, Side
+
+# The published text maps sum over the last eight of CLIP's twelve text blocks.
+TEXT_LAYERS = 8
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One tower's forward pass over b inputs, kept as far as methods need it.
+
+    Attributes:
+        tower: the encoder that ran.
+        stream: the tokens that entered the first block.
+        states: ``[b, t, w]`` input of each kept block, by its index.
+        embedding: ``[b, e]`` float32, where the library's own blocks ended.
+        targets: what the inputs are scored against.
+        by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
+    """
+
+    tower: Tower
+    stream: Stream
+    states: Mapping[int, Tensor]
+    embedding: Tensor
+    targets: Targets
+    by_jacobian: bool = False
+    _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
+
+    @property
+    def side(self) -> Side:
+        """``"image"`` or ``"text"``."""
+        return self.tower.side
+
+    @property
+    def content(self) -> Tensor:
+        """``[b, t]`` True for patches or word pieces."""
+        return self.stream.content
+
+    def aim(self, targets: Targets, *, by_jacobian: bool = False) -> Capture:
+        """Score the same forward pass against other targets; nothing is run again."""
+        return replace(self, targets=targets, by_jacobian=by_jacobian)
+
+    def depth(self, layers: int | None) -> int:
+        """How many last blocks to read: ``layers``, or by default 1 (image) or 8 (text).
+
+        Raises:
+            OptionError: the tower does not have that many blocks.
+        """
+        return depth(self.tower, layers)
+
+    def replay(self, layers: int = 1, heads: Heads = "native") -> Replay:
+        """Run the last blocks again through their parts (once, however often it is asked)."""
+        key = (layers, heads)
+        if key not in self._replays:
+            first = len(self.tower.blocks) - layers
+            self._replays[key] = replay_blocks(
+                self.tower, self.stream, self.states[first], layers, heads
+            )
+        return self._replays[key]
+
+    def forget(self) -> None:
+        """Let go of all re-runs and the graphs they hold."""
+        self._replays.clear()
+
+    def gradient(self, replay: Replay, node: Node) -> tuple[Tensor, ...]:
+        """Differentiate this capture's scores at a replay; see :meth:`Replay.gradient`."""
+        return replay.gradient(node, self.targets, by_jacobian=self.by_jacobian)
+
+
+def depth(tower: Tower, layers: int | None) -> int:
+    """How many last blocks a method reads of a tower; see :meth:`Capture.depth`."""
+    blocks = len(tower.blocks)
+    if layers is None:
+        return 1 if tower.side == "image" else min(TEXT_LAYERS, blocks)
+    if not 1 <= layers <= blocks:
+        raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
+    return layers
+
+
+def precision_context(
+    device: torch.device, precision: Precision
+) -> AbstractContextManager[object]:
+    """Autocast to bfloat16, or nothing."""
+    if precision == "bf16":
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+@torch.no_grad()
+def run_trunk(
+    tower: Tower,
+    inputs: Tensor,
+    targets: Targets,
+    *,
+    keep: int = 1,
+    precision: Precision = "fp32",
+) -> Capture:
+    """Encode inputs through the library's own blocks and keep the input of the last ``keep``.
+
+    Args:
+        tower: image or text tower.
+        inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
+        targets: what to score against.
+        keep: how many last blocks methods may ask for again.
+        precision: ``"bf16"`` runs the trunk under autocast; the re-run stays in the weights'
+            own precision.
+    """
+    states: dict[int, Tensor] = {}
+    first_kept = len(tower.blocks) - keep
+    with precision_context(tower.device, precision):
+        stream = tower.embed(inputs.to(tower.device))
+        x = stream.x
+        for index, block in enumerate(tower.blocks):
+            if index >= first_kept:
+                states[index] = x
+            x = block.forward(x, stream.mask)
+        rows = x[torch.arange(len(x), device=x.device), stream.row]
+        embedding = tower.project(rows).float()
+    # Only its mask, rows and content are needed from here on: let the first block's input go.
+    return Capture(tower, replace(stream, x=stream.x[:, :0]), states, embedding, targets)

@@ -1,0 +1,67 @@
+"""Attention-ECLIP: gradient at the attention weights, times λ."""
+
+from __future__ import annotations
+
+from whyclip.capture import Capture, depth
+from whyclip.methods.loosened import (
+    QK,
+    NormOver,
+    Spatial,
+    normalised_over,
+    spatial_weights,
+    sum_layers,
+)
+from whyclip.methods.method import Method, Relevance
+from whyclip.replay import Heads
+
+
+def attention_eclip(
+    capture: Capture,
+    *,
+    heads: Heads = "native",
+    qk: QK = "raw",
+    spatial: Spatial = "loosened",
+    layers: int | None = None,
+    norm_over: NormOver = "words",
+    relu: bool = True,
+) -> Relevance:
+    """Weigh each token by the score's gradient at its attention weights.
+
+    ``H_i = ReLU(λ_i Σ_h ∂S/∂A^h_i)`` with A the post-softmax weights of the readout token.
+    Cui & Fan 2026 (arXiv 2605.12952). Because ``o^h = Σ_i A^h_i v^h_i`` this equals Grad-ECLIP;
+    here it is obtained by differentiating at the weights, never through the values.
+
+    Args:
+        capture: the tower's forward pass.
+        heads: see :func:`~whyclip.methods.grad_eclip.grad_eclip`, as for all options.
+        qk: likewise.
+        spatial: likewise.
+        layers: likewise.
+        norm_over: likewise.
+        relu: likewise.
+
+    Raises:
+        OptionError: more layers than the tower has.
+    """
+    replay = capture.replay(capture.depth(layers), heads)
+    over = normalised_over(capture.content, capture.side, norm_over)
+    maps = [
+        spatial_weights(attention, over, spatial=spatial, qk=qk)[:, None] * at_weights.sum(2)
+        for attention, at_weights in zip(
+            replay.layers, capture.gradient(replay, "a"), strict=True
+        )
+    ]
+    return Relevance(sum_layers(maps, capture.side, relu), replay.embedding, replay.changes)
+
+
+METHOD = Method(
+    name="attention_eclip",
+    title="Attention-ECLIP",
+    source="Cui & Fan 2026, arXiv 2605.12952",
+    relevance=attention_eclip,
+    text_specific=True,
+    signed=False,
+    cost="1 + n readout gradients",
+    explains='the model itself; heads="single": a changed model',
+    reach=lambda tower, options: depth(tower, options["layers"]),
+)

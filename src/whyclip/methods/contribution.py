@@ -1,0 +1,46 @@
+"""Contribution: each token's first-order share in the readout, by the model's own weights."""
+
+from __future__ import annotations
+
+import torch
+
+from whyclip.capture import Capture, depth
+from whyclip.methods.method import Method, Relevance
+
+
+def contribution(capture: Capture, *, layers: int | None = None, relu: bool = False) -> Relevance:
+    """Weigh each token by its own attention-weighted value along the score's gradient.
+
+    ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. Over all tokens
+    of a layer it sums to ``g·o`` exactly. Own derivation; GAME on the last layer differs by a
+    clamp for each head, Grad-ECLIP by λ in place of A.
+
+    Args:
+        capture: the tower's forward pass.
+        layers: how many last blocks are summed; 1 for images and 8 for texts by default.
+        relu: keep only what speaks for the match.
+
+    Raises:
+        OptionError: more layers than the tower has.
+    """
+    replay = capture.replay(capture.depth(layers))
+    total = torch.zeros(())
+    for attention, g in zip(replay.layers, capture.gradient(replay, "o"), strict=True):
+        per_head = g.unflatten(-1, (attention.a.shape[1], -1))
+        shared = attention.a[..., None].float() * attention.v.float()
+        total = total.to(g.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
+    return Relevance(total.relu() if relu else total, replay.embedding)
+
+
+METHOD = Method(
+    name="contribution",
+    title="Contribution",
+    source="whyclip; first-order, cf. GAME (Chefer et al., ICCV 2021)",
+    relevance=contribution,
+    text_specific=True,
+    signed=True,
+    cost="1 + n readout gradients",
+    explains="the model itself",
+    additive="g·o of each layer, over all its tokens",
+    reach=lambda tower, options: depth(tower, options["layers"]),
+)

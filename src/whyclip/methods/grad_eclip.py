@@ -1,0 +1,70 @@
+"""Grad-ECLIP: gradient at the attention's output, times the values, times λ."""
+
+from __future__ import annotations
+
+import torch
+
+from whyclip.capture import Capture, depth
+from whyclip.methods.loosened import (
+    QK,
+    NormOver,
+    Spatial,
+    normalised_over,
+    spatial_weights,
+    sum_layers,
+)
+from whyclip.methods.method import Method, Relevance
+from whyclip.replay import Heads
+
+
+def grad_eclip(
+    capture: Capture,
+    *,
+    heads: Heads = "native",
+    qk: QK = "raw",
+    spatial: Spatial = "loosened",
+    layers: int | None = None,
+    norm_over: NormOver = "words",
+    relu: bool = True,
+) -> Relevance:
+    """Weigh each token's value by the score's gradient at the attention's output.
+
+    ``H_i = ReLU(λ_i Σ_c g_c v_ic)`` with ``g = ∂S/∂o`` at the readout token, ``o`` before
+    out_proj. Zhao et al., ICML 2024 (arXiv 2502.18816), eqs. 5 to 8 for images, section 3.4
+    for texts.
+
+    Args:
+        capture: the tower's forward pass.
+        heads: ``"native"`` explains the model's own multi-head attention; ``"single"`` re-runs
+            it with one head over the whole width, as the published code does.
+        qk: see :func:`~whyclip.methods.loosened.spatial_weights`.
+        spatial: likewise.
+        layers: how many last blocks; 1 for images and 8 for texts by default.
+        norm_over: the tokens that set the range of λ on the text side; the published code
+            takes all positions of the context, padding included.
+        relu: keep only what speaks for the match.
+
+    Raises:
+        OptionError: more layers than the tower has.
+    """
+    replay = capture.replay(capture.depth(layers), heads)
+    over = normalised_over(capture.content, capture.side, norm_over)
+    maps = []
+    for attention, g in zip(replay.layers, capture.gradient(replay, "o"), strict=True):
+        v = attention.v.transpose(1, 2).flatten(2).float()
+        weights = spatial_weights(attention, over, spatial=spatial, qk=qk)
+        maps.append(weights[:, None] * torch.einsum("bnc,btc->bnt", g, v))
+    return Relevance(sum_layers(maps, capture.side, relu), replay.embedding, replay.changes)
+
+
+METHOD = Method(
+    name="grad_eclip",
+    title="Grad-ECLIP",
+    source="Zhao et al., ICML 2024, arXiv 2502.18816",
+    relevance=grad_eclip,
+    text_specific=True,
+    signed=False,
+    cost="1 + n readout gradients",
+    explains='the model itself; heads="single": a changed model',
+    reach=lambda tower, options: depth(tower, options["layers"]),
+)

@@ -1,0 +1,69 @@
+"""The spatial weights λ that Grad-ECLIP and Attention-ECLIP share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.replay import ReadoutAttention
+
+Spatial = Literal["loosened", "none", "softmax"]
+QK = Literal["raw", "out_proj"]
+NormOver = Literal["words", "context"]
+
+
+def spatial_weights(
+    attention: ReadoutAttention, over: Tensor, *, spatial: Spatial, qk: QK
+) -> Tensor:
+    """Weigh the tokens of one layer by their likeness to the readout query.
+
+    ``"loosened"`` is λ of Grad-ECLIP, eq. 7: the cosine of query and key over the full width,
+    stretched to 0..1 between its least and largest value; ``"none"`` is 1 everywhere (the
+    paper's ablation without it); ``"softmax"`` the attention weights themselves, mean of heads.
+
+    Args:
+        attention: the readout row of one layer.
+        over: ``[b, t]`` the tokens whose cosines set the ends of the range.
+        spatial: which weights.
+        qk: compare query and key as they are, or after ``out_proj`` with its bias, as the
+            released evaluation script does.
+
+    Returns:
+        ``[b, t]``; where all cosines are equal there is nothing to prefer, and λ is 1.
+    """
+    if spatial == "none":
+        return torch.ones_like(attention.a[:, 0])
+    if spatial == "softmax":
+        return attention.a.float().mean(1)
+    q = attention.q.flatten(1)[:, None]
+    k = attention.k.transpose(1, 2).flatten(2)
+    if qk == "out_proj":
+        with torch.no_grad():
+            q, k = attention.block.out_proj(q), attention.block.out_proj(k)
+    likeness = F.cosine_similarity(q.float(), k.float(), dim=-1)
+    low = likeness.masked_fill(~over, float("inf")).amin(-1, keepdim=True)
+    high = likeness.masked_fill(~over, float("-inf")).amax(-1, keepdim=True)
+    flat = high <= low
+    stretched = (likeness - low) / torch.where(flat, 1.0, high - low)
+    return torch.where(flat, torch.ones_like(stretched), stretched)
+
+
+def normalised_over(content: Tensor, side: str, norm_over: NormOver) -> Tensor:
+    """Say which tokens set the range of λ: patches or words, or a text's whole context."""
+    if side == "text" and norm_over == "context":
+        return torch.ones_like(content)
+    return content
+
+
+def sum_layers(maps: list[Tensor], side: str, relu: bool) -> Tensor:
+    """Join the maps of several layers as the published code does.
+
+    Images: ReLU for each layer, then the sum. Texts: the sum first, then ReLU.
+    """
+    stacked = torch.stack(maps)
+    if not relu:
+        return stacked.sum(0)
+    return stacked.relu().sum(0) if side == "image" else stacked.sum(0).relu()

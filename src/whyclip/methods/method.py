@@ -1,0 +1,108 @@
+"""What a method is: a function on a capture, and a declaration of what it claims."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from torch import Tensor
+
+from whyclip.errors import OptionError, unknown
+from whyclip.model.view import Tower
+from whyclip.types import SIDES, Side
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """What a method found.
+
+    Attributes:
+        values: ``[b, n, t]`` signed, unnormalised relevance of every token of the tower.
+        embedding: ``[b, e]`` where the computation ended that was explained; it decides the
+            score the certificate compares with the model's own.
+        changes: in what that computation differs from the model's; empty if in nothing.
+    """
+
+    values: Tensor
+    embedding: Tensor
+    changes: tuple[str, ...] = ()
+
+
+def last_block_only(tower: Tower, options: Mapping[str, Any]) -> int:
+    """Say that a method reads the last block alone."""
+    del tower, options
+    return 1
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's name, function and claims; the claims are tested, not only printed.
+
+    Attributes:
+        relevance: ``(capture, *, options...) -> Relevance``; its keyword-only parameters are
+            the method's options, their defaults and ``Literal`` types what is allowed.
+        reach: how many last blocks it reads, from the tower and the options.
+        text_specific: whether the map depends on the target at all.
+        signed: whether negative relevance can come out, by the default options.
+        additive: what the relevances sum to, or an empty string.
+        cost: for n targets, in forward passes of the tower.
+        explains: ``"the model itself"``, or what it changes, or what it does not read.
+    """
+
+    name: str
+    title: str
+    source: str
+    relevance: Callable[..., Relevance]
+    text_specific: bool
+    signed: bool
+    cost: str
+    explains: str
+    additive: str = ""
+    sides: tuple[Side, ...] = SIDES
+    reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return inspect.getdoc(self.relevance).splitlines()[0]  # type: ignore[union-attr]
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Names and defaults of the method's options."""
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.relevance).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+
+    @cached_property
+    def choices(self) -> Mapping[str, tuple[Any, ...]]:
+        """The values allowed for each option that has a closed list of them."""
+        hints = get_type_hints(self.relevance)
+        return {
+            name: get_args(hints[name])
+            for name in self.options
+            if get_origin(hints[name]) is Literal
+        }
+
+    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Check options and fill in the defaults.
+
+        Raises:
+            OptionError: a name or value that the method does not know.
+        """
+        for name, value in options.items():
+            if name not in self.options:
+                if not self.options:
+                    raise OptionError(f"method {self.name!r} has no options, got {name}={value!r}")
+                raise unknown(f"option of {self.name}", name, self.options)
+            allowed = self.choices.get(name)
+            if allowed is not None and value not in allowed:
+                raise OptionError(
+                    f"{name}={value!r} is not an option of {self.name}; "
+                    f"known: {', '.join(map(repr, allowed))}"
+                )
+        return {**self.options, **options}

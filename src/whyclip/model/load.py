@@ -1,0 +1,173 @@
+"""From a name, a file or a model in memory to a checked view."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whyclip.errors import HubError, OptionError, UnsupportedModelError, unknown
+from whyclip.inputs import tokenize
+from whyclip.model.check import check_view
+from whyclip.model.hf import hf_view
+from whyclip.model.openclip import openclip_view
+from whyclip.model.view import ModelView
+
+MINI = "mini"
+OPENCLIP_CONFIG = "open_clip_config.json"
+HF_CONFIG = "config.json"
+FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"
+OFFLINE_HINT = (
+    "without a connection use 'mini', which is part of whyclip, or a local path: "
+    "'openclip:ARCH/FILE.safetensors', 'openclip:FOLDER', 'hf:FOLDER'"
+)
+CHECK_TEXTS = ("a photo of a dog", "two red cars next to a tree, seen from above")
+
+
+def load(spec: str, device: str | torch.device | None = None) -> ModelView:
+    """Load a CLIP model and check that whyclip can follow its computation.
+
+    Args:
+        spec: ``"mini"``; ``"openclip:ARCH/PRETRAINED"`` with a pretrained tag or a weights file
+            (``.safetensors``, or ``.pt``/``.bin`` read with ``weights_only=True``);
+            ``"openclip:FOLDER"`` in OpenCLIP's folder format; ``"hf:NAME"`` or ``"hf:FOLDER"``
+            for transformers; or such a folder's path alone.
+        device: where to put it; the first GPU if there is one, else the CPU.
+
+    Raises:
+        OptionError: no such architecture, tag, file or folder.
+        HubError: the weights must be fetched and cannot be.
+        UnsupportedModelError: the model's computation cannot be followed.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    kind, _, rest = spec.partition(":")
+    if spec == MINI:
+        folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
+        return _load_openclip(f"local-dir:{folder}", None, MINI, place)
+    if kind == "openclip" and rest:
+        return _load_openclip_spec(rest, spec, place)
+    if kind == "hf" and rest:
+        return _load_hf(rest, spec, place)
+    folder = Path(spec)
+    if (folder / OPENCLIP_CONFIG).is_file():
+        return _load_openclip(f"local-dir:{folder}", None, spec, place)
+    if (folder / HF_CONFIG).is_file():
+        return _load_hf(spec, spec, place)
+    raise OptionError(f"unknown model {spec!r}; give {FORMS}")
+
+
+def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -> ModelView:
+    """Look at a model already in memory, without touching it.
+
+    Args:
+        model: an OpenCLIP ``CLIP`` / ``CustomTextCLIP`` or a transformers ``CLIPModel``, in
+            evaluation mode.
+        preprocess: OpenCLIP's inference transform, a transformers image processor or
+            ``CLIPProcessor``.
+        tokenizer: OpenCLIP's or transformers' tokenizer of this model.
+        name: what results call it; the class name by default.
+
+    Raises:
+        UnsupportedModelError: of another kind, in training mode, or its computation is not
+            followed to the required accuracy; the message names the layer.
+    """
+    name = name or type(model).__name__
+    if any(module.training for module in model.modules()):
+        raise UnsupportedModelError(
+            f"{name} has parts in training mode, where dropout and running statistics change "
+            "what it computes; call model.eval() first"
+        )
+    if hasattr(model, "visual"):
+        view = openclip_view(model, preprocess, tokenizer, name)
+    elif hasattr(model, "vision_model"):
+        view = hf_view(model, preprocess, tokenizer, name)
+    else:
+        raise UnsupportedModelError(
+            f"{type(model).__name__} is neither an OpenCLIP model nor a transformers CLIPModel"
+        )
+    check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
+    return view
+
+
+def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView:
+    import open_clip
+
+    if rest.startswith("hf-hub:"):
+        return _load_openclip(rest, None, spec, device)
+    if Path(rest).is_dir():
+        if not (Path(rest) / OPENCLIP_CONFIG).is_file():
+            raise OptionError(f"folder {rest!r} has no {OPENCLIP_CONFIG}")
+        return _load_openclip(f"local-dir:{rest}", None, spec, device)
+    arch, _, pretrained = rest.partition("/")
+    if arch not in open_clip.list_models():
+        raise unknown("OpenCLIP architecture or folder", arch, open_clip.list_models())
+    tags = open_clip.list_pretrained_tags_by_model(arch)
+    if not pretrained:
+        raise OptionError(
+            f"model {spec!r} names no weights; write 'openclip:{arch}/PRETRAINED' with one of "
+            f"{', '.join(tags) or 'no known tags'}, or the path of a weights file"
+        )
+    if pretrained not in tags and not Path(pretrained).is_file():
+        raise unknown(f"pretrained tag or file for {arch}", pretrained, tags)
+    return _load_openclip(arch, pretrained, spec, device)
+
+
+def _load_openclip(
+    name: str, pretrained: str | None, spec: str, device: torch.device
+) -> ModelView:
+    import open_clip
+
+    local = name.startswith("local-dir:") or (pretrained is not None and Path(pretrained).is_file())
+    with _fetching(spec, local), _quiet():
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, pretrained=pretrained, device=device, weights_only=True, require_pretrained=True
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    return wrap(model.eval(), preprocess, tokenizer, spec)
+
+
+def _load_hf(name: str, spec: str, device: torch.device) -> ModelView:
+    try:
+        from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+    except ImportError:
+        raise OptionError(
+            f"model {spec!r} needs transformers; install it with pip install 'whyclip[hf]'"
+        ) from None
+    if not Path(name).is_dir() and (Path(name).is_absolute() or name.startswith(".")):
+        raise OptionError(f"no such folder: {name!r}")
+    with _fetching(spec, Path(name).is_dir()), _quiet():
+        model = CLIPModel.from_pretrained(name)
+        preprocess = AutoImageProcessor.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    return wrap(model.eval().to(device), preprocess, tokenizer, spec)
+
+
+@contextmanager
+def _fetching(spec: str, local: bool) -> Iterator[None]:
+    """Turn what libraries raise while fetching or reading weights into one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if local:
+            raise OptionError(f"model {spec!r} cannot be read: {reason}") from error
+        raise HubError(f"model {spec!r} cannot be fetched: {reason}; {OFFLINE_HINT}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' notes on what they load out of the user's terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,173 @@
+"""What whyclip needs to know of a model: two towers, each a row of blocks.
+
+A view describes the user's own modules and calls them; it never patches, hooks, copies or
+freezes anything. Every adapter (openclip.py, hf.py) builds these types and nothing else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyclip.types import Side
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tokens on their way through a tower.
+
+    Attributes:
+        x: ``[b, t, w]`` tokens.
+        mask: additive attention mask ``[1 or b, 1 or h, t, t]``, or None.
+        row: ``[b]`` index of the token that becomes the embedding (CLS, EOS).
+        content: ``[b, t]`` True for patches or word pieces, False for CLS, BOS, EOS, padding.
+        grid: rows and columns of patches; None for text.
+    """
+
+    x: Tensor
+    mask: Tensor | None
+    row: Tensor
+    content: Tensor
+    grid: tuple[int, int] | None = None
+
+
+class Block(ABC):
+    """One residual attention block, taken apart at its attention.
+
+    ``forward(x)`` must equal ``finish(x, merge(softmax(q kᵀ · scale + mask) v))``; the view
+    is checked for it on first use.
+    """
+
+    heads: int
+    scale: float
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """The precision of the block's weights."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Run the library's own block: ``[b, t, w]`` to ``[b, t, w]``."""
+
+    @abstractmethod
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product."""
+
+    @abstractmethod
+    def merge(self, o: Tensor) -> Tensor:
+        """Map concatenated heads ``[..., h·d]`` to the update of the residual stream ``[..., w]``."""
+
+    @abstractmethod
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        """Add the update and run norms and MLP, on each token alone: ``[..., w]``."""
+
+    @abstractmethod
+    def out_proj(self, z: Tensor) -> Tensor:
+        """The attention's output projection with its bias, ``[..., w]`` to ``[..., w]``."""
+
+
+class Tower(ABC):
+    """An encoder whose last block's attention reads all tokens into one vector."""
+
+    side: Side
+    blocks: Sequence[Block]
+
+    @abstractmethod
+    def embed(self, inputs: Tensor) -> Stream:
+        """Turn pixels ``[b, 3, H, W]`` or token ids ``[b, t]`` into the first block's input."""
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
+
+    @abstractmethod
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Call the library's own encoder: ``[b, e]``, not normalised."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the tower's weights are."""
+
+
+class ImageTower(Tower):
+    """A vision transformer; ``patch`` in pixels, ``native`` the grid it was trained on."""
+
+    side: Side = "image"
+    patch: int
+    native: tuple[int, int]
+
+
+class TextTower(Tower):
+    """A text transformer; ``context`` is the number of token positions.
+
+    Where later tokens cannot be seen from the readout token (``causal``), what stands behind
+    it need not be computed.
+    """
+
+    side: Side = "text"
+    context: int
+    causal: bool
+
+    @abstractmethod
+    def readout_row(self, ids: Tensor) -> Tensor:
+        """Position ``[b]`` of the token that becomes the embedding."""
+
+    def trim(self, ids: Tensor) -> Tensor:
+        """Cut token ids ``[b, t]`` behind the last readout token, if nothing reads them."""
+        return ids[:, : int(self.readout_row(ids).max()) + 1] if self.causal else ids
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A user's model, as whyclip sees it.
+
+    Attributes:
+        name: what results call the model.
+        preprocess: the library's own callable from a PIL image to pixels.
+        tokenizer: the library's own tokenizer.
+        width: of the embedding space, ``e``.
+    """
+
+    name: str
+    image: ImageTower
+    text: TextTower
+    preprocess: Callable[..., Any]
+    tokenizer: Any
+    width: int
+
+    def __repr__(self) -> str:
+        rows, columns = self.image.native
+        return (
+            f"ModelView({self.name!r}, {len(self.image.blocks)} image blocks on a "
+            f"{rows}×{columns} grid, {len(self.text.blocks)} text blocks)"
+        )
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """``[b, t, h·d]`` to ``[b, h, t, d]``."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def interpolate_positions(
+    positions: Tensor, native: tuple[int, int], grid: tuple[int, int]
+) -> Tensor:
+    """Resample the patch positions of ``[1 + gh·gw, w]`` bicubically to another grid.
+
+    The class token's position stays. Source: Grad-ECLIP's released evaluation, and
+    ``interpolate_pos_encoding`` of transformers.
+    """
+    if grid == native:
+        return positions
+    first, patches = positions[:1], positions[1:]
+    plane = patches.T.reshape(1, -1, *native)
+    resized = torch.nn.functional.interpolate(
+        plane.float(), size=grid, mode="bicubic", align_corners=False
+    ).to(positions.dtype)
+    return torch.cat([first, resized[0].flatten(1).T])

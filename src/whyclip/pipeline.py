@@ -1,0 +1,227 @@
+"""Images and a question in, explanations out: both towers, any number of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL.Image import Image
+from torch import Tensor
+
+from whyclip.capture import Capture, run_trunk
+from whyclip.explanation import Certificate, Explanation
+from whyclip.inputs import ImageSource, TextPrompt, prepare, read_image, word_relevance
+from whyclip.methods import Method, Relevance
+from whyclip.model import ModelView, Tower
+from whyclip.progress import track
+from whyclip.question import Question
+from whyclip.targets import Targets
+from whyclip.types import Geometry, GeometryName, Precision, Side, Word
+
+IMAGES_AT_ONCE = 16
+# Beyond this many, targets are taken in turn, so that memory does not grow with their number.
+TARGETS_AT_ONCE = 128
+
+# The largest score gap that rounding explains, by the precision of the forward pass.
+TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method with its options, and the sides it shall read."""
+
+    method: Method
+    options: Mapping[str, Any]
+    sides: tuple[Side, ...]
+
+    def reach(self, tower: Tower) -> int:
+        """How many last blocks of a tower are read."""
+        return self.method.reach(tower, self.options) if tower.side in self.sides else 0
+
+    def relevance(self, capture: Capture) -> Relevance:
+        """Run the method, some targets at a time; keep the values of content tokens only.
+
+        Of an image these are the patches, the same for all inputs; of a text all positions.
+        """
+        n, e = len(capture.targets), capture.embedding.shape[-1]
+        parts = []
+        for start in range(0, n, TARGETS_AT_ONCE):
+            part = capture.aim(
+                capture.targets[start : start + TARGETS_AT_ONCE], by_jacobian=n > e
+            )
+            found = self.method.relevance(part, **self.options)
+            if capture.side == "image":
+                parts.append(found.values[:, :, capture.content[0]])
+            else:
+                parts.append(found.values)
+        return Relevance(torch.cat(parts, 1), found.embedding, found.changes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images whose model inputs have the same size.
+
+    ``own`` is what the model's own preprocessing makes of them, where that differs.
+    """
+
+    images: list[Image]
+    geometries: list[Geometry]
+    pixels: Tensor
+    own: Tensor | None
+
+
+@dataclass(frozen=True)
+class SideResult:
+    """One side of one method over a batch: scores ``[b, n]``, changes, and maps or words."""
+
+    scores: Tensor
+    changes: tuple[str, ...]
+    maps: Tensor | None = None
+    words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
+
+
+def run(
+    model: ModelView,
+    sources: Sequence[ImageSource],
+    question: Question,
+    plans: Sequence[Plan],
+    geometry: GeometryName,
+    precision: Precision,
+) -> dict[str, list[Explanation]]:
+    """Explain every source by every plan; see :func:`whyclip.explain` for the rest."""
+    results: dict[str, list[Explanation]] = {plan.method.name: [] for plan in plans}
+    targets = question.targets()
+    total = -(-len(sources) // IMAGES_AT_ONCE) if geometry != "keep" else len(sources)
+    for batch in track(_batches(model, sources, geometry), "explaining", total):
+        reach = max(plan.reach(model.image) for plan in plans)
+        capture = run_trunk(model.image, batch.pixels, targets, keep=reach, precision=precision)
+        own = capture.embedding
+        if batch.own is not None:
+            own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
+        noted = _changes_of_input(model, capture, batch)
+        for plan in plans:
+            found: dict[Side, SideResult] = {}
+            if "image" in plan.sides:
+                found["image"] = _image_side(plan, capture, noted)
+            if "text" in plan.sides and question.tokens is not None:
+                found["text"] = _text_side(plan, question, own)
+            results[plan.method.name] += _explanations(
+                model, question, plan, batch, found, targets.score(own).cpu(), precision
+            )
+    return results
+
+
+def _batches(
+    model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
+) -> Iterator[Batch]:
+    tower = model.image
+    at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
+    for start in range(0, len(sources), at_once):
+        images = [read_image(source) for source in sources[start : start + at_once]]
+
+        def prepared(name: GeometryName, images: list[Image] = images) -> Any:
+            return prepare(
+                images, model.preprocess, name, patch=tower.patch, native=tower.native
+            )
+
+        inputs = prepared(geometry)
+        pixels = torch.stack([pixels for pixels, _ in inputs])
+        own = None
+        if geometry != "model":
+            own = torch.stack([pixels for pixels, _ in prepared("model")])
+            if own.shape == pixels.shape and torch.allclose(own, pixels, atol=1e-6):
+                own = None
+        yield Batch(images, [where for _, where in inputs], pixels, own)
+
+
+def _changes_of_input(model: ModelView, capture: Capture, batch: Batch) -> tuple[str, ...]:
+    if batch.own is None:
+        return ()
+    changes = [f"picture prepared by geometry {batch.geometries[0].name!r}, not the model's own"]
+    grid, native = capture.stream.grid, model.image.native
+    if grid is not None and grid != native:
+        changes.append(
+            f"position embeddings interpolated from {native[0]}×{native[1]} to {grid[0]}×{grid[1]}"
+        )
+    return tuple(changes)
+
+
+def _image_side(plan: Plan, capture: Capture, noted: tuple[str, ...]) -> SideResult:
+    found = plan.relevance(capture)
+    grid = capture.stream.grid or (1, found.values.shape[-1])
+    scores = capture.targets.score(found.embedding).cpu()
+    maps = found.values.float().cpu().unflatten(-1, grid)
+    return SideResult(scores, noted + found.changes, maps=maps)
+
+
+def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
+    """Explain every string for every image of the batch, some strings at a time."""
+    images = Targets(F.normalize(own, dim=-1))
+    values, embeddings, changes = [], [], ()
+    for capture in question.captures:
+        found = plan.relevance(capture.aim(images))
+        values += list(found.values.float().cpu())
+        embeddings.append(found.embedding)
+        changes = found.changes
+        if len(question.captures) > 1:
+            capture.forget()
+    scores = question.targets(torch.cat(embeddings)).score(own).cpu()
+    words = [_words(question, [v[image] for v in values]) for image in range(len(own))]
+    return SideResult(scores, changes, words=words)
+
+
+def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
+    """Join the pieces' values ``[t]`` of every string to the words of every prompt."""
+    tokens = question.tokens
+    assert tokens is not None
+    return tuple(
+        tuple(
+            word
+            for template, s in enumerate(strings)
+            for word in word_relevance(
+                tokens.words[s],
+                tokens.spans[s],
+                values[s][list(tokens.positions[s])].tolist(),
+                template,
+            )
+        )
+        for strings in question.strings
+    )
+
+
+def _explanations(
+    model: ModelView,
+    question: Question,
+    plan: Plan,
+    batch: Batch,
+    found: Mapping[Side, SideResult],
+    own: Tensor,
+    precision: Precision,
+) -> Iterator[Explanation]:
+    changes = tuple(dict.fromkeys(c for result in found.values() for c in result.changes))
+    labels = tuple(prompt.label for prompt in question.prompts)
+    for i, image in enumerate(batch.images):
+        certificate = Certificate(
+            score_model=tuple(own[i].tolist()),
+            scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
+            changes=changes,
+            precision=precision,
+            tolerance=TOLERANCE[precision],
+        )
+        first = next(iter(found.values()), None)
+        image_side, text_side = found.get("image"), found.get("text")
+        yield Explanation(
+            model=model.name,
+            method=plan.method.name,
+            prompts=labels,
+            scores=first.scores[i].clone() if first else own[i].clone(),
+            maps=None if image_side is None or image_side.maps is None else image_side.maps[i],
+            words=text_side.words[i] if text_side and text_side.words else ((),) * len(labels),
+            certificate=certificate,
+            geometry=batch.geometries[i],
+            image=image,
+            options=plan.options,
+        )

@@ -1,0 +1,148 @@
+"""What is asked of an image: prompts, turned into directions in embedding space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture, run_trunk
+from whyclip.errors import PromptError
+from whyclip.inputs import (
+    DirectionPrompt,
+    ImagePrompt,
+    Prompt,
+    TextPrompt,
+    Tokens,
+    parse_prompts,
+    prepare,
+    tokenize,
+)
+from whyclip.model import ModelView
+from whyclip.targets import Targets
+from whyclip.types import Precision
+
+# Texts are short, so many share a matrix product; more would only need memory.
+TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    """Prompts, their texts run through the text tower, and what they are set against.
+
+    Attributes:
+        prompts: what the user asked, in order.
+        tokens: all template strings of all prompts, one after another; None without texts.
+        strings: for each prompt the indices of its template strings.
+        captures: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
+        fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
+        against: ``[e]`` mean unit direction of what the prompts are set against, or None.
+    """
+
+    prompts: tuple[Prompt, ...]
+    tokens: Tokens | None
+    strings: tuple[tuple[int, ...], ...]
+    captures: tuple[Capture, ...]
+    fixed: Tensor
+    against: Tensor | None = None
+
+    @property
+    def own_embeddings(self) -> Tensor:
+        """The model's embeddings ``[p, e]`` of all template strings."""
+        if not self.captures:
+            return self.fixed[:0]
+        return torch.cat([capture.embedding for capture in self.captures])
+
+    def unit_directions(self, embeddings: Tensor) -> Tensor:
+        """One unit direction ``[n, e]`` a prompt, from embeddings of its strings ``[p, e]``.
+
+        An ensemble is the normalised mean of its templates' normalised embeddings, as in
+        zero-shot classification with CLIP.
+        """
+        directions = self.fixed.clone()
+        unit = F.normalize(embeddings.float(), dim=-1)
+        for index, strings in enumerate(self.strings):
+            if strings:
+                directions[index] = F.normalize(unit[list(strings)].mean(0), dim=-1)
+        return directions
+
+    def targets(self, embeddings: Tensor | None = None) -> Targets:
+        """Make targets of embeddings of the strings ``[p, e]``; the model's own by default."""
+        unit = self.unit_directions(self.own_embeddings if embeddings is None else embeddings)
+        return Targets(unit if self.against is None else unit - self.against)
+
+
+def ask(
+    view: ModelView,
+    prompts: Any,
+    against: Any = None,
+    *,
+    keep: int = 0,
+    whole_context: bool = False,
+    precision: Precision = "fp32",
+) -> Question:
+    """Parse prompts and encode them.
+
+    Args:
+        view: the model.
+        prompts: as :func:`~whyclip.inputs.parse_prompts` takes them.
+        against: likewise, or None; every prompt is set against their mean direction.
+        keep: how many last text blocks methods will read.
+        whole_context: keep the padding behind the texts, for methods that read it.
+        precision: of the forward pass.
+
+    Raises:
+        PromptError: a prompt cannot be used, or a direction has the wrong width.
+    """
+    question = _encode(view, parse_prompts(prompts), keep, whole_context, precision)
+    if against is None:
+        return question
+    other = _encode(view, parse_prompts(against), 0, False, precision)
+    return replace(question, against=other.unit_directions(other.own_embeddings).mean(0))
+
+
+def _encode(
+    view: ModelView, prompts: tuple[Prompt, ...], keep: int, whole: bool, precision: Precision
+) -> Question:
+    texts: list[str] = []
+    strings: list[tuple[int, ...]] = []
+    for prompt in prompts:
+        own = prompt.templates if isinstance(prompt, TextPrompt) else ()
+        strings.append(tuple(range(len(texts), len(texts) + len(own))))
+        texts.extend(own)
+    tokens = tokenize(view.tokenizer, texts, view.text.context) if texts else None
+    captures: list[Capture] = []
+    nothing = Targets(torch.empty(0, 0))
+    for ids in tokens.ids.split(TEXTS_AT_ONCE) if tokens else ():
+        read = ids if whole else view.text.trim(ids)
+        captures.append(run_trunk(view.text, read, nothing, keep=keep, precision=precision))
+    fixed = _fixed_directions(view, prompts, precision)
+    return Question(prompts, tokens, tuple(strings), tuple(captures), fixed)
+
+
+def _fixed_directions(
+    view: ModelView, prompts: tuple[Prompt, ...], precision: Precision
+) -> Tensor:
+    directions = torch.zeros(len(prompts), view.width, device=view.image.device)
+    for row, prompt in zip(directions, prompts, strict=True):
+        if isinstance(prompt, ImagePrompt):
+            row.copy_(F.normalize(encode_image(view, prompt, precision), dim=-1))
+        elif isinstance(prompt, DirectionPrompt):
+            if len(prompt.vector) != view.width:
+                raise PromptError(
+                    f"{prompt.label!r} has {len(prompt.vector)} numbers, but embeddings of "
+                    f"{view.name} have {view.width}"
+                )
+            row.copy_(F.normalize(prompt.vector, dim=-1))
+    return directions
+
+
+def encode_image(view: ModelView, prompt: ImagePrompt, precision: Precision) -> Tensor:
+    """Embed another picture ``[e]`` by the model's own preprocessing."""
+    image = view.image
+    [(pixels, _)] = prepare([prompt.image], view.preprocess, patch=image.patch, native=image.native)
+    nothing = Targets(torch.empty(0, 0))
+    return run_trunk(image, pixels[None], nothing, keep=0, precision=precision).embedding[0]

@@ -1,0 +1,152 @@
+"""The last blocks of a tower, run again through their parts, with gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from whyclip.model.view import Block, Stream, Tower, split_heads
+from whyclip.targets import Targets
+
+Heads = Literal["native", "single"]
+Node = Literal["o", "a"]
+
+SINGLE_HEAD = "attention re-run with one head over the whole width"
+
+# Backward passes of this many targets share their matrix products; more would only need memory.
+TARGETS_AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class ReadoutAttention:
+    """The readout token's row of one block's attention, without gradients.
+
+    Attributes:
+        block: the block it belongs to.
+        q: ``[b, h, d]`` query of the readout token.
+        k: ``[b, h, t, d]`` keys of all tokens.
+        v: ``[b, h, t, d]`` values of all tokens.
+        a: ``[b, h, t]`` post-softmax weights of the readout row.
+    """
+
+    block: Block
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    a: Tensor
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the re-run ended in, and the means to differentiate it.
+
+    Attributes:
+        layers: readout attentions, first to last.
+        embedding: ``[b, e]`` float32, the end of the re-run.
+        changes: in what it differs from the model's own computation; empty if in nothing.
+    """
+
+    layers: tuple[ReadoutAttention, ...]
+    embedding: Tensor
+    changes: tuple[str, ...]
+    _output: Tensor = field(repr=False)
+    _probes: dict[Node, tuple[Tensor, ...]] = field(repr=False)
+    _jacobians: dict[Node, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
+
+    def gradient(
+        self, node: Node, targets: Targets, *, by_jacobian: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Differentiate every target's score at the readout row of every layer.
+
+        Args:
+            node: ``"o"`` for the heads' concatenated output before out_proj, which gives
+                ``[b, n, h·d]`` a layer; ``"a"`` for the post-softmax attention weights, which
+                gives ``[b, n, h, t]`` a layer.
+            targets: n directions.
+            by_jacobian: go by ∂F/∂node, computed once and kept.
+        """
+        upstream = targets.gradient(self.embedding)
+        if not by_jacobian:
+            layers = self._backward(upstream, node)
+            return tuple(g.float().transpose(0, 1) for g in layers)
+        return tuple(
+            torch.einsum("nbe,ebx->bnx", upstream, jacobian.flatten(2)).unflatten(
+                -1, jacobian.shape[2:]
+            )
+            for jacobian in self._jacobian(node)
+        )
+
+    def _jacobian(self, node: Node) -> tuple[Tensor, ...]:
+        if node not in self._jacobians:
+            b, e = self._output.shape
+            basis = torch.eye(e, device=self._output.device)[:, None].expand(e, b, e)
+            self._jacobians[node] = tuple(g.float() for g in self._backward(basis, node))
+        return self._jacobians[node]
+
+    def _backward(self, upstream: Tensor, node: Node) -> tuple[Tensor, ...]:
+        parts = [
+            torch.autograd.grad(
+                self._output,
+                self._probes[node],
+                grad_outputs=part,
+                retain_graph=True,
+                is_grads_batched=True,
+            )
+            for part in upstream.to(self._output.dtype).split(TARGETS_AT_ONCE)
+        ]
+        return tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+
+
+@torch.enable_grad()
+def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: Heads) -> Replay:
+    """Run the last ``layers`` blocks again from their input ``x`` ``[b, t, w]``.
+
+    Zeros are added to the readout row's attention weights and to its output; the gradient at
+    these zeros is the gradient at what they were added to, whether or not the model's own
+    parameters ask for gradients.
+    """
+    b = len(x)
+    every = torch.arange(b, device=x.device)
+    attentions: list[ReadoutAttention] = []
+    probes: dict[Node, list[Tensor]] = {"o": [], "a": []}
+    for index, block in enumerate(tower.blocks[-layers:]):
+        x = x.to(block.dtype)
+        q, k, v = block.qkv(x)
+        scale = block.scale
+        if heads == "single":
+            q, k, v = (split_heads(part.transpose(1, 2).flatten(2), 1) for part in (q, k, v))
+            scale = q.shape[-1] ** -0.5
+        q_row = q[every, :, stream.row]
+        logits = torch.einsum("bhd,bhtd->bht", q_row, k) * scale
+        if stream.mask is not None:
+            logits = logits + stream.mask.expand(b, -1, -1, -1)[every, :, stream.row]
+        probe_a = torch.zeros_like(logits, requires_grad=True)
+        a = logits.softmax(-1) + probe_a
+        o_row = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
+        probe_o = torch.zeros_like(o_row, requires_grad=True)
+        o_row = o_row + probe_o
+        probes["a"].append(probe_a)
+        probes["o"].append(probe_o)
+        attentions.append(
+            ReadoutAttention(block, *(part.detach() for part in (q_row, k, v, a)))
+        )
+        if index == layers - 1:
+            x = block.finish(x[every, stream.row], block.merge(o_row))
+        else:
+            weights = q @ k.transpose(-1, -2) * scale
+            if stream.mask is not None:
+                weights = weights + stream.mask
+            o = (weights.softmax(-1) @ v).transpose(1, 2).flatten(2)
+            o = o.index_put((every, stream.row), o_row)
+            x = block.finish(x, block.merge(o))
+    output = tower.project(x)
+    return Replay(
+        tuple(attentions),
+        output.detach().float(),
+        (SINGLE_HEAD,) if heads == "single" else (),
+        output,
+        {node: tuple(layer) for node, layer in probes.items()},
+    )

@@ -1,0 +1,267 @@
+"""Explanations on disk: JSON, npz and safetensors, whole or not at all, and never pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_bytes
+
+from whyclip.errors import OutputError
+from whyclip.explanation import Certificate, Explanation
+from whyclip.types import Box, Geometry, Word
+
+if TYPE_CHECKING:
+    import pandas
+
+ENDINGS = (".html", ".png", ".json", ".npz", ".safetensors")
+READABLE = (".json", ".npz", ".safetensors")
+_META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
+
+
+def to_json(explanation: Explanation) -> dict[str, Any]:
+    """Describe an explanation in plain JSON types; everything but the picture's pixels.
+
+    ``values`` of a map are row by row, ``grid`` is rows and columns, ``box`` the rectangle of
+    the original image that the grid covers: left, top, right, bottom in pixels.
+    """
+    certificate, geometry = explanation.certificate, explanation.geometry
+    prompts = []
+    for index, prompt in enumerate(explanation.prompts):
+        where = None
+        if explanation.maps is not None:
+            grid = explanation.maps[index]
+            where = {
+                "grid": list(grid.shape),
+                "box": list(geometry.box),
+                "values": grid.flatten().tolist(),
+            }
+        prompts.append(
+            {
+                "prompt": prompt if isinstance(prompt, str) else list(prompt),
+                "score": float(explanation.scores[index]),
+                "score_model": certificate.score_model[index],
+                "map": where,
+                "words": [
+                    {
+                        "word": word.text,
+                        "relevance": word.relevance,
+                        "start": word.start,
+                        "end": word.end,
+                        "template": word.template,
+                    }
+                    for word in explanation.words[index]
+                ],
+            }
+        )
+    return {
+        "model": explanation.model,
+        "method": explanation.method,
+        "options": dict(explanation.options),
+        "image": {"width": geometry.width, "height": geometry.height},
+        "geometry": geometry.name,
+        "prompts": prompts,
+        "certificate": {
+            "verdict": certificate.verdict,
+            "explains_model": certificate.explains_model,
+            "gap": certificate.gap,
+            "changes": list(certificate.changes),
+            "precision": certificate.precision,
+            "tolerance": certificate.tolerance,
+            "scores": {side: list(scores) for side, scores in certificate.scores.items()},
+        },
+    }
+
+
+def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Explanation:
+    """Rebuild an explanation from :func:`to_json`'s description.
+
+    Raises:
+        OutputError: a part is missing or of another kind.
+    """
+    try:
+        return _from_json(record, image)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise OutputError(f"not an explanation written by whyclip: {error!r}") from error
+
+
+def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanation:
+    prompts, noted = record["prompts"], record["certificate"]
+    maps = [entry["map"] for entry in prompts]
+    width, height = int(record["image"]["width"]), int(record["image"]["height"])
+    box = Box(*maps[0]["box"]) if maps[0] else Box(0.0, 0.0, float(width), float(height))
+    return Explanation(
+        model=record["model"],
+        method=record["method"],
+        prompts=tuple(
+            entry["prompt"] if isinstance(entry["prompt"], str) else tuple(entry["prompt"])
+            for entry in prompts
+        ),
+        scores=torch.tensor([entry["score"] for entry in prompts]),
+        maps=torch.stack([torch.tensor(m["values"]).reshape(m["grid"]) for m in maps])
+        if maps[0]
+        else None,
+        words=tuple(
+            tuple(
+                Word(w["word"], w["start"], w["end"], w["relevance"], w["template"])
+                for w in entry["words"]
+            )
+            for entry in prompts
+        ),
+        certificate=Certificate(
+            score_model=tuple(entry["score_model"] for entry in prompts),
+            scores={side: tuple(scores) for side, scores in noted["scores"].items()},
+            changes=tuple(noted["changes"]),
+            precision=noted["precision"],
+            tolerance=noted["tolerance"],
+        ),
+        geometry=Geometry(record["geometry"], width, height, box),
+        image=image,
+        options=record["options"],
+    )
+
+
+def to_dataframe(explanation: Explanation) -> pandas.DataFrame:
+    """One row for each patch and each word; see :meth:`Explanation.to_dataframe`."""
+    try:
+        import pandas
+    except ImportError:
+        raise OutputError("to_dataframe needs pandas; pip install 'whyclip[pandas]'") from None
+    box, rows = explanation.geometry.box, []
+    for index, label in enumerate(explanation.labels):
+        shared = {"prompt": label, "score": float(explanation.scores[index])}
+        if explanation.maps is not None:
+            gh, gw = explanation.maps.shape[1:]
+            high, wide = (box.bottom - box.top) / gh, (box.right - box.left) / gw
+            for (row, column), value in np.ndenumerate(explanation.maps[index].numpy()):
+                left, top = box.left + column * wide, box.top + row * high
+                rows.append(
+                    {**shared, "side": "image", "row": row, "column": column, "left": left,
+                     "top": top, "right": left + wide, "bottom": top + high,
+                     "relevance": float(value)}
+                )  # fmt: skip
+        rows += [
+            {**shared, "side": "text", "word": word.text, "start": word.start, "end": word.end,
+             "template": word.template, "relevance": word.relevance}
+            for word in explanation.words[index]
+        ]  # fmt: skip
+    return pandas.DataFrame(rows)
+
+
+def check_path(path: Path) -> Path:
+    """Say before the work begins whether :func:`save` will be able to write there.
+
+    Raises:
+        OutputError: an unknown ending, a folder that does not exist, or a folder itself.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise OutputError(f"cannot write {str(path)!r}: end it in one of {', '.join(ENDINGS)}")
+    if path.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: it is a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {str(path)!r}: no such folder: {str(path.parent)!r}")
+    return path
+
+
+def save(explanation: Explanation, path: Path) -> Path:
+    """Write an explanation; see :meth:`Explanation.save`."""
+    check_path(path)
+    write_whole(path, lambda: _encoded(explanation, path.suffix.lower()))
+    return path
+
+
+def _encoded(explanation: Explanation, ending: str) -> bytes:
+    if ending == ".html":
+        from whyclip.render import page
+
+        return page([explanation]).encode()
+    if ending == ".png":
+        from whyclip.render import png_bytes
+
+        return png_bytes(explanation)
+    record = to_json(explanation)
+    if ending == ".json":
+        return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    arrays: dict[str, np.ndarray] = {}
+    if explanation.maps is not None:
+        arrays[_MAPS] = explanation.maps.numpy()
+    if explanation.image is not None:
+        picture = BytesIO()
+        explanation.image.save(picture, "PNG")
+        arrays[_IMAGE] = np.frombuffer(picture.getvalue(), np.uint8)
+    meta = json.dumps(record, allow_nan=False)
+    if ending == ".safetensors":
+        return safetensors_bytes(arrays, {_META: meta})
+    packed = BytesIO()
+    np.savez_compressed(
+        packed, **arrays, **{_META: np.frombuffer(meta.encode(), np.uint8)}  # type: ignore[arg-type]
+    )
+    return packed.getvalue()
+
+
+def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
+    """Write bytes beside the target first, so that a failure leaves nothing half-written.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = encode()
+    handle, beside = -1, ""
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(beside).chmod(0o666 & ~umask)
+        Path(beside).replace(path)
+    except OSError as error:
+        Path(beside or path).unlink(missing_ok=True) if beside else None
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
+
+
+def load_explanation(path: str | Path) -> Explanation:
+    """Read an explanation that :meth:`Explanation.save` wrote.
+
+    Args:
+        path: a ``.json``, ``.npz`` or ``.safetensors`` file; the latter two also hold the
+            picture. ``.html`` and ``.png`` are for looking at.
+
+    Raises:
+        OutputError: no such file, another ending, or not written by whyclip.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in READABLE:
+        raise OutputError(f"cannot read {str(path)!r}: expected one of {', '.join(READABLE)}")
+    if not path.is_file():
+        raise OutputError(f"no such file: {str(path)!r}")
+    try:
+        record, picture = _decoded(path)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise OutputError(f"{str(path)!r} was not written by whyclip: {error}") from error
+    return from_json(record, picture)
+
+
+def _decoded(path: Path) -> tuple[dict[str, Any], Image.Image | None]:
+    if path.suffix.lower() == ".json":
+        return json.loads(path.read_text(encoding="utf-8")), None
+    if path.suffix.lower() == ".safetensors":
+        with safe_open(path, "numpy") as file:
+            meta = (file.metadata() or {})[_META]
+            pixels = file.get_tensor(_IMAGE) if _IMAGE in file.keys() else None  # noqa: SIM118
+    else:
+        with np.load(path, allow_pickle=False) as file:
+            meta = file[_META].tobytes().decode()
+            pixels = file[_IMAGE] if _IMAGE in file else None
+    if pixels is None:
+        return json.loads(meta), None
+    return json.loads(meta), Image.open(BytesIO(pixels.tobytes())).convert("RGB")
