@@ -1,0 +1,104 @@
+"""The commands gathered, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from whyclip import __version__
+from whyclip.cli import catalogue
+from whyclip.cli import compare as comparing
+from whyclip.cli import explain as explaining
+from whyclip.cli.terminal import complain, quiet
+from whyclip.errors import WhyclipError
+
+# The base of all usage errors: ClickException, which older versions of typer take from click
+# and newer ones carry themselves.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+HELP = """
+Why did this image match this text?
+
+Heat maps and word highlights for CLIP-like models, each with a certificate that says \
+whether the model itself was explained.
+
+\b
+[bold]Start here[/bold]
+  whyclip explain scene.png "a dog" "a red car" --out why.html
+  whyclip compare scene.png "a dog" --out compare.png
+  whyclip explain --help
+"""
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command(help=explaining.HELP)(explaining.explain)
+app.command(help=comparing.HELP)(comparing.compare)
+app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
+app.command(help=catalogue.MODELS_HELP)(catalogue.models)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"whyclip {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=HELP, invoke_without_command=True, no_args_is_help=False)
+def whyclip(
+    context: typer.Context,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """See ``HELP``."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    0 when all went well; 1 when ``compare --equality`` finds a difference; 2 for anything
+    wrong with the input, said in one line on stderr; 130 when interrupted.
+
+    Args:
+        arguments: what follows ``whyclip``; ``sys.argv`` by default.
+    """
+    command = typer.main.get_command(app)
+    given = None if arguments is None else list(arguments)
+    try:
+        with quiet():
+            code = command.main(given, prog_name="whyclip", standalone_mode=False)
+    except WhyclipError as error:
+        complain(str(error))
+        code = WRONG_INPUT
+    except _UsageError as error:
+        complain(f"{_usage(error)}; see {_help_of(error)}")
+        code = WRONG_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted")
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: Exception) -> str:
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    return message.rstrip(".")
+
+
+def _help_of(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'whyclip'} --help"

@@ -1,0 +1,159 @@
+"""``whyclip methods`` and ``whyclip models``: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyclip.cli.options import show
+from whyclip.cli.terminal import stdout
+
+if TYPE_CHECKING:
+    from whyclip.methods import Method
+
+METHODS_HELP = """
+List the methods: what each reads, costs and claims, and its options.
+
+\b
+[bold]Examples[/bold]
+  whyclip methods
+  [dim]# one of them, with its options[/dim]
+  whyclip methods grad_eclip
+  whyclip explain scene.png "a dog" --method grad_eclip --option spatial=none
+"""
+
+MODELS_HELP = """
+List the models: the one that comes with whyclip, and how to name others.
+
+\b
+[bold]Examples[/bold]
+  whyclip models
+  [dim]# every architecture and pretrained tag that OpenCLIP knows[/dim]
+  whyclip models --all
+"""
+
+FORMS = (
+    ("mini", "comes with whyclip; needs no download"),
+    ("openclip:ViT-B-16/openai", "an OpenCLIP architecture and pretrained tag; fetched once"),
+    ("openclip:ViT-B-16/weights.safetensors", "an OpenCLIP architecture and your own weights file"),
+    ("openclip:path/to/folder", "a folder with open_clip_config.json and weights"),
+    ("hf:openai/clip-vit-base-patch16", "a CLIP of transformers; fetched once"),
+    ("hf:path/to/folder", "a folder written by save_pretrained"),
+)
+
+
+def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show this method's options.", metavar="[METHOD]", show_default=False),
+    ] = None,
+) -> None:
+    """See ``METHODS_HELP``."""
+    from rich.table import Table
+
+    from whyclip.methods import METHODS, get_method
+
+    if name is not None:
+        _describe(get_method(name))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
+    table.add_column("method", no_wrap=True, style="bold")
+    for heading in ("what it does", "source", "reads", "map"):
+        table.add_column(heading)
+    for method in METHODS.values():
+        reads = "\n".join(method.sides)
+        table.add_row(method.name, method.summary, method.source, reads, _kind(method))
+    stdout().print(table)
+    print("\nwhyclip methods METHOD shows its options, cost and what it explains.")
+
+
+def _describe(method: Method) -> None:
+    from rich.table import Table
+
+    console = stdout()
+    console.print(f"[bold]{method.name}[/bold]: {method.title} ({method.source})", highlight=False)
+    console.print(method.summary, highlight=False)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("reads", " and ".join(method.sides))
+    facts.add_row("map", _kind(method))
+    if method.additive:
+        facts.add_row("adds up to", method.additive)
+    facts.add_row("cost", f"{method.cost}, for n prompts, in forward passes")
+    facts.add_row("explains", method.explains)
+    for index, (key, default) in enumerate(method.options.items()):
+        text = f"{key}={show(default)}" + _choices(method.choices.get(key, ()), default)
+        facts.add_row("" if index else "options", text)
+    console.print()
+    console.print(facts, highlight=False)
+
+
+def _kind(method: Method) -> str:
+    target = "depends on the prompt" if method.text_specific else "the same for every prompt"
+    return f"{target}; {'signed' if method.signed else 'never negative'}"
+
+
+def _choices(choices: tuple[object, ...], default: object) -> str:
+    others = [show(choice) for choice in choices if choice != default]
+    return f" (or {', '.join(others)})" if others else ""
+
+
+def models(
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="List every architecture and pretrained tag of OpenCLIP."),
+    ] = False,
+) -> None:
+    """See ``MODELS_HELP``."""
+    from rich.table import Table
+
+    console = stdout()
+    if every:
+        import open_clip
+
+        for architecture, tag in open_clip.list_pretrained():
+            print(f"openclip:{architecture}/{tag}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("--model", no_wrap=True, style="bold")
+    table.add_column("what it is")
+    for form, meaning in FORMS:
+        table.add_row(form, meaning)
+    console.print(table)
+    console.print()
+    for line in mini_facts():
+        console.print(line, highlight=False)
+
+
+def mini_facts() -> list[str]:
+    """What the embedded model is, read from its own configuration and weights."""
+    import json
+    from importlib import resources
+
+    from safetensors import safe_open
+
+    folder = resources.files("whyclip") / "mini" / "weights"
+    config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
+    weights = folder / "open_clip_model.safetensors"
+    with resources.as_file(weights) as path:
+        size = path.stat().st_size / 1e6
+        with safe_open(path, "pt") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    side = vision["image_size"] // vision["patch_size"]
+    parameters = sum(_product(shape) for shape in shapes) / 1e6
+    return [
+        f"mini: {parameters:.1f} million parameters, {size:.0f} MB; pictures of "
+        f"{vision['image_size']}×{vision['image_size']} pixels on a {side}×{side} grid, "
+        f"{vision['layers']} image and {text['layers']} text blocks, "
+        f"{text['context_length']} tokens.",
+        "It was trained on controlled scenes of emoji artwork, not on photos: "
+        "an instrument and a teaching model.",
+    ]
+
+
+def _product(shape: list[int]) -> int:
+    result = 1
+    for side in shape:
+        result *= side
+    return result

@@ -1,0 +1,175 @@
+"""``whyclip compare``."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.terminal import progress, stderr, stdout
+from whyclip.types import SIDES, GeometryName, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from whyclip.explanation import Explanation
+
+HELP = """
+Set methods side by side, as one figure: a column for each method, a row for each prompt.
+
+All methods share one forward pass of the model, so that what differs is the method alone.
+
+\b
+[bold]Examples[/bold]
+  [dim]# every method[/dim]
+  whyclip compare scene.png "a dog" "a red car" --out compare.png
+  [dim]# two of them[/dim]
+  whyclip compare scene.png "a dog" --method grad_eclip --method contribution
+  [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
+  whyclip compare scene.png "a dog" --equality
+"""
+
+ENDINGS = (".png", ".pdf", ".svg")
+DEFAULT_OUT = Path("compare.png")
+EQUAL = ("grad_eclip", "attention_eclip")
+EQUAL_WITHIN = 1e-5
+
+
+def compare(
+    image: options.Image,
+    prompts: options.Prompts,
+    model: options.Model = "mini",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A method to show; may be given several times. "
+            "[dim]Default: all. See: whyclip methods.[/dim]"
+        ),
+    ] = None,
+    against: options.Against = None,
+    geometry: options.Geometry = "model",
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    equality: Annotated[
+        bool,
+        typer.Option(
+            "--equality",
+            help="Print the largest relative difference between Grad-ECLIP and Attention-ECLIP, "
+            f"and whether it is below {EQUAL_WITHIN:g}. Draws no figure unless --out asks for one.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help=f"Where the figure goes: {', '.join(ENDINGS)}. [dim]Default: {DEFAULT_OUT}.[/dim]",
+        ),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    target = out or (None if equality else DEFAULT_OUT)
+    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    options.check_prompts(prompts)
+    if against:
+        options.check_prompts(against)
+    options.check_outputs([target] if target else [], ENDINGS, image)
+    with progress(4) as begin:
+        begin("starting")
+        import whyclip
+        from whyclip.inputs import read_image
+        from whyclip.methods import METHODS, get_method
+
+        shown = [get_method(name).name for name in method or METHODS]
+        picture = read_image(image)
+        begin(f"loading {model}")
+        view = whyclip.load(model, device)
+        begin("explaining")
+        wanted = dict.fromkeys([*shown, *EQUAL] if equality else shown)
+        found = {
+            name: results[0]
+            for name, results in whyclip.compare(
+                view,
+                [picture],
+                list(prompts),
+                tuple(wanted),
+                against=against or None,
+                geometry=seen,
+                precision=exactness,
+            ).items()
+        }
+        if target:
+            begin(f"writing {target.name}")
+            _draw({METHODS[name].title: found[name] for name in shown}, target)
+    if not equality:
+        stdout().print(_certificates({name: found[name] for name in shown}))
+    if target:
+        stderr().print(f"wrote {target}", highlight=False)
+    if equality and not _print_equality(*(found[name] for name in EQUAL)):
+        raise typer.Exit(1)
+
+
+def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
+    from whyclip.render import comparison
+    from whyclip.storage import write_whole
+
+    file = BytesIO()
+    comparison(explanations).savefig(file, format=path.suffix[1:].lower(), dpi=160)
+    write_whole(path, file.getvalue)
+
+
+def _certificates(explanations: Mapping[str, Explanation]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("method")
+    table.add_column("certificate")
+    for name, explanation in explanations.items():
+        table.add_row(name, str(explanation.certificate))
+    return table
+
+
+def _print_equality(one: Explanation, other: Explanation) -> bool:
+    """Print the largest relative difference for each side; True when all are small enough."""
+    differences = {side: relative_difference(one, other, side) for side in SIDES}
+    for side, difference in differences.items():
+        verdict = "equal" if difference < EQUAL_WITHIN else "NOT equal"
+        stdout().print(
+            f"{one.method} and {other.method}, {side}: largest relative difference "
+            f"{difference:.1e}, {verdict} within {EQUAL_WITHIN:g}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    return all(difference < EQUAL_WITHIN for difference in differences.values())
+
+
+def relative_difference(one: Explanation, other: Explanation, side: str) -> float:
+    """Largest difference of two explanations of one prompt, over that prompt's largest value.
+
+    Returns:
+        The largest over all prompts; 0 where both are zero throughout.
+    """
+    if side == "image":
+        assert one.maps is not None
+        assert other.maps is not None
+        pairs = [
+            (a.flatten().tolist(), b.flatten().tolist())
+            for a, b in zip(one.maps, other.maps, strict=True)
+        ]
+    else:
+        pairs = [
+            ([word.relevance for word in a], [word.relevance for word in b])
+            for a, b in zip(one.words, other.words, strict=True)
+        ]
+    return max((_relative(a, b) for a, b in pairs), default=0.0)
+
+
+def _relative(a: list[float], b: list[float]) -> float:
+    largest = max(map(abs, [*a, *b]), default=0.0)
+    apart = max((abs(x - y) for x, y in zip(a, b, strict=True)), default=0.0)
+    return apart / largest if largest else 0.0

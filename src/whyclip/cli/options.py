@@ -1,0 +1,190 @@
+"""Options that several commands share, and how their values are checked before any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import typer
+
+from whyclip.errors import OptionError, OutputError, PromptError, unknown
+
+if TYPE_CHECKING:
+    from whyclip.methods import Method
+
+Image = Annotated[
+    str, typer.Argument(help="The picture: any file Pillow can read.", metavar="IMAGE")
+]
+Prompts = Annotated[
+    list[str],
+    typer.Argument(
+        help="One or more texts, each in quotes. Each gets its own map.", metavar="PROMPT"
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
+        "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
+        "[dim]See: whyclip models.[/dim]",
+    ),
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PROMPT",
+        help="Explain why each prompt [italic]rather than[/italic] this text: the difference "
+        "of the two scores. Given several times: rather than their mean.",
+    ),
+]
+Geometry = Annotated[
+    str,
+    typer.Option(
+        help="What of the picture the model sees. [bold]model[/bold]: its own preprocessing, "
+        "as a rule a centred square. [bold]keep[/bold]: all of it, at its own proportions; "
+        "position embeddings are resampled. [bold]pad[/bold]: all of it, with mean-coloured "
+        "borders."
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="[bold]fp32[/bold], or [bold]bf16[/bold]: faster on hardware made for it, less exact."
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:1, mps ... [dim]Default: the first GPU, else the CPU.[/dim]"
+    ),
+]
+
+
+Name = TypeVar("Name", bound=str)
+
+
+def check_choice(kind: str, given: str, known: Iterable[Name]) -> Name:
+    """Return the one of ``known`` that was given.
+
+    Raises:
+        OptionError: none of them; the message names the nearest.
+    """
+    names = {str(name): name for name in known}
+    if given not in names:
+        raise unknown(kind, given, names)
+    return names[given]
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuse empty prompts before a model is loaded for them.
+
+    Raises:
+        PromptError: there is none, or one of them is empty.
+    """
+    if not prompts:
+        raise PromptError("no prompt given; write at least one in quotes, such as 'a dog'")
+    for index, prompt in enumerate(prompts, start=1):
+        if not prompt.strip():
+            raise PromptError(f"prompt #{index} is empty: {prompt!r}; write some words")
+
+
+def check_outputs(outputs: Sequence[Path], endings: Iterable[str], image: str) -> None:
+    """Refuse what could not be written, before any work is done for it.
+
+    Args:
+        outputs: the files to be written.
+        endings: those that can be, with their dots.
+        image: the picture that is read, which must not be overwritten.
+
+    Raises:
+        OutputError: an unknown ending, a missing or read-only folder, a folder in place of a
+            file, the same file twice, or the picture itself.
+    """
+    endings = tuple(endings)
+    for index, path in enumerate(outputs):
+        if path.suffix.lower() not in endings:
+            reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+            raise OutputError(f"--out {str(path)!r} {reason}; known: {', '.join(endings)}")
+        if not path.parent.is_dir():
+            raise OutputError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}")
+        if path.is_dir():
+            raise OutputError(f"--out {str(path)!r} is a folder; name a file in it")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise OutputError(f"--out {str(path)!r} cannot be written: permission denied")
+        if path in outputs[:index]:
+            raise OutputError(f"--out {str(path)!r} is given twice")
+        if path.exists() and Path(image).exists() and path.samefile(image):
+            raise OutputError(f"--out {str(path)!r} is the picture itself; name another file")
+
+
+def parse_options(method: Method, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` pairs by the types of the method's own options.
+
+    Raises:
+        OptionError: not a pair, a name the method does not know, or a value of another type.
+    """
+    hints = get_type_hints(method.relevance)
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise OptionError(f"--option {pair!r} is not KEY=VALUE; {_options_of(method)}")
+        if key not in method.options:
+            if not method.options:
+                raise OptionError(f"--option {pair!r}: {_options_of(method)}")
+            raise unknown(f"option of {method.name}", key, method.options)
+        options[key] = _parse_value(key, text, hints[key])
+    return method.complete(options)
+
+
+def _options_of(method: Method) -> str:
+    if not method.options:
+        return f"{method.name} has no options"
+    defaults = ", ".join(f"{key}={show(value)}" for key, value in method.options.items())
+    return f"options of {method.name}: {defaults}"
+
+
+def show(value: Any) -> str:
+    """Write a default as the user would type it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+_WORDS: Mapping[type, Mapping[str, Any]] = {
+    bool: {"true": True, "yes": True, "on": True, "1": True}
+    | {"false": False, "no": False, "off": False, "0": False},
+    NoneType: {"none": None, "default": None},
+}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "none"}
+
+
+def _parse_value(key: str, text: str, hint: Any) -> Any:
+    """Read a value as the first of the hint's types that it fits."""
+    if get_origin(hint) is Literal:
+        return next((choice for choice in get_args(hint) if show(choice) == text), text)
+    types = get_args(hint) or (hint,)
+    for kind in types:
+        if kind in _WORDS and text.lower() in _WORDS[kind]:
+            return _WORDS[kind][text.lower()]
+        if kind in (int, float, str):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    expected = " or ".join(_EXPECTED.get(kind, str(kind)) for kind in types)
+    raise OptionError(f"--option {key}={text!r}: expected {expected}")
