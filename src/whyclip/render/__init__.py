@@ -1,0 +1,27 @@
+"""Pictures of explanations: overlays, figures, pages, terminal summaries.
+
+Everything here only reads an Explanation. Normalising, clipping and colouring happen here
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+from whyclip.render.comparison import comparison
+from whyclip.render.figure import figure
+from whyclip.render.overlay import overlay
+from whyclip.render.page import fragment, page
+from whyclip.render.show import figure_bytes, png_bytes, save_png, show
+from whyclip.render.terminal import summary
+
+__all__ = [
+    "comparison",
+    "figure",
+    "figure_bytes",
+    "fragment",
+    "overlay",
+    "page",
+    "png_bytes",
+    "save_png",
+    "show",
+    "summary",
+]

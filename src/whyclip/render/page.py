@@ -1,0 +1,155 @@
+"""The HTML page: one small viewer that reports, notebooks and the browser app share.
+
+A page is one file that loads nothing from anywhere: style, script, picture and the JSON of
+the explanations are inside. What comes from the user (prompts, names) reaches the document
+only as JSON text that the script inserts as text, or escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from io import BytesIO
+from string import Template
+from typing import Any
+
+from PIL import Image
+
+from whyclip.errors import InputError
+from whyclip.explanation import Explanation
+from whyclip.render import seal
+from whyclip.render.colour import FADE, Scale, hexadecimal
+from whyclip.render.words import words_html
+from whyclip.storage import to_json
+
+_SCRIPTS = ("state.js", "text.js", "heat.js", "picture.js", "viewer.js")
+_STOPS = 33
+_LONGEST_SIDE = 1400
+_FRAME_HEIGHT = 820
+
+
+def page(explanations: Sequence[Explanation]) -> str:
+    """Write explanations into one self-contained HTML page.
+
+    Several explanations (of several methods, models or pictures) get a tab each.
+
+    Raises:
+        InputError: there are none.
+    """
+    explanations = list(explanations)
+    if not explanations:
+        raise InputError("page([]): give at least one explanation")
+    html = Template(_asset("page.html")).substitute(
+        title=escape(f"{', '.join(explanations[0].labels)} — whyclip"),
+        style=_asset("viewer.css"),
+        script="".join(_asset(name) for name in _SCRIPTS),
+        data=_harmless_json(_data(explanations)),
+        static="\n".join(_without_script(explanation) for explanation in explanations),
+    )
+    # A prompt may hold half of a surrogate pair, which no file can.
+    return html.encode("utf-8", "replace").decode("utf-8")
+
+
+def fragment(explanation: Explanation) -> str:
+    """HTML to put into a notebook or another page.
+
+    The page sits in a frame of its own: its names, styles and script clash with nothing
+    around it, however often it is shown.
+    """
+    return (
+        f'<iframe srcdoc="{escape(page([explanation]))}" title="whyclip explanation" '
+        f'loading="lazy" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
+    )
+
+
+def _data(explanations: Sequence[Explanation]) -> dict[str, Any]:
+    pictures: list[str] = []
+    known: dict[int, int] = {}
+    entries = []
+    for name, explanation in zip(_names(explanations), explanations, strict=True):
+        image = explanation.image
+        if image is not None and id(image) not in known:
+            uri = _data_uri(image)
+            if uri not in pictures:
+                pictures.append(uri)
+            known[id(image)] = pictures.index(uri)
+        picture = None if image is None else known[id(image)]
+        entries.append({"name": name, "picture": picture, "explanation": to_json(explanation)})
+    return {"entries": entries, "pictures": pictures, "colours": _colours()}
+
+
+def _names(explanations: Sequence[Explanation]) -> list[str]:
+    """Tell explanations apart as briefly as possible: by method, model, options, or number."""
+    parts = {
+        "method": [explanation.method for explanation in explanations],
+        "model": [explanation.model for explanation in explanations],
+        "options": [_options(explanation) for explanation in explanations],
+    }
+    names = parts["method"]
+    for more in ([], ["model"], ["options"], ["model", "options"]):
+        chosen = [parts[key] for key in ("method", *more) if len(set(parts[key])) > 1]
+        names = [", ".join(filter(None, row)) for row in zip(*chosen, strict=True)]
+        if len(set(names)) == len(explanations):
+            return names
+    names = names or parts["method"]
+    return [f"{number}. {name}" for number, name in enumerate(names, 1)]
+
+
+def _options(explanation: Explanation) -> str:
+    return ", ".join(f"{name}={value}" for name, value in explanation.options.items())
+
+
+def _data_uri(image: Image.Image) -> str:
+    """The picture as JPEG of at most 1400 pixels, or as PNG where that is smaller."""
+    picture = image.convert("RGB")
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    kinds: dict[str, dict[str, Any]] = {
+        "jpeg": {"quality": 90, "subsampling": 0},
+        "png": {"optimize": True},
+    }
+    best: tuple[str, bytes] | None = None
+    for kind, options in kinds.items():
+        file = BytesIO()
+        picture.save(file, kind, **options)
+        if best is None or len(file.getvalue()) < len(best[1]):
+            best = (kind, file.getvalue())
+    assert best is not None
+    return f"data:image/{best[0]};base64,{b64encode(best[1]).decode('ascii')}"
+
+
+def _colours() -> dict[str, Any]:
+    return {
+        "sequential": [hexadecimal(rgb) for rgb in Scale(1.0, signed=False).ramp(_STOPS)],
+        "diverging": [hexadecimal(rgb) for rgb in Scale(1.0, signed=True).ramp(_STOPS)],
+        "fade": FADE,
+    }
+
+
+def _harmless_json(data: dict[str, Any]) -> str:
+    """JSON that stays inside its script element, whatever strings it holds."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _without_script(explanation: Explanation) -> str:
+    """What a reader without JavaScript gets: prompts, highlighted words, scores, certificate."""
+    rows = "".join(
+        f"<li>{words_html(prompt, words)}: {score:.3f}</li>"
+        for prompt, words, score in zip(
+            explanation.prompts, explanation.words, explanation.scores.tolist(), strict=True
+        )
+    )
+    certificate = explanation.certificate
+    facts = f"{explanation.method}, {explanation.model}: {certificate.verdict}"
+    return f"<ol>{rows}</ol><p>{escape(facts)}; {escape(seal.details(certificate))}</p>"
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("whyclip.render") / "viewer" / name).read_text(encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Showing an explanation wherever Python happens to run, and writing it as a PNG."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.registry import BackendFilter, backend_registry
+from matplotlib.figure import Figure
+
+from whyclip.explanation import Explanation
+from whyclip.render.figure import figure
+from whyclip.render.page import fragment
+from whyclip.storage import write_whole
+
+
+def show(explanation: Explanation) -> None:
+    """Show an explanation: as a page in a notebook, else in a window, else as a file.
+
+    In a notebook the page is displayed below the cell. Elsewhere matplotlib's window opens
+    when it has an interactive backend. Where there is neither, a temporary PNG is written
+    and its place printed.
+    """
+    if _in_notebook():
+        from IPython.display import HTML, display
+
+        display(HTML(fragment(explanation)))
+    elif _interactive_backend() is not None:
+        _open_window(figure(explanation))
+    else:
+        with tempfile.NamedTemporaryFile(prefix="whyclip-", suffix=".png", delete=False) as file:
+            file.write(png_bytes(explanation))
+        print(f"no window to show it in; written to {file.name}")
+
+
+def png_bytes(explanation: Explanation) -> bytes:
+    """The figure as the content of a PNG file."""
+    return figure_bytes(figure(explanation))
+
+
+def figure_bytes(drawn: Figure) -> bytes:
+    """Any figure as the content of a PNG file, at its own resolution and size."""
+    file = BytesIO()
+    with matplotlib.rc_context({"savefig.bbox": None, "savefig.dpi": "figure"}):
+        drawn.savefig(file, format="png")
+    return file.getvalue()
+
+
+def save_png(explanation: Explanation, path: str | Path) -> Path:
+    """Write the figure to a PNG file, whole or not at all; returns the path.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    write_whole(path, lambda: png_bytes(explanation))
+    return path
+
+
+def _in_notebook() -> bool:
+    """True in a Jupyter kernel; False in a plain or an IPython terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _interactive_backend() -> str | None:
+    """The backend in use, or the one matplotlib would choose here, if it opens windows."""
+    name = matplotlib.get_backend()
+    windowed = backend_registry.list_builtin(BackendFilter.INTERACTIVE)
+    return name if name.lower() in {backend.lower() for backend in windowed} else None
+
+
+def _open_window(drawn: Figure) -> None:
+    """Open a window for this figure alone; returns when it is closed, or at once if interactive."""
+    module = backend_registry.load_backend_module(matplotlib.get_backend())
+    manager = module.FigureCanvas.new_manager(drawn, 1)
+    manager.show()
+    if not matplotlib.is_interactive():
+        type(manager).start_main_loop()

@@ -1,0 +1,83 @@
+// Elements, numbers and words. Everything an explanation holds becomes text, never markup.
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (name === "style") Object.assign(node.style, value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+const minus = (text) => text.replace("-", "−");
+const fixed = (value, digits) => (value === null ? "none" : minus(value.toFixed(digits)));
+const score = (value) => fixed(value, 3);
+const small = (value) => (value === null ? "none" : minus(String(Number(value.toPrecision(3)))));
+const power = (value, digits) =>
+  value === 0 ? "0" : value.toExponential(digits).replace("e-", "e−");
+const signed = (value) => (value > 0 ? "+" : "") + small(value);
+const percent = (share) => minus(`${Math.round(100 * share)} %`);
+const templates = (prompt) => (Array.isArray(prompt) ? prompt : [prompt]);
+const label = (prompt) => {
+  const [first, ...more] = templates(prompt);
+  return more.length ? `${first} (+${more.length} templates)` : first;
+};
+
+function words(item, { template = 0, spoken = false } = {}) {
+  // Positions count characters, not the halves of UTF-16 that JavaScript counts in.
+  const text = Array.from(templates(item.prompt)[template]);
+  const own = item.words
+    .filter((word) => (word.template || 0) === template)
+    .sort((a, b) => a.start - b.start);
+  const most = own.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0);
+  const parts = [];
+  let at = 0;
+  for (const word of own) {
+    if (word.start < at || word.end > text.length || word.end <= word.start) continue;
+    parts.push(text.slice(at, word.start).join(""));
+    parts.push(mark(text.slice(word.start, word.end).join(""), word.relevance, most, spoken));
+    at = word.end;
+  }
+  parts.push(text.slice(at).join(""));
+  return parts.filter((part) => part !== "");
+}
+
+function mark(text, relevance, most, spoken) {
+  const share = most > 0 ? relevance / most : 0;
+  const value = `${signed(relevance)}${share < 0 ? " against" : share > 0 ? " for" : ""}`;
+  const node = el(
+    "mark",
+    { class: share < 0 ? "against" : share > 0 ? "for" : "neutral", title: spoken ? null : value },
+    text,
+  );
+  node.style.setProperty("--strength", `${Math.round(75 * Math.abs(share))}%`);
+  if (spoken) {
+    node.setAttribute("tabindex", "0");
+    node.setAttribute("data-value", value);
+    node.append(el("span", { class: "hidden" }, ` (${value})`));
+  }
+  return node;
+}
+
+// Every word with its relevance as a bar, to the right for, to the left against.
+function wordBars(item, template) {
+  const own = item.words.filter((word) => (word.template || 0) === template);
+  if (!own.length) return null;
+  const most = own.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0) || 1;
+  const negative = own.some((word) => word.relevance < 0);
+  const rows = own.flatMap(({ word, relevance }) => {
+    const length = (negative ? 50 : 100) * (Math.abs(relevance) / most);
+    const start = !negative ? 0 : relevance < 0 ? 50 - length : 50;
+    const bar = el("i", { class: relevance < 0 ? "against" : "for" });
+    Object.assign(bar.style, { left: `${start}%`, width: `${length}%` });
+    return [
+      el("span", { class: "word" }, word),
+      el("span", { class: negative ? "track middle" : "track" }, bar),
+      el("span", { class: "score" }, signed(relevance)),
+    ];
+  });
+  return el("section", { class: "bars" }, el("h2", {}, "Words"), el("div", {}, ...rows));
+}

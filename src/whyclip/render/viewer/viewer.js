@@ -1,0 +1,251 @@
+// The page: tabs, prompts, picture, certificate, and small multiples.
+
+function tabs() {
+  if (entries.length < 2) return null;
+  const turn = (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by) return;
+    choose({ entry: (state.entry + by + entries.length) % entries.length });
+    root.querySelector('[role="tab"][aria-selected="true"]').focus();
+  };
+  const buttons = entries.map(({ name, explanation }, index) =>
+    el(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        "aria-selected": String(index === state.entry),
+        tabindex: index === state.entry ? "0" : "-1",
+        click: () => choose({ entry: index }),
+        keydown: turn,
+      },
+      el("i", { class: `dot ${tone(explanation)}`, title: explanation.certificate.verdict }),
+      name,
+    ),
+  );
+  return el("div", { class: "tabs", role: "tablist", "aria-label": "Explanations" }, ...buttons);
+}
+
+function promptList(explanation) {
+  const most = Math.max(...explanation.prompts.map((item) => item.score), 0);
+  const group = `prompt-${serial++}`;
+  const rows = explanation.prompts.map((item, index) =>
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name: group,
+        checked: index === state.prompt,
+        change: () => choose({ prompt: index }, "input[type=radio]:checked"),
+      }),
+      el("span", { class: "text" }, label(item.prompt)),
+      el("span", { class: "score" }, score(item.score)),
+      el("span", {
+        class: "share",
+        style: { width: `${most > 0 ? Math.max(0, (100 * item.score) / most) : 0}%` },
+      }),
+    ),
+  );
+  return card("Prompts", el("div", { class: "prompts", role: "radiogroup" }, ...rows));
+}
+
+function controls(explanation) {
+  if (!explanation.prompts.some((item) => item.map)) return null;
+  const fade = (event) => {
+    state.opacity = Number(event.target.value);
+    for (const canvas of root.querySelectorAll(".heat")) canvas.style.opacity = state.opacity;
+  };
+  const several = explanation.prompts.length > 1;
+  return card(
+    "Display",
+    el(
+      "label",
+      { class: "slider" },
+      "Heat",
+      el("input", { type: "range", min: "0", max: "1", step: "0.05", value: state.opacity, input: fade }),
+    ),
+    several
+      ? el(
+          "label",
+          { class: "check" },
+          el("input", {
+            type: "checkbox",
+            checked: state.shared,
+            change: (event) => choose({ shared: event.target.checked }, "input[type=checkbox]"),
+          }),
+          "One colour scale for all prompts",
+        )
+      : null,
+  );
+}
+
+const tone = (explanation) =>
+  explanation.certificate.verdict === "explains the model itself" ? "itself" : "changed";
+
+function certificate(explanation, item) {
+  const { verdict, gap, changes, tolerance, precision } = explanation.certificate;
+  const explained = sides(explanation).map(([side, scores]) => [
+    `score explained, ${side}`,
+    fixed(scores[state.prompt], 5),
+  ]);
+  return card(
+    "Certificate",
+    el("p", { class: `badge ${tone(explanation)}` }, verdict),
+    changes.length ? el("ul", {}, ...changes.map((change) => el("li", {}, change))) : null,
+    facts([
+      ["score of the model", fixed(item.score_model, 5)],
+      ...explained,
+      ["largest gap", power(gap, 1)],
+      ["tolerance", power(tolerance, 0)],
+      ["precision", precision],
+    ]),
+  );
+}
+
+function about(explanation, item) {
+  const { width, height } = explanation.image;
+  const value = (option) => (typeof option === "string" ? option : JSON.stringify(option));
+  return card(
+    "How it was made",
+    facts([
+      ["method", explanation.method],
+      ...Object.entries(explanation.options || {}).map(([name, option]) => [name, value(option)]),
+      ["model", explanation.model],
+      ["picture", `${width} × ${height} pixels`],
+      ...(item.map ? [["patches", item.map.grid.join(" × ")]] : []),
+      ["geometry", explanation.geometry],
+    ]),
+  );
+}
+
+const facts = (rows) =>
+  el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+
+const card = (title, ...children) => el("section", { class: "card" }, el("h2", {}, title), ...children);
+
+function multiples(title, items) {
+  return el(
+    "section",
+    { class: "multiples" },
+    el("h2", {}, title),
+    el("div", { class: "grid" }, ...items),
+  );
+}
+
+function thumbnail(entry, index, scale, caption, chosen, pick) {
+  const item = entries[entry].explanation.prompts[index];
+  return el(
+    "button",
+    { type: "button", "aria-pressed": String(chosen), click: pick },
+    heatPicture(entry, index, 240, scale),
+    el("span", { class: "caption" }, ...caption),
+    el("span", { class: "score" }, score(item.score)),
+  );
+}
+
+function allPrompts(explanation, scales) {
+  if (explanation.prompts.length < 2 || !explanation.prompts.some((item) => item.map)) return null;
+  const items = explanation.prompts.map((item, index) =>
+    thumbnail(state.entry, index, scales[index], words(item), index === state.prompt, () =>
+      choose({ prompt: index }, ".multiples [aria-pressed=true]"),
+    ),
+  );
+  return multiples("All prompts side by side", items);
+}
+
+function allEntries(item) {
+  const same = entries.every(({ explanation }) => {
+    const other = explanation.prompts[state.prompt];
+    return other && other.map && label(other.prompt) === label(item.prompt);
+  });
+  if (entries.length < 2 || !same) return null;
+  const items = entries.map(({ name, explanation }, index) => {
+    const scale = Heat.scales(explanation.prompts.map((p) => p.map), state.shared)[state.prompt];
+    const dot = el("i", { class: `dot ${tone(explanation)}` });
+    return thumbnail(index, state.prompt, scale, [dot, name], index === state.entry, () =>
+      choose({ entry: index }, ".multiples.entries [aria-pressed=true]"),
+    );
+  });
+  const section = multiples(`“${label(item.prompt)}” in every explanation`, items);
+  section.classList.add("entries");
+  return section;
+}
+
+function headline(item) {
+  const count = templates(item.prompt).length;
+  const pick = (event) => choose({ template: Number(event.target.value) }, ".template select");
+  const option = (_, index) =>
+    el("option", { value: index, selected: index === state.template }, `${index + 1} of ${count}`);
+  return el(
+    "div",
+    { class: "headline" },
+    el("h1", {}, ...words(item, { template: state.template, spoken: true })),
+    el("p", { class: "match" }, el("b", {}, score(item.score)), " match score"),
+    count > 1
+      ? el(
+          "label",
+          { class: "template" },
+          "Template ",
+          el("select", { change: pick }, ...Array.from({ length: count }, option)),
+        )
+      : null,
+  );
+}
+
+function render() {
+  const explanation = current();
+  state.prompt = Math.min(state.prompt, explanation.prompts.length - 1);
+  const item = explanation.prompts[state.prompt];
+  state.template = Math.min(state.template, templates(item.prompt).length - 1);
+  const scales = Heat.scales(explanation.prompts.map((p) => p.map), state.shared);
+  const parts = [
+    tabs(),
+    el(
+      "div",
+      { class: "columns", role: entries.length > 1 ? "tabpanel" : null },
+      el(
+        "div",
+        { class: "main" },
+        headline(item),
+        bigPicture(item, scales[state.prompt]),
+        wordBars(item, state.template),
+      ),
+      el(
+        "aside",
+        {},
+        promptList(explanation),
+        controls(explanation),
+        certificate(explanation, item),
+        about(explanation, item),
+      ),
+    ),
+    allPrompts(explanation, scales),
+    allEntries(item),
+  ];
+  root.replaceChildren(...parts.filter((part) => part !== null));
+}
+
+function choose(change, focus) {
+  if ("prompt" in change || "entry" in change) state.template = 0;
+  Object.assign(state, change);
+  render();
+  if (focus) root.querySelector(focus)?.focus({ preventScroll: true });
+}
+
+// In a notebook the page sits in a frame of its own, which grows with it.
+function fitFrame() {
+  let frame = null;
+  try {
+    frame = window.frameElement;
+  } catch {
+    return;
+  }
+  if (!frame) return;
+  document.documentElement.classList.add("framed");
+  const fit = () => (frame.style.height = `${root.getBoundingClientRect().bottom + 2}px`);
+  new ResizeObserver(fit).observe(root);
+}
+
+fitFrame();
+render();
