@@ -100,9 +100,7 @@ def hf_model(seed: int = 0, **vision: Any) -> nn.Module:
         "hidden_act": "quick_gelu",
         **vision,
     }
-    config = CLIPConfig(
-        text_config=text_config, vision_config=vision_config, projection_dim=EMBED
-    )
+    config = CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=EMBED)
     return randomise(CLIPModel(config), seed)
 
 

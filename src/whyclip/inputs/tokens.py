@@ -167,9 +167,7 @@ def _from_bytes(raw: Sequence[bytes]) -> _Pieces:
 
 def _hf_pieces(inner: Any, text: str) -> _Pieces:
     if getattr(inner, "is_fast", False):
-        read = inner(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
+        read = inner(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return _Pieces(text, [(int(a), int(b)) for a, b in read["offset_mapping"]])
     ids = inner(text, add_special_tokens=False, verbose=False)["input_ids"]
     marks = ("\u2581", "\u0120", "##", "</w>")
