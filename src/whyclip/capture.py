@@ -97,9 +97,7 @@ def depth(tower: Tower, layers: int | None) -> int:
     return layers
 
 
-def precision_context(
-    device: torch.device, precision: Precision
-) -> AbstractContextManager[object]:
+def precision_context(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """Autocast to bfloat16, or nothing."""
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)

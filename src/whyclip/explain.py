@@ -129,11 +129,12 @@ def compare(
     _among("precision", precision, get_args(Precision))
     if not images:
         raise ImageError(f"no image given ({images!r})")
-    chosen = methods if isinstance(methods, Mapping) else dict.fromkeys(methods or METHODS, {})
-    sides = (sides,) if isinstance(sides, str) else tuple(sides)
-    for side in sides:
+    if not isinstance(methods, Mapping):
+        methods = {name: {} for name in methods or METHODS}
+    asked = [sides] if isinstance(sides, str) else list(sides)
+    for side in asked:
         _among("side", side, SIDES)
-    plans = [_plan(name, options, sides) for name, options in chosen.items()]
+    plans = [_plan(name, options, asked) for name, options in methods.items()]
     question = ask(
         model,
         prompts,
@@ -145,7 +146,7 @@ def compare(
     return run(model, images, question, plans, geometry, precision)
 
 
-def _plan(name: str, options: Mapping[str, Any], sides: Sequence[Side]) -> Plan:
+def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
     method = get_method(name)
     read = tuple(side for side in SIDES if side in sides and side in method.sides)
     if not read:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from whyclip.capture import Capture, run_trunk
 from whyclip.explanation import Certificate, Explanation
-from whyclip.inputs import ImageSource, TextPrompt, prepare, read_image, word_relevance
+from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
 from whyclip.methods import Method, Relevance
 from whyclip.model import ModelView, Tower
 from whyclip.progress import track
@@ -49,9 +49,7 @@ class Plan:
         n, e = len(capture.targets), capture.embedding.shape[-1]
         parts = []
         for start in range(0, n, TARGETS_AT_ONCE):
-            part = capture.aim(
-                capture.targets[start : start + TARGETS_AT_ONCE], by_jacobian=n > e
-            )
+            part = capture.aim(capture.targets[start : start + TARGETS_AT_ONCE], by_jacobian=n > e)
             found = self.method.relevance(part, **self.options)
             if capture.side == "image":
                 parts.append(found.values[:, :, capture.content[0]])
@@ -123,9 +121,7 @@ def _batches(
         images = [read_image(source) for source in sources[start : start + at_once]]
 
         def prepared(name: GeometryName, images: list[Image] = images) -> Any:
-            return prepare(
-                images, model.preprocess, name, patch=tower.patch, native=tower.native
-            )
+            return prepare(images, model.preprocess, name, patch=tower.patch, native=tower.native)
 
         inputs = prepared(geometry)
         pixels = torch.stack([pixels for pixels, _ in inputs])
@@ -160,7 +156,9 @@ def _image_side(plan: Plan, capture: Capture, noted: tuple[str, ...]) -> SideRes
 def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
     """Explain every string for every image of the batch, some strings at a time."""
     images = Targets(F.normalize(own, dim=-1))
-    values, embeddings, changes = [], [], ()
+    values: list[Tensor] = []
+    embeddings: list[Tensor] = []
+    changes: tuple[str, ...] = ()
     for capture in question.captures:
         found = plan.relevance(capture.aim(images))
         values += list(found.values.float().cpu())

@@ -20,7 +20,7 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     if total is None:
         items = list(items)
         total = len(items)
-    if total < 2 or not sys.stderr.isatty():  # noqa: PLR2004 - one step needs no bar
+    if total < 2 or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console

@@ -123,9 +123,7 @@ def _encode(
     return Question(prompts, tokens, tuple(strings), tuple(captures), fixed)
 
 
-def _fixed_directions(
-    view: ModelView, prompts: tuple[Prompt, ...], precision: Precision
-) -> Tensor:
+def _fixed_directions(view: ModelView, prompts: tuple[Prompt, ...], precision: Precision) -> Tensor:
     directions = torch.zeros(len(prompts), view.width, device=view.image.device)
     for row, prompt in zip(directions, prompts, strict=True):
         if isinstance(prompt, ImagePrompt):

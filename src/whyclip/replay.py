@@ -130,9 +130,7 @@ def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: H
         o_row = o_row + probe_o
         probes["a"].append(probe_a)
         probes["o"].append(probe_o)
-        attentions.append(
-            ReadoutAttention(block, *(part.detach() for part in (q_row, k, v, a)))
-        )
+        attentions.append(ReadoutAttention(block, *(part.detach() for part in (q_row, k, v, a))))
         if index == layers - 1:
             x = block.finish(x[every, stream.row], block.merge(o_row))
         else:

@@ -67,7 +67,11 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "model": explanation.model,
         "method": explanation.method,
         "options": dict(explanation.options),
-        "image": {"width": geometry.width, "height": geometry.height},
+        "image": {
+            "width": geometry.width,
+            "height": geometry.height,
+            "box": list(geometry.box),
+        },
         "geometry": geometry.name,
         "prompts": prompts,
         "certificate": {
@@ -90,15 +94,14 @@ def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Ex
     """
     try:
         return _from_json(record, image)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise OutputError(f"not an explanation written by whyclip: {error!r}") from error
 
 
 def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanation:
     prompts, noted = record["prompts"], record["certificate"]
     maps = [entry["map"] for entry in prompts]
-    width, height = int(record["image"]["width"]), int(record["image"]["height"])
-    box = Box(*maps[0]["box"]) if maps[0] else Box(0.0, 0.0, float(width), float(height))
+    picture = record["image"]
     return Explanation(
         model=record["model"],
         method=record["method"],
@@ -124,7 +127,9 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
             precision=noted["precision"],
             tolerance=noted["tolerance"],
         ),
-        geometry=Geometry(record["geometry"], width, height, box),
+        geometry=Geometry(
+            record["geometry"], picture["width"], picture["height"], Box(*picture["box"])
+        ),
         image=image,
         options=record["options"],
     )
@@ -191,7 +196,7 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
     record = to_json(explanation)
     if ending == ".json":
         return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode()
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     if explanation.maps is not None:
         arrays[_MAPS] = explanation.maps.numpy()
     if explanation.image is not None:
@@ -202,9 +207,8 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
     if ending == ".safetensors":
         return safetensors_bytes(arrays, {_META: meta})
     packed = BytesIO()
-    np.savez_compressed(
-        packed, **arrays, **{_META: np.frombuffer(meta.encode(), np.uint8)}  # type: ignore[arg-type]
-    )
+    arrays[_META] = np.frombuffer(meta.encode(), np.uint8)
+    np.savez_compressed(packed, **arrays)
     return packed.getvalue()
 
 
@@ -261,7 +265,7 @@ def _decoded(path: Path) -> tuple[dict[str, Any], Image.Image | None]:
     else:
         with np.load(path, allow_pickle=False) as file:
             meta = file[_META].tobytes().decode()
-            pixels = file[_IMAGE] if _IMAGE in file else None
+            pixels = file.get(_IMAGE)
     if pixels is None:
         return json.loads(meta), None
     return json.loads(meta), Image.open(BytesIO(pixels.tobytes())).convert("RGB")

@@ -47,9 +47,7 @@ def attention_eclip(
     over = normalised_over(capture.content, capture.side, norm_over)
     maps = [
         spatial_weights(attention, over, spatial=spatial, qk=qk)[:, None] * at_weights.sum(2)
-        for attention, at_weights in zip(
-            replay.layers, capture.gradient(replay, "a"), strict=True
-        )
+        for attention, at_weights in zip(replay.layers, capture.gradient(replay, "a"), strict=True)
     ]
     return Relevance(sum_layers(maps, capture.side, relu), replay.embedding, replay.changes)
 

@@ -45,7 +45,8 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> No
     x = stream.x
     for index, block in enumerate(tower.blocks):
         after = block.forward(x, stream.mask)
-        _compare(f"{name}: {tower.side} block {index}", _through_parts(block, x, stream.mask), after)
+        parts = _through_parts(block, x, stream.mask)
+        _compare(f"{name}: {tower.side} block {index}", parts, after)
         x = after
     every = torch.arange(len(x), device=x.device)
     _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.row]), own)
@@ -70,4 +71,3 @@ def _compare(what: str, ours: Tensor, own: Tensor) -> None:
             f"{what} differs from the model's own by {difference:.1e} of its largest value "
             f"(allowed {tolerance:.0e}); its computation is not the one whyclip expects"
         )
-

@@ -118,9 +118,7 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
     return _load_openclip(arch, pretrained, spec, device)
 
 
-def _load_openclip(
-    name: str, pretrained: str | None, spec: str, device: torch.device
-) -> ModelView:
+def _load_openclip(name: str, pretrained: str | None, spec: str, device: torch.device) -> ModelView:
     import open_clip
 
     local = name.startswith("local-dir:") or (pretrained is not None and Path(pretrained).is_file())

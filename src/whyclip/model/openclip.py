@@ -140,7 +140,7 @@ class OpenCLIPTextTower(TextTower):
                 f"text tower {type(text).__name__} is not OpenCLIP's text transformer"
             )
         self.pool = getattr(text, "text_pool_type", getattr(text, "pool_type", "argmax"))
-        self.eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
+        self.eos = int(getattr(text, "text_eos_id", getattr(text, "eos_id", None)) or -1)
         mask = getattr(text, "attn_mask", None)
         if self.pool not in ("argmax", "eos", "last") or mask is None:
             raise UnsupportedModelError(

@@ -61,7 +61,7 @@ class Block(ABC):
 
     @abstractmethod
     def merge(self, o: Tensor) -> Tensor:
-        """Map concatenated heads ``[..., h·d]`` to the update of the residual stream ``[..., w]``."""
+        """Map concatenated heads ``[..., h·d]`` to the update of the stream ``[..., w]``."""
 
     @abstractmethod
     def finish(self, x: Tensor, update: Tensor) -> Tensor:
