@@ -87,8 +87,7 @@ def _laid_out(panels: list[_Panel]) -> Paper:
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     wrapped = [[wrap(panel.words, cell, _PROMPT) for panel in row] for row in rows]
     under = [
-        0.08 + line_height(_PROMPT) * max(map(len, lines)) + line_height(SMALL)
-        for lines in wrapped
+        0.08 + line_height(_PROMPT) * max(map(len, lines)) + line_height(SMALL) for lines in wrapped
     ]
     content = columns * (cell + GAP) - GAP
     width = max(_NARROWEST, content + 2 * MARGIN)

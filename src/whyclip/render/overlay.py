@@ -53,7 +53,8 @@ def overlay(
     calm = _calm(base, dim) if image is not None else base
     alpha = (strongest * opacity(strength))[..., None]
     mixed = (1 - alpha) * calm + alpha * scale.rgb(strength)
-    mixed = np.where(unseen[..., None], _hatched(base), mixed)
+    if unseen.any():
+        mixed = np.where(unseen[..., None], _hatched(base), mixed)
     return Image.fromarray(_bytes(mixed))
 
 

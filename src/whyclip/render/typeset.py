@@ -7,7 +7,7 @@ pyplot and the user's backend are left alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -218,6 +218,7 @@ def _renderer() -> Any:
     return FigureCanvasAgg(Figure(dpi=_MEASURING_DPI)).get_renderer()
 
 
+@lru_cache(maxsize=4096)
 def _measure(text: str, size: float, weight: str) -> float:
     width, _, _ = _renderer().get_text_width_height_descent(text, _font(size, weight), ismath=False)
     return float(width) / _MEASURING_DPI

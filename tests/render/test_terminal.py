@@ -1,0 +1,72 @@
+import io
+import re
+
+import pytest
+import torch
+from rich.console import Console
+
+from whyclip.render import summary
+from whyclip.types import Box
+
+
+def printed(explanation, *, encoding="utf-8", width=100):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    Console(file=file, width=width).print(summary(explanation))
+    file.flush()
+    return file.buffer.getvalue().decode(encoding)
+
+
+def sketch(text):
+    return [m.group(1) for m in re.finditer(r"[│|](.*?)[│|]", text)]
+
+
+def test_prompt_score_strongest_words_and_certificate_are_there(make):
+    text = printed(make(changes=("one head",)))
+    for part in ("a red disc in the sky", "0.310", "in +0.06", "▲ explains a changed model"):
+        assert part in text
+    assert "one head; largest score gap 2.1e-02" in text
+
+
+def test_the_sketch_is_darkest_where_the_map_is_hot(make):
+    maps = torch.zeros(1, 6, 8)
+    maps[0, 1, 6] = 1.0
+    rows = sketch(printed(make(("a dog",), maps=maps)))
+    assert len(rows) == 6
+    row, column = max(
+        ((r, c) for r in range(6) for c in range(16)),
+        key=lambda at: " ·░▒▓█".index(rows[at[0]][at[1]]),
+    )
+    assert (row, column // 2) == (1, 6)
+    assert set("".join(rows[3:])) == {" "}
+
+
+def test_unseen_and_against_have_their_own_signs(make):
+    text = "".join(sketch(printed(make(("a dog",), box=Box(80, 0, 320, 240), signed=True))))
+    assert text.count("╱") == 6 * 4
+    assert "-" in text
+
+
+def test_a_terminal_without_unicode_gets_plain_characters(make):
+    printed(make(("a dog",), box=Box(40, 0, 280, 240)), encoding="ascii").encode("ascii")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"with_maps": False},
+        {"with_words": False},
+        {"size": (20000, 30), "grid": (1, 8)},
+        {"size": (30, 9000), "grid": (8, 1)},
+        {"prompts": tuple(f"prompt {i}" for i in range(20))},
+        {"prompts": (("a dog", "a photo of a dog"), "[bold]no markup[/bold]")},
+        {"maps": torch.zeros(2, 3, 3)},
+    ],
+)
+def test_every_kind_prints_within_the_width(make, fields):
+    text = printed(make(**fields), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "prompt" in text
+
+
+def test_prompts_are_not_read_as_markup(make):
+    assert "[bold]no[/bold]" in printed(make(("[bold]no[/bold]",)))

@@ -1,0 +1,294 @@
+"""The viewer in a real browser: a probe appended to the page acts on it and reports back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import pytest
+import torch
+from PIL import Image
+
+from whyclip.render import fragment, page
+from whyclip.types import Box
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=4000",
+    "--dump-dom",
+]
+
+PROBE = """
+<script>
+window.problems = [];
+addEventListener("error", (event) => problems.push(String(event.message)));
+addEventListener("securitypolicyviolation", (event) => problems.push(event.violatedDirective));
+const $ = (query) => document.querySelector(query);
+const all = (query) => [...document.querySelectorAll(query)];
+const pixel = (canvas, x, y) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  return [...context.getImageData(
+    Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data];
+};
+const report = (found) => {
+  const out = document.createElement("pre");
+  out.id = "report";
+  out.textContent = JSON.stringify({ ...found, problems });
+  document.body.append(out);
+};
+addEventListener("load", async () => { report(await (async () => { BODY })()); });
+</script>
+"""
+
+
+@pytest.fixture(scope="session")
+def browser():
+    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set")
+    return found
+
+
+@pytest.fixture
+def probe(browser, tmp_path):
+    """Open HTML with a script at its end and return what the script reports."""
+
+    def run(html: str, body: str, *flags: str, size: str = "1280,1000") -> dict:
+        html = html.replace("<main", PROBE.replace("BODY", body) + "<main", 1)
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8")
+        done = subprocess.run(
+            [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
+             *flags, path.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+        found = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert found, done.stdout[-2000:]
+        answer = json.loads(unescape(found.group(1)))
+        assert answer["problems"] == []
+        return answer
+
+    return run
+
+
+def test_the_hot_patch_is_hot_and_the_rest_is_clear(make, probe):
+    maps = torch.zeros(1, 6, 8)
+    maps[0, 1, 6] = 0.02
+    found = probe(
+        page([make(("a red disc",), maps=maps)]),
+        """const c = $(".stage.large canvas");
+        return { hot: pixel(c, 6.5 / 8, 1.5 / 6), near: pixel(c, 6 / 8, 1.5 / 6),
+                 far: pixel(c, 0.2, 0.8), label: c.getAttribute("aria-label") };""",
+    )
+    red, green, blue, opaque = found["hot"]
+    assert opaque > 245
+    assert red > 230
+    assert green > 230
+    assert blue < 180  # the bright yellow end of the colour map
+    assert 60 < found["near"][3] < 200
+    assert found["far"][3] == 0
+    assert found["label"] == "Heat map for “a red disc”, highest at the top right"
+
+
+def test_the_canvas_agrees_with_the_heatmap_that_python_computes(make, probe):
+    explanation = make(("a red disc",), box=Box(40, -20, 280, 200), grid=(5, 7), signed=True)
+    found = probe(
+        page([explanation]),
+        """const c = $(".stage.large canvas"); const out = [];
+        for (let y = 0.05; y < 1; y += 0.1) for (let x = 0.05; x < 1; x += 0.1)
+          out.push([x, y, ...pixel(c, x, y)]);
+        return { out, width: c.width, height: c.height };""",
+    )
+    width, height = found["width"], found["height"]
+    heat = explanation.heatmap((height, width))[0]
+    limit = float(explanation.maps.abs().max())
+    for x, y, red, _, blue, alpha in found["out"]:
+        value = float(heat[int(y * height), int(x * width)])
+        if value != value:
+            assert alpha == 0
+            continue
+        assert alpha == pytest.approx(255 * abs(value / limit) ** 0.7, abs=2)
+        if alpha > 100:
+            assert (red > blue) == (value > 0)
+
+
+def test_unseen_strips_cover_what_lies_outside_of_the_box(make, probe):
+    found = probe(
+        page([make(("a dog",), box=Box(40, 0, 280, 240), grid=(7, 7))]),
+        """return { strips: all(".stage.large .unseen").map((s) =>
+          [s.style.left, s.style.top, s.style.width, s.style.height]) };""",
+    )
+    assert found["strips"] == [["0%", "0%", "12.5%", "100%"], ["87.5%", "0%", "12.5%", "100%"]]
+
+
+def test_words_take_the_colour_of_their_sign_at_the_right_place(make, probe):
+    prompt = "🎈 a 🎈 red balloon"  # characters outside of the first plane come before the words
+    found = probe(
+        page([make((prompt,))]),
+        """return { text: $("h1").innerText, marks: all("h1 mark").map((m) => [
+          m.firstChild.textContent, m.className, m.dataset.value,
+          getComputedStyle(m).backgroundColor, getComputedStyle(m).textDecorationLine]) };""",
+    )
+    colours = {}
+    for word, kind, value, colour, line in found["marks"]:
+        numbers = [float(v) for v in re.findall(r"[\d.]+", colour.replace("srgb", ""))]
+        colours[word] = (kind, value, numbers[0] > numbers[1], line)
+    assert colours == {
+        "a": ("for", "+0.04 for", False, "none"),
+        "red": ("against", "−0.02 against", True, "underline"),
+        "balloon": ("for", "+0.02 for", False, "none"),
+    }
+
+
+def test_an_attack_in_every_text_stays_text(make, probe):
+    attack = "</script><img src=x onerror=\"problems.push('run')\"><b>bold</b>"
+    explanation = make(
+        (attack, (attack, attack)),
+        model=attack,
+        method=attack,
+        changes=(attack,),
+        options={attack: attack},
+    )
+    found = probe(
+        page([explanation, make((attack, "x"), method="other" + attack)]),
+        """const bad = () => all("img:not([src^='data:']), b:not(.match b), [onerror]").length;
+        const before = bad();
+        all(".prompts input")[1].click(); all("[role=tab]")[1].click();
+        await new Promise((done) => setTimeout(done, 300));
+        return { before, after: bad(), title: document.title,
+                 text: $(".prompts .text").textContent };""",
+    )
+    assert (found["before"], found["after"]) == (0, 0)
+    assert found["text"] == attack
+    assert found["title"].startswith(attack)
+
+
+def test_choosing_a_prompt_by_keyboard_or_picture_changes_what_is_shown(make, probe):
+    found = probe(
+        page([make(("one dog", "two cats"))]),
+        """const shown = () => $("h1").innerText.slice(0, 3);
+        const states = [shown()];
+        const radio = all(".prompts input")[1]; radio.focus(); radio.click();
+        states.push(shown());
+        const kept = document.activeElement === all(".prompts input")[1];
+        all(".multiples button")[0].click(); states.push(shown());
+        return { states, kept };""",
+    )
+    assert found["states"] == ["one", "two", "one"]
+    assert found["kept"]
+
+
+def test_the_patch_under_pointer_and_arrow_keys_is_read_out(make, probe):
+    maps = torch.arange(48.0).reshape(1, 6, 8)
+    found = probe(
+        page([make(("a dog",), maps=maps)]),
+        """const stage = $(".stage.large"), area = stage.getBoundingClientRect();
+        const at = (x, y) => stage.dispatchEvent(new PointerEvent("pointermove",
+          { clientX: area.left + x * area.width, clientY: area.top + y * area.height }));
+        const read = () => $(".readout").textContent;
+        at(0.95, 0.1); const pointed = read();
+        stage.focus();
+        stage.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown" }));
+        return { pointed, moved: read(), left: $(".cursor").style.left };""",
+    )
+    assert found["pointed"] == "Row 1, column 8: +7, 15 % of the peak"
+    assert found["moved"] == "Row 2, column 8: +15, 32 % of the peak"
+    assert found["left"] == "87.5%"
+
+
+def test_opacity_and_shared_scale_act_on_the_heat(make, probe):
+    maps = torch.ones(2, 2, 2)
+    maps[1] *= 0.25
+    found = probe(
+        page([make(("one", "two"), maps=maps)]),
+        """const alpha = () => pixel(all(".multiples canvas")[1], 0.5, 0.5)[3];
+        const own = alpha();
+        const slider = $("input[type=range]"); slider.value = 0.3;
+        slider.dispatchEvent(new Event("input"));
+        const faded = all("canvas").map((c) => c.style.opacity);
+        $("input[type=checkbox]").click();
+        return { own, shared: alpha(), faded, kept: $("canvas").style.opacity };""",
+    )
+    assert found["own"] == 255
+    assert found["shared"] == pytest.approx(255 * 0.25**0.7, abs=2)
+    assert set(found["faded"]) == {"0.3"}
+    assert found["kept"] == "0.3"
+
+
+def test_the_badge_tells_the_verdict_reasons_and_gap(make, probe):
+    found = probe(
+        page([make(method="a"), make(method="b", changes=("one attention head",))]),
+        """const read = () => [$(".badge").className, $(".badge").textContent,
+          all(".card li").map((l) => l.textContent).join(), all("dd")[3].textContent];
+        const first = read(); all("[role=tab]")[1].click();
+        return { first, second: read(),
+                 selected: all("[role=tab]").map((t) => t.ariaSelected) };""",
+    )
+    assert found["first"] == ["badge itself", "explains the model itself", "", "3.0e−7"]
+    assert found["second"] == [
+        "badge changed",
+        "explains a changed model",
+        "one attention head",
+        "2.1e−2",
+    ]
+    assert found["selected"] == ["false", "true"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"with_image": False},
+        {"with_maps": False},
+        {"with_words": False},
+        {"with_maps": False, "with_image": False},
+        {"size": (20000, 30), "grid": (1, 8)},
+        {"size": (1, 1), "grid": (1, 1)},
+        {"prompts": (("a photo of a dog", "a dog"), "", " ")},
+        {"prompts": ("a very long prompt " * 30, "unbreakable" * 40)},
+    ],
+)
+def test_every_kind_of_explanation_fits_a_phone(make, probe, fields):
+    found = probe(
+        page([make(**fields)]),
+        """all(".prompts input").forEach((_, i) => all(".prompts input")[i].click());
+        const wide = document.documentElement.scrollWidth - innerWidth;
+        return { wide, named: all("img, canvas").every((n) => n.alt || n.ariaLabel) };""",
+        size="500,900",
+    )
+    assert found["wide"] <= 0
+    assert found["named"]
+
+
+def test_several_fragments_on_one_page_do_not_clash(make, probe):
+    one, two = make(("one dog",)), make(("two cats",), image=Image.new("RGB", (320, 240)))
+    found = probe(
+        f"<!doctype html><main></main>{fragment(one)}{fragment(two)}".replace(
+            ' loading="lazy"', ""
+        ),
+        """await new Promise((done) => setTimeout(done, 1500));
+        const frames = all("iframe");
+        return { heads: frames.map((f) => f.contentDocument.querySelector("h1").innerText),
+          fits: frames.every((f) => f.contentDocument.documentElement.scrollHeight
+            <= f.getBoundingClientRect().height + 1), outside: all("h1").length };""",
+    )
+    assert [head[:3] for head in found["heads"]] == ["one", "two"]
+    assert found["fits"]
+    assert found["outside"] == 0
