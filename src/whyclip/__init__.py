@@ -6,12 +6,18 @@
     ex.show()
 """
 
-from whyclip import errors, methods
-from whyclip.explain import compare, explain
-from whyclip.explanation import Certificate, Explanation
-from whyclip.model import ModelView, load, wrap
-from whyclip.storage import load_explanation
+import importlib
+import typing
+
+from whyclip import errors
 from whyclip.types import Box, Geometry, Word
+
+if typing.TYPE_CHECKING:
+    from whyclip import methods
+    from whyclip.api import compare, explain
+    from whyclip.explanation import Certificate, Explanation
+    from whyclip.model import ModelView, load, wrap
+    from whyclip.storage import load_explanation
 
 __version__ = "0.1.0"
 
@@ -30,3 +36,27 @@ __all__ = [
     "methods",
     "wrap",
 ]
+
+if not typing.TYPE_CHECKING:
+    # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
+    _HOMES = {
+        "Certificate": "whyclip.explanation",
+        "Explanation": "whyclip.explanation",
+        "ModelView": "whyclip.model",
+        "compare": "whyclip.api",
+        "explain": "whyclip.api",
+        "load": "whyclip.model",
+        "load_explanation": "whyclip.storage",
+        "wrap": "whyclip.model",
+    }
+
+    def __getattr__(name):
+        if name == "methods":
+            return importlib.import_module("whyclip.methods")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'whyclip' has no attribute {name!r}")
+        globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+        return globals()[name]
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         complain(str(error))
         code = WRONG_INPUT
     except _UsageError as error:
-        complain(f"{_usage(error)}; see {_help_of(error)}")
+        complain(f"{_usage(error)} (see {_help_of(error)})")
         code = WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")

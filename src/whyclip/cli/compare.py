@@ -87,6 +87,7 @@ def compare(
 
         shown = [get_method(name).name for name in method or METHODS]
         picture = read_image(image)
+        options.check_device(device)
         begin(f"loading {model}")
         view = whyclip.load(model, device)
         begin("explaining")

@@ -86,6 +86,7 @@ def explain(
         options.check_outputs(outputs, ENDINGS, image)
         method_options = options.parse_options(get_method(method), option or [])
         picture = read_image(image)
+        options.check_device(device)
         begin(f"loading {model}")
         view = whyclip.load(model, device)
         begin(f"explaining {len(prompts)} prompts" if len(prompts) > 1 else "explaining")

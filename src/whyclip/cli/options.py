@@ -89,6 +89,26 @@ def check_choice(kind: str, given: str, known: Iterable[Name]) -> Name:
     return names[given]
 
 
+def check_device(given: str | None) -> None:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        OptionError: no such kind of device, or none of that kind here.
+    """
+    if given is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=given)
+    # What is raised depends on the kind of device and on how torch was built.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:80]
+        raise OptionError(
+            f"--device {given!r} cannot be used here ({reason}); 'cpu' always can"
+        ) from error
+
+
 def check_prompts(prompts: Sequence[str]) -> None:
     """Refuse empty prompts before a model is loaded for them.
 

@@ -1,0 +1,90 @@
+"""``whyclip compare``: every method in one figure, and the equality of two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import whyclip
+from whyclip.cli import compare
+from whyclip.methods import METHODS
+
+Run = Callable[..., Any]
+
+
+def test_one_figure_with_every_method(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    narrow, wide = tmp_path / "one.png", tmp_path / "all.png"
+    done = whyclip_command("compare", picture, "a dog", "--model", folder, "--out", wide)
+    assert done.code == 0
+    assert all(name in done.out for name in METHODS)
+    whyclip_command(
+        "compare", picture, "a dog", "-m", folder, "--method", "contribution", "--out", narrow
+    )
+    with Image.open(wide) as all_of_them, Image.open(narrow) as one:
+        assert all_of_them.width > one.width
+
+
+def test_the_default_is_a_file_here(
+    whyclip_command: Run,
+    folder: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whyclip_command("compare", picture, "a dog", "-m", folder, "--method", "raw_attention")
+    assert [path.name for path in tmp_path.iterdir()] == ["compare.png"]
+
+
+def test_grad_eclip_equals_attention_eclip(
+    whyclip_command: Run,
+    folder: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = whyclip_command(
+        "compare", picture, "a dog", "a red car", "--model", folder, "--equality"
+    )
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert [line.split(",")[1].split(":")[0].strip() for line in lines] == ["image", "text"]
+    assert all("equal within 1e-05" in line and "NOT" not in line for line in lines)
+    assert not list(tmp_path.iterdir())
+
+
+def test_inequality_is_said_and_ends_in_1(
+    whyclip_command: Run, folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "EQUAL", ("grad_eclip", "contribution"))
+    done = whyclip_command("compare", picture, "a dog", "--model", folder, "--equality")
+    assert done.code == 1
+    assert "NOT equal" in done.out
+
+
+def test_relative_difference_is_that_of_the_worst_prompt(
+    folder: Path, model: whyclip.ModelView, picture: Path
+) -> None:
+    one = whyclip.explain(model, picture, ["a dog", "a red car"])
+    assert one.maps is not None
+    assert compare.relative_difference(one, one, "image") == 0
+    peak = float(one.maps[1].max())
+    maps = one.maps.clone()
+    maps[1, 0, 0] += 0.25 * peak
+    largest = float(maps[1].max())
+    expected = 0.25 * peak / max(peak, largest)
+    found = compare.relative_difference(one, replace(one, maps=maps), "image")
+    assert found == pytest.approx(expected, rel=1e-4)
+    words = tuple(
+        tuple(replace(word, relevance=word.relevance + 0.5) for word in words)
+        for words in one.words
+    )
+    assert compare.relative_difference(one, replace(one, words=words), "text") > 0.3

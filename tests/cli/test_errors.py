@@ -1,0 +1,214 @@
+"""Whatever is wrong with the input: one line on stderr, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def refused(
+    whyclip_command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Run a command that must fail; give back its one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        done = whyclip_command(*arguments)
+        assert done.code == 2
+        assert done.out == ""
+        [line] = done.err.splitlines()
+        assert line.startswith("whyclip: ")
+        assert "Traceback" not in line
+        assert sorted(tmp_path.rglob("*")) == before
+        return str(line)
+
+    return run
+
+
+def save_noise(path: Path, width: int, height: int) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def no_such_file(folder: Path) -> Path:
+    return folder / "nowhere.png"
+
+
+def directory(folder: Path) -> Path:
+    (folder / "pictures").mkdir()
+    return folder / "pictures"
+
+
+def text_named_png(folder: Path) -> Path:
+    (folder / "text.png").write_text("a dog and a red car\n" * 20)
+    return folder / "text.png"
+
+
+def truncated_jpeg(folder: Path) -> Path:
+    path = save_noise(folder / "cut.jpg", 64, 64)
+    path.write_bytes(path.read_bytes()[:1500])
+    return path
+
+
+def empty_file(folder: Path) -> Path:
+    (folder / "empty.png").touch()
+    return folder / "empty.png"
+
+
+def one_pixel(folder: Path) -> Path:
+    return save_noise(folder / "one.png", 1, 1)
+
+
+def absurdly_wide(folder: Path) -> Path:
+    return save_noise(folder / "wide.png", 20000, 30)
+
+
+BAD_PICTURES = [
+    no_such_file,
+    directory,
+    text_named_png,
+    truncated_jpeg,
+    empty_file,
+    one_pixel,
+    absurdly_wide,
+]
+
+
+@pytest.mark.parametrize("command", ["explain", "compare"])
+@pytest.mark.parametrize("make", BAD_PICTURES, ids=lambda make: make.__name__)
+def test_bad_pictures(
+    refused: Callable[..., str], tmp_path: Path, make: Callable[[Path], Path], command: str
+) -> None:
+    path = make(tmp_path)
+    line = refused(command, path, "a dog", "--out", tmp_path / "out.png")
+    assert path.name in line
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "\n"])
+def test_an_empty_prompt(refused: Callable[..., str], picture: Path, prompt: str) -> None:
+    assert "prompt #2 is empty" in refused("explain", picture, "a dog", prompt)
+    assert "is empty" in refused("explain", picture, "a dog", "--against", prompt)
+
+
+def test_no_prompt(refused: Callable[..., str], picture: Path) -> None:
+    line = refused("explain", picture)
+    assert "PROMPT" in line
+    assert "whyclip explain --help" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--method", "gradeclip"), "grad_eclip"),
+        (("--geometry", "keeep"), "keep"),
+        (("--side", "images"), "image"),
+        (("--precision", "bf32"), "fp32"),
+        (("--option", "head=single"), "heads"),
+        (("--option", "heads=one"), "'single'"),
+        (("--option", "layers=many"), "whole number"),
+        (("--option", "relu=maybe"), "true or false"),
+        (("--option", "relu"), "KEY=VALUE"),
+        (("--model", "mimi"), "mini"),
+        (("--model", "openclip:ViT-B-61/openai"), "ViT-B-16"),
+        (("--model", "openclip:ViT-B-16/openia"), "openai"),
+        (("--modle", "mini"), "--model"),
+        (("--device", "gpu"), "gpu"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_unknown_names_suggest_near_ones(
+    refused: Callable[..., str], picture: Path, flags: tuple[str, ...], named: str
+) -> None:
+    assert named in refused("explain", picture, "a dog", *flags)
+
+
+def test_an_unknown_command(refused: Callable[..., str]) -> None:
+    assert "explain" in refused("explian", "x.png", "a dog")
+
+
+def test_outputs_are_checked_before_any_work(
+    refused: Callable[..., str], picture: Path, tmp_path: Path
+) -> None:
+    """The model named here does not exist: had it been looked for, the line would name it."""
+
+    def line(*outputs: object) -> str:
+        flags = [part for out in outputs for part in ("--out", out)]
+        return refused("explain", picture, "a dog", "--model", "nonesuch", *flags)
+
+    assert ".html" in line("why.htlm")
+    assert "no ending" in line("why")
+    assert "missing" in line(tmp_path / "missing" / "why.html")
+    assert "twice" in line("why.json", "why.json")
+    (tmp_path / "folder.html").mkdir()
+    assert "is a folder" in line("folder.html")
+    # One wrong output among good ones: none is written.
+    assert ".html" in line("why.json", "why.htlm")
+
+
+def test_the_picture_is_never_overwritten(
+    refused: Callable[..., str], picture: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.png"
+    own.write_bytes(picture.read_bytes())
+    assert "picture itself" in refused("explain", own, "a dog", "--out", "own.png")
+    assert "picture itself" in refused("compare", own, "a dog", "--out", own)
+    assert own.read_bytes() == picture.read_bytes()
+
+
+def in_a_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "whyclip", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+
+
+def check_hub_error(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert "cannot be fetched" in line
+    assert "'mini'" in line
+    assert "local path" in line
+
+
+def test_a_hub_that_may_not_be_asked(picture: Path, tmp_path: Path) -> None:
+    check_hub_error(
+        in_a_process(
+            "explain", picture, "a dog", "--model", "hf:nobody/nothing",
+            HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path),
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["hf:openai/clip-vit-base-patch16", "openclip:ViT-B-32/openai"])
+def test_a_hub_that_cannot_be_reached(picture: Path, tmp_path: Path, model: str) -> None:
+    check_hub_error(
+        in_a_process(
+            "explain", picture, "a dog", "--model", model,
+            HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path),
+        )
+    )  # fmt: skip
+
+
+def test_nothing_but_the_result_reaches_the_terminal(folder: Path, picture: Path) -> None:
+    done = in_a_process("explain", picture, "a dog", "--model", folder, PYTHONWARNINGS="default")
+    assert done.returncode == 0
+    assert done.stderr == ""
