@@ -55,16 +55,23 @@ def luminance(rgb):
 
 
 def test_more_relevance_is_brighter_all_the_way_and_more_opaque():
-    ramp = Scale(1.0, signed=False).ramp(64)
+    ramp = Scale(1.0, signed=False).rgb(np.linspace(0, 1, 64))
     assert (np.diff(luminance(ramp)) > 0).all()
     assert (np.diff(opacity(np.linspace(0, 1, 64))) > 0).all()
     assert opacity(np.array([0.0])) == 0
 
 
 def test_for_is_warm_and_against_is_cold_on_every_signed_scale():
-    against, _, in_favour = Scale(1.0, signed=True).ramp(3)
-    assert in_favour[0] > in_favour[2]
-    assert against[2] > against[0]
+    strengths = np.array([0.05, 0.3, 1.0])
+    scale = Scale(1.0, signed=True)
+    in_favour, against = scale.rgb(strengths), scale.rgb(-strengths)
+    assert (in_favour[:, 0] > in_favour[:, 2] + 0.05).all()
+    assert (against[:, 2] > against[:, 0] + 0.05).all()
+
+
+def test_steps_span_the_scale():
+    assert list(Scale(1.0, signed=True).steps(3)) == [-1, 0, 1]
+    assert list(Scale(1.0, signed=False).steps(3)) == [0, 0.5, 1]
 
 
 def test_hexadecimal_writes_each_channel():

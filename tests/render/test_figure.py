@@ -84,7 +84,7 @@ def test_any_number_of_methods_fits(make, count):
 
 
 def shown(drawn):
-    return " ".join(text.get_text() for text in drawn.texts)
+    return " ".join(" ".join(text.get_text() for text in drawn.texts).split())
 
 
 def test_the_figure_says_what_it_explains_and_how_well(make):

@@ -14,10 +14,17 @@ def pixels(image):
 
 def test_the_pixel_of_no_relevance_keeps_the_picture_and_the_peak_takes_the_map_colour():
     picture = Image.new("RGB", (2, 1), (40, 120, 200))
-    drawn = pixels(overlay(picture, np.array([[0.0, 5.0]]), strongest=0.8, dim=0.0))
+    drawn = pixels(overlay(picture, np.array([[0.0, 5.0]]), strongest=0.8, greyness=0.0))
     hottest = 255 * Scale(1.0, signed=False).rgb(np.array(1.0))
     np.testing.assert_array_equal(drawn[0, 0], [40, 120, 200])
     np.testing.assert_allclose(drawn[0, 1], 0.2 * np.array([40, 120, 200]) + 0.8 * hottest, atol=1)
+
+
+def test_the_picture_turns_grey_so_that_colour_is_the_maps():
+    loud = Image.new("RGB", (2, 1), (250, 40, 10))
+    drawn = pixels(overlay(loud, np.array([[0.0, 1.0]]), greyness=0.8))
+    assert np.ptp(drawn[0, 0]) == pytest.approx(0.2 * 240, abs=2)
+    assert drawn[0, 0] @ [0.299, 0.587, 0.114] == pytest.approx(99.4, abs=1)  # as light as before
 
 
 def test_the_sign_decides_between_warm_and_cold():
@@ -69,7 +76,7 @@ def test_anything_but_one_map_is_refused_by_its_shape(shape):
 
 def test_explanations_overlay_lands_where_the_map_is_hot(make):
     explanation = make(("a red disc",))
-    drawn = pixels(overlay(explanation.image, explanation.heatmap()[0]))
+    drawn = pixels(overlay(explanation.image, explanation.heatmap()[0], greyness=0.0))
     plain = pixels(explanation.image)
     change = np.abs(drawn - plain).sum(-1)
     assert change[60, 200:].max() > 4 * change[200, 20]

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from whyclip.render import fragment, page
+from whyclip.render.colour import FADE, GREYNESS
 from whyclip.types import Box
 
 pytestmark = pytest.mark.browser
@@ -125,7 +126,7 @@ def test_the_canvas_agrees_with_the_heatmap_that_python_computes(make, probe):
         if value != value:
             assert alpha == 0
             continue
-        assert alpha == pytest.approx(255 * abs(value / limit) ** 0.7, abs=2)
+        assert alpha == pytest.approx(255 * abs(value / limit) ** FADE, abs=2)
         if alpha > 100:
             assert (red > blue) == (value > 0)
 
@@ -223,14 +224,17 @@ def test_opacity_and_shared_scale_act_on_the_heat(make, probe):
         const own = alpha();
         const slider = $("input[type=range]"); slider.value = 0.3;
         slider.dispatchEvent(new Event("input"));
-        const faded = all("canvas").map((c) => c.style.opacity);
+        const faded = () => all("canvas").map((c) => getComputedStyle(c).opacity);
+        const before = faded();
         $("input[type=checkbox]").click();
-        return { own, shared: alpha(), faded, kept: $("canvas").style.opacity };""",
+        const grey = getComputedStyle($(".under-heat img")).filter;
+        return { own, shared: alpha(), faded: before, kept: faded(), grey };""",
     )
     assert found["own"] == 255
-    assert found["shared"] == pytest.approx(255 * 0.25**0.7, abs=2)
+    assert found["shared"] == pytest.approx(255 * 0.25**FADE, abs=2)
     assert set(found["faded"]) == {"0.3"}
-    assert found["kept"] == "0.3"
+    assert set(found["kept"]) == {"0.3"}
+    assert found["grey"] == f"grayscale({0.6 * GREYNESS:g})"
 
 
 def test_the_badge_tells_the_verdict_reasons_and_gap(make, probe):

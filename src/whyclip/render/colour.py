@@ -6,7 +6,9 @@ agree: warm always speaks *for* the match, blue *against* it.
 - ``inferno`` for maps that are nowhere negative, from 0 to the largest value;
 - ``managua`` reversed (Crameri's scientific colour maps) for signed maps, centred on 0.
 
-Relevance also sets the opacity, so that the picture stays readable where nothing happens.
+Relevance also sets the opacity, so that the picture stays readable where nothing happens, and
+the picture below turns nearly grey, so that every strong colour is the map's. The dark middle
+of either colour map is left out: it would draw lines where a signed map passes through 0.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ AGAINST = "#d0342c"
 ITSELF_COLOUR = "#0b7a4b"
 CHANGED_COLOUR = "#b45f06"
 
-FADE = 0.7
-"""Opacity grows with relevance to this power: below 1, so that weak relevance still shows."""
+FADE = 0.9
+"""Opacity grows with relevance to this power: just below 1, so that weak relevance shows."""
 
-_DARK_END = 0.16
+GREYNESS = 0.8
+"""Share of the picture's colour taken away under a heat map."""
+
+_FIRST = 0.22
+_FIRST_SIGNED = 0.28
 _ROUNDING = 1e-6
 
 
@@ -53,14 +59,15 @@ class Scale:
     def rgb(self, strength: Floats) -> Floats:
         """Colour of a strength: shape ``[..., 3]``, each channel in [0, 1]."""
         if self.signed:
-            rgba = matplotlib.colormaps[DIVERGING]((strength + 1) / 2)
+            away = np.copysign(_FIRST_SIGNED + (1 - _FIRST_SIGNED) * np.abs(strength), strength)
+            rgba = matplotlib.colormaps[DIVERGING]((away + 1) / 2)
         else:
-            rgba = matplotlib.colormaps[SEQUENTIAL](_DARK_END + (1 - _DARK_END) * strength)
+            rgba = matplotlib.colormaps[SEQUENTIAL](_FIRST + (1 - _FIRST) * strength)
         return np.asarray(rgba, dtype=np.float64)[..., :3]
 
-    def ramp(self, steps: int) -> Floats:
-        """Colours from the lowest to the highest strength, ``[steps, 3]``."""
-        return self.rgb(np.linspace(-1.0 if self.signed else 0.0, 1.0, steps))
+    def steps(self, count: int) -> Floats:
+        """Strengths from the lowest to the highest, ``[count]``."""
+        return np.linspace(-1.0 if self.signed else 0.0, 1.0, count)
 
 
 def opacity(strength: Floats) -> Floats:

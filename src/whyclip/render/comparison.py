@@ -15,16 +15,18 @@ from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import Scale
 from whyclip.render.parts import (
-    BAR_WIDTH,
-    FOOT_BAND,
     GAP,
     MARGIN,
     SMALL,
     TITLE_BAND,
+    Note,
     colour_bar,
+    foot,
+    foot_height,
     map_scales,
     overlays,
     place,
+    small_print,
     title,
     words_of,
 )
@@ -106,12 +108,11 @@ def _draw(
         tall + 0.05 + GAP + max(_deepest(columns, row), _label_height(lines))
         for row, lines in enumerate(labels)
     ]
-    legend = _legend(columns)
-    foot = max(FOOT_BAND, 0.3 + len(legend) * line_height(SMALL))
     lead = cell + GAP
     content = lead + per_band * (cell + _BETWEEN) - _BETWEEN
     width = max(_NARROWEST, 2 * MARGIN + content)
-    height = MARGIN + TITLE_BAND + len(bands) * (_HEADER + sum(rows)) + foot
+    legend = _legend(columns, width)
+    height = MARGIN + TITLE_BAND + len(bands) * (_HEADER + sum(rows)) + foot_height(legend)
     paper = Paper(width, height)
     title(paper, f"{len(columns)} method{'s' * (len(columns) > 1)} · {first.model}")
     left = (width - content) / 2
@@ -133,9 +134,9 @@ def _draw(
                     place(paper, column.pictures[row], x, y, cell, tall)
                 paper.words(x, y + tall + 0.05, cell, column.words[row], SMALL)
             y += high
-    _foot(paper, legend, y + 0.05)
+    foot(paper, legend)
     if any(column.pictures for column in columns):
-        colour_bar(paper, scale)
+        colour_bar(paper, scale, legend)
     return paper.figure
 
 
@@ -155,7 +156,7 @@ def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: fl
         x += cell + _BETWEEN
 
 
-def _legend(columns: Sequence[_Column]) -> list[tuple[str, str]]:
+def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
     """One line for all that explain the model itself, and one for each of the others."""
     certificates = {column.name: column.explanation.certificate for column in columns}
     honest = [own for own in certificates.values() if own.explains_model]
@@ -163,16 +164,9 @@ def _legend(columns: Sequence[_Column]) -> list[tuple[str, str]]:
     if honest:
         gap = max(own.gap for own in honest)
         text = f"{seal.mark(honest[0])} {honest[0].verdict} (largest score gap {gap:.1e})"
-        lines.append((text, seal.colour(honest[0])))
+        lines.append(small_print(text, seal.colour(honest[0]), width))
     for name, own in certificates.items():
         if not own.explains_model:
             text = f"{seal.mark(own)} {name} {own.verdict}: {seal.details(own)}"
-            lines.append((text, seal.colour(own)))
+            lines.append(small_print(text, seal.colour(own), width))
     return lines
-
-
-def _foot(paper: Paper, legend: Sequence[tuple[str, str]], y: float) -> None:
-    room = paper.width - 2 * MARGIN - BAR_WIDTH - GAP
-    for text, colour in legend:
-        paper.text(MARGIN, y, clip(text, room, SMALL), SMALL, color=colour)
-        y += line_height(SMALL)

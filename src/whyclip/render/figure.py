@@ -11,12 +11,14 @@ from PIL import Image
 
 from whyclip.explanation import Explanation
 from whyclip.render.parts import (
-    FOOT_BAND,
     GAP,
     MARGIN,
     SMALL,
     TITLE_BAND,
+    Note,
     colour_bar,
+    foot,
+    foot_height,
     map_scales,
     overlays,
     place,
@@ -45,6 +47,23 @@ class _Panel:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """Columns, and the width and height of a picture's cell in inches."""
+
+    columns: int
+    cell: float
+    tall: float
+
+    @property
+    def content(self) -> float:
+        return self.columns * (self.cell + GAP) - GAP
+
+    @property
+    def width(self) -> float:
+        return max(_NARROWEST, self.content + 2 * MARGIN)
+
+
 def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
     """Draw the picture and, for each prompt, heat map, highlighted words and score.
 
@@ -69,11 +88,12 @@ def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
     ]
     if explanation.image is not None:
         panels.insert(0, _Panel(explanation.image, (Segment("the picture"),)))
-    paper = _laid_out(panels)
+    grid = _grid(panels)
+    notes = verdict(explanation.certificate, grid.width)
+    paper = _laid_out(panels, grid, notes)
     title(paper, _heading(explanation))
-    verdict(paper, explanation.certificate)
     if chosen:
-        colour_bar(paper, chosen[0], shared=shared_scale)
+        colour_bar(paper, chosen[0], notes, shared=shared_scale)
     return paper.figure
 
 
@@ -81,21 +101,20 @@ def _heading(explanation: Explanation) -> str:
     return f"{explanation.method} · {explanation.model}"
 
 
-def _laid_out(panels: list[_Panel]) -> Paper:
-    """Panels in rows, each row as tall as its longest prompt needs."""
-    columns, cell, tall = _grid(panels)
+def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:
+    """Panels in rows, each row as tall as its longest prompt needs, and the small print."""
+    columns, cell, tall = grid.columns, grid.cell, grid.tall
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     wrapped = [[wrap(panel.words, cell, _PROMPT) for panel in row] for row in rows]
     under = [
         0.08 + line_height(_PROMPT) * max(map(len, lines)) + line_height(SMALL) for lines in wrapped
     ]
-    content = columns * (cell + GAP) - GAP
-    width = max(_NARROWEST, content + 2 * MARGIN)
-    height = MARGIN + TITLE_BAND + sum(under) + len(rows) * (tall + GAP) + FOOT_BAND
-    paper = Paper(width, height)
+    height = MARGIN + TITLE_BAND + sum(under) + len(rows) * (tall + GAP) + foot_height(notes)
+    paper = Paper(grid.width, height)
+    foot(paper, notes)
     y = MARGIN + TITLE_BAND
     for row, texts, extra in zip(rows, wrapped, under, strict=True):
-        x = (width - content) / 2
+        x = (grid.width - grid.content) / 2
         for panel, lines in zip(row, texts, strict=True):
             place(paper, panel.picture, x, y, cell, tall)
             below = paper.words(x, y + tall + 0.08, cell, lines, _PROMPT)
@@ -105,15 +124,14 @@ def _laid_out(panels: list[_Panel]) -> Paper:
     return paper
 
 
-def _grid(panels: list[_Panel]) -> tuple[int, float, float]:
-    """Columns, and the width and height of a picture's cell in inches."""
+def _grid(panels: list[_Panel]) -> _Grid:
     aspect = panels[0].picture.width / panels[0].picture.height
     base = 2.9 if len(panels) <= _MANY else 2.2
     cell = float(np.clip(base * math.sqrt(aspect), 2.3, 6.5))
     tall = float(np.clip(cell / aspect, 0.35, 4.2))
     most = max(1, int((_WIDEST - 2 * MARGIN + GAP) / (cell + GAP)))
     rows = math.ceil(len(panels) / most)
-    return math.ceil(len(panels) / rows), cell, tall
+    return _Grid(math.ceil(len(panels) / rows), cell, tall)
 
 
 def _sheet(explanation: Explanation) -> Figure:
@@ -128,7 +146,8 @@ def _sheet(explanation: Explanation) -> Figure:
     lines = [wrap(pieces, column, _LARGE, most=8) for pieces in prompts]
     text_height = sum(line_height(_LARGE) * len(text) + 0.12 for text in lines)
     top = MARGIN + TITLE_BAND
-    height = top + max(line_height(SMALL) + text_height, side) + GAP + FOOT_BAND
+    notes = verdict(explanation.certificate, width)
+    height = top + max(line_height(SMALL) + text_height, side) + GAP + foot_height(notes)
     paper = Paper(width, height)
     title(paper, _heading(explanation))
     if explanation.image is not None:
@@ -141,5 +160,5 @@ def _sheet(explanation: Explanation) -> Figure:
     for text, score in zip(lines, explanation.scores.tolist(), strict=True):
         paper.text(right, y, f"{score:.3f}", _LARGE, ha="right")
         y = paper.words(left, y, None, text, _LARGE) + 0.12
-    verdict(paper, explanation.certificate)
+    foot(paper, notes)
     return paper.figure

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.errors import InputError
-from whyclip.render.colour import Floats, Scale, opacity, scales
+from whyclip.render.colour import GREYNESS, Floats, Scale, opacity, scales
 
 UNSEEN_GREY = 0.62
 BLANK_GREY = 0.88
@@ -21,19 +21,19 @@ def overlay(
     *,
     scale: Scale | None = None,
     strongest: float = 0.85,
-    dim: float = 0.25,
+    greyness: float = GREYNESS,
 ) -> Image.Image:
     """Lay one heat map over its picture.
 
-    The picture is dimmed a little and stays visible where relevance is low; what the model
-    never saw turns into grey hatching.
+    The picture turns nearly grey, so that strong colours are the map's, and stays visible
+    where relevance is low; what the model never saw turns into hatching.
 
     Args:
         image: the picture, any size; None draws on plain grey.
         heatmap: ``[height, width]`` signed relevance (array or tensor), NaN where unseen.
         scale: how relevance becomes colour; by default the map's own peak.
         strongest: opacity of the heat map at full strength, 0 to 1.
-        dim: share of the picture's light and colour taken away where relevance is zero, 0 to 1.
+        greyness: share of the picture's own colour taken away, 0 to 1.
 
     Returns:
         RGB, of the heat map's size.
@@ -50,7 +50,7 @@ def overlay(
     scale = scale or scales([values])[0]
     strength = scale.strength(np.where(unseen, 0.0, values))
     base = _picture(image, values.shape)
-    calm = _calm(base, dim) if image is not None else base
+    calm = _calm(base, greyness) if image is not None else base
     alpha = (strongest * opacity(strength))[..., None]
     mixed = (1 - alpha) * calm + alpha * scale.rgb(strength)
     if unseen.any():
@@ -75,10 +75,9 @@ def _picture(image: Image.Image | None, shape: tuple[int, ...]) -> Floats:
     return np.asarray(picture, dtype=np.float64) / 255
 
 
-def _calm(picture: Floats, dim: float) -> Floats:
-    """Mix towards a slightly darker grey picture, so that the colours of the map stand out."""
+def _calm(picture: Floats, greyness: float) -> Floats:
     grey = picture @ np.array([0.299, 0.587, 0.114])
-    return (1 - dim) * picture + dim * 0.8 * grey[..., None]
+    return cast(Floats, (1 - greyness) * picture + greyness * grey[..., None])
 
 
 def _hatched(picture: Floats) -> Floats:

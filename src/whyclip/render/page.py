@@ -22,12 +22,12 @@ from PIL import Image
 from whyclip.errors import InputError
 from whyclip.explanation import Explanation
 from whyclip.render import seal
-from whyclip.render.colour import FADE, Scale, hexadecimal
+from whyclip.render.colour import FADE, GREYNESS, Scale, hexadecimal
 from whyclip.render.words import words_html
 from whyclip.storage import to_json
 
 _SCRIPTS = ("state.js", "text.js", "heat.js", "picture.js", "viewer.js")
-_STOPS = 33
+_STOPS = 34  # even, so that no colour of a signed ramp lies astride 0
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
 
@@ -123,10 +123,15 @@ def _data_uri(image: Image.Image) -> str:
 
 def _colours() -> dict[str, Any]:
     return {
-        "sequential": [hexadecimal(rgb) for rgb in Scale(1.0, signed=False).ramp(_STOPS)],
-        "diverging": [hexadecimal(rgb) for rgb in Scale(1.0, signed=True).ramp(_STOPS)],
+        "sequential": _ramp(Scale(1.0, signed=False)),
+        "diverging": _ramp(Scale(1.0, signed=True)),
         "fade": FADE,
+        "greyness": GREYNESS,
     }
+
+
+def _ramp(scale: Scale) -> list[str]:
+    return [hexadecimal(rgb) for rgb in scale.rgb(scale.steps(_STOPS))]
 
 
 def _harmless_json(data: dict[str, Any]) -> str:

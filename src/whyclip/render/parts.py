@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
 from whyclip.explanation import Certificate, Explanation
 from whyclip.render import seal
-from whyclip.render.colour import Scale, scales
+from whyclip.render.colour import Scale, opacity, scales
 from whyclip.render.overlay import overlay
-from whyclip.render.typeset import MUTED, Paper, clip, line_height
+from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment, segments
 
 MARGIN = 0.3
@@ -17,8 +19,10 @@ GAP = 0.22
 SMALL = 8.0
 BAR_WIDTH = 2.5
 TITLE_BAND = 0.62
-FOOT_BAND = 0.62
+_FOOT_BAND = 0.62
+_FOOT_MARGIN = 0.2
 _LONGEST_SIDE = 720
+_BAR_GREY = 0.85
 
 
 def map_scales(
@@ -76,22 +80,52 @@ def title(paper: Paper, text: str) -> None:
     paper.rule(MARGIN, MARGIN + 0.34, room)
 
 
-def verdict(paper: Paper, certificate: Certificate) -> None:
-    """The certificate, at the bottom left: its verdict, and under it the details."""
-    y = paper.height - FOOT_BAND + 0.1
-    room = paper.width - 2 * MARGIN - BAR_WIDTH - GAP
+class Note(NamedTuple):
+    """Wrapped lines of small print and how they are set."""
+
+    lines: list[list[Segment]]
+    colour: str
+    weight: str
+
+
+def verdict(certificate: Certificate, width: float) -> list[Note]:
+    """The certificate as small print for a figure of this width: verdict, then details."""
     text = f"{seal.mark(certificate)} {certificate.verdict}"
-    paper.text(MARGIN, y, text, 9, weight="bold", color=seal.colour(certificate))
-    line = clip(seal.details(certificate), room, SMALL)
-    paper.text(MARGIN, y + line_height(9), line, SMALL, color=MUTED)
+    return [
+        small_print(text, seal.colour(certificate), width, "bold"),
+        small_print(seal.details(certificate), MUTED, width),
+    ]
 
 
-def colour_bar(paper: Paper, scale: Scale, *, shared: bool = False) -> None:
+def small_print(text: str, colour: str, width: float, weight: str = "normal") -> Note:
+    """Wrap small print to what the colour bar leaves of a figure's width."""
+    room = width - 2 * MARGIN - BAR_WIDTH - GAP
+    return Note(wrap([Segment(text)], room, SMALL, 3), colour, weight)
+
+
+def foot_height(notes: list[Note]) -> float:
+    """Height of the band at the bottom that holds the small print and the colour bar."""
+    lines = sum(len(note.lines) for note in notes)
+    return max(_FOOT_BAND, 0.1 + lines * line_height(SMALL) + _FOOT_MARGIN)
+
+
+def foot(paper: Paper, notes: list[Note]) -> None:
+    """Set the small print at the bottom left."""
+    y = paper.height - foot_height(notes) + 0.1
+    for note in notes:
+        style = {"color": note.colour, "weight": note.weight}
+        y = paper.words(MARGIN, y, None, note.lines, SMALL, **style)
+
+
+def colour_bar(paper: Paper, scale: Scale, notes: list[Note], *, shared: bool = False) -> None:
     """The colour bar at the bottom right, with what its ends mean."""
     x = paper.width - MARGIN - BAR_WIDTH
-    y = paper.height - FOOT_BAND + 0.14
+    y = paper.height - foot_height(notes) + 0.14
     bar = paper.axes(x, y, BAR_WIDTH, 0.11)
-    bar.imshow(scale.ramp(256)[None], aspect="auto", interpolation="nearest")
+    strength = scale.steps(256)
+    alpha = opacity(strength)[:, None]
+    seen = alpha * scale.rgb(strength) + (1 - alpha) * _BAR_GREY
+    bar.imshow(seen[None], aspect="auto", interpolation="nearest")
     low, high = ("against", "for") if scale.signed else ("0", "peak")
     if shared:
         low, high = (f"{-scale.limit:.2g}" if scale.signed else "0"), f"{scale.limit:.2g}"

@@ -87,6 +87,7 @@ class Paper:
         width: float | None,
         lines: Sequence[Sequence[Segment]],
         size: float,
+        **style: Any,
     ) -> float:
         """Set wrapped segments with their highlights and return the y below.
 
@@ -96,12 +97,12 @@ class Paper:
             text = "".join(piece.text for piece in line)
             left = x if width is None else x + (width - text_width(text.rstrip(), size)) / 2
             so_far = ""
-            for piece in line:
+            for piece in _joined(line):
                 start = left + text_width(so_far, size)
                 so_far += piece.text
                 self._highlight(start, y, left + text_width(so_far, size) - start, piece, size)
                 # Each piece on its own: hinting would let a whole line drift off its highlights.
-                self.text(start, y, piece.text, size)
+                self.text(start, y, piece.text, size, **style)
             y += line_height(size)
         return y
 
@@ -196,6 +197,17 @@ def _chunks(piece: Segment, width: float, size: float) -> list[Segment]:
         else:
             cut[-1] += character
     return [Segment(text, piece.strength, piece.relevance) for text in cut]
+
+
+def _joined(line: Sequence[Segment]) -> list[Segment]:
+    """Join neighbours that are no words, so that plain text is set as one piece."""
+    joined: list[Segment] = []
+    for piece in line:
+        if joined and piece.strength is None and joined[-1].strength is None:
+            joined[-1] = Segment(joined[-1].text + piece.text)
+        else:
+            joined.append(piece)
+    return joined
 
 
 def _wide(line: Sequence[Segment], size: float) -> float:

@@ -55,11 +55,14 @@ const Heat = (() => {
         pixels.data[at] = red;
         pixels.data[at + 1] = green;
         pixels.data[at + 2] = blue;
-        pixels.data[at + 3] = 255 * Math.pow(Math.abs(strength), colours.fade);
+        pixels.data[at + 3] = opacity(strength, colours);
       }
     }
     context.putImageData(pixels, 0, 0);
   }
+
+  const opacity = (strength, colours) =>
+    Math.round(255 * Math.pow(Math.abs(strength), colours.fade));
 
   // The patch under a point given as shares of the picture; null where unseen.
   function patchAt(map, image, x, y) {
@@ -105,5 +108,5 @@ const Heat = (() => {
     };
   }
 
-  return { scales, draw, patchAt, patchArea, unseenAreas };
+  return { scales, draw, opacity, patchAt, patchArea, unseenAreas };
 })();

@@ -11,6 +11,7 @@ function heatPicture(entry, index, longest, scale) {
   if (picture !== null) {
     const alt = `The picture, ${width} by ${height} pixels`;
     stage.append(el("img", { src: pictures[picture], alt, draggable: "false" }));
+    if (item.map) stage.classList.add("under-heat");
   }
   if (!item.map) return stage;
   const reach = longest / Math.max(aspect, 1);
@@ -20,7 +21,6 @@ function heatPicture(entry, index, longest, scale) {
     "aria-label": description(item),
     width: Math.max(1, Math.round(reach * aspect)),
     height: Math.max(1, Math.round(reach)),
-    style: { opacity: state.opacity },
   });
   Heat.draw(canvas, item.map, explanation.image, scale, colours);
   stage.append(canvas);
@@ -87,13 +87,18 @@ function bigPicture(item, scale) {
 
 function colourBar(item, scale) {
   const ramp = scale.signed ? colours.diverging : colours.sequential;
+  const stops = ramp.map((colour, index) => {
+    const share = index / (ramp.length - 1);
+    const strength = Math.abs(scale.signed ? 2 * share - 1 : share);
+    return colour + Heat.opacity(strength, colours).toString(16).padStart(2, "0");
+  });
   const [low, high] = [scale.signed ? -scale.limit : 0, scale.limit];
   const unseen = Heat.unseenAreas(item.map, current().image).length > 0;
   return el(
     "div",
     { class: "legend" },
     el("span", {}, scale.signed ? `${small(low)} against` : "0"),
-    el("span", { class: "bar", style: { background: `linear-gradient(90deg, ${ramp})` } }),
+    el("span", { class: "bar", style: { backgroundImage: `linear-gradient(90deg, ${stops})` } }),
     el("span", {}, scale.signed ? `${small(high)} for` : small(high)),
     unseen ? el("span", { class: "key" }, el("i", { class: "unseen" }), "never seen by the model") : null,
   );

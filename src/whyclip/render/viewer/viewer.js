@@ -54,7 +54,7 @@ function controls(explanation) {
   if (!explanation.prompts.some((item) => item.map)) return null;
   const fade = (event) => {
     state.opacity = Number(event.target.value);
-    for (const canvas of root.querySelectorAll(".heat")) canvas.style.opacity = state.opacity;
+    showHeat();
   };
   const several = explanation.prompts.length > 1;
   return card(
@@ -193,6 +193,12 @@ function headline(item) {
   );
 }
 
+// The picture turns grey with the heat, so that every strong colour is the heat's.
+function showHeat() {
+  root.style.setProperty("--heat", state.opacity);
+  root.style.setProperty("--grey", Math.min(1, 2 * state.opacity) * colours.greyness);
+}
+
 function render() {
   const explanation = current();
   state.prompt = Math.min(state.prompt, explanation.prompts.length - 1);
@@ -248,4 +254,5 @@ function fitFrame() {
 }
 
 fitFrame();
+showHeat();
 render();
