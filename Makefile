@@ -24,7 +24,7 @@ check:      ## lint, format, types
 	$(PYTHON) -m mypy
 
 bench:      ## speed against one plain forward pass, as ratios within one run
-	$(PYTHON) -m benchmarks.speed
+	$(PYTHON) benchmarks/speed.py
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs site

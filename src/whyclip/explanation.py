@@ -44,7 +44,7 @@ class Certificate:
 
     @property
     def gap(self) -> float:
-        """Largest |score explained − score of the model| over sides and prompts."""
+        """Largest ``|score explained − score of the model|`` over sides and prompts."""
         differences = [
             abs(explained - own)
             for side in self.scores.values()

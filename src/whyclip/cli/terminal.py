@@ -65,18 +65,19 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
     Yields:
         A function to call with what begins now, at most ``steps`` times.
     """
+    console = stderr()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = stderr()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=steps)
         begun = 0
 
