@@ -23,7 +23,7 @@ from whyclip.types import Geometry, GeometryName, Precision, Side, Word
 
 IMAGES_AT_ONCE = 16
 # Beyond this many, targets are taken in turn, so that memory does not grow with their number.
-TARGETS_AT_ONCE = 128
+TARGETS_AT_ONCE = 64
 
 # The largest score gap that rounding explains, by the precision of the forward pass.
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
@@ -47,15 +47,18 @@ class Plan:
         Of an image these are the patches, the same for all inputs; of a text all positions.
         """
         n, e = len(capture.targets), capture.embedding.shape[-1]
-        parts = []
+        read = capture.content[0] if capture.side == "image" else slice(None)
+        whole = None
         for start in range(0, n, TARGETS_AT_ONCE):
-            part = capture.aim(capture.targets[start : start + TARGETS_AT_ONCE], by_jacobian=n > e)
-            found = self.method.relevance(part, **self.options)
-            if capture.side == "image":
-                parts.append(found.values[:, :, capture.content[0]])
-            else:
-                parts.append(found.values)
-        return Relevance(torch.cat(parts, 1), found.embedding, found.changes)
+            part = slice(start, start + TARGETS_AT_ONCE)
+            aimed = capture.aim(capture.targets[part], by_jacobian=n > e)
+            found = self.method.relevance(aimed, **self.options)
+            values = found.values[:, :, read]
+            if whole is None:
+                whole = values.new_empty(len(values), n, values.shape[-1])
+            whole[:, part] = values
+        assert whole is not None, "a question has at least one prompt"
+        return Relevance(whole, found.embedding, found.changes)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.model.view import Block, Stream, Tower, split_heads
@@ -17,7 +19,7 @@ Node = Literal["o", "a"]
 SINGLE_HEAD = "attention re-run with one head over the whole width"
 
 # Backward passes of this many targets share their matrix products; more would only need memory.
-TARGETS_AT_ONCE = 128
+TARGETS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -70,34 +72,43 @@ class Replay:
         """
         upstream = targets.gradient(self.embedding)
         if not by_jacobian:
-            layers = self._backward(upstream, node)
-            return tuple(g.float().transpose(0, 1) for g in layers)
+            layers = self._backward(node, len(upstream), lambda part: upstream[part])
+            return tuple(g.transpose(0, 1) for g in layers)
         return tuple(
-            torch.einsum("nbe,ebx->bnx", upstream, jacobian.flatten(2)).unflatten(
-                -1, jacobian.shape[2:]
-            )
+            (upstream.transpose(0, 1) @ jacobian.flatten(2)).unflatten(-1, jacobian.shape[2:])
             for jacobian in self._jacobian(node)
         )
 
     def _jacobian(self, node: Node) -> tuple[Tensor, ...]:
         if node not in self._jacobians:
             b, e = self._output.shape
-            basis = torch.eye(e, device=self._output.device)[:, None].expand(e, b, e)
-            self._jacobians[node] = tuple(g.float() for g in self._backward(basis, node))
+            axes = torch.arange(e, device=self._output.device)
+
+            def unit_vectors(part: slice) -> Tensor:
+                return F.one_hot(axes[part], e).float()[:, None].expand(-1, b, -1)
+
+            columns = self._backward(node, e, unit_vectors)
+            self._jacobians[node] = tuple(column.transpose(0, 1) for column in columns)
         return self._jacobians[node]
 
-    def _backward(self, upstream: Tensor, node: Node) -> tuple[Tensor, ...]:
-        parts = [
-            torch.autograd.grad(
+    def _backward(
+        self, node: Node, count: int, upstream: Callable[[slice], Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Pull ``count`` vectors ``[count, b, e]``, asked for in parts, back to the probes."""
+        probes = self._probes[node]
+        found = tuple(probe.new_empty(count, *probe.shape) for probe in probes)
+        for start in range(0, count, TARGETS_AT_ONCE):
+            part = slice(start, start + TARGETS_AT_ONCE)
+            gradients = torch.autograd.grad(
                 self._output,
-                self._probes[node],
-                grad_outputs=part,
+                probes,
+                grad_outputs=upstream(part).to(self._output.dtype),
                 retain_graph=True,
                 is_grads_batched=True,
             )
-            for part in upstream.to(self._output.dtype).split(TARGETS_AT_ONCE)
-        ]
-        return tuple(torch.cat(layer) for layer in zip(*parts, strict=True))
+            for whole, gradient in zip(found, gradients, strict=True):
+                whole[part] = gradient
+        return tuple(whole.float() for whole in found)
 
 
 @torch.enable_grad()

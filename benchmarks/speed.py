@@ -1,0 +1,217 @@
+"""What an explanation costs, in plain encodings of the same images, measured side by side.
+
+    python -m benchmarks.speed            # ViT-B/16 at fp32, seeded random weights
+    python -m benchmarks.speed --quick    # fewer rounds, not kept
+
+Every round times the plain ``encode_image`` and every case in turn; a case's figure is the
+median over rounds of its time divided by the plain time of the same round, so that a machine
+that slows down slows both. Targets are directions in embedding space: encoding prompts is not
+part of explaining an image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+import whyclip
+from whyclip.capture import run_trunk
+from whyclip.methods import get_method
+from whyclip.pipeline import IMAGES_AT_ONCE, Plan
+from whyclip.targets import Targets
+
+RESULT = Path(__file__).with_name("speed.json")
+GOALS = {"1 prompt": 1.10, "100 prompts": 1.15, "1000 prompts": 1.35, "16 images x 10": 1.15}
+
+
+def random_view(arch: str = "ViT-B-16") -> tuple[Any, Any, whyclip.ModelView]:
+    """Build a true-size model with seeded random weights."""
+    torch.manual_seed(0)
+    model, _, preprocess = open_clip.create_model_and_transforms(arch)
+    model.eval()
+    view = whyclip.wrap(model, preprocess, open_clip.get_tokenizer(arch), arch)
+    return model, preprocess, view
+
+
+def explain_pixels(view: whyclip.ModelView, pixels: torch.Tensor, n: int, **trunk: Any) -> Any:
+    """Do what ``whyclip.explain`` does between the decoded image and the maps."""
+    return explain_targets(view, pixels, random_targets(view, n), **trunk)
+
+
+def random_targets(view: whyclip.ModelView, n: int) -> Targets:
+    """n unit directions."""
+    return Targets(F.normalize(torch.randn(n, view.width), dim=-1))
+
+
+def explain_targets(
+    view: whyclip.ModelView, pixels: torch.Tensor, targets: Targets, **trunk: Any
+) -> torch.Tensor:
+    """Maps ``[b, n, patches]`` of pixels already prepared."""
+    plan = Plan(get_method("grad_eclip"), get_method("grad_eclip").complete({}), ("image",))
+    return plan.relevance(run_trunk(view.image, pixels, targets, keep=1, **trunk)).values
+
+
+def rounds_of(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Time every case once a round; the first round only warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for index in range(rounds + 1):
+        for name, case in cases.items():
+            start = time.perf_counter()
+            case()
+            if index:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratios(seconds: dict[str, list[float]], plain: str) -> dict[str, float]:
+    """Median over rounds of time over the plain time of the same round."""
+    return {
+        name: median(t / p for t, p in zip(times, seconds[plain], strict=True))
+        for name, times in seconds.items()
+    }
+
+
+def measure_speed(rounds: int) -> dict[str, float]:
+    """Ratios for one image and for a batch, at fp32."""
+    model, _, view = random_view()
+    one, many = torch.randn(1, 3, 224, 224), torch.randn(IMAGES_AT_ONCE, 3, 224, 224)
+
+    def plain(pixels: torch.Tensor) -> None:
+        with torch.no_grad():
+            model.encode_image(pixels)
+
+    single = rounds_of(
+        {
+            "plain": lambda: plain(one),
+            "1 prompt": lambda: explain_pixels(view, one, 1),
+            "100 prompts": lambda: explain_pixels(view, one, 100),
+            "1000 prompts": lambda: explain_pixels(view, one, 1000),
+            "1 prompt bf16": lambda: explain_pixels(view, one, 1, precision="bf16"),
+        },
+        rounds,
+    )
+    batch = rounds_of(
+        {
+            "plain": lambda: plain(many),
+            "16 images x 10": lambda: explain_pixels(view, many, 10),
+            "16 images x 10 bf16": lambda: explain_pixels(view, many, 10, precision="bf16"),
+        },
+        max(3, rounds // 4),
+    )
+    return ratios(single, "plain") | ratios(batch, "plain")
+
+
+def measure_bf16() -> dict[str, float]:
+    """How far maps and scores move under bf16, on random weights and, where it is, on mini."""
+    found = {}
+    for name, view in (("ViT-B-16, random", random_view()[2]), ("mini", _mini())):
+        if view is None:
+            continue
+        noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
+        scene = Path(__file__).parents[1] / "examples" / "dog_and_red_car.png"
+        image = Image.open(scene) if scene.exists() else Image.fromarray(noise)
+        asked: dict[str, Any] = {"prompts": ["a dog", "a red car"], "method": "grad_eclip"}
+        exact = whyclip.explain(view, image, **asked)
+        rough = whyclip.explain(view, image, **asked, precision="bf16")
+        a, b = exact.maps.flatten(1), rough.maps.flatten(1)
+        found[f"{name}: score"] = float((exact.scores - rough.scores).abs().max())
+        found[f"{name}: map, relative L2"] = float(((a - b).norm(dim=1) / a.norm(dim=1)).max())
+        found[f"{name}: map correlation"] = float(F.cosine_similarity(a, b).min())
+    return found
+
+
+def _mini() -> whyclip.ModelView | None:
+    try:
+        return whyclip.load("mini")
+    except whyclip.errors.WhyclipError:
+        return None
+
+
+MEMORY = """
+import torch
+from benchmarks import speed
+_, _, view = speed.random_view()
+pixels = torch.randn(1, 3, 224, 224)
+targets = speed.random_targets(view, {n})
+speed.explain_targets(view, pixels, targets)
+with torch.profiler.profile(profile_memory=True) as profile:
+    out = speed.explain_targets(view, pixels, targets)
+total, peak = 0, 0
+for event in sorted(
+    (e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"),
+    key=lambda e: e.start_ns(),
+):
+    total += event.nbytes()
+    peak = max(peak, total)
+print(peak, out.numel() * 4)
+"""
+
+
+def measure_memory() -> dict[str, float]:
+    """Peak tensor memory of explaining one image, in MB, by the number of prompts.
+
+    ``maps`` is what the maps returned take themselves; the directions given are not counted.
+    """
+    found: dict[str, float] = {}
+    for n in (1, 100, 1000):
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY.format(n=n)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+        peak, own = map(int, done.stdout.split()[-2:])
+        found[f"{n} prompts: peak MB"] = peak / 1e6
+        found[f"{n} prompts: maps MB"] = own / 1e6
+    return found
+
+
+def show(title: str, rows: dict[str, float], digits: int, goals: dict[str, float]) -> None:
+    """Print one table."""
+    table = Table(title=title)
+    for heading in ("case", "measured", "goal"):
+        table.add_column(heading, justify="left" if heading == "case" else "right")
+    for name, value in rows.items():
+        goal = goals.get(name)
+        table.add_row(name, f"{value:.{digits}f}", f"≤ {goal:.2f}" if goal else "")
+    Console().print(table)
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; not kept")
+    quick = parser.parse_args().quick
+    result = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "time over plain encode_image": measure_speed(5 if quick else 21),
+        "bf16 against fp32": measure_bf16(),
+        "peak memory": measure_memory(),
+    }
+    show("time over one plain encode_image", result["time over plain encode_image"], 2, GOALS)
+    show("deviation of bf16", result["bf16 against fp32"], 4, {})
+    show("peak tensor memory", result["peak memory"], 1, {})
+    if not quick:
+        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
