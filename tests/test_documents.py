@@ -1,0 +1,86 @@
+"""What README and documentation show exists and works as written."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import typer
+
+import tiny
+import whyclip
+from whyclip.cli import app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_relative_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"(?s)```.*?```|`[^`\n]*`", "", path.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    here = [link for link in links if not re.match(r"[a-z]+:|#", link)]
+    missing = [link for link in here if not (path.parent / link.split("#")[0]).exists()]
+    assert not missing
+
+
+def command_lines() -> list[tuple[str, list[str]]]:
+    found = []
+    for path in DOCUMENTS:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            command = line.split("&& ")[-1].strip()
+            if line.startswith("    ") and command.startswith("whyclip "):
+                found.append((name_of(path), shlex.split(command, comments=True)))
+    return found
+
+
+def test_commands_shown_use_options_that_exist() -> None:
+    shown = command_lines()
+    assert len(shown) > 15
+    for where, (_, command, *arguments) in shown:
+        assert command in COMMANDS, f"{where}: {command}"
+        known = {flag for parameter in COMMANDS[command].params for flag in parameter.opts}
+        flags = {argument for argument in arguments if argument.startswith("-")}
+        assert flags <= known, f"{where}: {flags - known}"
+
+
+def test_make_entries_shown_exist() -> None:
+    entries = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert sorted(entries) == ["bench", "check", "demo", "docs", "help", "test", "test-slow"]
+    for path in DOCUMENTS:
+        for entry in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8")):
+            assert entry in {*entries}, f"{name_of(path)}: make {entry}"
+
+
+def test_the_recipe_for_a_method_works_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"(?s)```python\n(.*?)```", contributing)
+    file = tmp_path / "signed_norm.py"
+    file.write_text("\n".join(line[3:] for line in code.splitlines()), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("signed_norm", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    methods = {**whyclip.methods.METHODS, module.METHOD.name: module.METHOD}
+    monkeypatch.setattr(whyclip.methods, "METHODS", MappingProxyType(methods))
+    model = whyclip.wrap(*tiny.openclip_parts())
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    signed = whyclip.explain(model, image, "a dog", method="signed_norm").maps
+    clamped = whyclip.explain(model, image, "a dog", method="signed_norm", relu=True).maps
+    assert signed is not None
+    assert clamped is not None
+    assert float(signed.min()) < 0 < float(signed.max())
+    assert clamped.equal(signed.clamp(min=0))
