@@ -94,6 +94,14 @@ def test_the_figure_says_what_it_explains_and_how_well(make):
     assert "one attention head; largest score gap 2.1e-02 (tolerance 1e-04)" in text
 
 
+def test_a_map_of_zeros_is_said_to_be_zero(make):
+    maps = make().maps.clone()
+    maps[1] = 0
+    text = shown(figure(make(maps=maps)))
+    assert "score 0.310 peak 0.0082" in text
+    assert "score 0.298 zero everywhere" in text
+
+
 def test_a_comparison_marks_each_method_by_its_own_certificate(make):
     text = shown(comparison({"fine": make(), "other": make(changes=("one head",))}))
     assert text.count("●") == 2  # beside its name, and in the legend

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -70,3 +71,9 @@ def test_every_kind_prints_within_the_width(make, fields):
 
 def test_prompts_are_not_read_as_markup(make):
     assert "[bold]no[/bold]" in printed(make(("[bold]no[/bold]",)))
+
+
+def test_words_without_any_relevance_are_said_to_be_zero(make):
+    explanation = make(("a dog",))
+    silent = tuple(replace(word, relevance=0.0) for word in explanation.words[0])
+    assert "all zero" in printed(replace(explanation, words=(silent,)))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from whyclip.explanation import Explanation
+from whyclip.render.colour import Scale
 from whyclip.render.parts import (
     GAP,
     MARGIN,
@@ -82,7 +83,7 @@ def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
         _Panel(
             picture,
             words_of(explanation, index),
-            f"score {scores[index]:.3f}   peak {chosen[index].limit:.2g}",
+            f"score {scores[index]:.3f}   {_peak(chosen[index])}",
         )
         for index, picture in enumerate(overlays(explanation, chosen))
     ]
@@ -95,6 +96,10 @@ def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
     if chosen:
         colour_bar(paper, chosen[0], notes, shared=shared_scale)
     return paper.figure
+
+
+def _peak(scale: Scale) -> str:
+    return f"peak {scale.limit:.2g}" if scale.limit > 0 else "zero everywhere"
 
 
 def _heading(explanation: Explanation) -> str:

@@ -75,7 +75,7 @@ def _words(explanation: Explanation, index: int) -> Text:
         text.append(f"{word.text} ", style)
         text.append(f"{word.relevance:+.2g}\n", "dim")
     text.rstrip()
-    return text
+    return text if text or not own else Text("all zero", "dim")
 
 
 def _lines(explanation: Explanation) -> int:

@@ -46,7 +46,9 @@ function bigPicture(item, scale) {
   if (!item.map) return stage;
   const readout = el("p", { class: "readout", "aria-live": "polite" });
   const cursor = el("div", { class: "cursor", hidden: true });
-  const hint = "Point at the picture, or use the arrow keys on it, to read a patch.";
+  const hint = item.map.values.some((value) => value !== 0)
+    ? "Point at the picture, or use the arrow keys on it, to read a patch."
+    : "Zero everywhere: this method found nothing that speaks for the prompt.";
   let patch = null;
   const show = (next) => {
     patch = next;

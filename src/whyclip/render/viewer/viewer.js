@@ -105,7 +105,10 @@ function certificate(explanation, item) {
 
 function about(explanation, item) {
   const { width, height } = explanation.image;
-  const value = (option) => (typeof option === "string" ? option : JSON.stringify(option));
+  const value = (option) => {
+    if (option === null) return "default";
+    return typeof option === "string" ? option : JSON.stringify(option);
+  };
   return card(
     "How it was made",
     facts([
