@@ -8,7 +8,7 @@ little more than encoding it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.model.view import Stream, Tower
+from whyclip.model.view import Stream, Tower, attend
+from whyclip.progress import track
 from whyclip.replay import Heads, Node, Replay, replay_blocks
 from whyclip.targets import Targets
 from whyclip.types import Precision, Side
@@ -35,6 +36,9 @@ class Capture:
         states: ``[b, t, w]`` input of each kept block, by its index.
         embedding: ``[b, e]`` float32, where the library's own blocks ended.
         targets: what the inputs are scored against.
+        inputs: what went in, pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
+        precision: of the forward pass.
+        words: for each text the positions of the pieces of each of its words; empty for images.
         by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
     """
 
@@ -43,6 +47,9 @@ class Capture:
     states: Mapping[int, Tensor]
     embedding: Tensor
     targets: Targets
+    inputs: Tensor
+    precision: Precision = "fp32"
+    words: tuple[tuple[tuple[int, ...], ...], ...] = ()
     by_jacobian: bool = False
     _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
 
@@ -78,6 +85,27 @@ class Capture:
             )
         return self._replays[key]
 
+    @torch.no_grad()
+    def attention(self, index: int) -> Tensor:
+        """Post-softmax weights ``[b, h, t, t]`` of one kept block, by index or from the end."""
+        index %= len(self.tower.blocks)
+        block = self.tower.blocks[index]
+        return attend(block, self.states[index].to(block.dtype), self.stream.mask)[0].float()
+
+    def encode(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
+        """Embed other inputs by the library's own encoder: ``[m, e]`` float32.
+
+        For methods that change the input and watch the score. ``batches`` are made one at a
+        time, so memory holds a single one; with ``total`` batches to wait for, a progress bar
+        named ``what`` is shown.
+        """
+        place = self.tower.device
+        with torch.no_grad(), precision_context(place, self.precision):
+            found = [
+                self.tower.encode(batch.to(place)).float() for batch in track(batches, what, total)
+            ]
+        return torch.cat(found)
+
     def forget(self) -> None:
         """Let go of all re-runs and the graphs they hold."""
         self._replays.clear()
@@ -112,6 +140,7 @@ def run_trunk(
     *,
     keep: int = 1,
     precision: Precision = "fp32",
+    words: tuple[tuple[tuple[int, ...], ...], ...] = (),
 ) -> Capture:
     """Encode inputs through the library's own blocks and keep the input of the last ``keep``.
 
@@ -122,11 +151,13 @@ def run_trunk(
         keep: how many last blocks methods may ask for again.
         precision: ``"bf16"`` runs the trunk under autocast; the re-run stays in the weights'
             own precision.
+        words: for texts, the positions of the pieces of each word.
     """
+    inputs = inputs.to(tower.device)
     states: dict[int, Tensor] = {}
     first_kept = len(tower.blocks) - keep
     with precision_context(tower.device, precision):
-        stream = tower.embed(inputs.to(tower.device))
+        stream = tower.embed(inputs)
         x = stream.x
         for index, block in enumerate(tower.blocks):
             if index >= first_kept:
@@ -135,4 +166,5 @@ def run_trunk(
         rows = x[torch.arange(len(x), device=x.device), stream.row]
         embedding = tower.project(rows).float()
     # Only its mask, rows and content are needed from here on: let the first block's input go.
-    return Capture(tower, replace(stream, x=stream.x[:, :0]), states, embedding, targets)
+    stream = replace(stream, x=stream.x[:, :0])
+    return Capture(tower, stream, states, embedding, targets, inputs, precision, words)

@@ -31,7 +31,8 @@ class Certificate:
     ``scores`` holds, for each side, the score that was explained for each of the n prompts;
     ``score_model`` the score that the user's model gives the same image and prompts by its
     own preprocessing and its own forward pass. ``changes`` names everything in which the
-    explained computation differs from the model's. ``tolerance`` is the largest gap that
+    explained computation differs from the model's. ``checks`` are figures for each prompt that
+    say how exact the method was, such as a completeness gap. ``tolerance`` is the largest gap that
     the precision in use can account for. Source: Cui & Fan 2026 (arXiv 2605.12952),
     "explain the model itself".
     """
@@ -39,6 +40,7 @@ class Certificate:
     score_model: tuple[float, ...]
     scores: Mapping[Side, tuple[float, ...]]
     changes: tuple[str, ...] = ()
+    checks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     precision: str = "fp32"
     tolerance: float = 1e-4
 

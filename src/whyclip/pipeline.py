@@ -49,16 +49,20 @@ class Plan:
         n, e = len(capture.targets), capture.embedding.shape[-1]
         read = capture.content[0] if capture.side == "image" else slice(None)
         whole = None
-        for start in range(0, n, TARGETS_AT_ONCE):
-            part = slice(start, start + TARGETS_AT_ONCE)
+        checks: list[Mapping[str, Tensor]] = []
+        at_once = n if self.method.joint else TARGETS_AT_ONCE
+        for start in range(0, n, at_once):
+            part = slice(start, start + at_once)
             aimed = capture.aim(capture.targets[part], by_jacobian=n > e)
             found = self.method.relevance(aimed, **self.options)
             values = found.values[:, :, read]
             if whole is None:
                 whole = values.new_empty(len(values), n, values.shape[-1])
             whole[:, part] = values
+            checks.append(found.checks)
         assert whole is not None, "a question has at least one prompt"
-        return Relevance(whole, found.embedding, found.changes)
+        joined = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
+        return Relevance(whole, found.embedding, found.changes, joined)
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class SideResult:
-    """One side of one method over a batch: scores ``[b, n]``, changes, and maps or words."""
+    """One side of one method over a batch.
+
+    ``scores`` and ``checks`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
+    side words for each image and prompt.
+    """
 
     scores: Tensor
     changes: tuple[str, ...]
+    checks: Mapping[str, Tensor]
     maps: Tensor | None = None
     words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
 
@@ -153,7 +162,7 @@ def _image_side(plan: Plan, capture: Capture, noted: tuple[str, ...]) -> SideRes
     grid = capture.stream.grid or (1, found.values.shape[-1])
     scores = capture.targets.score(found.embedding).cpu()
     maps = found.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, noted + found.changes, maps=maps)
+    return SideResult(scores, noted + found.changes, found.checks, maps=maps)
 
 
 def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
@@ -162,8 +171,10 @@ def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
     values: list[Tensor] = []
     embeddings: list[Tensor] = []
     changes: tuple[str, ...] = ()
+    checks: list[Mapping[str, Tensor]] = []
     for capture in question.captures:
         found = plan.relevance(capture.aim(images))
+        checks.append(found.checks)
         values += list(found.values.float().cpu())
         embeddings.append(found.embedding)
         changes = found.changes
@@ -171,7 +182,20 @@ def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
             capture.forget()
     scores = question.targets(torch.cat(embeddings)).score(own).cpu()
     words = [_words(question, [v[image] for v in values]) for image in range(len(own))]
-    return SideResult(scores, changes, words=words)
+    return SideResult(scores, changes, _by_prompt(question, checks), words=words)
+
+
+def _by_prompt(question: Question, checks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest."""
+    found = {}
+    for name in checks[0]:
+        by_string = torch.cat([part[name] for part in checks])
+        columns = [
+            by_string[list(strings)].abs().amax(0) if strings else torch.zeros(by_string.shape[1])
+            for strings in question.strings
+        ]
+        found[name] = torch.stack(columns, 1)
+    return found
 
 
 def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
@@ -209,6 +233,11 @@ def _explanations(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
             changes=changes,
+            checks={
+                f"{name}, {side} side": tuple(values[i].tolist())
+                for side, result in found.items()
+                for name, values in result.checks.items()
+            },
             precision=precision,
             tolerance=TOLERANCE[precision],
         )

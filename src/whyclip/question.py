@@ -39,6 +39,7 @@ class Question:
         strings: for each prompt the indices of its template strings.
         captures: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
         fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
+        scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of what the prompts are set against, or None.
     """
 
@@ -47,6 +48,7 @@ class Question:
     strings: tuple[tuple[int, ...], ...]
     captures: tuple[Capture, ...]
     fixed: Tensor
+    scale: float
     against: Tensor | None = None
 
     @property
@@ -72,7 +74,7 @@ class Question:
     def targets(self, embeddings: Tensor | None = None) -> Targets:
         """Make targets of embeddings of the strings ``[p, e]``; the model's own by default."""
         unit = self.unit_directions(self.own_embeddings if embeddings is None else embeddings)
-        return Targets(unit if self.against is None else unit - self.against)
+        return Targets(unit if self.against is None else unit - self.against, self.scale)
 
 
 def ask(
@@ -116,11 +118,33 @@ def _encode(
     tokens = tokenize(view.tokenizer, texts, view.text.context) if texts else None
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
-    for ids in tokens.ids.split(TEXTS_AT_ONCE) if tokens else ():
-        read = ids if whole else view.text.trim(ids)
-        captures.append(run_trunk(view.text, read, nothing, keep=keep, precision=precision))
+    groups = _word_groups(tokens) if tokens else ()
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        assert tokens is not None
+        part = slice(start, start + TEXTS_AT_ONCE)
+        ids = tokens.ids[part] if whole else view.text.trim(tokens.ids[part])
+        captures.append(
+            run_trunk(view.text, ids, nothing, keep=keep, precision=precision, words=groups[part])
+        )
     fixed = _fixed_directions(view, prompts, precision)
-    return Question(prompts, tokens, tuple(strings), tuple(captures), fixed)
+    return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)
+
+
+def _word_groups(tokens: Tokens) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Positions of the pieces of each word, for each string; a piece goes with its first word."""
+    found = []
+    for words, spans, positions in zip(tokens.words, tokens.spans, tokens.positions, strict=True):
+        groups: list[list[int]] = [[] for _ in words]
+        for span, position in zip(spans, positions, strict=True):
+            over = [
+                i
+                for i, (_, start, end) in enumerate(words)
+                if span and start < span[1] and span[0] < end
+            ]
+            if over:
+                groups[over[0]].append(position)
+        found.append(tuple(tuple(group) for group in groups if group))
+    return tuple(found)
 
 
 def _fixed_directions(view: ModelView, prompts: tuple[Prompt, ...], precision: Precision) -> Tensor:

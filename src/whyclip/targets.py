@@ -13,16 +13,17 @@ class Targets:
     """n directions ``[n, e]``, each a score ``S = d · F/|F|`` of an embedding F.
 
     With unit directions the score is the cosine; with the difference of two unit directions it
-    is the difference of two cosines.
+    is the difference of two cosines. ``scale`` is the model's own factor from score to logit.
     """
 
     directions: Tensor
+    scale: float = 1.0
 
     def __len__(self) -> int:
         return len(self.directions)
 
     def __getitem__(self, part: slice) -> Targets:
-        return Targets(self.directions[part])
+        return Targets(self.directions[part], self.scale)
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[..., e]`` against every target: ``[..., n]``."""

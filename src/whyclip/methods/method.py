@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -24,11 +24,40 @@ class Relevance:
         embedding: ``[b, e]`` where the computation ended that was explained; it decides the
             score the certificate compares with the model's own.
         changes: in what that computation differs from the model's; empty if in nothing.
+        checks: figures ``[b, n]`` by name that say how exact the method was here, such as the
+            gap to the completeness it promises; they go into the certificate.
     """
 
     values: Tensor
     embedding: Tensor
     changes: tuple[str, ...] = ()
+    checks: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def input_only(tower: Tower, options: Mapping[str, Any]) -> int:
+    """Say that a method reads no block: it changes the input and watches the score."""
+    del tower, options
+    return 0
+
+
+def every_block(tower: Tower, options: Mapping[str, Any]) -> int:
+    """Say that a method reads all blocks from its option ``start_layer`` on, or from the first."""
+    return len(tower.blocks) - first_layer(tower, options.get("start_layer", 0))
+
+
+def first_layer(tower: Tower, start_layer: int) -> int:
+    """Resolve a layer counted from the start, or from the end if negative.
+
+    Raises:
+        OptionError: the tower does not have it.
+    """
+    depth = len(tower.blocks)
+    if not -depth <= start_layer < depth:
+        raise OptionError(
+            f"start_layer={start_layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
+            f"or -{depth} to -1 from the end"
+        )
+    return start_layer % depth
 
 
 def last_block_only(tower: Tower, options: Mapping[str, Any]) -> int:
@@ -44,7 +73,9 @@ class Method:
     Attributes:
         relevance: ``(capture, *, options...) -> Relevance``; its keyword-only parameters are
             the method's options, their defaults and ``Literal`` types what is allowed.
-        reach: how many last blocks it reads, from the tower and the options.
+        reach: how many last blocks it reads, from the tower and the options; 0 for methods
+            that only change the input and watch the score.
+        joint: whether targets must be seen together, because each map depends on the others.
         text_specific: whether the map depends on the target at all.
         signed: whether negative relevance can come out, by the default options.
         additive: what the relevances sum to, or an empty string.
@@ -63,6 +94,7 @@ class Method:
     additive: str = ""
     sides: tuple[Side, ...] = SIDES
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
+    joint: bool = False
 
     @property
     def summary(self) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model.view import Block, ImageTower, ModelView, TextTower
+from whyclip.model.view import ImageTower, ModelView, TextTower, after_attention, attend
 
 # Largest difference allowed, relative to the largest value, by the precision of the weights.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
@@ -45,20 +45,11 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> No
     x = stream.x
     for index, block in enumerate(tower.blocks):
         after = block.forward(x, stream.mask)
-        parts = _through_parts(block, x, stream.mask)
+        parts = after_attention(block, x, *attend(block, x, stream.mask))
         _compare(f"{name}: {tower.side} block {index}", parts, after)
         x = after
     every = torch.arange(len(x), device=x.device)
     _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.row]), own)
-
-
-def _through_parts(block: Block, x: Tensor, mask: Tensor | None) -> Tensor:
-    q, k, v = block.qkv(x)
-    logits = q @ k.transpose(-1, -2) * block.scale
-    if mask is not None:
-        logits = logits + mask
-    o = (logits.softmax(-1) @ v).transpose(1, 2).flatten(2)
-    return block.finish(x, block.merge(o))
 
 
 def _compare(what: str, ours: Tensor, own: Tensor) -> None:

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.view import (
@@ -97,8 +97,12 @@ class HFImageTower(ImageTower):
         row = torch.zeros(b, dtype=torch.long, device=x.device)
         return Stream(x, None, row, content, (gh, gw))
 
-    def project(self, x: Tensor) -> Tensor:
-        return self.model.visual_projection(self.vision.post_layernorm(x))
+    @property
+    def norm(self) -> nn.Module:
+        return self.vision.post_layernorm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.visual_projection(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
@@ -133,8 +137,12 @@ class HFTextTower(TextTower):
         ends = ids if self.eos == LEGACY_EOS else (ids == self.eos).int()
         return ends.argmax(-1)
 
-    def project(self, x: Tensor) -> Tensor:
-        return self.model.text_projection(self.text.final_layer_norm(x))
+    @property
+    def norm(self) -> nn.Module:
+        return self.text.final_layer_norm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.text_projection(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
         return _pooled(self.model.get_text_features(input_ids=inputs))
@@ -152,4 +160,6 @@ def hf_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView
             "whyclip reads CLIPModel so far, and OpenCLIP models"
         )
     image, text = HFImageTower(model), HFTextTower(model)
-    return ModelView(name, image, text, preprocess, tokenizer, int(model.projection_dim))
+    scale = float(model.logit_scale.detach().exp())
+    width = int(model.projection_dim)
+    return ModelView(name, image, text, preprocess, tokenizer, width, logit_scale=scale)

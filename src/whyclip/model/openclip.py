@@ -122,8 +122,11 @@ class OpenCLIPImageTower(ImageTower):
         row = torch.zeros(b, dtype=torch.long, device=x.device)
         return Stream(x, None, row, content, (gh, gw))
 
-    def project(self, x: Tensor) -> Tensor:
-        x = self.visual.ln_post(x)
+    @property
+    def norm(self) -> nn.Module:
+        return self.visual.ln_post
+
+    def head(self, x: Tensor) -> Tensor:
         return x if self.visual.proj is None else x @ self.visual.proj
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -177,8 +180,11 @@ class OpenCLIPTextTower(TextTower):
             return (ids == self.eos).int().argmax(-1)
         return torch.full((len(ids),), ids.shape[1] - 1, device=ids.device)
 
-    def project(self, x: Tensor) -> Tensor:
-        x = self.text.ln_final(x)
+    @property
+    def norm(self) -> nn.Module:
+        return self.text.ln_final
+
+    def head(self, x: Tensor) -> Tensor:
         projection = self.text.text_projection
         if projection is None:
             return x
@@ -195,4 +201,14 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
         UnsupportedModelError: a tower is of a kind that cannot be followed.
     """
     image, text = OpenCLIPImageTower(model), OpenCLIPTextTower(model)
-    return ModelView(name, image, text, preprocess, tokenizer, int(model.visual.output_dim))
+    bias = getattr(model, "logit_bias", None)
+    return ModelView(
+        name,
+        image,
+        text,
+        preprocess,
+        tokenizer,
+        width=int(model.visual.output_dim),
+        logit_scale=float(model.logit_scale.detach().exp()),
+        logit_bias=None if bias is None else float(bias.detach()),
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyclip.types import Side
 
@@ -82,9 +82,18 @@ class Tower(ABC):
     def embed(self, inputs: Tensor) -> Stream:
         """Turn pixels ``[b, 3, H, W]`` or token ids ``[b, t]`` into the first block's input."""
 
+    @property
     @abstractmethod
+    def norm(self) -> nn.Module:
+        """The final norm, which acts on each token alone."""
+
+    @abstractmethod
+    def head(self, x: Tensor) -> Tensor:
+        """Project normed tokens: ``[..., w]`` to ``[..., e]``; linear, with or without bias."""
+
     def project(self, x: Tensor) -> Tensor:
         """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
+        return self.head(self.norm(x))
 
     @abstractmethod
     def encode(self, inputs: Tensor) -> Tensor:
@@ -133,6 +142,9 @@ class ModelView:
         preprocess: the library's own callable from a PIL image to pixels.
         tokenizer: the library's own tokenizer.
         width: of the embedding space, ``e``.
+        logit_scale: factor from score to logit.
+        logit_bias: added to the logit; only models trained with a sigmoid loss have one, and
+            their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
     """
 
     name: str
@@ -141,6 +153,8 @@ class ModelView:
     preprocess: Callable[..., Any]
     tokenizer: Any
     width: int
+    logit_scale: float = 1.0
+    logit_bias: float | None = None
 
     def __repr__(self) -> str:
         rows, columns = self.image.native
@@ -148,6 +162,23 @@ class ModelView:
             f"ModelView({self.name!r}, {len(self.image.blocks)} image blocks on a "
             f"{rows}×{columns} grid, {len(self.text.blocks)} text blocks)"
         )
+
+
+def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Run a block up to its attention: post-softmax weights ``[b, h, t, t]``, values."""
+    q, k, v = block.qkv(x)
+    logits = q @ k.transpose(-1, -2) * block.scale
+    return (logits if mask is None else logits + mask).softmax(-1), v
+
+
+def after_attention(block: Block, x: Tensor, weights: Tensor, v: Tensor) -> Tensor:
+    """Run a block from its attention weights and values to its end: ``[b, t, w]``."""
+    return block.finish(x, block.merge(join_heads(weights @ v)))
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """``[b, h, t, d]`` to ``[b, t, h·d]``."""
+    return x.transpose(1, 2).flatten(2)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
