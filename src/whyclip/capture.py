@@ -141,6 +141,7 @@ def run_trunk(
     keep: int = 1,
     precision: Precision = "fp32",
     words: tuple[tuple[tuple[int, ...], ...], ...] = (),
+    whole_context: bool = False,
 ) -> Capture:
     """Encode inputs through the library's own blocks and keep the input of the last ``keep``.
 
@@ -152,12 +153,14 @@ def run_trunk(
         precision: ``"bf16"`` runs the trunk under autocast; the re-run stays in the weights'
             own precision.
         words: for texts, the positions of the pieces of each word.
+        whole_context: run texts with all their padding; otherwise what stands behind the last
+            readout token is cut off where nothing reads it.
     """
     inputs = inputs.to(tower.device)
     states: dict[int, Tensor] = {}
     first_kept = len(tower.blocks) - keep
     with precision_context(tower.device, precision):
-        stream = tower.embed(inputs)
+        stream = tower.embed(inputs if whole_context else tower.trim(inputs))
         x = stream.x
         for index, block in enumerate(tower.blocks):
             if index >= first_kept:

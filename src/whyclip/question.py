@@ -122,9 +122,16 @@ def _encode(
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         assert tokens is not None
         part = slice(start, start + TEXTS_AT_ONCE)
-        ids = tokens.ids[part] if whole else view.text.trim(tokens.ids[part])
         captures.append(
-            run_trunk(view.text, ids, nothing, keep=keep, precision=precision, words=groups[part])
+            run_trunk(
+                view.text,
+                tokens.ids[part],
+                nothing,
+                keep=keep,
+                precision=precision,
+                words=groups[part],
+                whole_context=whole,
+            )
         )
     fixed = _fixed_directions(view, prompts, precision)
     return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)

@@ -99,6 +99,10 @@ class Tower(ABC):
     def encode(self, inputs: Tensor) -> Tensor:
         """Call the library's own encoder: ``[b, e]``, not normalised."""
 
+    def trim(self, inputs: Tensor) -> Tensor:
+        """Leave out what nothing reads; of an image nothing can be left out."""
+        return inputs
+
     @property
     @abstractmethod
     def device(self) -> torch.device:
@@ -128,9 +132,9 @@ class TextTower(Tower):
     def readout_row(self, ids: Tensor) -> Tensor:
         """Position ``[b]`` of the token that becomes the embedding."""
 
-    def trim(self, ids: Tensor) -> Tensor:
+    def trim(self, inputs: Tensor) -> Tensor:
         """Cut token ids ``[b, t]`` behind the last readout token, if nothing reads them."""
-        return ids[:, : int(self.readout_row(ids).max()) + 1] if self.causal else ids
+        return inputs[:, : int(self.readout_row(inputs).max()) + 1] if self.causal else inputs
 
 
 @dataclass(frozen=True)
