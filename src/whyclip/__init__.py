@@ -4,6 +4,8 @@
     model = whyclip.load("mini")
     ex = whyclip.explain(model, "scene.png", ["a dog", "a red car"])
     ex.show()
+
+The command line does the same: ``whyclip --help``.
 """
 
 import importlib
