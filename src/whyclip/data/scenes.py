@@ -1,0 +1,214 @@
+"""Controlled scenes: pictures whose content, places and colours are known to the pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import torch
+from PIL import Image
+
+from whyclip.data.captions import Writer, phrase
+from whyclip.data.draw import COLOURS, draw
+from whyclip.data.layout import (
+    MAX_OBJECTS,
+    SIDE,
+    HeldOut,
+    Layout,
+    Split,
+    keys_of,
+    sample_layouts,
+)
+from whyclip.data.sprites import load_atlas
+from whyclip.errors import OptionError, unknown
+
+Item = tuple[str, "str | None", "str | None", tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object of a scene and where it is.
+
+    Attributes:
+        name: its concept, e.g. ``"car"``.
+        colour: its tint, one of `COLOURS`, or None for its own colours.
+        style: who drew it, e.g. ``"noto"``.
+        box: (left, top, right, bottom) of its visible pixels; right and bottom are exclusive.
+        mask: bool `[height, width]`, its visible pixels.
+        phrase: how a caption names it, e.g. ``"a red car"``.
+    """
+
+    name: str
+    colour: str | None
+    style: str
+    box: tuple[int, int, int, int]
+    mask: np.ndarray
+    phrase: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and all that is true of it; later objects lie in front of earlier ones."""
+
+    image: Image.Image
+    objects: tuple[SceneObject, ...]
+    caption: str
+    seed: int
+
+
+def concepts() -> tuple[str, ...]:
+    """Return the names of everything that can appear in a scene."""
+    return load_atlas().names
+
+
+def _scenes(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
+    atlas = load_atlas()
+    writer = Writer(atlas)
+    images, masks = draw(atlas, layout, height, width, masks=True)
+    assert masks is not None
+    pixels = (images * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    scenes = []
+    for row, seed in enumerate(seeds):
+        objects = []
+        for slot in np.flatnonzero(layout.concept[row] >= 0):
+            mask = masks[row, slot].numpy()
+            ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            box = (
+                (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if ys.size else (0,) * 4
+            )
+            name = atlas.names[layout.concept[row, slot]]
+            tint = int(layout.colour[row, slot])
+            colour = tuple(COLOURS)[tint] if tint >= 0 else None
+            style = atlas.styles[layout.style[row, slot]]
+            objects.append(SceneObject(name, colour, style, box, mask, phrase(name, colour)))
+        caption = writer.caption(layout, row)[0]
+        scenes.append(Scene(Image.fromarray(pixels[row]), tuple(objects), caption, int(seed)))
+    return scenes
+
+
+def make_scene(
+    seed: int,
+    *,
+    objects: int | tuple[int, int] = (1, MAX_OBJECTS),
+    size: int = SIDE,
+    split: Split = "val",
+    held_out: HeldOut = "never",
+) -> Scene:
+    """Make the scene of a seed; the same seed and options always give the same scene.
+
+    Args:
+        seed: 0 .. 2**60 - 1.
+        objects: how many objects, or the least and greatest number, 1..4.
+        size: width and height in pixels; objects keep their own size (42 to 60 pixels).
+        split: ``"train"``, ``"val"`` or ``"test"``; the same seed gives other scenes in each.
+        held_out: ``"never"``, ``"only"`` or ``"any"`` of the object-style pairs kept from training.
+
+    Raises:
+        OptionError: an option is out of its range or not known.
+    """
+    if size < 2 * SIDE // MAX_OBJECTS:
+        raise OptionError(f"a scene is at least {2 * SIDE // MAX_OBJECTS} pixels wide, got {size}")
+    between = (objects, objects) if isinstance(objects, int) else objects
+    layout = sample_layouts(
+        load_atlas(),
+        keys_of(np.array([seed]), split),
+        objects=between,
+        held_out=held_out,
+        side=size,
+    )
+    return _scenes(layout, [seed], size, size)[0]
+
+
+class Scenes(Sequence[Scene]):
+    """A collection of scenes made when they are looked at.
+
+    Example:
+        >>> scenes = Scenes(100, seed=3, objects=(2, 4))
+        >>> len(scenes), scenes[7].image.size
+        (100, (224, 224))
+    """
+
+    def __init__(
+        self,
+        n: int,
+        seed: int = 0,
+        *,
+        objects: int | tuple[int, int] = (1, MAX_OBJECTS),
+        size: int = SIDE,
+        split: Split = "val",
+        held_out: HeldOut = "never",
+    ) -> None:
+        """Describe `n` scenes; `seed` chooses which million seeds they come from."""
+        if not 0 <= n <= 10**6:
+            raise OptionError(f"a collection holds 0 to 1,000,000 scenes, got {n}")
+        self.n, self.first = n, seed * 10**6
+        self.objects, self.size, self.split, self.held_out = objects, size, split, held_out
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return self.n
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Scene]: ...
+    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
+        """Make one scene, or several for a slice."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.n))]
+        if not -self.n <= index < self.n:
+            raise IndexError(f"scene {index} of {self.n}")
+        return make_scene(
+            self.first + index % self.n,
+            objects=self.objects,
+            size=self.size,
+            split=self.split,
+            held_out=self.held_out,
+        )
+
+    def __iter__(self) -> Iterator[Scene]:
+        """Make the scenes one after the other."""
+        return (self[i] for i in range(self.n))
+
+
+def compose_scene(
+    items: Sequence[Item],
+    *,
+    size: tuple[int, int] = (SIDE, SIDE),
+    object_size: float = 58.0,
+    seed: int = 0,
+) -> Scene:
+    """Compose a wished scene; later items lie in front.
+
+    Args:
+        items: (name, colour or None, style or None, (x, y)) each, the centre as a share of the
+            width and height, 0..1; no style means Noto.
+        size: (width, height) in pixels.
+        object_size: side of the objects in pixels; `mini` knows 42 to 60 at 224 pixels.
+        seed: chooses the background.
+
+    Raises:
+        OptionError: an object, colour or style is not known, or there are more than four.
+    """
+    if not 1 <= len(items) <= MAX_OBJECTS:
+        raise OptionError(f"a scene has 1 to {MAX_OBJECTS} objects, got {len(items)}")
+    atlas = load_atlas()
+    layout = sample_layouts(atlas, keys_of(np.array([seed]), "val"))
+    layout.concept[:] = -1
+    # What the seed drew for the background may be as wide as this picture, not as 224 pixels.
+    layout.wave[:, 3:5] *= SIDE / max(size)
+    for slot, (name, colour, style, (x, y)) in enumerate(items):
+        if colour is not None and colour not in COLOURS:
+            raise unknown("colour", colour, COLOURS)
+        concept = atlas.concept(name)
+        layout.concept[0, slot] = concept
+        layout.variant[0, slot] = atlas.first[concept]
+        layout.style[0, slot] = atlas.style(style) if style else 0
+        layout.colour[0, slot] = tuple(COLOURS).index(colour) if colour else -1
+        layout.x[0, slot], layout.y[0, slot] = x * size[0], y * size[1]
+        layout.size[0, slot] = object_size
+        layout.angle[0, slot], layout.flip[0, slot] = 0.0, False
+    with torch.inference_mode():
+        return _scenes(layout, [seed], size[1], size[0])[0]

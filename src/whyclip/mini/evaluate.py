@@ -1,0 +1,195 @@
+"""Measure the embedded model on scenes it never saw, zero-shot over all its concepts.
+
+python -m whyclip.mini.evaluate --json benchmarks/mini.json
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from whyclip.data.captions import RELATIONS, phrase, relation_of
+from whyclip.data.draw import COLOURS, draw
+from whyclip.data.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
+from whyclip.data.sprites import load_atlas
+
+WEIGHTS = Path(__file__).parent / "weights"
+_CHUNK = 50
+
+
+class Judge:
+    """A model with its phrases' embeddings, asked about scenes."""
+
+    def __init__(self, folder: Path = WEIGHTS) -> None:
+        """Load a model from an OpenCLIP folder, plain OpenCLIP doing all the work."""
+        name = f"local-dir:{folder}"
+        model, _, _ = open_clip.create_model_and_transforms(name)
+        self.model = model.eval()
+        self.tokenizer = open_clip.get_tokenizer(name)
+        self.atlas = load_atlas()
+        self.bank = self.texts([phrase(n) for n in self.atlas.names])
+
+    @torch.no_grad()
+    def texts(self, phrases: list[str]) -> torch.Tensor:
+        """Return unit embeddings `[n, e]` of phrases."""
+        return F.normalize(self.model.encode_text(self.tokenizer(phrases)), dim=-1)
+
+    @torch.no_grad()
+    def images(self, layout: Layout) -> torch.Tensor:
+        """Return unit embeddings `[b, e]` of scenes, drawn in 8 bits as files would hold them."""
+        pixels = draw(self.atlas, layout, SIDE, SIDE)[0].mul(255).round().div(255)
+        return F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)
+
+    def scenes(
+        self, n: int, objects: tuple[int, int], held_out: HeldOut, split: Split, label: str
+    ) -> Iterator[tuple[Layout, torch.Tensor]]:
+        """Yield layouts and embeddings of `n` scenes, some at a time."""
+        # Each question gets scenes of its own.
+        first = 10**7 * (1 + 2 * objects[1] + objects[0]) + 10**9 * ("never", "only").index(
+            held_out
+        )
+        for start in track(range(0, n, _CHUNK), description=label, transient=True):
+            keys = keys_of(first + np.arange(start, min(start + _CHUNK, n)), split)
+            layout = sample_layouts(self.atlas, keys, objects=objects, held_out=held_out)
+            yield layout, self.images(layout)
+
+
+def interval(hits: float, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share of `n` (Wilson 1927)."""
+    if n == 0:
+        return float("nan"), float("nan")
+    z, p = 1.96, hits / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return float(middle - half), float(middle + half)
+
+
+def figure(hits: list[float]) -> dict[str, Any]:
+    """Summarise hits (0..1 each) as a share, its number and its 95 % interval."""
+    n, total = len(hits), float(np.sum(hits))
+    low, high = interval(total, n)
+    share = total / n if n else float("nan")
+    return {"share": round(share, 4), "n": n, "low": round(low, 4), "high": round(high, 4)}
+
+
+def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, Any]:
+    """Measure single-object top-1 (also a style) and recall@k with two to four objects."""
+    single: list[float] = []
+    by_style: dict[str, list[float]] = {s: [] for s in judge.atlas.styles}
+    for layout, found in judge.scenes(n, (1, 1), held_out, split, "single objects"):
+        best = (found @ judge.bank.T).argmax(1).numpy()
+        for hit, style in zip(best == layout.concept[:, 0], layout.style[:, 0], strict=True):
+            single.append(float(hit))
+            by_style[judge.atlas.styles[style]].append(float(hit))
+    several: list[float] = []
+    by_number: dict[str, list[float]] = {"2": [], "3": [], "4": []}
+    for layout, found in judge.scenes(n, (2, 4), held_out, split, "several objects"):
+        order = (found @ judge.bank.T).argsort(1, descending=True).numpy()
+        for ranked, there in zip(order, layout.concept, strict=True):
+            named = there[there >= 0]
+            hits = np.isin(named, ranked[: len(named)]).astype(float).tolist()
+            several += hits
+            by_number[str(len(named))] += hits
+    out = {"single object top-1": figure(single), "2-4 objects recall@k": figure(several)}
+    out |= {f"single object top-1, {s}": figure(h) for s, h in by_style.items()}
+    return out | {f"{k} objects recall@k": figure(h) for k, h in by_number.items()}
+
+
+def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
+    """Measure the true colour against the same object in the seven others."""
+    out = {}
+    words = [phrase(name, c) for name in judge.atlas.names for c in COLOURS]
+    bank = judge.texts(words).unflatten(0, (-1, len(COLOURS)))
+    for label, objects in (("alone", (1, 1)), ("among 2-4", (2, 4))):
+        hits: list[float] = []
+        for layout, found in judge.scenes(n, objects, "never", split, f"colours {label}"):
+            rows, slots = np.nonzero((layout.concept >= 0) & (layout.colour >= 0))
+            scores = torch.einsum("be,bce->bc", found[rows], bank[layout.concept[rows, slots]])
+            hits += (scores.argmax(1).numpy() == layout.colour[rows, slots]).astype(float).tolist()
+        out[f"colour of 8, object {label}"] = figure(hits)
+    return out
+
+
+def relations(judge: Judge, n: int, split: Split) -> dict[str, Any]:
+    """Measure "A left of B" against "B left of A" and so on; chance is one half."""
+    hits: dict[str, list[float]] = {r: [] for r in RELATIONS}
+    for layout, found in judge.scenes(n, (2, 2), "never", split, "relations"):
+        for row in range(len(layout)):
+            (ax, bx), (ay, by) = layout.x[row, :2], layout.y[row, :2]
+            relation = relation_of(ax - bx, ay - by)
+            if relation < 0:
+                continue
+            a, b = (phrase(judge.atlas.names[c]) for c in layout.concept[row, :2])
+            words = RELATIONS[relation]
+            right, wrong = judge.texts([f"{a} {words} {b}", f"{b} {words} {a}"]) @ found[row]
+            hits[words].append(float(right > wrong))
+    out = {f"relation of two, {r}": figure(h) for r, h in hits.items()}
+    return {"relation of two, all": figure([h for hs in hits.values() for h in hs])} | out
+
+
+def cost(judge: Judge, folder: Path) -> dict[str, float]:
+    """Measure the file size (bytes) and the median time of encoding one image (ms, 2 threads)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    image = torch.zeros(1, 3, SIDE, SIDE)
+    times = []
+    with torch.inference_mode():
+        for _ in range(30):
+            start = time.perf_counter()
+            judge.model.encode_image(image)
+            times.append((time.perf_counter() - start) * 1e3)
+    torch.set_num_threads(threads)
+    size = (folder / "open_clip_model.safetensors").stat().st_size
+    return {"bytes": size, "encode ms": round(float(np.median(times)), 1)}
+
+
+def evaluate(folder: Path = WEIGHTS, n: int = 2000, split: Split = "test") -> dict[str, Any]:
+    """Return all figures as nested dictionaries of shares with 95 % intervals."""
+    judge = Judge(folder)
+    return {
+        "concepts": len(judge.atlas.names),
+        "scenes a question": n,
+        "split": split,
+        "unseen scenes": naming(judge, n, "never", split)
+        | colours(judge, n, split)
+        | relations(judge, min(n, 1000), split),
+        "object-style pairs never trained on": naming(judge, n, "only", split),
+        "cost": cost(judge, folder),
+    }
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="folder in OpenCLIP's format")] = WEIGHTS,
+    n: Annotated[int, typer.Option(min=1, help="scenes a question")] = 2000,
+    split: Annotated[str, typer.Option(help="val or test")] = "test",
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+) -> None:
+    """Print every figure of the model card, with 95 % intervals."""
+    kind: Split = "val" if split == "val" else "test"
+    figures = evaluate(folder, n, kind)
+    console = Console()
+    for title in ("unseen scenes", "object-style pairs never trained on"):
+        table = Table("question", "%", "95 %", "n", title=title)
+        for name, f in figures[title].items():
+            span = f"{100 * f['low']:.1f} - {100 * f['high']:.1f}"
+            table.add_row(name, f"{100 * f['share']:.1f}", span, str(f["n"]))
+        console.print(table)
+    console.print(f"{figures['concepts']} concepts; {figures['cost']}")
+    if json_file:
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

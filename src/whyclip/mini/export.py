@@ -1,0 +1,47 @@
+"""Turn a training checkpoint into a folder that plain OpenCLIP loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from safetensors.torch import save_file
+
+from whyclip.data.sprites import load_atlas
+from whyclip.mini.batches import all_words
+from whyclip.mini.model import CONFIG, PREPROCESS, Vocabulary
+
+
+def export(checkpoint: Path, out: Path) -> None:
+    """Write the averaged weights in half precision, the token table enlarged to the tokenizer's.
+
+    Rows of tokens that no caption has are zero: an unknown word then says nothing.
+    """
+    vocabulary = Vocabulary(all_words(load_atlas()))
+    state = torch.load(checkpoint, weights_only=True)
+    weights = dict(state["towers"]) | state["average"]
+    weights = {name.removeprefix("model."): w for name, w in weights.items()}
+    compact = weights["token_embedding.weight"]
+    table = torch.zeros(CONFIG["text_cfg"]["vocab_size"], compact.shape[1])
+    table[vocabulary.ids] = compact
+    weights["token_embedding.weight"] = table
+    weights = {n: w.half().contiguous() for n, w in weights.items() if n != "attn_mask"}
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(weights, out / "open_clip_model.safetensors", metadata={"format": "pt"})
+    config = {"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}
+    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def main(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a training run")],
+    out: Annotated[Path, typer.Argument(help="folder to write")],
+) -> None:
+    """Write the weights of a checkpoint as an OpenCLIP folder."""
+    export(checkpoint, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

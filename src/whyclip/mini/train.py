@@ -1,0 +1,258 @@
+"""Train the embedded model from nothing: one command, three stages, resumable.
+
+    python -m whyclip.mini.train --out runs/mini
+
+Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
+of their bare background, stage 3 whole scenes. Every stage draws new scenes of the train split.
+The loss is contrastive over captions whose truth for every picture is known: each picture against a
+phrase for every concept and all captions of the batch, each true caption against all pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.func import functional_call
+from torch.multiprocessing.spawn import spawn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from whyclip.data.sprites import load_atlas
+from whyclip.errors import OptionError, OutputError
+from whyclip.mini.batches import Batch, Batches, all_words
+from whyclip.mini.export import export
+from whyclip.mini.model import Towers, Vocabulary, build
+
+STAGES = ("crops", "scenes", "full")
+AVERAGE = 0.998
+
+
+@dataclass
+class Plan:
+    """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay."""
+
+    pictures: tuple[int, int, int] = (600_000, 400_000, 40_000)
+    batch: int = 256
+    rate: float = 2.0e-3
+    warm: int = 200
+    decay: float = 0.35
+
+    def at(self, seen: int) -> tuple[str, float, float]:
+        """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
+        total, before = sum(self.pictures), 0
+        for stage, count in zip(STAGES, self.pictures, strict=True):
+            if seen < before + count or stage == STAGES[-1]:
+                break
+            before += count
+        left = (total - seen) / (self.decay * total)
+        warm = (seen / self.batch + 1) / self.warm
+        return stage, (seen - before) / max(count, 1), max(min(warm, left, 1.0), 0.0)
+
+
+def matching_loss(
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, batch: Batch
+) -> torch.Tensor:
+    """Return the contrastive loss with several true texts a picture.
+
+    Args:
+        images: unit embeddings `[b, e]`.
+        texts: unit embeddings `[n, e]`, the concept phrases first.
+        scale: inverse temperature.
+        batch: which text is true of which picture; undecidable pairs count neither way.
+    """
+    logits = (scale * images @ texts.T).masked_fill(batch.undecidable, -1e4)
+    true = batch.true.float()
+    bank = batch.bank
+
+    def pull(some: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        rows = target.sum(1) > 0
+        share = target[rows] / target[rows].sum(1, keepdim=True)
+        return -(share * F.log_softmax(some[rows], 1)).sum(1).mean()
+
+    named = pull(logits[:, :bank], true[:, :bank])
+    told = pull(logits, true)
+    asked = pull(logits.T, true.T)
+    return named + 0.5 * told + 0.5 * asked
+
+
+class Optimisers:
+    """Muon (Jordan et al. 2024) for the blocks' matrices, shared out, and AdamW for all else."""
+
+    def __init__(self, towers: Towers, rate: float, rank: int, workers: int) -> None:
+        """Share the matrices out to the workers; each updates its own and hands them on."""
+        matrices: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
+        for name, p in towers.named_parameters():
+            (matrices if p.ndim == 2 and "resblocks" in name else rest).append(p)
+        matrices.sort(key=torch.numel)
+        self.shares = [matrices[r::workers] for r in range(workers)]
+        self.all = list(towers.parameters())
+        self.tools = [
+            torch.optim.Muon(
+                self.shares[rank], lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+            ),
+            torch.optim.AdamW(rest, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
+        ]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Average the workers' gradients, clip them, and move every weight."""
+        if len(self.shares) > 1:
+            flat = torch.cat([p.grad.flatten() for p in self.all if p.grad is not None])
+            dist.all_reduce(flat)
+            flat /= len(self.shares)
+            parts = flat.split([p.numel() for p in self.all])
+            for p, g in zip(self.all, parts, strict=True):
+                p.grad = g.view_as(p)
+        torch.nn.utils.clip_grad_norm_(self.all, 1.0)
+        for tool in self.tools:
+            for group in tool.param_groups:
+                group["lr"] = rate
+            tool.step()
+            tool.zero_grad(set_to_none=True)
+        if len(self.shares) > 1:
+            for owner, share in enumerate(self.shares):
+                flat = torch.cat([p.flatten() for p in share])
+                dist.broadcast(flat, owner)
+                for p, w in zip(share, flat.split([p.numel() for p in share]), strict=True):
+                    p.copy_(w.view_as(p))
+
+
+def step_loss(towers: Towers, batch: Batch, half: bool) -> torch.Tensor:
+    """Run one batch through both towers, in bfloat16 over float32 weights if `half`."""
+    kind = torch.bfloat16 if half else torch.float32
+    weights = {name: p.to(kind) for name, p in towers.named_parameters()}
+    groups = [(patches.to(kind), places) for patches, places in batch.groups]
+    most = max(places.shape[1] for _, places in groups)
+    backend = SDPBackend.MATH if most < 100 else SDPBackend.FLASH_ATTENTION
+    with sdpa_kernel([backend, SDPBackend.MATH]):
+        out = functional_call(towers, weights, (groups, batch.tokens))
+    images, texts, scale = out
+    return matching_loss(images, texts, scale, batch)
+
+
+@torch.no_grad()
+def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> tuple[float, float]:
+    """Return the loss-free progress figures: share of concepts found, and of single ones."""
+    best = (images @ texts[: batch.bank].T).argsort(1, descending=True)
+    true = batch.true[:, : batch.bank]
+    number = true.sum(1)
+    hits = torch.stack([true[i, best[i, :n]].float().mean() for i, n in enumerate(number)])
+    single = number == 1
+    return float(hits.mean()), float(hits[single].mean()) if single.any() else float("nan")
+
+
+def _save(path: Path, state: Any) -> None:
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def train(  # noqa: PLR0915 - one loop, read from top to bottom
+    rank: int, out: Path, plan: Plan, workers: int, threads: int, seed: int, save_every: int
+) -> None:
+    """Train to the plan's end, from the last checkpoint in `out` if there is one."""
+    if workers > 1:
+        meeting = f"file://{(out / 'meeting').resolve()}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    atlas = load_atlas()
+    vocabulary = Vocabulary(all_words(atlas))
+    batches = Batches(atlas, vocabulary, plan.batch // workers)
+    towers = Towers(build(len(vocabulary.ids)))
+    tools = Optimisers(towers, plan.rate, rank, workers)
+    average = {n: p.detach().clone() for n, p in towers.named_parameters()}
+    step, spent = 0, 0.0
+    checkpoint, own = out / "checkpoint.pt", out / f"momentum-{rank}.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        towers.load_state_dict(state["towers"])
+        average, step, spent = state["average"], state["step"], state["seconds"]
+        if own.exists():
+            for tool, saved in zip(tools.tools, torch.load(own, weights_only=True), strict=True):
+                tool.load_state_dict(saved)
+    total = sum(plan.pictures)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=rank > 0) as progress:
+        task = progress.add_task("training", total=total, completed=step * plan.batch)
+        last = time.monotonic()
+        while step * plan.batch < total:
+            stage, done, factor = plan.at(step * plan.batch)
+            spread = min(max((done - 0.3) / 0.4, 0.0), 1.0)
+            batch = batches.make(step * workers + rank, stage, spread)
+            loss = step_loss(towers, batch, half=True)
+            loss.backward()
+            tools.step(plan.rate * factor)
+            keep = min(AVERAGE, (step + 1) / (step + 20))
+            with torch.no_grad():
+                for name, p in towers.named_parameters():
+                    average[name].lerp_(p, 1 - keep)
+            step += 1
+            now = time.monotonic()
+            spent, last = spent + now - last, now
+            progress.update(task, completed=step * plan.batch, description=f"{stage} {loss:.2f}")
+            if rank == 0 and step % 20 == 0:
+                line = {"step": step, "stage": stage, "loss": round(loss.item(), 4)}
+                line |= {"pictures": step * plan.batch, "seconds": round(spent)}
+                line |= {"rate": round(factor, 3), "spread": round(spread, 3)}
+                if step % 100 == 0:
+                    with torch.no_grad():
+                        # The weights' running average on the next, still unseen batch.
+                        fresh = batches.make((step + 1) * workers, stage, spread)
+                        i, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
+                        line["found"], line["single"] = quick_score(i, t, fresh)
+                with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+            if step % save_every == 0 or step * plan.batch >= total:
+                _save(own, [tool.state_dict() for tool in tools.tools])
+                if rank == 0:
+                    state = {"towers": towers.state_dict(), "average": average}
+                    _save(checkpoint, state | {"step": step, "seconds": spent})
+    if rank == 0:
+        export(checkpoint, out / "weights")
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
+    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3")] = "600000,400000,40000",
+    batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
+    rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
+    workers: Annotated[int, typer.Option(help="processes that share each step")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads a process")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the first weights")] = 0,
+    save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
+) -> None:
+    """Train mini; run the same command again to go on after an interruption."""
+    try:
+        counts = [int(p) for p in pictures.split(",")]
+    except ValueError:
+        counts = []
+    if len(counts) != len(STAGES) or min(counts) < 0:
+        raise OptionError(
+            f"--pictures takes three numbers such as 600000,400000,40000: {pictures!r}"
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is not a folder")
+    plan = Plan((counts[0], counts[1], counts[2]), batch, rate)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "meeting").unlink(missing_ok=True)
+    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"plan": asdict(plan), "workers": workers, "seed": seed}) + "\n")
+    arguments = (out, plan, workers, threads, seed, save_every)
+    if workers == 1:
+        train(0, *arguments)
+    else:
+        spawn(train, args=arguments, nprocs=workers)
+
+
+if __name__ == "__main__":
+    typer.run(main)
