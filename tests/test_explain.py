@@ -113,6 +113,8 @@ def test_against_is_a_difference_of_cosines_and_of_maps(
     # The contribution is linear in the target, so its maps subtract as the scores do.
     torch.testing.assert_close(versus.maps[0], plain.maps[0] - plain.maps[1], rtol=1e-4, atol=1e-6)
     assert versus.certificate.explains_model
+    assert versus.against == (PROMPTS[1],)
+    assert versus.versus == f"rather than {PROMPTS[1]}"
 
 
 def test_contribution_is_linear_in_directions(view: whyclip.ModelView) -> None:

@@ -26,6 +26,7 @@ def explanation() -> whyclip.Explanation:
 def same(a: whyclip.Explanation, b: whyclip.Explanation) -> None:
     assert (a.model, a.method, a.prompts, a.words) == (b.model, b.method, b.prompts, b.words)
     assert a.certificate == b.certificate
+    assert a.against == b.against
     assert a.geometry == b.geometry
     assert dict(a.options) == dict(b.options)
     assert torch.equal(a.scores, b.scores)

@@ -80,6 +80,7 @@ class Explanation:
         scores: ``[n]`` float32, the score that was explained (cosine, −1 to 1).
         geometry: where the grid lies on the original image.
         image: the original image as RGB, or None when it was not kept.
+        against: what every prompt was set against; the scores are then differences.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Explanation:
     geometry: Geometry
     image: Image | None = field(default=None, repr=False, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    against: tuple[Prompt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -99,9 +101,12 @@ class Explanation:
     @property
     def labels(self) -> tuple[str, ...]:
         """One line of text for each prompt; an ensemble shows its first template."""
-        return tuple(
-            p if isinstance(p, str) else f"{p[0]} (+{len(p) - 1} templates)" for p in self.prompts
-        )
+        return tuple(map(_label, self.prompts))
+
+    @property
+    def versus(self) -> str:
+        """``"rather than …"`` where prompts were set against others, else an empty string."""
+        return f"rather than {' or '.join(map(_label, self.against))}" if self.against else ""
 
     def heatmap(self, size: tuple[int, int] | None = None) -> Tensor:
         """Resample the maps onto the original image.
@@ -162,3 +167,10 @@ class Explanation:
         from whyclip.render import fragment
 
         return fragment(self)
+
+
+def _label(prompt: Prompt) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    more = len(prompt) - 1
+    return f"{prompt[0]} (+{more} template{'s' if more > 1 else ''})"

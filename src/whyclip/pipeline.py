@@ -254,4 +254,5 @@ def _explanations(
             geometry=batch.geometries[i],
             image=image,
             options=plan.options,
+            against=tuple(prompt.label for prompt in question.others),
         )

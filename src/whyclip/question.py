@@ -41,6 +41,7 @@ class Question:
         fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
         scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of what the prompts are set against, or None.
+        others: the prompts of ``against``.
     """
 
     prompts: tuple[Prompt, ...]
@@ -50,6 +51,7 @@ class Question:
     fixed: Tensor
     scale: float
     against: Tensor | None = None
+    others: tuple[Prompt, ...] = ()
 
     @property
     def own_embeddings(self) -> Tensor:
@@ -103,7 +105,8 @@ def ask(
     if against is None:
         return question
     other = _encode(view, parse_prompts(against), 0, False, precision)
-    return replace(question, against=other.unit_directions(other.own_embeddings).mean(0))
+    mean = other.unit_directions(other.own_embeddings).mean(0)
+    return replace(question, against=mean, others=other.prompts)
 
 
 def _encode(

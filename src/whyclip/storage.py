@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from whyclip.errors import OutputError
-from whyclip.explanation import Certificate, Explanation
+from whyclip.explanation import Certificate, Explanation, Prompt
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     the original image that the grid covers: left, top, right, bottom in pixels.
     """
     certificate, geometry = explanation.certificate, explanation.geometry
+
+    def plain(prompt: Prompt) -> str | list[str]:
+        return prompt if isinstance(prompt, str) else list(prompt)
+
     prompts = []
     for index, prompt in enumerate(explanation.prompts):
         where = None
@@ -47,7 +51,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
             }
         prompts.append(
             {
-                "prompt": prompt if isinstance(prompt, str) else list(prompt),
+                "prompt": plain(prompt),
                 "score": float(explanation.scores[index]),
                 "score_model": certificate.score_model[index],
                 "map": where,
@@ -74,6 +78,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         },
         "geometry": geometry.name,
         "prompts": prompts,
+        "against": [plain(prompt) for prompt in explanation.against],
         "certificate": {
             "verdict": certificate.verdict,
             "explains_model": certificate.explains_model,
@@ -103,13 +108,14 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
     prompts, noted = record["prompts"], record["certificate"]
     maps = [entry["map"] for entry in prompts]
     picture = record["image"]
+
+    def prompt_of(plain: str | list[str]) -> Prompt:
+        return plain if isinstance(plain, str) else tuple(plain)
+
     return Explanation(
         model=record["model"],
         method=record["method"],
-        prompts=tuple(
-            entry["prompt"] if isinstance(entry["prompt"], str) else tuple(entry["prompt"])
-            for entry in prompts
-        ),
+        prompts=tuple(prompt_of(entry["prompt"]) for entry in prompts),
         scores=torch.tensor([entry["score"] for entry in prompts]),
         maps=torch.stack([torch.tensor(m["values"]).reshape(m["grid"]) for m in maps])
         if maps[0]
@@ -134,6 +140,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         ),
         image=image,
         options=record["options"],
+        against=tuple(map(prompt_of, record["against"])),
     )
 
 

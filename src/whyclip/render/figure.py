@@ -103,7 +103,7 @@ def _peak(scale: Scale) -> str:
 
 
 def _heading(explanation: Explanation) -> str:
-    return f"{explanation.method} · {explanation.model}"
+    return " · ".join(filter(None, (explanation.method, explanation.model, explanation.versus)))
 
 
 def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:

@@ -132,5 +132,6 @@ def _certificate(explanation: Explanation, plain: bool) -> Text:
     mark = ("*" if honest else "!") if plain else seal.mark(certificate)
     text = Text(f"{mark} {certificate.verdict}", "bold green" if honest else "bold yellow")
     text.append(f" ({seal.details(certificate)})", "not bold dim")
-    text.append(f"\n  {explanation.method}, {explanation.model}", "not bold dim")
+    facts = ", ".join(filter(None, (explanation.method, explanation.model, explanation.versus)))
+    text.append(f"\n  {facts}", "not bold dim")
     return text

@@ -114,6 +114,9 @@ function about(explanation, item) {
     facts([
       ["method", explanation.method],
       ...Object.entries(explanation.options || {}).map(([name, option]) => [name, value(option)]),
+      ...(explanation.against.length
+        ? [["rather than", explanation.against.map((p) => [p].flat()[0]).join(" or ")]]
+        : []),
       ["model", explanation.model],
       ["picture", `${width} × ${height} pixels`],
       ...(item.map ? [["patches", item.map.grid.join(" × ")]] : []),
