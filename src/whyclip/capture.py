@@ -8,7 +8,7 @@ little more than encoding it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -93,18 +93,24 @@ class Capture:
         return attend(block, self.states[index].to(block.dtype), self.stream.mask)[0].float()
 
     def encode(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
-        """Embed other inputs by the library's own encoder: ``[m, e]`` float32.
+        """Embed other inputs: ``[m, e]`` float32, all of :meth:`encode_each` at once."""
+        return torch.cat(list(self.encode_each(batches, total, what)))
+
+    def encode_each(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
+        """Embed other inputs by the library's own encoder, ``[k, e]`` float32 a batch.
 
         For methods that change the input and watch the score. ``batches`` are made one at a
         time, so memory holds a single one; with ``total`` batches to wait for, a progress bar
-        named ``what`` is shown.
+        named ``what`` is shown. Pictures of another size than the library's encoder takes go
+        through its blocks instead, with position embeddings interpolated as in this capture.
         """
-        place = self.tower.device
-        with torch.no_grad(), precision_context(place, self.precision):
-            found = [
-                self.tower.encode(batch.to(place)).float() for batch in track(batches, what, total)
-            ]
-        return torch.cat(found)
+        tower = self.tower
+        resized = self.stream.grid not in (None, getattr(tower, "native", None))
+        with torch.no_grad(), precision_context(tower.device, self.precision):
+            for batch in track(batches, what, total):
+                inputs = batch.to(tower.device)
+                found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
+                yield found.float()
 
     def forget(self) -> None:
         """Let go of all re-runs and the graphs they hold."""
@@ -118,8 +124,13 @@ class Capture:
 def depth(tower: Tower, layers: int | None) -> int:
     """How many last blocks a method reads of a tower; see :meth:`Capture.depth`."""
     blocks = len(tower.blocks)
+    if tower.pooled and layers not in (None, 1):
+        raise OptionError(
+            f"layers={layers!r}: the {tower.side} tower reads its tokens by a pooling head, so "
+            "only this last layer has a readout; use layers=1"
+        )
     if layers is None:
-        return 1 if tower.side == "image" else min(TEXT_LAYERS, blocks)
+        return 1 if tower.pooled or tower.side == "image" else min(TEXT_LAYERS, blocks)
     if not 1 <= layers <= blocks:
         raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
     return layers
@@ -155,8 +166,16 @@ def run_trunk(
         words: for texts, the positions of the pieces of each word.
         whole_context: run texts with all their padding; otherwise what stands behind the last
             readout token is cut off where nothing reads it.
+
+    An opaque tower is run by the library's own encoder; of its stream only ``content`` and
+    ``grid`` mean something.
     """
     inputs = inputs.to(tower.device)
+    if tower.opaque:
+        with precision_context(tower.device, precision):
+            found = tower.encode(inputs).float()
+        stream = tower.embed(inputs)
+        return Capture(tower, stream, {}, found, targets, inputs, precision, words)
     states: dict[int, Tensor] = {}
     first_kept = len(tower.blocks) - keep
     with precision_context(tower.device, precision):
@@ -171,3 +190,11 @@ def run_trunk(
     # Only its mask, rows and content are needed from here on: let the first block's input go.
     stream = replace(stream, x=stream.x[:, :0])
     return Capture(tower, stream, states, embedding, targets, inputs, precision, words)
+
+
+def run_blocks(tower: Tower, stream: Stream) -> Tensor:
+    """Run a stream through the library's own blocks to the embedding ``[b, e]``."""
+    x = stream.x
+    for block in tower.blocks:
+        x = block.forward(x, stream.mask)
+    return tower.project(x[torch.arange(len(x), device=x.device), stream.row])

@@ -132,7 +132,7 @@ def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: H
             scale = q.shape[-1] ** -0.5
         q_row = q[every, :, stream.row]
         logits = torch.einsum("bhd,bhtd->bht", q_row, k) * scale
-        if stream.mask is not None:
+        if stream.mask is not None and not block.pools:
             logits = logits + stream.mask.expand(b, -1, -1, -1)[every, :, stream.row]
         probe_a = torch.zeros_like(logits, requires_grad=True)
         a = logits.softmax(-1) + probe_a

@@ -24,7 +24,8 @@ class Stream:
     Attributes:
         x: ``[b, t, w]`` tokens.
         mask: additive attention mask ``[1 or b, 1 or h, t, t]``, or None.
-        row: ``[b]`` index of the token that becomes the embedding (CLS, EOS).
+        row: ``[b]`` index of the token that becomes the embedding (CLS, EOS); 0 where a pooling
+            head makes it.
         content: ``[b, t]`` True for patches or word pieces, False for CLS, BOS, EOS, padding.
         grid: rows and columns of patches; None for text.
     """
@@ -41,10 +42,15 @@ class Block(ABC):
 
     ``forward(x)`` must equal ``finish(x, merge(softmax(q kᵀ · scale + mask) v))``; the view
     is checked for it on first use.
+
+    A pooling head is one more block, the last: it ``pools``, its queries are its own instead of
+    the tokens' (``qkv`` gives one query row, ``forward`` one token), and ``finish`` leaves the
+    tokens it read behind. It takes no mask.
     """
 
     heads: int
     scale: float
+    pools: bool = False
 
     @property
     @abstractmethod
@@ -57,7 +63,10 @@ class Block(ABC):
 
     @abstractmethod
     def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product."""
+        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product.
+
+        Of a block that pools, the queries are ``[b, h, 1, d]``.
+        """
 
     @abstractmethod
     def merge(self, o: Tensor) -> Tensor:
@@ -73,10 +82,24 @@ class Block(ABC):
 
 
 class Tower(ABC):
-    """An encoder whose last block's attention reads all tokens into one vector."""
+    """An encoder whose last block's attention reads all tokens into one vector.
+
+    Attributes:
+        side: ``"image"`` or ``"text"``.
+        blocks: first to last; none where the tower is ``opaque``.
+        opaque: why no attention reads the tokens into the embedding, such as "it averages its
+            patches"; empty where one does. Of an opaque tower only its input and its embedding
+            are known, which is enough for methods that change the input and watch the score.
+    """
 
     side: Side
     blocks: Sequence[Block]
+    opaque: str = ""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the readout is a pooling head, so that no other block has a readout row."""
+        return bool(self.blocks) and self.blocks[-1].pools
 
     @abstractmethod
     def embed(self, inputs: Tensor) -> Stream:
@@ -110,11 +133,23 @@ class Tower(ABC):
 
 
 class ImageTower(Tower):
-    """A vision transformer; ``patch`` in pixels, ``native`` the grid it was trained on."""
+    """A vision encoder.
+
+    Attributes:
+        patch: side of a patch in pixels.
+        native: rows and columns of the grid it was trained on.
+        fixed: why it runs on no other grid, such as "its positions are rotary"; empty if it does.
+    """
 
     side: Side = "image"
     patch: int
     native: tuple[int, int]
+    fixed: str = ""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width in pixels of the input it was trained on, whole patches of it."""
+        return self.native[0] * self.patch, self.native[1] * self.patch
 
 
 class TextTower(Tower):
@@ -172,7 +207,7 @@ def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor
     """Run a block up to its attention: post-softmax weights ``[b, h, t, t]``, values."""
     q, k, v = block.qkv(x)
     logits = q @ k.transpose(-1, -2) * block.scale
-    return (logits if mask is None else logits + mask).softmax(-1), v
+    return (logits if mask is None or block.pools else logits + mask).softmax(-1), v
 
 
 def after_attention(block: Block, x: Tensor, weights: Tensor, v: Tensor) -> Tensor:
@@ -191,16 +226,16 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 
 
 def interpolate_positions(
-    positions: Tensor, native: tuple[int, int], grid: tuple[int, int]
+    positions: Tensor, native: tuple[int, int], grid: tuple[int, int], prefix: int = 1
 ) -> Tensor:
-    """Resample the patch positions of ``[1 + gh·gw, w]`` bicubically to another grid.
+    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically to another grid.
 
-    The class token's position stays. Source: Grad-ECLIP's released evaluation, and
-    ``interpolate_pos_encoding`` of transformers.
+    The positions of the ``prefix`` tokens (class token, registers) stay. Source: Grad-ECLIP's
+    released evaluation, and ``interpolate_pos_encoding`` of transformers.
     """
     if grid == native:
         return positions
-    first, patches = positions[:1], positions[1:]
+    first, patches = positions[:prefix], positions[prefix:]
     plane = patches.T.reshape(1, -1, *native)
     resized = torch.nn.functional.interpolate(
         plane.float(), size=grid, mode="bicubic", align_corners=False
