@@ -105,12 +105,13 @@ class Capture:
         through its blocks instead, with position embeddings interpolated as in this capture.
         """
         tower = self.tower
-        resized = self.stream.grid not in (None, getattr(tower, "native", None))
-        with torch.no_grad(), precision_context(tower.device, self.precision):
-            for batch in track(batches, what, total):
+        known = (None, getattr(tower, "native", None))
+        resized = not tower.opaque and self.stream.grid not in known
+        for batch in track(batches, what, total):
+            with torch.no_grad(), precision_context(tower.device, self.precision):
                 inputs = batch.to(tower.device)
                 found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
-                yield found.float()
+            yield found.float()
 
     def forget(self) -> None:
         """Let go of all re-runs and the graphs they hold."""

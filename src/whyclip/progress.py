@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
+
+# A terminal has room for one display: work within work adds a line to the one that is shown.
+_shown: list[Progress] = []
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
@@ -23,9 +30,29 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     if total < 2 or not sys.stderr.isatty():
         yield from items
         return
+    if _shown:
+        yield from _line(_shown[-1], items, what, total)
+        return
     from rich.console import Console
-    from rich.progress import track as rich_track
+    from rich.progress import Progress
 
-    yield from rich_track(
-        items, description=what, total=total, transient=True, console=Console(stderr=True)
-    )
+    with Progress(console=Console(stderr=True), transient=True) as progress, shared(progress):
+        yield from _line(progress, items, what, total)
+
+
+@contextmanager
+def shared(progress: Progress) -> Iterator[None]:
+    """Let work within this context show its bars in a display that is already on."""
+    _shown.append(progress)
+    try:
+        yield
+    finally:
+        _shown.remove(progress)
+
+
+def _line(progress: Progress, items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    task = progress.add_task(what, total=total)
+    try:
+        yield from progress.track(items, task_id=task, total=total)
+    finally:
+        progress.remove_task(task)

@@ -77,7 +77,9 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    from whyclip.progress import shared
+
+    with Progress(*columns, console=console, transient=True) as bar, shared(bar):
         task = bar.add_task("", total=steps)
         begun = 0
 
