@@ -167,7 +167,7 @@ def _image_side(plan: Plan, capture: Capture, noted: tuple[str, ...]) -> SideRes
 
 def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
     """Explain every string for every image of the batch, some strings at a time."""
-    images = Targets(F.normalize(own, dim=-1))
+    images = Targets(F.normalize(own, dim=-1), question.scale)
     values: list[Tensor] = []
     embeddings: list[Tensor] = []
     changes: tuple[str, ...] = ()
