@@ -1,0 +1,142 @@
+"""Decomposition: the embedding as a sum of what every layer, head and token wrote into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance, every_block, first_layer
+from whyclip.model.view import Block
+
+INSTEAD = "use contribution, exact for the last attention of any tower"
+# A norm behind the attention breaks linearity wholly; half precision only at this scale.
+NONLINEAR = 0.1
+
+
+def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
+    """Sum what each token wrote directly into the embedding, through every layer and head.
+
+    With the final norm's mean and deviation frozen, the embedding is linear in all that was
+    added to the readout token's stream; token i adds ``c_l,h,i = P norm(merge(A^h_i v^h_i))``
+    and ``H_i = Σ_l,h c_l,h,i · t / |F|``. Gandelsman et al., ICLR 2024 (arXiv 2310.05916),
+    sections 3 to 5.
+
+    Together with the direct contributions of the MLPs, of what entered ``start_layer`` and of
+    all biases, the relevances of all tokens (CLS, BOS and EOS included) are the score; the
+    check ``"additivity gap"`` is how far they are from it.
+
+    Args:
+        capture: the tower's forward pass.
+        start_layer: the first layer whose attention counts, or from the end if negative.
+
+    Raises:
+        OptionError: the tower does not have that layer, or is not a sum of its layers.
+    """
+    tower, stream, targets = capture.tower, capture.stream, capture.targets
+    first, depth = first_layer(tower, start_layer), len(tower.blocks)
+    every = torch.arange(len(stream.row), device=stream.row.device)
+    values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
+    embedding, constant = capture.embedding, torch.empty(0)
+    for index in reversed(range(first, depth)):
+        block = tower.blocks[index]
+        x = capture.states[index].to(block.dtype)
+        x_row = x[every, stream.row]
+        with torch.no_grad():
+            a, v = _readout_attention(block, x, stream.row, stream.mask)
+            o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
+            update = block.merge(o)
+            after = block.finish(x_row, update)
+            bias = block.merge(torch.zeros_like(o))
+            _check_linear(tower.side, index, block, o, update - bias, bias)
+        if index == depth - 1:
+            embedding = tower.project(after).detach().float()
+            direction, constant = _through_norm(capture, after.float(), embedding)
+        at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
+        per_head = at_output.unflatten(-1, (v.shape[1], -1))
+        shared = a[..., None].float() * v.float()
+        values = values.to(x.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
+        # What the MLP added, and the bias that belongs to no token.
+        rest = rest.to(x.device) + (after - x_row - update + bias).float()
+        if index == first:
+            rest = rest + x_row.float()
+    whole = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
+    gap = (whole - targets.score(embedding)).abs()
+    return Relevance(values, embedding, checks={"additivity gap": gap})
+
+
+def _readout_attention(
+    block: Block, x: Tensor, row: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Weights ``[b, h, t]`` of the readout row, and all values ``[b, h, t, d]``."""
+    every = torch.arange(len(x), device=x.device)
+    q, k, v = block.qkv(x)
+    logits = torch.einsum("bhd,bhtd->bht", q[every, :, row], k) * block.scale
+    if mask is not None:
+        logits = logits + mask.expand(len(x), -1, -1, -1)[every, :, row]
+    return logits.softmax(-1), v
+
+
+def _through_norm(capture: Capture, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+    """Score per unit of stream ``[b, n, w]`` at frozen statistics of x ``[b, w]``; its constant.
+
+    The frozen norm is ``weight ⊙ (u − mean u) / σ + bias``.
+    """
+    tower, directions = capture.tower, capture.targets.directions
+    norm = tower.norm
+    if not isinstance(norm, nn.LayerNorm):
+        raise OptionError(
+            f"decomposition needs a LayerNorm before the projection, to freeze its statistics; "
+            f"the {tower.side} tower has {type(norm).__name__}; {INSTEAD}"
+        )
+    width = x.shape[-1]
+    dtype = norm.weight.dtype if norm.weight is not None else embedding.dtype
+    at_normed = _transpose(tower.head, width, directions[None], dtype)
+    weighed = at_normed if norm.weight is None else at_normed * norm.weight.detach().float()
+    deviation = (x.var(-1, unbiased=False) + norm.eps).sqrt()
+    length = embedding.norm(dim=-1)
+    centred = weighed - weighed.mean(-1, keepdim=True)
+    zero = torch.zeros(1, width, dtype=dtype, device=x.device)
+    with torch.no_grad():
+        offset = tower.head(zero if norm.bias is None else norm.bias[None]).float()
+    return centred / (deviation * length)[:, None, None], offset @ directions.T / length[:, None]
+
+
+@torch.enable_grad()
+def _transpose(
+    function: Callable[[Tensor], Tensor], width: int, upstream: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Apply the transpose of an affine map from ``width`` numbers to ``[b, n, ...]``."""
+    zero = torch.zeros(1, width, dtype=dtype, device=upstream.device, requires_grad=True)
+    out = function(zero)
+    vectors = upstream.flatten(0, 1)[:, None].to(out.dtype)
+    [found] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    return found[:, 0].float().unflatten(0, upstream.shape[:2])
+
+
+def _check_linear(
+    side: str, index: int, block: Block, o: Tensor, linear: Tensor, bias: Tensor
+) -> None:
+    doubled = block.merge(2 * o) - bias
+    if (doubled - 2 * linear).norm() > NONLINEAR * (2 * linear).norm():
+        raise OptionError(
+            f"decomposition needs each token's update to be a summand, but {side} block {index} "
+            f"norms the joined attention output; {INSTEAD}"
+        )
+
+
+METHOD = Method(
+    name="decomposition",
+    title="Decomposition",
+    source="Gandelsman et al., ICLR 2024, arXiv 2310.05916",
+    relevance=decomposition,
+    text_specific=True,
+    signed=True,
+    cost="1.3",
+    explains="the model itself, direct paths only",
+    additive="the score, with the MLPs', the input's and the biases' direct contributions",
+    reach=every_block,
+)

@@ -1,0 +1,63 @@
+"""Gradients at whole attention matrices, a block at a time, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.model.view import after_attention, attend
+
+# Attention matrices of all heads, targets and inputs at once hold at most this many numbers
+# (32 MB), or those of one target and one input; a backward pass needs some ten times as much.
+VALUES_AT_ONCE = 2**23
+
+
+@dataclass(frozen=True)
+class BlockRun:
+    """One block run again through its parts, with a graph from its input to its output.
+
+    Attributes:
+        x: ``[b, t, w]`` its input, where gradients arrive.
+        a: ``[b, h, t, t]`` post-softmax weights, without gradients.
+        probe: zeros added to the weights; the gradient here is the one at the weights.
+        output: ``[b, t, w]``.
+    """
+
+    x: Tensor
+    a: Tensor
+    probe: Tensor
+    output: Tensor
+
+
+@torch.enable_grad()
+def run_block(capture: Capture, index: int, inputs: slice) -> BlockRun:
+    """Run one kept block again for some of the inputs."""
+    block, mask = capture.tower.blocks[index], capture.stream.mask
+    x = capture.states[index][inputs].detach().to(block.dtype).requires_grad_()
+    a, v = attend(block, x, mask if mask is None or len(mask) == 1 else mask[inputs])
+    probe = torch.zeros_like(a, requires_grad=True)
+    return BlockRun(x, a.detach().float(), probe, after_attention(block, x, a + probe, v))
+
+
+def pull_back(output: Tensor, upstream: Tensor, *nodes: Tensor) -> tuple[Tensor, ...]:
+    """Gradients ``[n, ...]`` at nodes, of n vectors ``[n, ...]`` given at an output."""
+    return torch.autograd.grad(
+        output, nodes, upstream.to(output.dtype), retain_graph=True, is_grads_batched=True
+    )
+
+
+def portions(capture: Capture) -> tuple[list[slice], list[slice]]:
+    """Cut inputs and targets into parts whose attention matrices fit in memory together."""
+    b, t = capture.content.shape
+    matrices = max(block.heads for block in capture.tower.blocks) * t * t
+    targets = min(max(VALUES_AT_ONCE // matrices, 1), len(capture.targets))
+    inputs = max(VALUES_AT_ONCE // (matrices * targets), 1)
+    return list(_parts(b, inputs)), list(_parts(len(capture.targets), targets))
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,0 +1,81 @@
+"""GAME: positive parts of attention times gradient, propagated through the layers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.methods.full_attention import portions, pull_back, run_block
+from whyclip.methods.method import Method, Relevance, every_block, first_layer
+
+
+def game(capture: Capture, *, start_layer: int = -1) -> Relevance:
+    """Propagate relevance through attention weighed by the positive part of its gradient.
+
+    ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``, then the readout
+    token's row, where y is the logit (the score times the model's own scale). Generic attention
+    explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6.
+
+    Args:
+        capture: the tower's forward pass.
+        start_layer: the first layer, or from the end if negative; -1, the last layer alone, is
+            what the authors use for CLIP, and needs the readout row only; 0 is all of them.
+
+    Raises:
+        OptionError: the tower does not have that layer.
+    """
+    first = first_layer(capture.tower, start_layer)
+    if first == len(capture.tower.blocks) - 1:
+        return _last_layer(capture)
+    inputs, _ = portions(capture)
+    found = [_propagate(capture, first, part) for part in inputs]
+    return Relevance(torch.cat([row for row, _ in found]), torch.cat([end for _, end in found]))
+
+
+def _last_layer(capture: Capture) -> Relevance:
+    replay = capture.replay(1)
+    [at_weights] = capture.gradient(replay, "a")
+    shared = replay.layers[0].a.float()[:, None] * at_weights * capture.targets.scale
+    identity = F.one_hot(capture.stream.row, shared.shape[-1])[:, None]
+    return Relevance(shared.relu().mean(2) + identity, replay.embedding)
+
+
+def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Tensor]:
+    """Go from the last layer down with the readout row alone: ``row ← row + row Ā``.
+
+    Returns the row ``[b, n, t]`` and the embedding ``[b, e]`` of some inputs.
+    """
+    tower, targets, readout = capture.tower, capture.targets, capture.stream.row[inputs]
+    every, last = torch.arange(len(readout), device=readout.device), len(tower.blocks) - 1
+    _, parts = portions(capture)
+    row = F.one_hot(readout, capture.content.shape[1]).float().repeat(len(targets), 1, 1)
+    embedding, upstream = torch.empty(0), torch.empty(0)
+    for index in range(last, first - 1, -1):
+        run = run_block(capture, index, inputs)
+        if index == last:
+            with torch.enable_grad():
+                end = tower.project(run.output[every, readout])
+            embedding = end.detach().float()
+            [upstream] = pull_back(end, targets.gradient(embedding) * targets.scale, run.output)
+        below = torch.empty_like(upstream)
+        for part in parts:
+            at_weights, below[part] = pull_back(run.output, upstream[part], run.probe, run.x)
+            weighed = (at_weights.float() * run.a).relu_().mean(2)
+            row[part] += (row[part][:, :, None] @ weighed)[:, :, 0]
+        upstream = below
+    return row.transpose(0, 1), embedding
+
+
+METHOD = Method(
+    name="game",
+    title="GAME",
+    source="Chefer et al., ICCV 2021, arXiv 2103.15679",
+    relevance=game,
+    text_specific=True,
+    signed=False,
+    cost="1 + n readout gradients; start_layer=0: 2 + 2n",
+    explains="the model itself",
+    reach=every_block,
+)

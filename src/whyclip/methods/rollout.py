@@ -1,0 +1,48 @@
+"""Attention rollout: attention multiplied through the layers, residual paths included."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+
+from whyclip.capture import Capture
+from whyclip.methods.method import Method, Relevance, every_block, first_layer
+
+
+def rollout(capture: Capture, *, start_layer: int = 0) -> Relevance:
+    """Follow attention from the readout token down to the tokens of a lower layer.
+
+    ``Â_l = (mean_h A_l + I) / 2`` and the readout row of ``Â_L ⋯ Â_start``; the identity stands
+    for the residual path. Not text-specific: every target gets the same map. Weights lie in
+    0..1 and, with CLS or BOS and EOS, sum to 1. Abnar & Zuidema, ACL 2020 (arXiv 2005.00928),
+    eq. 1.
+
+    Args:
+        capture: the tower's forward pass.
+        start_layer: the first layer multiplied, or from the end if negative; with -1 it is the
+            last one alone, as in the comparison that Grad-ECLIP's authors released.
+
+    Raises:
+        OptionError: the tower does not have that layer.
+    """
+    first, depth = first_layer(capture.tower, start_layer), len(capture.tower.blocks)
+    row = F.one_hot(capture.stream.row, capture.content.shape[1]).float()
+    # From the top down a row is enough; the product of matrices is never built.
+    for index in reversed(range(first, depth)):
+        mean = capture.attention(index).mean(1)
+        row = (row + (row[:, None] @ mean)[:, 0]) / 2
+    values = row[:, None].expand(-1, len(capture.targets), -1)
+    return Relevance(values, capture.embedding)
+
+
+METHOD = Method(
+    name="rollout",
+    title="Attention rollout",
+    source="Abnar & Zuidema, ACL 2020, arXiv 2005.00928",
+    relevance=rollout,
+    text_specific=False,
+    signed=False,
+    cost="2",
+    explains="the model's attention, not its score",
+    additive="1, over all tokens",
+    reach=every_block,
+)

@@ -1,0 +1,522 @@
+"""Rollout, GAME, LeGrad and decomposition against slow float64 versions of their formulas.
+
+The forward pass is written out from the state dict, one head at a time, and keeps every
+attention matrix in autograd's graph; each formula is then the paper's, matrix by matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+from torch import Tensor, nn
+
+import reference
+import tiny
+import whyclip
+from whyclip.capture import Capture, run_trunk
+from whyclip.errors import OptionError
+from whyclip.inputs import tokenize
+from whyclip.methods import METHODS, full_attention
+from whyclip.targets import Targets
+
+PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+ENCODE = SimpleTokenizer().encode
+
+# The plain forward pass
+
+
+@dataclass
+class Layer:
+    """One block's numbers: per head the matrix ``[t, t]`` and the values ``[t, d]``."""
+
+    block: reference.PlainBlock
+    x: Tensor
+    z: Tensor
+    attention: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
+
+
+def forward(tower: reference.PlainTower, x: Tensor) -> list[Layer]:
+    """All layers of one input ``[t, w]``, in one graph."""
+    x, layers = x.detach().requires_grad_(), []
+    for block in tower.blocks:
+        layer = Layer(block, x, x)
+        n = reference.norm(x, block.norm1)
+        q, k, v = n @ block.wq.T + block.bq, n @ block.wk.T + block.bk, n @ block.wv.T + block.bv
+        d = x.shape[1] // tower.heads
+        heads = []
+        for h in range(tower.heads):
+            lanes = slice(h * d, (h + 1) * d)
+            logits = q[:, lanes] @ k[:, lanes].T / math.sqrt(d)
+            if tower.causal:
+                unseen = torch.ones_like(logits).triu(1).bool()
+                logits = logits.masked_fill(unseen, -math.inf)
+            layer.attention.append(logits.softmax(-1))
+            layer.values.append(v[:, lanes])
+            heads.append(layer.attention[-1] @ v[:, lanes])
+        x = x + torch.cat(heads, 1) @ block.wo.T + block.bo
+        hidden = reference.norm(x, block.norm2) @ block.w1.T + block.b1
+        x = x + reference.activation(hidden, tower.quick) @ block.w2.T + block.b2
+        layer.z = x
+        layers.append(layer)
+    return layers
+
+
+def end(tower: reference.PlainTower, token: Tensor) -> Tensor:
+    return tower.projection @ reference.norm(token, tower.final_norm)
+
+
+# The formulas: values of every token, and the score
+
+
+def rollout(
+    tower: reference.PlainTower, x: Tensor, readout: int, target: Tensor, *, start: int
+) -> tuple[Tensor, float]:
+    layers = forward(tower, x)
+    product = torch.eye(len(x), dtype=torch.float64)
+    for layer in layers[start:]:
+        mean = sum(layer.attention) / tower.heads
+        product = (mean + torch.eye(len(x))) / 2 @ product
+    return product[readout].detach(), score_of(tower, layers[-1].z[readout], target)
+
+
+def game(
+    tower: reference.PlainTower,
+    x: Tensor,
+    readout: int,
+    target: Tensor,
+    *,
+    start: int,
+    scale: float,
+) -> tuple[Tensor, float]:
+    layers = forward(tower, x)
+    score = reference.cosine(end(tower, layers[-1].z[readout]), target)
+    relevance = torch.eye(len(x), dtype=torch.float64)
+    for layer in layers[start:]:
+        gradients = torch.autograd.grad(score * scale, layer.attention, retain_graph=True)
+        heads = [(a * g).clamp(min=0) for a, g in zip(layer.attention, gradients, strict=True)]
+        relevance = relevance + sum(heads) / tower.heads @ relevance
+    return relevance[readout].detach(), float(score.detach())
+
+
+def legrad(
+    tower: reference.PlainTower, x: Tensor, readout: int, target: Tensor, *, start: int
+) -> tuple[Tensor, float]:
+    total, score = torch.zeros(len(x), dtype=torch.float64), torch.zeros(())
+    for layer in forward(tower, x)[start:]:
+        # What follows a text's readout token was left out of x.
+        score = reference.cosine(end(tower, layer.z.mean(0)), target)
+        gradients = torch.autograd.grad(score, layer.attention, retain_graph=True)
+        for gradient in gradients:
+            for query in gradient:
+                total += query.clamp(min=0) / tower.heads / len(x)
+    return total, float(score.detach())
+
+
+@dataclass
+class Parts:
+    """The embedding, and what each part of the tower wrote into it."""
+
+    embedding: Tensor
+    by_layer_head_token: Tensor
+    mlps: Tensor
+    entered: Tensor
+    biases: Tensor
+
+
+def parts_of(tower: reference.PlainTower, x: Tensor, readout: int, start: int = 0) -> Parts:
+    """Direct contributions to the embedding, the final norm's statistics frozen."""
+    layers = forward(tower, x)
+    final = layers[-1].z[readout].detach()
+    weight, bias = tower.final_norm
+    deviation = torch.sqrt(((final - final.mean()) ** 2).mean() + 1e-5)
+
+    def written(u: Tensor) -> Tensor:
+        return tower.projection @ ((u - u.mean()) / deviation * weight)
+
+    width = x.shape[1] // tower.heads
+    shares, mlps, biases = [], torch.zeros(()), tower.projection @ bias
+    for layer in layers[start:]:
+        update = torch.zeros(x.shape[1], dtype=torch.float64)
+        by_head = []
+        for h, (a, v) in enumerate(zip(layer.attention, layer.values, strict=True)):
+            out = layer.block.wo[:, h * width : (h + 1) * width]
+            updates = [out @ (a[readout, i] * v[i]).detach() for i in range(len(x))]
+            update = update + sum(updates)
+            by_head.append(torch.stack([written(u) for u in updates]))
+        shares.append(torch.stack(by_head))
+        biases = biases + written(layer.block.bo)
+        grown = (layer.z - layer.x)[readout].detach()
+        mlps = mlps + written(grown - update - layer.block.bo)
+    entered = written(layers[start].x[readout].detach())
+    return Parts(end(tower, final), torch.stack(shares), mlps, entered, biases)
+
+
+def decomposition(
+    tower: reference.PlainTower, x: Tensor, readout: int, target: Tensor, *, start: int
+) -> tuple[Tensor, float]:
+    found = parts_of(tower, x, readout, start)
+    unit = target / target.norm()
+    per_token = found.by_layer_head_token.sum((0, 1)) @ unit / found.embedding.norm()
+    return per_token, score_of(tower, forward(tower, x)[-1].z[readout], target)
+
+
+def score_of(tower: reference.PlainTower, token: Tensor, target: Tensor) -> float:
+    return float(reference.cosine(end(tower, token), target).detach())
+
+
+FORMULAS: dict[str, Callable[..., tuple[Tensor, float]]] = {
+    "rollout": rollout,
+    "game": game,
+    "legrad": legrad,
+    "decomposition": decomposition,
+}
+DEFAULT_START = {"rollout": 0, "game": -1, "legrad": -2, "decomposition": 0}
+
+
+# The cases
+
+
+@dataclass
+class Case:
+    """A model read by whyclip and by the plain forward pass, and a picture."""
+
+    view: whyclip.ModelView
+    image_tower: reference.PlainTower
+    text_tower: reference.PlainTower
+    image: Image.Image
+
+    def patches(self) -> Tensor:
+        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
+        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
+        return reference.stem_image(self.image_tower, (rgb - mean) / std)
+
+    def text(self, prompt: str) -> tuple[Tensor, list[list[int]]]:
+        """Tokens up to EOS, and the positions of each word's pieces."""
+        pieces = [ENCODE(word) for word in prompt.split()]
+        ids = [49406, *(i for word in pieces for i in word), 49407]
+        words, at = [], 1
+        for word in pieces:
+            words.append(list(range(at, at + len(word))))
+            at += len(word)
+        return reference.stem_text(self.text_tower, torch.tensor(ids)), words
+
+    def image_embedding(self) -> Tensor:
+        return end(self.image_tower, forward(self.image_tower, self.patches())[-1].z[0]).detach()
+
+    def text_embedding(self, prompt: str) -> Tensor:
+        tokens, _ = self.text(prompt)
+        return end(self.text_tower, forward(self.text_tower, tokens)[-1].z[-1]).detach()
+
+    def expected(
+        self,
+        method: str,
+        tower: reference.PlainTower,
+        x: Tensor,
+        row: int,
+        target: Tensor,
+        **o: Any,
+    ) -> tuple[Tensor, float]:
+        options = {"start": o.get("start_layer", DEFAULT_START[method])}
+        if method == "game":
+            options["scale"] = self.view.logit_scale
+        return FORMULAS[method](tower, x, row, target, **options)
+
+
+def case_of(parts: tuple[Any, Any, Any], width: int, height: int) -> Case:
+    noise = np.random.default_rng(3).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Case(whyclip.wrap(*parts), *reference.towers_of(parts[0]), Image.fromarray(noise))
+
+
+def tiny_parts(family: str, **vision: Any) -> tuple[Any, Any, Any]:
+    if family == "hf":
+        pytest.importorskip("transformers")
+        return tiny.hf_parts(seed=3, **vision)
+    return tiny.openclip_parts(seed=3, **vision)
+
+
+@pytest.fixture(scope="module", params=["openclip", "hf"])
+def case(request: pytest.FixtureRequest) -> Case:
+    return case_of(tiny_parts(request.param), tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)
+
+
+@pytest.fixture(scope="module", params=["openclip", "hf"])
+def wide(request: pytest.FixtureRequest) -> Case:
+    """A 4 x 7 grid on a model whose own is 4 x 4."""
+    return case_of(tiny_parts(request.param), 7 * tiny.PATCH, 4 * tiny.PATCH)
+
+
+def assert_same(found: Any, expected: Tensor, what: str) -> None:
+    values = torch.as_tensor(found, dtype=torch.float64).flatten()
+    assert values.shape == expected.shape
+    worst = float((values - expected).abs().max() / expected.abs().max())
+    assert worst < 1e-5, f"{what}: relative error {worst:.2e}"
+
+
+RUNS: list[tuple[str, dict[str, Any]]] = [
+    *((method, {}) for method in FORMULAS),
+    *((method, {"start_layer": start}) for method in FORMULAS for start in (0, 1, -1)),
+]
+over_runs = pytest.mark.parametrize(("method", "options"), RUNS, ids=[f"{m}{o}" for m, o in RUNS])
+
+
+def assert_maps(case: Case, method: str, options: dict[str, Any], geometry: Any) -> None:
+    ex = whyclip.explain(
+        case.view,
+        case.image,
+        PROMPTS,
+        method=method,
+        sides=("image",),
+        geometry=geometry,
+        **options,
+    )
+    assert ex.maps is not None
+    for row, prompt in enumerate(PROMPTS):
+        values, score = case.expected(
+            method, case.image_tower, case.patches(), 0, case.text_embedding(prompt), **options
+        )
+        assert_same(ex.maps[row], values[1:], prompt)
+        assert ex.certificate.scores["image"][row] == pytest.approx(score, abs=1e-5)
+
+
+@over_runs
+def test_maps(case: Case, method: str, options: dict[str, Any]) -> None:
+    assert_maps(case, method, options, "model")
+
+
+@pytest.mark.parametrize("start", [0, -1])
+@pytest.mark.parametrize("method", FORMULAS)
+def test_a_grid_that_is_not_square(wide: Case, method: str, start: int) -> None:
+    assert_maps(wide, method, {"start_layer": start}, "keep")
+
+
+@over_runs
+def test_words(case: Case, method: str, options: dict[str, Any]) -> None:
+    ex = whyclip.explain(case.view, case.image, PROMPTS, method=method, sides=("text",), **options)
+    for row, prompt in enumerate(PROMPTS):
+        tokens, words = case.text(prompt)
+        values, score = case.expected(
+            method, case.text_tower, tokens, len(tokens) - 1, case.image_embedding(), **options
+        )
+        expected = torch.stack([values[word].sum() for word in words])
+        assert_same([w.relevance for w in ex.words[row]], expected, prompt)
+        assert ex.certificate.scores["text"][row] == pytest.approx(score, abs=1e-5)
+
+
+# What the methods promise
+
+
+def capture_of(view: whyclip.ModelView, side: str, targets: Targets, **trunk: Any) -> Capture:
+    """Three pictures or texts of different length, with every block kept."""
+    if side == "text":
+        ids = tokenize(view.tokenizer, [*PROMPTS, "it"], view.text.context).ids
+        return run_trunk(view.text, ids, targets, keep=len(view.text.blocks), **trunk)
+    seeded = torch.Generator().manual_seed(1)
+    rows, columns = view.image.native
+    size = (3, 3, rows * view.image.patch, columns * view.image.patch)
+    pixels = torch.randn(size, generator=seeded)
+    return run_trunk(view.image, pixels, targets, keep=len(view.image.blocks), **trunk)
+
+
+def some_targets(view: whyclip.ModelView, n: int = 5) -> Targets:
+    seeded = torch.Generator().manual_seed(2)
+    directions = torch.randn(n, view.width, generator=seeded)
+    return Targets(nn.functional.normalize(directions, dim=-1), view.logit_scale)
+
+
+@pytest.mark.parametrize("side", ["image", "text"])
+@pytest.mark.parametrize("start", [0, -1])
+def test_rollout_shares_out_one(case: Case, side: str, start: int) -> None:
+    capture = capture_of(case.view, side, some_targets(case.view))
+    values = METHODS["rollout"].relevance(capture, start_layer=start).values
+    assert (values >= 0).all()
+    torch.testing.assert_close(values.sum(-1), torch.ones(3, 5))
+
+
+@pytest.mark.parametrize("side", ["image", "text"])
+@pytest.mark.parametrize("method", ["game", "legrad"])
+def test_parts_of_inputs_and_targets_change_nothing(
+    case: Case, side: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time, two targets of one input at a time, or all at once."""
+    capture = capture_of(case.view, side, some_targets(case.view))
+    relevance = METHODS[method].relevance
+    whole = relevance(capture, start_layer=0).values
+    t = capture.content.shape[1]
+    for limit, targets, inputs in ((1, 5, 3), (2 * tiny.HEADS * t * t, 3, 3)):
+        monkeypatch.setattr(full_attention, "VALUES_AT_ONCE", limit)
+        parts = full_attention.portions(capture)
+        assert [len(part) for part in parts] == [inputs, targets]
+        found = relevance(capture, start_layer=0).values
+        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
+
+
+@pytest.mark.parametrize("method", FORMULAS)
+def test_padding_changes_nothing(case: Case, method: str) -> None:
+    targets = some_targets(case.view)
+    short = capture_of(case.view, "text", targets)
+    padded = capture_of(case.view, "text", targets, whole_context=True)
+    assert padded.content.shape[1] > short.content.shape[1]
+    options = {"start_layer": 0}
+    a = METHODS[method].relevance(short, **options).values
+    b = METHODS[method].relevance(padded, **options).values[:, :, : a.shape[-1]]
+    kept = short.content[:, None].expand_as(a)
+    torch.testing.assert_close(a[kept], b[kept], rtol=1e-4, atol=1e-6 * float(a[kept].abs().max()))
+
+
+def test_direct_contributions_sum_to_the_embedding(case: Case) -> None:
+    """Of every layer, head and token, the MLPs, the input and the biases."""
+    tokens, _ = case.text(PROMPTS[1])
+    for tower, x, row in (
+        (case.image_tower, case.patches(), 0),
+        (case.text_tower, tokens, len(tokens) - 1),
+    ):
+        parts = parts_of(tower, x, row)
+        shape = (len(tower.blocks), tower.heads, len(x), len(parts.embedding))
+        assert parts.by_layer_head_token.shape == shape
+        attention = parts.by_layer_head_token.sum((0, 1, 2))
+        whole = attention + parts.mlps + parts.entered + parts.biases
+        torch.testing.assert_close(whole, parts.embedding, rtol=1e-10, atol=1e-10)
+        # No part is a remainder too small to matter.
+        for part in (attention, parts.mlps, parts.entered, parts.biases):
+            assert part.norm() > 0.05 * parts.embedding.norm()
+
+
+@pytest.mark.parametrize("side", ["image", "text"])
+@pytest.mark.parametrize("start", [0, 1])
+def test_decomposition_is_additive_on_every_axis_of_the_embedding(
+    case: Case, side: str, start: int
+) -> None:
+    """With the axes as targets, relevance times length is a coordinate's share."""
+    view = case.view
+    capture = capture_of(view, side, Targets(torch.eye(view.width)))
+    found = METHODS["decomposition"].relevance(capture, start_layer=start)
+    gap = found.checks["additivity gap"] * found.embedding.norm(dim=-1, keepdim=True)
+    assert gap.shape == (3, view.width)
+    assert float(gap.max()) < 1e-4
+    if side == "text":
+        tokens, _ = case.text(PROMPTS[0])
+        expected = parts_of(case.text_tower, tokens, len(tokens) - 1, start)
+        length = found.embedding[0].norm()
+        shares = found.values[0, :, : len(tokens)].T.double() * length
+        assert_same(shares, expected.by_layer_head_token.sum((0, 1)).flatten(), "axes")
+
+
+def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"method": "decomposition"}
+    ex = whyclip.explain(case.view, case.image, PROMPTS, **asked)
+    assert ex.certificate.explains_model
+    for side in ("image", "text"):
+        assert max(ex.certificate.checks[f"additivity gap, {side} side"]) < 1e-4
+    # A layer whose input is not what the layer before it gave out breaks the sum.
+    capture = capture_of(case.view, "image", some_targets(case.view))
+    capture.states[1].add_(torch.linspace(0, 1, capture.states[1].shape[-1]))  # type: ignore[union-attr]
+    broken = METHODS["decomposition"].relevance(capture, start_layer=0)
+    assert float(broken.checks["additivity gap"].max()) > 1e-3
+
+
+def test_decomposition_says_where_it_cannot_work(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"method": "decomposition", "sides": ("image",)}
+    block = case.view.image.blocks[0]
+    merge = block.merge
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "merge", lambda o: nn.functional.layer_norm(merge(o), (tiny.WIDTH,)))
+        with pytest.raises(OptionError, match=r"image block 0 norms .* use contribution"):
+            whyclip.explain(case.view, case.image, "a dog", **asked)
+    norm = nn.RMSNorm(tiny.WIDTH)
+    monkeypatch.setattr(type(case.view.image), "norm", property(lambda _: norm))
+    with pytest.raises(OptionError, match=r"needs a LayerNorm .* RMSNorm; use contribution"):
+        whyclip.explain(case.view, case.image, "a dog", **asked)
+
+
+def test_game_weighs_the_logit_not_the_cosine(case: Case) -> None:
+    """Below the last layer the scale is no common factor."""
+    targets = some_targets(case.view)
+    capture = capture_of(case.view, "image", targets)
+    plain = capture.aim(Targets(targets.directions))
+    relevance = METHODS["game"].relevance
+    one, other = (relevance(c, start_layer=-1).values[:, :, 1:] for c in (plain, capture))
+    torch.testing.assert_close(one * targets.scale, other, rtol=1e-4, atol=1e-7)
+    one, other = (relevance(c, start_layer=0).values[:, :, 1:] for c in (plain, capture))
+    assert not torch.allclose(one * targets.scale, other, rtol=1e-2)
+
+
+def test_legrad_says_that_its_scores_are_not_the_models(case: Case) -> None:
+    ex = whyclip.explain(case.view, case.image, PROMPTS, method="legrad", sides=("image",))
+    assert not ex.certificate.explains_model
+    assert any("mean token" in change for change in ex.certificate.changes)
+    game = whyclip.explain(case.view, case.image, PROMPTS, method="game", start_layer=0)
+    assert game.certificate.explains_model
+
+
+@pytest.mark.parametrize("method", FORMULAS)
+def test_a_layer_that_is_not_there(case: Case, method: str) -> None:
+    for start in (tiny.LAYERS, -tiny.LAYERS - 1):
+        with pytest.raises(OptionError, match=f"start_layer={start}: the .* layers 0 to 1"):
+            whyclip.explain(case.view, case.image, "a dog", method=method, start_layer=start)
+
+
+@pytest.mark.parametrize("method", FORMULAS)
+@pytest.mark.parametrize("family", ["openclip", "hf"])
+def test_half_precision(family: str, method: str) -> None:
+    model, *rest = tiny_parts(family)
+    image = Image.fromarray(np.full((32, 32, 3), 90, dtype=np.uint8))
+    asked: dict[str, Any] = {"method": method, "start_layer": 0}
+    exact = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", **asked)
+    rough = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", precision="bf16", **asked)
+    half = whyclip.explain(whyclip.wrap(model.bfloat16(), *rest), image, "a dog", **asked)
+    assert exact.maps is not None
+    for other in (rough, half):
+        assert other.maps is not None
+        difference = float((other.maps - exact.maps).norm() / exact.maps.norm())
+        assert 0 < difference < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["openclip", "hf"])
+@pytest.mark.parametrize("method", FORMULAS)
+def test_a_model_of_true_size(family: str, method: str) -> None:
+    """ViT-B/16 with seeded weights, all layers."""
+    case = true_size(family)
+    prompt, options = PROMPTS[1], {"start_layer": 0}
+    ex = whyclip.explain(case.view, case.image, prompt, method=method, **options)
+    assert ex.maps is not None
+    target, image = case.text_embedding(prompt), case.image_embedding()
+    values, _ = case.expected(method, case.image_tower, case.patches(), 0, target, **options)
+    assert_same(ex.maps[0], values[1:], "maps")
+    tokens, words = case.text(prompt)
+    row = len(tokens) - 1
+    values, _ = case.expected(method, case.text_tower, tokens, row, image, **options)
+    found = [word.relevance for word in ex.words[0]]
+    assert_same(found, torch.stack([values[word].sum() for word in words]), "words")
+
+
+def true_size(family: str) -> Case:
+    import open_clip
+
+    torch.manual_seed(0)
+    if family == "openclip":
+        model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-16-quickgelu")
+        return case_of((model.eval(), preprocess, SimpleTokenizer()), 224, 224)
+    transformers = pytest.importorskip("transformers")
+    config = transformers.CLIPConfig(
+        text_config={"bos_token_id": 49406, "eos_token_id": 49407},
+        vision_config={"patch_size": 16},
+    )
+    model = transformers.CLIPModel(config)
+    parts = (model.eval(), transformers.CLIPImageProcessor(), tiny.hf_tokenizer())
+    return case_of(parts, 224, 224)
