@@ -11,7 +11,7 @@ from whyclip.inputs.prompts import (
     TextPrompt,
     parse_prompts,
 )
-from whyclip.inputs.tokens import Tokens, content_mask, tokenize
+from whyclip.inputs.tokens import Tokens, content_mask, tokenize, written
 from whyclip.inputs.words import piece_spans, word_relevance, words_of
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "tokenize",
     "word_relevance",
     "words_of",
+    "written",
 ]

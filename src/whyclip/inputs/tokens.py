@@ -133,8 +133,7 @@ def _between(row: Tensor, first: int, last: int) -> list[int]:
 
 def _not_special(row: Tensor, inner: Any) -> list[int]:
     """Positions of what the user wrote: up to the first end token, no special tokens."""
-    special = set(inner.all_special_ids) - {inner.unk_token_id}
-    special |= {i for i in (inner.eos_token_id, inner.pad_token_id) if i is not None}
+    special = _special_ids(inner)
     ids = row.tolist()
     written = [i for i, token in enumerate(ids) if token not in special]
     stops = [i for i, token in enumerate(ids) if token == inner.eos_token_id and i > 0]
@@ -178,6 +177,28 @@ def _hf_pieces(inner: Any, text: str) -> _Pieces:
         parts.append((len(whole), len(whole) + len(token)))
         whole += token
     return _Pieces(whole, parts)
+
+
+def written(tokenizer: Any, ids: Tensor) -> Tensor:
+    """Mark what the user wrote among token ids ``[p, t]``: no special tokens, no padding.
+
+    Returns:
+        ``[p, t]`` bool, on the device of the ids.
+    """
+    if hasattr(tokenizer, "byte_decoder"):
+        end, special = tokenizer.eot_token_id, {tokenizer.sot_token_id}
+    else:
+        inner = _inner(tokenizer)
+        end, special = inner.eos_token_id, _special_ids(inner)
+    ends = ids == (-1 if end is None else end)
+    ends[:, 0] = False
+    among = torch.isin(ids, torch.tensor(sorted(special), device=ids.device))
+    return (ends.cumsum(1) == 0) & ~among
+
+
+def _special_ids(inner: Any) -> set[int]:
+    special = set(inner.all_special_ids) - {inner.unk_token_id}
+    return special | {i for i in (inner.eos_token_id, inner.pad_token_id) if i is not None}
 
 
 def _short(text: str) -> str:

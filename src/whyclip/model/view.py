@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.errors import UnsupportedModelError
 from whyclip.types import Side
 
 
@@ -194,6 +195,22 @@ class ModelView:
     width: int
     logit_scale: float = 1.0
     logit_bias: float | None = None
+
+    def probability(self, scores: Tensor) -> Tensor:
+        """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
+
+        ``sigmoid(logit_scale · score + logit_bias)``; Zhai et al., ICCV 2023, equation 1.
+
+        Raises:
+            UnsupportedModelError: the model was not trained with a sigmoid loss; what its
+                scores mean is known only next to those of other prompts.
+        """
+        if self.logit_bias is None:
+            raise UnsupportedModelError(
+                f"{self.name} has no logit bias, so a score alone is no probability; compare "
+                "prompts by softmax(logit_scale · scores) instead"
+            )
+        return (self.logit_scale * scores + self.logit_bias).sigmoid()
 
     def __repr__(self) -> str:
         rows, columns = self.image.native
