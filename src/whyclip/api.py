@@ -141,6 +141,7 @@ def compare(
         against,
         keep=max(plan.reach(model.text) for plan in plans),
         whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
+        empty=any(plan.method.empty and "image" in plan.sides for plan in plans),
         precision=precision,
     )
     return run(model, images, question, plans, geometry, precision)

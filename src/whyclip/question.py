@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture, run_trunk
+from whyclip.capture import Capture, precision_context, run_trunk
 from whyclip.errors import PromptError
 from whyclip.inputs import (
     DirectionPrompt,
@@ -42,6 +42,7 @@ class Question:
         scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of what the prompts are set against, or None.
         others: the prompts of ``against``.
+        empty: ``[e]`` unit direction of the empty string, where a method asked for it.
     """
 
     prompts: tuple[Prompt, ...]
@@ -52,6 +53,7 @@ class Question:
     scale: float
     against: Tensor | None = None
     others: tuple[Prompt, ...] = ()
+    empty: Tensor | None = None
 
     @property
     def own_embeddings(self) -> Tensor:
@@ -76,7 +78,11 @@ class Question:
     def targets(self, embeddings: Tensor | None = None) -> Targets:
         """Make targets of embeddings of the strings ``[p, e]``; the model's own by default."""
         unit = self.unit_directions(self.own_embeddings if embeddings is None else embeddings)
-        return Targets(unit if self.against is None else unit - self.against, self.scale)
+        if self.against is None:
+            return Targets(unit, self.scale, self.empty)
+        # What the empty string says is in both of the directions, and so not in their difference.
+        nothing = None if self.empty is None else torch.zeros_like(self.empty)
+        return Targets(unit - self.against, self.scale, nothing)
 
 
 def ask(
@@ -86,6 +92,7 @@ def ask(
     *,
     keep: int = 0,
     whole_context: bool = False,
+    empty: bool = False,
     precision: Precision = "fp32",
 ) -> Question:
     """Parse prompts and encode them.
@@ -96,12 +103,15 @@ def ask(
         against: likewise, or None; every prompt is set against their mean direction.
         keep: how many last text blocks methods will read.
         whole_context: keep the padding behind the texts, for methods that read it.
+        empty: encode the empty string, too.
         precision: of the forward pass.
 
     Raises:
         PromptError: a prompt cannot be used, or a direction has the wrong width.
     """
     question = _encode(view, parse_prompts(prompts), keep, whole_context, precision)
+    if empty:
+        question = replace(question, empty=_encode_empty(view, precision))
     if against is None:
         return question
     other = _encode(view, parse_prompts(against), 0, False, precision)
@@ -138,6 +148,13 @@ def _encode(
         )
     fixed = _fixed_directions(view, prompts, precision)
     return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)
+
+
+def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
+    """Unit direction ``[e]`` of the empty string."""
+    ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)
+    with torch.no_grad(), precision_context(view.text.device, precision):
+        return F.normalize(view.text.encode(ids)[0].float(), dim=-1)
 
 
 def _word_groups(tokens: Tokens) -> tuple[tuple[tuple[int, ...], ...], ...]:

@@ -14,16 +14,19 @@ class Targets:
 
     With unit directions the score is the cosine; with the difference of two unit directions it
     is the difference of two cosines. ``scale`` is the model's own factor from score to logit.
+    ``empty`` ``[e]`` is what a direction holds for saying nothing, the unit direction of the
+    empty string; None where no method asked for it.
     """
 
     directions: Tensor
     scale: float = 1.0
+    empty: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.directions)
 
     def __getitem__(self, part: slice) -> Targets:
-        return Targets(self.directions[part], self.scale)
+        return Targets(self.directions[part], self.scale, self.empty)
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[..., e]`` against every target: ``[..., n]``."""

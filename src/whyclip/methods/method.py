@@ -76,6 +76,7 @@ class Method:
         reach: how many last blocks it reads, from the tower and the options; 0 for methods
             that only change the input and watch the score.
         joint: whether targets must be seen together, because each map depends on the others.
+        empty: whether it asks for the empty string's embedding, ``targets.empty``.
         text_specific: whether the map depends on the target at all.
         signed: whether negative relevance can come out, by the default options.
         additive: what the relevances sum to, or an empty string.
@@ -95,6 +96,7 @@ class Method:
     sides: tuple[Side, ...] = SIDES
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
     joint: bool = False
+    empty: bool = False
 
     @property
     def summary(self) -> str:
