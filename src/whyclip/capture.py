@@ -97,21 +97,30 @@ class Capture:
         return torch.cat(list(self.encode_each(batches, total, what)))
 
     def encode_each(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
-        """Embed other inputs by the library's own encoder, ``[k, e]`` float32 a batch.
+        """Embed other inputs without gradients, ``[k, e]`` float32 a batch.
 
         For methods that change the input and watch the score. ``batches`` are made one at a
         time, so memory holds a single one; with ``total`` batches to wait for, a progress bar
-        named ``what`` is shown. Pictures of another size than the library's encoder takes go
-        through its blocks instead, with position embeddings interpolated as in this capture.
+        named ``what`` is shown.
+        """
+        for batch in track(batches, what, total):
+            with torch.no_grad():
+                found = self.embed_again(batch)
+            yield found
+
+    def embed_again(self, inputs: Tensor) -> Tensor:
+        """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
+
+        Pictures of another size than that encoder takes go through its blocks instead, with
+        position embeddings interpolated as in this capture.
         """
         tower = self.tower
         known = (None, getattr(tower, "native", None))
         resized = not tower.opaque and self.stream.grid not in known
-        for batch in track(batches, what, total):
-            with torch.no_grad(), precision_context(tower.device, self.precision):
-                inputs = batch.to(tower.device)
-                found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
-            yield found.float()
+        with precision_context(tower.device, self.precision):
+            inputs = inputs.to(tower.device)
+            found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
+        return found.float()
 
     def forget(self) -> None:
         """Let go of all re-runs and the graphs they hold."""

@@ -1,0 +1,170 @@
+"""Integrated gradients: gradients along the way from nothing to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture, precision_context, run_blocks
+from whyclip.methods.method import Method, Relevance
+from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_patches
+from whyclip.model.view import Tower
+from whyclip.progress import track
+
+# A graph of every block is kept for each input, so fewer fit than where no gradient is asked.
+AT_ONCE = 8
+
+
+def integrated_gradients(
+    capture: Capture, *, steps: int = 32, batch_size: int = AT_ONCE
+) -> Relevance:
+    """Integrate the score's gradient on the straight way from a baseline to the input.
+
+    ``H_i = (x_i − x'_i) · ∫₀¹ ∂S/∂x_i (x' + α(x − x')) dα``, summed over the values of a patch
+    or piece; the integral by Gauss–Legendre quadrature. Sundararajan et al., ICML 2017 (arXiv
+    1703.01365), eq. 1. The baseline x' of an image is 0 after preprocessing, the mean colour;
+    that of a text has the padding's embedding in place of each of its pieces, with start, end
+    and positions as they are. (From vectors of zeros the way would be no smooth one: the first
+    layer norm does not see how long a vector is until it all but vanishes.)
+
+    The sum over tokens is ``S(x) − S(x')`` but for the quadrature's error, which is reported
+    as the check "completeness gap" and falls with the steps.
+
+    Args:
+        capture: the tower's forward pass.
+        steps: points of the quadrature.
+        batch_size: inputs differentiated at a time.
+
+    Raises:
+        OptionError: an option is not a whole number from 1 on.
+    """
+    at_least_one(steps=steps, batch_size=batch_size)
+    path = _Path(capture)
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    b, n = len(capture.inputs), len(capture.targets)
+    jobs = [
+        (i, (1 + float(node)) / 2, float(weight) / 2)
+        for i in range(b)
+        for node, weight in zip(nodes, weights, strict=True)
+    ]
+    total = torch.zeros_like(path.sums(path.away)[:, None]).repeat(1, n, 1)
+    batches = chunks(jobs, batch_size)
+    for part in track(batches, "integrating", count_of(jobs, batch_size)):
+        rows = torch.tensor([i for i, _, _ in part])
+        alpha, weight = torch.tensor([job[1:] for job in part], device=total.device).T
+        found = _gradients(capture, path, rows, alpha)
+        total.index_add_(0, rows.to(total.device), found * weight[:, None, None])
+    with torch.no_grad():
+        start = torch.cat(
+            [path.embed(part, part.new_zeros(len(part))) for part in torch.arange(b).split(AT_ONCE)]
+        )
+    promised = capture.targets.score(capture.embedding) - capture.targets.score(start)
+    gap = (total.sum(-1) - promised).abs()
+    values = on_patches(capture, total) if capture.side == "image" else total
+    return Relevance(values, capture.embedding, checks={"completeness gap": gap})
+
+
+class _Path:
+    """The way from the baseline to the inputs: ``baseline + alpha · away``."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.capture = capture
+        if capture.side == "image":
+            self.inputs = self.away = capture.inputs.float()
+        else:
+            self.inputs = capture.states[0].float()
+            self.away = (self.inputs - _padding(capture)) * capture.content[..., None]
+
+    def at(self, rows: Tensor, alpha: Tensor) -> Tensor:
+        """Points on the way of some of the inputs."""
+        back = (1 - alpha.to(self.away)).view(-1, *[1] * (self.away.ndim - 1))
+        rows = rows.to(self.away.device)
+        return self.inputs[rows] - back * self.away[rows]
+
+    def embed(self, rows: Tensor, alpha: Tensor) -> Tensor:
+        """Embeddings ``[k, e]`` of points on the way."""
+        return self.embed_points(self.at(rows, alpha), rows)
+
+    def embed_points(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Embeddings ``[k, e]`` of pixels, or of what enters the first block, with gradients."""
+        capture, stream = self.capture, self.capture.stream
+        if capture.side == "image":
+            return capture.embed_again(x)
+        mask = stream.mask
+        if mask is not None and len(mask) > 1:
+            mask = mask[rows.to(mask.device)]
+        tower, row = capture.tower, stream.row[rows.to(stream.row.device)]
+        x = x.to(capture.states[0].dtype)
+        with precision_context(tower.device, capture.precision):
+            return run_blocks(tower, replace(stream, x=x, mask=mask, row=row)).float()
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Sum over the values of each patch or piece: ``[k, t]``."""
+        if self.capture.side == "text":
+            return x.sum(-1)
+        (gh, gw), side = grid_of(self.capture), self.capture.tower.patch  # type: ignore[attr-defined]
+        over = x.sum(1)[:, : gh * side, : gw * side]
+        return F.avg_pool2d(over, side, divisor_override=1).flatten(1)
+
+
+@torch.no_grad()
+def _padding(capture: Capture) -> Tensor:
+    """What would enter the first block, were every piece the last id of its text."""
+    content, ids = capture.content, capture.inputs
+    padded = torch.where(content, ids[:, -1:], ids[:, : content.shape[1]])
+    with precision_context(capture.tower.device, capture.precision):
+        return capture.tower.embed(padded).x.float()
+
+
+@torch.enable_grad()
+def _gradients(capture: Capture, path: _Path, rows: Tensor, alpha: Tensor) -> Tensor:
+    """``(x − x') ∂S/∂x`` at points on the way, summed over each patch or piece: ``[k, n, t]``.
+
+    One forward pass; then a backward pass for each target, or, where that is fewer, for each
+    dimension of the embedding.
+    """
+    x = path.at(rows, alpha).requires_grad_()
+    away = path.away[rows.to(x.device)]
+    embedding = path.embed_points(x, rows)
+    seeds = capture.targets.gradient(embedding.detach())
+    n, e = len(seeds), embedding.shape[1]
+    if n > e:
+        units = torch.eye(e, device=x.device)[:, None].expand(-1, len(x), -1)
+        return torch.einsum("nke,ket->knt", seeds, _backward(path, embedding, x, units, away))
+    return _backward(path, embedding, x, seeds, away)
+
+
+def _backward(path: _Path, embedding: Tensor, x: Tensor, seeds: Tensor, away: Tensor) -> Tensor:
+    found = []
+    for index, seed in enumerate(seeds):
+        more = index < len(seeds) - 1
+        [g] = torch.autograd.grad(embedding, x, seed.to(embedding), retain_graph=more)
+        found.append(path.sums(g * away))
+    return torch.stack(found, 1)
+
+
+def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
+    """Texts begin where their tokens are vectors, at the first block; images at their pixels."""
+    del options
+    return 0 if tower.side == "image" else max(1, len(tower.blocks))
+
+
+METHOD = Method(
+    name="integrated_gradients",
+    title="Integrated gradients",
+    source="Sundararajan et al., ICML 2017, arXiv 1703.01365",
+    relevance=integrated_gradients,
+    text_specific=True,
+    signed=True,
+    cost="1 + steps (32), each with n backward passes",
+    explains="the model itself",
+    additive="score − score of the baseline, but for the gap in the certificate",
+    reach=_reach,
+    joint=True,
+)

@@ -1,0 +1,147 @@
+"""KernelSHAP: Shapley values of the cells of a picture or the words of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance, input_only
+from whyclip.methods.perturb import (
+    AT_ONCE,
+    at_least_one,
+    chunks,
+    count_of,
+    grid_of,
+    without,
+)
+
+
+def kernel_shap(
+    capture: Capture,
+    *,
+    samples: int = 1024,
+    cells: int = 7,
+    seed: int = 0,
+    batch_size: int = AT_ONCE,
+) -> Relevance:
+    """Share the score among cells or words as Shapley values, by weighted regression.
+
+    ``min_φ Σ_z π(z) (S(x_z) − S(x_0) − Σ_f z_f φ_f)²`` over coalitions z of what is left in,
+    with ``Σ_f φ_f = S(x) − S(x_0)`` exactly. Lundberg & Lee, NeurIPS 2017 (arXiv 1705.07874),
+    theorem 2, by the library ``shap``. A cell that is left out is at the mean colour, a word
+    that is left out is not written; x_0 has none of them. The value of a cell or word is
+    shared equally by its patches or pieces. Where ``samples`` covers all coalitions (up to 10
+    words) the values are exact.
+
+    Args:
+        capture: the tower's forward pass.
+        samples: coalitions to score, for each image or text.
+        cells: rows and columns a picture is cut into, at most one cell a patch.
+        seed: of the coalitions drawn.
+        batch_size: inputs encoded at a time.
+
+    Raises:
+        OptionError: the package ``shap`` is not installed, or an option is out of its range.
+    """
+    at_least_one(samples=samples, cells=cells, batch_size=batch_size)
+    score = capture.targets.score(capture.embedding)
+    values = score.new_zeros(*score.shape, capture.content.shape[1])
+    for i, row in enumerate(values):
+        if capture.side == "image":
+            groups, show = _cells(capture, i, cells)
+        else:
+            groups, show = _words(capture, i)
+        if not groups:
+            continue
+
+        def scores(coalitions: Any, show: Callable[[Tensor], Tensor] = show) -> Any:
+            kept = torch.as_tensor(np.asarray(coalitions)) > 0.5
+            batches: Iterator[Tensor] = map(show, chunks(kept, batch_size))  # type: ignore[arg-type]
+            found = capture.encode(batches, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
+            return capture.targets.score(found).double().cpu().numpy()
+
+        shared = _shapley(scores, len(groups), samples, seed)
+        for group, value in zip(groups, torch.as_tensor(shared).to(row), strict=True):
+            row[:, list(group)] = (value / len(group))[:, None]
+    return Relevance(values, capture.embedding)
+
+
+def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: int) -> Any:
+    """Values ``[f, n]`` of a game given by scores ``[m, n]`` of coalitions ``[m, f]``.
+
+    The library draws from NumPy's global generator: it is seeded here and put back after.
+    """
+    try:
+        from shap import KernelExplainer
+    except ImportError as error:
+        raise OptionError(
+            "method 'kernel_shap' needs the package shap: pip install 'whyclip[shap]'"
+        ) from error
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        explainer = KernelExplainer(scores, np.zeros((1, features)))
+        found = explainer.shap_values(
+            np.ones((1, features)), nsamples=samples, l1_reg=False, silent=True
+        )
+    finally:
+        np.random.set_state(before)
+    return np.asarray(found)[0]
+
+
+def _cells(
+    capture: Capture, i: int, cells: int
+) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
+    """Token positions of each cell, and the picture with only some cells shown."""
+    gh, gw = grid_of(capture)
+    side = capture.tower.patch  # type: ignore[attr-defined]
+    rows, columns = min(cells, gh), min(cells, gw)
+    down, across = torch.arange(gh) * rows // gh, torch.arange(gw) * columns // gw
+    cell_of = (down[:, None] * columns + across).flatten()
+    tokens = capture.content[0].nonzero()[:, 0].cpu()
+    groups = [tokens[cell_of == cell].tolist() for cell in range(rows * columns)]
+    picture = capture.inputs[i]
+
+    def show(kept: Tensor) -> Tensor:
+        seen = kept[:, cell_of].view(-1, 1, gh, gw).to(picture)
+        seen = seen.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        shown = picture.repeat(len(kept), 1, 1, 1)
+        shown[:, :, : gh * side, : gw * side] *= seen
+        return shown
+
+    return groups, show
+
+
+def _words(capture: Capture, i: int) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
+    """Token positions of each word, and the text with only some words written."""
+    words, ids = capture.words[i], capture.inputs[i]
+
+    def show(kept: Tensor) -> Tensor:
+        gone = [
+            [at for word, stays in zip(words, row, strict=True) if not stays for at in word]
+            for row in kept.tolist()
+        ]
+        return torch.stack([without(ids, positions) for positions in gone])
+
+    return words, show
+
+
+METHOD = Method(
+    name="kernel_shap",
+    title="KernelSHAP",
+    source="Lundberg & Lee, NeurIPS 2017, arXiv 1705.07874; by the library shap",
+    relevance=kernel_shap,
+    text_specific=True,
+    signed=True,
+    cost="1 + samples (1024) for each image or text",
+    explains="the model itself, from outside",
+    additive="score − score with nothing shown",
+    reach=input_only,
+    joint=True,
+)

@@ -1,0 +1,53 @@
+"""Leave one out: take each word out of the text and see how far the score drops."""
+
+from __future__ import annotations
+
+import torch
+
+from whyclip.capture import Capture
+from whyclip.methods.method import Method, Relevance, input_only
+from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, without
+
+
+def leave_one_out(capture: Capture, *, batch_size: int = AT_ONCE) -> Relevance:
+    """Measure how far the score drops when a word is not written.
+
+    ``H_w = S(text) − S(text without w)``, shared equally by the pieces of the word. The word's
+    pieces are removed, the others move up, the end is padded again. Li, Monroe & Jurafsky 2016
+    (arXiv 1612.08220), eq. 1, with the score in place of the log-likelihood.
+
+    Args:
+        capture: the tower's forward pass.
+        batch_size: texts encoded at a time.
+
+    Raises:
+        OptionError: ``batch_size`` is not a whole number from 1 on.
+    """
+    at_least_one(batch_size=batch_size)
+    jobs = [(i, word) for i, words in enumerate(capture.words) for word in words]
+    shortened = (
+        torch.stack([without(capture.inputs[i], word) for i, word in part])
+        for part in chunks(jobs, batch_size)
+    )
+    score = capture.targets.score(capture.embedding)
+    values = score.new_zeros(*score.shape, capture.content.shape[1])
+    found = capture.encode_each(shortened, count_of(jobs, batch_size), "leaving out")
+    for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
+        for (i, word), left in zip(part, capture.targets.score(embeddings), strict=True):
+            values[i, :, list(word)] = ((score[i] - left) / len(word))[:, None]
+    return Relevance(values, capture.embedding)
+
+
+METHOD = Method(
+    name="leave_one_out",
+    title="Leave one out",
+    source="Li et al. 2016, arXiv 1612.08220",
+    relevance=leave_one_out,
+    text_specific=True,
+    signed=True,
+    cost="1 + one a word",
+    explains="the model itself, from outside",
+    sides=("text",),
+    reach=input_only,
+    joint=True,
+)

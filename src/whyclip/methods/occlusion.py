@@ -1,0 +1,83 @@
+"""Occlusion: cover a window of patches and see how far the score drops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance, input_only
+from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, grid_of, on_patches
+
+
+def occlusion(
+    capture: Capture, *, window: int = 3, stride: int = 1, batch_size: int = AT_ONCE
+) -> Relevance:
+    """Average, over all windows that cover a patch, how far the score drops without them.
+
+    ``H_i = mean over windows W ∋ i of S(x) − S(x with W at the mean colour)``; the mean colour
+    of the model's preprocessing is 0 after it. Zeiler & Fergus, ECCV 2014 (arXiv 1311.2901),
+    section 4.2.
+
+    Args:
+        capture: the tower's forward pass.
+        window: side of the window in patches.
+        stride: step of the window in patches, at most ``window``; the last window of a row or
+            column ends at the border.
+        batch_size: pictures encoded at a time.
+
+    Raises:
+        OptionError: a window larger than the grid, or steps that leave patches out.
+    """
+    at_least_one(window=window, stride=stride, batch_size=batch_size)
+    gh, gw = grid_of(capture)
+    if window > min(gh, gw):
+        raise OptionError(f"window={window}: the picture has {gh}×{gw} patches")
+    if stride > window:
+        raise OptionError(f"stride={stride}: with window={window} it must be 1 to {window}")
+    pixels, side = capture.inputs, capture.tower.patch * window  # type: ignore[attr-defined]
+    step = side // window
+    places = [(y, x) for y in starts(gh, window, stride) for x in starts(gw, window, stride)]
+    jobs = [(i, y, x) for i in range(len(pixels)) for y, x in places]
+
+    def covered() -> Iterator[Tensor]:
+        for part in chunks(jobs, batch_size):
+            batch = pixels[[i for i, _, _ in part]]
+            for picture, (_, y, x) in zip(batch, part, strict=True):
+                picture[:, y * step : y * step + side, x * step : x * step + side] = 0
+            yield batch
+
+    score = capture.targets.score(capture.embedding)
+    total = score.new_zeros(*score.shape, gh, gw)
+    count = score.new_zeros(gh, gw)
+    for y, x in places:
+        count[y : y + window, x : x + window] += 1
+    found = capture.encode_each(covered(), count_of(jobs, batch_size), "covering")
+    for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
+        scores = capture.targets.score(embeddings)
+        for (i, y, x), left in zip(part, scores, strict=True):
+            total[i, :, y : y + window, x : x + window] += (score[i] - left)[:, None, None]
+    return Relevance(on_patches(capture, (total / count).flatten(2)), capture.embedding)
+
+
+def starts(length: int, window: int, stride: int) -> list[int]:
+    """Where windows begin along one axis; the last one ends at the border."""
+    last = length - window
+    return [*range(0, last, stride), last]
+
+
+METHOD = Method(
+    name="occlusion",
+    title="Occlusion",
+    source="Zeiler & Fergus, ECCV 2014, arXiv 1311.2901",
+    relevance=occlusion,
+    text_specific=True,
+    signed=True,
+    cost="1 + one a window (144 on a 14×14 grid)",
+    explains="the model itself, from outside",
+    sides=("image",),
+    reach=input_only,
+    joint=True,
+)

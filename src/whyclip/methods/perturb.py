@@ -1,0 +1,65 @@
+"""What methods share that change the input and watch the score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+
+T = TypeVar("T")
+
+# Enough inputs to keep a processor busy; more would only need memory.
+AT_ONCE = 64
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut a sequence into parts of ``size``, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def count_of(items: Sequence[object], size: int) -> int:
+    """How many parts :func:`chunks` makes."""
+    return -(-len(items) // size)
+
+
+def at_least_one(**options: int) -> None:
+    """Check options that count something.
+
+    Raises:
+        OptionError: one of them is not a whole number from 1 on.
+    """
+    for name, value in options.items():
+        if not isinstance(value, int) or value < 1:
+            raise OptionError(f"{name}={value!r}: give a whole number, 1 or more")
+
+
+def grid_of(capture: Capture) -> tuple[int, int]:
+    """Rows and columns of an image's patches."""
+    grid = capture.stream.grid
+    assert grid is not None, "only images are asked for their grid"
+    return grid
+
+
+def on_patches(capture: Capture, maps: Tensor) -> Tensor:
+    """Lay maps ``[b, n, gh·gw]`` on the tokens of the tower: ``[b, n, t]``, zero elsewhere."""
+    values = maps.new_zeros(*maps.shape[:2], capture.content.shape[1])
+    values[:, :, capture.content[0]] = maps
+    return values
+
+
+def without(ids: Tensor, positions: Sequence[int]) -> Tensor:
+    """Take pieces out of token ids ``[t]``: what follows moves up, the end is padded.
+
+    The padding repeats the last id, which is padding, or, where the text fills the whole
+    context, its end token; the first end token stays the one that is read.
+    """
+    keep = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    keep[list(positions)] = False
+    kept = ids[keep]
+    return torch.cat([kept, ids[-1:].expand(len(ids) - len(kept))])

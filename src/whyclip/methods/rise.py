@@ -1,0 +1,118 @@
+"""RISE: show the model the picture through random masks, and average what it scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance, input_only
+from whyclip.methods.perturb import AT_ONCE, at_least_one, grid_of, on_patches
+
+
+def rise(
+    capture: Capture,
+    *,
+    masks: int = 4000,
+    cells: int = 8,
+    p: float = 0.5,
+    seed: int = 0,
+    batch_size: int = AT_ONCE,
+) -> Relevance:
+    """Average random masks, each weighted by the score of the picture seen through it.
+
+    ``H = Σ_k S(x ⊙ M_k) M_k / (N p)``, a map of pixels whose mean over each patch is returned.
+    A mask is a ``cells × cells`` grid of ones (probability p) and zeros, enlarged bilinearly
+    to one cell more than the picture and cut out at a random shift; what it hides is at the
+    mean colour. The same masks serve every picture and every target. Petsiuk et al., BMVC
+    2018 (arXiv 1806.07421), eq. 6 and section 3.2.
+
+    Args:
+        capture: the tower's forward pass.
+        masks: how many, N.
+        cells: rows and columns of the small grid.
+        p: how likely a cell is to be seen, above 0 and at most 1.
+        seed: of the masks.
+        batch_size: pictures encoded at a time.
+
+    Raises:
+        OptionError: an option is out of its range.
+    """
+    at_least_one(masks=masks, cells=cells, batch_size=batch_size)
+    if not 0 < p <= 1:
+        raise OptionError(f"p={p!r}: give a probability above 0 and at most 1")
+    pixels, (gh, gw) = capture.inputs, grid_of(capture)
+    drawn = Masks(masks, cells, p, seed, pixels)
+    starts = range(0, masks, batch_size)
+    buffer = pixels.new_empty(min(masks, batch_size), *pixels.shape[1:])
+
+    def seen_through() -> Iterator[Tensor]:
+        for start in starts:
+            mask = drawn.at(slice(start, start + batch_size))[:, None]
+            for picture in pixels:
+                yield torch.mul(picture, mask, out=buffer[: len(mask)])
+
+    found = capture.encode_each(seen_through(), len(starts) * len(pixels), "masking")
+    patch = capture.tower.patch  # type: ignore[attr-defined]
+    total = capture.embedding.new_zeros(len(pixels), len(capture.targets), gh * gw)
+    for start in starts:
+        share = drawn.at(slice(start, start + batch_size), (gh, gw, patch)).flatten(1)
+        for i in range(len(pixels)):
+            total[i] += capture.targets.score(next(found)).T @ share
+    next(found, None)  # so that the progress bar ends
+    return Relevance(on_patches(capture, total / (masks * p)), capture.embedding)
+
+
+class Masks:
+    """Random masks, drawn at once and enlarged when asked for.
+
+    Bilinear enlargement is a matrix on either side of the small grid. So is the mean over
+    patches, which therefore costs next to nothing.
+    """
+
+    def __init__(self, masks: int, cells: int, p: float, seed: int, pixels: Tensor) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        size = pixels.shape[-2:]
+        device = pixels.device
+        self.grids = (torch.rand(masks, cells, cells, generator=generator) < p).to(device)
+        self.shifts, self.enlarge = [], []
+        for length in size:
+            cell = -(-length // cells)
+            drawn = torch.randint(cell, (masks,), generator=generator)
+            eye = torch.eye(cells, device=device)[None]
+            larger = F.interpolate(eye, size=(cells + 1) * cell, mode="linear")[0]
+            # Every cut-out of the larger grid that a shift can ask for: [cell, length, cells].
+            self.enlarge.append(larger.unfold(1, length, 1)[:, :cell].permute(1, 2, 0))
+            self.shifts.append(drawn.to(device))
+
+    def at(self, part: slice, patches: tuple[int, int, int] | None = None) -> Tensor:
+        """Some masks ``[k, H, W]``, or their means ``[k, gh, gw]`` over ``(gh, gw, side)``."""
+        down, across = (
+            (table if patches is None else mean_rows(table, patches[axis], patches[2]))[shift[part]]
+            for axis, (table, shift) in enumerate(zip(self.enlarge, self.shifts, strict=True))
+        )
+        return down @ self.grids[part].to(down) @ across.transpose(1, 2)
+
+
+def mean_rows(table: Tensor, count: int, side: int) -> Tensor:
+    """Mean over each group of ``side`` rows: ``[c, length, s]`` to ``[c, count, s]``."""
+    return table[:, : count * side].unflatten(1, (count, side)).mean(2)
+
+
+METHOD = Method(
+    name="rise",
+    title="RISE",
+    source="Petsiuk et al., BMVC 2018, arXiv 1806.07421",
+    relevance=rise,
+    text_specific=True,
+    signed=True,
+    cost="1 + masks (4000)",
+    explains="the model itself, from outside",
+    sides=("image",),
+    reach=input_only,
+    joint=True,
+)
