@@ -72,6 +72,92 @@ def siglip(
     return model, square_processor(side), word_tokenizer("siglip", 64)
 
 
+def openclip(true_size: str = "", tokens: str = "clip", **config: Any) -> Parts:
+    """An OpenCLIP model from a configuration of this file, or from one of the library's own."""
+    import open_clip
+    from open_clip.transform import image_transform
+
+    if true_size:
+        config = open_clip.get_model_config(true_size)
+    custom = config.pop("custom_text", False)
+    if "multimodal_cfg" in config:
+        kind: Any = open_clip.CoCa
+    else:
+        kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    if not true_size:
+        config["vision_cfg"] = open_clip.CLIPVisionCfg(**config["vision_cfg"])
+        config["text_cfg"] = open_clip.CLIPTextCfg(**config["text_cfg"])
+    model = kind(**config)
+    if not true_size:
+        tiny.randomise(model)
+    context = model.text.context_length if hasattr(model, "text") else model.context_length
+    size = model.visual.image_size
+    if tokens == "clip":
+        tokenizer: Any = open_clip.SimpleTokenizer(context_length=context)
+    else:
+        tokenizer = word_tokenizer(tokens, context)
+    return model.eval(), image_transform(size, is_train=False), tokenizer
+
+
+VIT = {
+    "image_size": tiny.IMAGE_SIZE,
+    "patch_size": tiny.PATCH,
+    "width": tiny.WIDTH,
+    "layers": tiny.LAYERS,
+    "head_width": tiny.WIDTH // tiny.HEADS,
+}
+TEXT = {
+    "context_length": 24,
+    "vocab_size": tiny.VOCABULARY,
+    "width": tiny.WIDTH,
+    "heads": tiny.HEADS,
+    "layers": tiny.LAYERS,
+}
+SIGLIP_TEXT = {
+    **TEXT,
+    "vocab_size": 64,
+    "no_causal_mask": True,
+    "proj_bias": True,
+    "pool_type": "last",
+}
+DECODER = {
+    "context_length": 24,
+    "vocab_size": tiny.VOCABULARY,
+    "width": tiny.WIDTH,
+    "heads": tiny.HEADS,
+    "layers": 1,
+}
+
+
+def vit(text: dict[str, Any] | None = None, tokens: str = "clip", **vision: Any) -> Parts:
+    return openclip(
+        tokens=tokens,
+        embed_dim=tiny.EMBED,
+        vision_cfg={**VIT, **vision},
+        text_cfg=text or TEXT,
+        custom_text=text is not None,
+    )
+
+
+def coca(pooling: bool | str, pool_type: str = "tok") -> Parts:
+    pool = {"attentional_pool": pooling, "attn_pooler_queries": 5, "attn_pooler_heads": 2}
+    return openclip(
+        embed_dim=tiny.EMBED,
+        vision_cfg={**VIT, **pool, "pool_type": pool_type, "output_tokens": True},
+        text_cfg={**TEXT, "embed_cls": True, "output_tokens": True},
+        multimodal_cfg=DECODER,
+        custom_text=True,
+    )
+
+
+def resnet() -> Parts:
+    vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
+    model, preprocess, tokenizer = openclip(
+        embed_dim=tiny.EMBED, vision_cfg={**vision, "patch_size": None}, text_cfg=TEXT
+    )
+    return model, preprocess, tokenizer
+
+
 BASE = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -80,11 +166,28 @@ BASE = {
 }
 
 SMALL: dict[str, Callable[[], Parts]] = {
+    "vit": vit,
+    "vit-norm-after-pool": partial(vit, final_ln_after_pool=True),
+    "vit-no-ln-pre": partial(vit, no_ln_pre=True, ls_init_value=0.4),
+    "vit-qk-norm": partial(vit, qk_norm=True, scale_heads=True, scale_attn_inner=True),
+    "vit-average": partial(vit, pool_type="avg"),
+    "vit-attentional-pool": partial(vit, attentional_pool=True, attn_pooler_heads=2),
+    "vit-parallel-pool": partial(vit, attentional_pool="parallel", attn_pooler_heads=2),
+    "custom-text-eos": partial(vit, {**TEXT, "pool_type": "eos", "eos_id": 49407}),
+    "custom-text-last": partial(vit, SIGLIP_TEXT, "siglip"),
+    "custom-text-first": partial(vit, {**TEXT, "pool_type": "first", "no_causal_mask": True}),
+    "coca": partial(coca, True),
+    "coca-average": partial(coca, True, "avg"),
+    "coca-parallel": partial(coca, "parallel"),
+    "coca-cascade": partial(coca, "cascade"),
+    "resnet": resnet,
     "siglip": siglip,
 }
 """Two-layer models, by family."""
 
 TRUE_SIZE: dict[str, Callable[[], Parts]] = {
+    "coca": partial(openclip, "coca_ViT-B-32"),
+    "resnet": partial(openclip, "RN50"),
     "siglip": partial(siglip, BASE, 224, 16),
 }
 """Models of the size people use, weights drawn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args, overload
 
 from whyclip.errors import ImageError, OptionError, unknown
@@ -108,7 +109,8 @@ def compare(
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
         prompts: likewise.
-        methods: names, or names with their options; every method by default.
+        methods: names, or names with their options; by default every one that can read the
+            model, on the sides it can.
         sides: likewise; a side that a method does not read is left out for it.
         against: likewise.
         geometry: likewise.
@@ -129,12 +131,16 @@ def compare(
     _among("precision", precision, get_args(Precision))
     if not images:
         raise ImageError(f"no image given ({images!r})")
+    every = methods is None
     if not isinstance(methods, Mapping):
         methods = {name: {} for name in methods or METHODS}
     asked = [sides] if isinstance(sides, str) else list(sides)
     for side in asked:
         _among("side", side, SIDES)
     plans = [_plan(name, options, asked) for name, options in methods.items()]
+    if every:
+        plans = _able(model, plans)
+    _fits(model, geometry)
     question = ask(
         model,
         prompts,
@@ -153,6 +159,24 @@ def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
     if not read:
         raise OptionError(f"sides={sides!r}: method {name!r} reads {method.sides!r}")
     return Plan(method, method.complete(options), read)
+
+
+def _able(model: ModelView, plans: Sequence[Plan]) -> list[Plan]:
+    """Leave out the sides, and the methods, that find nothing to read in this model."""
+    towers = {"image": model.image, "text": model.text}
+    seeing = [
+        replace(plan, sides=tuple(side for side in plan.sides if not plan.blind(towers[side])))
+        for plan in plans
+    ]
+    return [plan for plan in seeing if plan.sides]
+
+
+def _fits(model: ModelView, geometry: GeometryName) -> None:
+    if geometry == "keep" and model.image.fixed:
+        raise OptionError(
+            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
+            "use 'model' or 'pad'"
+        )
 
 
 def _among(kind: str, given: object, known: Sequence[str]) -> None:

@@ -140,7 +140,7 @@ def depth(tower: Tower, layers: int | None) -> int:
             "only this last layer has a readout; use layers=1"
         )
     if layers is None:
-        return 1 if tower.pooled or tower.side == "image" else min(TEXT_LAYERS, blocks)
+        return 1 if tower.pooled or tower.side == "image" else max(1, min(TEXT_LAYERS, blocks))
     if not 1 <= layers <= blocks:
         raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
     return layers

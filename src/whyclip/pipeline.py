@@ -12,6 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.capture import Capture, run_trunk
+from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
 from whyclip.methods import Method, Relevance
@@ -38,8 +39,29 @@ class Plan:
     sides: tuple[Side, ...]
 
     def reach(self, tower: Tower) -> int:
-        """How many last blocks of a tower are read."""
-        return self.method.reach(tower, self.options) if tower.side in self.sides else 0
+        """How many last blocks of a tower are read.
+
+        Raises:
+            UnsupportedModelError: some, of a tower that shows none.
+        """
+        if tower.side not in self.sides:
+            return 0
+        if self.blind(tower):
+            raise UnsupportedModelError(
+                f"method {self.method.name!r} reads attention, but of this model's {tower.side} "
+                f"tower there is none to read: {tower.opaque}; methods that only change the "
+                "input work: occlusion, rise, kernel_shap, leave_one_out"
+            )
+        return self.method.reach(tower, self.options)
+
+    def blind(self, tower: Tower) -> bool:
+        """Whether the method reads blocks of a tower that shows none."""
+        if not tower.opaque:
+            return False
+        try:
+            return self.method.reach(tower, self.options) > 0
+        except OptionError:
+            return True
 
     def relevance(self, capture: Capture) -> Relevance:
         """Run the method, some targets at a time; keep the values of content tokens only.

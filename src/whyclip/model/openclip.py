@@ -1,104 +1,38 @@
-"""OpenCLIP's own vision and text transformers as towers."""
+"""OpenCLIP's vision transformer as a tower, and OpenCLIP's models as pairs of towers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model.view import (
-    Block,
-    ImageTower,
-    ModelView,
-    Stream,
-    TextTower,
-    interpolate_positions,
-    split_heads,
-)
+from whyclip.model.opaque import OpaqueImageTower
+from whyclip.model.openclip_block import transformer_blocks
+from whyclip.model.openclip_pool import AttentionalPoolerBlock
+from whyclip.model.openclip_text import text_tower
+from whyclip.model.resnet import ResNetTower
+from whyclip.model.timm import timm_tower
+from whyclip.model.view import Block, ImageTower, ModelView, Stream, interpolate_positions
 
-
-class OpenCLIPBlock(Block):
-    """``ResidualAttentionBlock`` and ``CustomResidualAttentionBlock``."""
-
-    def __init__(self, module: Any, batch_first: bool) -> None:
-        self.module = module
-        self.attn = module.attn
-        self.heads = self.attn.num_heads
-        width = self.attn.out_proj.weight.shape[0]
-        self.scale = float((width // self.heads) ** -0.5)
-        self.batch_first = batch_first
-        if getattr(self.attn, "scaled_cosine", False):
-            raise UnsupportedModelError(
-                "scaled-cosine attention has no plain softmax(q·k) weights; "
-                "white-box methods cannot read it, only black-box ones can"
-            )
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.attn.out_proj.weight.dtype
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        if mask is not None:
-            shared = mask.shape[:2] == (1, 1)
-            t = mask.shape[-1]
-            mask = mask[0, 0] if shared else mask.expand(len(x), self.heads, t, t).flatten(0, 1)
-        if self.batch_first:
-            return self.module(x, attn_mask=mask)
-        return self.module(x.transpose(0, 1), attn_mask=mask).transpose(0, 1)
-
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.module.ln_1(x)
-        joint = F.linear(normed, self.attn.in_proj_weight, self.attn.in_proj_bias)
-        q, k, v = (split_heads(part, self.heads) for part in joint.chunk(3, dim=-1))
-        if hasattr(self.attn, "ln_q"):
-            q, k = self.attn.ln_q(q), self.attn.ln_k(k)
-        return q, k, v
-
-    def merge(self, o: Tensor) -> Tensor:
-        scales = getattr(self.attn, "head_scale", None)
-        if scales is not None:
-            o = (o.unflatten(-1, (self.heads, -1)) * scales[:, 0]).flatten(-2)
-        if hasattr(self.attn, "ln_inner"):
-            o = self.attn.ln_inner(o)
-        update = self.attn.out_proj(o)
-        if hasattr(self.module, "ln_attn"):
-            update = self.module.ln_attn(update)
-        return self.module.ls_1(update)
-
-    def finish(self, x: Tensor, update: Tensor) -> Tensor:
-        x = x + update
-        return x + self.module.ls_2(self.module.mlp(self.module.ln_2(x)))
-
-    def out_proj(self, z: Tensor) -> Tensor:
-        return self.attn.out_proj(z)
-
-
-def _blocks(transformer: Any) -> tuple[OpenCLIPBlock, ...]:
-    batch_first = getattr(transformer, "batch_first", True)
-    return tuple(OpenCLIPBlock(block, batch_first) for block in transformer.resblocks)
+Encode = Callable[[Tensor], Tensor]
 
 
 class OpenCLIPImageTower(ImageTower):
-    """OpenCLIP's ``VisionTransformer`` with class-token pooling."""
+    """OpenCLIP's ``VisionTransformer``, read at its class token or by an attentional pooler."""
 
-    def __init__(self, model: Any) -> None:
-        visual = model.visual
-        if not hasattr(visual, "transformer") or not hasattr(visual, "class_embedding"):
-            raise UnsupportedModelError(
-                f"image tower {type(visual).__name__} is not OpenCLIP's VisionTransformer; "
-                "use a ViT model such as ViT-B-16"
-            )
-        if visual.attn_pool is not None or visual.pool_type != "tok":
-            pooling = "attentional" if visual.attn_pool is not None else visual.pool_type
-            raise UnsupportedModelError(
-                f"image tower pools its tokens by {pooling!r}; "
-                "whyclip reads class-token pooling ('tok') so far"
-            )
-        self.model, self.visual = model, visual
-        self.blocks = _blocks(visual.transformer)
+    def __init__(self, visual: Any, encode: Encode) -> None:
+        self.visual, self._encode = visual, encode
+        blocks: tuple[Block, ...] = transformer_blocks(visual.transformer)
+        # CoCa as OpenCLIP trained it norms what its pooler gave; the "parallel" kind, what it gets.
+        self.norm_before_pool = visual.attn_pool is not None and visual.attn_pool_type != ""
+        if self.norm_before_pool:
+            blocks += (AttentionalPoolerBlock(visual.attn_pool_contrastive, visual.ln_post),)
+        elif visual.attn_pool is not None:
+            blocks += (AttentionalPoolerBlock(visual.attn_pool),)
+        self.blocks = blocks
         self.patch = int(visual.conv1.kernel_size[0])
         rows, columns = visual.grid_size
         self.native = (int(rows), int(columns))
@@ -124,83 +58,62 @@ class OpenCLIPImageTower(ImageTower):
 
     @property
     def norm(self) -> nn.Module:
-        return self.visual.ln_post
+        return nn.Identity() if self.norm_before_pool else self.visual.ln_post
 
     def head(self, x: Tensor) -> Tensor:
         return x if self.visual.proj is None else x @ self.visual.proj
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return self.model.encode_image(inputs.to(self.visual.conv1.weight.dtype))
+        return self._encode(inputs.to(self.visual.conv1.weight.dtype))
 
 
-class OpenCLIPTextTower(TextTower):
-    """The causal text transformer of ``CLIP`` (inline) and ``CustomTextCLIP`` (``model.text``)."""
+def _unread(visual: Any) -> str:
+    """Say why no one attention reads the patches of a ``VisionTransformer``; empty if one does."""
+    if visual.attn_pool is not None and visual.attn_pool_type == "cascade":
+        return "its readout attends to learnt queries, not to patches (cascaded pooling)"
+    if visual.pool_type == "avg":
+        averaged = "patches" if visual.attn_pool is None else "pooling queries"
+        return f"it averages its {averaged}"
+    return ""
 
-    def __init__(self, model: Any) -> None:
-        text = getattr(model, "text", model)
-        if not hasattr(text, "transformer") or not hasattr(text.transformer, "resblocks"):
-            raise UnsupportedModelError(
-                f"text tower {type(text).__name__} is not OpenCLIP's text transformer"
-            )
-        self.pool = getattr(text, "text_pool_type", getattr(text, "pool_type", "argmax"))
-        self.eos = int(getattr(text, "text_eos_id", getattr(text, "eos_id", None)) or -1)
-        mask = getattr(text, "attn_mask", None)
-        if self.pool not in ("argmax", "eos", "last") or mask is None:
-            raise UnsupportedModelError(
-                f"text tower pools by {self.pool!r} {'without' if mask is None else 'with'} a "
-                "causal mask; whyclip reads causal towers pooled at their end token so far"
-            )
-        if getattr(text, "cls_emb", None) is not None:
-            raise UnsupportedModelError(
-                "text tower appends a class token (CoCa); whyclip does not read it yet"
-            )
-        self.model, self.text = model, text
-        self.blocks = _blocks(text.transformer)
-        self.context = int(text.context_length)
-        self.causal = self.pool != "last"
 
-    @property
-    def device(self) -> torch.device:
-        return self.text.token_embedding.weight.device
+def image_tower(model: Any) -> ImageTower:
+    """Describe the image side of an OpenCLIP model.
 
-    def embed(self, inputs: Tensor) -> Stream:
-        dtype = self.text.transformer.get_cast_dtype()
-        x = self.text.token_embedding(inputs).to(dtype)
-        t = x.shape[1]
-        x = x + self.text.positional_embedding[:t].to(dtype)
-        row = self.readout_row(inputs)
-        place = torch.arange(t, device=x.device)
-        content = (place > 0) & (place < row[:, None])
-        return Stream(x, self.text.attn_mask[None, None, :t, :t].to(dtype), row, content)
+    Raises:
+        UnsupportedModelError: it gives no single embedding.
+    """
+    visual = model.visual
 
-    def readout_row(self, ids: Tensor) -> Tensor:
-        if self.pool == "argmax":
-            return ids.argmax(-1)
-        if self.pool == "eos":
-            return (ids == self.eos).int().argmax(-1)
-        return torch.full((len(ids),), ids.shape[1] - 1, device=ids.device)
+    def encode(pixels: Tensor) -> Tensor:
+        # The untried poolings of the library leave an axis of one query.
+        return model.encode_image(pixels, normalize=False).flatten(1)
 
-    @property
-    def norm(self) -> nn.Module:
-        return self.text.ln_final
-
-    def head(self, x: Tensor) -> Tensor:
-        projection = self.text.text_projection
-        if projection is None:
-            return x
-        return projection(x) if isinstance(projection, nn.Linear) else x @ projection
-
-    def encode(self, inputs: Tensor) -> Tensor:
-        return self.model.encode_text(inputs)
+    if hasattr(visual, "trunk"):
+        return timm_tower(visual, encode)
+    if hasattr(visual, "attnpool"):
+        return ResNetTower(visual, encode)
+    if not hasattr(visual, "class_embedding"):
+        kind = type(visual).__name__
+        raise UnsupportedModelError(f"image tower {kind} is none of OpenCLIP's that whyclip knows")
+    if visual.pool_type == "none" and visual.attn_pool is None:
+        raise UnsupportedModelError(
+            "image tower pools by 'none', which gives no single embedding; use 'tok'"
+        )
+    why = _unread(visual)
+    if why:
+        patch = int(visual.conv1.kernel_size[0])
+        return OpaqueImageTower(encode, visual, tuple(visual.image_size), why, patch)
+    return OpenCLIPImageTower(visual, encode)
 
 
 def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe an OpenCLIP ``CLIP`` or ``CustomTextCLIP`` in memory.
+    """Describe an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa`` in memory.
 
     Raises:
         UnsupportedModelError: a tower is of a kind that cannot be followed.
     """
-    image, text = OpenCLIPImageTower(model), OpenCLIPTextTower(model)
+    image, text = image_tower(model), text_tower(model, tokenizer)
     bias = getattr(model, "logit_bias", None)
     return ModelView(
         name,
@@ -208,7 +121,17 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
         text,
         preprocess,
         tokenizer,
-        width=int(model.visual.output_dim),
+        width=embedding_width(model),
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=None if bias is None else float(bias.detach()),
     )
+
+
+def embedding_width(model: Any) -> int:
+    """Find the width of the embedding space, which not every image tower tells."""
+    for part in (model.visual, getattr(model, "text", model)):
+        width = getattr(part, "output_dim", None)
+        if width is not None:
+            return int(width)
+    projection = model.text_projection
+    return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
