@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import Tensor
@@ -75,8 +76,10 @@ class Method:
             the method's options, their defaults and ``Literal`` types what is allowed.
         reach: how many last blocks it reads, from the tower and the options; 0 for methods
             that only change the input and watch the score.
-        joint: whether targets must be seen together, because each map depends on the others.
+        joint: whether targets are to be seen together, because each map depends on the others,
+            or because one run of changed inputs serves them all.
         empty: whether it asks for the empty string's embedding, ``targets.empty``.
+        needs: a package it needs beyond whyclip's own; also the name of whyclip's extra.
         text_specific: whether the map depends on the target at all.
         signed: whether negative relevance can come out, by the default options.
         additive: what the relevances sum to, or an empty string.
@@ -97,6 +100,12 @@ class Method:
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
     joint: bool = False
     empty: bool = False
+    needs: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether what it needs is installed."""
+        return not self.needs or find_spec(self.needs) is not None
 
     @property
     def summary(self) -> str:
