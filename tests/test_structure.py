@@ -32,6 +32,7 @@ FLOW = (
     "pipeline",
     "api",
     "storage",
+    "metrics",
     "render",
     "__init__",
     "data",

@@ -1,0 +1,57 @@
+"""Average precision: do the object's pixels rank before the others?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyclip.metrics.located import locate
+from whyclip.metrics.metric import Metric
+
+
+def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Mean precision over all recalls, with the map as a ranking of pixels. Higher is better.
+
+    ``Σ_k (R_k − R_{k−1}) P_k`` over the distinct values of the map as thresholds, in falling order;
+    equally relevant pixels enter together, so a constant map has the object's share of
+    the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
+
+    Args:
+        heatmap: float ``[..., H, W]``; NaN is left out.
+        mask: bool ``[..., H, W]``.
+
+    Returns:
+        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+
+    Raises:
+        InputError: shapes or types do not fit.
+
+    Example:
+        >>> mask = torch.tensor([[True, False], [True, False]])
+        >>> average_precision(torch.tensor([[9.0, 8.0], [7.0, 6.0]]), mask)
+        tensor(0.8333)
+    """
+    laid = locate(heatmap, mask)
+    # What was not seen ranks after everything, where it finds no object and adds nothing.
+    values, order = laid.values.masked_fill(~laid.seen, -float("inf")).sort(-1, descending=True)
+    found = laid.mask.gather(-1, order).double().cumsum(-1)
+    ranks = torch.arange(1, values.shape[-1] + 1, device=values.device)
+    last = torch.ones_like(values, dtype=torch.bool)
+    last[..., :-1] = values[..., 1:] != values[..., :-1]
+    # Precision where a pixel enters is that at the end of its group of equals.
+    ends = torch.where(last, ranks, values.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
+    precision = found.gather(-1, ends - 1) / ends
+    hits = found.diff(dim=-1, prepend=torch.zeros_like(found[..., :1]))
+    return laid.defined((hits * precision).sum(-1) / found[..., -1])
+
+
+METRICS = (
+    Metric(
+        name="average_precision",
+        title="Average precision",
+        source="Chefer et al., CVPR 2021, arXiv 2012.09838",
+        value=average_precision,
+        higher_is_better=True,
+        needs=("mask",),
+    ),
+)

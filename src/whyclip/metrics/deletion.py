@@ -1,0 +1,115 @@
+"""Deletion: how fast the score falls when the most relevant pixels go first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from whyclip.metrics.edits import Edits
+from whyclip.metrics.fill import Pixels, as_pixels, filled
+from whyclip.metrics.metric import Metric
+from whyclip.metrics.order import falling_order
+from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
+
+
+def deletion_edits(
+    image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
+) -> Edits[Pixels]:
+    """Replace pixels in order of falling relevance, at the image's own resolution.
+
+    Args:
+        image: a PIL image, or uint8 ``[H, W, 3]``.
+        heatmap: float ``[H, W]``; NaN (never seen by the model) is deleted last. The pixels
+            of a constant map go in random order.
+        protocol: ``GRAD_ECLIP`` puts random colours in place of 0, 5, …, 50 % of the pixels;
+            ``RISE`` puts black in place of 0, 224, 448, … all pixels.
+        seed: of the colours and of the order of equally relevant pixels.
+
+    Raises:
+        InputError: the map does not fit the image, or is infinite somewhere.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.full((2, 2, 3), 200, np.uint8)
+        >>> edits = deletion_edits(image, np.array([[1.0, 4.0], [3.0, 2.0]]), protocol=RISE)
+        >>> [edited[..., 0].tolist() for edited in edits]
+        [[[200, 200], [200, 200]], [[0, 0], [0, 0]]]
+        >>> edits.amounts
+        tensor([0., 1.])
+    """
+    pixels, values = as_pixels(image, heatmap)
+    order = falling_order(values, seed)
+    end = filled(pixels, protocol.fill, seed)
+    return pixel_edits(pixels, end, order, protocol.counts(order.size))
+
+
+def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Edits[Pixels]:
+    """Delete by the protocol of RISE; see :func:`deletion_edits`."""
+    return deletion_edits(image, heatmap, protocol=RISE, seed=seed)
+
+
+def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Mean score while the most relevant half of the pixels is deleted, 11 points. Lower is better.
+
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours. The release prints
+    the 11 accuracies and has no rule for the area; the mean is ours. Zhao et al., ICML 2024.
+
+    Args:
+        amounts: ``[m]`` shares of deleted pixels.
+        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> import torch
+        >>> deletion(torch.linspace(0, 0.5, 11), torch.tensor([1.0] * 3 + [0.0] * 8))
+        tensor(0.2727)
+    """
+    return GRAD_ECLIP.area(amounts, scores)
+
+
+def deletion_rise(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Area under the score while all pixels go, the most relevant first. Lower is better.
+
+    By trapezoids over the share of deleted pixels; the score is the softmax probability of the
+    explained class. Petsiuk et al., BMVC 2018, section 4.2.
+
+    Args:
+        amounts: ``[m]`` shares of deleted pixels.
+        scores: ``[m, ...]``.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> import torch
+        >>> deletion_rise(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([1.0, 0.0, 0.0]))
+        tensor(0.2500)
+    """
+    return RISE.area(amounts, scores)
+
+
+METRICS = (
+    Metric(
+        name="deletion",
+        title="Deletion",
+        source=GRAD_ECLIP.source,
+        value=deletion,
+        higher_is_better=False,
+        needs=("image", "score", "label"),
+        edits=deletion_edits,
+        reads=("top1", "top5", "top10", "score"),
+    ),
+    Metric(
+        name="deletion_rise",
+        title="Deletion (RISE)",
+        source=RISE.source,
+        value=deletion_rise,
+        higher_is_better=False,
+        needs=("image", "score", "label"),
+        edits=deletion_edits_rise,
+        reads=("probability", "score"),
+    ),
+)

@@ -1,0 +1,98 @@
+"""Edited inputs, made when they are looked at, and packed into full batches for the model."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+Item = TypeVar("Item")
+
+# From m inputs to [m, ...]. Images are uint8 arrays [H, W, 3] of any sizes, texts are strings.
+Score = Callable[[Sequence[Item]], Tensor]
+
+
+@dataclass(frozen=True)
+class Edits(Generic[Item]):
+    """A sequence of edited inputs.
+
+    Attributes:
+        amounts: float32 ``[m]``, what each one's score is held against: the share that was
+            edited, or the relevance that was taken away.
+        make: makes the m inputs one after the other, anew at each call.
+    """
+
+    amounts: Tensor
+    make: Callable[[], Iterator[Item]]
+
+    def __len__(self) -> int:
+        """Return the number m of inputs."""
+        return len(self.amounts)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Make the inputs."""
+        return self.make()
+
+
+def stream(
+    sequences: Iterable[Edits[Item]], score: Score[Item], batch_size: int = 64
+) -> Iterator[Tensor]:
+    """Score many sequences of edits in batches that reach across them.
+
+    The model's forward passes are the cost of a metric; here every batch but the last is full,
+    and no more than one batch of edited inputs is held at a time.
+
+    Args:
+        sequences: taken one by one, as they are needed.
+        score: from a list of at most ``batch_size`` inputs to ``[m, ...]``.
+        batch_size: at least 1.
+
+    Yields:
+        For each sequence its scores ``[m, ...]``, in order.
+
+    Example:
+        >>> edits = [Edits(torch.zeros(n), lambda n=n: iter("abc"[:n])) for n in (1, 3)]
+        >>> def score(batch):
+        ...     print("batch of", len(batch))
+        ...     return torch.tensor([float(ord(letter)) for letter in batch])
+        >>> [found.tolist() for found in stream(edits, score, batch_size=2)]
+        batch of 2
+        batch of 2
+        [[97.0], [97.0, 98.0, 99.0]]
+    """
+    waiting: deque[int] = deque()
+    items: list[Item] = []
+    scores: list[Tensor] = []
+    ready = 0
+    for sequence in sequences:
+        waiting.append(len(sequence))
+        for item in sequence:
+            items.append(item)
+            if len(items) == batch_size:
+                scores.append(_scored(score, items))
+                ready, items = ready + batch_size, []
+        while waiting and waiting[0] <= ready:
+            found, scores = _split(scores, waiting[0])
+            ready -= waiting.popleft()
+            yield found
+    if items:
+        scores.append(_scored(score, items))
+    for number in waiting:
+        found, scores = _split(scores, number)
+        yield found
+
+
+def _scored(score: Score[Item], items: list[Item]) -> Tensor:
+    found = score(items)
+    if len(found) != len(items):
+        raise ValueError(f"score gave {len(found)} results for {len(items)} inputs")
+    return found.detach().float().cpu()
+
+
+def _split(scores: list[Tensor], number: int) -> tuple[Tensor, list[Tensor]]:
+    joined = torch.cat(scores) if scores else torch.zeros(0)
+    return joined[:number], [joined[number:]] if len(joined) > number else []

@@ -1,0 +1,56 @@
+"""Maps and masks laid on each other, for the metrics of location."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from whyclip.errors import InputError
+
+
+class Located(NamedTuple):
+    """Maps and masks as rows of pixels, ``[..., p]``.
+
+    ``seen`` is False where the map is NaN: what the model never saw, and what the truth
+    leaves open, is part of neither object nor background. ``mask`` is False there.
+    """
+
+    values: Tensor
+    mask: Tensor
+    seen: Tensor
+
+    @property
+    def has_object(self) -> Tensor:
+        """Bool ``[...]``: something of the object was seen."""
+        return self.mask.any(-1)
+
+    def defined(self, result: Tensor) -> Tensor:
+        """Put NaN where there is nothing to locate."""
+        return result.float().masked_fill(~self.has_object, float("nan"))
+
+
+def locate(heatmap: Tensor, mask: Tensor) -> Located:
+    """Lay masks on maps.
+
+    Args:
+        heatmap: float ``[..., H, W]``; NaN where nothing was seen.
+        mask: bool ``[..., H, W]``, True on the object.
+
+    Raises:
+        InputError: the shapes differ, the mask is not of type bool, or the map is infinite.
+    """
+    heatmap, mask = torch.as_tensor(heatmap), torch.as_tensor(mask)
+    if heatmap.shape != mask.shape or heatmap.ndim < 2:
+        raise InputError(
+            f"heat map of shape {tuple(heatmap.shape)} and mask of {tuple(mask.shape)}; "
+            "both must be [..., H, W]"
+        )
+    if mask.dtype != torch.bool:
+        raise InputError(f"mask of type {mask.dtype}; give bool, True on the object")
+    if heatmap.isinf().any():
+        raise InputError(f"heat map of shape {tuple(heatmap.shape)} has infinite values")
+    values = heatmap.float().flatten(-2)
+    seen = ~values.isnan()
+    return Located(values, mask.flatten(-2) & seen, seen)

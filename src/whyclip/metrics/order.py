@@ -1,0 +1,37 @@
+"""In which order pixels or words are edited."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from whyclip.errors import InputError
+
+
+def falling_order(relevance: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
+    """Sort elements by falling relevance.
+
+    Equal elements come in an order drawn from the seed: in reading order, the many zeros of a
+    rectified map would turn every map into one that prefers the top of the image. So a
+    constant map is the random control. NaN (never seen by the model) comes last.
+
+    Args:
+        relevance: of any shape, read row by row.
+        seed: of the order of equal elements.
+
+    Returns:
+        Indices into the flattened relevance.
+
+    Raises:
+        InputError: a relevance is infinite.
+
+    Example:
+        >>> falling_order([[1.0, float("nan")], [-2.0, 3.0]]).tolist()
+        [3, 0, 2, 1]
+    """
+    flat = np.asarray(relevance, dtype=np.float32).ravel()
+    if np.isinf(flat).any():
+        raise InputError(f"relevance of shape {np.shape(relevance)} has infinite values")
+    shuffled = np.random.default_rng((seed, 1)).permutation(flat.size)
+    keys = np.where(np.isnan(flat), np.inf, -flat)[shuffled]
+    return shuffled[np.argsort(keys, kind="stable")]

@@ -1,0 +1,52 @@
+"""Pointing game: is the map's maximum on the object?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from whyclip.metrics.located import locate
+from whyclip.metrics.metric import Metric
+
+
+def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
+    """Share of the map's maxima that lie on the object. Higher is better.
+
+    ``1[argmax_p map_p ∈ mask]``; where several pixels share the maximum, the share of them on the
+    object, so that a constant map has the chance level: the object's share of the image.
+    Zhang et al., IJCV 2018 (arXiv 1608.00507), section 4.1, without their tolerance of 15
+    pixels, as masks here are exact.
+
+    Args:
+        heatmap: float ``[..., H, W]``; NaN is left out.
+        mask: bool ``[..., H, W]``.
+
+    Returns:
+        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+
+    Raises:
+        InputError: shapes or types do not fit.
+
+    Example:
+        >>> import torch
+        >>> mask = torch.tensor([[True, False], [False, False]])
+        >>> pointing_game(torch.tensor([[3.0, 1.0], [2.0, 0.0]]), mask)
+        tensor(1.)
+        >>> pointing_game(torch.ones(2, 2), mask)
+        tensor(0.2500)
+    """
+    laid = locate(heatmap, mask)
+    values = laid.values.masked_fill(~laid.seen, -float("inf"))
+    highest = (values == values.amax(-1, keepdim=True)) & laid.seen
+    return laid.defined((highest & laid.mask).sum(-1) / highest.sum(-1))
+
+
+METRICS = (
+    Metric(
+        name="pointing_game",
+        title="Pointing game",
+        source="Zhang et al., IJCV 2018, arXiv 1608.00507",
+        value=pointing_game,
+        higher_is_better=True,
+        needs=("mask",),
+    ),
+)

@@ -1,0 +1,153 @@
+"""Sensitivity-n and infidelity: does the relevance taken away foretell the score that is lost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyclip.errors import InputError
+from whyclip.metrics.correlation import pearson
+from whyclip.metrics.edits import Edits
+from whyclip.metrics.fill import Fill, Pixels, as_pixels, filled
+from whyclip.metrics.metric import Metric
+
+
+def removal_edits(
+    image: Any,
+    heatmap: Any,
+    *,
+    n: int = 20,
+    samples: int = 50,
+    grid: int = 14,
+    fill: Fill = "mean",
+    seed: int = 0,
+) -> Edits[Pixels]:
+    """Replace random sets of n cells of an image.
+
+    Args:
+        image: a PIL image, or uint8 ``[H, W, 3]``.
+        heatmap: float ``[H, W]``; a cell's relevance is the sum over its pixels, divided by the
+            mean number of pixels in a cell. Cells that the model never saw (NaN) stay.
+        n: how many cells a set has; at most the number of cells seen.
+        samples: how many sets.
+        grid: cells along each side of the image.
+        fill: what takes their place.
+        seed: of the sets, which do not depend on the map.
+
+    Returns:
+        The image itself, then ``samples`` images; ``amounts`` are the relevance taken away.
+
+    Raises:
+        InputError: the map does not fit the image, or no cell was seen.
+
+    Example:
+        >>> image, heatmap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4))
+        >>> heatmap[:2, :2] = 3.0
+        >>> removal_edits(image, heatmap, n=4, samples=2, grid=2).amounts
+        tensor([0., 3., 3.])
+    """
+    pixels, values = as_pixels(image, heatmap)
+    cells, relevance, seen = _cells(values, grid)
+    if not seen.size:
+        raise InputError(f"heat map of shape {values.shape} is NaN everywhere")
+    rng = np.random.default_rng((seed, 3))
+    # One random number a cell of the whole grid: the sets are the same whatever was seen.
+    draws = rng.random((samples, grid * grid))[:, seen]
+    sets = seen[np.argsort(draws, axis=1)[:, : min(n, seen.size)]]
+    end = filled(pixels, fill, seed)
+
+    def make() -> Iterator[Pixels]:
+        yield pixels
+        for chosen in sets:
+            yield np.where(np.isin(cells, chosen)[..., None], end, pixels)
+
+    taken = relevance[sets].sum(1)
+    return Edits(torch.from_numpy(np.append(0.0, taken)).float(), make)
+
+
+def _cells(
+    values: NDArray[np.float32], grid: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Index ``[H, W]`` of each pixel's cell, relevance ``[grid²]``, and which cells were seen."""
+    height, width = values.shape
+    rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
+    cells = rows[:, None] * grid + columns
+    is_seen = ~np.isnan(values)
+    total = np.bincount(cells[is_seen], values[is_seen], grid * grid).astype(np.float64)
+    number = np.bincount(cells[is_seen], minlength=grid * grid)
+    return cells, total * (grid * grid / values.size), np.flatnonzero(number).astype(np.int64)
+
+
+def sensitivity_n(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Correlation of the relevance taken away with the score lost. Higher is better.
+
+    ``corr(Σ_{i ∈ x_S} R_i, S(x) − S(x without x_S))`` over random sets of n cells. Ancona et al.,
+    ICLR 2018 (arXiv 1711.06104), section 3.2.
+
+    Args:
+        amounts: ``[m]`` relevance taken away; the first is of the image itself.
+        scores: ``[m, ...]``.
+
+    Returns:
+        ``[...]``, −1 to 1; NaN where all sets have the same relevance (a constant map) or effect.
+
+    Example:
+        >>> sensitivity_n(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.9, 0.8, 0.7]))
+        tensor(1.)
+    """
+    lost = (scores[:1] - scores[1:]).movedim(0, -1)
+    return pearson(amounts[1:].expand(lost.shape), lost)
+
+
+def infidelity(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Squared error of the relevance taken away as a forecast of the score lost. Lower is better.
+
+    ``mean (β Σ_{i ∈ x_S} R_i − (S(x) − S(x without x_S)))²`` over random sets of cells, with the β
+    that fits best, as relevances have no unit. Yeh et al., NeurIPS 2019 (arXiv 1901.09392),
+    definition 2.1. It is in units of the squared score: compare methods on the same images.
+
+    Args:
+        amounts: ``[m]`` relevance taken away; the first is of the image itself.
+        scores: ``[m, ...]``.
+
+    Returns:
+        ``[...]``, 0 upwards; a map of zeros has the mean squared loss.
+
+    Example:
+        >>> infidelity(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
+        tensor(0.5000)
+    """
+    lost = (scores[:1] - scores[1:]).double()
+    taken = amounts[1:].double().reshape(-1, *(1,) * (lost.ndim - 1))
+    square = taken.square().sum(0)
+    beta = (taken * lost).sum(0) / square.where(square > 0, 1.0)
+    return (beta * taken - lost).square().mean(0).float()
+
+
+METRICS = (
+    Metric(
+        name="sensitivity_n",
+        title="Sensitivity-n",
+        source="Ancona et al., ICLR 2018, arXiv 1711.06104",
+        value=sensitivity_n,
+        higher_is_better=True,
+        needs=("image", "score", "label"),
+        edits=removal_edits,
+        reads=("score",),
+    ),
+    Metric(
+        name="infidelity",
+        title="Infidelity",
+        source="Yeh et al., NeurIPS 2019, arXiv 1901.09392",
+        value=infidelity,
+        higher_is_better=False,
+        needs=("image", "score", "label"),
+        edits=removal_edits,
+        reads=("score",),
+    ),
+)

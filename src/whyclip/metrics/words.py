@@ -1,0 +1,163 @@
+"""Deletion and insertion of words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from whyclip.errors import InputError
+from whyclip.metrics.curve import trapezoid
+from whyclip.metrics.edits import Edits
+from whyclip.metrics.metric import Metric
+from whyclip.metrics.order import falling_order
+from whyclip.types import Word
+
+SOURCE = "Petsiuk et al., BMVC 2018, arXiv 1806.07421, on words"
+
+
+def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Edits[str]:
+    """Take words out of a prompt in order of falling relevance, down to the empty text.
+
+    Args:
+        prompt: as the user wrote it; one string, not an ensemble.
+        words: its n words with their places and relevance; words of NaN relevance go last.
+        seed: of the order of equally relevant words.
+
+    Returns:
+        n + 1 texts, the prompt first; ``amounts`` are the shares of words taken out.
+
+    Raises:
+        InputError: there are no words, or a word is not where it says.
+
+    Example:
+        >>> words = [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5), Word("car", 6, 9, 0.3)]
+        >>> list(word_deletion_edits("a red car", words))
+        ['a red car', 'a car', 'a', '']
+    """
+    order = _order(prompt, words, seed)
+    return _edits(prompt, words, [order[:i] for i in range(len(order) + 1)])
+
+
+def word_insertion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Edits[str]:
+    """Put words into the empty text in order of falling relevance, each at its place.
+
+    Args:
+        prompt: as for :func:`word_deletion_edits`, like the rest.
+        words: likewise.
+        seed: likewise.
+
+    Returns:
+        n + 1 texts, the prompt last; ``amounts`` are the shares of words put in.
+
+    Raises:
+        InputError: there are no words, or a word is not where it says.
+
+    Example:
+        >>> words = [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5), Word("car", 6, 9, 0.3)]
+        >>> list(word_insertion_edits("a red car", words))
+        ['', 'red', 'red car', 'a red car']
+    """
+    order = _order(prompt, words, seed)
+    return _edits(prompt, words, [order[i:] for i in range(len(order) + 1)])
+
+
+def _order(prompt: str, words: Sequence[Word], seed: int) -> list[int]:
+    if not words:
+        raise InputError(f"prompt {prompt!r} has no words to edit")
+    for word in words:
+        if prompt[word.start : word.end] != word.text:
+            raise InputError(
+                f"word {word.text!r} is not at {word.start} to {word.end} of {prompt!r}; "
+                "give the words of this one string"
+            )
+    return falling_order([word.relevance for word in words], seed).tolist()
+
+
+def _edits(prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]]) -> Edits[str]:
+    def make() -> Iterator[str]:
+        for gone in removed:
+            # The untouched prompt keeps its own white space, so that its score is the model's.
+            yield without(prompt, [words[i] for i in gone]) if gone else prompt
+
+    return Edits(torch.linspace(0, 1, len(removed)), make)
+
+
+def without(prompt: str, words: Sequence[Word]) -> str:
+    """Cut words out of a prompt; white space left behind collapses.
+
+    Example:
+        >>> without("a red car", [Word("red", 2, 5, 0.5)])
+        'a car'
+    """
+    kept = list(prompt)
+    for word in words:
+        kept[word.start : word.end] = [" "] * (word.end - word.start)
+    return " ".join("".join(kept).split())
+
+
+def word_deletion(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Area under the cosine while words go, the most relevant first. Lower is better.
+
+    By trapezoids over the share of deleted words, from the prompt to the empty text. After
+    Petsiuk et al. 2018, with words in place of pixels.
+
+    Args:
+        amounts: ``[m]`` shares of deleted words.
+        scores: ``[m, ...]``.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> word_deletion(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.3, 0.1, 0.1]))
+        tensor(0.1500)
+    """
+    return trapezoid(amounts, scores)
+
+
+def word_insertion(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Area under the cosine while words appear, the most relevant first. Higher is better.
+
+    By trapezoids over the share of words put in, from the empty text to the prompt. After
+    Petsiuk et al. 2018, with words in place of pixels.
+
+    Args:
+        amounts: ``[m]`` shares of words put in.
+        scores: ``[m, ...]``.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> word_insertion(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.1, 0.3, 0.3]))
+        tensor(0.2500)
+    """
+    return trapezoid(amounts, scores)
+
+
+METRICS = (
+    Metric(
+        name="word_deletion",
+        title="Deletion of words",
+        source=SOURCE,
+        value=word_deletion,
+        higher_is_better=False,
+        needs=("words", "score"),
+        edits=word_deletion_edits,
+        reads=("score",),
+        side="text",
+    ),
+    Metric(
+        name="word_insertion",
+        title="Insertion of words",
+        source=SOURCE,
+        value=word_insertion,
+        higher_is_better=True,
+        needs=("words", "score"),
+        edits=word_insertion_edits,
+        reads=("score",),
+        side="text",
+    ),
+)
