@@ -18,7 +18,12 @@ PROMPTS = ["a dog", "a photo of two red cars next to a tree"]
 
 
 # Fewer perturbations of those methods whose many would only take time here.
-QUICK: dict[str, dict[str, Any]] = {"rise": {"masks": 60}, "kernel_shap": {"samples": 40}}
+QUICK: dict[str, dict[str, Any]] = {
+    "rise": {"masks": 60},
+    "kernel_shap": {"samples": 40},
+    # Not what is only of this set of prompts, so that single prompts can be compared.
+    "clip_surgery": {"redundant": "empty"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,111 @@
+"""CLIP Surgery: a second path of tokens by value–value attention, and what prompts share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance
+from whyclip.methods.patch_text import alone
+from whyclip.model.view import Tower, join_heads
+
+Redundant = Literal["auto", "prompts", "empty", "none"]
+
+# The released code replaces the attention of the last six blocks.
+SURGERY_LAYERS = 6
+# It multiplies the CLS cosines by this before their softmax over prompts.
+SHARPNESS = 2.0
+
+
+@torch.no_grad()
+def clip_surgery(
+    capture: Capture, *, layers: int | None = None, redundant: Redundant = "auto"
+) -> Relevance:
+    """Compare patches of a second path with the prompts, less what all prompts share.
+
+    Architecture surgery: from the sixth block from the end on, a second path of tokens takes
+    ``softmax(v vᵀ·scale) v`` of the original path, projected, and no MLP; CLS stays on the
+    original path. Feature surgery, with unit features ``f_i`` and targets ``t_n``:
+    ``w = softmax(2 f_cls·t) / its mean`` and ``H_in = w_n f_i·t_n − mean_m w_m f_i·t_m``. For a
+    single prompt ``H_i = f_i·(t − t_empty)``. Li et al. 2023 (arXiv 2304.05653), sections 3.2
+    and 3.3. Features are normalised over channels (the released demo does so over tokens), and
+    the empty string is encoded as it is (there: in 85 templates).
+
+    A pooling head is not operated on: it reads each token of the second path alone.
+
+    Args:
+        capture: the tower's forward pass.
+        layers: over how many last blocks the second path runs; 6, or all where there are fewer.
+        redundant: what is taken away: ``"prompts"`` the mean over the prompts, ``"empty"`` the
+            empty string's share, ``"none"`` nothing; ``"auto"`` the first for several prompts,
+            the second for one.
+
+    Raises:
+        OptionError: more layers than the tower has.
+    """
+    features = F.normalize(_second_path(capture, layers), dim=-1)
+    targets = capture.targets
+    if redundant == "auto":
+        redundant = "prompts" if len(targets) > 1 else "empty"
+    likeness = (features @ targets.directions.T).transpose(1, 2)
+    if redundant == "prompts":
+        probability = (SHARPNESS * targets.score(capture.embedding)).softmax(-1)
+        weighted = likeness * (probability / probability.mean(-1, keepdim=True))[..., None]
+        likeness = weighted - weighted.mean(1, keepdim=True)
+    elif redundant == "empty" and targets.empty is not None:
+        likeness = likeness - (features @ targets.empty)[:, None]
+    depth = surgery_depth(capture.tower, layers)
+    change = f"patches of a second path: v–v attention and no MLP in the last {depth} blocks"
+    return Relevance(likeness, capture.embedding, (change,))
+
+
+def _second_path(capture: Capture, layers: int | None) -> Tensor:
+    """Embed the second path's tokens: ``[b, t, e]`` float32, not normalised."""
+    tower = capture.tower
+    body = len(tower.blocks) - tower.pooled
+    first = body - surgery_depth(tower, layers)
+    x = capture.states[first]
+    for index in range(first, body):
+        block = tower.blocks[index]
+        _, _, v = block.qkv(capture.states[index].to(block.dtype))
+        mixed = F.scaled_dot_product_attention(v, v, v, scale=block.scale)
+        x = x.to(block.dtype) + block.merge(join_heads(mixed))
+    if not tower.pooled:
+        return tower.project(x).float()
+    head = tower.blocks[-1]
+    return alone(capture, head.qkv(x.to(head.dtype))[2], x.to(head.dtype)).float()
+
+
+def surgery_depth(tower: Tower, layers: int | None) -> int:
+    """Over how many last blocks, a pooling head aside, the second path runs.
+
+    Raises:
+        OptionError: the tower does not have that many.
+    """
+    blocks = len(tower.blocks) - tower.pooled
+    if layers is None:
+        return min(SURGERY_LAYERS, blocks)
+    if not 1 <= layers <= blocks:
+        raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
+    return layers
+
+
+METHOD = Method(
+    name="clip_surgery",
+    title="CLIP Surgery",
+    source="Li et al. 2023, arXiv 2304.05653",
+    relevance=clip_surgery,
+    text_specific=True,
+    signed=True,
+    cost="1 + the values of the last 6 blocks",
+    explains="dense features of a second path; every map depends on the other prompts",
+    sides=("image",),
+    reach=lambda tower, options: surgery_depth(tower, options["layers"]) + tower.pooled,
+    joint=True,
+    empty=True,
+)

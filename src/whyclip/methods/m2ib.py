@@ -1,0 +1,178 @@
+"""M2IB: how much of each token must get past a noisy bottleneck to keep the score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError
+from whyclip.methods.method import Method, Relevance
+from whyclip.methods.readout import mask_of_readout, read_out
+from whyclip.model.view import Stream, Tower
+from whyclip.progress import track
+
+DEFAULT_LAYER = 9
+# sigmoid(5) = 0.993: at first nearly everything gets through.
+INITIAL_ALPHA = 5.0
+
+# Noisy copies that run through the last blocks together, with gradients.
+COPIES_AT_ONCE = 40
+
+
+def m2ib(
+    capture: Capture,
+    *,
+    layer: int | None = None,
+    beta: float = 0.1,
+    variance: float = 1.0,
+    steps: int = 10,
+    lr: float = 1.0,
+    samples: int = 10,
+    seed: int = 0,
+) -> Relevance:
+    """Find the least information about each token that keeps the score, in nats.
+
+    Behind one layer every channel of every token x becomes ``z = λx + (1−λ)ε`` with
+    ``ε ~ N(0, variance)``; ``λ = sigmoid(α)`` minimises ``β·mean KL(z ‖ N(0,1)) − S(z)`` by
+    Adam, for each input and target alone. ``H_i = Σ_c KL_ic``, as it stands in the last step's
+    forward pass. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
+    settings; the model's own causal mask, EOS position and projection are used, once each. The
+    mean runs over the tokens that the readout token can see. The noise is the same for every
+    input and target.
+
+    Args:
+        capture: the tower's forward pass.
+        layer: the noise goes behind it, counted from 0; 9, or the last but one block where the
+            tower has fewer.
+        beta: the price of information.
+        variance: of the noise.
+        steps: of Adam.
+        lr: its learning rate.
+        samples: noisy copies a step.
+        seed: of the noise.
+
+    Raises:
+        OptionError: the tower has no such layer with a block behind it, or a number is not
+            positive.
+    """
+    for name, number in {
+        "variance": variance,
+        "steps": steps,
+        "lr": lr,
+        "samples": samples,
+    }.items():
+        if not number > 0:
+            raise OptionError(f"{name}={number!r} of m2ib must be above 0")
+    n = len(capture.targets)
+    b, t = capture.content.shape
+    search = _Search(capture, _first_noisy(capture.tower, layer), beta, variance**0.5, steps, lr)
+    values = torch.empty(b * n, t, device=capture.content.device)
+    lost = torch.empty(b * n, device=capture.content.device)
+    own = capture.targets.score(capture.embedding).flatten()
+    pairs = torch.arange(b * n, device=values.device).split(max(COPIES_AT_ONCE // samples, 1))
+    for pair in track(pairs, "searching bottlenecks"):
+        kl, score = search.run(pair // n, pair % n, samples, seed)
+        values[pair] = kl.float()
+        lost[pair] = own[pair] - score.float()
+    checks = {"score lost to the noise": lost.unflatten(0, (b, n))}
+    return Relevance(values.unflatten(0, (b, n)), capture.embedding, checks=checks)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One bottleneck for each pair of an input and a target."""
+
+    capture: Capture
+    first: int
+    beta: float
+    deviation: float
+    steps: int
+    lr: float
+
+    def run(
+        self, inputs: Tensor, targets: Tensor, samples: int, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """KL of each token ``[p, t]``, and the mean score under noise ``[p]``."""
+        stream = self.capture.stream
+        x = self.capture.states[self.first][inputs].detach()
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        directions = self.capture.targets.directions[targets].to(x.dtype)
+        price = self.beta * _share_of_seen(stream, x)[inputs]
+        noise = torch.Generator().manual_seed(seed)
+        alpha = torch.full_like(x, INITIAL_ALPHA, requires_grad=True)
+        adam = torch.optim.Adam([alpha], lr=self.lr)
+        kl, score = x, x
+        for _ in range(self.steps):
+            with torch.enable_grad():
+                mean, deviation = x * alpha.sigmoid(), self.deviation * (-alpha).sigmoid()
+                # log σ(−α) by its own function: 1 − σ(α) is zero in float32 for a large α.
+                log_variance = 2 * (F.logsigmoid(-alpha) + torch.tensor(self.deviation).log())
+                kl = 0.5 * (mean**2 + deviation**2 - 1 - log_variance)
+                z = mean + deviation * self._noise(noise, samples, x)
+                embedding = self._finish(z, inputs, samples)
+                score = (F.normalize(embedding, dim=-1) * directions).sum(-1).mean(0)
+                loss = (price[..., None] * kl).sum() - score.sum()
+            [alpha.grad] = torch.autograd.grad(loss, alpha)
+            adam.step()
+        return kl.detach().sum(-1), score.detach()
+
+    def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
+        """``[samples, 1, t, w]``; drawn for a text's whole context, wherever it was cut."""
+        whole = x.shape[1] if self.capture.side == "image" else self.capture.inputs.shape[1]
+        drawn = torch.randn(samples, whole, x.shape[2], generator=generator)
+        return drawn[:, None, : x.shape[1]].to(x)
+
+    def _finish(self, z: Tensor, inputs: Tensor, samples: int) -> Tensor:
+        """Run noisy tokens ``[samples, p, t, w]`` on to their embeddings ``[samples, p, e]``."""
+        stream, tower = self.capture.stream, self.capture.tower
+        mask, at_readout = stream.mask, mask_of_readout(stream)
+        if mask is not None and len(mask) > 1:
+            mask = mask[inputs].repeat(samples, 1, 1, 1)
+        if at_readout is not None:
+            at_readout = at_readout[inputs].repeat(samples, 1, 1)
+        x = z.flatten(0, 1)
+        for block in tower.blocks[self.first : -1]:
+            x = block.forward(x.to(block.dtype), mask)
+        x = x.to(tower.blocks[-1].dtype)
+        embedding = read_out(tower, x, stream.row[inputs].repeat(samples), at_readout)
+        return embedding.to(z.dtype).unflatten(0, (samples, -1))
+
+
+def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
+    """``[b, t]``: for tokens the readout token can see, one over their number of values."""
+    seen = torch.ones_like(stream.content)
+    mask = mask_of_readout(stream)
+    if mask is not None:
+        # Masks hold minus infinity, or the least number there is.
+        seen = (mask > torch.finfo(mask.dtype).min / 2).any(1)
+    return seen / (seen.sum(1, keepdim=True) * x.shape[-1])
+
+
+def _first_noisy(tower: Tower, layer: int | None) -> int:
+    """The block whose input gets the noise: the one behind ``layer``."""
+    last = len(tower.blocks) - 1
+    if layer is None:
+        return min(DEFAULT_LAYER + 1, last)
+    if not 0 <= layer < last:
+        raise OptionError(
+            f"layer={layer!r}: a block must stand behind the bottleneck, and the {tower.side} "
+            f"tower has blocks 0 to {last}"
+        )
+    return layer + 1
+
+
+METHOD = Method(
+    name="m2ib",
+    title="M2IB",
+    source="Wang et al., NeurIPS 2023, arXiv 2312.17174",
+    relevance=m2ib,
+    text_specific=True,
+    signed=False,
+    cost="1 + 100 n forward and backward passes of the blocks behind the bottleneck",
+    explains="the model itself, with noise in its tokens",
+    reach=lambda tower, options: len(tower.blocks) - _first_noisy(tower, options["layer"]),
+)

@@ -1,0 +1,57 @@
+"""MaskCLIP: dense features, the last block's values without its attention."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.methods.method import Method, Relevance
+from whyclip.methods.patch_text import alone, cosines
+from whyclip.model.view import join_heads
+
+NO_ATTENTION = "in the last block each patch sees itself alone"
+
+
+@torch.no_grad()
+def maskclip(capture: Capture, *, key_weight: bool = False) -> Relevance:
+    """Let each patch see itself alone in the last block, and compare it with the target.
+
+    ``u_i = x_i + merge(v_i)``, then the block's MLP, the final norm and the projection give
+    ``f_i``, and ``H_i = cos(f_i, t)``, −1 to 1. Zhou et al., ECCV 2022 (arXiv 2112.01071),
+    section 3.2.
+
+    Args:
+        capture: the tower's forward pass.
+        key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as the comparison of
+            Zhao et al. (ICML 2024) does; of a pooling head, which has no key of its own, by
+            the cosine of its query.
+    """
+    block = capture.tower.blocks[-1]
+    x = capture.states[len(capture.tower.blocks) - 1].to(block.dtype)
+    q, k, v = block.qkv(x)
+    values = cosines(capture, alone(capture, v, x))
+    if key_weight:
+        own = join_heads(q if block.pools else k)
+        values = values * _likeness(own, join_heads(k), capture.stream.row)[:, None]
+    return Relevance(values, capture.embedding, (NO_ATTENTION,))
+
+
+def _likeness(own: Tensor, keys: Tensor, row: Tensor) -> Tensor:
+    """Cosine ``[b, t]`` of the readout's own vector and every key."""
+    readout = own[torch.arange(len(own), device=own.device), row][:, None]
+    return F.cosine_similarity(readout.float(), keys.float(), dim=-1)
+
+
+METHOD = Method(
+    name="maskclip",
+    title="MaskCLIP",
+    source="Zhou et al., ECCV 2022, arXiv 2112.01071",
+    relevance=maskclip,
+    text_specific=True,
+    signed=True,
+    cost="1 + the last block",
+    explains="dense features of a changed last block",
+    sides=("image",),
+)

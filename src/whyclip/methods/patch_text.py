@@ -1,0 +1,65 @@
+"""Patch–text cosine: what the last layer's patches themselves are like."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.methods.method import Method, Relevance
+from whyclip.model.view import join_heads
+
+BY_POOLING_HEAD = "each patch read by the pooling head as if it were the only one"
+
+
+@torch.no_grad()
+def patch_text(capture: Capture) -> Relevance:
+    """Compare each token of the last layer with the target, by the model's own projection.
+
+    ``H_i = cos(proj(norm(x_i)), t)``, −1 to 1; the "RAW similarity" of Li et al. 2023
+    (arXiv 2304.05653), section 3. The model was trained to project the CLS token only: nothing
+    makes a patch's own projection speak of what it shows, and often it says the opposite.
+    Where a pooling head stands between the patches and the embedding, each patch is read by it
+    alone.
+
+    Args:
+        capture: the tower's forward pass.
+    """
+    tower = capture.tower
+    block = tower.blocks[-1]
+    x = capture.states[len(tower.blocks) - 1].to(block.dtype)
+    if block.pools:
+        features = alone(capture, block.qkv(x)[2], x)
+        return Relevance(cosines(capture, features), capture.embedding, (BY_POOLING_HEAD,))
+    features = tower.project(block.forward(x, capture.stream.mask))
+    return Relevance(cosines(capture, features), capture.embedding)
+
+
+def alone(capture: Capture, v: Tensor, x: Tensor) -> Tensor:
+    """Embed each token as if the last block let it see itself alone: ``[b, t, e]``.
+
+    Args:
+        capture: the tower's forward pass.
+        v: ``[b, h, t, d]`` values of the last block.
+        x: ``[b, t, w]`` its input.
+    """
+    block = capture.tower.blocks[-1]
+    return capture.tower.project(block.finish(x, block.merge(join_heads(v))))
+
+
+def cosines(capture: Capture, features: Tensor) -> Tensor:
+    """Score features ``[b, t, e]`` against every target: ``[b, n, t]``."""
+    return capture.targets.score(features).transpose(1, 2)
+
+
+METHOD = Method(
+    name="patch_text",
+    title="Patch–text cosine",
+    source="Li et al. 2023, arXiv 2304.05653, as a baseline",
+    relevance=patch_text,
+    text_specific=True,
+    signed=True,
+    cost="1 + the last block",
+    explains="the model's patch tokens, not its score",
+    sides=("image",),
+)
