@@ -9,12 +9,17 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
-import tiny
+from timm.models import register_model
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+
+import tiny
 
 Parts = tuple[nn.Module, Any, Any]
 
-WORDS = "a the photo of dog cat two red cars next to tree it seen from above , . on in".split()
+SENTENCE = "a the photo of dog cat two red cars next to tree it seen from above , . on in"
+WORDS = SENTENCE.split()
 SIZES = {
     "hidden_size": tiny.WIDTH,
     "intermediate_size": 2 * tiny.WIDTH,
@@ -130,9 +135,11 @@ DECODER = {
 
 
 def vit(text: dict[str, Any] | None = None, tokens: str = "clip", **vision: Any) -> Parts:
+    # The library's untried poolings work only where the embedding is as wide as the tower.
+    untried = vision.get("attentional_pool") == "parallel"
     return openclip(
         tokens=tokens,
-        embed_dim=tiny.EMBED,
+        embed_dim=tiny.WIDTH if untried else tiny.EMBED,
         vision_cfg={**VIT, **vision},
         text_cfg=text or TEXT,
         custom_text=text is not None,
@@ -142,7 +149,7 @@ def vit(text: dict[str, Any] | None = None, tokens: str = "clip", **vision: Any)
 def coca(pooling: bool | str, pool_type: str = "tok") -> Parts:
     pool = {"attentional_pool": pooling, "attn_pooler_queries": 5, "attn_pooler_heads": 2}
     return openclip(
-        embed_dim=tiny.EMBED,
+        embed_dim=tiny.WIDTH if isinstance(pooling, str) else tiny.EMBED,
         vision_cfg={**VIT, **pool, "pool_type": pool_type, "output_tokens": True},
         text_cfg={**TEXT, "embed_cls": True, "output_tokens": True},
         multimodal_cfg=DECODER,
@@ -156,6 +163,73 @@ def resnet() -> Parts:
         embed_dim=tiny.EMBED, vision_cfg={**vision, "patch_size": None}, text_cfg=TEXT
     )
     return model, preprocess, tokenizer
+
+
+TRUNK = {
+    "img_size": tiny.IMAGE_SIZE,
+    "patch_size": tiny.PATCH,
+    "embed_dim": tiny.WIDTH,
+    "depth": tiny.LAYERS,
+    "num_heads": tiny.HEADS,
+}
+
+
+def trunk_of(kind: type[nn.Module], **config: Any) -> nn.Module:
+    """Build a trunk as ``timm.create_model`` would, without what it adds about weights to fetch."""
+    of_weights = ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir")
+    trunk = kind(**{**TRUNK, **{k: v for k, v in config.items() if k not in of_weights}})
+    trunk.default_cfg = {}
+    return trunk
+
+
+def whyclip_tiny_vit(pretrained: bool = False, **config: Any) -> nn.Module:
+    del pretrained
+    return trunk_of(VisionTransformer, **config)
+
+
+def whyclip_tiny_siglip(pretrained: bool = False, **config: Any) -> nn.Module:
+    return whyclip_tiny_vit(pretrained, **{**config, "class_token": False})
+
+
+def whyclip_tiny_registers(pretrained: bool = False, **config: Any) -> nn.Module:
+    own = {"reg_tokens": 3, "no_embed_class": True, "qk_norm": True, "init_values": 0.3}
+    return whyclip_tiny_vit(pretrained, **{**config, **own, "pre_norm": True})
+
+
+def whyclip_tiny_eva(pretrained: bool = False, **config: Any) -> nn.Module:
+    del pretrained
+    own = {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "use_rot_pos_emb": True}
+    grid = {"ref_feat_shape": (3, 3), "init_values": 0.5}
+    return trunk_of(Eva, **{"scale_attn_inner": True, **own, **grid, **config})
+
+
+def whyclip_tiny_pe(pretrained: bool = False, **config: Any) -> nn.Module:
+    del pretrained
+    rope = {"use_rot_pos_emb": True, "rope_grid_offset": 1.0, "rope_grid_indexing": "xy"}
+    pool = {"attn_pool_num_heads": 2, "attn_pool_mlp_ratio": 2.0, "use_fc_norm": False}
+    rest = {"ref_feat_shape": (4, 4), "use_pre_transformer_norm": True, "attn_type": "rope"}
+    return trunk_of(Eva, **{**rope, **pool, **rest, **config})
+
+
+for trunk in (
+    whyclip_tiny_vit,
+    whyclip_tiny_siglip,
+    whyclip_tiny_registers,
+    whyclip_tiny_eva,
+    whyclip_tiny_pe,
+):
+    register_model(trunk)
+
+
+def timm_trunk(name: str, pool: str, proj: str | None = "linear", text: Any = None) -> Parts:
+    vision = {"timm_model_name": name, "timm_pool": pool, "timm_proj": proj}
+    return openclip(
+        tokens="clip" if text is None else "siglip",
+        embed_dim=tiny.WIDTH if proj == "none" else tiny.EMBED,
+        vision_cfg={**vision, "image_size": tiny.IMAGE_SIZE},
+        text_cfg=text or TEXT,
+        custom_text=True,
+    )
 
 
 BASE = {
@@ -181,6 +255,12 @@ SMALL: dict[str, Callable[[], Parts]] = {
     "coca-parallel": partial(coca, "parallel"),
     "coca-cascade": partial(coca, "cascade"),
     "resnet": resnet,
+    "timm-siglip": partial(timm_trunk, "whyclip_tiny_siglip", "map", "none", SIGLIP_TEXT),
+    "timm-token": partial(timm_trunk, "whyclip_tiny_vit", "token", None),
+    "timm-registers": partial(timm_trunk, "whyclip_tiny_registers", "token"),
+    "timm-average": partial(timm_trunk, "whyclip_tiny_vit", "avg"),
+    "timm-eva": partial(timm_trunk, "whyclip_tiny_eva", "token"),
+    "timm-pe": partial(timm_trunk, "whyclip_tiny_pe", "map", None),
     "siglip": siglip,
 }
 """Two-layer models, by family."""
@@ -188,6 +268,12 @@ SMALL: dict[str, Callable[[], Parts]] = {
 TRUE_SIZE: dict[str, Callable[[], Parts]] = {
     "coca": partial(openclip, "coca_ViT-B-32"),
     "resnet": partial(openclip, "RN50"),
+    "timm-siglip": partial(openclip, "ViT-B-16-SigLIP", "siglip"),
+    "timm-siglip2": partial(openclip, "ViT-B-32-SigLIP2-256", "siglip"),
+    "timm-eva": partial(openclip, "EVA02-B-16"),
+    "timm-pe": partial(openclip, "PE-Core-B-16"),
+    "timm-convnext": partial(openclip, "convnext_base"),
+    "timm-mobileclip": partial(openclip, "MobileCLIP-S1"),
     "siglip": partial(siglip, BASE, 224, 16),
 }
 """Models of the size people use, weights drawn."""
