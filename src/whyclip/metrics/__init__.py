@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from whyclip.errors import unknown
 from whyclip.metrics.accuracy import READS
+from whyclip.metrics.bootstrap import Interval, interval, paired_difference
 from whyclip.metrics.edits import Edits, Score, stream
-from whyclip.metrics.interval import Interval, interval, paired_difference
 from whyclip.metrics.metric import Metric, Need
 
 __all__ = [

@@ -1,0 +1,93 @@
+"""Bootstrap intervals: held to the normal theory, and to groups that are drawn whole."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from whyclip.errors import InputError
+from whyclip.metrics import interval, paired_difference
+
+RNG = np.random.default_rng(0)
+
+
+def test_wide_as_the_normal_theory_says() -> None:
+    values = RNG.normal(3, 2, 400)
+    found = interval(values)
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert found.mean == pytest.approx(values.mean())
+    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    narrow = interval(values, level=0.5)
+    assert (narrow.high - narrow.low) / (2 * half) == pytest.approx(0.674 / 1.96, rel=0.1)
+
+
+def test_it_holds_the_truth_about_as_often_as_it_says() -> None:
+    draws = RNG.exponential(1.0, (200, 60))
+    held = [low <= 1 <= high for _, low, high, *_ in (interval(d, resamples=400) for d in draws)]
+    assert 0.88 <= np.mean(held) <= 0.98
+
+
+def test_samples_of_one_image_are_drawn_together() -> None:
+    """Ten copies of each value say no more than the value once."""
+    once = RNG.normal(size=50)
+    copied, names = np.repeat(once, 10), np.repeat([f"image {i}" for i in range(50)], 10)
+    grouped, alone, naive = interval(copied, groups=names), interval(once), interval(copied)
+    assert grouped.mean == pytest.approx(alone.mean)
+    assert (grouped.n, grouped.groups, alone.groups) == (500, 50, 50)
+    width, wanted = grouped.high - grouped.low, alone.high - alone.low
+    assert width == pytest.approx(wanted, rel=0.1)
+    assert naive.high - naive.low < 0.5 * width
+
+
+def test_large_groups_weigh_more() -> None:
+    assert interval([1.0, 1.0, 1.0, 5.0], groups=[0, 0, 0, 1]).mean == 2.0
+
+
+def test_many_samples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = RNG.normal(size=30)
+    whole = interval(values, resamples=100)
+    monkeypatch.setattr("whyclip.metrics.bootstrap._DRAWS_AT_ONCE", 70)
+    assert interval(values, resamples=100) == whole
+
+
+def test_the_difference_is_sharper_than_the_two() -> None:
+    hard = RNG.normal(0, 5, 200)
+    a, b = hard + RNG.normal(0.3, 0.5, 200), hard + RNG.normal(0, 0.5, 200)
+    found = paired_difference(a, b)
+    assert found.mean == pytest.approx((a - b).mean())
+    assert found.low > 0
+    assert interval(a).low < interval(b).high, "side by side they cannot be told apart"
+    turned = paired_difference(b, a)
+    assert (turned.mean, turned.low) == pytest.approx((-found.mean, -found.high))
+
+
+def test_what_is_not_defined_is_left_out() -> None:
+    found = interval([1.0, math.nan, 3.0])
+    assert (found.mean, found.n) == (2.0, 2)
+    both = paired_difference([1.0, math.nan, 3.0, 4.0], [0.0, 1.0, math.nan, 2.0])
+    assert (both.mean, both.n) == (1.5, 2)
+
+
+def test_too_little_for_an_interval() -> None:
+    nothing, one = interval([math.nan]), interval([4.0])
+    assert nothing.n == 0
+    assert math.isnan(nothing.mean)
+    assert one.mean == 4
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    assert math.isnan(interval([1.0, 2.0], groups=["same", "same"]).low)
+    assert interval([2.0] * 5)[:3] == (2, 2, 2)
+
+
+def test_what_does_not_fit_is_said() -> None:
+    with pytest.raises(InputError, match=r"\(2, 2\)"):
+        interval(np.zeros((2, 2)))
+    with pytest.raises(InputError, match="not paired"):
+        paired_difference([1.0], [1.0, 2.0])
+    with pytest.raises(InputError, match="groups"):
+        interval([1.0, 2.0], groups=[1])
+    with pytest.raises(InputError, match="level"):
+        interval([1.0], level=95)
