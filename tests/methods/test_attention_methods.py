@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from torch import Tensor, nn
 
+import families
 import reference
 import tiny
 import whyclip
@@ -443,6 +445,134 @@ def test_decomposition_says_where_it_cannot_work(
         whyclip.explain(case.view, case.image, "a dog", **asked)
 
 
+@pytest.fixture(scope="module")
+def pooling() -> whyclip.ModelView:
+    """Its image tower has no CLS; a pooling head reads the patches."""
+    pytest.importorskip("transformers")
+    return whyclip.wrap(*families.SMALL["siglip"]())
+
+
+def pooled_at(view: whyclip.ModelView, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """The embedding of tokens ``[t, w]`` by the pooling head, and its rows ``[t]`` a head."""
+    state = view.image.vision.state_dict()
+    head = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+
+    def norm(z: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return nn.functional.layer_norm(z, z.shape[-1:], weight, bias, 1e-6)
+
+    n = norm(x, state["post_layernorm.weight"], state["post_layernorm.bias"])
+    weights = head["attention.in_proj_weight"].chunk(3)
+    biases = head["attention.in_proj_bias"].chunk(3)
+    q, k, v = (
+        z @ w.T + b for z, w, b in zip((head["probe"][0, 0], n, n), weights, biases, strict=True)
+    )
+    d = len(q) // tiny.HEADS
+    lanes = [slice(h * d, (h + 1) * d) for h in range(tiny.HEADS)]
+    rows = [(k[:, at] @ q[at] / math.sqrt(d)).softmax(-1) for at in lanes]
+    o = torch.cat([row @ v[:, at] for row, at in zip(rows, lanes, strict=True)])
+    u = head["attention.out_proj.weight"] @ o + head["attention.out_proj.bias"]
+    z = norm(u, head["layernorm.weight"], head["layernorm.bias"])
+    z = nn.functional.gelu(head["mlp.fc1.weight"] @ z + head["mlp.fc1.bias"], approximate="tanh")
+    return u + head["mlp.fc2.weight"] @ z + head["mlp.fc2.bias"], rows
+
+
+def test_legrad_pools_the_tokens_of_every_layer(pooling: whyclip.ModelView) -> None:
+    targets = some_targets(pooling, 2)
+    capture = capture_of(pooling, "image", targets)
+    legrad = METHODS["legrad"]
+    for start, changed in ((-1, False), (None, True), (0, True)):
+        found = legrad.relevance(capture, start_layer=start)
+        assert bool(found.changes) == changed
+        torch.testing.assert_close(found.embedding, capture.embedding, atol=1e-5, rtol=1e-5)
+        expected = torch.zeros_like(found.values)
+        for b, n in np.ndindex(3, 2):
+            for state in list(capture.states.values())[start if start is not None else -2 :]:
+                embedding, rows = pooled_at(pooling, state[b].clone().requires_grad_())
+                score = reference.cosine(embedding, targets.directions[n])
+                for gradient in torch.autograd.grad(score, rows):
+                    expected[b, n] += gradient.clamp(min=0) / tiny.HEADS
+        torch.testing.assert_close(
+            found.values, expected, rtol=1e-4, atol=1e-5 * float(expected.max())
+        )
+
+
+def test_game_and_rollout_start_at_the_pooling_heads_row(pooling: whyclip.ModelView) -> None:
+    """The row of the pooling head, then as ever through the layers below it."""
+    targets = some_targets(pooling, 2)
+    capture = capture_of(pooling, "image", targets)
+    layers = pooling.image.vision.encoder.layers
+    rolled = METHODS["rollout"].relevance(capture, start_layer=0)
+    torch.testing.assert_close(rolled.values.sum(-1), torch.ones(3, 2))
+    for start in (-1, 0):
+        found = METHODS["game"].relevance(capture, start_layer=start).values
+        for b, n in np.ndindex(3, 2):
+            x = capture.states[0][b].clone().requires_grad_()
+            matrices = []
+            for layer in layers:
+                normed = layer.layer_norm1(x)
+                q, k, v = (
+                    getattr(layer.self_attn, f"{name}_proj")(normed).unflatten(-1, (tiny.HEADS, -1))
+                    for name in "qkv"
+                )
+                logits = torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(q.shape[-1])
+                matrices.append(logits.softmax(-1))
+                o = torch.einsum("hqk,khd->qhd", matrices[-1], v).flatten(1)
+                x = x + layer.self_attn.out_proj(o)
+                x = x + layer.mlp(layer.layer_norm2(x))
+            embedding, rows = pooled_at(pooling, x)
+            y = reference.cosine(embedding, targets.directions[n]) * targets.scale
+            gradients = torch.autograd.grad(y, [*matrices, *rows])
+            row = sum(
+                (a * g).clamp(min=0) for a, g in zip(rows, gradients[len(matrices) :], strict=True)
+            ) / len(rows)
+            raw = sum(rows) / len(rows)
+            relevance = rolling = torch.eye(x.shape[0])
+            for a, g in zip(matrices, gradients, strict=False):
+                relevance = relevance + (a * g).clamp(min=0).mean(0) @ relevance
+                rolling = (a.mean(0) + torch.eye(x.shape[0])) / 2 @ rolling
+            expected = (row if start == -1 else row @ relevance).detach()
+            torch.testing.assert_close(
+                found[b, n], expected, rtol=1e-4, atol=1e-5 * float(expected.max())
+            )
+            torch.testing.assert_close(rolled.values[b, n], (raw @ rolling).detach())
+
+
+@lru_cache(1)
+def view_of(family: str) -> whyclip.ModelView:
+    return whyclip.wrap(*families.SMALL[family]())
+
+
+def is_no_sum(tower: Any) -> bool:
+    """Pooled, without a last norm, or with a norm inside of the attention."""
+    attentions = [getattr(block, "attn", None) for block in tower.blocks]
+    norms = [getattr(a, "ln_inner", None) or getattr(a, "norm", None) for a in attentions]
+    inside = any(isinstance(norm, nn.LayerNorm) for norm in norms)
+    return tower.pooled or inside or not isinstance(tower.norm, nn.LayerNorm)
+
+
+@pytest.mark.parametrize("method", FORMULAS)
+@pytest.mark.parametrize("family", families.SMALL)
+def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
+    pytest.importorskip("transformers")
+    view = view_of(family)
+    image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
+    for tower in (view.image, view.text):
+        if tower.opaque:
+            continue
+        asked: dict[str, Any] = {"method": method, "sides": [tower.side]}
+        if method == "decomposition" and is_no_sum(tower):
+            with pytest.raises(OptionError, match=f"decomposition needs .* {tower.side} .*; use"):
+                whyclip.explain(view, image, "a dog", **asked)
+            continue
+        ex = whyclip.explain(view, image, ["a dog", "two red cars"], **asked)
+        found = ex.maps if tower.side == "image" else [w.relevance for w in ex.words[1]]
+        values = torch.as_tensor(found)
+        assert torch.isfinite(values).all()
+        assert float(values.abs().max()) > 0
+        if method == "decomposition":
+            assert max(ex.certificate.checks[f"additivity gap, {tower.side} side"]) < 1e-4
+
+
 def test_game_weighs_the_logit_not_the_cosine(case: Case) -> None:
     """Below the last layer the scale is no common factor."""
     targets = some_targets(case.view)
@@ -505,6 +635,7 @@ def test_a_model_of_true_size(family: str, method: str) -> None:
     assert_same(found, torch.stack([values[word].sum() for word in words]), "words")
 
 
+@lru_cache
 def true_size(family: str) -> Case:
     import open_clip
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
-from whyclip.model.view import Block
+from whyclip.model.view import Block, Tower
 
 INSTEAD = "use contribution, exact for the last attention of any tower"
 # A norm behind the attention breaks linearity wholly; half precision only at this scale.
@@ -38,6 +38,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
     """
     tower, stream, targets = capture.tower, capture.stream, capture.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
+    norm = _final_norm(tower)
     every = torch.arange(len(stream.row), device=stream.row.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
     embedding, constant = capture.embedding, torch.empty(0)
@@ -54,7 +55,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
             _check_linear(tower.side, index, block, o, update - bias, bias)
         if index == depth - 1:
             embedding = tower.project(after).detach().float()
-            direction, constant = _through_norm(capture, after.float(), embedding)
+            direction, constant = _through_norm(capture, norm, after.float(), embedding)
         at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
         per_head = at_output.unflatten(-1, (v.shape[1], -1))
         shared = a[..., None].float() * v.float()
@@ -80,18 +81,28 @@ def _readout_attention(
     return logits.softmax(-1), v
 
 
-def _through_norm(capture: Capture, x: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+def _final_norm(tower: Tower) -> nn.LayerNorm:
+    if tower.pooled:
+        raise OptionError(
+            "decomposition needs a readout token that all layers write into; the "
+            f"{tower.side} tower reads its tokens by a pooling head; {INSTEAD}"
+        )
+    if not isinstance(tower.norm, nn.LayerNorm):
+        raise OptionError(
+            "decomposition needs a LayerNorm before the projection, to freeze its statistics; "
+            f"the {tower.side} tower has {type(tower.norm).__name__}; {INSTEAD}"
+        )
+    return tower.norm
+
+
+def _through_norm(
+    capture: Capture, norm: nn.LayerNorm, x: Tensor, embedding: Tensor
+) -> tuple[Tensor, Tensor]:
     """Score per unit of stream ``[b, n, w]`` at frozen statistics of x ``[b, w]``; its constant.
 
     The frozen norm is ``weight ⊙ (u − mean u) / σ + bias``.
     """
     tower, directions = capture.tower, capture.targets.directions
-    norm = tower.norm
-    if not isinstance(norm, nn.LayerNorm):
-        raise OptionError(
-            f"decomposition needs a LayerNorm before the projection, to freeze its statistics; "
-            f"the {tower.side} tower has {type(norm).__name__}; {INSTEAD}"
-        )
     width = x.shape[-1]
     dtype = norm.weight.dtype if norm.weight is not None else embedding.dtype
     at_normed = _transpose(tower.head, width, directions[None], dtype)

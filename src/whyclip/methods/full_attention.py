@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.model.view import after_attention, attend
+from whyclip.model.view import Block, after_attention, attend
 
 # Attention matrices of all heads, targets and inputs at once hold at most this many numbers
 # (32 MB), or those of one target and one input; a backward pass needs some ten times as much.
@@ -22,9 +22,9 @@ class BlockRun:
 
     Attributes:
         x: ``[b, t, w]`` its input, where gradients arrive.
-        a: ``[b, h, t, t]`` post-softmax weights, without gradients.
+        a: ``[b, h, t, t]`` post-softmax weights, without gradients; one row where it pools.
         probe: zeros added to the weights; the gradient here is the one at the weights.
-        output: ``[b, t, w]``.
+        output: ``[b, t, w]``; one token where it pools.
     """
 
     x: Tensor
@@ -34,9 +34,9 @@ class BlockRun:
 
 
 @torch.enable_grad()
-def run_block(capture: Capture, index: int, inputs: slice) -> BlockRun:
-    """Run one kept block again for some of the inputs."""
-    block, mask = capture.tower.blocks[index], capture.stream.mask
+def run_block(capture: Capture, index: int, inputs: slice, block: Block | None = None) -> BlockRun:
+    """Run one kept block again for some of the inputs, or another block on its input."""
+    block, mask = block or capture.tower.blocks[index], capture.stream.mask
     x = capture.states[index][inputs].detach().to(block.dtype).requires_grad_()
     a, v = attend(block, x, mask if mask is None or len(mask) == 1 else mask[inputs])
     probe = torch.zeros_like(a, requires_grad=True)

@@ -16,7 +16,8 @@ def game(capture: Capture, *, start_layer: int = -1) -> Relevance:
 
     ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``, then the readout
     token's row, where y is the logit (the score times the model's own scale). Generic attention
-    explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6.
+    explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6. A pooling head is
+    no token of its own, so its row is that of ``Ā`` (their cross-attention).
 
     Args:
         capture: the tower's forward pass.
@@ -38,8 +39,10 @@ def _last_layer(capture: Capture) -> Relevance:
     replay = capture.replay(1)
     [at_weights] = capture.gradient(replay, "a")
     shared = replay.layers[0].a.float()[:, None] * at_weights * capture.targets.scale
-    identity = F.one_hot(capture.stream.row, shared.shape[-1])[:, None]
-    return Relevance(shared.relu().mean(2) + identity, replay.embedding)
+    values = shared.relu().mean(2)
+    if not capture.tower.pooled:
+        values = values + F.one_hot(capture.stream.row, values.shape[-1])[:, None]
+    return Relevance(values, replay.embedding)
 
 
 def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Tensor]:
@@ -59,11 +62,14 @@ def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Ten
                 end = tower.project(run.output[every, readout])
             embedding = end.detach().float()
             [upstream] = pull_back(end, targets.gradient(embedding) * targets.scale, run.output)
-        below = torch.empty_like(upstream)
+        below = upstream.new_empty(len(targets), *run.x.shape)
         for part in parts:
             at_weights, below[part] = pull_back(run.output, upstream[part], run.probe, run.x)
             weighed = (at_weights.float() * run.a).relu_().mean(2)
-            row[part] += (row[part][:, :, None] @ weighed)[:, :, 0]
+            if tower.blocks[index].pools:
+                row[part] = weighed[:, :, 0]
+            else:
+                row[part] += (row[part][:, :, None] @ weighed)[:, :, 0]
         upstream = below
     return row.transpose(0, 1), embedding
 

@@ -1,57 +1,78 @@
-"""LeGrad: how each layer's attention moves the score of that layer's mean token."""
+"""LeGrad: how each layer's attention moves the score of that layer's own tokens."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from whyclip.capture import Capture
 from whyclip.methods.full_attention import portions, pull_back, run_block
-from whyclip.methods.method import Method, Relevance, every_block, first_layer
+from whyclip.methods.method import Method, Relevance, first_layer
+from whyclip.model.view import Tower
 
 MEAN_TOKEN = "score of the mean token after each layer, not of the readout token"
+EARLY_POOL = "scores of earlier layers' tokens, pooled as if they were the last"
 
 
-def legrad(capture: Capture, *, start_layer: int = -2) -> Relevance:
+def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
     """Sum the positive gradients at each layer's attention, of the layer's own score.
 
     ``S_l = cos(proj(norm(mean_t Z_l)), target)`` with Z_l the tokens after layer l, and
     ``H_i = Σ_l mean_{h,q} (∂S_l/∂A^h_l,qi)₊``: the gradient itself is the relevance, no attention
-    weight enters. Bousselham et al., ICCV 2025 (arXiv 2404.03214), section 3; the released
-    code sums over layers and stretches maps to 0..1, which here is left to rendering.
+    weight enters. Where a pooling head reads the tokens, S_l is the score of the tokens entering
+    layer l when pooled there and then, and A_l the pooling head's attention to them.
+    Bousselham et al., ICCV 2025 (arXiv 2404.03214), section 3; the released code sums over
+    layers and stretches maps to 0..1, which here is left to rendering.
 
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
-    padding, and the same tokens are the queries q, so that padding changes nothing.
+    padding that is masked, and the same tokens are the queries q, so that such padding changes
+    nothing.
 
     Args:
         capture: the tower's forward pass.
-        start_layer: the first layer, or from the end if negative; the released code takes the
-            last two.
+        start_layer: the first layer, or from the end if negative; by default the last two, as in
+            the released code, or the only one.
 
     Raises:
         OptionError: the tower does not have that layer.
     """
-    first, depth = first_layer(capture.tower, start_layer), len(capture.tower.blocks)
-    share = _share_in_mean(capture)
-    b, t = share.shape
-    values = torch.zeros(b, len(capture.targets), t, device=share.device)
+    first, tower = _first(capture.tower, start_layer), capture.tower
+    b, t = capture.content.shape
+    values = torch.zeros(b, len(capture.targets), t, device=capture.content.device)
     inputs, targets = portions(capture)
-    ends = []
+    embeddings = []
     for rows in inputs:
-        weights = share[rows]
-        for index in range(first, depth):
-            run = run_block(capture, index, rows)
-            with torch.enable_grad():
-                mean = (run.output * weights[..., None].to(run.output.dtype)).sum(1)
-                end = capture.tower.project(mean)
-            upstream = capture.targets.gradient(end.detach())
+        embedding = torch.empty(0)
+        for end, probe, queries in _ends(capture, first, rows):
+            embedding = end.detach().float()
+            upstream = capture.targets.gradient(embedding)
             for part in targets:
-                [at_weights] = pull_back(end, upstream[part], run.probe)
+                [at_weights] = pull_back(end, upstream[part], probe)
                 over_heads = at_weights.float().relu_().mean(2)
-                values[rows, part] += torch.einsum("bq,nbqt->bnt", weights, over_heads)
-        ends.append(end.detach().float())
-    return Relevance(values, torch.cat(ends), (MEAN_TOKEN,))
+                values[rows, part] += torch.einsum("bq,nbqt->bnt", queries, over_heads)
+        embeddings.append(embedding)
+    changes: tuple[str, ...] = (MEAN_TOKEN,)
+    if tower.pooled:
+        changes = (EARLY_POOL,) if first < len(tower.blocks) - 1 else ()
+    return Relevance(values, torch.cat(embeddings), changes)
+
+
+def _ends(capture: Capture, first: int, rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Each layer's embedding ``[b, e]``, its attention's probe, and weights of the queries."""
+    tower = capture.tower
+    weights = _share_in_mean(capture)[rows]
+    for index in range(first, len(tower.blocks)):
+        run = run_block(capture, index, rows, tower.blocks[-1] if tower.pooled else None)
+        with torch.enable_grad():
+            if tower.pooled:
+                yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(weights[:, :1])
+            else:
+                mean = (run.output * weights[..., None].to(run.output.dtype)).sum(1)
+                yield tower.project(mean), run.probe, weights
 
 
 def _share_in_mean(capture: Capture) -> Tensor:
@@ -66,6 +87,16 @@ def _share_in_mean(capture: Capture) -> Tensor:
     return seen.float() / seen.sum(-1, keepdim=True)
 
 
+def _first(tower: Tower, start_layer: int | None) -> int:
+    if start_layer is None:
+        return max(len(tower.blocks) - 2, 0)
+    return first_layer(tower, start_layer)
+
+
+def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
+    return len(tower.blocks) - _first(tower, options["start_layer"])
+
+
 METHOD = Method(
     name="legrad",
     title="LeGrad",
@@ -74,6 +105,6 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + (1 + n) × layers read, of the tower's",
-    explains="scores of mean tokens after each layer, not the model's own",
-    reach=every_block,
+    explains="scores of each layer's mean token, not the model's own",
+    reach=_reach,
 )

@@ -12,9 +12,9 @@ def rollout(capture: Capture, *, start_layer: int = 0) -> Relevance:
     """Follow attention from the readout token down to the tokens of a lower layer.
 
     ``Â_l = (mean_h A_l + I) / 2`` and the readout row of ``Â_L ⋯ Â_start``; the identity stands
-    for the residual path. Not text-specific: every target gets the same map. Weights lie in
-    0..1 and, with CLS or BOS and EOS, sum to 1. Abnar & Zuidema, ACL 2020 (arXiv 2005.00928),
-    eq. 1.
+    for the residual path, which a pooling head does not have. Not text-specific: every target
+    gets the same map. Weights lie in 0..1 and, with CLS or BOS and EOS, sum to 1. Abnar &
+    Zuidema, ACL 2020 (arXiv 2005.00928), eq. 1.
 
     Args:
         capture: the tower's forward pass.
@@ -29,7 +29,10 @@ def rollout(capture: Capture, *, start_layer: int = 0) -> Relevance:
     # From the top down a row is enough; the product of matrices is never built.
     for index in reversed(range(first, depth)):
         mean = capture.attention(index).mean(1)
-        row = (row + (row[:, None] @ mean)[:, 0]) / 2
+        if capture.tower.blocks[index].pools:
+            row = mean[:, 0]
+        else:
+            row = (row + (row[:, None] @ mean)[:, 0]) / 2
     values = row[:, None].expand(-1, len(capture.targets), -1)
     return Relevance(values, capture.embedding)
 
