@@ -17,13 +17,20 @@ from whyclip.methods import METHODS
 Run = Callable[..., Any]
 
 
-def test_one_figure_with_every_method(
-    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "names",
+    [("grad_eclip", "contribution", "raw_attention"), pytest.param((), marks=pytest.mark.slow)],
+    ids=["three", "all"],
+)
+def test_one_figure_with_a_column_for_each_method(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     narrow, wide = tmp_path / "one.png", tmp_path / "all.png"
-    done = whyclip_command("compare", picture, "a dog", "--model", folder, "--out", wide)
+    flags = [part for name in names for part in ("--method", name)]
+    done = whyclip_command("compare", picture, "a dog", "--model", folder, *flags, "--out", wide)
     assert done.code == 0
-    assert all(name in done.out for name in METHODS)
+    listed = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
+    assert listed[1:] == list(names or METHODS)
     whyclip_command(
         "compare", picture, "a dog", "-m", folder, "--method", "contribution", "--out", narrow
     )
@@ -88,3 +95,23 @@ def test_relative_difference_is_that_of_the_worst_prompt(
         for words in one.words
     )
     assert compare.relative_difference(one, replace(one, words=words), "text") > 0.3
+
+
+def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
+    whyclip_command: Run,
+    folder: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = {name: METHODS[name] for name in ("grad_eclip", "raw_attention")}
+    few["raw_attention"] = replace(few["raw_attention"], needs="no_such_package")
+    monkeypatch.setattr(whyclip.methods, "METHODS", few)
+    done = whyclip_command(
+        "compare", picture, "a dog", "--model", folder, "--out", tmp_path / "all.png"
+    )
+    assert done.code == 0
+    assert "grad_eclip" in done.out
+    assert "raw_attention" not in done.out
+    assert "raw_attention is left out" in done.err
+    assert "'whyclip[no_such_package]'" in done.err

@@ -81,6 +81,8 @@ def _describe(method: Method) -> None:
         facts.add_row("adds up to", method.additive)
     facts.add_row("cost", f"{method.cost}, for n prompts, in forward passes")
     facts.add_row("explains", method.explains)
+    if method.needs:
+        facts.add_row("needs", f"pip install 'whyclip\\[{method.needs}]'")
     for index, (key, default) in enumerate(method.options.items()):
         text = f"{key}={show(default)}" + _choices(method.choices.get(key, ()), default)
         facts.add_row("" if index else "options", text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import progress, stderr, stdout
+from whyclip.cli.terminal import note, progress, stderr, stdout
 from whyclip.types import SIDES, GeometryName, Precision
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def compare(
         list[str] | None,
         typer.Option(
             help="A method to show; may be given several times. "
-            "[dim]Default: all. See: whyclip methods.[/dim]"
+            "[dim]Default: all; those that try thousands of inputs take minutes on a large model. "
+            "See: whyclip methods.[/dim]"
         ),
     ] = None,
     against: options.Against = None,
@@ -86,12 +87,17 @@ def compare(
         from whyclip.methods import METHODS, get_method
 
         shown = [get_method(name).name for name in method or METHODS]
+        if not method:
+            missing = [METHODS[name] for name in shown if not METHODS[name].available]
+            shown = [name for name in shown if METHODS[name] not in missing]
+            for one in missing:
+                note(f"{one.name} is left out; it needs pip install 'whyclip[{one.needs}]'")
         picture = read_image(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = whyclip.load(model, device)
         begin("explaining")
-        wanted = dict.fromkeys([*shown, *EQUAL] if equality else shown)
+        wanted = dict.fromkeys([*(shown if target else ()), *(EQUAL if equality else ())])
         found = {
             name: results[0]
             for name, results in whyclip.compare(

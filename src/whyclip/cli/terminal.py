@@ -37,6 +37,11 @@ def complain(message: str) -> None:
     print(f"whyclip: {' '.join(message.split())}", file=sys.stderr)
 
 
+def note(message: str) -> None:
+    """Say on stderr what the user should know, although all went well."""
+    print(f"note: {message}", file=sys.stderr)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the libraries' logs and warnings out of the terminal; whyclip's own stay.
@@ -55,7 +60,7 @@ def quiet() -> Iterator[None]:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, WhyclipWarning):
-        print(f"note: {message}", file=sys.stderr)
+        note(str(message))
 
 
 @contextmanager

@@ -77,6 +77,9 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
 
     The library draws from NumPy's global generator: it is seeded here and put back after.
     """
+    needed = min(2 * features, 2**features - 2)
+    if samples < needed:
+        raise OptionError(f"samples={samples}: {features} features need {needed} or more")
     try:
         from shap import KernelExplainer
     except ImportError as error:
@@ -144,4 +147,5 @@ METHOD = Method(
     additive="score − score with nothing shown",
     reach=input_only,
     joint=True,
+    needs="shap",
 )
