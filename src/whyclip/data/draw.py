@@ -85,14 +85,16 @@ def background(
     left = torch.cat([up, phase_y.sin()[..., None], phase_y.cos()[..., None]], -1)
     smooth = grid @ across.transpose(1, 2)[:, None]
     stripes = torch.stack([phase_x.cos(), phase_x.sin()], 1)[:, None] * wave[:, :3, None, None]
-    right = torch.cat([smooth, stripes], 2).transpose(1, 2).flatten(2)
-    canvas = (left @ right).unflatten(2, (3, width)).transpose(1, 2)
+    columns = torch.cat([smooth, stripes], 2).transpose(1, 2).flatten(2)
+    canvas = (left @ columns).unflatten(2, (3, width)).transpose(1, 2)
     tile = _grain_tile(device)
     for i in np.flatnonzero(layout.grain[:, 0]):
         amount, dy, dx = layout.grain[i]
         y = int(dy * _TILE) + int(origin[i, 0]) % _TILE
         x = int(dx * _TILE) + int(origin[i, 1]) % _TILE
-        canvas[i] += float(amount) * tile[:, y : y + height, x : x + width]
+        down = torch.arange(y, y + height, device=device) % tile.shape[1]
+        right = torch.arange(x, x + width, device=device) % tile.shape[2]
+        canvas[i] += float(amount) * tile[:, down[:, None], right]
     return canvas.clamp_(0, 1)
 
 

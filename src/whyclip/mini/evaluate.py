@@ -16,6 +16,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -51,6 +52,14 @@ class Judge:
         """Return unit embeddings `[b, e]` of scenes, drawn in 8 bits as files would hold them."""
         pixels = draw(self.atlas, layout, SIDE, SIDE)[0].mul(255).round().div(255)
         return F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)
+
+    @torch.no_grad()
+    def best(self, image: Image.Image, k: int) -> list[str]:
+        """Return the names of the `k` concepts that a 224 x 224 picture matches best."""
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+        found = F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)[0]
+        order = (self.bank @ found).argsort(descending=True)[:k]
+        return [self.atlas.names[i] for i in order]
 
     def scenes(
         self, n: int, objects: tuple[int, int], held_out: HeldOut, split: Split, label: str

@@ -1,0 +1,157 @@
+"""ImageNet's validation images, in folders by synset or in one folder with a list."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from whyclip.data.kind import DatasetKind
+from whyclip.data.sample import TEMPLATE, Dataset, Sample, file_at, filled_in, folder_at
+from whyclip.errors import InputError
+
+SYNSET = re.compile(r"n\d{8}")
+ENDINGS = {".jpeg", ".jpg", ".png"}
+LISTS = ("val.txt", "LOC_val_solution.csv")
+
+
+@lru_cache(maxsize=1)
+def synset_names() -> Mapping[str, str]:
+    """The 1000 synsets in the order of the classes, with the names that OpenAI's CLIP uses.
+
+    Example:
+        >>> synset_names()["n01440764"]
+        'tench'
+    """
+    from open_clip import IMAGENET_CLASSNAMES
+    from timm.data import ImageNetInfo
+
+    return dict(zip(ImageNetInfo("imagenet-1k").label_names(), IMAGENET_CLASSNAMES, strict=True))
+
+
+def images_by_synset(folder: Path, synsets: Sequence[str]) -> list[tuple[Path, str]]:
+    """List the images of each synset's folder, sorted by name within it."""
+    return [
+        (path, synset)
+        for synset in synsets
+        for path in sorted((folder / synset).iterdir())
+        if path.suffix.lower() in ENDINGS
+    ]
+
+
+def synset_folders(folder: Path) -> list[str]:
+    """List the synsets that have a folder, sorted, which is the order of the classes."""
+    return sorted(p.name for p in folder.iterdir() if SYNSET.fullmatch(p.name) and p.is_dir())
+
+
+class ImageNet(Dataset):
+    """Images with one of 1000 classes each; no masks.
+
+    Source: Russakovsky et al., IJCV 2015 (arXiv 1409.0575).
+    """
+
+    name = "imagenet"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        labels: str | Path | None = None,
+        template: str = TEMPLATE,
+    ) -> None:
+        """Read the list of images.
+
+        Args:
+            folder: holds folders ``n01440764`` … of images, or the images themselves.
+            labels: for the latter: lines ``ILSVRC2012_val_00000001.JPEG 65`` with the class, 0 to
+                999 in the order of the synsets, or with the synset; or the CSV
+                ``ImageId,PredictionString``. By default ``val.txt`` or
+                ``LOC_val_solution.csv`` in the folder or beside it.
+            template: of the prompts.
+
+        Raises:
+            InputError: there are no images, or the list cannot be used.
+        """
+        place = folder_at(folder, "the folder of ImageNet's validation images")
+        synsets = synset_folders(place)
+        if labels is None and not synsets:
+            labels = _list_near(place)
+        if labels is None:
+            self.items = images_by_synset(place, _known(synsets))
+        else:
+            file = file_at(labels, "the list of validation images and classes")
+            self.items = [(_image(place, name), synset) for name, synset in _read_list(file)]
+        if not self.items:
+            raise InputError(f"no images below {str(folder)!r}; endings looked for: .JPEG .jpg .png")
+        self.template = template
+        self.classes = tuple(synset_names().values())
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.items)
+
+    def sample(self, index: int) -> Sample:
+        """Name one image and its class."""
+        path, synset = self.items[index]
+        labels = (synset_names()[synset],)
+        return Sample(path.stem, path, labels, filled_in(self.template, labels))
+
+
+def _known(synsets: Sequence[str]) -> Sequence[str]:
+    strange = [synset for synset in synsets if synset not in synset_names()]
+    if strange:
+        raise InputError(f"folder {strange[0]!r} is none of ImageNet's 1000 synsets")
+    return synsets
+
+
+def _list_near(folder: Path) -> Path:
+    for place in (folder, folder.parent):
+        for name in LISTS:
+            if (place / name).is_file():
+                return place / name
+    raise InputError(
+        f"folder {str(folder)!r} has no folders n01440764 …, and neither it nor the folder above "
+        f"has {' or '.join(LISTS)}; give the list of classes"
+    )
+
+
+def _read_list(file: Path) -> list[tuple[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        if file.suffix == ".csv":
+            rows = [[r.get("ImageId"), r.get("PredictionString")] for r in csv.DictReader(lines)]
+            cells = [[a or "", *(b or "").split()[:1]] for a, b in rows]
+        else:
+            cells = [line.split() for line in lines if line.strip()]
+    return [_entry(row, file, number) for number, row in enumerate(cells, 1)]
+
+
+def _entry(row: Sequence[str], file: Path, number: int) -> tuple[str, str]:
+    synsets = synset_names()
+    if len(row) == 2:
+        name, label = row
+        if label in synsets:
+            return name, label
+        if label.isdecimal() and int(label) < len(synsets):
+            return name, list(synsets)[int(label)]
+    # The development kit numbers its classes 1 to 1000 in an order of its own.
+    raise InputError(
+        f"{file.name!r}, entry {number}: {' '.join(row)!r}; give an image and its class, 0 to 999 "
+        "in the order of the synsets or as a synset (the development kit's numbers are others)"
+    )
+
+
+def _image(folder: Path, name: str) -> Path:
+    return folder / (name if Path(name).suffix else f"{name}.JPEG")
+
+
+DATASET = DatasetKind(
+    name="imagenet",
+    title="ImageNet, validation",
+    source="Russakovsky et al., IJCV 2015, arXiv 1409.0575",
+    form="FOLDER",
+    layout="folders n01440764 … of images; or images, with val.txt or LOC_val_solution.csv",
+    has_masks=False,
+    open=ImageNet,
+)

@@ -1,0 +1,151 @@
+"""ImageNet-S: images of ImageNet with the pixels of their objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyclip.data.imagenet import SYNSET, images_by_synset, synset_folders, synset_names
+from whyclip.data.kind import DatasetKind
+from whyclip.data.sample import (
+    TEMPLATE,
+    Dataset,
+    Mask,
+    Masks,
+    Sample,
+    file_at,
+    filled_in,
+    folder_at,
+    read_codes,
+)
+from whyclip.errors import InputError
+
+OTHER, IGNORED = 0, 1000
+SIZES = (50, 300, 919)
+
+
+def decode_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    """Turn the colours of a segmentation into class ids.
+
+    ``id = R + 256 G``: 0 is anything else, 1000 is left open, and 1 … are the classes in the
+    order of their synsets.
+
+    Args:
+        pixels: uint8 ``[H, W, 3]``.
+
+    Returns:
+        ``[H, W]``.
+
+    Example:
+        >>> decode_ids(np.array([[[44, 1, 0], [232, 3, 0]]], np.uint8)).tolist()
+        [[300, 1000]]
+    """
+    codes = pixels.astype(np.int64)
+    return codes[..., 0] + 256 * codes[..., 1]
+
+
+class ImageNetS(Dataset):
+    """Images with their class, its pixels, and what is left open.
+
+    Masks are there for every class that an image's segmentation has; the label is the class of
+    its folder. Source: Gao et al., TPAMI 2022 (arXiv 2106.03149).
+    """
+
+    name = "imagenet-s"
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        split: str = "validation",
+        categories: str | Path | None = None,
+        template: str = TEMPLATE,
+    ) -> None:
+        """Read the list of images.
+
+        Args:
+            folder: such as ``ImageNetS919``; holds ``validation/n01440764/….JPEG`` and
+                ``validation-segmentation/n01440764/….png``.
+            split: the name of those two folders.
+            categories: a file with a synset a line, in any order; needed where not all 50, 300
+                or 919 classes have a folder, as their sorted order decides the ids.
+            template: of the prompts.
+
+        Raises:
+            InputError: folders are missing, or the ids cannot be known.
+        """
+        place = folder_at(folder, "ImageNet-S, a folder such as ImageNetS919")
+        self.images = folder_at(place / split, f"the folder {split!r} of ImageNet-S")
+        self.segmentations = folder_at(
+            place / f"{split}-segmentation", f"the segmentations of {split!r}"
+        )
+        present = synset_folders(self.images)
+        synsets = _synsets(present, categories, self.images)
+        self.names = {number: synset_names()[s] for number, s in enumerate(synsets, 1)}
+        self.classes = tuple(self.names.values())
+        self.items = images_by_synset(self.images, present)
+        if not self.items:
+            raise InputError(f"no images below {str(self.images)!r}")
+        self.template = template
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.items)
+
+    def sample(self, index: int) -> Sample:
+        """Name one image, its class and its segmentation."""
+        path, synset = self.items[index]
+        file = self.segmentations / synset / f"{path.stem}.png"
+        labels = (synset_names()[synset],)
+
+        def masks() -> Mapping[str, Mask]:
+            ids = decode_ids(read_codes(file, "RGB"))
+            found = set(np.unique(ids).tolist()) - {OTHER, IGNORED}
+            strange = sorted(found - set(self.names))
+            if strange:
+                raise InputError(
+                    f"segmentation {str(file)!r} has id {strange[0]} of {len(self.names)} classes"
+                )
+            return {self.names[number]: ids == number for number in sorted(found)}
+
+        return Sample(
+            path.stem,
+            path,
+            labels,
+            filled_in(self.template, labels),
+            Masks(masks),
+            lambda: decode_ids(read_codes(file, "RGB")) == IGNORED,
+        )
+
+
+def _synsets(present: list[str], categories: str | Path | None, folder: Path) -> list[str]:
+    synsets = present
+    if categories is not None:
+        file = file_at(categories, "the list of ImageNet-S categories")
+        synsets = sorted(file.read_text(encoding="utf-8").split())
+    elif len(present) not in SIZES:
+        raise InputError(
+            f"{len(present)} classes below {str(folder)!r}, not 50, 300 or 919; their ids depend "
+            "on all classes: give categories, a file with a synset a line"
+        )
+    for synset in [*synsets, *(s for s in present if s not in synsets)]:
+        if not SYNSET.fullmatch(synset) or synset not in synset_names():
+            raise InputError(f"category {synset!r} is none of ImageNet's synsets")
+        if synset not in synsets:
+            raise InputError(f"folder {synset!r} is none of the {len(synsets)} categories")
+    return synsets
+
+
+DATASET = DatasetKind(
+    name="imagenet-s",
+    title="ImageNet-S, validation",
+    source="Gao et al., TPAMI 2022, arXiv 2106.03149",
+    form="FOLDER",
+    layout="ImageNetS919 with validation/ and validation-segmentation/",
+    has_masks=True,
+    open=ImageNetS,
+)

@@ -1,0 +1,223 @@
+"""What a dataset gives: samples, one by one, read from disk when they are looked at."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whyclip.errors import InputError
+from whyclip.inputs import read_image
+
+Mask = NDArray[np.bool_]
+
+TEMPLATE = "a photo of a {}."
+
+
+class Masks(Mapping[str, Mask]):
+    """Masks of the labels of one image, bool ``[H, W]`` each, decoded when first looked at."""
+
+    def __init__(self, decode: Callable[[], Mapping[str, Mask]]) -> None:
+        self._decode = decode
+
+    @cached_property
+    def _decoded(self) -> Mapping[str, Mask]:
+        return self._decode()
+
+    def __getitem__(self, label: str) -> Mask:
+        return self._decoded[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded)
+
+    def __len__(self) -> int:
+        return len(self._decoded)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with what is true of it.
+
+    Attributes:
+        id: the same at every reading of the dataset, and its own.
+        source: where the image is, or the image.
+        labels: the classes that are in the image, each one of the dataset's ``classes``.
+        prompts: for each label the text to explain.
+        masks: for each label, where it is: bool ``[H, W]``; None where nobody drew them.
+        open_parts: makes the mask of what the truth leaves open (neither object nor
+            background), for datasets that have such parts.
+    """
+
+    id: str
+    source: Path | Image.Image
+    labels: tuple[str, ...]
+    prompts: tuple[str, ...]
+    masks: Mapping[str, Mask] | None = None
+    open_parts: Callable[[], Mask] | None = None
+
+    @property
+    def image(self) -> Image.Image:
+        """The image, upright RGB, read anew.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return read_image(self.source)
+
+    @property
+    def ignored(self) -> Mask | None:
+        """Bool ``[H, W]``, what no metric should count; None where the truth is complete.
+
+        Put NaN there into a heat map: the metrics leave NaN out.
+        """
+        return self.open_parts() if self.open_parts else None
+
+
+class Dataset(Sequence[Sample]):
+    """Samples in a fixed order.
+
+    A dataset has ``classes``, all its labels in the order of their numbers, and gives its samples
+    by number; nothing but the list of them is held, and nothing is ever fetched.
+    """
+
+    name: ClassVar[str]
+    classes: tuple[str, ...]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    @abstractmethod
+    def sample(self, index: int) -> Sample:
+        """Describe the sample of this number, 0 to ``len(self) - 1``."""
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        """Describe one sample, or several for a slice."""
+        if isinstance(index, slice):
+            return [self.sample(i) for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        return self.sample(index % len(self))
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Describe the samples one after the other."""
+        return (self.sample(i) for i in range(len(self)))
+
+    def number_of(self, label: str) -> int:
+        """Return the place of a label among the classes.
+
+        Raises:
+            InputError: it is none of them.
+        """
+        if label not in self._numbers:
+            raise InputError(f"{label!r} is none of the {len(self.classes)} classes of {self.name}")
+        return self._numbers[label]
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {label: number for number, label in enumerate(self.classes)}
+
+
+class Drawn(Dataset):
+    """Some samples of a dataset, drawn at random but always the same for the same seed."""
+
+    def __init__(self, dataset: Dataset, limit: int, seed: int = 0) -> None:
+        """Draw ``limit`` samples without repetition (all, if there are fewer), in their order."""
+        if limit < 1:
+            raise InputError(f"limit={limit}; give at least 1")
+        self.dataset, self.classes = dataset, dataset.classes
+        drawn = np.random.default_rng((seed, 5)).permutation(len(dataset))[:limit]
+        self.numbers: list[int] = np.sort(drawn).tolist()
+
+    name = "drawn"
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.numbers)
+
+    def sample(self, index: int) -> Sample:
+        """Describe the sample that was drawn in this place."""
+        return self.dataset.sample(self.numbers[index])
+
+
+def filled_in(template: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """Put each label into a template.
+
+    Raises:
+        InputError: the template has no ``{}``.
+
+    Example:
+        >>> filled_in("a photo of a {}.", ["dog"])
+        ('a photo of a dog.',)
+    """
+    if "{}" not in template:
+        raise InputError(f"template {template!r} has no {{}} for the label")
+    return tuple(template.replace("{}", label) for label in labels)
+
+
+def folder_at(path: str | Path, what: str) -> Path:
+    """Check that a folder is there; nothing is fetched in its place.
+
+    Raises:
+        InputError: it is not.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"no folder {str(path)!r}; give {what}")
+    return folder
+
+
+def file_at(path: str | Path, what: str) -> Path:
+    """Check that a file is there; nothing is fetched in its place.
+
+    Raises:
+        InputError: it is not.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"no file {str(path)!r}; give {what}")
+    return file
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask from an image: the object is where it is not 0.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    pixels = read_codes(path)
+    return pixels.any(-1) if pixels.ndim == 3 else pixels != 0
+
+
+def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
+    """Read the numbers of an annotation image as they are, without any orientation or colour.
+
+    Args:
+        path: of the image.
+        mode: ``"RGB"`` where each pixel shall have three.
+
+    Returns:
+        ``[H, W]``, or ``[H, W, 3]``; transparency is dropped, palettes give their indices.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    file_at(path, "the annotation image of this sample")
+    try:
+        with Image.open(path) as image:
+            if mode is None:
+                mode = {"RGBA": "RGB", "LA": "L"}.get(image.mode, image.mode)
+            return np.asarray(image.convert(mode) if image.mode != mode else image)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"annotation image {str(path)!r} cannot be read: {error}") from None

@@ -1,0 +1,63 @@
+"""Controlled scenes as a dataset: every object a label with its visible pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whyclip.data.kind import DatasetKind
+from whyclip.data.sample import Dataset, Sample
+from whyclip.data.scenes import Scenes, concepts
+from whyclip.errors import InputError
+
+
+class SceneSamples(Dataset):
+    """Scenes whose labels are the names of their objects and whose prompts their phrases.
+
+    An object of which nothing is visible is not a label. Names are distinct within a scene.
+
+    Example:
+        >>> sample = SceneSamples(10, objects=1)[3]
+        >>> len(sample.labels), sample.masks[sample.labels[0]].shape
+        (1, (224, 224))
+    """
+
+    name = "scenes"
+
+    def __init__(self, n: int, seed: int = 0, **options: Any) -> None:
+        """Describe n scenes; the options are those of :class:`~whyclip.data.scenes.Scenes`."""
+        self.scenes = Scenes(n, seed, **options)
+        self.classes = concepts()
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self.scenes)
+
+    def sample(self, index: int) -> Sample:
+        """Make one scene."""
+        scene = self.scenes[index]
+        visible = [thing for thing in scene.objects if thing.mask.any()]
+        return Sample(
+            id=f"{self.scenes.split}-{scene.seed}",
+            source=scene.image,
+            labels=tuple(thing.name for thing in visible),
+            prompts=tuple(thing.phrase for thing in visible),
+            masks={thing.name: thing.mask for thing in visible},
+        )
+
+
+def _open(rest: str) -> SceneSamples:
+    numbers = (rest or "200").split(":")
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise InputError(f"scenes:{rest}; give their number, and if wished a seed: scenes:200:1")
+    return SceneSamples(*map(int, numbers))
+
+
+DATASET = DatasetKind(
+    name="scenes",
+    title="Controlled scenes",
+    source="built in",
+    form="N[:SEED]",
+    layout="nothing is read: N scenes are drawn, 200 by default",
+    has_masks=True,
+    open=_open,
+)

@@ -1,0 +1,93 @@
+"""Tell whether a picture is anything like the scenes that the embedded model was trained on."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import typer
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+
+from whyclip.data.layout import keys_of, sample_layouts
+from whyclip.mini.evaluate import WEIGHTS, Judge
+
+FILE = "familiar.safetensors"
+FALSE_ALARMS = 0.01
+
+
+@lru_cache(maxsize=2)
+def _fitted(path: str) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+def strangeness(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
+    """Return how far images are from scenes, 1 at the border of what scenes reach.
+
+    The Mahalanobis distance of the image's embedding to unseen scenes' embeddings, as Lee et al.
+    2018 use it, over the distance that one scene in a hundred exceeds.
+
+    Args:
+        image_embedding: `[..., e]`, of any length (only the direction is used).
+        folder: where the fitted statistics are.
+
+    Returns:
+        Distances `[...]`, 0 or more.
+    """
+    fitted = _fitted(str(folder / FILE))
+    away = F.normalize(image_embedding.detach().float().cpu(), dim=-1) - fitted["mean"]
+    return (away @ fitted["whiten"]).norm(dim=-1) / fitted["border"]
+
+
+def is_scene_like(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> tuple[bool, float]:
+    """Say whether one picture is like the model's scenes, and how far it is from them.
+
+    Args:
+        image_embedding: `[e]` or `[1, e]`, from the embedded model.
+        folder: where the fitted statistics are.
+
+    Returns:
+        Whether the distance is at most 1, and the distance.
+    """
+    distance = float(strangeness(image_embedding, folder).reshape(-1)[0])
+    return distance <= 1.0, distance
+
+
+def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
+    """Fit the statistics to scenes of the val split and write them beside the weights.
+
+    Half of the scenes give mean and covariance, the other half the border.
+    """
+    judge = Judge(folder)
+    parts = []
+    for start in range(0, n, 50):
+        keys = keys_of(8 * 10**8 + np.arange(start, start + 50), "val")
+        parts.append(judge.images(sample_layouts(judge.atlas, keys)))
+    found = torch.cat(parts)
+    inner, outer = found[: n // 2], found[n // 2 :]
+    mean = inner.mean(0)
+    covariance = torch.cov(inner.T)
+    # A little of the mean variance everywhere, so that directions scenes never use stay finite.
+    ridge = 0.02 * covariance.diagonal().mean() * torch.eye(len(mean))
+    values, vectors = torch.linalg.eigh(covariance + ridge)
+    whiten = vectors / values.sqrt()
+    border = ((outer - mean) @ whiten).norm(dim=-1).quantile(1 - FALSE_ALARMS)
+    fitted = {"mean": mean, "whiten": whiten, "border": border.reshape(1)}
+    save_file({name: t.contiguous() for name, t in fitted.items()}, folder / FILE)
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="the weights' folder")] = WEIGHTS,
+    n: Annotated[int, typer.Option(help="scenes to fit to")] = 4000,
+) -> None:
+    """Fit what counts as like a scene, after training."""
+    fit(folder, n)
+    Console().print(f"written to {folder / FILE}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

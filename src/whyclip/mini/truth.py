@@ -1,0 +1,120 @@
+"""Hold the maps and words of the embedded model against scenes whose truth is known.
+
+    python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
+
+Per phrase of every object in scenes of two to four: the pointing game (Zhang et al. 2018) asks
+whether the map's highest pixel lies on the object; energy in mask (Wang et al. 2020) is the share
+of the positive relevance that does. Chance for both is the object's share of the picture. A phrase
+is right if its object is among the model's k best concepts for a scene of k objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import whyclip
+from whyclip.data import Scene, Scenes
+from whyclip.data.sprites import load_atlas
+from whyclip.mini.evaluate import Judge, figure
+
+METHODS = ("grad_eclip", "raw_attention")
+
+
+def pointing(heat: np.ndarray, mask: np.ndarray) -> float:
+    """Return 1.0 if the highest pixel of a map `[h, w]` lies in the mask, else 0.0."""
+    return float(mask.ravel()[int(np.nanargmax(heat))])
+
+
+def energy(values: np.ndarray, mask: np.ndarray) -> float:
+    """Return the share of a map's positive relevance that lies in a mask.
+
+    Args:
+        values: `[gh, gw]`, signed.
+        mask: bool `[gh*p, gw*p]`; a patch counts by the share of it that is covered.
+
+    Returns:
+        0..1, or NaN if nothing is positive.
+    """
+    gh, gw = values.shape
+    p = mask.shape[0] // gh
+    share = mask.reshape(gh, p, gw, p).mean((1, 3))
+    positive = values.clip(min=0)
+    total = positive.sum()
+    return float((positive * share).sum() / total) if total > 0 else float("nan")
+
+
+def names_of(scene: Scene) -> set[str]:
+    """Return every word that names an object of the scene, by its name or a synonym."""
+    atlas = load_atlas()
+    words = set()
+    for item in scene.objects:
+        concept = atlas.concept(item.name)
+        for name in (atlas.names[concept], *atlas.synonyms[concept]):
+            words |= set(name.split())
+    return words
+
+
+def measure(n: int, seed: int = 77) -> dict[str, Any]:
+    """Return the figures of `n` unseen scenes, a method each."""
+    model, judge = whyclip.load("mini", device="cpu"), Judge()
+    hits: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    scenes = Scenes(n, seed=seed, objects=(2, 4), split="test")
+    for scene in track(scenes, total=n, description="scenes", transient=True):
+        told = [item.phrase for item in scene.objects]
+        found = whyclip.compare(model, [scene.image], [*told, scene.caption], METHODS)
+        best = set(judge.best(scene.image, len(told)))
+        kinds = ["right" if item.name in best else "wrong" for item in scene.objects]
+        spoken = names_of(scene)
+        for method, (explained,) in found.items():
+            if explained.maps is None:
+                continue
+            heat, maps = explained.heatmap().numpy(), explained.maps.numpy()
+            for i, (item, kind) in enumerate(zip(scene.objects, kinds, strict=True)):
+                into = hits[method][kind]
+                into["pointing game"].append(pointing(heat[i], item.mask))
+                share = energy(maps[i], item.mask)
+                into["energy in mask"].append(0.0 if np.isnan(share) else share)
+                into["chance"].append(float(item.mask.mean()))
+            words = explained.words[-1]
+            named = [w.text.strip(",.") in spoken for w in words]
+            top = int(np.argmax([w.relevance for w in words]))
+            hits[method]["captions"]["top word names an object"].append(float(named[top]))
+            hits[method]["captions"]["chance"].append(float(np.mean(named)))
+    return {
+        method: {kind: {q: figure(v) for q, v in qs.items()} for kind, qs in kinds.items()}
+        for method, kinds in hits.items()
+    }
+
+
+def main(
+    n: Annotated[int, typer.Option(min=1, help="scenes")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+) -> None:
+    """Print how true the maps and words are, right and wrong predictions apart."""
+    figures = measure(n)
+    table = Table("method", "phrases", "question", "%", "95 %", "n")
+    for method, kinds in figures.items():
+        for kind, questions in kinds.items():
+            for question, f in questions.items():
+                span = f"{100 * f['low']:.1f} - {100 * f['high']:.1f}"
+                share = f"{100 * f['share']:.1f}"
+                table.add_row(method, kind, question, share, span, str(f["n"]))
+    Console().print(table)
+    if json_file:
+        text = json.dumps({"scenes": n, "methods": figures}, indent=1)
+        json_file.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
