@@ -20,7 +20,7 @@ DEFAULT_LAYER = 9
 INITIAL_ALPHA = 5.0
 
 # Noisy copies that run through the last blocks together, with gradients.
-COPIES_AT_ONCE = 40
+COPIES_AT_ONCE = 20
 
 
 def m2ib(
@@ -122,7 +122,8 @@ class _Search:
 
     def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
         """``[samples, 1, t, w]``; drawn for a text's whole context, wherever it was cut."""
-        whole = x.shape[1] if self.capture.side == "image" else self.capture.inputs.shape[1]
+        whole = 0 if self.capture.side == "image" else self.capture.inputs.shape[1]
+        whole = max(whole, x.shape[1])
         drawn = torch.randn(samples, whole, x.shape[2], generator=generator)
         return drawn[:, None, : x.shape[1]].to(x)
 
