@@ -38,7 +38,25 @@ from whyclip.pipeline import IMAGES_AT_ONCE, Plan
 from whyclip.targets import Targets
 
 RESULT = Path(__file__).with_name("speed.json")
-GOALS = {"1 prompt": 1.10, "100 prompts": 1.15, "1000 prompts": 1.35, "16 images x 10": 1.15}
+GOALS = {
+    "1 prompt": 1.10,
+    "100 prompts": 1.15,
+    "1000 prompts": 1.35,
+    "16 images x 10": 1.15,
+    "compare, attention-readout methods, 1 prompt": 1.60,
+    "compare, attention-readout methods, 3 prompts": 1.60,
+}
+# The methods that read nothing of an image but the last block, so that one capture serves all.
+READOUT_METHODS = (
+    "attention_eclip",
+    "contribution",
+    "game",
+    "grad_cam",
+    "grad_eclip",
+    "maskclip",
+    "patch_text",
+    "raw_attention",
+)
 
 
 def random_view(arch: str = "ViT-B-16") -> tuple[Any, Any, whyclip.ModelView]:
@@ -68,6 +86,11 @@ def explain_targets(
     return plan.relevance(run_trunk(view.image, pixels, targets, keep=1, **trunk)).values
 
 
+def compare_readouts(view: whyclip.ModelView, image: Image.Image, directions: torch.Tensor) -> Any:
+    """Explain one picture by every method of the last block: the public call, image side."""
+    return whyclip.compare(view, [image], directions, READOUT_METHODS, sides=["image"])
+
+
 def rounds_of(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Time every case once a round; the first round only warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
@@ -91,6 +114,8 @@ def ratios(seconds: dict[str, list[float]], plain: str) -> dict[str, float]:
 def measure_speed(rounds: int) -> dict[str, float]:
     """Ratios for one image and for a batch, at fp32."""
     model, _, view = random_view()
+    noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
+    picture, directions = Image.fromarray(noise), random_targets(view, 3).directions
     one, many = torch.randn(1, 3, 224, 224), torch.randn(IMAGES_AT_ONCE, 3, 224, 224)
 
     def plain(pixels: torch.Tensor) -> None:
@@ -104,6 +129,12 @@ def measure_speed(rounds: int) -> dict[str, float]:
             "100 prompts": lambda: explain_pixels(view, one, 100),
             "1000 prompts": lambda: explain_pixels(view, one, 1000),
             "1 prompt bf16": lambda: explain_pixels(view, one, 1, precision="bf16"),
+            "compare, attention-readout methods, 1 prompt": lambda: compare_readouts(
+                view, picture, directions[:1]
+            ),
+            "compare, attention-readout methods, 3 prompts": lambda: compare_readouts(
+                view, picture, directions
+            ),
         },
         rounds,
     )
