@@ -122,13 +122,7 @@ def compare(
     Raises:
         InputError: an image, prompt, name or option cannot be used.
     """
-    if not isinstance(model, ModelView):
-        raise OptionError(
-            f"model is {model!r:.60}; load one with whyclip.load('mini') or "
-            "whyclip.wrap(model, preprocess, tokenizer)"
-        )
-    _among("geometry", geometry, GEOMETRIES)
-    _among("precision", precision, get_args(Precision))
+    check_asked(model, geometry, precision)
     if not images:
         raise ImageError(f"no image given ({images!r})")
     every = methods is None
@@ -140,7 +134,6 @@ def compare(
     plans = [_plan(name, options, asked) for name, options in methods.items()]
     if every:
         plans = _able(model, plans)
-    _fits(model, geometry)
     question = ask(
         model,
         prompts,
@@ -171,7 +164,19 @@ def _able(model: ModelView, plans: Sequence[Plan]) -> list[Plan]:
     return [plan for plan in seeing if plan.sides]
 
 
-def _fits(model: ModelView, geometry: GeometryName) -> None:
+def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
+    """Refuse what is no model view, and geometries and precisions that cannot be had.
+
+    Raises:
+        OptionError: one of them; the message says what would work.
+    """
+    if not isinstance(model, ModelView):
+        raise OptionError(
+            f"model is {model!r:.60}; load one with whyclip.load('mini') or "
+            "whyclip.wrap(model, preprocess, tokenizer)"
+        )
+    _among("geometry", geometry, GEOMETRIES)
+    _among("precision", precision, get_args(Precision))
     if geometry == "keep" and model.image.fixed:
         raise OptionError(
             f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "

@@ -127,13 +127,13 @@ def run(
     results: dict[str, list[Explanation]] = {plan.method.name: [] for plan in plans}
     targets = question.targets()
     total = -(-len(sources) // IMAGES_AT_ONCE) if geometry != "keep" else len(sources)
-    for batch in track(_batches(model, sources, geometry), "explaining", total):
+    for batch in track(batches(model, sources, geometry), "explaining", total):
         reach = max(plan.reach(model.image) for plan in plans)
         capture = run_trunk(model.image, batch.pixels, targets, keep=reach, precision=precision)
         own = capture.embedding
         if batch.own is not None:
             own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
-        noted = _changes_of_input(model, capture, batch)
+        noted = changes_of_input(model, capture, batch)
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:
@@ -146,9 +146,10 @@ def run(
     return results
 
 
-def _batches(
+def batches(
     model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
 ) -> Iterator[Batch]:
+    """Read pictures and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
     tower = model.image
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     for start in range(0, len(sources), at_once):
@@ -167,7 +168,8 @@ def _batches(
         yield Batch(images, [where for _, where in inputs], pixels, own)
 
 
-def _changes_of_input(model: ModelView, capture: Capture, batch: Batch) -> tuple[str, ...]:
+def changes_of_input(model: ModelView, capture: Capture, batch: Batch) -> tuple[str, ...]:
+    """In what the pictures differ from those that the model's own preprocessing makes."""
     if batch.own is None:
         return ()
     changes = [f"picture prepared by geometry {batch.geometries[0].name!r}, not the model's own"]

@@ -76,10 +76,11 @@ class Replay:
             return tuple(g.transpose(0, 1) for g in layers)
         return tuple(
             (upstream.transpose(0, 1) @ jacobian.flatten(2)).unflatten(-1, jacobian.shape[2:])
-            for jacobian in self._jacobian(node)
+            for jacobian in self.jacobian(node)
         )
 
-    def _jacobian(self, node: Node) -> tuple[Tensor, ...]:
+    def jacobian(self, node: Node) -> tuple[Tensor, ...]:
+        """∂F/∂node at the readout row of every layer, ``[b, e, ...]``; computed once and kept."""
         if node not in self._jacobians:
             b, e = self._output.shape
             axes = torch.arange(e, device=self._output.device)

@@ -105,7 +105,7 @@ METHOD = Method(
     cost="1 + the values of the last 6 blocks",
     explains="dense features of a second path; every map depends on the other prompts",
     sides=("image",),
-    reach=lambda tower, options: surgery_depth(tower, options["layers"]) + tower.pooled,
+    reach=lambda tower, options: max(surgery_depth(tower, options["layers"]) + tower.pooled, 1),
     joint=True,
     empty=True,
 )
