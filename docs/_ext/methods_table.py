@@ -13,7 +13,7 @@ COLUMNS = (
     "depends on the prompt",
     "signed",
     "adds up to",
-    "forward passes for n prompts",
+    "cost, in forward passes for n prompts",
     "explains",
 )
 
