@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
+from whyclip.methods.readout import mask_of_readout
 from whyclip.model.view import Block, Tower
 
 INSTEAD = "use contribution, exact for the last attention of any tower"
@@ -38,7 +39,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
     """
     tower, stream, targets = capture.tower, capture.stream, capture.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
-    norm = _final_norm(tower)
+    norm, mask = _final_norm(tower), mask_of_readout(stream)
     every = torch.arange(len(stream.row), device=stream.row.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
     embedding, constant = capture.embedding, torch.empty(0)
@@ -47,7 +48,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
         x = capture.states[index].to(block.dtype)
         x_row = x[every, stream.row]
         with torch.no_grad():
-            a, v = _readout_attention(block, x, stream.row, stream.mask)
+            a, v = _readout_attention(block, x, stream.row, mask)
             o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
             update = block.merge(o)
             after = block.finish(x_row, update)
@@ -77,7 +78,7 @@ def _readout_attention(
     q, k, v = block.qkv(x)
     logits = torch.einsum("bhd,bhtd->bht", q[every, :, row], k) * block.scale
     if mask is not None:
-        logits = logits + mask.expand(len(x), -1, -1, -1)[every, :, row]
+        logits = logits + mask
     return logits.softmax(-1), v
 
 
