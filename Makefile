@@ -27,4 +27,4 @@ bench:      ## speed against one plain forward pass, as ratios within one run
 	$(PYTHON) benchmarks/speed.py
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
-	$(PYTHON) -m sphinx -W --keep-going -q -b html docs site
+	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site

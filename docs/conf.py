@@ -21,9 +21,11 @@ extensions = [
 html_theme = "furo"
 html_title = f"whyclip {release}"
 html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_copy_source = False
 
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_static"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
