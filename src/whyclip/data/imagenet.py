@@ -21,6 +21,8 @@ LISTS = ("val.txt", "LOC_val_solution.csv")
 def synset_names() -> Mapping[str, str]:
     """The 1000 synsets in the order of the classes, with the names that OpenAI's CLIP uses.
 
+    Two names stand for two synsets each: "missile" and "sunglasses".
+
     Example:
         >>> synset_names()["n01440764"]
         'tench'
@@ -47,7 +49,7 @@ def synset_folders(folder: Path) -> list[str]:
 
 
 class ImageNet(Dataset):
-    """Images with one of 1000 classes each; no masks.
+    """Images with one of 1000 classes each, their synsets; no masks.
 
     Source: Russakovsky et al., IJCV 2015 (arXiv 1409.0575).
     """
@@ -84,9 +86,11 @@ class ImageNet(Dataset):
             file = file_at(labels, "the list of validation images and classes")
             self.items = [(_image(place, name), synset) for name, synset in _read_list(file)]
         if not self.items:
-            raise InputError(f"no images below {str(folder)!r}; endings looked for: .JPEG .jpg .png")
+            raise InputError(
+                f"no images below {str(folder)!r}; endings looked for: .JPEG .jpg .png"
+            )
         self.template = template
-        self.classes = tuple(synset_names().values())
+        self.classes, self.names = tuple(synset_names()), tuple(synset_names().values())
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -95,8 +99,8 @@ class ImageNet(Dataset):
     def sample(self, index: int) -> Sample:
         """Name one image and its class."""
         path, synset = self.items[index]
-        labels = (synset_names()[synset],)
-        return Sample(path.stem, path, labels, filled_in(self.template, labels))
+        prompts = filled_in(self.template, [synset_names()[synset]])
+        return Sample(path.stem, path, (synset,), prompts)
 
 
 def _known(synsets: Sequence[str]) -> Sequence[str]:
@@ -146,12 +150,14 @@ def _image(folder: Path, name: str) -> Path:
     return folder / (name if Path(name).suffix else f"{name}.JPEG")
 
 
-DATASET = DatasetKind(
-    name="imagenet",
-    title="ImageNet, validation",
-    source="Russakovsky et al., IJCV 2015, arXiv 1409.0575",
-    form="FOLDER",
-    layout="folders n01440764 … of images; or images, with val.txt or LOC_val_solution.csv",
-    has_masks=False,
-    open=ImageNet,
+KINDS = (
+    DatasetKind(
+        name="imagenet",
+        title="ImageNet, validation",
+        source="Russakovsky et al., IJCV 2015, arXiv 1409.0575",
+        form="FOLDER",
+        layout="folders n01440764 … of images; or images, with val.txt or LOC_val_solution.csv",
+        has_masks=False,
+        open=ImageNet,
+    ),
 )

@@ -85,8 +85,8 @@ class ImageNetS(Dataset):
         )
         present = synset_folders(self.images)
         synsets = _synsets(present, categories, self.images)
-        self.names = {number: synset_names()[s] for number, s in enumerate(synsets, 1)}
-        self.classes = tuple(self.names.values())
+        self.classes = tuple(synsets)
+        self.names = tuple(synset_names()[synset] for synset in synsets)
         self.items = images_by_synset(self.images, present)
         if not self.items:
             raise InputError(f"no images below {str(self.images)!r}")
@@ -100,23 +100,22 @@ class ImageNetS(Dataset):
         """Name one image, its class and its segmentation."""
         path, synset = self.items[index]
         file = self.segmentations / synset / f"{path.stem}.png"
-        labels = (synset_names()[synset],)
 
         def masks() -> Mapping[str, Mask]:
             ids = decode_ids(read_codes(file, "RGB"))
             found = set(np.unique(ids).tolist()) - {OTHER, IGNORED}
-            strange = sorted(found - set(self.names))
-            if strange:
+            if max(found, default=1) > len(self.classes):
                 raise InputError(
-                    f"segmentation {str(file)!r} has id {strange[0]} of {len(self.names)} classes"
+                    f"segmentation {str(file)!r} has id {max(found)}, but there are "
+                    f"{len(self.classes)} classes; is it of another list of categories?"
                 )
-            return {self.names[number]: ids == number for number in sorted(found)}
+            return {self.classes[number - 1]: ids == number for number in sorted(found)}
 
         return Sample(
             path.stem,
             path,
-            labels,
-            filled_in(self.template, labels),
+            (synset,),
+            filled_in(self.template, [synset_names()[synset]]),
             Masks(masks),
             lambda: decode_ids(read_codes(file, "RGB")) == IGNORED,
         )
@@ -140,12 +139,14 @@ def _synsets(present: list[str], categories: str | Path | None, folder: Path) ->
     return synsets
 
 
-DATASET = DatasetKind(
-    name="imagenet-s",
-    title="ImageNet-S, validation",
-    source="Gao et al., TPAMI 2022, arXiv 2106.03149",
-    form="FOLDER",
-    layout="ImageNetS919 with validation/ and validation-segmentation/",
-    has_masks=True,
-    open=ImageNetS,
+KINDS = (
+    DatasetKind(
+        name="imagenet-s",
+        title="ImageNet-S, validation",
+        source="Gao et al., TPAMI 2022, arXiv 2106.03149",
+        form="FOLDER",
+        layout="ImageNetS919 with validation/ and validation-segmentation/",
+        has_masks=True,
+        open=ImageNetS,
+    ),
 )

@@ -16,10 +16,10 @@ from whyclip.errors import unknown
 
 @lru_cache(maxsize=1)
 def dataset_kinds() -> Mapping[str, DatasetKind]:
-    """Gather the modules here that have a ``DATASET``; nothing else needs to be told of them."""
+    """Gather what the modules here have as ``KINDS``; nothing else needs to be told of them."""
     names = [found.name for found in iter_modules(whyclip.data.__path__)]
     modules = [import_module(f"whyclip.data.{name}") for name in names]
-    kinds = [module.DATASET for module in modules if hasattr(module, "DATASET")]
+    kinds = [kind for module in modules for kind in getattr(module, "KINDS", ())]
     return MappingProxyType({kind.name: kind for kind in kinds})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Sample:
     Attributes:
         id: the same at every reading of the dataset, and its own.
         source: where the image is, or the image.
-        labels: the classes that are in the image, each one of the dataset's ``classes``.
+        labels: what is in the image, each one of the dataset's ``classes``.
         prompts: for each label the text to explain.
         masks: for each label, where it is: bool ``[H, W]``; None where nobody drew them.
         open_parts: makes the mask of what the truth leaves open (neither object nor
@@ -83,12 +83,18 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples in a fixed order.
 
-    A dataset has ``classes``, all its labels in the order of their numbers, and gives its samples
-    by number; nothing but the list of them is held, and nothing is ever fetched.
+    Samples are given by number; nothing but the list of them is held, and nothing is ever
+    fetched.
+
+    Attributes:
+        name: of its kind.
+        classes: all labels, distinct, in the order of their numbers.
+        names: for each label the words that stand for it in a prompt; not always distinct.
     """
 
     name: ClassVar[str]
     classes: tuple[str, ...]
+    names: tuple[str, ...]
 
     @abstractmethod
     def __len__(self) -> int:
@@ -136,7 +142,7 @@ class Drawn(Dataset):
         """Draw ``limit`` samples without repetition (all, if there are fewer), in their order."""
         if limit < 1:
             raise InputError(f"limit={limit}; give at least 1")
-        self.dataset, self.classes = dataset, dataset.classes
+        self.dataset, self.classes, self.names = dataset, dataset.classes, dataset.names
         drawn = np.random.default_rng((seed, 5)).permutation(len(dataset))[:limit]
         self.numbers: list[int] = np.sort(drawn).tolist()
 
@@ -151,8 +157,8 @@ class Drawn(Dataset):
         return self.dataset.sample(self.numbers[index])
 
 
-def filled_in(template: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """Put each label into a template.
+def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Put each name into a template.
 
     Raises:
         InputError: the template has no ``{}``.
@@ -162,8 +168,8 @@ def filled_in(template: str, labels: Sequence[str]) -> tuple[str, ...]:
         ('a photo of a dog.',)
     """
     if "{}" not in template:
-        raise InputError(f"template {template!r} has no {{}} for the label")
-    return tuple(template.replace("{}", label) for label in labels)
+        raise InputError(f"template {template!r} has no {{}} for the name")
+    return tuple(template.replace("{}", name) for name in names)
 
 
 def folder_at(path: str | Path, what: str) -> Path:
@@ -196,8 +202,12 @@ def read_mask(path: Path) -> Mask:
     Raises:
         InputError: the file cannot be read.
     """
-    pixels = read_codes(path)
-    return pixels.any(-1) if pixels.ndim == 3 else pixels != 0
+    return nonzero(read_codes(path))
+
+
+def nonzero(codes: NDArray[Any]) -> Mask:
+    """Say where a mask image ``[H, W]`` or ``[H, W, 3]`` is not 0."""
+    return np.asarray(codes != 0 if codes.ndim == 2 else (codes != 0).any(-1))
 
 
 def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:

@@ -26,7 +26,7 @@ class SceneSamples(Dataset):
     def __init__(self, n: int, seed: int = 0, **options: Any) -> None:
         """Describe n scenes; the options are those of :class:`~whyclip.data.scenes.Scenes`."""
         self.scenes = Scenes(n, seed, **options)
-        self.classes = concepts()
+        self.classes = self.names = concepts()
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -52,12 +52,14 @@ def _open(rest: str) -> SceneSamples:
     return SceneSamples(*map(int, numbers))
 
 
-DATASET = DatasetKind(
-    name="scenes",
-    title="Controlled scenes",
-    source="built in",
-    form="N[:SEED]",
-    layout="nothing is read: N scenes are drawn, 200 by default",
-    has_masks=True,
-    open=_open,
+KINDS = (
+    DatasetKind(
+        name="scenes",
+        title="Controlled scenes",
+        source="built in",
+        form="N[:SEED]",
+        layout="nothing is read: N scenes are drawn, 200 by default",
+        has_masks=True,
+        open=_open,
+    ),
 )

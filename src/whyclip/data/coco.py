@@ -1,0 +1,242 @@
+"""COCO: everyday photographs with the regions of things, and of all that surrounds them."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whyclip.data.kind import DatasetKind
+from whyclip.data.regions import decode_region, decode_segments
+from whyclip.data.sample import (
+    TEMPLATE,
+    Dataset,
+    Mask,
+    Masks,
+    Sample,
+    file_at,
+    filled_in,
+    folder_at,
+    read_codes,
+)
+from whyclip.errors import InputError
+
+SPLIT = "val2017"
+
+
+class Coco(Dataset):
+    """What instances and panoptic annotations have in common.
+
+    The regions of all objects of a category are one mask; images without any are left out.
+    Source: Lin et al., ECCV 2014 (arXiv 1405.0312).
+    """
+
+    def __init__(
+        self, images: str | Path, annotations: str | Path, *, template: str = TEMPLATE
+    ) -> None:
+        """Read the annotations; images and regions are read when they are looked at.
+
+        Args:
+            images: the folder of the images.
+            annotations: the JSON file.
+            template: of the prompts.
+
+        Raises:
+            InputError: a file is missing or is not such an annotation.
+        """
+        self.images = folder_at(images, "COCO's images, such as val2017")
+        self.file = file_at(annotations, "COCO's annotations, such as instances_val2017.json")
+        content = _read(self.file)
+        categories = sorted(content["categories"], key=lambda category: category["id"])
+        self.classes = tuple(category["name"] for category in categories)
+        self.names = tuple(map(readable, self.classes))
+        self.labels = dict(zip((c["id"] for c in categories), self.classes, strict=True))
+        regions: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for annotation in content["annotations"]:
+            if self._check(annotation):
+                regions[annotation["image_id"]].append(annotation)
+        known = {image["id"]: image for image in content["images"]}
+        if regions.keys() - known.keys():
+            raise InputError(
+                f"{str(self.file)!r} annotates image {min(regions.keys() - known.keys())}, "
+                "which it does not list"
+            )
+        self.items = [(known[number], regions[number]) for number in sorted(regions)]
+        if not self.items:
+            raise InputError(f"{str(self.file)!r} has no image with a region")
+        self.template = template
+
+    def __len__(self) -> int:
+        """Return the number of images that have regions."""
+        return len(self.items)
+
+    @abstractmethod
+    def _check(self, annotation: Mapping[str, Any]) -> bool:
+        """Say whether an annotation has regions; InputError where it is of another kind."""
+
+    @abstractmethod
+    def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]: ...
+
+    def _described(
+        self, image: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]]
+    ) -> tuple[str, Path, tuple[str, ...], tuple[str, ...]]:
+        numbers = sorted(self._categories(annotations))
+        if not self.labels.keys() >= set(numbers):
+            raise InputError(f"image {image['id']} of {str(self.file)!r} has an unknown category")
+        labels = tuple(self.labels[number] for number in numbers)
+        prompts = filled_in(self.template, [readable(label) for label in labels])
+        return str(image["id"]), self.images / image["file_name"], labels, prompts
+
+
+class CocoInstances(Coco):
+    """Things as polygons or run lengths; crowds belong to their category."""
+
+    name = "coco"
+
+    def _check(self, annotation: Mapping[str, Any]) -> bool:
+        if "segmentation" not in annotation or "category_id" not in annotation:
+            raise InputError(
+                f"{str(self.file)!r} has annotations without segmentation and category_id; "
+                "give instances_….json"
+            )
+        return True
+
+    def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]:
+        return {annotation["category_id"] for annotation in annotations}
+
+    def sample(self, index: int) -> Sample:
+        """Name one image and its categories."""
+        image, annotations = self.items[index]
+        size = image["height"], image["width"]
+
+        def masks() -> Mapping[str, Mask]:
+            found: dict[str, Mask] = {}
+            for annotation in annotations:
+                label = self.labels[annotation["category_id"]]
+                region = decode_region(annotation["segmentation"], *size)
+                found[label] = found[label] | region if label in found else region
+            return found
+
+        return Sample(*self._described(image, annotations), Masks(masks))
+
+
+class CocoPanoptic(Coco):
+    """Things and stuff as coloured segments; the black rest is left open.
+
+    Source: Kirillov et al., CVPR 2019 (arXiv 1801.00868).
+    """
+
+    name = "coco-panoptic"
+
+    def __init__(
+        self,
+        images: str | Path,
+        annotations: str | Path,
+        segments: str | Path | None = None,
+        *,
+        template: str = TEMPLATE,
+    ) -> None:
+        """Read the annotations.
+
+        Args:
+            images: the folder of the images.
+            annotations: the JSON file.
+            segments: the folder of the PNGs; by default named like the JSON file, beside it.
+            template: of the prompts.
+
+        Raises:
+            InputError: a file is missing or is not such an annotation.
+        """
+        super().__init__(images, annotations, template=template)
+        self.segments = folder_at(
+            segments or Path(annotations).with_suffix(""), "the folder of the panoptic PNGs"
+        )
+
+    def _check(self, annotation: Mapping[str, Any]) -> bool:
+        if "segments_info" not in annotation:
+            raise InputError(
+                f"{str(self.file)!r} has annotations without segments_info; give panoptic_….json"
+            )
+        return bool(annotation["segments_info"])
+
+    def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]:
+        return {s["category_id"] for a in annotations for s in a["segments_info"]}
+
+    def sample(self, index: int) -> Sample:
+        """Name one image and its categories."""
+        image, annotations = self.items[index]
+        annotation = annotations[0]
+        file = self.segments / annotation["file_name"]
+
+        def masks() -> Mapping[str, Mask]:
+            ids = decode_segments(read_codes(file, "RGB"))
+            by_label: dict[str, list[int]] = defaultdict(list)
+            for segment in annotation["segments_info"]:
+                by_label[self.labels[segment["category_id"]]].append(segment["id"])
+            return {label: np.isin(ids, numbers) for label, numbers in by_label.items()}
+
+        return Sample(
+            *self._described(image, annotations),
+            Masks(masks),
+            lambda: decode_segments(read_codes(file, "RGB")) == 0,
+        )
+
+
+def readable(name: str) -> str:
+    """Turn a category's name into words.
+
+    Example:
+        >>> readable("wall-other-merged"), readable("floor-wood"), readable("stop sign")
+        ('wall', 'wood floor', 'stop sign')
+    """
+    words = re.sub(r"(-other)?(-merged|-stuff)?$", "", name)
+    return " ".join(reversed(words.split("-")))
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{str(file)!r} is not JSON: {error}") from None
+    missing = {"images", "annotations", "categories"} - set(content)
+    if missing:
+        raise InputError(f"{str(file)!r} has no {', '.join(sorted(missing))}; is it COCO's?")
+    return content
+
+
+def _open_instances(root: str) -> CocoInstances:
+    folder = folder_at(root, f"COCO: {SPLIT}/ and annotations/")
+    return CocoInstances(folder / SPLIT, folder / "annotations" / f"instances_{SPLIT}.json")
+
+
+def _open_panoptic(root: str) -> CocoPanoptic:
+    folder = folder_at(root, f"COCO: {SPLIT}/ and annotations/")
+    return CocoPanoptic(folder / SPLIT, folder / "annotations" / f"panoptic_{SPLIT}.json")
+
+
+KINDS = (
+    DatasetKind(
+        name="coco",
+        title="COCO 2017, instances",
+        source="Lin et al., ECCV 2014, arXiv 1405.0312",
+        form="FOLDER",
+        layout="val2017/ and annotations/instances_val2017.json",
+        has_masks=True,
+        open=_open_instances,
+    ),
+    DatasetKind(
+        name="coco-panoptic",
+        title="COCO 2017, panoptic",
+        source="Kirillov et al., CVPR 2019, arXiv 1801.00868",
+        form="FOLDER",
+        layout="val2017/, annotations/panoptic_val2017.json and the PNGs in a folder beside it",
+        has_masks=True,
+        open=_open_panoptic,
+    ),
+)

@@ -1,0 +1,144 @@
+"""Datasets of the Hugging Face library on this machine: ``pip install whyclip[datasets]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from whyclip.data.kind import DatasetKind
+from whyclip.data.sample import (
+    TEMPLATE,
+    Dataset,
+    Mask,
+    Masks,
+    Sample,
+    filled_in,
+    folder_at,
+    nonzero,
+)
+from whyclip.errors import InputError
+
+
+class HfDataset(Dataset):
+    """A row of a ``datasets.Dataset`` a sample.
+
+    The label is a ``ClassLabel`` or a string, such as a caption; a list of either gives several.
+    """
+
+    name = "hf"
+
+    def __init__(
+        self,
+        rows: Any,
+        *,
+        image: str = "image",
+        label: str = "label",
+        mask: str | None = None,
+        template: str | None = None,
+    ) -> None:
+        """Look at the columns; images are decoded when they are looked at.
+
+        Args:
+            rows: a ``datasets.Dataset``, one split of it; a streamed one has no numbers and is
+                not taken: save a part of it first.
+            image: the column of images.
+            label: the column of labels or captions.
+            mask: the column of masks, images that are not 0 on the object; for single labels.
+            template: of the prompts; by default strings are asked as they are, and the names
+                of a ``ClassLabel`` stand in "a photo of a {}.".
+
+        Raises:
+            InputError: a column is missing, or the rows are of another kind.
+        """
+        columns = getattr(rows, "column_names", None)
+        if not isinstance(columns, list) or not hasattr(rows, "__len__"):
+            raise InputError(
+                f"rows of type {type(rows).__name__}; give one split of a datasets.Dataset, "
+                "such as load_from_disk(folder)['validation']"
+            )
+        for column in (image, label, *([mask] if mask else [])):
+            if column not in columns:
+                raise InputError(f"no column {column!r}; the dataset has {', '.join(columns)}")
+        self.rows, self.columns = rows, (image, label, mask)
+        feature = rows.features[label]
+        # A list of labels is described by the feature of its elements.
+        feature = getattr(feature, "feature", feature)
+        names = getattr(feature, "names", None)
+        self.template = template or (TEMPLATE if names else "{}")
+        self.coded = names is not None
+        if names is None:
+            names = dict.fromkeys(x for cell in rows[label] for x in _listed(cell))
+        self.classes = self.names = tuple(names)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def sample(self, index: int) -> Sample:
+        """Describe one row."""
+        image, label, mask = self.columns
+        row = self.rows[index]
+        picture = row[image]
+        if not isinstance(picture, Image.Image):
+            raise InputError(
+                f"column {image!r} holds {type(picture).__name__}, no images; "
+                "cast it with cast_column(name, datasets.Image())"
+            )
+        labels = tuple(self._label(x, index) for x in _listed(row[label]))
+
+        def masks() -> Mapping[str, Mask]:
+            return {labels[0]: nonzero(np.asarray(row[mask]))}
+
+        return Sample(
+            id=str(index),
+            source=picture,
+            labels=labels,
+            prompts=filled_in(self.template, labels),
+            masks=Masks(masks) if mask else None,
+        )
+
+    def _label(self, cell: Any, index: int) -> str:
+        if cell is None or (self.coded and not 0 <= cell < len(self.classes)):
+            raise InputError(f"row {index} has no label ({cell!r}); is it of a test split?")
+        return self.classes[cell] if self.coded else str(cell)
+
+
+def _listed(cell: Any) -> list[Any]:
+    return list(cell) if isinstance(cell, (list, tuple)) else [cell]
+
+
+def _open(rest: str) -> HfDataset:
+    place, _, split = rest.partition("#")
+    folder = folder_at(place, "a folder written by Dataset.save_to_disk; nothing is downloaded")
+    try:
+        from datasets import load_from_disk
+    except ImportError:
+        raise InputError(
+            f"hf:{rest} needs the datasets library: pip install 'whyclip[datasets]'"
+        ) from None
+    try:
+        rows = load_from_disk(str(Path(folder)))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{place!r} was not written by Dataset.save_to_disk: {error}") from None
+    if hasattr(rows, "keys"):
+        if split not in rows:
+            raise InputError(f"{place!r} has splits {', '.join(rows)}; give hf:{place}#SPLIT")
+        rows = rows[split]
+    return HfDataset(rows)
+
+
+KINDS = (
+    DatasetKind(
+        name="hf",
+        title="Hugging Face datasets",
+        source="a folder of Dataset.save_to_disk",
+        form="FOLDER[#SPLIT]",
+        layout="columns image and label (a ClassLabel or text)",
+        has_masks=False,
+        open=_open,
+    ),
+)
