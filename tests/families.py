@@ -232,6 +232,41 @@ def timm_trunk(name: str, pool: str, proj: str | None = "linear", text: Any = No
     )
 
 
+def bert_text(**more: Any) -> dict[str, Any]:
+    return {**SIZES, "vocab_size": 64, "max_position_embeddings": 40, "pad_token_id": 0, **more}
+
+
+def transformers_clip(kind: str, text: dict[str, Any], tokens: str = "bert") -> Parts:
+    """A two-layer model of a class of transformers that is put together like its CLIP."""
+    import transformers
+
+    vision = {**SIZES, **PICTURE, "projection_dim": tiny.EMBED}
+    config = getattr(transformers, f"{kind}Config")(
+        text_config=text, vision_config=vision, projection_dim=tiny.EMBED
+    )
+    model = tiny.randomise(getattr(transformers, f"{kind}Model")(config))
+    tokenizer = word_tokenizer(tokens, 32)
+    return model, square_processor(tiny.IMAGE_SIZE), tokenizer
+
+
+def metaclip2() -> Parts:
+    text = bert_text(max_position_embeddings=24, eos_token_id=1, pad_token_id=0, bos_token_id=2)
+    return transformers_clip("MetaClip2", text, "siglip")
+
+
+def blip() -> Parts:
+    from transformers import BlipConfig, BlipForImageTextRetrieval
+
+    config = BlipConfig(
+        text_config=bert_text(projection_dim=tiny.EMBED, encoder_hidden_size=tiny.WIDTH),
+        vision_config={**SIZES, **PICTURE},
+        projection_dim=tiny.EMBED,
+        image_text_hidden_size=tiny.EMBED,
+    )
+    model = tiny.randomise(BlipForImageTextRetrieval(config))
+    return model, square_processor(tiny.IMAGE_SIZE), word_tokenizer("bert", 32)
+
+
 BASE = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -262,6 +297,10 @@ SMALL: dict[str, Callable[[], Parts]] = {
     "timm-eva": partial(timm_trunk, "whyclip_tiny_eva", "token"),
     "timm-pe": partial(timm_trunk, "whyclip_tiny_pe", "map", None),
     "siglip": siglip,
+    "metaclip2": metaclip2,
+    "chinese-clip": partial(transformers_clip, "ChineseCLIP", bert_text()),
+    "altclip": partial(transformers_clip, "AltCLIP", bert_text(project_dim=20)),
+    "blip": blip,
 }
 """Two-layer models, by family."""
 

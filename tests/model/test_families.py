@@ -57,8 +57,8 @@ def check(model: nn.Module, preprocess: Any, tokenizer: Any) -> None:
     pixels = torch.randn(2, 3, *view.image.input_size, generator=torch.Generator().manual_seed(1))
     own = library_embeddings(model, pixels, ids, pad_of(tokenizer))
     targets = directions(view)
-    for tower, inputs, expected in ((view.image, pixels, own[0]), (view.text, ids, own[1])):
-        expected = expected.reshape(len(inputs), -1)
+    for tower, inputs, given in ((view.image, pixels, own[0]), (view.text, ids, own[1])):
+        expected = given.reshape(len(inputs), -1)
         unit = F.normalize(expected, dim=-1)
         capture = run_trunk(tower, inputs, targets, keep=0 if tower.opaque else 1)
         torch.testing.assert_close(F.normalize(capture.embedding, dim=-1), unit, atol=1e-4, rtol=0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.model.hf_alt import altclip_view, chinese_clip_view
+from whyclip.model.hf_blip import blip_view
 from whyclip.model.hf_clip import clip_view
 from whyclip.model.hf_siglip import siglip_view
 from whyclip.model.view import ModelView
@@ -23,6 +25,9 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     "CLIPModel": Family("CLIP", clip_view),
     "MetaClip2Model": Family("MetaCLIP 2", clip_view),
+    "ChineseCLIPModel": Family("Chinese-CLIP", chinese_clip_view),
+    "AltCLIPModel": Family("AltCLIP", altclip_view),
+    "BlipForImageTextRetrieval": Family("BLIP retrieval, contrastive path", blip_view),
     "SiglipModel": Family("SigLIP and SigLIP 2 at fixed resolution", siglip_view),
 }
 """By the name of the class, as the ``architectures`` of a ``config.json`` give it."""

@@ -64,7 +64,7 @@ class OpenCLIPTextTower(TextTower):
         if mask is None:
             return None
         b, t, _ = x.shape
-        if mask.ndim == 2:  # noqa: PLR2004 - rows and columns
+        if mask.ndim == 2:
             mask = mask[None, None, :t, :t]
         else:
             # The library repeats each text's mask for every head.

@@ -18,13 +18,15 @@ POOLS = "AttentionPoolLatent"
 
 
 class TimmTower(ImageTower):
-    """A ``VisionTransformer`` or ``Eva`` of timm, read at its class token or by its pooling head."""
+    """A ``VisionTransformer`` or ``Eva`` of timm, read at a class token or by a pooling head."""
 
     def __init__(self, visual: Any, encode: Callable[[Tensor], Tensor]) -> None:
         self.visual, self.trunk, self._encode = visual, visual.trunk, encode
         trunk = self.trunk
         rope = getattr(trunk, "rope", None)
-        turn = [partial(self._rotary, i) if rope is not None else None for i in range(_depth(trunk))]
+        turn = [
+            partial(self._rotary, i) if rope is not None else None for i in range(_depth(trunk))
+        ]
         blocks: tuple[Block, ...] = tuple(map(TimmBlock, trunk.blocks, turn))
         if trunk.attn_pool is not None:
             blocks += (AttentionPoolBlock(trunk.attn_pool, trunk.norm),)

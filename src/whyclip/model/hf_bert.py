@@ -1,0 +1,123 @@
+"""Text towers of the BERT kind: post-norm blocks, padding masked, read at the first token.
+
+Chinese-CLIP, AltCLIP and BLIP's image-text retrieval have them beside a vision transformer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.inputs import written
+from whyclip.model.view import Block, Stream, TextTower, split_heads
+
+# Tokenizers without a limit of their own give an absurd one.
+NO_LIMIT = 100_000
+
+
+class BertBlock(Block):
+    """``BertLayer`` and its copies; the norms stand behind the sums."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.attn, self.output = layer.attention.self, layer.attention.output
+        self.heads = self.attn.num_attention_heads
+        self.scale = float(self.attn.attention_head_size**-0.5)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.output.dense.weight.dtype
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        out = self.layer(x, attention_mask=mask)
+        return out[0] if isinstance(out, tuple) else out
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attn, heads = self.attn, self.heads
+        return (
+            split_heads(attn.query(x), heads),
+            split_heads(attn.key(x), heads),
+            split_heads(attn.value(x), heads),
+        )
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.output.dense(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        x = self.output.LayerNorm(x + update)
+        return self.layer.output(self.layer.intermediate(x), x)
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.output.dense(z)
+
+
+@dataclass(frozen=True)
+class BertParts:
+    """What a BERT-like text tower is made of, in one library class or another.
+
+    Attributes:
+        embeddings: token ids to the first block's input.
+        layers: first to last.
+        norm: of the readout; none but AltCLIP's has one outside of the blocks.
+        head: the projection.
+        encode: ids and attention mask to the embedding, by the library's own calls.
+        pad: id of the padding.
+        positions: number of places there are embeddings for.
+    """
+
+    embeddings: nn.Module
+    layers: nn.ModuleList
+    norm: nn.Module
+    head: Callable[[Tensor], Tensor]
+    encode: Callable[[Tensor, Tensor], Tensor]
+    pad: int
+    positions: int
+
+
+class BertTextTower(TextTower):
+    """A text encoder in which all tokens see each other, padding left out."""
+
+    causal = False
+
+    def __init__(self, parts: BertParts, tokenizer: Any) -> None:
+        self.parts, self.tokenizer = parts, tokenizer
+        self.blocks = tuple(BertBlock(layer) for layer in parts.layers)
+        inner = getattr(tokenizer, "tokenizer", tokenizer)
+        limit = int(inner.model_max_length)
+        self.context = parts.positions if limit > NO_LIMIT else min(limit, parts.positions)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parts.embeddings.parameters()).device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        x = self.parts.embeddings(input_ids=inputs)
+        seen = inputs != self.parts.pad
+        mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
+        mask = mask.masked_fill(~seen, float("-inf"))[:, None, None]
+        t = inputs.shape[1]
+        content = written(self.tokenizer, inputs)
+        return Stream(x, mask.expand(-1, -1, t, -1), self.readout_row(inputs), content)
+
+    def readout_row(self, ids: Tensor) -> Tensor:
+        return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
+
+    def trim(self, inputs: Tensor) -> Tensor:
+        """Cut the padding that all texts share; it is masked, so nothing reads it."""
+        return inputs[:, : int((inputs != self.parts.pad).sum(1).max())]
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.parts.norm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.parts.head(x)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        # Padding is masked, and running all of its 512 places would only take time.
+        inputs = self.trim(inputs)
+        return self.parts.encode(inputs, (inputs != self.parts.pad).long())

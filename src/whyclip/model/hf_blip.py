@@ -1,0 +1,117 @@
+"""BLIP's image-text retrieval of transformers: its contrastive path, the cosine of two towers.
+
+The matching head, which lets the text attend to the image, is another score and not read here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.model.hf_bert import BertParts, BertTextTower
+from whyclip.model.view import (
+    Block,
+    ImageTower,
+    ModelView,
+    Stream,
+    interpolate_positions,
+    split_heads,
+)
+
+
+class BlipBlock(Block):
+    """``BlipEncoderLayer``."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer, self.attn = layer, layer.self_attn
+        self.heads = self.attn.num_heads
+        self.scale = float(self.attn.scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.attn.projection.weight.dtype
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        # transformers 4 wants a mask named, even if there is none.
+        out = self.layer(x, attention_mask=mask)
+        return out[0] if isinstance(out, tuple) else out
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = self.attn.qkv(self.layer.layer_norm1(x)).chunk(3, dim=-1)
+        q, k, v = (split_heads(part, self.heads) for part in joint)
+        return q, k, v
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.attn.projection(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        x = x + update
+        return x + self.layer.mlp(self.layer.layer_norm2(x))
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.attn.projection(z)
+
+
+class BlipImageTower(ImageTower):
+    """``BlipVisionModel`` with the projection of ``BlipForImageTextRetrieval``."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.vision = model, model.vision_model
+        self.blocks = tuple(BlipBlock(layer) for layer in self.vision.encoder.layers)
+        config = model.config.vision_config
+        self.patch = int(config.patch_size)
+        side = int(config.image_size) // self.patch
+        self.native = (side, side)
+
+    @property
+    def device(self) -> torch.device:
+        return self.vision.embeddings.class_embedding.device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        parts = self.vision.embeddings
+        features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
+        b, _, gh, gw = features.shape
+        first = parts.class_embedding.expand(b, 1, -1)
+        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
+        x = x + interpolate_positions(parts.position_embedding[0], self.native, (gh, gw))
+        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        content[:, 0] = False
+        row = torch.zeros(b, dtype=torch.long, device=x.device)
+        return Stream(x, None, row, content, (gh, gw))
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.vision.post_layernorm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.vision_proj(x)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        dtype = self.vision.embeddings.patch_embedding.weight.dtype
+        states = self.vision(pixel_values=inputs.to(dtype)).last_hidden_state
+        return self.model.vision_proj(states[:, 0])
+
+
+def blip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
+    """Describe a transformers ``BlipForImageTextRetrieval`` in memory."""
+    text, config = model.text_encoder, model.config.text_config
+
+    def encode(ids: Tensor, mask: Tensor) -> Tensor:
+        states = text(input_ids=ids, attention_mask=mask).last_hidden_state
+        return model.text_proj(states[:, 0])
+
+    parts = BertParts(
+        embeddings=text.embeddings,
+        layers=text.encoder.layer,
+        norm=nn.Identity(),
+        head=model.text_proj,
+        encode=encode,
+        pad=int(config.pad_token_id),
+        positions=int(config.max_position_embeddings),
+    )
+    width = int(model.config.image_text_hidden_size)
+    return ModelView(
+        name, BlipImageTower(model), BertTextTower(parts, tokenizer), preprocess, tokenizer, width
+    )
