@@ -31,6 +31,7 @@ FLOW = (
     "question",
     "pipeline",
     "api",
+    "interactions",
     "storage",
     "metrics",
     "render",

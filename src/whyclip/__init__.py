@@ -18,6 +18,7 @@ if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.explanation import Certificate, Explanation
+    from whyclip.interactions import Interaction, interaction
     from whyclip.model import ModelView, load, wrap
     from whyclip.storage import load_explanation
 
@@ -28,11 +29,13 @@ __all__ = [
     "Certificate",
     "Explanation",
     "Geometry",
+    "Interaction",
     "ModelView",
     "Word",
     "compare",
     "errors",
     "explain",
+    "interaction",
     "load",
     "load_explanation",
     "methods",
@@ -44,9 +47,11 @@ if not typing.TYPE_CHECKING:
     _HOMES = {
         "Certificate": "whyclip.explanation",
         "Explanation": "whyclip.explanation",
+        "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",
         "compare": "whyclip.api",
         "explain": "whyclip.api",
+        "interaction": "whyclip.interactions",
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
         "wrap": "whyclip.model",

@@ -12,6 +12,7 @@ from whyclip import __version__
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
 from whyclip.cli import explain as explaining
+from whyclip.cli import interaction as interacting
 from whyclip.cli.terminal import complain, quiet
 from whyclip.errors import WhyclipError
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command(help=explaining.HELP)(explaining.explain)
 app.command(help=comparing.HELP)(comparing.compare)
+app.command(help=interacting.HELP)(interacting.interaction)
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
 app.command(help=catalogue.MODELS_HELP)(catalogue.models)
 

@@ -1,0 +1,71 @@
+"""``whyclip interaction``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.terminal import progress, stderr, stdout
+from whyclip.types import GeometryName, Precision
+
+HELP = """
+Show which word of a text looked at which region of a picture: one map for each word.
+
+Prints, for each word, what it adds to the score over the whole picture, and how far all pairs \
+of words and regions are from adding up to the score.
+
+\b
+[bold]Examples[/bold]
+  whyclip interaction scene.png "a dog next to a red car" --out words.html
+  [dim]# as a figure, and as numbers[/dim]
+  whyclip interaction scene.png "a dog next to a red car" --out words.png --out words.json
+"""
+
+
+def interaction(
+    image: options.Image,
+    prompt: Annotated[str, typer.Argument(help="One text, in quotes.", metavar="PROMPT")],
+    model: options.Model = "mini",
+    geometry: options.Geometry = "model",
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            help="Write the maps; may be given several times. The ending decides: .html "
+            "(a page of its own), .png (a figure), .json, .npz, .safetensors (numbers).",
+        ),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    outputs = out or []
+    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    options.check_prompts([prompt])
+    with progress(3 + len(outputs)) as begin:
+        begin("starting")
+        import whyclip
+        from whyclip.inputs import read_image
+        from whyclip.render import summary
+        from whyclip.storage import ENDINGS
+
+        options.check_outputs(outputs, ENDINGS, image)
+        picture = read_image(image)
+        options.check_device(device)
+        begin(f"loading {model}")
+        view = whyclip.load(model, device)
+        begin("explaining")
+        found = whyclip.interaction(view, picture, prompt, geometry=seen, precision=exactness)
+        for path in outputs:
+            begin(f"writing {path.name}")
+            found.save(path)
+    stdout().print(summary(found.explanation))
+    stdout().print(
+        f"score {found.score:.3f}; all pairs add up to {found.total:.3f}", highlight=False
+    )
+    for path in outputs:
+        stderr().print(f"wrote {path}", highlight=False)
