@@ -155,10 +155,10 @@ def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
 
 
 def _able(model: ModelView, plans: Sequence[Plan]) -> list[Plan]:
-    """Leave out the sides, and the methods, that find nothing to read in this model."""
+    """Leave out the sides, and the methods, that cannot read this model."""
     towers = {"image": model.image, "text": model.text}
     seeing = [
-        replace(plan, sides=tuple(side for side in plan.sides if not plan.blind(towers[side])))
+        replace(plan, sides=tuple(side for side in plan.sides if plan.able(towers[side])))
         for plan in plans
     ]
     return [plan for plan in seeing if plan.sides]

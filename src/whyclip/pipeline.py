@@ -63,6 +63,14 @@ class Plan:
         except OptionError:
             return True
 
+    def able(self, tower: Tower) -> bool:
+        """Whether the method, with its options, can read this tower."""
+        try:
+            self.reach(tower)
+        except (OptionError, UnsupportedModelError):
+            return False
+        return True
+
     def relevance(self, capture: Capture) -> Relevance:
         """Run the method, some targets at a time; keep the values of content tokens only.
 
