@@ -17,15 +17,6 @@ from whyclip.methods import METHODS
 PROMPTS = ["a dog", "a photo of two red cars next to a tree"]
 
 
-# Fewer perturbations of those methods whose many would only take time here.
-QUICK: dict[str, dict[str, Any]] = {
-    "rise": {"masks": 60},
-    "kernel_shap": {"samples": 40},
-    # Not what is only of this set of prompts, so that single prompts can be compared.
-    "clip_surgery": {"redundant": "empty"},
-}
-
-
 @pytest.fixture(scope="module")
 def parts() -> tuple[Any, Any, Any]:
     return tiny.openclip_parts()
@@ -137,7 +128,7 @@ def test_a_batch_gives_what_single_calls_give(
     view: whyclip.ModelView, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = [picture(i, 40 + 3 * i, 50) for i in range(5)]
-    quick = QUICK.get(method, {})
+    quick = tiny.QUICK.get(method, {})
     for at_once in (2, 16):
         monkeypatch.setattr(pipeline, "IMAGES_AT_ONCE", at_once)
         monkeypatch.setattr(question, "TEXTS_AT_ONCE", at_once - 1)
@@ -159,7 +150,7 @@ def test_many_targets_by_jacobian_give_what_few_give(
 ) -> None:
     directions = torch.randn(view.width + 30, view.width)
     monkeypatch.setattr(pipeline, "TARGETS_AT_ONCE", 17)
-    asked: dict[str, Any] = {"method": method, "sides": ["image"], **QUICK.get(method, {})}
+    asked: dict[str, Any] = {"method": method, "sides": ["image"], **tiny.QUICK.get(method, {})}
     many = whyclip.explain(view, picture(), directions, **asked)
     few = whyclip.explain(view, picture(), directions[-9:], **asked)
     torch.testing.assert_close(many.maps[-9:], few.maps, rtol=1e-4, atol=1e-6)
@@ -178,7 +169,7 @@ def test_compare_shares_one_forward_pass_a_tower(
 
         monkeypatch.setattr(block, "forward", counted)
     # Integrated gradients begins at the first block, over and over.
-    asked = {m: QUICK.get(m, {}) for m in METHODS if m != "integrated_gradients"}
+    asked = {m: tiny.QUICK.get(m, {}) for m in METHODS if m != "integrated_gradients"}
     found = whyclip.compare(view, [picture()], PROMPTS, asked)
     assert list(found) == list(asked)
     assert calls == {"image": 1, "text": 1}

@@ -29,9 +29,9 @@ def integrated_gradients(
     ``H_i = (x_i − x'_i) · ∫₀¹ ∂S/∂x_i (x' + α(x − x')) dα``, summed over the values of a patch
     or piece; the integral by Gauss–Legendre quadrature. Sundararajan et al., ICML 2017 (arXiv
     1703.01365), eq. 1. The baseline x' of an image is 0 after preprocessing, the mean colour;
-    that of a text has the padding's embedding in place of each of its pieces, with start, end
-    and positions as they are. (From vectors of zeros the way would be no smooth one: the first
-    layer norm does not see how long a vector is until it all but vanishes.)
+    that of a text has the end token's embedding in place of each of its pieces, at their
+    positions; start, end and padding stay. (From vectors of zeros the way would not be smooth:
+    the first layer norm does not see how long a vector is until it all but vanishes.)
 
     The sum over tokens is ``S(x) − S(x')`` but for the quadrature's error, which is reported
     as the check "completeness gap" and falls with the steps.
@@ -79,7 +79,7 @@ class _Path:
             self.inputs = self.away = capture.inputs.float()
         else:
             self.inputs = capture.states[0].float()
-            self.away = (self.inputs - _padding(capture)) * capture.content[..., None]
+            self.away = (self.inputs - _without_pieces(capture)) * capture.content[..., None]
 
     def at(self, rows: Tensor, alpha: Tensor) -> Tensor:
         """Points on the way of some of the inputs."""
@@ -114,12 +114,15 @@ class _Path:
 
 
 @torch.no_grad()
-def _padding(capture: Capture) -> Tensor:
-    """What would enter the first block, were every piece the last id of its text."""
-    content, ids = capture.content, capture.inputs
-    padded = torch.where(content, ids[:, -1:], ids[:, : content.shape[1]])
+def _without_pieces(capture: Capture) -> Tensor:
+    """What would enter the first block, were every piece the end token that follows the last."""
+    ids = capture.inputs.clone()
+    for row, content in zip(ids, capture.content[:, : ids.shape[1]], strict=True):
+        pieces = content.nonzero()[:, 0]
+        if len(pieces):
+            row[pieces] = row[min(int(pieces[-1]) + 1, len(row) - 1)].clone()
     with precision_context(capture.tower.device, capture.precision):
-        return capture.tower.embed(padded).x.float()
+        return capture.tower.embed(ids).x[:, : capture.content.shape[1]].float()
 
 
 @torch.enable_grad()

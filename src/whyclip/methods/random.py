@@ -29,12 +29,15 @@ def random(capture: Capture, *, seed: int = 0) -> Relevance:
     t = capture.content.shape[1]
     directions = F.normalize(capture.targets.directions.double().cpu(), dim=-1)
     maps = []
-    for row in capture.inputs.cpu():
-        content = row.float().contiguous() if row.is_floating_point() else row.long()
-        digest = hashlib.blake2b(content.numpy().tobytes(), digest_size=8, key=b"%d" % seed)
+    for row, written in zip(capture.inputs.cpu(), capture.content.cpu(), strict=True):
+        # Of a text its pieces alone: padding differs from library to library.
+        content = row.float() if capture.side == "image" else row[written.nonzero()[:, 0]]
+        digest = hashlib.blake2b(
+            content.contiguous().numpy().tobytes(), digest_size=8, key=b"%d" % seed
+        )
         generator = torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big") >> 1)
         # Drawn for the whole context of a text, of which a batch may hold more or less.
-        rows = t if capture.side == "image" else len(row)
+        rows = t if capture.side == "image" else max(t, len(row))
         waves = torch.randn(rows, directions.shape[1], generator=generator, dtype=torch.float64)[:t]
         maps.append((2 * (WAVES * directions @ waves.T).frac().abs() - 1).abs())
     values = torch.stack(maps).to(capture.embedding)
