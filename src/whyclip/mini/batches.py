@@ -134,8 +134,8 @@ class Batches:
             there = (some.concept >= 0)[:, :, None, None]
             covered = (near_y[..., :, None] & near_x[..., None, :] & there).any(1)
             rank = covered.reshape(len(part), -1) + rng.random((len(part), GRID * GRID))
-            kept = torch.from_numpy(
-                np.argsort(-rank, axis=1)[:, : 8 + 14 * int(number[part].max())]
-            )
+            # How much bare background stays varies, so that none of it comes as a surprise later.
+            most = min(14 * int(number[part].max()) + int(rng.integers(8, 60)), GRID * GRID)
+            kept = torch.from_numpy(np.argsort(-rank, axis=1)[:, :most].copy())
             groups.append((patches.gather(1, kept[..., None].expand(-1, -1, 768)), kept))
         return groups

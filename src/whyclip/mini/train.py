@@ -39,11 +39,11 @@ AVERAGE = 0.998
 class Plan:
     """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay."""
 
-    pictures: tuple[int, int, int] = (600_000, 400_000, 40_000)
+    pictures: tuple[int, int, int] = (170_000, 132_000, 12_000)
     batch: int = 256
     rate: float = 2.0e-3
     warm: int = 200
-    decay: float = 0.35
+    decay: float = 0.28
 
     def at(self, seen: int) -> tuple[str, float, float]:
         """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
@@ -223,7 +223,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
-    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3")] = "600000,400000,40000",
+    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3")] = "170000,132000,12000",
     batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[int, typer.Option(help="processes that share each step")] = 2,
@@ -238,7 +238,7 @@ def main(
         counts = []
     if len(counts) != len(STAGES) or min(counts) < 0:
         raise OptionError(
-            f"--pictures takes three numbers such as 600000,400000,40000: {pictures!r}"
+            f"--pictures takes three numbers such as 170000,132000,12000: {pictures!r}"
         )
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
