@@ -24,7 +24,7 @@ import reference
 import tiny
 import whyclip
 from whyclip.capture import Capture, run_trunk
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
 from whyclip.targets import Targets
@@ -550,6 +550,22 @@ def is_no_sum(tower: Any) -> bool:
     return tower.pooled or inside or not isinstance(tower.norm, nn.LayerNorm)
 
 
+@pytest.mark.parametrize("family", ["siglip", "vit-qk-norm"])
+def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
+    few = {name: METHODS[name] for name in (*FORMULAS, "contribution")}
+    monkeypatch.setattr("whyclip.api.METHODS", few)
+    found = whyclip.compare(view_of(family), [image], ["a dog"])
+    assert found["contribution"][0].maps is not None
+    # Of the decomposition the text side is left.
+    [split] = found["decomposition"]
+    assert split.maps is None
+    assert split.words[0]
+
+
 @pytest.mark.parametrize("method", FORMULAS)
 @pytest.mark.parametrize("family", families.SMALL)
 def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
@@ -558,6 +574,8 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     for tower in (view.image, view.text):
         if tower.opaque:
+            with pytest.raises(UnsupportedModelError, match=f"method '{method}' reads attention"):
+                whyclip.explain(view, image, "a dog", method=method, sides=[tower.side])
             continue
         asked: dict[str, Any] = {"method": method, "sides": [tower.side]}
         if method == "decomposition" and is_no_sum(tower):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
     """
     tower, stream, targets = capture.tower, capture.stream, capture.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
-    norm, mask = _final_norm(tower), mask_of_readout(stream)
+    norm, mask = _check_sum(tower), mask_of_readout(stream)
     every = torch.arange(len(stream.row), device=stream.row.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
     embedding, constant = capture.embedding, torch.empty(0)
@@ -53,7 +54,6 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
             update = block.merge(o)
             after = block.finish(x_row, update)
             bias = block.merge(torch.zeros_like(o))
-            _check_linear(tower.side, index, block, o, update - bias, bias)
         if index == depth - 1:
             embedding = tower.project(after).detach().float()
             direction, constant = _through_norm(capture, norm, after.float(), embedding)
@@ -82,7 +82,8 @@ def _readout_attention(
     return logits.softmax(-1), v
 
 
-def _final_norm(tower: Tower) -> nn.LayerNorm:
+def _check_sum(tower: Tower) -> nn.LayerNorm:
+    """Refuse a tower whose readout token is not a sum behind one LayerNorm; return that norm."""
     if tower.pooled:
         raise OptionError(
             "decomposition needs a readout token that all layers write into; the "
@@ -93,7 +94,23 @@ def _final_norm(tower: Tower) -> nn.LayerNorm:
             "decomposition needs a LayerNorm before the projection, to freeze its statistics; "
             f"the {tower.side} tower has {type(tower.norm).__name__}; {INSTEAD}"
         )
+    for index, block in enumerate(tower.blocks):
+        if not _merges_linearly(block, tower.device):
+            raise OptionError(
+                "decomposition needs each token's update to be a summand, but "
+                f"{tower.side} block {index} norms the joined attention output; {INSTEAD}"
+            )
     return tower.norm
+
+
+@torch.no_grad()
+def _merges_linearly(block: Block, device: torch.device) -> bool:
+    """Whether twice an attention output makes twice the update, the bias apart."""
+    width = block.heads * round(block.scale**-2)
+    o = torch.linspace(-1, 2, width, dtype=block.dtype, device=device)[None]
+    bias = block.merge(torch.zeros_like(o))
+    once, twice = block.merge(o) - bias, block.merge(2 * o) - bias
+    return bool((twice - 2 * once).norm() <= NONLINEAR * (2 * once).norm())
 
 
 def _through_norm(
@@ -129,15 +146,10 @@ def _transpose(
     return found[:, 0].float().unflatten(0, upstream.shape[:2])
 
 
-def _check_linear(
-    side: str, index: int, block: Block, o: Tensor, linear: Tensor, bias: Tensor
-) -> None:
-    doubled = block.merge(2 * o) - bias
-    if (doubled - 2 * linear).norm() > NONLINEAR * (2 * linear).norm():
-        raise OptionError(
-            f"decomposition needs each token's update to be a summand, but {side} block {index} "
-            f"norms the joined attention output; {INSTEAD}"
-        )
+def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
+    reach = every_block(tower, options)
+    _check_sum(tower)
+    return reach
 
 
 METHOD = Method(
@@ -150,5 +162,5 @@ METHOD = Method(
     cost="1.3",
     explains="the model itself, direct paths only",
     additive="the score, with the MLPs', the input's and the biases' direct contributions",
-    reach=every_block,
+    reach=_reach,
 )

@@ -94,7 +94,7 @@ def _first(tower: Tower, start_layer: int | None) -> int:
 
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
-    return len(tower.blocks) - _first(tower, options["start_layer"])
+    return max(len(tower.blocks) - _first(tower, options["start_layer"]), 1)
 
 
 METHOD = Method(
