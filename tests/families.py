@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from timm.models import register_model
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -20,6 +22,7 @@ Parts = tuple[nn.Module, Any, Any]
 
 SENTENCE = "a the photo of dog cat two red cars next to tree it seen from above , . on in"
 WORDS = SENTENCE.split()
+TEXTS = ["a dog", "a photo of two red cars next to a tree, seen from above", "it"]
 SIZES = {
     "hidden_size": tiny.WIDTH,
     "intermediate_size": 2 * tiny.WIDTH,
@@ -27,6 +30,11 @@ SIZES = {
     "num_attention_heads": tiny.HEADS,
 }
 PICTURE = {"image_size": tiny.IMAGE_SIZE, "patch_size": tiny.PATCH}
+
+
+def picture(width: int = 48, height: int = 40) -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
 
 
 @lru_cache
@@ -236,35 +244,47 @@ def bert_text(**more: Any) -> dict[str, Any]:
     return {**SIZES, "vocab_size": 64, "max_position_embeddings": 40, "pad_token_id": 0, **more}
 
 
-def transformers_clip(kind: str, text: dict[str, Any], tokens: str = "bert") -> Parts:
-    """A two-layer model of a class of transformers that is put together like its CLIP."""
+def transformers_clip(
+    kind: str, text: dict[str, Any], tokens: str = "bert", true_size: bool = False
+) -> Parts:
+    """A model of a class of transformers that is put together like its CLIP."""
     import transformers
 
     vision = {**SIZES, **PICTURE, "projection_dim": tiny.EMBED}
+    if true_size:
+        text, vision = {**text, **BASE}, {**vision, **BASE, "image_size": 224, "patch_size": 16}
     config = getattr(transformers, f"{kind}Config")(
         text_config=text, vision_config=vision, projection_dim=tiny.EMBED
     )
-    model = tiny.randomise(getattr(transformers, f"{kind}Model")(config))
+    model = getattr(transformers, f"{kind}Model")(config)
+    if not true_size:
+        tiny.randomise(model)
     tokenizer = word_tokenizer(tokens, 32)
-    return model, square_processor(tiny.IMAGE_SIZE), tokenizer
+    return model.eval(), square_processor(vision["image_size"]), tokenizer
 
 
-def metaclip2() -> Parts:
+def metaclip2(true_size: bool = False) -> Parts:
     text = bert_text(max_position_embeddings=24, eos_token_id=1, pad_token_id=0, bos_token_id=2)
-    return transformers_clip("MetaClip2", text, "siglip")
+    return transformers_clip("MetaClip2", text, "siglip", true_size)
 
 
-def blip() -> Parts:
+def blip(true_size: bool = False) -> Parts:
     from transformers import BlipConfig, BlipForImageTextRetrieval
 
+    size = 224 if true_size else tiny.IMAGE_SIZE
+    more = (
+        {**BASE, "encoder_hidden_size": 768} if true_size else {"encoder_hidden_size": tiny.WIDTH}
+    )
     config = BlipConfig(
-        text_config=bert_text(projection_dim=tiny.EMBED, encoder_hidden_size=tiny.WIDTH),
-        vision_config={**SIZES, **PICTURE},
+        text_config={**bert_text(projection_dim=tiny.EMBED), **more},
+        vision_config={**(BASE if true_size else SIZES), **PICTURE, "image_size": size},
         projection_dim=tiny.EMBED,
         image_text_hidden_size=tiny.EMBED,
     )
-    model = tiny.randomise(BlipForImageTextRetrieval(config))
-    return model, square_processor(tiny.IMAGE_SIZE), word_tokenizer("bert", 32)
+    model = BlipForImageTextRetrieval(config)
+    if not true_size:
+        tiny.randomise(model)
+    return model.eval(), square_processor(size), word_tokenizer("bert", 32)
 
 
 BASE = {
@@ -314,5 +334,9 @@ TRUE_SIZE: dict[str, Callable[[], Parts]] = {
     "timm-convnext": partial(openclip, "convnext_base"),
     "timm-mobileclip": partial(openclip, "MobileCLIP-S1"),
     "siglip": partial(siglip, BASE, 224, 16),
+    "metaclip2": partial(metaclip2, true_size=True),
+    "chinese-clip": partial(transformers_clip, "ChineseCLIP", bert_text(), true_size=True),
+    "altclip": partial(transformers_clip, "AltCLIP", bert_text(project_dim=768), true_size=True),
+    "blip": partial(blip, true_size=True),
 }
 """Models of the size people use, weights drawn."""

@@ -6,21 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 import whyclip
-from families import SMALL, TRUE_SIZE
+from families import SMALL, TEXTS, TRUE_SIZE, picture
 from whyclip.capture import run_trunk
 from whyclip.inputs import tokenize
 from whyclip.targets import Targets
-
-TEXTS = ["a dog", "a photo of two red cars next to a tree, seen from above", "it"]
-
-
-def picture(width: int = 48, height: int = 40) -> Image.Image:
-    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(noise)
 
 
 @torch.no_grad()

@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from whyclip.errors import HubError, OptionError, UnsupportedModelError, unknown
+from whyclip.errors import HubError, OptionError, UnsupportedModelError, WhyclipError, unknown
 from whyclip.inputs import tokenize
 from whyclip.model.check import check_view
-from whyclip.model.hf import hf_view
+from whyclip.model.hf import family_of, hf_view
 from whyclip.model.openclip import openclip_view
+from whyclip.model.openclip_load import OPENCLIP_CONFIG, load_openclip, load_openclip_folder
 from whyclip.model.view import ModelView
 
 MINI = "mini"
-OPENCLIP_CONFIG = "open_clip_config.json"
 HF_CONFIG = "config.json"
 FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"
 OFFLINE_HINT = (
@@ -49,14 +49,14 @@ def load(spec: str, device: str | torch.device | None = None) -> ModelView:
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
-        return _load_openclip(f"local-dir:{folder}", None, MINI, place)
+        return _load_folder(folder, MINI, place)
     if kind == "openclip" and rest:
         return _load_openclip_spec(rest, spec, place)
     if kind == "hf" and rest:
         return _load_hf(rest, spec, place)
     folder = Path(spec)
     if (folder / OPENCLIP_CONFIG).is_file():
-        return _load_openclip(f"local-dir:{folder}", None, spec, place)
+        return _load_folder(folder, spec, place)
     if (folder / HF_CONFIG).is_file():
         return _load_hf(spec, spec, place)
     raise OptionError(f"unknown model {spec!r}; give {FORMS}")
@@ -66,8 +66,8 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
     """Look at a model already in memory, without touching it.
 
     Args:
-        model: an OpenCLIP ``CLIP`` / ``CustomTextCLIP`` or a transformers ``CLIPModel``, in
-            evaluation mode.
+        model: an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``, or a model of transformers of
+            one of the classes in :data:`whyclip.model.hf.FAMILIES`, in evaluation mode.
         preprocess: OpenCLIP's inference transform, a transformers image processor or
             ``CLIPProcessor``.
         tokenizer: OpenCLIP's or transformers' tokenizer of this model.
@@ -85,11 +85,11 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
         )
     if hasattr(model, "visual"):
         view = openclip_view(model, preprocess, tokenizer, name)
-    elif hasattr(model, "vision_model"):
+    elif hasattr(model, "config"):
         view = hf_view(model, preprocess, tokenizer, name)
     else:
         raise UnsupportedModelError(
-            f"{type(model).__name__} is neither an OpenCLIP model nor a transformers CLIPModel"
+            f"{type(model).__name__} is neither a model of OpenCLIP nor one of transformers"
         )
     check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
     return view
@@ -103,7 +103,7 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
     if Path(rest).is_dir():
         if not (Path(rest) / OPENCLIP_CONFIG).is_file():
             raise OptionError(f"folder {rest!r} has no {OPENCLIP_CONFIG}")
-        return _load_openclip(f"local-dir:{rest}", None, spec, device)
+        return _load_folder(Path(rest), spec, device)
     arch, _, pretrained = rest.partition("/")
     if arch not in open_clip.list_models():
         raise unknown("OpenCLIP architecture or folder", arch, open_clip.list_models())
@@ -119,20 +119,21 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
 
 
 def _load_openclip(name: str, pretrained: str | None, spec: str, device: torch.device) -> ModelView:
-    import open_clip
-
-    local = name.startswith("local-dir:") or (pretrained is not None and Path(pretrained).is_file())
+    local = pretrained is not None and Path(pretrained).is_file()
     with _fetching(spec, local), _quiet():
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            name, pretrained=pretrained, device=device, weights_only=True, require_pretrained=True
-        )
-        tokenizer = open_clip.get_tokenizer(name)
+        model, preprocess, tokenizer = load_openclip(name, pretrained, device)
+    return wrap(model.eval(), preprocess, tokenizer, spec)
+
+
+def _load_folder(folder: Path, spec: str, device: torch.device) -> ModelView:
+    with _fetching(spec, local=True), _quiet():
+        model, preprocess, tokenizer = load_openclip_folder(folder, device)
     return wrap(model.eval(), preprocess, tokenizer, spec)
 
 
 def _load_hf(name: str, spec: str, device: torch.device) -> ModelView:
     try:
-        from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
+        import transformers
     except ImportError:
         raise OptionError(
             f"model {spec!r} needs transformers; install it with pip install 'whyclip[hf]'"
@@ -140,9 +141,11 @@ def _load_hf(name: str, spec: str, device: torch.device) -> ModelView:
     if not Path(name).is_dir() and (Path(name).is_absolute() or name.startswith(".")):
         raise OptionError(f"no such folder: {name!r}")
     with _fetching(spec, Path(name).is_dir()), _quiet():
-        model = CLIPModel.from_pretrained(name)
-        preprocess = AutoImageProcessor.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        config = transformers.AutoConfig.from_pretrained(name)
+        class_name, _ = family_of(list(config.architectures or ()), spec)
+        model = getattr(transformers, class_name).from_pretrained(name)
+        preprocess = transformers.AutoImageProcessor.from_pretrained(name)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     return wrap(model.eval().to(device), preprocess, tokenizer, spec)
 
 
@@ -151,6 +154,8 @@ def _fetching(spec: str, local: bool) -> Iterator[None]:
     """Turn what libraries raise while fetching or reading weights into one line."""
     try:
         yield
+    except WhyclipError:
+        raise
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if local:

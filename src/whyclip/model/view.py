@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.model.domain import Domain
 from whyclip.types import Side
 
 
@@ -185,6 +186,7 @@ class ModelView:
         logit_scale: factor from score to logit.
         logit_bias: added to the logit; only models trained with a sigmoid loss have one, and
             their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
+        domain: the pictures the model knows, where that is narrow and was measured.
     """
 
     name: str
@@ -195,6 +197,7 @@ class ModelView:
     width: int
     logit_scale: float = 1.0
     logit_bias: float | None = None
+    domain: Domain | None = None
 
     def probability(self, scores: Tensor) -> Tensor:
         """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
