@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args, overload
 
-from whyclip.errors import ImageError, OptionError, unknown
+from whyclip.errors import ImageError, OptionError, WhyclipWarning, unknown
 from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
 from whyclip.methods import METHODS, get_method
@@ -143,7 +144,16 @@ def compare(
         empty=any(plan.method.empty and "image" in plan.sides for plan in plans),
         precision=precision,
     )
-    return run(model, images, question, plans, geometry, precision)
+    found = run(model, images, question, plans, geometry, precision)
+    _warn_once(found)
+    return found
+
+
+def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
+    notes = [note for explanation in next(iter(found.values())) for note in explanation.notes]
+    if notes:
+        more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
+        warnings.warn(notes[0] + more, WhyclipWarning, stacklevel=4)
 
 
 def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:

@@ -81,6 +81,7 @@ class Explanation:
         geometry: where the grid lies on the original image.
         image: the original image as RGB, or None when it was not kept.
         against: what every prompt was set against; the scores are then differences.
+        notes: what to bear in mind, such as a picture unlike those the model was trained on.
     """
 
     model: str
@@ -94,6 +95,7 @@ class Explanation:
     image: Image | None = field(default=None, repr=False, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     against: tuple[Prompt, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompts)

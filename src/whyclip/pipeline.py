@@ -142,6 +142,7 @@ def run(
         if batch.own is not None:
             own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
         noted = changes_of_input(model, capture, batch)
+        notes = model.domain.notes(own) if model.domain else [()] * len(own)
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:
@@ -149,7 +150,7 @@ def run(
             if "text" in plan.sides and question.tokens is not None:
                 found["text"] = _text_side(plan, question, own)
             results[plan.method.name] += _explanations(
-                model, question, plan, batch, found, targets.score(own).cpu(), precision
+                model, question, plan, batch, found, targets.score(own).cpu(), notes, precision
             )
     return results
 
@@ -256,6 +257,7 @@ def _explanations(
     batch: Batch,
     found: Mapping[Side, SideResult],
     own: Tensor,
+    notes: Sequence[tuple[str, ...]],
     precision: Precision,
 ) -> Iterator[Explanation]:
     changes = tuple(dict.fromkeys(c for result in found.values() for c in result.changes))
@@ -287,4 +289,5 @@ def _explanations(
             image=image,
             options=plan.options,
             against=tuple(prompt.label for prompt in question.others),
+            notes=notes[i],
         )

@@ -79,6 +79,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "geometry": geometry.name,
         "prompts": prompts,
         "against": [plain(prompt) for prompt in explanation.against],
+        "notes": list(explanation.notes),
         "certificate": {
             "verdict": certificate.verdict,
             "explains_model": certificate.explains_model,
@@ -141,6 +142,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         image=image,
         options=record["options"],
         against=tuple(map(prompt_of, record["against"])),
+        notes=tuple(record["notes"]),
     )
 
 

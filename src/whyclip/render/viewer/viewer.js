@@ -84,7 +84,7 @@ const tone = (explanation) =>
   explanation.certificate.verdict === "explains the model itself" ? "itself" : "changed";
 
 function certificate(explanation, item) {
-  const { verdict, gap, changes, tolerance, precision } = explanation.certificate;
+  const { verdict, gap, changes, checks, tolerance, precision } = explanation.certificate;
   const explained = sides(explanation).map(([side, scores]) => [
     `score explained, ${side}`,
     fixed(scores[state.prompt], 5),
@@ -99,7 +99,9 @@ function certificate(explanation, item) {
       ["largest gap", power(gap, 1)],
       ["tolerance", power(tolerance, 0)],
       ["precision", precision],
+      ...Object.entries(checks || {}).map(([name, values]) => [name, power(values[state.prompt], 1)]),
     ]),
+    ...(explanation.notes || []).map((note) => el("p", { class: "note" }, note)),
   );
 }
 
