@@ -1,0 +1,97 @@
+"""What methods that change the input cost beside the plain encodings they are made of.
+
+    python -m benchmarks.perturbation                          # fp32, random weights
+    python -m benchmarks.perturbation --arch ViT-B-16 --rounds 9
+
+Every round encodes a batch of pictures plainly, then lets a method ask for as many changed
+ones in batches of the same size. The figure is throughput over plain throughput in processor
+seconds, which other work on the machine does not count into, as median over rounds; 1 means
+that changing inputs and adding up scores costs nothing. A small model is the harder case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.speed import random_targets, random_view, show
+from whyclip.capture import run_trunk
+from whyclip.methods import get_method
+from whyclip.pipeline import Plan
+
+RESULT = Path(__file__).with_name("perturbation.json")
+BATCH = 64
+TARGETS = 10
+GOAL = 0.9
+
+
+def asked_of(name: str, grid: tuple[int, int]) -> tuple[dict[str, Any], int]:
+    """Options that make a method encode about a batch of pictures, and how many it does."""
+    if name == "rise":
+        return {"masks": BATCH}, BATCH
+    window, stride = 3, 1 if grid[0] < 10 else 2
+    starts = len({*range(0, grid[0] - window, stride), grid[0] - window})
+    return {"window": window, "stride": stride}, starts**2
+
+
+def seconds(work: Callable[[], None]) -> float:
+    """Processor seconds of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def measure(arch: str, rounds: int) -> dict[str, float]:
+    """Throughput of each method over plain throughput."""
+    model, _, view = random_view(arch)
+    size = view.image.patch * view.image.native[0]
+    pixels = torch.randn(1, 3, size, size)
+    capture = run_trunk(view.image, pixels, random_targets(view, TARGETS), keep=0)
+    found = {}
+    for name in ("rise", "occlusion"):
+        options, count = asked_of(name, view.image.native)
+        method = get_method(name)
+        plan = Plan(method, method.complete({**options, "batch_size": BATCH}), ("image",))
+        many = torch.randn(min(count, BATCH), 3, size, size)
+
+        def plain(many: torch.Tensor = many) -> None:
+            with torch.no_grad():
+                model.encode_image(many)
+
+        def run(plan: Plan = plan) -> None:
+            plan.relevance(capture)
+
+        plain()
+        run()
+        slower = median(seconds(run) / seconds(plain) for _ in range(rounds))
+        found[f"{arch}: {name}"] = count / len(many) / slower
+    return found
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arch", nargs="*", default=["ViT-B-32"], help="OpenCLIP architectures")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    found: dict[str, float] = {}
+    for arch in asked.arch:
+        found |= measure(arch, asked.rounds)
+    title = f"throughput over plain throughput, batches of {BATCH} (goal: {GOAL} or more)"
+    show(title, found, 3, {})
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
+    figures = {"rounds": asked.rounds, "goal": GOAL, "throughput over plain": found}
+    RESULT.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
