@@ -31,8 +31,11 @@ class HFBlock(Block):
         self.attn = layer.self_attn
         self.heads = self.attn.num_heads
         self.scale = float(self.attn.scale)
-        # transformers 4 takes the causal mask apart from the padding mask, 5 takes one mask.
+        # transformers 4 takes the causal mask apart from the padding mask, or for some vision
+        # towers no mask at all; 5 takes one mask.
         names = inspect.signature(layer.forward).parameters
+        takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
+        self.masked = "attention_mask" in names or takes_any
         self.extra = {"causal_attention_mask": None} if "causal_attention_mask" in names else {}
 
     @property
@@ -40,7 +43,8 @@ class HFBlock(Block):
         return self.attn.out_proj.weight.dtype
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        out = self.layer(x, attention_mask=mask, **self.extra)
+        masks = {"attention_mask": mask, **self.extra} if self.masked else {}
+        out = self.layer(x, **masks)
         return out[0] if isinstance(out, tuple) else out
 
     def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
