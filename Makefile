@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: help demo test test-slow check bench docs
+.PHONY: help demo test test-slow test-matrix check bench docs
 .DEFAULT_GOAL := help
 
 help:       ## list these entries
@@ -17,6 +17,9 @@ test:       ## the quick tests
 
 test-slow:  ## the slow and the browser tests
 	$(PYTHON) -m pytest -m "slow or browser"
+
+test-matrix: ## models and methods with the last two major versions of both libraries (outside CI)
+	$(PYTHON) benchmarks/matrix.py
 
 check:      ## lint, format, types
 	$(PYTHON) -m ruff check .

@@ -38,8 +38,17 @@ FORMS = (
     ("openclip:ViT-B-16/openai", "an OpenCLIP architecture and pretrained tag; fetched once"),
     ("openclip:ViT-B-16/weights.safetensors", "an OpenCLIP architecture and your own weights file"),
     ("openclip:path/to/folder", "a folder with open_clip_config.json and weights"),
-    ("hf:openai/clip-vit-base-patch16", "a CLIP of transformers; fetched once"),
+    ("hf:openai/clip-vit-base-patch16", "a model of transformers; fetched once"),
     ("hf:path/to/folder", "a folder written by save_pretrained"),
+)
+
+OPENCLIP_FAMILIES = (
+    "its own ViT (class token, attentional pooling, CoCa), CLIP-ResNet, "
+    "timm trunks such as SigLIP, SigLIP 2, EVA-CLIP and PE-Core"
+)
+OPAQUE = (
+    "Encoders that average their patches or are convolutions (ConvNeXt, MobileCLIP) are read "
+    "only by methods that change the input, such as occlusion and rise."
 )
 
 
@@ -123,8 +132,19 @@ def models(
         table.add_row(form, meaning)
     console.print(table)
     console.print()
+    console.print(f"openclip: reads {OPENCLIP_FAMILIES}.", highlight=False)
+    console.print(f"hf: reads {', '.join(titles())}.", highlight=False)
+    console.print(OPAQUE, highlight=False)
+    console.print()
     for line in mini_facts():
         console.print(line, highlight=False)
+
+
+def titles() -> list[str]:
+    """What the families of transformers are called, as the loader knows them."""
+    from whyclip.model.hf import FAMILIES
+
+    return [family.title for family in FAMILIES.values()]
 
 
 def mini_facts() -> list[str]:
