@@ -71,26 +71,32 @@ def plain() -> Case:
     return case_of("openclip", 4)
 
 
-def moved(tower: PlainTower, x: Tensor, readout: int) -> tuple[Tensor, list[Tensor]]:
-    """The embedding, and how it moves along each token's part of the readout's attention."""
-    for block in tower.blocks[:-1]:
+def moved(tower: PlainTower, x: Tensor, readout: int, layers: int) -> tuple[Tensor, list[Tensor]]:
+    """The embedding, and how it moves along each token's parts of the last readouts."""
+    d, step = x.shape[1] // tower.heads, 1e-5
+    moves = [torch.zeros(len(tower.projection), dtype=torch.float64) for _ in x]
+    for index, block in enumerate(tower.blocks):
+        update, trace = reference.attend(tower, block, x, readout, tower.heads)
+        rows = trace.rows[readout]
+        if index >= len(tower.blocks) - layers:
+            for i in range(len(rows[0])):
+                part = [row[i] * trace.v[i, h * d : (h + 1) * d] for h, row in enumerate(rows)]
+                aside = torch.zeros_like(update)
+                aside[readout] = step * block.wo @ torch.cat(part)
+                ends = [
+                    run_on(tower, index + 1, rest(tower, block, x, update + sign * aside), readout)
+                    for sign in (1, -1)
+                ]
+                moves[i] = moves[i] + (ends[0] - ends[1]) / (2 * step)
+        x = rest(tower, block, x, update)
+    return run_on(tower, len(tower.blocks), x, readout), moves
+
+
+def run_on(tower: PlainTower, first: int, x: Tensor, readout: int) -> Tensor:
+    for block in tower.blocks[first:]:
         update, _ = reference.attend(tower, block, x, readout, tower.heads)
         x = rest(tower, block, x, update)
-    block = tower.blocks[-1]
-    _, trace = reference.attend(tower, block, x, readout, tower.heads)
-
-    def embedding(o: Tensor) -> Tensor:
-        end = rest(tower, block, x[readout], block.wo @ o + block.bo)
-        return tower.projection @ reference.norm(end, tower.final_norm)
-
-    o, d, step = trace.o[readout], x.shape[1] // tower.heads, 1e-5
-    moves = []
-    for i in range(len(trace.rows[readout][0])):
-        part = torch.cat(
-            [row[i] * trace.v[i, h * d : (h + 1) * d] for h, row in enumerate(trace.rows[readout])]
-        )
-        moves.append((embedding(o + step * part) - embedding(o - step * part)) / (2 * step))
-    return embedding(o), moves
+    return tower.projection @ reference.norm(x[readout], tower.final_norm)
 
 
 def rest(tower: PlainTower, block: reference.PlainBlock, x: Tensor, update: Tensor) -> Tensor:
@@ -101,11 +107,13 @@ def rest(tower: PlainTower, block: reference.PlainBlock, x: Tensor, update: Tens
     return x + hidden @ block.w2.T + block.b2
 
 
-def test_the_matrix_is_the_scores_second_difference(case: Case) -> None:
-    found = whyclip.interaction(case.view, case.image, PROMPT, geometry="keep")
+@pytest.mark.parametrize("layers", [1, None])
+def test_the_matrix_is_the_scores_second_difference(case: Case, layers: int | None) -> None:
+    asked: dict[str, Any] = {"geometry": "keep", "text_layers": layers}
+    found = whyclip.interaction(case.view, case.image, PROMPT, **asked)
     tokens, words = case.text_tokens()
-    image, by_patch = moved(case.image_tower, case.image_tokens(), 0)
-    text, by_piece = moved(case.text_tower, tokens, len(tokens) - 1)
+    image, by_patch = moved(case.image_tower, case.image_tokens(), 0, 1)
+    text, by_piece = moved(case.text_tower, tokens, len(tokens) - 1, layers or tiny.LAYERS)
     length = image.norm() * text.norm()
     expected = torch.stack(
         [
@@ -137,7 +145,7 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
             if name.startswith(("mlp.c_proj", "attn.out_proj.bias")):
                 torch.nn.init.zeros_(parameter)
     view = whyclip.wrap(model, preprocess, tokenizer)
-    found = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT)
+    found = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT, text_layers=1)
     # What remains beside the attention is the readout token's own stream, part of no pair.
     with torch.no_grad():
         parts = {}
@@ -197,6 +205,7 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
         ({"prompt": " "}, PromptError, "empty"),
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),
+        ({"text_layers": 3}, OptionError, "1 to 2 blocks"),
         ({"model": "mini"}, OptionError, "whyclip.load"),
     ],
 )

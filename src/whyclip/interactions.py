@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyclip.api import check_asked
-from whyclip.capture import Capture, run_trunk
+from whyclip.capture import Capture, depth, run_trunk
 from whyclip.errors import PromptError, UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, Tokens, word_relevance
@@ -105,6 +105,7 @@ def interaction(
     image: ImageSource,
     prompt: str,
     *,
+    text_layers: int | None = None,
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Interaction:
@@ -121,6 +122,8 @@ def interaction(
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image: a path, PIL image, array or tensor.
         prompt: one text.
+        text_layers: the pieces' shares are summed over the readouts of so many last text blocks;
+            8 by default, as for words elsewhere, for EOS reads most words before the last block.
         geometry: as for :func:`whyclip.explain`.
         precision: likewise.
 
@@ -138,7 +141,8 @@ def interaction(
                 f"is none to read: {tower.opaque}; whyclip.explain with occlusion, rise, "
                 "kernel_shap or leave_one_out works"
             )
-    question = ask(model, prompt, keep=1, precision=precision)
+    layers = depth(model.text, text_layers)
+    question = ask(model, prompt, keep=layers, precision=precision)
     [batch] = batches(model, [image], geometry)
     asked = question.targets()
     seen = run_trunk(model.image, batch.pixels, asked, keep=1, precision=precision)
@@ -146,9 +150,9 @@ def interaction(
     if batch.own is not None:
         own = run_trunk(model.image, batch.own, asked, keep=0, precision=precision).embedding
     [read] = question.captures
-    of_regions, of_pieces = _shares(seen), _shares(read)
+    of_regions, of_pieces = _shares(seen, 1), _shares(read, layers)
     total = float(of_pieces.sum(0) @ of_regions.sum(0))
-    score = float(question.targets(read.replay().embedding).score(seen.replay().embedding))
+    score = float(question.targets(read.replay(layers).embedding).score(seen.replay().embedding))
     words, of_words = _by_word(question.tokens, of_pieces, prompt)
     grid = seen.stream.grid or (1, -1)
     matrix = (of_words @ of_regions[seen.content[0]].T).cpu().unflatten(-1, grid)
@@ -174,12 +178,14 @@ def interaction(
     )
 
 
-def _shares(capture: Capture) -> Tensor:
+def _shares(capture: Capture, layers: int) -> Tensor:
     """What each token adds to the unit embedding, to first order: ``[t, e]`` of one input."""
-    replay = capture.replay()
-    [attention], [jacobian] = replay.layers, replay.jacobian("o")
-    parts = (attention.a[..., None].float() * attention.v.float())[0]
-    return parts.transpose(0, 1).flatten(1) @ jacobian[0].T / replay.embedding[0].norm()
+    replay = capture.replay(layers)
+    total = torch.zeros((), device=capture.content.device)
+    for attention, jacobian in zip(replay.layers, replay.jacobian("o"), strict=True):
+        parts = (attention.a[..., None].float() * attention.v.float())[0]
+        total = total + parts.transpose(0, 1).flatten(1) @ jacobian[0].T
+    return total / replay.embedding[0].norm()
 
 
 def _by_word(
