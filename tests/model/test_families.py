@@ -26,11 +26,9 @@ def library_embeddings(model: nn.Module, pixels: Tensor, ids: Tensor, pad: int |
         words = model.text_encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return model.vision_proj(states[:, 0]), model.text_proj(words[:, 0])
     masked = {} if pad is None else {"attention_mask": (ids != pad).long()}
-    found = (
-        model.get_image_features(pixel_values=pixels),
-        model.get_text_features(input_ids=ids, **masked),
-    )
-    return tuple(part if isinstance(part, Tensor) else part.pooler_output for part in found)
+    # The whole model at once, which norms its embeddings; only their directions are compared.
+    both = model(input_ids=ids, pixel_values=pixels, **masked)
+    return both.image_embeds, both.text_embeds
 
 
 def pad_of(tokenizer: Any) -> int | None:

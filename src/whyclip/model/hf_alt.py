@@ -15,12 +15,19 @@ def chinese_clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) ->
     """Describe a transformers ``ChineseCLIPModel`` in memory."""
     text = model.text_model
     config = model.config.text_config
+
+    def encode(ids: Tensor, mask: Tensor) -> Tensor:
+        # As the model's forward does it; get_text_features of transformers 4 looks for a pooler
+        # that this class does not have, and fails.
+        states = text(input_ids=ids, attention_mask=mask).last_hidden_state
+        return model.text_projection(states[:, 0])
+
     parts = BertParts(
         embeddings=text.embeddings,
         layers=text.encoder.layer,
         norm=nn.Identity(),
         head=model.text_projection,
-        encode=_encoder(model),
+        encode=encode,
         pad=int(config.pad_token_id),
         positions=int(config.max_position_embeddings),
     )
@@ -37,22 +44,21 @@ def altclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mode
     def head(x: Tensor) -> Tensor:
         return model.text_projection(text.transformation(x))
 
+    def encode(ids: Tensor, mask: Tensor) -> Tensor:
+        return pooled(model.get_text_features(input_ids=ids, attention_mask=mask))
+
     parts = BertParts(
         embeddings=text.roberta.embeddings,
         # transformers 5 renamed it.
         layers=encoder.layers if hasattr(encoder, "layers") else encoder.layer,
         norm=text.pre_LN,
         head=head,
-        encode=_encoder(model),
+        encode=encode,
         pad=pad,
         # RoBERTa counts its places from behind the padding's id.
         positions=int(config.max_position_embeddings) - pad - 1,
     )
     return _view(model, parts, preprocess, tokenizer, name)
-
-
-def _encoder(model: Any) -> Any:
-    return lambda ids, mask: pooled(model.get_text_features(input_ids=ids, attention_mask=mask))
 
 
 def _view(model: Any, parts: BertParts, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
