@@ -132,6 +132,8 @@ def compare(
     asked = [sides] if isinstance(sides, str) else list(sides)
     for side in asked:
         _among("side", side, SIDES)
+    if model.classes is not None and "image" in asked:
+        asked = ["image"]
     plans = [_plan(name, options, asked) for name, options in methods.items()]
     if every:
         plans = _able(model, plans)

@@ -22,6 +22,7 @@ from whyclip.inputs import (
     tokenize,
 )
 from whyclip.model import ModelView
+from whyclip.model.classes import Classes
 from whyclip.targets import Targets
 from whyclip.types import Precision
 
@@ -43,6 +44,7 @@ class Question:
         against: ``[e]`` mean unit direction of what the prompts are set against, or None.
         others: the prompts of ``against``.
         empty: ``[e]`` unit direction of the empty string, where a method asked for it.
+        bias: ``[n]`` of a plain classifier's logits, whose ``fixed`` are rows of its last layer.
     """
 
     prompts: tuple[Prompt, ...]
@@ -54,6 +56,7 @@ class Question:
     against: Tensor | None = None
     others: tuple[Prompt, ...] = ()
     empty: Tensor | None = None
+    bias: Tensor | None = None
 
     @property
     def own_embeddings(self) -> Tensor:
@@ -79,10 +82,10 @@ class Question:
         """Make targets of embeddings of the strings ``[p, e]``; the model's own by default."""
         unit = self.unit_directions(self.own_embeddings if embeddings is None else embeddings)
         if self.against is None:
-            return Targets(unit, self.scale, self.empty)
+            return Targets(unit, self.scale, self.empty, self.bias)
         # What the empty string says is in both of the directions, and so not in their difference.
         nothing = None if self.empty is None else torch.zeros_like(self.empty)
-        return Targets(unit - self.against, self.scale, nothing)
+        return Targets(unit - self.against, self.scale, nothing, self.bias)
 
 
 def ask(
@@ -116,12 +119,17 @@ def ask(
         return question
     other = _encode(view, parse_prompts(against), 0, False, precision)
     mean = other.unit_directions(other.own_embeddings).mean(0)
-    return replace(question, against=mean, others=other.prompts)
+    bias = question.bias
+    if bias is not None and other.bias is not None:
+        bias = bias - other.bias.mean()
+    return replace(question, against=mean, others=other.prompts, bias=bias)
 
 
 def _encode(
     view: ModelView, prompts: tuple[Prompt, ...], keep: int, whole: bool, precision: Precision
 ) -> Question:
+    if view.classes is not None:
+        return _encode_classes(view, view.classes, prompts)
     texts: list[str] = []
     strings: list[tuple[int, ...]] = []
     for prompt in prompts:
@@ -150,8 +158,28 @@ def _encode(
     return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)
 
 
+def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ...]) -> Question:
+    """Rows and biases of a classifier's classes; an ensemble of them is their mean."""
+    rows, biases = [], []
+    for prompt in prompts:
+        if not isinstance(prompt, TextPrompt):
+            raise PromptError(
+                f"{prompt.label!r}: {view.name} is a classifier, its prompts are class names, "
+                f"such as {classes.names[0]!r}"
+            )
+        found = [classes.index(name) for name in prompt.templates]
+        rows.append(classes.weight[found].mean(0))
+        biases.append(classes.bias[found].mean())
+    nothing: tuple[tuple[int, ...], ...] = ((),) * len(prompts)
+    return Question(
+        prompts, None, nothing, (), torch.stack(rows), scale=1.0, bias=torch.stack(biases)
+    )
+
+
 def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
-    """Unit direction ``[e]`` of the empty string."""
+    """Unit direction ``[e]`` of the empty string; no direction for a model without texts."""
+    if view.classes is not None:
+        return torch.zeros(view.width, device=view.image.device)
     ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)
     with torch.no_grad(), precision_context(view.text.device, precision):
         return F.normalize(view.text.encode(ids)[0].float(), dim=-1)

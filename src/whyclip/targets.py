@@ -16,27 +16,35 @@ class Targets:
     is the difference of two cosines. ``scale`` is the model's own factor from score to logit.
     ``empty`` ``[e]`` is what a direction holds for saying nothing, the unit direction of the
     empty string; None where no method asked for it.
+
+    A plain classifier has a ``bias`` ``[n]``, and its score is the logit ``S = d · F + bias``.
     """
 
     directions: Tensor
     scale: float = 1.0
     empty: Tensor | None = None
+    bias: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.directions)
 
     def __getitem__(self, part: slice) -> Targets:
-        return Targets(self.directions[part], self.scale, self.empty)
+        bias = None if self.bias is None else self.bias[part]
+        return Targets(self.directions[part], self.scale, self.empty, bias)
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[..., e]`` against every target: ``[..., n]``."""
+        if self.bias is not None:
+            return embedding.float() @ self.directions.T + self.bias
         return F.normalize(embedding.float(), dim=-1) @ self.directions.T
 
     def gradient(self, embedding: Tensor) -> Tensor:
         """∂S/∂F at embeddings ``[b, e]``: ``[n, b, e]``.
 
-        For ``S = d·F/|F|`` it is ``(d − (d·F̂) F̂) / |F|``.
+        For ``S = d·F/|F|`` it is ``(d − (d·F̂) F̂) / |F|``; of a logit it is d.
         """
+        if self.bias is not None:
+            return self.directions[:, None].expand(-1, len(embedding), -1)
         length = embedding.float().norm(dim=-1, keepdim=True)
         unit = embedding.float() / length
         along = self.directions @ unit.T

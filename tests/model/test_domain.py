@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 
+import tiny
 import whyclip
 from whyclip.errors import WhyclipWarning
 from whyclip.model.domain import Domain

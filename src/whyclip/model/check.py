@@ -14,12 +14,12 @@ HALF_TOLERANCE = 3e-2
 
 
 @torch.no_grad()
-def check_view(view: ModelView, token_ids: Tensor) -> None:
+def check_view(view: ModelView, token_ids: Tensor | None) -> None:
     """Compare the view with the model's own forward passes, block by block and end to end.
 
     Args:
         view: the model as whyclip sees it.
-        token_ids: ``[b, t]`` a few tokenised texts.
+        token_ids: ``[b, t]`` a few tokenised texts; None where the model reads none.
 
     Raises:
         UnsupportedModelError: the model is in training mode, or a block or an embedding
@@ -29,7 +29,8 @@ def check_view(view: ModelView, token_ids: Tensor) -> None:
     seeded = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *image.input_size, generator=seeded)
     _check_tower(view.name, image, pixels)
-    _check_tower(view.name, text, token_ids)
+    if token_ids is not None:
+        _check_tower(view.name, text, token_ids)
 
 
 def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> None:

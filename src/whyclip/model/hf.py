@@ -11,6 +11,7 @@ from whyclip.model.hf_alt import altclip_view, chinese_clip_view
 from whyclip.model.hf_blip import blip_view
 from whyclip.model.hf_clip import clip_view
 from whyclip.model.hf_siglip import siglip_view
+from whyclip.model.hf_vit import vit_view
 from whyclip.model.view import ModelView
 
 
@@ -20,6 +21,7 @@ class Family:
 
     title: str
     view: Callable[[Any, Any, Any, str], ModelView]
+    reads_text: bool = True
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -29,6 +31,7 @@ FAMILIES: Mapping[str, Family] = {
     "AltCLIPModel": Family("AltCLIP", altclip_view),
     "BlipForImageTextRetrieval": Family("BLIP retrieval, contrastive path", blip_view),
     "SiglipModel": Family("SigLIP and SigLIP 2 at fixed resolution", siglip_view),
+    "ViTForImageClassification": Family("plain ViT classifiers", vit_view, reads_text=False),
 }
 """By the name of the class, as the ``architectures`` of a ``config.json`` give it."""
 

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,18 @@ import torch
 from whyclip.errors import HubError, OptionError, UnsupportedModelError, WhyclipError, unknown
 from whyclip.inputs import tokenize
 from whyclip.model.check import check_view
+from whyclip.model.domain import Domain
 from whyclip.model.hf import family_of, hf_view
 from whyclip.model.openclip import openclip_view
 from whyclip.model.openclip_load import OPENCLIP_CONFIG, load_openclip, load_openclip_folder
 from whyclip.model.view import ModelView
 
 MINI = "mini"
+MINI_DOMAIN = "familiar.safetensors"
+MINI_NOTE = (
+    "this picture is unlike the drawn emoji scenes that mini was trained on, and mini knows "
+    "nothing else: load a photo model, such as 'openclip:ViT-B-16/openai'"
+)
 HF_CONFIG = "config.json"
 FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"
 OFFLINE_HINT = (
@@ -49,7 +56,8 @@ def load(spec: str, device: str | torch.device | None = None) -> ModelView:
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
-        return _load_folder(folder, MINI, place)
+        domain = Domain.read(folder / MINI_DOMAIN, MINI_NOTE)
+        return replace(_load_folder(folder, MINI, place), domain=domain)
     if kind == "openclip" and rest:
         return _load_openclip_spec(rest, spec, place)
     if kind == "hf" and rest:
@@ -70,7 +78,7 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
             one of the classes in :data:`whyclip.model.hf.FAMILIES`, in evaluation mode.
         preprocess: OpenCLIP's inference transform, a transformers image processor or
             ``CLIPProcessor``.
-        tokenizer: OpenCLIP's or transformers' tokenizer of this model.
+        tokenizer: OpenCLIP's or transformers' tokenizer of this model; None for a classifier.
         name: what results call it; the class name by default.
 
     Raises:
@@ -91,7 +99,10 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
         raise UnsupportedModelError(
             f"{type(model).__name__} is neither a model of OpenCLIP nor one of transformers"
         )
-    check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
+    if view.classes is None:
+        check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
+    else:
+        check_view(view, None)
     return view
 
 
@@ -142,10 +153,12 @@ def _load_hf(name: str, spec: str, device: torch.device) -> ModelView:
         raise OptionError(f"no such folder: {name!r}")
     with _fetching(spec, Path(name).is_dir()), _quiet():
         config = transformers.AutoConfig.from_pretrained(name)
-        class_name, _ = family_of(list(config.architectures or ()), spec)
+        class_name, family = family_of(list(config.architectures or ()), spec)
         model = getattr(transformers, class_name).from_pretrained(name)
         preprocess = transformers.AutoImageProcessor.from_pretrained(name)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+        tokenizer = None
+        if family.reads_text:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     return wrap(model.eval().to(device), preprocess, tokenizer, spec)
 
 
@@ -157,7 +170,7 @@ def _fetching(spec: str, local: bool) -> Iterator[None]:
     except WhyclipError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".;: ")
         if local:
             raise OptionError(f"model {spec!r} cannot be read: {reason}") from error
         raise HubError(f"model {spec!r} cannot be fetched: {reason}; {OFFLINE_HINT}") from error

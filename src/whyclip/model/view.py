@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.model.classes import Classes
 from whyclip.model.domain import Domain
 from whyclip.types import Side
 
@@ -187,6 +188,7 @@ class ModelView:
         logit_bias: added to the logit; only models trained with a sigmoid loss have one, and
             their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
         domain: the pictures the model knows, where that is narrow and was measured.
+        classes: of a plain classifier, whose prompts are their names; None where texts are read.
     """
 
     name: str
@@ -198,6 +200,7 @@ class ModelView:
     logit_scale: float = 1.0
     logit_bias: float | None = None
     domain: Domain | None = None
+    classes: Classes | None = None
 
     def probability(self, scores: Tensor) -> Tensor:
         """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.

@@ -1,0 +1,161 @@
+"""The ViT classifier of transformers: one tower, whose targets are the rows of its last layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.errors import UnsupportedModelError
+from whyclip.model.classes import Classes
+from whyclip.model.view import (
+    Block,
+    ImageTower,
+    ModelView,
+    Stream,
+    TextTower,
+    interpolate_positions,
+    split_heads,
+)
+
+
+class ViTBlock(Block):
+    """``ViTLayer`` of transformers 5, and of 4 with its nested modules."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        nested = getattr(layer.attention, "attention", None)
+        inner = layer.attention if nested is None else nested
+        names = "query key value" if hasattr(inner, "query") else "q_proj k_proj v_proj"
+        self.projections = [getattr(inner, name) for name in names.split()]
+        self.out = layer.attention.o_proj if nested is None else layer.attention.output.dense
+        self.heads = int(inner.num_attention_heads)
+        self.scale = float((self.projections[0].weight.shape[0] // self.heads) ** -0.5)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.out.weight.dtype
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        del mask
+        out = self.layer(x)
+        return out[0] if isinstance(out, tuple) else out
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        normed = self.layer.layernorm_before(x)
+        q, k, v = (split_heads(project(normed), self.heads) for project in self.projections)
+        return q, k, v
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.out(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        x = x + update
+        normed = self.layer.layernorm_after(x)
+        if hasattr(self.layer, "mlp"):
+            return x + self.layer.mlp(normed)
+        return x + self.layer.output.dense(self.layer.intermediate(normed))
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.out(z)
+
+
+class ViTTower(ImageTower):
+    """``ViTModel`` read at its class token; the embedding is what the classifier sees."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.vit = model, model.vit
+        layers = self.vit.layers if hasattr(self.vit, "layers") else self.vit.encoder.layer
+        self.blocks = tuple(ViTBlock(layer) for layer in layers)
+        self.patch = int(model.config.patch_size)
+        side = int(model.config.image_size) // self.patch
+        self.native = (side, side)
+
+    @property
+    def device(self) -> torch.device:
+        return self.vit.embeddings.cls_token.device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        parts = self.vit.embeddings
+        project = parts.patch_embeddings.projection
+        features = project(inputs.to(project.weight.dtype))
+        b, _, gh, gw = features.shape
+        first = parts.cls_token.expand(b, -1, -1)
+        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
+        x = x + interpolate_positions(parts.position_embeddings[0], self.native, (gh, gw))
+        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        content[:, 0] = False
+        row = torch.zeros(b, dtype=torch.long, device=x.device)
+        return Stream(x, None, row, content, (gh, gw))
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.vit.layernorm
+
+    def head(self, x: Tensor) -> Tensor:
+        return x
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        weights = self.vit.embeddings.patch_embeddings.projection.weight
+        # Black-box methods show pictures of other grids, where the library interpolates as well.
+        other = tuple(inputs.shape[-2:]) != self.input_size
+        seen = self.vit(inputs.to(weights.dtype), interpolate_pos_encoding=other)
+        return seen.last_hidden_state[:, 0]
+
+
+class NoText(TextTower):
+    """What stands in the place of a text encoder where there is none."""
+
+    blocks = ()
+    opaque = "a classifier reads no text"
+    context = 0
+    causal = False
+
+    def __init__(self, device: torch.device) -> None:
+        self.place = device
+
+    @property
+    def device(self) -> torch.device:
+        return self.place
+
+    @property
+    def norm(self) -> nn.Module:
+        raise self._refuse()
+
+    def embed(self, inputs: Tensor) -> Stream:
+        raise self._refuse(inputs)
+
+    def head(self, x: Tensor) -> Tensor:
+        raise self._refuse(x)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        raise self._refuse(inputs)
+
+    def readout_row(self, ids: Tensor) -> Tensor:
+        raise self._refuse(ids)
+
+    def _refuse(self, given: Tensor | None = None) -> UnsupportedModelError:
+        del given
+        return UnsupportedModelError(f"{self.opaque}; its prompts are the names of its classes")
+
+
+def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
+    """Describe a transformers ``ViTForImageClassification`` in memory."""
+    del tokenizer
+    last, labels = model.classifier, model.config.id2label
+    if not isinstance(last, nn.Linear):
+        raise UnsupportedModelError(f"{name}: has no classes (num_labels=0)")
+    weight = last.weight.detach().float()
+    bias = torch.zeros(len(weight)) if last.bias is None else last.bias.detach().float()
+    names = tuple(str(labels[index]) for index in range(len(weight)))
+    tower = ViTTower(model)
+    return ModelView(
+        name,
+        tower,
+        NoText(tower.device),
+        preprocess,
+        None,
+        width=weight.shape[1],
+        classes=Classes(names, weight, bias.to(weight.device)),
+    )
