@@ -115,3 +115,24 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
     assert "raw_attention" not in done.out
     assert "raw_attention is left out" in done.err
     assert "'whyclip[no_such_package]'" in done.err
+
+
+def test_prompts_from_a_file_are_more_rows(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("toy\n\nbrown toy\n", encoding="utf-8")
+    short, tall = tmp_path / "one.png", tmp_path / "three.png"
+    flags = ("-m", folder, "--method", "contribution")
+    whyclip_command("compare", picture, "a dog", *flags, "--out", short)
+    done = whyclip_command("compare", picture, "a dog", "--prompts", words, *flags, "--out", tall)
+    assert done.code == 0, done.err
+    with Image.open(short) as one, Image.open(tall) as three:
+        assert three.height > 2 * one.height
+    for name, content in (("none.txt", None), ("empty.txt", b"\n"), ("raw.txt", b"\xff\xfe\xff")):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        bad = whyclip_command("compare", picture, "--prompts", tmp_path / name, *flags)
+        assert bad.code == 2
+        assert name in bad.err
+        assert len(bad.err.strip().splitlines()) == 1

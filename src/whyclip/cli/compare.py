@@ -28,6 +28,8 @@ All methods share one forward pass of the model, so that what differs is the met
 [bold]Examples[/bold]
   [dim]# every method[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
+  [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
+  whyclip compare scene.png --prompts words.txt --method grad_eclip --method contribution
   [dim]# two of them[/dim]
   whyclip compare scene.png "a dog" --method grad_eclip --method contribution
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
@@ -42,7 +44,8 @@ EQUAL_WITHIN = 1e-5
 
 def compare(
     image: options.Image,
-    prompts: options.Prompts,
+    prompts: options.OptionalPrompts = None,
+    prompts_file: options.PromptsFile = None,
     model: options.Model = "mini",
     method: Annotated[
         list[str] | None,
@@ -76,7 +79,8 @@ def compare(
     target = out or (None if equality else DEFAULT_OUT)
     seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
     exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
-    options.check_prompts(prompts)
+    asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
+    options.check_prompts(asked)
     if against:
         options.check_prompts(against)
     options.check_outputs([target] if target else [], ENDINGS, image)
@@ -103,7 +107,7 @@ def compare(
             for name, results in whyclip.compare(
                 view,
                 [picture],
-                list(prompts),
+                asked,
                 tuple(wanted),
                 against=against or None,
                 geometry=seen,

@@ -33,6 +33,14 @@ Prompts = Annotated[
         help="One or more texts, each in quotes. Each gets its own map.", metavar="PROMPT"
     ),
 ]
+OptionalPrompts = Annotated[
+    list[str] | None,
+    typer.Argument(help="Texts, each in quotes. Each gets its own row of maps.", metavar="PROMPT"),
+]
+PromptsFile = Annotated[
+    Path | None,
+    typer.Option("--prompts", help="A text file with more prompts, one a line."),
+]
 Model = Annotated[
     str,
     typer.Option(
@@ -120,6 +128,23 @@ def check_prompts(prompts: Sequence[str]) -> None:
     for index, prompt in enumerate(prompts, start=1):
         if not prompt.strip():
             raise PromptError(f"prompt #{index} is empty: {prompt!r}; write some words")
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Read prompts from a text file, one a line; empty lines do not count.
+
+    Raises:
+        PromptError: no such file, not a text, or nothing in it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
+        raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise PromptError(f"--prompts {str(path)!r} has no prompt in it; write one a line")
+    return found
 
 
 def check_outputs(outputs: Sequence[Path], endings: Iterable[str], image: str) -> None:
