@@ -80,7 +80,8 @@ class Batches:
     def make(self, step: int, stage: str, spread: float = 1.0) -> Batch:
         """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid."""
         keys = keys_of(np.arange(step * self.size, (step + 1) * self.size), "train")
-        objects = (1, 1) if stage == "crops" else (1, 4)
+        # Every other batch has no single objects: several are harder and learned later.
+        objects = (1, 1) if stage == "crops" else (1 + step % 2, 4)
         layout = sample_layouts(self.atlas, keys, objects=objects)
         rng = np.random.default_rng([3, step])
         if stage == "crops":

@@ -86,10 +86,17 @@ def interval(hits: float, n: int) -> tuple[float, float]:
 
 
 def figure(hits: list[float]) -> dict[str, Any]:
-    """Summarise hits (0..1 each) as a share, its number and its 95 % interval."""
+    """Summarise values (0..1 each) as their mean, their number and its 95 % interval.
+
+    Wilson's interval for hits and misses, the normal one for shares in between.
+    """
     n, total = len(hits), float(np.sum(hits))
-    low, high = interval(total, n)
     share = total / n if n else float("nan")
+    if set(hits) <= {0.0, 1.0}:
+        low, high = interval(total, n)
+    else:
+        half = 1.96 * float(np.std(hits)) / np.sqrt(n)
+        low, high = share - half, share + half
     return {"share": round(share, 4), "n": n, "low": round(low, 4), "high": round(high, 4)}
 
 

@@ -8,39 +8,34 @@ from typing import Annotated
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import typer
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.mini.evaluate import WEIGHTS, Judge
+from whyclip.model.domain import Domain
 
 FILE = "familiar.safetensors"
 FALSE_ALARMS = 0.01
 
 
 @lru_cache(maxsize=2)
-def _fitted(path: str) -> dict[str, torch.Tensor]:
-    return load_file(path)
+def _domain(path: Path) -> Domain:
+    return Domain.read(path, "")
 
 
 def strangeness(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
     """Return how far images are from scenes, 1 at the border of what scenes reach.
-
-    The Mahalanobis distance of the image's embedding to unseen scenes' embeddings, as Lee et al.
-    2018 use it, over the distance that one scene in a hundred exceeds.
 
     Args:
         image_embedding: `[..., e]`, of any length (only the direction is used).
         folder: where the fitted statistics are.
 
     Returns:
-        Distances `[...]`, 0 or more.
+        Distances `[...]`, 0 or more; see `whyclip.model.domain.Domain`.
     """
-    fitted = _fitted(str(folder / FILE))
-    away = F.normalize(image_embedding.detach().float().cpu(), dim=-1) - fitted["mean"]
-    return (away @ fitted["whiten"]).norm(dim=-1) / fitted["border"]
+    return _domain(folder / FILE).strangeness(image_embedding)
 
 
 def is_scene_like(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> tuple[bool, float]:

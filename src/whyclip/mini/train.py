@@ -237,9 +237,7 @@ def main(
     except ValueError:
         counts = []
     if len(counts) != len(STAGES) or min(counts) < 0:
-        raise OptionError(
-            f"--pictures takes three numbers such as 170000,132000,12000: {pictures!r}"
-        )
+        raise OptionError(f"--pictures takes three numbers, e.g. 170000,132000,12000: {pictures!r}")
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
     plan = Plan((counts[0], counts[1], counts[2]), batch, rate)
