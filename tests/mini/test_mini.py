@@ -43,6 +43,7 @@ def test_it_is_a_plain_openclip_model_of_the_promised_size(judge: Judge) -> None
     assert all(p.isfinite().all() for p in judge.model.parameters())
 
 
+@pytest.mark.slow  # a time in milliseconds: means something on a machine with nothing else to do
 def test_one_image_is_encoded_in_thirty_milliseconds(judge: Judge) -> None:
     image = torch.zeros(1, 3, 224, 224)
     times = []
