@@ -99,6 +99,7 @@ def test_examples_are_what_their_script_makes(tmp_path: Path) -> None:
         assert np.abs(np.asarray(Image.open(made)).astype(int) - kept).max() <= 1
 
 
+@pytest.mark.slow  # likewise
 def test_it_loads_in_two_seconds() -> None:
     whyclip.load("mini")
     start = time.perf_counter()
