@@ -32,6 +32,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "rise": {"masks": 60},
     "kernel_shap": {"samples": 60},
     "integrated_gradients": {"steps": 3},
+    # Its default sets prompts against each other; against the empty string each is alone.
+    "clip_surgery": {"redundant": "empty"},
 }
 
 
