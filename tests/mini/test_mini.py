@@ -100,7 +100,6 @@ def test_examples_are_what_their_script_makes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # likewise
-@pytest.mark.slow  # a time is measured where nothing else runs
 def test_it_loads_in_two_seconds() -> None:
     whyclip.load("mini")
     start = time.perf_counter()
