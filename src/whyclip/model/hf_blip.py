@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.model.hf_bert import BertParts, BertTextTower
+from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
     ModelView,
     Stream,
-    interpolate_positions,
     split_heads,
 )
 
@@ -72,14 +72,9 @@ class BlipImageTower(ImageTower):
     def embed(self, inputs: Tensor) -> Stream:
         parts = self.vision.embeddings
         features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
-        b, _, gh, gw = features.shape
-        first = parts.class_embedding.expand(b, 1, -1)
-        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
-        x = x + interpolate_positions(parts.position_embedding[0], self.native, (gh, gw))
-        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        content[:, 0] = False
-        row = torch.zeros(b, dtype=torch.long, device=x.device)
-        return Stream(x, None, row, content, (gh, gw))
+        positions = parts.position_embedding[0]
+        x = with_class_token(parts.class_embedding, features, positions, self.native)
+        return read_at_first(x, features.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:

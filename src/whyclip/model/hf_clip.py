@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
     ModelView,
     Stream,
     TextTower,
-    interpolate_positions,
     split_heads,
 )
 
@@ -90,15 +90,9 @@ class HFImageTower(ImageTower):
     def embed(self, inputs: Tensor) -> Stream:
         parts = self.vision.embeddings
         features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
-        b, _, gh, gw = features.shape
-        first = parts.class_embedding.expand(b, 1, -1)
-        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
-        x = x + interpolate_positions(parts.position_embedding.weight, self.native, (gh, gw))
-        x = self.vision.pre_layrnorm(x)
-        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        content[:, 0] = False
-        row = torch.zeros(b, dtype=torch.long, device=x.device)
-        return Stream(x, None, row, content, (gh, gw))
+        positions = parts.position_embedding.weight
+        x = with_class_token(parts.class_embedding, features, positions, self.native)
+        return read_at_first(self.vision.pre_layrnorm(x), features.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.classes import Classes
+from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
     ModelView,
     Stream,
     TextTower,
-    interpolate_positions,
     split_heads,
 )
 
@@ -80,14 +80,9 @@ class ViTTower(ImageTower):
         parts = self.vit.embeddings
         project = parts.patch_embeddings.projection
         features = project(inputs.to(project.weight.dtype))
-        b, _, gh, gw = features.shape
-        first = parts.cls_token.expand(b, -1, -1)
-        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
-        x = x + interpolate_positions(parts.position_embeddings[0], self.native, (gh, gw))
-        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        content[:, 0] = False
-        row = torch.zeros(b, dtype=torch.long, device=x.device)
-        return Stream(x, None, row, content, (gh, gw))
+        positions = parts.position_embeddings[0]
+        x = with_class_token(parts.cls_token, features, positions, self.native)
+        return read_at_first(x, features.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:

@@ -13,9 +13,10 @@ from whyclip.model.opaque import OpaqueImageTower
 from whyclip.model.openclip_block import transformer_blocks
 from whyclip.model.openclip_pool import AttentionalPoolerBlock
 from whyclip.model.openclip_text import text_tower
+from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.resnet import ResNetTower
 from whyclip.model.timm import timm_tower
-from whyclip.model.view import Block, ImageTower, ModelView, Stream, interpolate_positions
+from whyclip.model.view import Block, ImageTower, ModelView, Stream
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -44,17 +45,10 @@ class OpenCLIPImageTower(ImageTower):
     def embed(self, inputs: Tensor) -> Stream:
         visual = self.visual
         features = visual.conv1(inputs.to(visual.conv1.weight.dtype))
-        b, _, gh, gw = features.shape
-        first = visual.class_embedding.to(features.dtype).expand(b, 1, -1)
-        x = torch.cat([first, features.flatten(2).transpose(1, 2)], dim=1)
-        x = x + interpolate_positions(
-            visual.positional_embedding.to(x.dtype), self.native, (gh, gw)
-        )
-        x = visual.ln_pre(visual.patch_dropout(x))
-        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        content[:, 0] = False
-        row = torch.zeros(b, dtype=torch.long, device=x.device)
-        return Stream(x, None, row, content, (gh, gw))
+        first = visual.class_embedding.to(features.dtype)
+        positions = visual.positional_embedding.to(features.dtype)
+        x = with_class_token(first, features, positions, self.native)
+        return read_at_first(visual.ln_pre(visual.patch_dropout(x)), features.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:

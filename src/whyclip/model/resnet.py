@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.model.patches import read_at_first
 from whyclip.model.view import Block, ImageTower, Stream, split_heads
 
 
@@ -74,13 +75,9 @@ class ResNetTower(ImageTower):
         x = visual.stem(inputs.to(visual.conv1.weight.dtype))
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = layer(x)
-        b, _, gh, gw = x.shape
         cells = x.flatten(2).transpose(1, 2)
-        x = torch.cat([cells.mean(1, keepdim=True), cells], dim=1)
-        content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        content[:, 0] = False
-        row = torch.zeros(b, dtype=torch.long, device=x.device)
-        return Stream(x, None, row, content, (gh, gw))
+        with_mean = torch.cat([cells.mean(1, keepdim=True), cells], dim=1)
+        return read_at_first(with_mean, x.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:
