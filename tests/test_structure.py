@@ -38,6 +38,10 @@ FLOW = (
     "__init__",
     "data",
     "mini",
+    "report",
+    "evaluation",
+    "audit",
+    "reproduce",
     "cli",
     "__main__",
 )

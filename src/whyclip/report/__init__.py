@@ -1,0 +1,10 @@
+"""Tables and pages that evaluations share: in the terminal, as CSV and Parquet, Markdown, HTML."""
+
+from __future__ import annotations
+
+from whyclip.report.column import Cell, Column
+from whyclip.report.document import Picture, Report
+from whyclip.report.facts import run_facts
+from whyclip.report.table import Table
+
+__all__ = ["Cell", "Column", "Picture", "Report", "Table", "run_facts"]

@@ -1,0 +1,180 @@
+"""A report: paragraphs, tables and pictures, as one page and as files beside it."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from html import escape
+from importlib.resources import files
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from whyclip.errors import OutputError
+from whyclip.report.prose import inline, prose
+from whyclip.report.table import Table
+from whyclip.storage import write_whole
+
+DPI = 160
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with what it shows in words.
+
+    Attributes:
+        image: the path of a PNG file, or a matplotlib figure.
+        alt: what is to be seen, for those who do not see it.
+        caption: what it means, below it; may be empty.
+    """
+
+    image: Any
+    alt: str
+    caption: str = ""
+
+    def png(self) -> bytes:
+        """The picture as a PNG file's content.
+
+        Raises:
+            OutputError: the file cannot be read or is no PNG.
+        """
+        if hasattr(self.image, "savefig"):
+            buffer = BytesIO()
+            self.image.savefig(buffer, format="png", dpi=DPI)
+            return buffer.getvalue()
+        try:
+            content = Path(self.image).read_bytes()
+        except OSError as error:
+            raise OutputError(
+                f"picture {str(self.image)!r} cannot be read: {error.strerror}"
+            ) from None
+        if not content.startswith(b"\x89PNG"):
+            raise OutputError(f"picture {str(self.image)!r} is no PNG file")
+        return content
+
+
+Section = str | Table | Picture
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report of one run.
+
+    Attributes:
+        title: of the page.
+        command: what to type to get it again.
+        sections: one after another; a string is one or more paragraphs in Markdown's headings
+            (``##``), lists (``-``), code and bold, see :func:`whyclip.report.prose.prose`.
+        facts: of the run, such as :func:`whyclip.report.run_facts` gives.
+    """
+
+    title: str
+    command: str
+    sections: Sequence[Section]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``index.html``, ``report.md``, each table as CSV and each picture as PNG.
+
+        Where pandas and pyarrow are installed, tables are written as Parquet too. The page loads
+        nothing from anywhere.
+
+        Args:
+            folder: made where there is none; files of the same names are replaced.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            OutputError: the folder or a file cannot be written.
+        """
+        place = Path(folder)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"folder {str(place)!r} cannot be made: {error.strerror or error}"
+            ) from None
+        names = self._file_names()
+        pictures = {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
+        with_parquet = find_spec("pandas") is not None and find_spec("pyarrow") is not None
+        for index, section in enumerate(self.sections):
+            if isinstance(section, Table):
+                section.to_csv(place / f"{names[index]}.csv")
+                if with_parquet:
+                    section.to_parquet(place / f"{names[index]}.parquet")
+            elif isinstance(section, Picture):
+                write_whole(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
+        markdown, page = self._markdown(names), self._html(pictures)
+        write_whole(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
+        write_whole(place / "index.html", lambda: page.encode("utf-8", "replace"))
+        return place / "index.html"
+
+    def _file_names(self) -> dict[int, str]:
+        """A name for each table and picture, all different."""
+        names: dict[int, str] = {}
+        for index, section in enumerate(self.sections):
+            if isinstance(section, str):
+                continue
+            base = _slug(section.title if isinstance(section, Table) else section.alt)
+            name, number = base, 2
+            while name in names.values():
+                name, number = f"{base}-{number}", number + 1
+            names[index] = name
+        return names
+
+    def _markdown(self, names: Mapping[int, str]) -> str:
+        blocks = [f"# {self.title}", f"    {self.command}"]
+        if self.facts:
+            blocks.append("\n".join(f"- {name}: {value}" for name, value in self.facts.items()))
+        for index, section in enumerate(self.sections):
+            if isinstance(section, str):
+                blocks.append(section)
+            elif isinstance(section, Table):
+                blocks.append(section.to_markdown())
+            else:
+                blocks += [f"![{section.alt}]({names[index]}.png)", section.caption]
+        return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
+
+    def _html(self, pictures: Mapping[int, bytes]) -> str:
+        body = []
+        for index, section in enumerate(self.sections):
+            if isinstance(section, str):
+                body.append(prose(section))
+            elif isinstance(section, Table):
+                body.append(section.to_html())
+            else:
+                body.append(_figure(section, pictures[index]))
+        facts = "".join(
+            f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in self.facts.items()
+        )
+        room = files("whyclip")
+        style = (room / "render" / "viewer" / "viewer.css").read_text(encoding="utf-8")
+        style += (room / "report" / "report.css").read_text(encoding="utf-8")
+        return Template((room / "report" / "report.html").read_text(encoding="utf-8")).substitute(
+            title=escape(self.title),
+            style=style,
+            command=escape(self.command),
+            facts=f"<dl>{facts}</dl>" if facts else "",
+            body="\n".join(body),
+        )
+
+
+def _figure(picture: Picture, png: bytes) -> str:
+    data = b64encode(png).decode("ascii")
+    caption = f"<figcaption>{inline(picture.caption)}</figcaption>" if picture.caption else ""
+    return (
+        f'<figure class="card picture"><img alt="{escape(picture.alt)}" '
+        f'src="data:image/png;base64,{data}">{caption}</figure>'
+    )
+
+
+def _slug(text: str) -> str:
+    """Name a file after a title: at most 60 small letters, digits and hyphens."""
+    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    return words[:60].rstrip("-") or "part"

@@ -1,0 +1,218 @@
+"""A table of results: one description, every form that is read by people or programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whyclip.errors import InputError, OutputError
+from whyclip.metrics import Interval
+from whyclip.report.column import Cell, Column, is_number
+from whyclip.report.prose import inline
+from whyclip.storage import write_whole
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+BOUNDS = ("low", "high", "n")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of named cells.
+
+    Attributes:
+        title: also the name of its files, in small letters with hyphens.
+        rows: for each row its cells by the names of the columns; one that is missing, None or NaN
+            is shown as a dash. A cell may be text, a number, a truth value or an ``Interval``.
+        note: a sentence or two below it.
+        best: (number of the row, name of the column) of cells that stand out as best; to be
+            given only where the difference to the others is more than chance.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    note: str = ""
+    best: frozenset[tuple[int, str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse cells that no column would show.
+
+        Raises:
+            InputError: a row has a cell without a column, or two columns have one name.
+        """
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise InputError(f"table {self.title!r} has columns {names}, not all of other names")
+        for number, row in enumerate(self.rows):
+            if not row.keys() <= set(names):
+                lost = sorted(row.keys() - set(names))
+                raise InputError(f"row {number} of table {self.title!r} has {lost}; known: {names}")
+
+    def cell(self, number: int, column: Column) -> Cell:
+        """One cell; numpy's and torch's own numbers become Python's."""
+        found: Any = self.rows[number].get(column.name)
+        return found.item() if hasattr(found, "item") else found
+
+    @property
+    def helps(self) -> list[Column]:
+        """The columns that say what they are."""
+        return [column for column in self.columns if column.help]
+
+    def to_markdown(self) -> str:
+        """A table of GitHub's Markdown, with its title, helps and note."""
+        lines = [f"**{self.title}**", ""] if self.title else []
+        lines += [
+            _piped([column.heading for column in self.columns]),
+            _piped(["---:" if self._numeric(column) else "---" for column in self.columns]),
+        ]
+        for number in range(len(self.rows)):
+            cells = []
+            for column in self.columns:
+                text = column.text(self.cell(number, column)).replace("|", "\\|")
+                cells.append(f"**{text}**" if (number, column.name) in self.best else text)
+            lines.append(_piped(cells))
+        lines += ["", *(f"- {column.short}: {column.help}" for column in self.helps)]
+        lines += ["", self.note] if self.note else []
+        return "\n".join(lines).rstrip() + "\n"
+
+    def to_html(self) -> str:
+        """A ``<figure>`` with the table; everything from outside is escaped."""
+        head = "".join(f"<th{self._side(c)}>{escape(c.heading)}</th>" for c in self.columns)
+        body = []
+        for number in range(len(self.rows)):
+            cells = []
+            for column in self.columns:
+                value, bounds = column.parts(self.cell(number, column))
+                text = escape(value)
+                if (number, column.name) in self.best:
+                    text = f"<b>{text}</b>"
+                span = f" <span>{escape(bounds)}</span>" if bounds else ""
+                cells.append(f"<td{self._side(column)}>{text}{span}</td>")
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        helps = "".join(f"<dt>{escape(c.short)}</dt><dd>{inline(c.help)}</dd>" for c in self.helps)
+        return (
+            '<figure class="table card">'
+            + (f"<h3>{escape(self.title)}</h3>" if self.title else "")
+            + f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+            + f"<tbody>{''.join(body)}</tbody></table></div>"
+            + (f"<dl>{helps}</dl>" if helps else "")
+            + (f"<figcaption>{inline(self.note)}</figcaption>" if self.note else "")
+            + "</figure>"
+        )
+
+    def to_rich(self) -> RichTable:
+        """A table for the terminal; helps are left out."""
+        from rich.markup import escape as plain
+        from rich.table import Table as RichTable
+
+        table = RichTable(
+            box=None,
+            pad_edge=False,
+            padding=(0, 2, 0, 0),
+            header_style="bold",
+            title=plain(self.title) or None,
+            title_justify="left",
+            title_style="bold",
+            caption=plain(self.note) or None,
+            caption_justify="left",
+            caption_style="dim",
+        )
+        for column in self.columns:
+            table.add_column(
+                plain(column.heading), justify="right" if self._numeric(column) else "left"
+            )
+        for number in range(len(self.rows)):
+            cells = []
+            for column in self.columns:
+                value, bounds = map(plain, column.parts(self.cell(number, column)))
+                if (number, column.name) in self.best:
+                    value = f"[bold green]{value}[/]"
+                cells.append(f"{value} [dim]{bounds}[/]" if bounds else value)
+            table.add_row(*cells)
+        return table
+
+    def records(self) -> Iterator[dict[str, str | bool | int | float | None]]:
+        """Rows for programs: an interval becomes ``name``, ``name_low``, ``name_high``, ``name_n``.
+
+        Every row has the same keys; what is not defined is None.
+        """
+        spread = {column.name for column in self.columns if self._has_interval(column)}
+        for number in range(len(self.rows)):
+            record: dict[str, str | bool | int | float | None] = {}
+            for column in self.columns:
+                cell = self.cell(number, column)
+                own = cell if isinstance(cell, Interval) else None
+                record[column.name] = _defined(cell.mean if isinstance(cell, Interval) else cell)
+                if column.name in spread:
+                    for bound in BOUNDS:
+                        value = getattr(own, bound) if own else None
+                        record[f"{column.name}_{bound}"] = _defined(value)
+            yield record
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the records to a CSV file, UTF-8; what is not defined is an empty cell.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        records = list(self.records())
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        write_whole(Path(path), lambda: text.getvalue().encode("utf-8"))
+        return Path(path)
+
+    def to_parquet(self, path: str | Path) -> Path:
+        """Write the records to a Parquet file (needs ``pip install 'whyclip[pandas]'``).
+
+        Raises:
+            OutputError: pandas or pyarrow is not installed, or the file cannot be written.
+        """
+        try:
+            import pandas
+
+            import_module("pyarrow")
+        except ImportError as error:
+            raise OutputError(
+                f"{str(path)!r}: Parquet needs {error.name}: pip install 'whyclip[pandas]'"
+            ) from None
+        frame = pandas.DataFrame(list(self.records()), columns=self._keys())
+        write_whole(Path(path), lambda: frame.to_parquet(engine="pyarrow", index=False))
+        return Path(path)
+
+    def _keys(self) -> list[str]:
+        keys: list[str] = []
+        for column in self.columns:
+            keys.append(column.name)
+            if self._has_interval(column):
+                keys += [f"{column.name}_{bound}" for bound in BOUNDS]
+        return keys
+
+    def _has_interval(self, column: Column) -> bool:
+        return any(isinstance(row.get(column.name), Interval) for row in self.rows)
+
+    def _numeric(self, column: Column) -> bool:
+        there = [self.cell(number, column) for number in range(len(self.rows))]
+        there = [cell for cell in there if cell is not None]
+        return bool(there) and all(map(is_number, there))
+
+    def _side(self, column: Column) -> str:
+        return ' class="number"' if self._numeric(column) else ""
+
+
+def _defined(cell: Cell) -> Any:
+    return None if isinstance(cell, float) and math.isnan(cell) else cell
+
+
+def _piped(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
