@@ -63,13 +63,15 @@ class Plan:
         except OptionError:
             return True
 
-    def able(self, tower: Tower) -> bool:
-        """Whether the method, with its options, can read this tower."""
+    def why_not(self, tower: Tower) -> str:
+        """Why the method, with its options, cannot read this tower; empty if it can."""
+        if self.blind(tower):
+            return f"no attention to read in the {tower.side} tower: {tower.opaque}"
         try:
             self.reach(tower)
-        except (OptionError, UnsupportedModelError):
-            return False
-        return True
+        except OptionError as error:
+            return str(error)
+        return ""
 
     def relevance(self, capture: Capture) -> Relevance:
         """Run the method, some targets at a time; keep the values of content tokens only.
@@ -142,7 +144,8 @@ def run(
         if batch.own is not None:
             own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
         noted = changes_of_input(model, capture, batch)
-        notes = model.domain.notes(own) if model.domain else [()] * len(own)
+        as_is = batch.pixels if batch.own is None else batch.own
+        notes = model.domain.notes(as_is) if model.domain else [()] * len(as_is)
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:

@@ -17,8 +17,10 @@ import whyclip
 from convert import openclip_to_hf
 from whyclip.data import Scenes, make_scene
 from whyclip.data.captions import Claim
+from whyclip.data.draw import draw
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
+from whyclip.errors import WhyclipWarning
 from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.evaluate import WEIGHTS, Judge, colours, interval, naming
 from whyclip.mini.export import export
@@ -123,10 +125,34 @@ def test_transformers_gives_the_same_embeddings(judge: Judge, tmp_path: Path) ->
 
 def test_few_unseen_scenes_are_called_strange(judge: Judge) -> None:
     layout = sample_layouts(judge.atlas, keys_of(np.arange(300), "test"))
-    far = strangeness(judge.images(layout))
+    pixels = draw(judge.atlas, layout, 224, 224)[0] * 2 - 1
+    far = strangeness(pixels)
     # 1 % is what the border was fitted to; 300 scenes exceed 4 % by chance once in ten thousand.
     assert (far > 1).float().mean() <= 0.04
-    assert is_scene_like(judge.images(layout)[:1])[1] == pytest.approx(float(far[0]), rel=1e-4)
+    assert is_scene_like(pixels[0])[1] == pytest.approx(float(far[0]), rel=1e-4)
+
+
+def dead_leaves(seed: int) -> Image.Image:
+    """Overlapping textured discs of all sizes: what photos are like, statistically (Lee 2001)."""
+    rng = np.random.default_rng(seed)
+    canvas = np.zeros((224, 224, 3))
+    ys, xs = np.mgrid[:224, :224]
+    for _ in range(400):
+        radius = 4 / (rng.random() * 0.95 + 0.05)
+        inside = (ys - rng.uniform(0, 224)) ** 2 + (xs - rng.uniform(0, 224)) ** 2 < radius**2
+        texture = rng.normal(0, 0.06, (int(inside.sum()), 1))
+        canvas[inside] = rng.random(3) * 0.4 + rng.random() * 0.6 + texture
+    return Image.fromarray((canvas.clip(0, 1) * 255).astype(np.uint8))
+
+
+def test_pictures_with_the_statistics_of_photos_are_called_strange() -> None:
+    model = whyclip.load("mini", device="cpu")
+    pixels = torch.stack([model.preprocess(dead_leaves(seed)) for seed in range(10)])
+    assert (strangeness(pixels) > 1).all()
+    with pytest.warns(WhyclipWarning, match="unlike the drawn emoji scenes"):
+        found = whyclip.explain(model, dead_leaves(0), "a dog", method="raw_attention")
+    assert len(found.notes) == 1
+    assert "load a photo model" in found.notes[0]
 
 
 # Training, in miniature.

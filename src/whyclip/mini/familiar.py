@@ -12,12 +12,16 @@ import typer
 from rich.console import Console
 from safetensors.torch import save_file
 
-from whyclip.data.layout import keys_of, sample_layouts
-from whyclip.mini.evaluate import WEIGHTS, Judge
-from whyclip.model.domain import Domain
+from whyclip.data.draw import draw
+from whyclip.data.layout import SIDE, keys_of, sample_layouts
+from whyclip.data.sprites import load_atlas
+from whyclip.mini.evaluate import WEIGHTS
+from whyclip.model.domain import Domain, patch_statistics
 
 FILE = "familiar.safetensors"
 FALSE_ALARMS = 0.01
+_RIDGE = 0.05
+_AT_ONCE = 50
 
 
 @lru_cache(maxsize=2)
@@ -25,30 +29,30 @@ def _domain(path: Path) -> Domain:
     return Domain.read(path, "")
 
 
-def strangeness(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
-    """Return how far images are from scenes, 1 at the border of what scenes reach.
+def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
+    """Return how far pictures are from scenes, 1 at the border of what scenes reach.
 
     Args:
-        image_embedding: `[..., e]`, of any length (only the direction is used).
+        pixels: `[b, 3, H, W]`, -1..1, as mini's own preprocessing gives them.
         folder: where the fitted statistics are.
 
     Returns:
-        Distances `[...]`, 0 or more; see `whyclip.model.domain.Domain`.
+        Distances `[b]`, 0 or more; see `whyclip.model.domain.Domain`.
     """
-    return _domain(folder / FILE).strangeness(image_embedding)
+    return _domain(folder / FILE).strangeness(pixels)
 
 
-def is_scene_like(image_embedding: torch.Tensor, folder: Path = WEIGHTS) -> tuple[bool, float]:
+def is_scene_like(pixels: torch.Tensor, folder: Path = WEIGHTS) -> tuple[bool, float]:
     """Say whether one picture is like the model's scenes, and how far it is from them.
 
     Args:
-        image_embedding: `[e]` or `[1, e]`, from the embedded model.
+        pixels: `[3, H, W]` or `[1, 3, H, W]`, -1..1, as mini's own preprocessing gives them.
         folder: where the fitted statistics are.
 
     Returns:
         Whether the distance is at most 1, and the distance.
     """
-    distance = float(strangeness(image_embedding, folder).reshape(-1)[0])
+    distance = float(strangeness(pixels.reshape(-1, *pixels.shape[-3:]), folder)[0])
     return distance <= 1.0, distance
 
 
@@ -57,17 +61,17 @@ def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
 
     Half of the scenes give mean and covariance, the other half the border.
     """
-    judge = Judge(folder)
-    parts = []
-    for start in range(0, n, 50):
-        keys = keys_of(8 * 10**8 + np.arange(start, start + 50), "val")
-        parts.append(judge.images(sample_layouts(judge.atlas, keys)))
+    atlas, parts = load_atlas(), []
+    for start in range(0, n, _AT_ONCE):
+        keys = keys_of(8 * 10**8 + np.arange(start, start + _AT_ONCE), "val")
+        images, _ = draw(atlas, sample_layouts(atlas, keys), SIDE, SIDE)
+        parts.append(patch_statistics(images * 2 - 1))
     found = torch.cat(parts)
     inner, outer = found[: n // 2], found[n // 2 :]
     mean = inner.mean(0)
     covariance = torch.cov(inner.T)
-    # A little of the mean variance everywhere, so that directions scenes never use stay finite.
-    ridge = 0.02 * covariance.diagonal().mean() * torch.eye(len(mean))
+    # A little of the mean variance everywhere: what scenes never do is strange, not infinitely so.
+    ridge = _RIDGE * covariance.diagonal().mean() * torch.eye(len(mean))
     values, vectors = torch.linalg.eigh(covariance + ridge)
     whiten = vectors / values.sqrt()
     border = ((outer - mean) @ whiten).norm(dim=-1).quantile(1 - FALSE_ALARMS)

@@ -1,0 +1,88 @@
+"""How often mini's warning about unfamiliar pictures is raised: on unseen scenes, and on photos.
+
+    pip install scikit-image scikit-learn
+    python benchmarks/familiar.py
+
+The photos are those that the two packages carry; another folder of pictures can be named instead.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+from rich.console import Console
+
+import whyclip
+from whyclip.data import Scenes
+from whyclip.inputs import read_image
+from whyclip.mini.familiar import strangeness
+
+BUNDLED = (
+    "astronaut", "brick", "camera", "cat", "clock", "coffee", "coins", "grass", "gravel", "horse",
+    "hubble_deep_field", "immunohistochemistry", "logo", "moon", "page", "retina", "rocket", "text",
+)  # fmt: skip
+
+
+def photos() -> dict[str, Image.Image]:
+    """Return the pictures that scikit-image and scikit-learn carry."""
+    import skimage.data
+    from sklearn.datasets import load_sample_image
+
+    found = {name: getattr(skimage.data, name)() for name in BUNDLED}
+    found |= {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    pictures = {}
+    for name, pixels in found.items():
+        scaled = pixels * np.uint8(255) if pixels.dtype == bool else pixels
+        pictures[name] = Image.fromarray(scaled).convert("RGB")
+    return pictures
+
+
+def compressed(image: Image.Image, quality: int) -> Image.Image:
+    """Return what is left of a picture after JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def main(
+    folder: Annotated[Path | None, typer.Argument(help="pictures to ask about instead")] = None,
+    n: Annotated[int, typer.Option(help="unseen scenes")] = 1000,
+    json_file: Annotated[Path | None, typer.Option("--json", help="keep the figures here")] = None,
+) -> None:
+    """Print the share of alarms on scenes and the distance of each photo."""
+    model = whyclip.load("mini", device="cpu")
+
+    def far(pictures: list[Image.Image]) -> np.ndarray:
+        parts = [model.preprocess(picture)[None] for picture in pictures]
+        return torch.cat([strangeness(part) for part in parts]).numpy()
+
+    scenes = [scene.image for scene in Scenes(n, seed=5, split="test")]
+    few = scenes[: n // 4]
+    alarms = {"unseen scenes": float((far(scenes) > 1).mean())}
+    for quality in (90, 60):
+        again = far([compressed(scene, quality) for scene in few])
+        alarms[f"unseen scenes, JPEG of quality {quality}"] = float((again > 1).mean())
+    if folder:
+        asked = {path.name: read_image(path) for path in sorted(folder.iterdir())}
+    else:
+        asked = photos()
+    distances = dict(zip(asked, far(list(asked.values())).round(3).tolist(), strict=True))
+    alarms["photos"] = float(np.mean([d > 1 for d in distances.values()]))
+    console = Console()
+    for name, share in alarms.items():
+        console.print(f"{name}: {100 * share:.1f} % called unlike scenes")
+    console.print(", ".join(f"{name} {d:.2f}" for name, d in distances.items()))
+    if json_file:
+        figures = {"scenes": n, "alarms": alarms, "distances": distances}
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
