@@ -16,6 +16,9 @@ from whyclip.pipeline import Plan, run
 from whyclip.question import ask
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
+ALL = "all"
+SLOW = f"dozens to thousands of runs of the model; {ALL!r} has them"
+
 
 @overload
 def explain(
@@ -97,7 +100,7 @@ def compare(
     model: ModelView,
     images: Sequence[ImageSource],
     prompts: Any,
-    methods: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
     *,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
@@ -110,8 +113,9 @@ def compare(
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
         prompts: likewise.
-        methods: names, or names with their options; by default every one that can read the
-            model, on the sides it can.
+        methods: names, or names with their options. By default every one that can read the
+            model, on the sides it can, but for those that run it dozens to thousands of times;
+            ``"all"`` has these, too.
         sides: likewise; a side that a method does not read is left out for it.
         against: likewise.
         geometry: likewise.
@@ -126,17 +130,19 @@ def compare(
     check_asked(model, geometry, precision)
     if not images:
         raise ImageError(f"no image given ({images!r})")
-    every = methods is None
-    if not isinstance(methods, Mapping):
-        methods = {name: {} for name in methods or METHODS}
     asked = [sides] if isinstance(sides, str) else list(sides)
     for side in asked:
         _among("side", side, SIDES)
+    if not asked:
+        raise OptionError(f"sides={sides!r}: name 'image', 'text' or both")
     if model.classes is not None and "image" in asked:
         asked = ["image"]
-    plans = [_plan(name, options, asked) for name, options in methods.items()]
-    if every:
-        plans = _able(model, plans)
+    if methods is None or methods == ALL:
+        plans = comparable(model, asked, slow=methods == ALL)[0]
+    else:
+        if not isinstance(methods, Mapping):
+            methods = {name: {} for name in ([methods] if isinstance(methods, str) else methods)}
+        plans = [_plan(name, options, asked) for name, options in methods.items()]
     question = ask(
         model,
         prompts,
@@ -166,14 +172,37 @@ def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
     return Plan(method, method.complete(options), read)
 
 
-def _able(model: ModelView, plans: Sequence[Plan]) -> list[Plan]:
-    """Leave out the sides, and the methods, that cannot read this model."""
-    towers = {"image": model.image, "text": model.text}
-    seeing = [
-        replace(plan, sides=tuple(side for side in plan.sides if plan.able(towers[side])))
-        for plan in plans
-    ]
-    return [plan for plan in seeing if plan.sides]
+def comparable(
+    model: ModelView, sides: Sequence[str] = SIDES, *, slow: bool = False
+) -> tuple[list[Plan], dict[str, list[str]]]:
+    """Choose every method that can read a model, on the sides it can.
+
+    Args:
+        model: the model to be read.
+        sides: those that are asked for.
+        slow: choose the slow ones, too.
+
+    Returns:
+        The methods, and by reason the names of those left out; of one that is left out on one
+        side alone, the side stands beside its name.
+    """
+    towers = {tower.side: tower for tower in model.towers if tower.side in sides}
+    plans: list[Plan] = []
+    left_out: dict[str, list[str]] = {}
+    for method in METHODS.values():
+        plan = Plan(method, method.complete({}), tuple(s for s in method.sides if s in towers))
+        everywhere = SLOW if method.slow and not slow else ""
+        if not method.available:
+            everywhere = f"not installed; pip install 'whyclip[{method.needs}]'"
+        reasons = {side: everywhere or plan.why_not(towers[side]) for side in plan.sides}
+        able = tuple(side for side in plan.sides if not reasons[side])
+        if able:
+            plans.append(replace(plan, sides=able))
+        for side, reason in reasons.items():
+            name = f"{method.name} ({side} side)" if able else method.name
+            if reason and name not in left_out.setdefault(reason, []):
+                left_out[reason].append(name)
+    return plans, {reason: names for reason, names in left_out.items() if names}
 
 
 def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import whyclip
+from families import SMALL
 from whyclip.cli import compare
 from whyclip.methods import METHODS
 
@@ -19,8 +20,12 @@ Run = Callable[..., Any]
 
 @pytest.mark.parametrize(
     "names",
-    [("grad_eclip", "contribution", "raw_attention"), pytest.param((), marks=pytest.mark.slow)],
-    ids=["three", "all"],
+    [
+        ("grad_eclip", "contribution", "raw_attention"),
+        (),
+        pytest.param(("all",), marks=pytest.mark.slow),
+    ],
+    ids=["three", "default", "all"],
 )
 def test_one_figure_with_a_column_for_each_method(
     whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path, names: tuple[str, ...]
@@ -30,7 +35,10 @@ def test_one_figure_with_a_column_for_each_method(
     done = whyclip_command("compare", picture, "a dog", "--model", folder, *flags, "--out", wide)
     assert done.code == 0
     listed = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
-    assert listed[1:] == list(names or METHODS)
+    slow = [name for name in METHODS if METHODS[name].slow]
+    expected = [name for name in METHODS if name not in slow] if not names else list(names)
+    assert listed[1:] == (list(METHODS) if names == ("all",) else expected)
+    assert (f"{', '.join(slow)} are left out" in done.err) == (not names)
     whyclip_command(
         "compare", picture, "a dog", "-m", folder, "--method", "contribution", "--out", narrow
     )
@@ -106,7 +114,7 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
 ) -> None:
     few = {name: METHODS[name] for name in ("grad_eclip", "raw_attention")}
     few["raw_attention"] = replace(few["raw_attention"], needs="no_such_package")
-    monkeypatch.setattr(whyclip.methods, "METHODS", few)
+    monkeypatch.setattr("whyclip.api.METHODS", few)
     done = whyclip_command(
         "compare", picture, "a dog", "--model", folder, "--out", tmp_path / "all.png"
     )
@@ -115,6 +123,39 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
     assert "raw_attention" not in done.out
     assert "raw_attention is left out" in done.err
     assert "'whyclip[no_such_package]'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("family", "note"),
+    [
+        ("siglip", "decomposition (image side) is left out: decomposition needs a readout token"),
+        ("vit-average", "are left out: no attention to read in the image tower: it averages"),
+    ],
+)
+def test_a_model_that_some_methods_cannot_read_is_compared_by_the_others(
+    whyclip_command: Run,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    note: str,
+) -> None:
+    pytest.importorskip("transformers")
+    view = whyclip.wrap(*SMALL[family]())
+    monkeypatch.setattr(whyclip, "load", lambda *_: view)
+    few = ("contribution", "decomposition", "grad_cam", "leave_one_out", "maskclip", "random")
+    monkeypatch.setattr("whyclip.api.METHODS", {name: METHODS[name] for name in few})
+    figure = tmp_path / "figure.png"
+    done = whyclip_command("compare", picture, "a dog", "--out", figure)
+    assert done.code == 0, done.err
+    assert note in done.err
+    assert figure.exists()
+    assert all(line.startswith(("note: ", "wrote ")) for line in done.err.splitlines())
+    # Asked for by name, it is refused instead.
+    done = whyclip_command(
+        "compare", picture, "a dog", "--method", "decomposition", "--out", figure
+    )
+    assert done.code == 2
 
 
 def test_prompts_from_a_file_are_more_rows(

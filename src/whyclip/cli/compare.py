@@ -13,11 +13,12 @@ from whyclip.cli.terminal import note, progress, stderr, stdout
 from whyclip.types import SIDES, GeometryName, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
     from whyclip.explanation import Explanation
+    from whyclip.model import ModelView
 
 HELP = """
 Set methods side by side, as one figure: a column for each method, a row for each prompt.
@@ -26,8 +27,10 @@ All methods share one forward pass of the model, so that what differs is the met
 
 \b
 [bold]Examples[/bold]
-  [dim]# every method[/dim]
+  [dim]# every method that takes seconds[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
+  [dim]# and those that run the model thousands of times[/dim]
+  whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
   whyclip compare scene.png --prompts words.txt --method grad_eclip --method contribution
   [dim]# two of them[/dim]
@@ -50,8 +53,10 @@ def compare(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="A method to show; may be given several times. "
-            "[dim]Default: all; those that try thousands of inputs take minutes on a large model. "
+            help="A method to show; may be given several times. [dim]Default: every one that can "
+            "read the model and costs a few forward passes. [/dim][bold]all[/bold][dim] has those, "
+            "too, that run it dozens to thousands of times (RISE, KernelSHAP, occlusion, "
+            "integrated gradients, M2IB): minutes, on a large model without a GPU many. "
             "See: whyclip methods.[/dim]"
         ),
     ] = None,
@@ -87,42 +92,54 @@ def compare(
     with progress(4) as begin:
         begin("starting")
         import whyclip
+        from whyclip.api import ALL
         from whyclip.inputs import read_image
         from whyclip.methods import METHODS, get_method
 
-        shown = [get_method(name).name for name in method or METHODS]
-        if not method:
-            missing = [METHODS[name] for name in shown if not METHODS[name].available]
-            shown = [name for name in shown if METHODS[name] not in missing]
-            for one in missing:
-                note(f"{one.name} is left out; it needs pip install 'whyclip[{one.needs}]'")
+        chosen: list[str] | str | None = method
+        if method and ALL in method:
+            chosen = ALL
+        elif method:
+            chosen = [get_method(name).name for name in method]
         picture = read_image(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = whyclip.load(model, device)
         begin("explaining")
-        wanted = dict.fromkeys([*(shown if target else ()), *(EQUAL if equality else ())])
-        found = {
-            name: results[0]
-            for name, results in whyclip.compare(
+
+        def explained(names: Sequence[str] | str | None) -> dict[str, Explanation]:
+            results = whyclip.compare(
                 view,
                 [picture],
                 asked,
-                tuple(wanted),
+                names,
                 against=against or None,
                 geometry=seen,
                 precision=exactness,
-            ).items()
-        }
+            )
+            return {name: result for name, [result] in results.items()}
+
+        found: dict[str, Explanation] = {}
         if target:
+            if not isinstance(chosen, list):
+                _say_left_out(view, every=chosen == ALL)
+            found = explained(chosen)
             begin(f"writing {target.name}")
-            _draw({METHODS[name].title: found[name] for name in shown}, target)
+            _draw({METHODS[name].title: one for name, one in found.items()}, target)
+        equal = explained(EQUAL) if equality else {}
     if not equality:
-        stdout().print(_certificates({name: found[name] for name in shown}))
+        stdout().print(_certificates(found))
     if target:
         stderr().print(f"wrote {target}", highlight=False)
-    if equality and not _print_equality(*(found[name] for name in EQUAL)):
+    if equality and not _print_equality(*equal.values()):
         raise typer.Exit(1)
+
+
+def _say_left_out(view: ModelView, *, every: bool) -> None:
+    from whyclip.api import comparable
+
+    for reason, names in comparable(view, slow=every)[1].items():
+        note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
@@ -147,7 +164,8 @@ def _certificates(explanations: Mapping[str, Explanation]) -> Table:
 
 def _print_equality(one: Explanation, other: Explanation) -> bool:
     """Print the largest relative difference for each side; True when all are small enough."""
-    differences = {side: relative_difference(one, other, side) for side in SIDES}
+    sides = [side for side in SIDES if side in one.certificate.scores]
+    differences = {side: relative_difference(one, other, side) for side in sides}
     for side, difference in differences.items():
         verdict = "equal" if difference < EQUAL_WITHIN else "NOT equal"
         stdout().print(

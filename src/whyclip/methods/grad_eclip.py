@@ -10,6 +10,7 @@ from whyclip.methods.loosened import (
     NormOver,
     Spatial,
     normalised_over,
+    readout_weights,
     spatial_weights,
     sum_layers,
 )
@@ -67,4 +68,5 @@ METHOD = Method(
     cost="1 + n readout gradients",
     explains='the model itself; heads="single": a changed model',
     reach=lambda tower, options: depth(tower, options["layers"]),
+    spatial=readout_weights,
 )

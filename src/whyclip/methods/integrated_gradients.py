@@ -168,6 +168,7 @@ METHOD = Method(
     cost="1 + steps (32), each with n backward passes",
     explains="the model itself",
     additive="score − score of the baseline, but for the gap in the certificate",
+    slow=True,
     reach=_reach,
     joint=True,
 )

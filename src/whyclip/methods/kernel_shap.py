@@ -145,6 +145,7 @@ METHOD = Method(
     cost="1 + samples (1024) for each image or text",
     explains="the model itself, from outside",
     additive="score − score with nothing shown",
+    slow=True,
     reach=input_only,
     joint=True,
     needs="shap",

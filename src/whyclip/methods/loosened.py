@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.capture import Capture
 from whyclip.replay import ReadoutAttention
 
 Spatial = Literal["loosened", "none", "softmax"]
@@ -49,6 +51,16 @@ def spatial_weights(
     flat = high <= low
     stretched = (likeness - low) / torch.where(flat, 1.0, high - low)
     return torch.where(flat, torch.ones_like(stretched), stretched)
+
+
+def readout_weights(capture: Capture, options: Mapping[str, Any]) -> Tensor | None:
+    """λ of the last layer on its content tokens, ``[b, t]``; None where λ is 1 everywhere."""
+    if options["spatial"] == "none":
+        return None
+    [attention] = capture.replay(1, options["heads"]).layers
+    over = normalised_over(capture.content, capture.side, options["norm_over"])
+    weights = spatial_weights(attention, over, spatial=options["spatial"], qk=options["qk"])
+    return weights * capture.content
 
 
 def normalised_over(content: Tensor, side: str, norm_over: NormOver) -> Tensor:

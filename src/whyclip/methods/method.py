@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
+from whyclip.capture import Capture
 from whyclip.errors import OptionError, unknown
 from whyclip.model.view import Tower
 from whyclip.types import SIDES, Side
@@ -79,6 +80,10 @@ class Method:
         joint: whether targets are to be seen together, because each map depends on the others,
             or because one run of changed inputs serves them all.
         empty: whether it asks for the empty string's embedding, ``targets.empty``.
+        slow: whether it runs much of a tower dozens to thousands of times, so that a comparison
+            leaves it out unless asked for it.
+        spatial: ``(capture, options) -> [b, t]``, the weights by which it reads the tokens in place
+            of the model's attention, zero where it puts none; None where it has none of its own.
         needs: a package it needs beyond whyclip's own; also the name of whyclip's extra.
         text_specific: whether the map depends on the target at all.
         signed: whether negative relevance can come out, by the default options.
@@ -100,7 +105,9 @@ class Method:
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
     joint: bool = False
     empty: bool = False
+    slow: bool = False
     needs: str = ""
+    spatial: Callable[[Capture, Mapping[str, Any]], Tensor | None] | None = None
 
     @property
     def available(self) -> bool:

@@ -78,6 +78,7 @@ METHOD = Method(
     cost="1 + one a window (144 on a 14×14 grid)",
     explains="the model itself, from outside",
     sides=("image",),
+    slow=True,
     reach=input_only,
     joint=True,
 )

@@ -34,4 +34,5 @@ METHOD = Method(
     cost="1",
     explains='the model\'s attention, not its score; heads="single": a changed model',
     additive="1, over all tokens",
+    spatial=lambda capture, options: raw_attention(capture, **options).values[:, 0],
 )

@@ -113,6 +113,7 @@ METHOD = Method(
     cost="1 + masks (4000)",
     explains="the model itself, from outside",
     sides=("image",),
+    slow=True,
     reach=input_only,
     joint=True,
 )

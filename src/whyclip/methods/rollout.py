@@ -47,5 +47,6 @@ METHOD = Method(
     cost="2",
     explains="the model's attention, not its score",
     additive="1, over all tokens",
+    spatial=lambda capture, options: rollout(capture, **options).values[:, 0],
     reach=every_block,
 )

@@ -6,9 +6,11 @@ freezes anything. Every adapter (openclip.py, hf.py) builds these types and noth
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,6 +20,9 @@ from whyclip.errors import UnsupportedModelError
 from whyclip.model.classes import Classes
 from whyclip.model.domain import Domain
 from whyclip.types import Side
+
+# Of each tensor; all of a bias, few enough of a matrix that the disk is slower than the hash.
+FINGERPRINT_NUMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -189,6 +194,7 @@ class ModelView:
             their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
         domain: the pictures the model knows, where that is narrow and was measured.
         classes: of a plain classifier, whose prompts are their names; None where texts are read.
+        module: the user's own model.
     """
 
     name: str
@@ -201,6 +207,36 @@ class ModelView:
     logit_bias: float | None = None
     domain: Domain | None = None
     classes: Classes | None = None
+    module: nn.Module | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that tell these weights from others.
+
+        A hash of the name, shape and type of every tensor of the model, and of numbers drawn
+        evenly from it; training changes nearly all of them. Computed once: weights that change
+        while the model is loaded are not noticed.
+
+        Raises:
+            UnsupportedModelError: the view was made without the model.
+        """
+        if self.module is None:
+            raise UnsupportedModelError(
+                f"{self.name} was described without its module; use whyclip.load or whyclip.wrap"
+            )
+        digest, drawn = hashlib.blake2b(digest_size=8), []
+        for name, tensor in self.module.state_dict().items():
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            flat = tensor.detach().flatten()
+            step = max(1, len(flat) // FINGERPRINT_NUMBERS)
+            drawn.append(flat[::step][:FINGERPRINT_NUMBERS].double())
+        digest.update(torch.cat(drawn).cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def towers(self) -> tuple[ImageTower | TextTower, ...]:
+        """The towers there are to explain; a plain classifier reads no texts."""
+        return (self.image,) if self.classes is not None else (self.image, self.text)
 
     def probability(self, scores: Tensor) -> Tensor:
         """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
