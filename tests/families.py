@@ -35,6 +35,7 @@ def picture(width: int = 48, height: int = 40) -> Image.Image:
     return Image.fromarray(noise)
 
 
+@tiny.seeded
 def openclip(true_size: str = "", tokens: str = "clip", **config: Any) -> Parts:
     """An OpenCLIP model from a configuration of this file, or from one of the library's own."""
     if true_size:

@@ -61,6 +61,7 @@ def square_processor(size: int) -> Any:
     return SiglipImageProcessor(size={"height": size, "width": size})
 
 
+@tiny.seeded
 def siglip(
     sizes: dict[str, Any] | None = None, side: int = tiny.IMAGE_SIZE, patch: int = 8
 ) -> Parts:
@@ -80,6 +81,7 @@ def bert_text(**more: Any) -> dict[str, Any]:
     return {**SIZES, "vocab_size": 64, "max_position_embeddings": 40, "pad_token_id": 0, **more}
 
 
+@tiny.seeded
 def transformers_clip(
     kind: str, text: dict[str, Any], tokens: str = "bert", true_size: bool = False
 ) -> Parts:
@@ -104,6 +106,7 @@ def metaclip2(true_size: bool = False) -> Parts:
     return transformers_clip("MetaClip2", text, "siglip", true_size)
 
 
+@tiny.seeded
 def blip(true_size: bool = False) -> Parts:
     from transformers import BlipConfig, BlipForImageTextRetrieval
 
@@ -113,7 +116,9 @@ def blip(true_size: bool = False) -> Parts:
     )
     config = BlipConfig(
         text_config={**bert_text(projection_dim=tiny.EMBED), **more},
-        vision_config={**(BASE if true_size else SIZES), **PICTURE, "image_size": size},
+        vision_config=(
+            {**BASE, "image_size": size, "patch_size": 16} if true_size else {**SIZES, **PICTURE}
+        ),
         projection_dim=tiny.EMBED,
         image_text_hidden_size=tiny.EMBED,
     )

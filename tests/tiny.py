@@ -7,9 +7,12 @@ shows; biases and norms are drawn too, so that nothing cancels by being zero or 
 from __future__ import annotations
 
 import gzip
-from functools import lru_cache
+import json
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import open_clip
 import torch
@@ -27,6 +30,9 @@ HEADS = 4
 EMBED = 24
 VOCABULARY = 49408
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 # Fewer perturbations of those methods whose many would only take time on noise.
 QUICK: dict[str, dict[str, Any]] = {
     "rise": {"masks": 60},
@@ -35,6 +41,18 @@ QUICK: dict[str, dict[str, Any]] = {
     # Its default sets prompts against each other; against the empty string each is alone.
     "clip_surgery": {"redundant": "empty"},
 }
+
+
+def seeded(build: Callable[P, R]) -> Callable[P, R]:
+    """Let the libraries' own initial values, too, be the same every time."""
+
+    @wraps(build)
+    def built(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(*args, **kwargs)
+
+    return built
 
 
 def randomise(model: nn.Module, seed: int = 0, spread: float = 1.6) -> nn.Module:
@@ -54,6 +72,7 @@ def randomise(model: nn.Module, seed: int = 0, spread: float = 1.6) -> nn.Module
     return model.eval()
 
 
+@seeded
 def openclip_model(seed: int = 0, **vision: Any) -> nn.Module:
     """Build ``open_clip.model.CLIP`` with QuickGELU off; ``vision`` overrides its config."""
     vision_cfg = {
@@ -83,6 +102,7 @@ def openclip_parts(seed: int = 0, **vision: Any) -> tuple[nn.Module, Any, Simple
     return openclip_model(seed, **vision), preprocess, SimpleTokenizer(context_length=CONTEXT)
 
 
+@seeded
 def hf_model(seed: int = 0, **vision: Any) -> nn.Module:
     """Build transformers' ``CLIPModel``; ``vision`` overrides its vision config."""
     from transformers import CLIPConfig, CLIPModel
@@ -125,6 +145,7 @@ def hf_processor() -> Any:
 @lru_cache
 def hf_tokenizer() -> Any:
     """Build transformers' ``CLIPTokenizer`` from the vocabulary that OpenCLIP ships."""
+    import transformers
     from transformers import CLIPTokenizer
 
     lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
@@ -132,7 +153,13 @@ def hf_tokenizer() -> Any:
     vocabulary = dict(SimpleTokenizer().encoder)
     vocabulary["<|startoftext|>"] = vocabulary.pop("<start_of_text>")
     vocabulary["<|endoftext|>"] = vocabulary.pop("<end_of_text>")
-    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT)
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT)
+    with tempfile.TemporaryDirectory() as folder:
+        names, pairs = Path(folder) / "vocab.json", Path(folder) / "merges.txt"
+        names.write_text(json.dumps(vocabulary), encoding="utf-8")
+        pairs.write_text("\n".join(lines[:1] + [" ".join(m) for m in merges]), encoding="utf-8")
+        return CLIPTokenizer(str(names), str(pairs), model_max_length=CONTEXT)
 
 
 def hf_parts(seed: int = 0, **vision: Any) -> tuple[nn.Module, Any, Any]:

@@ -550,7 +550,7 @@ def is_no_sum(tower: Any) -> bool:
     return tower.pooled or inside or not isinstance(tower.norm, nn.LayerNorm)
 
 
-@pytest.mark.parametrize("family", ["siglip", "vit-qk-norm"])
+@pytest.mark.parametrize("family", sorted({"siglip", "vit-qk-norm"} & {*families.SMALL}))
 def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
