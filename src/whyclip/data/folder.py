@@ -55,12 +55,18 @@ class Folder(Dataset):
         if not self.rows:
             raise InputError(f"{str(path)!r} has no row below its header")
         self.template = template
-        asked = {row["label"] or row["prompt"]: None for row in self.rows}
+        asked = {row["label"] or row["prompt"]: bool(row["label"]) for row in self.rows}
         self.classes = self.names = tuple(asked)
+        self.labelled = asked
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.rows)
+
+    def prompt_of(self, label: str) -> str:
+        """Put a label into the template; a prompt without a label is its own."""
+        name = self.names[self.number_of(label)]
+        return filled_in(self.template, [name])[0] if self.labelled[name] else name
 
     def sample(self, index: int) -> Sample:
         """Describe one row; its number is part of the id, as an image may have several rows."""

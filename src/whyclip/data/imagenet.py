@@ -33,6 +33,16 @@ def synset_names() -> Mapping[str, str]:
     return dict(zip(ImageNetInfo("imagenet-1k").label_names(), IMAGENET_CLASSNAMES, strict=True))
 
 
+def imagenet_prompts(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Put each name into the 80 templates that OpenAI chose for ImageNet.
+
+    Source: Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1.4, as OpenCLIP has them.
+    """
+    from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+    return tuple(tuple(fill(name) for fill in OPENAI_IMAGENET_TEMPLATES) for name in names)
+
+
 def images_by_synset(folder: Path, synsets: Sequence[str]) -> list[tuple[Path, str]]:
     """List the images of each synset's folder, sorted by name within it."""
     return [
@@ -95,6 +105,11 @@ class ImageNet(Dataset):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.items)
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
+        return imagenet_prompts(self.names)
 
     def sample(self, index: int) -> Sample:
         """Name one image and its class."""

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.data.imagenet import SYNSET, images_by_synset, synset_folders, synset_names
+from whyclip.data.imagenet import (
+    SYNSET,
+    imagenet_prompts,
+    images_by_synset,
+    synset_folders,
+    synset_names,
+)
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import (
     TEMPLATE,
@@ -95,6 +101,11 @@ class ImageNetS(Dataset):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.items)
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
+        return imagenet_prompts(self.names)
 
     def sample(self, index: int) -> Sample:
         """Name one image, its class and its segmentation."""

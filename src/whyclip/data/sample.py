@@ -90,11 +90,13 @@ class Dataset(Sequence[Sample]):
         name: of its kind.
         classes: all labels, distinct, in the order of their numbers.
         names: for each label the words that stand for it in a prompt; not always distinct.
+        template: of the prompts, with ``{}`` for the name.
     """
 
     name: ClassVar[str]
     classes: tuple[str, ...]
     names: tuple[str, ...]
+    template: str = TEMPLATE
 
     @abstractmethod
     def __len__(self) -> int:
@@ -130,6 +132,19 @@ class Dataset(Sequence[Sample]):
             raise InputError(f"{label!r} is none of the {len(self.classes)} classes of {self.name}")
         return self._numbers[label]
 
+    def prompt_of(self, label: str) -> str:
+        """Write the text that stands for a class, in any image.
+
+        Raises:
+            InputError: the label is none of the classes.
+        """
+        return filled_in(self.template, [self.names[self.number_of(label)]])[0]
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """For each class the texts whose mean stands for it in zero-shot classification."""
+        return tuple((self.prompt_of(label),) for label in self.classes)
+
     @cached_property
     def _numbers(self) -> Mapping[str, int]:
         return {label: number for number, label in enumerate(self.classes)}
@@ -155,6 +170,15 @@ class Drawn(Dataset):
     def sample(self, index: int) -> Sample:
         """Describe the sample that was drawn in this place."""
         return self.dataset.sample(self.numbers[index])
+
+    def prompt_of(self, label: str) -> str:
+        """Write the text of a class as the whole dataset does."""
+        return self.dataset.prompt_of(label)
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """The texts of the whole dataset's classes."""
+        return self.dataset.class_prompts
 
 
 def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:

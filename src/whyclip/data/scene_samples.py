@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from whyclip.data.captions import phrase
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import Dataset, Sample
 from whyclip.data.scenes import Scenes, concepts
@@ -31,6 +32,10 @@ class SceneSamples(Dataset):
     def __len__(self) -> int:
         """Return the number of scenes."""
         return len(self.scenes)
+
+    def prompt_of(self, label: str) -> str:
+        """Write a class with its article, such as "an apple"."""
+        return phrase(self.names[self.number_of(label)])
 
     def sample(self, index: int) -> Sample:
         """Make one scene."""

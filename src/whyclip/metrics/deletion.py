@@ -101,6 +101,7 @@ METRICS = (
         needs=("image", "score", "label"),
         edits=deletion_edits,
         reads=("top1", "top5", "top10", "score"),
+        points=11,
     ),
     Metric(
         name="deletion_rise",
@@ -111,5 +112,6 @@ METRICS = (
         needs=("image", "score", "label"),
         edits=deletion_edits_rise,
         reads=("probability", "score"),
+        points=51,
     ),
 )

@@ -102,6 +102,7 @@ METRICS = (
         needs=("image", "score", "label"),
         edits=insertion_edits,
         reads=("top1", "top5", "top10", "score"),
+        points=11,
     ),
     Metric(
         name="insertion_rise",
@@ -112,5 +113,6 @@ METRICS = (
         needs=("image", "score", "label"),
         edits=insertion_edits_rise,
         reads=("probability", "score"),
+        points=51,
     ),
 )

@@ -31,6 +31,8 @@ class Metric:
         needs: what is looked at beside the explanation.
         reads: names of :data:`~whyclip.metrics.accuracy.READS`, the numbers that the metric's
             source takes from the model's output, first the usual one.
+        points: at how many points its curve of scores is drawn; 0 where the amounts are none that
+            a curve could run along.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Metric:
     edits: Callable[..., Edits[Any]] | None = None
     reads: tuple[str, ...] = ()
     side: Side = "image"
+    points: int = 0
 
     @property
     def summary(self) -> str:

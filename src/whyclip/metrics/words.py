@@ -148,6 +148,7 @@ METRICS = (
         edits=word_deletion_edits,
         reads=("score",),
         side="text",
+        points=11,
     ),
     Metric(
         name="word_insertion",
@@ -159,5 +160,6 @@ METRICS = (
         edits=word_insertion_edits,
         reads=("score",),
         side="text",
+        points=11,
     ),
 )

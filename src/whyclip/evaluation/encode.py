@@ -1,0 +1,58 @@
+"""The model as metrics see it: edited pictures and texts in, embeddings out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from whyclip.capture import precision_context
+from whyclip.inputs import tokenize
+from whyclip.inputs.preprocessing import run_preprocess
+from whyclip.metrics.fill import Pixels
+from whyclip.model import ModelView
+from whyclip.types import Precision
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The model's own preprocessing and its own forward passes.
+
+    Embeddings leave as float32 on the CPU, not normalised.
+    """
+
+    model: ModelView
+    precision: Precision = "fp32"
+    batch_size: int = 64
+    workers: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor, repr=False)
+
+    @torch.no_grad()
+    def images(self, pixels: Sequence[Pixels]) -> Tensor:
+        """Embed pictures uint8 ``[H, W, 3]`` of any sizes, as one batch: ``[m, e]``.
+
+        Libraries' preprocessing lets go of the interpreter, so that several are prepared at once.
+        """
+        tower = self.model.image
+        batch = torch.stack(list(self.workers.map(self._prepared, pixels)))
+        with precision_context(tower.device, self.precision):
+            return tower.encode(batch.to(tower.device)).float().cpu()
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Embed texts ``[e]`` each, ``batch_size`` at a time, each different one once."""
+        tower = self.model.text
+        different = list(dict.fromkeys(texts))
+        found: dict[str, Tensor] = {}
+        for start in range(0, len(different), self.batch_size):
+            part = different[start : start + self.batch_size]
+            ids = tokenize(self.model.tokenizer, part, tower.context).ids.to(tower.device)
+            with precision_context(tower.device, self.precision):
+                found |= zip(part, tower.encode(ids).float().cpu(), strict=True)
+        return found
+
+    def _prepared(self, pixels: Pixels) -> Tensor:
+        return run_preprocess(self.model.preprocess, Image.fromarray(pixels))

@@ -1,0 +1,231 @@
+"""The run itself: samples in, records out, the model's forward passes in full batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.data import Dataset, Sample
+from whyclip.errors import WhyclipError
+from whyclip.evaluation.classes import Classifier, Subject
+from whyclip.evaluation.encode import Encoder
+from whyclip.evaluation.explaining import Explainer
+from whyclip.evaluation.plan import Plan
+from whyclip.evaluation.record import Measured, Record
+from whyclip.explanation import Explanation
+from whyclip.metrics import READS, Edits, Metric, stream
+from whyclip.metrics.accuracy import probability
+from whyclip.metrics.fill import Pixels
+from whyclip.model import ModelView
+from whyclip.targets import Targets
+
+# Pictures are embedded together before they are explained one by one.
+SAMPLES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Edits on their way through the model, and what shall be done with their embeddings."""
+
+    done: Callable[[Tensor], None]
+    finished: Record | None = None
+
+
+@dataclass
+class Run:
+    """One evaluation of a model on a dataset.
+
+    Edits of many samples share the model's batches, so that all but the last are full; memory
+    holds one batch of them, and the numbers of the samples that are in it.
+    """
+
+    model: ModelView
+    dataset: Dataset
+    plan: Plan
+    classifier: Classifier
+    batch_size: int = 64
+    waiting: deque[Asked] = field(default_factory=deque, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make what asks the model."""
+        self.encoder = Encoder(self.model, self.plan.precision, self.batch_size)
+        self.explainer = Explainer(self.model, self.plan)
+
+    def records(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Record]:
+        """Measure samples, in order.
+
+        Args:
+            indices: of the samples in the dataset.
+            numbers: for each the number that its record shall have.
+
+        Raises:
+            WhyclipError: a sample cannot be read or explained; the message has its id.
+        """
+        sequences = self._sequences(indices, numbers)
+        for embeddings in stream(sequences, self.encoder.images, self.batch_size):
+            asked = self.waiting.popleft()
+            asked.done(embeddings)
+            if asked.finished is not None:
+                yield asked.finished
+
+    def _sequences(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Edits[Pixels]]:
+        for start in range(0, len(indices), SAMPLES_AT_ONCE):
+            part = slice(start, start + SAMPLES_AT_ONCE)
+            samples = [self.dataset[index] for index in indices[part]]
+            pictures = [_picture(sample) for sample in samples]
+            embeddings = self.encoder.images(pictures)
+            for sample, number, pixels, embedding in zip(
+                samples, numbers[part], pictures, embeddings, strict=True
+            ):
+                with _named(sample):
+                    yield from self._sample(sample, number, pixels, embedding)
+
+    def _sample(
+        self, sample: Sample, number: int, pixels: Pixels, embedding: Tensor
+    ) -> Iterator[Edits[Pixels]]:
+        """Explain one sample, measure what asks nothing of the model, and yield all edits."""
+        subjects = self.classifier.subjects(sample, embedding, self.plan.prompt)
+        found = self.explainer.explain(pixels, [subject.prompt for subject in subjects])
+        first = next(iter(found.values()))
+        record = Record(
+            number,
+            sample.id,
+            str(sample.source) if isinstance(sample.source, Path) else sample.id,
+            bool(first.notes),
+            [Measured(subject) for subject in subjects],
+        )
+        self._words(record, found, embedding)
+        heatmaps = {
+            name: explanation.heatmap()
+            for name, explanation in found.items()
+            if explanation.maps is not None
+        }
+        self._places(record, sample, heatmaps)
+        directions = self.explainer.targets([subject.prompt for subject in subjects])
+        for name, heatmap in heatmaps.items():
+            for index, one in enumerate(record.measured):
+                target = directions[index : index + 1]
+                for edits, metrics in _shared(self.plan.edited("image")):
+                    made = edits(pixels, heatmap[index], seed=self.plan.seed)
+                    self.waiting.append(Asked(self._reader(one, name, metrics, made, target)))
+                    yield made
+        # A sequence of no edits comes back when all before it have.
+        self.waiting.append(Asked(lambda _: None, record))
+        yield Edits(torch.zeros(0), lambda: iter(()))
+
+    def _reader(
+        self,
+        one: Measured,
+        method: str,
+        metrics: Sequence[Metric],
+        edits: Edits[Any],
+        target: Targets,
+    ) -> Callable[[Tensor], None]:
+        """Say how the embeddings of these edits become values."""
+        amounts = edits.amounts
+
+        def done(embeddings: Tensor) -> None:
+            answers = self._answers(embeddings, one.subject, target, metrics)
+            _put(one, method, metrics, amounts, answers)
+
+        return done
+
+    def _answers(
+        self, embeddings: Tensor, subject: Subject, target: Targets, metrics: Sequence[Metric]
+    ) -> dict[str, Tensor]:
+        """Read the numbers ``[m]`` that metrics take from embeddings ``[m, e]``.
+
+        The score is that of the explained prompt itself; the probability is that of its class among
+        all classes; top-k accuracy is about the true class.
+        """
+        scores = self.classifier.targets.score(embeddings)
+        answers: dict[str, Tensor] = {}
+        for read in dict.fromkeys(read for metric in metrics for read in metric.reads):
+            if read == "score":
+                answers[read] = target.score(embeddings)[:, 0]
+            elif read == "probability":
+                scale = self.classifier.targets.scale
+                answers[read] = probability(scores, subject.explained, scale)
+            else:
+                answers[read] = READS[read](scores, subject.number)
+        return answers
+
+    def _places(self, record: Record, sample: Sample, heatmaps: dict[str, Tensor]) -> None:
+        """Hold maps against masks; what has no mask has no value."""
+        if not self.plan.located:
+            return
+        ignored = sample.ignored
+        for index, one in enumerate(record.measured):
+            mask = (sample.masks or {}).get(one.subject.label)
+            for name, heatmap in heatmaps.items():
+                laid = heatmap[index]
+                if ignored is not None:
+                    laid = laid.masked_fill(torch.from_numpy(ignored), float("nan"))
+                for metric in self.plan.located:
+                    value = float("nan")
+                    if mask is not None:
+                        value = float(metric.value(laid, torch.from_numpy(mask)))
+                    one.values[name, metric.name, ""] = value
+
+    def _words(self, record: Record, found: dict[str, Explanation], embedding: Tensor) -> None:
+        """Delete and insert words; the texts of a sample are embedded together."""
+        metrics = self.plan.edited("text")
+        made: list[tuple[Measured, str, Metric, Tensor, list[str]]] = []
+        for name, explanation in found.items():
+            for one, words in zip(record.measured, explanation.words, strict=True):
+                for metric in metrics if words else ():
+                    assert metric.edits is not None
+                    edits = metric.edits(one.subject.prompt, words, seed=self.plan.seed)
+                    made.append((one, name, metric, edits.amounts, list(edits)))
+        texts = self.encoder.texts([text for *_, edited in made for text in edited])
+        picture = F.normalize(embedding.float(), dim=-1)
+        for one, name, metric, amounts, edited in made:
+            unit = F.normalize(torch.stack([texts[text] for text in edited]), dim=-1)
+            _put(one, name, [metric], amounts, {"score": unit @ picture})
+
+
+def _shared(metrics: Sequence[Metric]) -> list[tuple[Callable[..., Edits[Any]], list[Metric]]]:
+    """Metrics that look at the same edits."""
+    found: dict[Callable[..., Edits[Any]], list[Metric]] = {}
+    for metric in metrics:
+        assert metric.edits is not None
+        found.setdefault(metric.edits, []).append(metric)
+    return list(found.items())
+
+
+def _put(
+    one: Measured,
+    method: str,
+    metrics: Sequence[Metric],
+    amounts: Tensor,
+    answers: dict[str, Tensor],
+) -> None:
+    for metric in metrics:
+        for read in metric.reads:
+            value = float(metric.value(amounts, answers[read]))
+            one.values[method, metric.name, read] = value
+            if metric.points:
+                one.put_curve(metric, method, read, amounts, answers[read])
+
+
+def _picture(sample: Sample) -> Pixels:
+    with _named(sample):
+        return np.asarray(sample.image)
+
+
+@contextmanager
+def _named(sample: Sample) -> Iterator[None]:
+    """Say in errors which sample they are about."""
+    try:
+        yield
+    except WhyclipError as error:
+        raise type(error)(f"sample {sample.id!r}: {error}") from error

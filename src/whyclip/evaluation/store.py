@@ -1,0 +1,150 @@
+"""The folder of an evaluation: finished samples are added to it, and an interrupted run goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from whyclip.errors import OutputError
+from whyclip.evaluation.record import Record, record_from_json
+from whyclip.storage import write_whole
+
+PLAN, SAMPLES = "plan.json", "samples.jsonl"
+# How far the model's answers to the same question may lie apart on two machines.
+_SAME_MODEL = 1e-3
+
+
+@dataclass
+class Store:
+    """``plan.json`` says what is measured, ``samples.jsonl`` has a line for each sample.
+
+    The plan has nothing of the batch size, of how many samples are drawn, or of the folder: these
+    may change from run to run.
+    """
+
+    folder: Path
+    plan: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Open the folder, or make it.
+
+        Raises:
+            OutputError: it cannot be made or read, or holds another evaluation.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"folder {str(self.folder)!r} cannot be made: {error.strerror or error}"
+            ) from None
+        self._file: IO[str] | None = None
+        place = self.folder / PLAN
+        if place.exists():
+            self._check(place)
+        elif (self.folder / SAMPLES).exists():
+            raise OutputError(f"{str(self.folder)!r} has {SAMPLES} but no {PLAN}; name another")
+        else:
+            text = json.dumps(self.plan, indent=1, sort_keys=True) + "\n"
+            write_whole(place, lambda: text.encode("utf-8"))
+
+    def _check(self, place: Path) -> None:
+        try:
+            before = json.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{str(place)!r} cannot be read: {error}") from None
+        now = json.loads(json.dumps(self.plan))
+        for what in sorted(now.keys() | before.keys()):
+            old, new = before.get(what), now.get(what)
+            if what == "answers":
+                if not _close(old, new):
+                    raise OutputError(
+                        f"{str(self.folder)!r} holds an evaluation of a model {before['model']!r} "
+                        "with other weights; give another --out"
+                    )
+            elif old != new:
+                raise OutputError(
+                    f"{str(self.folder)!r} holds an evaluation with another {what}: "
+                    f"{_shown(old, new)}, now {_shown(new, old)}; give another --out, or ask as "
+                    "before to go on"
+                )
+
+    def records(self) -> dict[int, Record]:
+        """Read the samples that are finished, by their numbers.
+
+        A last line that was cut off is taken away, so that its sample is measured again.
+
+        Raises:
+            OutputError: a line was not written by whyclip.
+        """
+        file = self.folder / SAMPLES
+        if not file.exists():
+            return {}
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            with file.open("r+b") as opened:
+                opened.truncate(len(whole))
+        found = {}
+        for line in whole.decode("utf-8").splitlines():
+            try:
+                record = record_from_json(json.loads(line))
+            except ValueError as error:
+                raise OutputError(f"{str(file)!r} was not written by whyclip: {error}") from None
+            found[record.number] = record
+        return found
+
+    def add(self, record: Record) -> None:
+        """Write one finished sample through to the file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        line = json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False)
+        try:
+            if self._file is None:
+                self._file = (self.folder / SAMPLES).open("a", encoding="utf-8")
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.folder / SAMPLES)!r} cannot be written: {error.strerror}"
+            ) from None
+
+    def __enter__(self) -> Store:
+        """Nothing is opened before the first sample."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _close(old: Any, new: Any) -> bool:
+    if not isinstance(old, list) or len(old) != len(new):
+        return False
+    return all(abs(a - b) <= _SAME_MODEL for a, b in zip(old, new, strict=True))
+
+
+def _shown(value: Any, other: Any) -> str:
+    """Show of two values what one has and the other has not."""
+    if isinstance(value, dict) and isinstance(other, dict):
+        value = {key: v for key, v in value.items() if other.get(key) != v}
+    elif isinstance(value, list) and isinstance(other, list):
+        value = list(_missing(value, other)) or value
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _missing(value: list[Any], other: list[Any]) -> Iterator[Any]:
+    return (element for element in value if element not in other)
