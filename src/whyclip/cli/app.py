@@ -13,6 +13,7 @@ from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
 from whyclip.cli import explain as explaining
 from whyclip.cli import interaction as interacting
+from whyclip.cli import reproduce as reproducing
 from whyclip.cli.terminal import complain, quiet
 from whyclip.errors import WhyclipError
 
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command(help=explaining.HELP)(explaining.explain)
 app.command(help=comparing.HELP)(comparing.compare)
 app.command(help=interacting.HELP)(interacting.interaction)
+app.command(help=reproducing.HELP)(reproducing.reproduce)
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
 app.command(help=catalogue.MODELS_HELP)(catalogue.models)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import (
@@ -182,25 +182,42 @@ def parse_options(method: Method, pairs: Sequence[str]) -> dict[str, Any]:
     Raises:
         OptionError: not a pair, a name the method does not know, or a value of another type.
     """
-    hints = get_type_hints(method.relevance)
+    return method.complete(parse_pairs(method.name, method.options, method.relevance, pairs))
+
+
+def parse_pairs(
+    name: str, known: Mapping[str, Any], function: Callable[..., Any], pairs: Sequence[str]
+) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` pairs by the types of a function's keywords.
+
+    Args:
+        name: whose options they are.
+        known: the keywords and their defaults.
+        function: that has them.
+        pairs: as the user wrote them.
+
+    Raises:
+        OptionError: not a pair, an unknown name, or a value of another type.
+    """
+    hints = get_type_hints(function)
     options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise OptionError(f"--option {pair!r} is not KEY=VALUE; {_options_of(method)}")
-        if key not in method.options:
-            if not method.options:
-                raise OptionError(f"--option {pair!r}: {_options_of(method)}")
-            raise unknown(f"option of {method.name}", key, method.options)
+            raise OptionError(f"--option {pair!r} is not KEY=VALUE; {_options_of(name, known)}")
+        if key not in known:
+            if not known:
+                raise OptionError(f"--option {pair!r}: {_options_of(name, known)}")
+            raise unknown(f"option of {name}", key, known)
         options[key] = _parse_value(key, text, hints[key])
-    return method.complete(options)
+    return options
 
 
-def _options_of(method: Method) -> str:
-    if not method.options:
-        return f"{method.name} has no options"
-    defaults = ", ".join(f"{key}={show(value)}" for key, value in method.options.items())
-    return f"options of {method.name}: {defaults}"
+def _options_of(name: str, known: Mapping[str, Any]) -> str:
+    if not known:
+        return f"{name} has no options"
+    defaults = ", ".join(f"{key}={show(value)}" for key, value in known.items())
+    return f"options of {name}: {defaults}"
 
 
 def show(value: Any) -> str:

@@ -1,0 +1,136 @@
+"""``whyclip reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.terminal import stderr, stdout
+from whyclip.errors import OutputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from whyclip.report import Report
+
+HELP = """
+Measure a claim of the papers, on your model and data, and report what was found beside it.
+
+Without a name: lists the experiments. Each writes a page with the claim, its source, a verdict \
+read from the numbers, tables with 95 % intervals, a picture, and the same as CSV and Markdown. \
+All run on built-in scenes and the embedded model; on the papers' own data only --data and \
+--model differ.
+
+\b
+[bold]Examples[/bold]
+  [dim]# what can be reproduced, and what it costs[/dim]
+  whyclip reproduce
+  [dim]# are Grad-ECLIP and Attention-ECLIP the same map?[/dim]
+  whyclip reproduce equality
+  [dim]# the deletion and insertion table, on ImageNet's validation images[/dim]
+  whyclip reproduce table1 --data imagenet:val --model openclip:ViT-B-16/openai
+"""
+
+FOLDER = Path("reproduced")
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment. [dim]Default: list them.[/dim]")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A dataset: scenes:N, imagenet:FOLDER, imagenet_s:FOLDER, coco:FOLDER, "
+            "folder:CSV, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
+        ),
+    ] = None,
+    model: options.Model = "mini",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="How many samples are drawn; 0 for all. [dim]Default: the experiment's own.[/dim]",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="KEY=VALUE",
+            help="An option of the experiment; may be given several times. "
+            "[dim]The list names them.[/dim]",
+        ),
+    ] = None,
+    device: options.Device = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"The folder of the report, made if it is not there. "
+            f"[dim]Default: {FOLDER}/NAME.[/dim]"
+        ),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    if name is None:
+        stdout().print(_list())
+        return
+    from whyclip.reproduce import get_experiment
+    from whyclip.reproduce.run import reproduce as run
+
+    experiment = get_experiment(name)
+    chosen = options.parse_pairs(name, experiment.options, experiment.run, option or ())
+    folder = out or FOLDER / name
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
+    options.check_device(device)
+    report = run(
+        experiment,
+        data=data,
+        model=model,
+        limit=limit,
+        seed=seed,
+        device=device,
+        options=chosen,
+    )
+    _print(report)
+    page = report.save(folder)
+    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
+
+
+def _print(report: Report) -> None:
+    """Print paragraphs and tables; pictures are on the page."""
+    from rich.markdown import Markdown
+
+    from whyclip.report import Table
+
+    console = stdout()
+    for section in report.sections:
+        if isinstance(section, str):
+            console.print(Markdown(section))
+            console.print()
+        elif isinstance(section, Table):
+            console.print(section.to_rich())
+            console.print()
+
+
+def _list() -> Table:
+    from rich.table import Table
+
+    from whyclip.reproduce import EXPERIMENTS
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
+    table.add_column("experiment", no_wrap=True)
+    table.add_column("claim", ratio=1)
+    table.add_column("samples, cost", no_wrap=True)
+    table.add_column("options")
+    for one in EXPERIMENTS.values():
+        known = ", ".join(f"{key}={options.show(value)}" for key, value in one.options.items())
+        usual = one.defaults
+        table.add_row(one.name, one.claim, f"{usual.limit} at {one.cost}", known or "–")
+    return table

@@ -1,0 +1,114 @@
+"""What an experiment is: a claim of a paper, and a function that measures it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from whyclip.errors import OptionError, unknown
+from whyclip.progress import track
+
+if TYPE_CHECKING:
+    from whyclip.data import Dataset
+    from whyclip.data.sample import Sample
+    from whyclip.model import ModelView
+    from whyclip.report import Picture, Table
+    from whyclip.reproduce.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What an experiment runs on where nothing else is asked for."""
+
+    limit: int
+    data: str = "scenes:1000"
+    model: str = "mini"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an experiment runs on.
+
+    Attributes:
+        model: the model.
+        dataset: the samples, all of them to be looked at.
+        seed: of whatever is drawn at random.
+        data: how the dataset was called.
+    """
+
+    model: ModelView
+    dataset: Dataset
+    seed: int = 0
+    data: str = ""
+
+    def samples(self, what: str) -> Iterator[Sample]:
+        """Go through the samples, with a progress bar named ``what``."""
+        return track(self.dataset, what, len(self.dataset))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an experiment found.
+
+    Attributes:
+        verdicts: what the numbers say of the claim, most important first.
+        sections: tables, pictures and paragraphs, in the order of reading.
+        facts: of the run, beside what every run states.
+    """
+
+    verdicts: Sequence[Verdict]
+    sections: Sequence[str | Table | Picture]
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One claim, and how it is measured.
+
+    Attributes:
+        name: on the command line.
+        title: in a few words.
+        claim: of the source, in our words.
+        source: paper, equation or section.
+        run: ``(setting, *, options...) -> Findings``; its keyword-only parameters are the
+            experiment's options.
+        defaults: what it runs on where nothing else is asked for.
+        cost: for one sample of the default data.
+        on_real_data: how it is called on the data of the source.
+    """
+
+    name: str
+    title: str
+    claim: str
+    source: str
+    run: Callable[..., Findings]
+    defaults: Defaults
+    cost: str
+    on_real_data: str
+
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """Names and defaults of the experiment's options."""
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.run).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+
+    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Check names of options and fill in the defaults.
+
+        Raises:
+            OptionError: a name that the experiment does not know.
+        """
+        for name, value in options.items():
+            if name not in self.options:
+                if not self.options:
+                    raise OptionError(
+                        f"experiment {self.name!r} has no options, got {name}={value!r}"
+                    )
+                raise unknown(f"option of {self.name}", name, self.options)
+        return {**self.options, **options}
