@@ -27,6 +27,7 @@ FLOW = (
     "replay",
     "capture",
     "methods",
+    "last_audit",
     "explanation",
     "question",
     "pipeline",

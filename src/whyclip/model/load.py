@@ -99,6 +99,7 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
         raise UnsupportedModelError(
             f"{type(model).__name__} is neither a model of OpenCLIP nor one of transformers"
         )
+    view = replace(view, module=model)
     if view.classes is None:
         check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
     else:

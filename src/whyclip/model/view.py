@@ -6,7 +6,6 @@ freezes anything. Every adapter (openclip.py, hf.py) builds these types and noth
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,8 @@ from torch import Tensor, nn
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.classes import Classes
 from whyclip.model.domain import Domain
+from whyclip.model.fingerprint import fingerprint
 from whyclip.types import Side
-
-# Of each tensor; all of a bias, few enough of a matrix that the disk is slower than the hash.
-FINGERPRINT_NUMBERS = 64
 
 
 @dataclass(frozen=True)
@@ -211,27 +208,14 @@ class ModelView:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that tell these weights from others.
-
-        A hash of the name, shape and type of every tensor of the model, and of numbers drawn
-        evenly from it; training changes nearly all of them. Computed once: weights that change
-        while the model is loaded are not noticed.
+        """What tells these weights from others; computed once, when it is first asked for.
 
         Raises:
             UnsupportedModelError: the view was made without the model.
         """
         if self.module is None:
-            raise UnsupportedModelError(
-                f"{self.name} was described without its module; use whyclip.load or whyclip.wrap"
-            )
-        digest, drawn = hashlib.blake2b(digest_size=8), []
-        for name, tensor in self.module.state_dict().items():
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            flat = tensor.detach().flatten()
-            step = max(1, len(flat) // FINGERPRINT_NUMBERS)
-            drawn.append(flat[::step][:FINGERPRINT_NUMBERS].double())
-        digest.update(torch.cat(drawn).cpu().numpy().tobytes())
-        return digest.hexdigest()
+            raise UnsupportedModelError(f"{self.name} was described without its module")
+        return fingerprint(self.module)
 
     @property
     def towers(self) -> tuple[ImageTower | TextTower, ...]:

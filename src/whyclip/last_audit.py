@@ -1,0 +1,117 @@
+"""Where audits are kept, so that an explanation can say what the last one found of its method.
+
+    <cache>/audits/<fingerprint>/index.json     for each method the link to its last audit
+    <cache>/audits/<fingerprint>/<date>.json    the audits themselves
+
+``<cache>`` is ``$WHYCLIP_CACHE``, or the platform's folder for such things.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from whyclip.model import ModelView
+
+VARIABLE = "WHYCLIP_CACHE"
+INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class AuditLink:
+    """What the last audit of a model found of a method.
+
+    Attributes:
+        date: when, ISO 8601 in UTC.
+        dataset: on what kind of data.
+        samples: on how many.
+        itself: ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``: does the method
+            explain the model itself?
+        consistent: likewise: does it stay consistent with the model's performance?
+        failed: titles of the checks that it failed, on any side.
+        file: the audit, a JSON file.
+    """
+
+    date: str
+    dataset: str
+    samples: int
+    itself: str
+    consistent: str
+    failed: tuple[str, ...]
+    file: str
+
+    def __str__(self) -> str:
+        failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
+        return (
+            f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): explains the model "
+            f"itself: {self.itself}; stays consistent: {self.consistent}{failed}"
+        )
+
+
+def cache_folder() -> Path:
+    """The folder that whyclip keeps things in between runs; it need not exist."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Local") / "whyclip" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "whyclip"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "whyclip"
+
+
+def folder_of(fingerprint: str) -> Path:
+    """Where the audits of a model are kept."""
+    return cache_folder() / "audits" / fingerprint
+
+
+def key_of(method: str, options: Mapping[str, Any]) -> str:
+    """Name a method with all of its options, defaults included."""
+    return json.dumps([method, dict(sorted(options.items()))], default=str)
+
+
+def last_audit(model: ModelView, method: str, options: Mapping[str, Any]) -> AuditLink | None:
+    """Find what the last audit of this very model found of a method with these options.
+
+    Nothing is computed where no model was ever audited. A link that cannot be read is no link:
+    an explanation is worth having without it.
+    """
+    try:
+        if model.module is None or not (cache_folder() / "audits").is_dir():
+            return None
+        path = folder_of(model.fingerprint) / INDEX
+        return _links(path, path.stat().st_mtime_ns).get(key_of(method, options))
+    # A home that is not known, a folder that is not ours to read, a file half of another version.
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+@lru_cache(maxsize=16)
+def _links(path: Path, changed: int) -> Mapping[str, AuditLink]:
+    """Read an index; once, as long as it does not change."""
+    del changed
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return {key: link_of(link) for key, link in record.items()}
+
+
+def link_of(record: Mapping[str, Any]) -> AuditLink:
+    """Read a link from plain JSON types.
+
+    Raises:
+        TypeError: something is missing.
+        KeyError: likewise.
+    """
+    return AuditLink(**{**record, "failed": tuple(record["failed"])})
+
+
+def link_to_json(link: AuditLink) -> dict[str, Any]:
+    """Describe a link in plain JSON types."""
+    return {**asdict(link), "failed": list(link.failed)}
