@@ -139,7 +139,6 @@ def _encode(
     tokens = tokenize(view.tokenizer, texts, view.text.context) if texts else None
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
-    groups = _word_groups(tokens) if tokens else ()
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         assert tokens is not None
         part = slice(start, start + TEXTS_AT_ONCE)
@@ -150,7 +149,7 @@ def _encode(
                 nothing,
                 keep=keep,
                 precision=precision,
-                words=groups[part],
+                words=tokens.groups[part],
                 whole_context=whole,
             )
         )
@@ -183,23 +182,6 @@ def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
     ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)
     with torch.no_grad(), precision_context(view.text.device, precision):
         return F.normalize(view.text.encode(ids)[0].float(), dim=-1)
-
-
-def _word_groups(tokens: Tokens) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """Positions of the pieces of each word, for each string; a piece goes with its first word."""
-    found = []
-    for words, spans, positions in zip(tokens.words, tokens.spans, tokens.positions, strict=True):
-        groups: list[list[int]] = [[] for _ in words]
-        for span, position in zip(spans, positions, strict=True):
-            over = [
-                i
-                for i, (_, start, end) in enumerate(words)
-                if span and start < span[1] and span[0] < end
-            ]
-            if over:
-                groups[over[0]].append(position)
-        found.append(tuple(tuple(group) for group in groups if group))
-    return tuple(found)
 
 
 def _fixed_directions(view: ModelView, prompts: tuple[Prompt, ...], precision: Precision) -> Tensor:

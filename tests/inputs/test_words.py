@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whyclip.inputs import piece_spans, word_relevance, words_of
+from whyclip.inputs.words import word_pieces
 
 TEXTS = st.text(
     st.one_of(
@@ -139,3 +140,10 @@ def test_pieces_add_up_within_their_word_and_share_out_between_words():
 def test_a_word_without_a_piece_is_left_out():
     assert word_relevance(words_of("one two"), [(0, 3), None], [1.0, 5.0])[0].text == "one"
     assert len(word_relevance(words_of("one two"), [(0, 3), None], [1.0, 5.0])) == 1
+
+
+def test_pieces_are_numbered_by_the_first_word_they_lie_on():
+    words = words_of("Why?! now")
+    assert [word for word, _, _ in words] == ["Why", "?", "!", "now"]
+    spans = [(0, 2), (2, 3), (3, 5), None, (6, 9)]
+    assert word_pieces(words, spans) == ((0, 1), (2,), (4,))

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError, WhyclipWarning
-from whyclip.inputs.words import Span, WordSpan, spans_of_parts, words_of, words_under
+from whyclip.inputs.words import (
+    Span,
+    WordSpan,
+    spans_of_parts,
+    word_pieces,
+    words_of,
+    words_under,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,14 @@ class Tokens:
     spans: tuple[tuple[Span | None, ...], ...]
     words: tuple[tuple[WordSpan, ...], ...]
     cut: tuple[tuple[str, ...], ...]
+
+    @property
+    def groups(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """For each prompt and each of its words the positions of the word's pieces."""
+        return tuple(
+            tuple(tuple(positions[i] for i in pieces) for pieces in word_pieces(words, spans))
+            for words, spans, positions in zip(self.words, self.spans, self.positions, strict=True)
+        )
 
 
 @dataclass(frozen=True)

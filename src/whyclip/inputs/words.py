@@ -117,7 +117,7 @@ def word_relevance(
     for span, value in zip(spans, relevance, strict=True):
         if span is None:
             continue
-        overlaps = {i: n for i, word in enumerate(words) if (n := _overlap(span, word)) > 0}
+        overlaps = _covered(words, span)
         covered = sum(overlaps.values())
         for i, n in overlaps.items():
             totals[i] = totals.get(i, 0.0) + float(value) * n / covered
@@ -128,11 +128,35 @@ def word_relevance(
     )
 
 
+def word_pieces(
+    words: Sequence[WordSpan], spans: Sequence[Span | None]
+) -> tuple[tuple[int, ...], ...]:
+    """Number the pieces of each word; one that covers several words goes with the first.
+
+    Args:
+        words: from :func:`words_of`.
+        spans: one for each piece, from :func:`piece_spans`.
+
+    Returns:
+        For each word that has any the indices of its pieces, in reading order.
+    """
+    found: dict[int, list[int]] = {}
+    for index, span in enumerate(spans):
+        if span and (covered := _covered(words, span)):
+            found.setdefault(min(covered), []).append(index)
+    return tuple(tuple(found[word]) for word in sorted(found))
+
+
 def words_under(words: Sequence[WordSpan], spans: Sequence[Span | None]) -> tuple[str, ...]:
     """Name the words that any of these spans touches, in reading order."""
     return tuple(
         word[0] for word in words if any(span and _overlap(span, word) > 0 for span in spans)
     )
+
+
+def _covered(words: Sequence[WordSpan], span: Span) -> dict[int, int]:
+    """How many characters of each word a span covers, by the word's index."""
+    return {i: n for i, word in enumerate(words) if (n := _overlap(span, word)) > 0}
 
 
 def _overlap(span: Span, word: WordSpan) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
-from whyclip.methods.readout import mask_of_readout
+from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.model.view import Block, Tower
 
 INSTEAD = "use contribution, exact for the last attention of any tower"
@@ -49,7 +49,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
         x = capture.states[index].to(block.dtype)
         x_row = x[every, stream.row]
         with torch.no_grad():
-            a, v = _readout_attention(block, x, stream.row, mask)
+            a, v = readout_attention(block, x, stream.row, mask)
             o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
             update = block.merge(o)
             after = block.finish(x_row, update)
@@ -68,18 +68,6 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
     whole = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
     gap = (whole - targets.score(embedding)).abs()
     return Relevance(values, embedding, checks={"additivity gap": gap})
-
-
-def _readout_attention(
-    block: Block, x: Tensor, row: Tensor, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Weights ``[b, h, t]`` of the readout row, and all values ``[b, h, t, d]``."""
-    every = torch.arange(len(x), device=x.device)
-    q, k, v = block.qkv(x)
-    logits = torch.einsum("bhd,bhtd->bht", q[every, :, row], k) * block.scale
-    if mask is not None:
-        logits = logits + mask
-    return logits.softmax(-1), v
 
 
 def _check_sum(tower: Tower) -> nn.LayerNorm:

@@ -1,11 +1,11 @@
-"""The last block for the readout token alone, as methods that change its input need it."""
+"""Blocks run for the readout token alone, as methods that change their input need it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from whyclip.model.view import Stream, Tower
+from whyclip.model.view import Block, Stream, Tower
 
 
 def mask_of_readout(stream: Stream) -> Tensor | None:
@@ -14,6 +14,26 @@ def mask_of_readout(stream: Stream) -> Tensor | None:
         return None
     every = torch.arange(len(stream.row), device=stream.row.device)
     return stream.mask.expand(len(every), -1, -1, -1)[every, :, stream.row]
+
+
+def readout_attention(
+    block: Block, x: Tensor, row: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run a block up to its attention for the readout tokens alone; differentiable.
+
+    Args:
+        block: any one of the tower.
+        x: ``[m, t, w]`` its input.
+        row: ``[m]`` the readout token of each.
+        mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
+
+    Returns:
+        Post-softmax weights ``[m, h, t]`` of the readout row, and all values ``[m, h, t, d]``.
+    """
+    q, k, v = block.qkv(x)
+    q_row = q[torch.arange(len(x), device=x.device), :, row]
+    logits = torch.einsum("bhd,bhtd->bht", q_row, k) * block.scale
+    return (logits if mask is None or block.pools else logits + mask).softmax(-1), v
 
 
 def read_out(tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None) -> Tensor:
@@ -29,10 +49,7 @@ def read_out(tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None) -> Tenso
         ``[m, e]`` embeddings, in the precision of the weights.
     """
     block = tower.blocks[-1]
-    every = torch.arange(len(x), device=x.device)
-    q, k, v = block.qkv(x)
-    logits = torch.einsum("bhd,bhtd->bht", q[every, :, row], k) * block.scale
-    if mask is not None and not block.pools:
-        logits = logits + mask
-    o = torch.einsum("bht,bhtd->bhd", logits.softmax(-1), v).flatten(1)
-    return tower.project(block.finish(x[every, row], block.merge(o)))
+    a, v = readout_attention(block, x, row, mask)
+    o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
+    x_row = x[torch.arange(len(x), device=x.device), row]
+    return tower.project(block.finish(x_row, block.merge(o)))
