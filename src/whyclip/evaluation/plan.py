@@ -20,16 +20,6 @@ PromptName = Literal["gt", "pred"]
 ProtocolName = Literal["grad-eclip", "rise"]
 
 CONTROL = "random"
-# Of the others a run takes minutes, as they ask the model about hundreds of changed inputs.
-DEFAULT_METHODS = (
-    "grad_eclip",
-    "contribution",
-    "raw_attention",
-    "game",
-    "grad_cam",
-    "maskclip",
-    "decomposition",
-)
 DEFAULT_METRICS = (
     "deletion",
     "insertion",
@@ -173,7 +163,7 @@ def make_plan(
 def _variants(methods: Any, seed: int) -> list[Variant]:
     """Name every method, and put the control last if it is not there."""
     if methods is None:
-        methods = DEFAULT_METHODS
+        methods = [m.name for m in METHODS.values() if m.available and not m.slow]
     if isinstance(methods, str):
         methods = (methods,)
     given = methods.items() if isinstance(methods, Mapping) else [(m, {}) for m in methods]

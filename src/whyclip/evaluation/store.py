@@ -14,8 +14,6 @@ from whyclip.evaluation.record import Record, record_from_json
 from whyclip.storage import write_whole
 
 PLAN, SAMPLES = "plan.json", "samples.jsonl"
-# How far the model's answers to the same question may lie apart on two machines.
-_SAME_MODEL = 1e-3
 
 
 @dataclass
@@ -59,13 +57,7 @@ class Store:
         now = json.loads(json.dumps(self.plan))
         for what in sorted(now.keys() | before.keys()):
             old, new = before.get(what), now.get(what)
-            if what == "answers":
-                if not _close(old, new):
-                    raise OutputError(
-                        f"{str(self.folder)!r} holds an evaluation of a model {before['model']!r} "
-                        "with other weights; give another --out"
-                    )
-            elif old != new:
+            if old != new:
                 raise OutputError(
                     f"{str(self.folder)!r} holds an evaluation with another {what}: "
                     f"{_shown(old, new)}, now {_shown(new, old)}; give another --out, or ask as "
@@ -128,12 +120,6 @@ class Store:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def _close(old: Any, new: Any) -> bool:
-    if not isinstance(old, list) or len(old) != len(new):
-        return False
-    return all(abs(a - b) <= _SAME_MODEL for a, b in zip(old, new, strict=True))
 
 
 def _shown(value: Any, other: Any) -> str:
