@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.speed import random_targets, random_view, show
+from benchmarks.speed import machine, random_targets, random_view, show
 from whyclip.capture import run_trunk
 from whyclip.methods import get_method
 from whyclip.pipeline import Plan
@@ -88,9 +86,8 @@ def main() -> None:
         found |= measure(arch, asked.rounds)
     title = f"throughput over plain throughput, batches of {BATCH} (goal: {GOAL} or more)"
     show(title, found, 3, {})
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
     figures = {"rounds": asked.rounds, "goal": GOAL, "throughput over plain": found}
-    RESULT.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n")
+    RESULT.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 
 Every round times the plain ``encode_image`` and every case in turn; a case's figure is the
 median over rounds of its time divided by the plain time of the same round, so that a machine
-that slows down slows both. Targets are directions in embedding space: encoding prompts is not
-part of explaining an image.
+that slows down slows both. Time is that of the processor, which other work does not count into;
+it is what a clock would show where OMP_NUM_THREADS=1 and nothing else runs. Targets are directions
+in embedding space: encoding prompts is not part of explaining an image.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -96,10 +98,10 @@ def rounds_of(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, lis
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for index in range(rounds + 1):
         for name, case in cases.items():
-            start = time.perf_counter()
+            start = time.process_time()
             case()
             if index:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(time.process_time() - start)
     return seconds
 
 
@@ -215,6 +217,15 @@ def measure_memory() -> dict[str, float]:
     return found
 
 
+def machine() -> str:
+    """Where the figures come from."""
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    return (
+        f"{platform.machine()}, {cores} cores, {threads} thread{'s' * (threads > 1)} used, "
+        f"torch {torch.__version__}, {date.today().isoformat()}"
+    )
+
+
 def show(title: str, rows: dict[str, float], digits: int, goals: dict[str, float]) -> None:
     """Print one table."""
     table = Table(title=title)
@@ -232,7 +243,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds; not kept")
     quick = parser.parse_args().quick
     result = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": machine(),
         "time over plain encode_image": measure_speed(5 if quick else 21),
         "bf16 against fp32": measure_bf16(),
         "peak memory": measure_memory(),

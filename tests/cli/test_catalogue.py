@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -15,13 +16,26 @@ from whyclip.methods import METHODS
 Run = Callable[..., Any]
 
 
-def test_every_method_is_listed_with_its_summary(whyclip_command: Run) -> None:
+def test_every_method_is_listed_with_all_that_it_declares(
+    whyclip_command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     done = whyclip_command("methods")
     assert done.code == 0
-    printed = " ".join(done.out.split())
+    names = [line.split()[0] for line in done.out.splitlines() if line[:1].strip()]
+    assert names[: len(METHODS)] == list(METHODS)
+    entries = {
+        entry.split()[0]: " ".join(entry.split()) for entry in re.split(r"\n\s*\n", done.out)
+    }
     for method in METHODS.values():
-        assert method.name in printed
-        assert method.summary.split()[0] in printed
+        entry = entries[method.name]
+        for claim in (method.summary, method.source, method.cost, method.explains, method.additive):
+            assert claim in entry
+        assert f"{' and '.join(method.sides)} · " in entry
+        assert ("· signed" in entry) == method.signed
+        assert ("· never negative" in entry) != method.signed
+        assert ("depends on the prompt" in entry) == method.text_specific
+        assert ("· slow ·" in entry) == method.slow
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))

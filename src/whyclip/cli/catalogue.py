@@ -33,6 +33,10 @@ List the models: the one that comes with whyclip, and how to name others.
   whyclip models --all
 """
 
+LEGEND = """\
+Costs are in forward passes of the model, for n prompts; compare leaves slow ones out unless asked.
+whyclip methods METHOD shows the options of one."""
+
 FORMS = (
     ("mini", "comes with whyclip; needs no download"),
     ("openclip:ViT-B-16/openai", "an OpenCLIP architecture and pretrained tag; fetched once"),
@@ -66,15 +70,24 @@ def methods(
     if name is not None:
         _describe(get_method(name))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
-    table.add_column("method", no_wrap=True, style="bold")
-    for heading in ("what it does", "source", "reads", "map"):
-        table.add_column(heading)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
     for method in METHODS.values():
-        reads = "\n".join(method.sides)
-        table.add_row(method.name, method.summary, method.source, reads, _kind(method))
-    stdout().print(table)
-    print("\nwhyclip methods METHOD shows its options, cost and what it explains.")
+        claims = [
+            " and ".join(method.sides),
+            _kind(method),
+            *([f"adds up to {method.additive}"] if method.additive else ()),
+            f"explains {method.explains}",
+        ]
+        lines = (
+            method.summary,
+            f"[dim]{' · '.join(claims)}[/dim]",
+            f"[dim]cost {method.cost}{' · slow' * method.slow} · {method.source}[/dim]\n",
+        )
+        table.add_row(method.name, "\n".join(lines))
+    stdout().print(table, highlight=False)
+    print(LEGEND)
 
 
 def _describe(method: Method) -> None:
@@ -101,7 +114,7 @@ def _describe(method: Method) -> None:
 
 def _kind(method: Method) -> str:
     target = "depends on the prompt" if method.text_specific else "the same for every prompt"
-    return f"{target}; {'signed' if method.signed else 'never negative'}"
+    return f"{target} · {'signed' if method.signed else 'never negative'}"
 
 
 def _choices(choices: tuple[object, ...], default: object) -> str:
