@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from whyclip.model import ModelView
+from whyclip.types import Side
 
 VARIABLE = "WHYCLIP_CACHE"
 INDEX = "index.json"
@@ -31,9 +32,9 @@ class AuditLink:
         date: when, ISO 8601 in UTC.
         dataset: on what kind of data.
         samples: on how many.
-        itself: ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``: does the method
-            explain the model itself?
-        consistent: likewise: does it stay consistent with the model's performance?
+        verdicts: by side, of the two principles ``"itself"`` (does the method explain the model
+            itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
+            ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
         failed: titles of the checks that it failed, on any side.
         file: the audit, a JSON file.
     """
@@ -41,17 +42,17 @@ class AuditLink:
     date: str
     dataset: str
     samples: int
-    itself: str
-    consistent: str
+    verdicts: Mapping[Side, Mapping[str, str]]
     failed: tuple[str, ...]
     file: str
 
     def __str__(self) -> str:
-        failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
-        return (
-            f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): explains the model "
-            f"itself: {self.itself}; stays consistent: {self.consistent}{failed}"
+        told = "; ".join(
+            f"{side} side explains the model itself: {found['itself']}, "
+            f"stays consistent: {found['consistent']}"
+            for side, found in self.verdicts.items()
         )
+        return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {told}"
 
 
 def cache_folder() -> Path:

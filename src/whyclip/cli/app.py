@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from whyclip import __version__
+from whyclip.cli import audit as auditing
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
 from whyclip.cli import explain as explaining
@@ -47,6 +48,7 @@ app.command(help=explaining.HELP)(explaining.explain)
 app.command(help=comparing.HELP)(comparing.compare)
 app.command(help=interacting.HELP)(interacting.interaction)
 app.command(help=reproducing.HELP)(reproducing.reproduce)
+app.command(help=auditing.HELP)(auditing.audit)
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
 app.command(help=catalogue.MODELS_HELP)(catalogue.models)
 

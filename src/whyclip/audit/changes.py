@@ -1,0 +1,87 @@
+"""What the two published changes do to the model, apart: one head for all, another geometry."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyclip.audit.check import Values
+from whyclip.audit.checks.accuracy import share_right
+from whyclip.audit.evidence import SampleEvidence
+from whyclip.audit.look import Auditor, Seen
+from whyclip.audit.result import Cell
+from whyclip.audit.verdict import summarise
+from whyclip.capture import run_trunk
+from whyclip.inputs import prepare
+from whyclip.replay import Heads
+from whyclip.targets import Targets
+from whyclip.types import GeometryName
+
+HEADS: tuple[Heads, ...] = ("native", "single")
+GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep")
+Scores = tuple[SampleEvidence, Tensor, Tensor]
+
+
+class TwoByTwo:
+    """Native or single head x model or keep geometry, gathered sample by sample."""
+
+    def __init__(self, auditor: Auditor) -> None:
+        self.auditor = auditor
+        self.found: dict[tuple[Heads, GeometryName], list[Scores]] = {}
+        self.same_input = True
+
+    def why_not(self) -> str:
+        """Why the four cannot be had of this model; empty if they can."""
+        tower = self.auditor.model.image
+        return tower.opaque or tower.fixed
+
+    def add(self, seen: Seen) -> None:
+        """Read one sample's picture in the four ways."""
+        model, tower = self.auditor.model, self.auditor.model.image
+        for geometry in GEOMETRIES:
+            capture = seen.capture
+            if geometry != "model":
+                [(pixels, _)] = prepare(
+                    [seen.sample.image],
+                    model.preprocess,
+                    geometry,
+                    patch=tower.patch,
+                    native=tower.native,
+                )
+                if pixels.shape != seen.pixels.shape[1:] or not torch.allclose(
+                    pixels, seen.pixels[0], atol=1e-6
+                ):
+                    self.same_input = False
+                    capture = run_trunk(tower, pixels[None], seen.capture.targets)
+            for heads in HEADS:
+                embedding = capture.replay(1, heads).embedding
+                own = seen.capture.targets.score(embedding)[0].cpu()
+                among: Targets = self.auditor.pool.targets
+                scores = (seen.evidence, own, among.score(embedding)[0].cpu())
+                self.found.setdefault((heads, geometry), []).append(scores)
+
+    def cells(self, seed: int) -> tuple[Cell, ...]:
+        """The four, each with its intervals."""
+        return tuple(
+            _cell(heads, geometry, rows, seed) for (heads, geometry), rows in self.found.items()
+        )
+
+
+def _cell(heads: Heads, geometry: GeometryName, rows: list[Scores], seed: int) -> Cell:
+    gaps, groups = [], []
+    for sample, own, _ in rows:
+        gaps += (own - sample.scores).abs().tolist()
+        groups += [sample.id] * len(own)
+    ids = [sample.id for sample, _, _ in rows]
+    same = [float(sample.among.argmax() == among.argmax()) for sample, _, among in rows]
+    accuracy = None
+    if rows[0][0].labels is not None:
+        right = [share_right(sample, among) for sample, _, among in rows]
+        accuracy = summarise(Values(right, ids), seed=seed)
+    return Cell(
+        heads,
+        geometry,
+        summarise(Values(gaps, groups), seed=seed),
+        summarise(Values(same, ids), share=True),
+        accuracy,
+    )

@@ -1,0 +1,74 @@
+"""Deletion and insertion of every method's map and words, with all edits in full batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from whyclip.audit.look import Seen, heatmap
+from whyclip.audit.removal import AT_ONCE, Texts
+from whyclip.inputs import prepare
+from whyclip.metrics import get_metric, stream
+from whyclip.metrics.edits import Edits
+from whyclip.metrics.fill import Pixels
+from whyclip.model import ModelView
+
+IMAGE = ("deletion", "insertion")
+TEXT = ("word_deletion", "word_insertion")
+
+
+def measure_curves(model: ModelView, seen: Seen, texts: Texts, seed: int) -> None:
+    """Edit one sample by every method's map and words, and note the areas.
+
+    The score is that of the one prompt of the sample that was drawn for it.
+    """
+    _images(model, seen, seed)
+    if model.classes is None:
+        _texts(seen, texts, seed)
+
+
+def _images(model: ModelView, seen: Seen, seed: int) -> None:
+    evidence, tower = seen.evidence, model.image
+    picture = seen.sample.image
+    target = seen.capture.targets[evidence.asked : evidence.asked + 1]
+
+    @torch.no_grad()
+    def score(edited: Sequence[Pixels]) -> Tensor:
+        images = [Image.fromarray(one) for one in edited]
+        ready = prepare(images, model.preprocess, patch=tower.patch, native=tower.native)
+        pixels = torch.stack([pixels for pixels, _ in ready]).to(tower.device)
+        return target.score(tower.encode(pixels))[:, 0]
+
+    jobs: list[tuple[str, str, Edits[Pixels]]] = []
+    for name, found in evidence.methods.items():
+        if found.maps is None:
+            continue
+        heat = heatmap(seen.geometry, found.maps[evidence.asked][None])[0].numpy()
+        for curve in IMAGE:
+            metric = get_metric(curve)
+            assert metric.edits is not None, "deletion and insertion edit"
+            jobs.append((name, curve, metric.edits(np.asarray(picture), heat, seed=seed)))
+    scored = stream((edits for _, _, edits in jobs), score, AT_ONCE)
+    for (name, curve, edits), scores in zip(jobs, scored, strict=True):
+        area = get_metric(curve).value(edits.amounts, scores)
+        evidence.methods[name].curves[curve] = float(area)
+
+
+def _texts(seen: Seen, texts: Texts, seed: int) -> None:
+    evidence = seen.evidence
+    prompt = evidence.prompts[evidence.asked]
+    image = seen.image.directions[0].cpu()
+    for found in evidence.methods.values():
+        words = found.words[evidence.asked] if found.words else ()
+        if len(words) < 2:
+            continue
+        for curve in TEXT:
+            metric = get_metric(curve)
+            assert metric.edits is not None, "deletion and insertion edit"
+            edits = metric.edits(prompt, words, seed=seed)
+            scores = texts.directions(list(edits)) @ image
+            found.curves[curve] = float(metric.value(edits.amounts, scores))

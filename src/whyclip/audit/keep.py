@@ -1,0 +1,67 @@
+"""Audits in the user's cache, where explanations of the same model find them."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+from whyclip.audit.check import PRINCIPLES
+from whyclip.audit.checks import CHECKS
+from whyclip.audit.result import Audit
+from whyclip.errors import OutputError
+from whyclip.last_audit import INDEX, AuditLink, folder_of, key_of, link_to_json
+from whyclip.storage import write_whole
+
+
+def keep(audit: Audit) -> Path:
+    """Put an audit into the cache, and a link to it for each of its methods.
+
+    A method of one's own is told apart from whyclip's by its name alone.
+
+    Returns:
+        The audit's file.
+
+    Raises:
+        OutputError: the cache cannot be written; ``WHYCLIP_CACHE`` names another folder.
+    """
+    folder = folder_of(audit.fingerprint)
+    path = folder / f"{audit.date.replace(':', '')}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = {}
+    except ValueError:
+        known = {}
+    except OSError as error:
+        raise OutputError(
+            f"cache {str(folder)!r} cannot be written: {error.strerror}; "
+            "set WHYCLIP_CACHE to another folder"
+        ) from None
+    for name, method in audit.methods.items():
+        link = link_to(audit, name, path)
+        known[key_of(method.name, method.options)] = link_to_json(link)
+    write_whole(path, partial(_bytes, audit.to_json()))
+    write_whole(folder / INDEX, partial(_bytes, known))
+    return path
+
+
+def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
+    """Say in few words what an audit found of one method."""
+    failed = [CHECKS[f.check].title for f in audit.of(method) if f.verdict == "fail"]
+    return AuditLink(
+        date=audit.date,
+        dataset=audit.dataset,
+        samples=audit.samples,
+        verdicts={
+            side: {principle: audit.verdict(method, principle, side) for principle in PRINCIPLES}
+            for side in audit.sides(method)
+        },
+        failed=tuple(dict.fromkeys(failed)),
+        file=str(file),
+    )
+
+
+def _bytes(record: object) -> bytes:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()

@@ -1,0 +1,209 @@
+"""One sample: what the model says of it, and what every method does, from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.audit.evidence import MethodEvidence, SampleEvidence
+from whyclip.audit.pool import Pool
+from whyclip.capture import Capture, run_trunk
+from whyclip.data.sample import Sample
+from whyclip.explanation import Certificate, Explanation
+from whyclip.inputs import prepare, word_relevance
+from whyclip.metrics import METRICS
+from whyclip.model import ModelView
+from whyclip.pipeline import Plan
+from whyclip.question import Question, ask
+from whyclip.targets import Targets
+from whyclip.types import Geometry, Side, Word
+
+LOCATED = ("energy_pointing", "pointing_game")
+# What rounding may do to an embedding; any more, and another computation was explained.
+SAME = 1e-4
+
+
+@dataclass
+class Auditor:
+    """A model, the methods and the pool: all that every sample is looked at with."""
+
+    model: ModelView
+    plans: Mapping[str, Plan]
+    pool: Pool
+    _pools: dict[str, Tensor] = field(default_factory=dict)
+
+    def reach(self, side: Side) -> int:
+        """How many last blocks of a tower the methods read, and the readout in any case."""
+        tower = self.model.image if side == "image" else self.model.text
+        return max([plan.reach(tower) for plan in self.plans.values()] + [0 if tower.opaque else 1])
+
+    def question(self, prompts: tuple[str, ...], model: ModelView | None = None) -> Question:
+        """Encode a sample's prompts so that every method can read them."""
+        plans = self.plans.values()
+        return ask(
+            model or self.model,
+            list(prompts),
+            keep=0 if self.model.classes is not None else self.reach("text"),
+            whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
+            empty=any(plan.method.empty for plan in plans),
+        )
+
+    def explained_pool(self, name: str) -> Targets:
+        """The pool's directions by the computation that a method explains on the text side."""
+        if name not in self._pools:
+            plan, question = self.plans[name], self.pool.question
+            nothing = Targets(self.pool.targets.directions[:1], question.scale)
+            found = []
+            for start in range(0, len(self.pool.prompts), 64):
+                part = self.question(self.pool.prompts[start : start + 64])
+                found += [plan.relevance(c.aim(nothing)).embedding for c in part.captures]
+            self._pools[name] = torch.cat(found)
+        return self.pool.question.targets(self._pools[name])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sample with its forward passes, for those who ask the model more about it."""
+
+    sample: Sample
+    pixels: Tensor
+    geometry: Geometry
+    capture: Capture
+    question: Question
+    evidence: SampleEvidence
+
+    @property
+    def image(self) -> Targets:
+        """The image's own direction, what texts are explained against."""
+        return Targets(F.normalize(self.capture.embedding, dim=-1), self.question.scale)
+
+
+def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
+    """Run one sample through the model and all methods.
+
+    Args:
+        auditor: model, methods and pool.
+        sample: with at least one prompt.
+        index: its number; decides which of its prompts is edited.
+    """
+    model, pool = auditor.model, auditor.pool
+    tower = model.image
+    image = sample.image
+    [(pixels, geometry)] = prepare(
+        [image], model.preprocess, patch=tower.patch, native=tower.native
+    )
+    capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach("image"))
+    among = pool.targets.score(capture.embedding)[0].cpu()
+    labels = pool.labels_of(sample)
+    own = sample.prompts
+    if model.classes is not None and labels is not None:
+        own = tuple(pool.prompts[label] for label in labels)
+    rival = pool.rival(among, own, labels or ())
+    prompts = own if rival is None else (*own, pool.prompts[rival])
+    question = auditor.question(prompts)
+    capture = capture.aim(question.targets())
+    evidence = SampleEvidence(
+        id=sample.id,
+        prompts=prompts,
+        own=len(own),
+        labels=labels,
+        right=None if labels is None else pool.right(among, labels),
+        scores=capture.targets.score(capture.embedding)[0].cpu(),
+        among=among,
+        asked=index % len(own),
+    )
+    seen = Seen(sample, pixels[None], geometry, capture, question, evidence)
+    for name, plan in auditor.plans.items():
+        evidence.methods[name] = _explained(auditor, seen, name, plan)
+    if sample.masks is not None:
+        _locate(seen)
+    return seen
+
+
+def _explained(auditor: Auditor, seen: Seen, name: str, plan: Plan) -> MethodEvidence:
+    found, pool = MethodEvidence(), auditor.pool
+    if "image" in plan.sides:
+        result = plan.relevance(seen.capture)
+        grid = seen.capture.stream.grid or (1, result.values.shape[-1])
+        found.maps = result.values.detach().float().cpu().unflatten(-1, grid)[0]
+        found.scores["image"] = seen.capture.targets.score(result.embedding)[0].cpu()
+        found.among["image"] = pool.targets.score(result.embedding)[0].cpu()
+        found.changes["image"] = result.changes
+        found.checks["image"] = {key: value[0].cpu() for key, value in result.checks.items()}
+    if "text" in plan.sides and seen.question.tokens is not None:
+        values, embeddings = explained_texts(plan, seen.question, seen.image, found)
+        found.words = words_of_texts(seen.question, values)
+        own = seen.capture.embedding
+        targets = seen.question.targets(embeddings)
+        found.scores["text"] = targets.score(own)[0].cpu()
+        apart = (targets.directions - seen.question.targets().directions).abs().max()
+        changed = float(apart) > SAME
+        among = auditor.explained_pool(name) if changed else pool.targets
+        found.among["text"] = among.score(own)[0].cpu()
+    return found
+
+
+def explained_texts(
+    plan: Plan, question: Question, image: Targets, into: MethodEvidence | None = None
+) -> tuple[list[Tensor], Tensor]:
+    """Explain every text against an image: values ``[t]`` each, and where they ended ``[m, e]``."""
+    values: list[Tensor] = []
+    embeddings, checks = [], []
+    for capture in question.captures:
+        result = plan.relevance(capture.aim(image))
+        values += list(result.values.detach().float().cpu()[:, 0])
+        embeddings.append(result.embedding)
+        checks.append(result.checks)
+        if into is not None:
+            into.changes["text"] = result.changes
+    if into is not None:
+        into.checks["text"] = {
+            key: torch.cat([part[key][:, 0] for part in checks]).cpu() for key in checks[0]
+        }
+    return values, torch.cat(embeddings)
+
+
+def words_of_texts(question: Question, values: list[Tensor]) -> tuple[tuple[Word, ...], ...]:
+    """Join the pieces' values of each text to its words."""
+    tokens = question.tokens
+    assert tokens is not None, "there are texts"
+    return tuple(
+        word_relevance(words, spans, value[list(positions)].tolist())
+        for words, spans, positions, value in zip(
+            tokens.words, tokens.spans, tokens.positions, values, strict=True
+        )
+    )
+
+
+def heatmap(geometry: Geometry, maps: Tensor) -> Tensor:
+    """Lay maps ``[m, gh, gw]`` on the original image: ``[m, H, W]``, NaN where it was not seen."""
+    nothing = Certificate((), {})
+    prompts = ("",) * len(maps)
+    words: tuple[tuple[Word, ...], ...] = ((),) * len(maps)
+    laid = Explanation("", "", prompts, torch.zeros(len(maps)), maps, words, nothing, geometry)
+    return laid.heatmap()
+
+
+def _locate(seen: Seen) -> None:
+    """Hold each map against the mask of each label."""
+    sample = seen.sample
+    assert sample.masks is not None, "only samples with masks are located"
+    found = [sample.masks.get(label) for label in sample.labels]
+    blank = torch.zeros(seen.geometry.height, seen.geometry.width, dtype=torch.bool)
+    masks = torch.stack(
+        [blank if mask is None else torch.from_numpy(mask.copy()) for mask in found]
+    )
+    ignored = sample.ignored
+    for evidence in seen.evidence.methods.values():
+        if evidence.maps is None:
+            continue
+        heat = heatmap(seen.geometry, evidence.maps)
+        if ignored is not None:
+            heat = heat.masked_fill(torch.from_numpy(ignored), float("nan"))
+        for name in LOCATED:
+            rows = [METRICS[name].value(one.expand(masks.shape), masks) for one in heat]
+            evidence.located[name] = torch.stack(rows)

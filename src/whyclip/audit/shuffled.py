@@ -1,0 +1,100 @@
+"""The same maps from a copy of the model that has unlearnt what it knew, from the top down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
+from whyclip.capture import run_trunk
+from whyclip.model import ModelView, wrap
+from whyclip.model.view import Block, Tower
+from whyclip.progress import track
+
+LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
+
+
+def copy_of(model: ModelView) -> tuple[ModelView, nn.Module]:
+    """Copy a model with its weights and look at the copy; the user's own is not touched."""
+    assert model.module is not None, "a loaded or wrapped model has its module"
+    module = deepcopy(model.module)
+    return wrap(module, model.preprocess, model.tokenizer, model.name), module
+
+
+@torch.no_grad()
+def shuffle(parameters: Sequence[nn.Parameter], generator: torch.Generator) -> None:
+    """Put the numbers of each parameter in a random order.
+
+    What was learnt is gone; the size of the numbers, and so that of the activations, stays.
+    """
+    for parameter in parameters:
+        flat = parameter.detach().cpu().flatten()
+        order = torch.randperm(len(flat), generator=generator)
+        parameter.copy_(flat[order].view_as(parameter))
+
+
+def parameters_of(block: Block) -> list[nn.Parameter]:
+    """The parameters of the modules that a block is made of, each once."""
+    modules = [part for part in vars(block).values() if isinstance(part, nn.Module)]
+    return list({id(p): p for module in modules for p in module.parameters()}.values())
+
+
+def stages_of(copy: ModelView, module: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
+    """What is shuffled at each stage, on top of the stages before: all towers at once."""
+    done: set[int] = set()
+
+    def new(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        fresh = [p for p in parameters if id(p) not in done]
+        done.update(map(id, fresh))
+        return fresh
+
+    towers: list[Tower] = [tower for tower in copy.towers if not tower.opaque]
+    if towers:
+        last = [p for tower in towers for p in parameters_of(tower.blocks[-1])]
+        yield LAST, new(last)
+        upper = [b for tower in towers for b in tower.blocks[len(tower.blocks) // 2 :]]
+        if any(len(tower.blocks) > 2 for tower in towers):
+            yield HALF, new([p for block in upper for p in parameters_of(block)])
+    yield EVERYTHING, new(list(module.parameters()))
+
+
+def measure_shuffled(auditor: Auditor, seen: Sequence[Seen], seed: int) -> tuple[str, ...]:
+    """Explain the samples again at each stage, against the model's own targets.
+
+    Returns:
+        The names of the stages.
+    """
+    copy, module = copy_of(auditor.model)
+    generator = torch.Generator().manual_seed(seed)
+    names = []
+    for stage, parameters in stages_of(copy, module):
+        shuffle(parameters, generator)
+        names.append(stage)
+        for one in track(seen, f"weights shuffled: {stage}"):
+            _explain_again(auditor, one, copy)
+    return tuple(names)
+
+
+def _explain_again(auditor: Auditor, seen: Seen, copy: ModelView) -> None:
+    """Of an image against the model's own texts, and of the texts against its own image."""
+    capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach("image"))
+    question = None
+    if seen.question.tokens is not None:
+        question = auditor.question(seen.evidence.prompts, copy)
+    for name, plan in auditor.plans.items():
+        found = seen.evidence.methods[name]
+        if "image" in plan.sides:
+            values = plan.relevance(capture).values.detach().float().cpu()
+            found.shuffled.setdefault("image", []).append(list(values[0]))
+        if "text" in plan.sides and question is not None:
+            pieces, _ = explained_texts(plan, question, seen.image)
+            words = words_of_texts(question, pieces)
+            values_of = [_relevances(row) for row in words]
+            found.shuffled.setdefault("text", []).append(values_of)
+
+
+def _relevances(words: Sequence[object]) -> Tensor:
+    return torch.tensor([word.relevance for word in words])  # type: ignore[attr-defined]

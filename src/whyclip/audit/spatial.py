@@ -1,0 +1,35 @@
+"""The model's readout with a method's own spatial weights in place of its attention."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.pipeline import Plan
+
+
+@torch.no_grad()
+def read_with(capture: Capture, plan: Plan) -> Tensor | None:
+    """Embeddings ``[b, e]`` when every head reads the tokens by the method's weights.
+
+    ``o^h = Σ_i w_i v^h_i`` with ``w = max(λ, 0) / Σ max(λ, 0)``, then the rest of the last block
+    and the projection as they are. Cui & Fan 2026 (arXiv 2605.12952).
+
+    Returns:
+        None where the method has no spatial weights of its own.
+    """
+    if plan.method.spatial is None:
+        return None
+    weights = plan.method.spatial(capture, plan.options)
+    if weights is None:
+        return None
+    weights = weights.clamp_min(0)
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
+    tower, stream = capture.tower, capture.stream
+    block = tower.blocks[-1]
+    every = torch.arange(len(weights), device=weights.device)
+    x = capture.states[len(tower.blocks) - 1].to(block.dtype)
+    _, _, v = block.qkv(x)
+    o = torch.einsum("bt,bhtd->bhd", weights.to(v.dtype), v).flatten(1)
+    return tower.project(block.finish(x[every, stream.row], block.merge(o))).float()

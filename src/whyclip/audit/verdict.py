@@ -1,0 +1,97 @@
+"""From values to a verdict: pass, fail, or not enough evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from whyclip.audit.check import Values
+from whyclip.metrics import Interval, interval
+
+Verdict = Literal["pass", "fail", "undecided", "not measured"]
+
+# Of fewer images no interval is worth its name: a bootstrap of three cannot be wide.
+FEWEST = 8
+RESAMPLES = 2000
+Z = 1.959964
+
+
+def summarise(values: Values, *, share: bool = False, seed: int = 0) -> Interval:
+    """Mean of values, or the difference of two means, with its 95 % interval.
+
+    A bootstrap over images; of shares the interval of Wilson 1927, as a bootstrap of values that
+    are all the same would be sure of any of them.
+
+    Args:
+        values: with NaN where a sample says nothing.
+        share: whether they are 1 and 0, one for each image.
+        seed: of the bootstrap.
+
+    Example:
+        >>> str(summarise(Values([1.0] * 60, [str(i) for i in range(60)]), share=True))
+        '1 [0.9398, 1], n = 60'
+    """
+    if values.contrast is not None:
+        return _contrast(values, values.contrast, seed)
+    if share:
+        return _wilson(values.values)
+    return interval(values.values, groups=list(values.groups), resamples=RESAMPLES, seed=seed)
+
+
+def judge(found: Interval, threshold: float, *, higher_is_better: bool) -> Verdict:
+    """Pass only if the whole interval is on the good side, fail only if it is on the bad one.
+
+    Example:
+        >>> judge(Interval(0.5, 0.4, 0.6, 20, 20), 0.3, higher_is_better=True)
+        'pass'
+        >>> judge(Interval(0.5, 0.4, 0.6, 20, 20), 0.45, higher_is_better=True)
+        'undecided'
+    """
+    if found.n == 0:
+        return "not measured"
+    if found.groups < FEWEST or np.isnan([found.low, found.high]).any():
+        return "undecided"
+    good, bad = (found.low, found.high) if higher_is_better else (-found.high, -found.low)
+    border = threshold if higher_is_better else -threshold
+    if good > border:
+        return "pass"
+    return "fail" if bad <= border else "undecided"
+
+
+def _wilson(values: Sequence[float]) -> Interval:
+    known = [value for value in values if not np.isnan(value)]
+    n = len(known)
+    if not n:
+        return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
+    p = float(np.mean(known))
+    middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    return Interval(p, float(max(middle - half, 0)), float(min(middle + half, 1)), n, n)
+
+
+def _contrast(values: Values, contrast: Sequence[bool], seed: int) -> Interval:
+    """Difference of the means where ``contrast`` is True and False; whole images are drawn.
+
+    ``groups`` is the number of images on the smaller of the two sides.
+    """
+    row = np.asarray(values.values, dtype=np.float64)
+    there = ~np.isnan(row)
+    row, side = row[there], np.asarray(contrast, dtype=bool)[there]
+    names = np.asarray(values.groups)[there]
+    nan = float("nan")
+    if side.all() or not side.any():
+        return Interval(nan, nan, nan, 0, 0)
+    kinds, group = np.unique(names, return_inverse=True)
+    total = len(kinds)
+    sums = [np.bincount(group[s], row[s], total) for s in (side, ~side)]
+    counts = [np.bincount(group[s], minlength=total).astype(float) for s in (side, ~side)]
+    drawn = np.random.default_rng((seed, 4)).integers(0, total, (RESAMPLES, total))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [s[drawn].sum(1) / c[drawn].sum(1) for s, c in zip(sums, counts, strict=True)]
+    apart = means[0] - means[1]
+    low, high = np.nanquantile(apart, [0.025, 0.975])
+    smaller = int(min((c > 0).sum() for c in counts))
+    mean = float(row[side].mean() - row[~side].mean())
+    return Interval(mean, float(low), float(high), len(row), smaller)

@@ -1,0 +1,210 @@
+"""``whyclip audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.terminal import note, stderr, stdout
+from whyclip.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from whyclip.audit import Audit
+
+HELP = """
+Which explanations of your model can be trusted? Ask every method two things.
+
+Does it [bold]explain the model itself[/bold] (the score that the model gives, not that of a \
+changed model), and does it [bold]stay consistent with the model's performance[/bold] (does \
+removing what it calls relevant cost the score; is the object shown where the model knows it; is \
+the map gone when what the model learnt is gone)? Each check ends in pass, fail or undecided, with \
+its 95 % interval.
+
+\b
+[bold]Examples[/bold]
+  [dim]# the embedded model on built-in scenes: a few minutes[/dim]
+  whyclip audit
+  [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
+  whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv
+  [dim]# is the published single-head re-run still an explanation of the model?[/dim]
+  whyclip audit --methods grad_eclip --methods grad_eclip:heads=single
+  [dim]# two checks, and a stricter threshold[/dim]
+  whyclip audit --checks score_gap --checks patch_masked --threshold patch_masked=0.4
+"""
+
+FOLDER = Path("audit")
+SCENES = "scenes:200"
+
+
+def audit(
+    model: options.Model = "mini",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="scenes:N, folder:CSV, imagenet:FOLDER, imagenet_s:FOLDER, coco:FOLDER or "
+            f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]"
+        ),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE...]",
+            help="A method, with options if wished; may be given several times. [dim]Default: "
+            "all that can read the model without running it dozens of times. The random control "
+            "is always there.[/dim]",
+        ),
+    ] = None,
+    checks: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A check; may be given several times. [dim]Default: all.[/dim]"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many samples are drawn. [dim]Default: 60.[/dim]"),
+    ] = None,
+    edited: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of how many of them edited pictures are shown to the model, which is nearly all "
+            "of the time. [dim]Default: 24.[/dim]",
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHECK=VALUE", help="Another threshold for a check; may be given several times."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    device: options.Device = None,
+    out: Annotated[
+        Path, typer.Option(help="The folder of the report, made if it is not there.")
+    ] = FOLDER,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            help="Remember the audit, so that explanations by the same model and method show it."
+        ),
+    ] = True,
+) -> None:
+    """See ``HELP``."""
+    if data is None and model != "mini":
+        raise OptionError(
+            f"--data is missing: say on what {model!r} shall be audited, such as folder:photos.csv "
+            "(a CSV file with the columns image, label and if wished mask)"
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {str(out)!r} is a file; name a folder")
+    thresholds = dict(map(_parse_threshold, threshold or ()))
+    import whyclip
+    from whyclip.audit import audit as run
+    from whyclip.audit import get_check
+    from whyclip.audit.keep import keep as remember
+    from whyclip.audit.run import EDITED, LIMIT
+    from whyclip.data.load import open_dataset
+
+    asked = [_parse_method(text) for text in methods] if methods else None
+    for name in (*(checks or ()), *thresholds):
+        get_check(name)
+    options.check_device(device)
+    dataset = open_dataset(data or SCENES)
+    found = run(
+        whyclip.load(model, device),
+        dataset,
+        asked,
+        checks or None,
+        limit=limit or LIMIT,
+        edited=edited or EDITED,
+        seed=seed,
+        thresholds=thresholds,
+    )
+    stdout().print(_table(found))
+    for line in found.notes:
+        note(line)
+    command = _command(model, data or SCENES, methods, checks, found, threshold)
+    page = found.save(out, command)
+    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
+    if keep:
+        try:
+            remember(found)
+        except OutputError as error:
+            note(f"not remembered: {error}")
+
+
+def _parse_threshold(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not equals or number != number:  # noqa: PLR0124  NaN is not itself
+        raise OptionError(f"--threshold {text!r} is not CHECK=NUMBER, such as patch_masked=0.3")
+    return name, number
+
+
+def _parse_method(text: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name`` or ``name:key=value:key=value``."""
+    from whyclip.methods import get_method
+
+    name, *pairs = text.split(":")
+    method = get_method(name)
+    complete = options.parse_options(method, pairs)
+    given = {pair.partition("=")[0] for pair in pairs}
+    return name, {key: value for key, value in complete.items() if key in given}
+
+
+def _table(found: Audit) -> Table:
+    """One row for each method and side; colours say again what the words say."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from whyclip.audit import PRINCIPLES
+
+    colours = {"pass": "bold green", "fail": "bold red", "undecided": "yellow"}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in (
+        "method",
+        "side",
+        "explains the model itself",
+        "stays consistent with it",
+        "failed",
+    ):
+        table.add_column(heading)
+    for name in found.methods:
+        for index, side in enumerate(found.sides(name)):
+            cells = []
+            for principle in PRINCIPLES:
+                passed, measured = found.passed(name, principle, side)
+                verdict = found.verdict(name, principle, side)
+                text = Text(verdict if measured else "–", colours.get(verdict, "dim"))
+                text.append(f" ({passed} of {measured})" if measured else "", "not bold dim")
+                cells.append(text)
+            failed = [f for f in found.of(name) if f.side == side and f.verdict == "fail"]
+            told = ", ".join(f"{f.check} {f.number.partition(' ')[0]}" for f in failed)
+            table.add_row(Text("" if index else name), side, *cells, Text(told or "–", "dim"))
+    return table
+
+
+def _command(
+    model: str,
+    data: str,
+    methods: list[str] | None,
+    checks: list[str] | None,
+    found: Audit,
+    threshold: list[str] | None,
+) -> str:
+    """What to type to get the same audit again."""
+    parts = ["whyclip audit", f"--model {model}", f"--data {data}"]
+    parts += [f"--methods {name}" for name in methods or ()]
+    parts += [f"--checks {name}" for name in checks or ()]
+    parts += [f"--threshold {text}" for text in threshold or ()]
+    edited = [f"--edited {found.edited}"] if found.edited else []
+    return " ".join([*parts, f"--limit {found.samples}", *edited, f"--seed {found.seed}"])
