@@ -1,6 +1,6 @@
 """Run the tests of models and methods with the last and the current major versions of libraries.
 
-    python benchmarks/matrix.py                      tests/model and tests/methods
+    python benchmarks/matrix.py                      tests of inputs, models and methods
     python benchmarks/matrix.py tests/model          these tests alone
 
 Each pair of versions gets an environment of its own, which takes everything else (torch above all)
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = Path(__file__).with_name("matrix.json")
 OPENCLIP = ("open_clip_torch>=2,<3", "open_clip_torch>=3,<4")
 TRANSFORMERS = ("transformers>=4,<5", "transformers>=5,<6")
-TESTS = ("tests/model", "tests/methods")
+TESTS = ("tests/inputs", "tests/model", "tests/methods")
 READ_VERSIONS = """
 import importlib.metadata as m, json, platform
 names = ("open_clip_torch", "transformers", "timm", "torch")

@@ -78,7 +78,7 @@ def tokenize(tokenizer: Any, texts: Sequence[str], context_length: int) -> Token
         UnsupportedModelError: another kind of tokenizer.
     """
     texts = list(texts)
-    if hasattr(tokenizer, "byte_decoder") and hasattr(tokenizer, "encoder"):
+    if _is_simple(tokenizer):
         ids = tokenizer(texts, context_length=context_length)
         positions = [_between(row, tokenizer.sot_token_id, tokenizer.eot_token_id) for row in ids]
         pieces = [_simple_pieces(tokenizer, text) for text in texts]
@@ -135,6 +135,11 @@ def _assemble(
     )
 
 
+def _is_simple(tokenizer: Any) -> bool:
+    """OpenCLIP's own; those of transformers 4 that are not fast have a byte decoder, too."""
+    return hasattr(tokenizer, "byte_decoder") and hasattr(tokenizer, "sot_token_id")
+
+
 def _inner(tokenizer: Any) -> Any:
     return getattr(tokenizer, "tokenizer", tokenizer)
 
@@ -184,6 +189,11 @@ def _hf_pieces(inner: Any, text: str) -> _Pieces:
         read = inner(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return _Pieces(text, [(int(a), int(b)) for a, b in read["offset_mapping"]])
     ids = inner(text, add_special_tokens=False, verbose=False)["input_ids"]
+    if hasattr(inner, "byte_decoder"):
+        tokens = inner.convert_ids_to_tokens(ids)
+        return _from_bytes(
+            [bytes(inner.byte_decoder[c] for c in token.removesuffix("</w>")) for token in tokens]
+        )
     marks = ("\u2581", "\u0120", "##", "</w>")
     parts, whole = [], ""
     for token in inner.convert_ids_to_tokens(ids):
@@ -200,7 +210,7 @@ def written(tokenizer: Any, ids: Tensor) -> Tensor:
     Returns:
         ``[p, t]`` bool, on the device of the ids.
     """
-    if hasattr(tokenizer, "byte_decoder"):
+    if _is_simple(tokenizer):
         end, special = tokenizer.eot_token_id, {tokenizer.sot_token_id}
     else:
         inner = _inner(tokenizer)
