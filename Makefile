@@ -15,11 +15,11 @@ demo:       ## explain an example image with the embedded model, into why.html
 test:       ## the quick tests
 	$(PYTHON) -m pytest
 
-test-slow:  ## the slow and the browser tests
-	$(PYTHON) -m pytest -m "slow or browser"
+test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json
+	$(PYTHON) -m benchmarks.slow
 
 test-matrix: ## models and methods with the last two major versions of both libraries (outside CI)
-	$(PYTHON) benchmarks/matrix.py
+	$(PYTHON) -m benchmarks.matrix
 
 check:      ## lint, format, types
 	$(PYTHON) -m ruff check .
@@ -27,7 +27,7 @@ check:      ## lint, format, types
 	$(PYTHON) -m mypy
 
 bench:      ## speed against one plain forward pass, as ratios within one run
-	$(PYTHON) benchmarks/speed.py
+	$(PYTHON) -m benchmarks.speed
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site

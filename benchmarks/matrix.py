@@ -1,7 +1,7 @@
 """Run the tests of models and methods with the last and the current major versions of libraries.
 
-    python benchmarks/matrix.py                      tests of inputs, models and methods
-    python benchmarks/matrix.py tests/model          these tests alone
+    python -m benchmarks.matrix                      tests of inputs, models and methods
+    python -m benchmarks.matrix tests/model          these tests alone
 
 Each pair of versions gets an environment of its own, which takes everything else (torch above all)
 from the one this runs in. The outcome is written beside this file as matrix.json.
@@ -19,11 +19,9 @@ import venv
 from datetime import date
 from itertools import product
 from pathlib import Path
-from time import perf_counter
-from typing import Any
-from xml.etree import ElementTree
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.outcome import run
+
 RESULT = Path(__file__).with_name("matrix.json")
 OPENCLIP = ("open_clip_torch>=2,<3", "open_clip_torch>=3,<4")
 TRANSFORMERS = ("transformers>=4,<5", "transformers>=5,<6")
@@ -51,32 +49,10 @@ def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
     return python
 
 
-def run(python: Path, tests: list[str]) -> dict[str, Any]:
-    """Run the tests and count what came out."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    versions = subprocess.run(
-        [python, "-c", READ_VERSIONS], check=True, capture_output=True, text=True
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        start = perf_counter()
-        subprocess.run(
-            [python, "-m", "pytest", "-q", "--no-header", f"--junitxml={report}", *tests],
-            cwd=ROOT,
-            env=environ,
-            check=False,
-        )
-        seconds = perf_counter() - start
-        cases = list(ElementTree.parse(report).iter("testcase"))
-    bad = [c for c in cases if c.find("failure") is not None or c.find("error") is not None]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    return {
-        **json.loads(versions.stdout),
-        "passed": len(cases) - len(bad) - skipped,
-        "skipped": skipped,
-        "failed": [f"{case.get('classname')}::{case.get('name')}" for case in bad],
-        "seconds": round(seconds),
-    }
+def versions(python: Path) -> dict[str, str]:
+    """What an environment runs."""
+    read = subprocess.run([python, "-c", READ_VERSIONS], check=True, capture_output=True, text=True)
+    return json.loads(read.stdout)
 
 
 def main() -> int:
@@ -87,7 +63,7 @@ def main() -> int:
         for index, pair in enumerate(product(OPENCLIP, TRANSFORMERS)):
             print(" with ".join(pair), flush=True)
             python = environment(Path(folder) / str(index), pair)
-            results.append(run(python, tests))
+            results.append({**versions(python), **run(python, tests)})
             found = {"date": date.today().isoformat(), "tests": tests, "runs": results}
             RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 1 if any(result["failed"] for result in results) else 0
