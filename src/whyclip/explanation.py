@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import OutputError
+from whyclip.last_audit import AuditLink
 from whyclip.types import Geometry, Side, Word
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Certificate:
     own preprocessing and its own forward pass. ``changes`` names everything in which the
     explained computation differs from the model's. ``checks`` are figures for each prompt that
     say how exact the method was, such as a completeness gap. ``tolerance`` is the largest gap that
-    the precision in use can account for. Source: Cui & Fan 2026 (arXiv 2605.12952),
-    "explain the model itself".
+    the precision in use can account for. ``audit`` is what the last audit of this model found of
+    this method, where there was one. Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the
+    model itself".
     """
 
     score_model: tuple[float, ...]
@@ -43,6 +45,7 @@ class Certificate:
     checks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     precision: str = "fp32"
     tolerance: float = 1e-4
+    audit: AuditLink | None = None
 
     @property
     def gap(self) -> float:

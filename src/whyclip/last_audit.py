@@ -36,7 +36,8 @@ class AuditLink:
             itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
             ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
         failed: titles of the checks that it failed, on any side.
-        file: the audit, a JSON file.
+        file: the audit, a JSON file, from the cache folder on: pages that are passed on shall
+            not say whose home it is in.
     """
 
     date: str
@@ -45,6 +46,11 @@ class AuditLink:
     verdicts: Mapping[Side, Mapping[str, str]]
     failed: tuple[str, ...]
     file: str
+
+    @property
+    def path(self) -> Path:
+        """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
+        return cache_folder() / self.file
 
     def __str__(self) -> str:
         told = "; ".join(

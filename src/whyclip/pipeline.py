@@ -15,6 +15,7 @@ from whyclip.capture import Capture, run_trunk
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
+from whyclip.last_audit import last_audit
 from whyclip.methods import Method, Relevance
 from whyclip.model import ModelView, Tower
 from whyclip.progress import track
@@ -265,6 +266,7 @@ def _explanations(
 ) -> Iterator[Explanation]:
     changes = tuple(dict.fromkeys(c for result in found.values() for c in result.changes))
     labels = tuple(prompt.label for prompt in question.prompts)
+    audit = last_audit(model, plan.method.name, plan.options)
     for i, image in enumerate(batch.images):
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
@@ -277,6 +279,7 @@ def _explanations(
             },
             precision=precision,
             tolerance=TOLERANCE[precision],
+            audit=audit,
         )
         first = next(iter(found.values()), None)
         image_side, text_side = found.get("image"), found.get("text")

@@ -18,6 +18,7 @@ from safetensors.numpy import save as safetensors_bytes
 
 from whyclip.errors import OutputError
 from whyclip.explanation import Certificate, Explanation, Prompt
+from whyclip.last_audit import link_of, link_to_json
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
             "precision": certificate.precision,
             "tolerance": certificate.tolerance,
             "scores": {side: list(scores) for side, scores in certificate.scores.items()},
+            "audit": None if certificate.audit is None else link_to_json(certificate.audit),
         },
     }
 
@@ -135,6 +137,8 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
             checks={name: tuple(values) for name, values in noted["checks"].items()},
             precision=noted["precision"],
             tolerance=noted["tolerance"],
+            # What was saved before there were audits has none.
+            audit=link_of(noted["audit"]) if noted.get("audit") else None,
         ),
         geometry=Geometry(
             record["geometry"], picture["width"], picture["height"], Box(*picture["box"])

@@ -10,7 +10,7 @@ from whyclip.audit.check import PRINCIPLES
 from whyclip.audit.checks import CHECKS
 from whyclip.audit.result import Audit
 from whyclip.errors import OutputError
-from whyclip.last_audit import INDEX, AuditLink, folder_of, key_of, link_to_json
+from whyclip.last_audit import INDEX, AuditLink, cache_folder, folder_of, key_of, link_to_json
 from whyclip.storage import write_whole
 
 
@@ -59,7 +59,7 @@ def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
             for side in audit.sides(method)
         },
         failed=tuple(dict.fromkeys(failed)),
-        file=str(file),
+        file=file.relative_to(cache_folder()).as_posix(),
     )
 
 

@@ -206,6 +206,24 @@ class Audit:
         write_whole(Path(folder) / "audit.json", content.encode)
         return page
 
+    @classmethod
+    def load(cls, path: str | Path) -> Audit:
+        """Read an ``audit.json``, or an audit of the cache.
+
+        Raises:
+            OutputError: no such file, or not an audit of this version.
+        """
+        import json
+        from pathlib import Path
+
+        try:
+            record = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{str(path)!r} cannot be read as an audit: {error}") from error
+        if not isinstance(record, dict):
+            raise OutputError(f"{str(path)!r} is no audit written by whyclip")
+        return cls.from_json(record)
+
     def to_json(self) -> dict[str, Any]:
         """Describe the audit in plain JSON types; an interval is mean, low, high, n, groups."""
         record = {"whyclip_audit": VERSION, **asdict(self)}

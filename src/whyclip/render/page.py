@@ -152,7 +152,8 @@ def _without_script(explanation: Explanation) -> str:
     )
     certificate = explanation.certificate
     facts = f"{explanation.method}, {explanation.model}: {certificate.verdict}"
-    return f"<ol>{rows}</ol><p>{escape(facts)}; {escape(seal.details(certificate))}</p>"
+    told = "; ".join(filter(None, (facts, seal.details(certificate), seal.audited(certificate))))
+    return f"<ol>{rows}</ol><p>{escape(told)}</p>"
 
 
 @cache

@@ -16,6 +16,11 @@ def colour(certificate: Certificate) -> str:
     return ITSELF_COLOUR if certificate.explains_model else CHANGED_COLOUR
 
 
+def audited(certificate: Certificate) -> str:
+    """What the last audit of the model and method found; empty where there was none."""
+    return str(certificate.audit or "")
+
+
 def details(certificate: Certificate) -> str:
     """What was changed, the score gap against its tolerance, and the precision."""
     gap = f"largest score gap {certificate.gap:.1e}"

@@ -134,4 +134,6 @@ def _certificate(explanation: Explanation, plain: bool) -> Text:
     text.append(f" ({seal.details(certificate)})", "not bold dim")
     facts = ", ".join(filter(None, (explanation.method, explanation.model, explanation.versus)))
     text.append(f"\n  {facts}", "not bold dim")
+    if certificate.audit is not None:
+        text.append(f"\n  {seal.audited(certificate)}", "not bold dim")
     return text
