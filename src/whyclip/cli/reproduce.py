@@ -44,8 +44,8 @@ def reproduce(
     data: Annotated[
         str | None,
         typer.Option(
-            help="A dataset: scenes:N, imagenet:FOLDER, imagenet_s:FOLDER, coco:FOLDER, "
-            "folder:CSV, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
+            help="A dataset: scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, "
+            "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
         ),
     ] = None,
     model: options.Model = "mini",

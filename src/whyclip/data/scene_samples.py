@@ -10,6 +10,9 @@ from whyclip.data.sample import Dataset, Sample
 from whyclip.data.scenes import Scenes, concepts
 from whyclip.errors import InputError
 
+# Their number, a seed, and how many objects each has.
+_MOST_NUMBERS = 3
+
 
 class SceneSamples(Dataset):
     """Scenes whose labels are the names of their objects and whose prompts their phrases.
@@ -52,9 +55,14 @@ class SceneSamples(Dataset):
 
 def _open(rest: str) -> SceneSamples:
     numbers = (rest or "200").split(":")
-    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
-        raise InputError(f"scenes:{rest}; give their number, and if wished a seed: scenes:200:1")
-    return SceneSamples(*map(int, numbers))
+    if len(numbers) > _MOST_NUMBERS or not all(number.isdecimal() for number in numbers):
+        raise InputError(
+            f"scenes:{rest}; give their number, and if wished a seed, and how many objects each "
+            "has: scenes:200:1 or scenes:200:0:1"
+        )
+    n, *more = map(int, numbers)
+    seed = more[0] if more else 0
+    return SceneSamples(n, seed, objects=more[1]) if len(more) > 1 else SceneSamples(n, seed)
 
 
 KINDS = (
@@ -62,8 +70,9 @@ KINDS = (
         name="scenes",
         title="Controlled scenes",
         source="built in",
-        form="N[:SEED]",
-        layout="nothing is read: N scenes are drawn, 200 by default",
+        form="N[:SEED[:OBJECTS]]",
+        layout="nothing is read: N scenes are drawn, 200 by default, of 1 to 4 objects or as many "
+        "as said",
         has_masks=True,
         open=_open,
     ),

@@ -109,5 +109,7 @@ def _judge(
     }[outcome]
     if few:
         relation = f"an interval asks for {FEWEST} pictures or more, here are {found.groups}"
-    numbers = f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    numbers = f"{found.mean:.{digits}f}"
+    if not any(map(math.isnan, ends)):
+        numbers += f" [{found.low:.{digits}f}, {found.high:.{digits}f}]"
     return Verdict(outcome, claim, f"The {what} is {numbers}, n = {found.n}; {relation}.")

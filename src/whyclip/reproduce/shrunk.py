@@ -1,0 +1,55 @@
+"""A dataset whose large pictures are made smaller first, as one released evaluation does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PIL import Image
+
+from whyclip.data import Dataset
+from whyclip.data.sample import Sample
+
+
+class Shrunk(Dataset):
+    """Samples whose pictures have a short side of at most some length; larger ones lose masks."""
+
+    name = "shrunk"
+
+    def __init__(self, dataset: Dataset, short_side: int) -> None:
+        """Wrap a dataset; ``short_side`` in pixels."""
+        self.dataset, self.short_side = dataset, short_side
+        self.classes, self.names = dataset.classes, dataset.names
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.dataset)
+
+    def sample(self, index: int) -> Sample:
+        """Describe a sample, its picture made smaller if its short side is longer."""
+        sample = self.dataset[index]
+        image = sample.image
+        if min(image.size) <= self.short_side:
+            return sample
+        return replace(sample, source=shrink(image, self.short_side), masks=None, open_parts=None)
+
+    def prompt_of(self, label: str) -> str:
+        """Write the text of a class as the dataset does."""
+        return self.dataset.prompt_of(label)
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """The texts of the dataset's classes."""
+        return self.dataset.class_prompts
+
+
+def shrink(image: Image.Image, short_side: int) -> Image.Image:
+    """Make a picture smaller, at its own proportions, until its short side is as given.
+
+    Example:
+        >>> shrink(Image.new("RGB", (1600, 1200)), 600).size
+        (800, 600)
+    """
+    width, height = image.size
+    scale = short_side / min(width, height)
+    size = (round(width * scale), round(height * scale))
+    return image.resize(size, Image.Resampling.BICUBIC)
