@@ -97,12 +97,15 @@ def test_more_may_be_drawn_later(tmp_path: Path) -> None:
 
 
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
-    "metrics": ({"metrics": ["deletion", "word_insertion"]}, 'another metrics: ["iou"]'),
-    "methods": ({"methods": ["contribution"]}, "another methods"),
-    "options": ({"methods": {"grad_eclip": {"spatial": "none"}}}, "another methods"),
-    "seed": ({"seed": 5}, "seed"),
-    "prompt": ({"prompt": "pred"}, 'another prompt: "gt", now "pred"'),
-    "geometry": ({"geometry": "pad"}, "another geometry"),
+    "metrics": ({"metrics": ["deletion", "word_insertion"]}, "its metrics: iou, now: fewer"),
+    "methods": ({"methods": ["contribution"]}, "its methods: grad_eclip, now: contribution"),
+    "options": (
+        {"methods": {"grad_eclip": {"spatial": "none"}}},
+        "its methods: grad_eclip options spatial loosened, now: grad_eclip options spatial none",
+    ),
+    "seed": ({"seed": 5}, "random options seed 0, now: random options seed 5"),
+    "prompt": ({"prompt": "pred"}, "its prompt: gt, now: pred"),
+    "geometry": ({"geometry": "pad"}, "its geometry: model, now: pad"),
 }
 
 
@@ -127,7 +130,7 @@ def test_another_question_in_the_same_folder_is_refused(finished: Path, what: st
 def test_other_weights_under_the_same_name_are_refused(finished: Path) -> None:
     other = whyclip.wrap(*tiny.openclip_parts(seed=1))
     assert other.name == MODEL.name
-    with pytest.raises(OutputError, match="another weights"):
+    with pytest.raises(OutputError, match="its weights"):
         evaluate(other, Pictures(), ["grad_eclip"], METRICS, out=finished)
 
 
@@ -136,7 +139,7 @@ def test_another_dataset_is_refused(finished: Path) -> None:
         def __len__(self) -> int:
             return 4
 
-    with pytest.raises(OutputError, match="another dataset"):
+    with pytest.raises(OutputError, match="its dataset: samples 5, now: samples 4"):
         run(finished, Fewer())
 
 

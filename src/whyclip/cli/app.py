@@ -12,8 +12,11 @@ from whyclip import __version__
 from whyclip.cli import audit as auditing
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
+from whyclip.cli import datasets as listing_datasets
+from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
 from whyclip.cli import interaction as interacting
+from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import reproduce as reproducing
 from whyclip.cli.terminal import complain, quiet
 from whyclip.errors import WhyclipError
@@ -47,9 +50,12 @@ app = typer.Typer(
 app.command(help=explaining.HELP)(explaining.explain)
 app.command(help=comparing.HELP)(comparing.compare)
 app.command(help=interacting.HELP)(interacting.interaction)
+app.command(help=evaluating.HELP)(evaluating.evaluate)
 app.command(help=reproducing.HELP)(reproducing.reproduce)
 app.command(help=auditing.HELP)(auditing.audit)
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
+app.command(help=listing_metrics.HELP)(listing_metrics.metrics)
+app.command(help=listing_datasets.HELP)(listing_datasets.datasets)
 app.command(help=catalogue.MODELS_HELP)(catalogue.models)
 
 

@@ -6,5 +6,22 @@ from whyclip.evaluation.classes import Subject
 from whyclip.evaluation.evaluate import evaluate
 from whyclip.evaluation.plan import Plan, Variant, make_plan
 from whyclip.evaluation.result import Curve, Evaluation, Row
+from whyclip.evaluation.summary import Line, Measure, summarise
+from whyclip.evaluation.tables import difference_table, main_tables, tables_of
 
-__all__ = ["Curve", "Evaluation", "Plan", "Row", "Subject", "Variant", "evaluate", "make_plan"]
+__all__ = [
+    "Curve",
+    "Evaluation",
+    "Line",
+    "Measure",
+    "Plan",
+    "Row",
+    "Subject",
+    "Variant",
+    "difference_table",
+    "evaluate",
+    "main_tables",
+    "make_plan",
+    "summarise",
+    "tables_of",
+]

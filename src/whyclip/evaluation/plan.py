@@ -23,13 +23,13 @@ CONTROL = "random"
 DEFAULT_METRICS = (
     "deletion",
     "insertion",
+    "word_deletion",
+    "word_insertion",
     "pointing_game",
     "energy_pointing",
     "pixel_accuracy",
     "iou",
     "average_precision",
-    "word_deletion",
-    "word_insertion",
 )
 # Metrics that both protocols have, under the name of the first.
 PROTOCOLS: Mapping[str, Mapping[str, str]] = {

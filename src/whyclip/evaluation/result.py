@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -191,6 +192,19 @@ class Evaluation:
         except ImportError:
             raise OutputError("to_dataframe needs pandas: pip install 'whyclip[pandas]'") from None
         return pandas.DataFrame.from_records(list(self.iterate()), columns=Row._fields)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the report (``index.html``, ``report.md``), its tables, pictures, and every value.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from whyclip.evaluation.pages import save
+
+        return save(self, Path(folder))
 
     def _where(self, correct: bool | None) -> Any:
         return slice(None) if correct is None else self.correct == correct

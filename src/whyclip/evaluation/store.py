@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -59,8 +59,8 @@ class Store:
             old, new = before.get(what), now.get(what)
             if old != new:
                 raise OutputError(
-                    f"{str(self.folder)!r} holds an evaluation with another {what}: "
-                    f"{_shown(old, new)}, now {_shown(new, old)}; give another --out, or ask as "
+                    f"{str(self.folder)!r} holds another evaluation; its {what}: "
+                    f"{_shown(old, new)}, now: {_shown(new, old)}; give another --out, or ask as "
                     "before to go on"
                 )
 
@@ -125,12 +125,10 @@ class Store:
 def _shown(value: Any, other: Any) -> str:
     """Show of two values what one has and the other has not."""
     if isinstance(value, dict) and isinstance(other, dict):
-        value = {key: v for key, v in value.items() if other.get(key) != v}
-    elif isinstance(value, list) and isinstance(other, list):
-        value = list(_missing(value, other)) or value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def _missing(value: list[Any], other: list[Any]) -> Iterator[Any]:
-    return (element for element in value if element not in other)
+        if value.keys() != other.keys():
+            return ", ".join(key for key in value if key not in other) or "fewer"
+        parts = {key: (v, other[key]) for key, v in value.items() if other[key] != v}
+        return ", ".join(f"{key} {_shown(*both)}" for key, both in parts.items())
+    if isinstance(value, list) and isinstance(other, list):
+        return ", ".join(str(v) for v in value if v not in other) or "fewer"
+    return str(value)

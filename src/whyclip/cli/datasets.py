@@ -1,0 +1,34 @@
+"""``whyclip datasets``: on what methods can be measured."""
+
+from __future__ import annotations
+
+from whyclip.cli.terminal import stdout
+
+HELP = """
+List the kinds of datasets: how --data names them, and what lies where.
+
+Nothing is ever downloaded: all but the built-in scenes are read from your disk.
+
+\b
+[bold]Examples[/bold]
+  whyclip datasets
+  whyclip evaluate --data scenes:20 --metrics iou --methods grad_eclip
+"""
+
+
+def datasets() -> None:
+    """See ``HELP``."""
+    from rich.table import Table
+
+    from whyclip.data import dataset_kinds
+
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
+    table.add_column("--data", no_wrap=True, style="bold")
+    table.add_column("what it is")
+    table.add_column("masks")
+    for kind in dataset_kinds().values():
+        masks = "yes" if kind.has_masks else "no"
+        form = f"{kind.name}:{kind.form}".replace("[", r"\[")
+        about = f"{kind.title} ({kind.source})".replace("[", r"\[")
+        table.add_row(form, f"{about}: {kind.layout}", masks)
+    stdout().print(table)

@@ -1,0 +1,197 @@
+"""``whyclip evaluate``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.terminal import note, stderr, stdout
+from whyclip.errors import OptionError
+from whyclip.types import SIDES, GeometryName, Precision, Side
+
+if TYPE_CHECKING:
+    from whyclip.evaluation import Variant
+
+HELP = """
+How true are the explanations? Methods by metrics, over a dataset, with intervals.
+
+For each sample and each of its labels every method explains, and every metric measures: does the \
+model lose the class when what was called relevant goes (deletion, insertion), is the object where \
+the map points (pointing game, IoU), do the words matter that are said to. A random map is always \
+among the methods. Differences between methods come with 95 % intervals, and the best is marked \
+only where it is more than chance.
+
+Finished samples are kept in the folder given by --out: the same command goes on where it was cut \
+off.
+
+\b
+[bold]Examples[/bold]
+  [dim]# two methods on built-in scenes, with the embedded model: some minutes[/dim]
+  whyclip evaluate --data scenes:20 --methods grad_eclip,contribution
+  [dim]# where, but not how faithful: seconds[/dim]
+  whyclip evaluate --data scenes:20 --metrics pointing_game,iou --out places
+  [dim]# a paper's table: ImageNet, its 50,000 images or 1,000 of them[/dim]
+  whyclip evaluate --data imagenet:val --limit 1000 --model openclip:ViT-B-16/openai \
+--methods grad_cam,maskclip,grad_eclip --metrics deletion,insertion --out table1
+  [dim]# variants of one method[/dim]
+  whyclip evaluate --data scenes:20 --methods grad_eclip,grad_eclip:spatial=none --out variants
+"""
+
+FOLDER = Path("evaluation")
+SCENES = "scenes:20"
+
+
+def evaluate(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND:PLACE",
+            help="scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, folder:FILE.csv "
+            f"... See: whyclip datasets. [dim]Default for mini: {SCENES}.[/dim]",
+        ),
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE...],...",
+            help="Methods, with options if wished, separated by commas; may be given several "
+            "times. [dim]Default: all that run the model only a few times. See: whyclip "
+            "methods.[/dim]",
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Metrics, separated by commas. [dim]Default: deletion, insertion, those of "
+            "location where there are masks, those of words. See: whyclip metrics.[/dim]",
+        ),
+    ] = None,
+    model: options.Model = "mini",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Draw so many samples. More can be drawn later into the same folder. "
+            "[dim]Default: all.[/dim]",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    sides: Annotated[
+        list[str] | None,
+        typer.Option(help="image, text, or both. [dim]Default: both.[/dim]", metavar="SIDE,..."),
+    ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            help="Explain the prompt of each true label ([bold]gt[/bold]) or that of the class the "
+            "model predicts ([bold]pred[/bold])."
+        ),
+    ] = "gt",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="How pixels are deleted and inserted: [bold]grad-eclip[/bold] (half of them, 11 "
+            "points, accuracy) or [bold]rise[/bold] (all, 224 a step, probability)."
+        ),
+    ] = "grad-eclip",
+    geometry: options.Geometry = "model",
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(min=1, help="How many edited inputs the model sees at once; changes nothing."),
+    ] = 64,
+    out: Annotated[
+        Path,
+        typer.Option(help="The folder of the report and of what goes on after an interruption."),
+    ] = FOLDER,
+) -> None:
+    """See ``HELP``."""
+    if data is None and model != "mini":
+        raise OptionError(
+            f"--data is missing: say on what {model!r} shall be evaluated, such as "
+            "imagenet:FOLDER or folder:FILE.csv; see whyclip datasets"
+        )
+    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    asked: list[Side] = [options.check_choice("side", s, SIDES) for s in _split(sides)]
+    options.check_device(device)
+    import whyclip
+    from whyclip.data import open_dataset
+    from whyclip.evaluation import evaluate as run
+    from whyclip.evaluation import main_tables, summarise
+    from whyclip.evaluation.pages import save
+    from whyclip.evaluation.plan import PromptName, ProtocolName
+
+    given: dict[str, Any] = {
+        "--data": data or SCENES,
+        "--methods": ",".join(_split(methods)) or None,
+        "--metrics": ",".join(_split(metrics)) or None,
+        "--model": model,
+        "--limit": limit,
+        "--seed": seed,
+        "--sides": ",".join(asked) or None,
+        "--prompt": None if prompt == "gt" else prompt,
+        "--protocol": None if protocol == "grad-eclip" else protocol,
+        "--geometry": None if geometry == "model" else geometry,
+        "--precision": None if precision == "fp32" else precision,
+        "--out": out,
+    }
+    variants = [_variant(text) for text in _split(methods)]
+    dataset = open_dataset(data or SCENES, limit=limit, seed=seed)
+    view = whyclip.load(model, device)
+    try:
+        found = run(
+            view,
+            dataset,
+            variants or None,
+            _split(metrics) or None,
+            sides=asked or SIDES,
+            prompt=options.check_choice("prompt", prompt, get_args(PromptName)),
+            protocol=options.check_choice("protocol", protocol, get_args(ProtocolName)),
+            geometry=seen,
+            precision=exactness,
+            seed=seed,
+            batch_size=batch_size,
+            out=out,
+            data=data or SCENES,
+            command=_command(given),
+        )
+    except KeyboardInterrupt:
+        note(f"finished samples are in {str(out)!r}; the same command goes on from there")
+        raise
+    lines = summarise(found)
+    for table in main_tables(lines):
+        stdout().print(table.to_rich())
+        print()
+    page = save(found, out, lines)
+    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
+
+
+def _split(given: Sequence[str] | None) -> list[str]:
+    """Names separated by commas, from an option that may be given several times."""
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
+
+
+def _variant(text: str) -> Variant:
+    """Read ``name`` or ``name:key=value:key=value``; the text is the variant's name."""
+    from whyclip.evaluation import Variant
+    from whyclip.methods import get_method
+
+    name, *pairs = text.split(":")
+    method = get_method(name)
+    return Variant(text, name, options.parse_options(method, pairs) if pairs else {})
+
+
+def _command(given: dict[str, Any]) -> str:
+    """What to type to get the same evaluation again."""
+    words = ["whyclip", "evaluate"]
+    for flag, value in given.items():
+        words += [flag, str(value)] if value is not None else []
+    return shlex.join(words)

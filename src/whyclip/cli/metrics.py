@@ -1,0 +1,52 @@
+"""``whyclip metrics``: what can be measured."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from whyclip.cli.terminal import stdout
+
+HELP = """
+List the metrics: what each measures, which way is better, and what it needs.
+
+\b
+[bold]Examples[/bold]
+  whyclip metrics
+  [dim]# one of them, with its formula and its source[/dim]
+  whyclip metrics iou
+"""
+
+
+def metrics(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Show this metric's formula.", metavar="[METRIC]", show_default=False),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    import inspect
+
+    from rich.table import Table
+
+    from whyclip.metrics import METRICS, get_metric
+
+    console = stdout()
+    if name is not None:
+        metric = get_metric(name)
+        text = (inspect.getdoc(metric.value) or "").split("\n\nArgs:")[0]
+        console.print(f"[bold]{metric.name}[/bold]: {metric.title} ({metric.source})")
+        console.print(text.replace("``", ""), highlight=False, markup=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
+    table.add_column("metric", no_wrap=True, style="bold")
+    for heading in ("what it measures", "better", "looks at"):
+        table.add_column(heading)
+    for metric in METRICS.values():
+        better = "higher" if metric.higher_is_better else "lower"
+        reads = f"words: {', '.join(metric.reads)}" if metric.side == "text" else ""
+        reads = reads or ", ".join(metric.reads) or "the object's mask"
+        table.add_row(metric.name, metric.summary.rsplit(". ", 1)[0], better, reads)
+    console.print(table)
+    print("\nwhyclip metrics METRIC shows its formula.")
