@@ -19,8 +19,10 @@ from torch import Tensor
 import reference
 import tiny
 import whyclip
+from whyclip.capture import run_trunk
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS
+from whyclip.targets import Targets
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
 PATCH = tiny.PATCH
@@ -222,6 +224,23 @@ def test_rise_on_a_wide_picture(wide: Case) -> None:
     expected = plain_rise(wide.pixels, wide.image_score(PROMPTS[1]), 6, 8, 0.5, 0)
     ex = explain(wide, method="rise", masks=6, geometry="keep")
     assert_close(ex.maps[1], expected)
+
+
+def test_more_masks_take_no_more_memory(case: Case) -> None:
+    pixels, nothing = case.pixels.float()[None], Targets(torch.eye(tiny.EMBED)[:2])
+    capture = run_trunk(case.view.image, pixels, nothing, keep=0)
+
+    def peak(masks: int) -> int:
+        with torch.profiler.profile(profile_memory=True) as profile:
+            METHODS["rise"].relevance(capture, masks=masks, batch_size=8)
+        events: Any = profile.profiler.kineto_results.events()
+        changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+        return max(itertools.accumulate(change for _, change in changes))
+
+    few = peak(16)
+    assert few > 8 * pixels.numel() * 4
+    # Of a mask there is its small grid and two shifts; a picture would be 12 KB.
+    assert peak(160) - few < 144 * 200
 
 
 def test_rise_masks_show_a_picture_with_probability_p() -> None:

@@ -109,6 +109,12 @@ def test_a_comparison_marks_each_method_by_its_own_certificate(make):
     assert "other explains a changed model: one head" in text
 
 
+def test_a_column_without_maps_says_so(make):
+    both, words = make(), make(with_maps=False)
+    assert "words only" in shown(comparison({"both": both, "words": words}))
+    assert "words only" not in shown(comparison({"both": both, "other": make()}))
+
+
 def test_a_comparison_needs_the_same_prompts(make):
     with pytest.raises(InputError, match="'b' explains"):
         comparison({"a": make(("a dog",)), "b": make(("a cat",))})

@@ -38,6 +38,7 @@ _MOST_COLUMNS = 6
 _HEADER = 0.3
 _BETWEEN = 0.12
 _NARROWEST = 7.0
+_NO_MAP = "words only"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def _draw(
                 x = left + lead + at * (cell + _BETWEEN)
                 if column.pictures:
                     place(paper, column.pictures[row], x, y, cell, tall)
+                elif tall:
+                    at_middle = y + (tall - line_height(SMALL)) / 2
+                    paper.text(x + cell / 2, at_middle, _NO_MAP, SMALL, ha="center", color=MUTED)
                 paper.words(x, y + tall + 0.05, cell, column.words[row], SMALL)
             y += high
     foot(paper, legend)
