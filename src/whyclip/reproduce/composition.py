@@ -73,10 +73,9 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
     found: dict[tuple[str, str], Correlations] = defaultdict(Correlations)
     texts: dict[tuple[str, str], Correlations] = defaultdict(Correlations)
     samples = list(setting.samples("reading"))
-    partners = dict(zip((s.id for s in samples), samples[1:] + samples[:1], strict=True))
     number = 0
-    for sample in setting.samples("explaining"):
-        for whole in _wholes(sample, partners[sample.id]):
+    for place, sample in enumerate(setting.samples("explaining")):
+        for whole in _wholes(sample, samples[place + 1 :] + samples[:place]):
             number += 1
             for reader, maps in _maps(setting, sample, whole).items():
                 _correlate(found[whole.kind, reader], whole, sample.id, maps)
@@ -179,18 +178,20 @@ def content_words(prompt: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word.lower() not in SILENT))
 
 
-def _wholes(sample: Sample, partner: Sample) -> Iterator[Whole]:
-    """What can be asked of one sample; the partner has what is unrelated."""
+def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
+    """What can be asked of one sample; what has nothing to do with it is from the next others."""
     absent = [
         prompt
-        for label, prompt in zip(partner.labels, partner.prompts, strict=True)
+        for other in others
+        for label, prompt in zip(other.labels, other.prompts, strict=True)
         if label not in sample.labels
     ]
     if len(sample.prompts) > 1 and len(absent) > 1:
-        one, other = sample.prompts[:2]
-        yield Whole(THINGS, joined(one, other), (one, other), tuple(absent[:2]))
+        one, two = sample.prompts[:2]
+        yield Whole(THINGS, joined(one, two), (one, two), tuple(absent[:2]))
     own = {word for prompt in sample.prompts for word in content_words(prompt)}
-    strange = [w for prompt in absent for w in content_words(prompt) if w not in own]
+    named = (word for prompt in absent for word in content_words(prompt))
+    strange = list(dict.fromkeys(word for word in named if word not in own))
     for prompt in sample.prompts:
         words = content_words(prompt)
         if len(words) > 1 and len(strange) >= len(words):

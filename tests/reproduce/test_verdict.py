@@ -1,0 +1,61 @@
+"""Verdicts say what the planted numbers say, both ways."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from whyclip.metrics import Interval
+from whyclip.reproduce.verdict import FEWEST, is_above, is_below, worst_is_below
+
+MANY = (80, 40)
+
+
+@pytest.mark.parametrize(
+    ("ends", "above", "below"),
+    [
+        ((0.3, 0.5), "holds", "does not hold"),
+        ((-0.5, 0.1), "does not hold", "holds"),
+        ((0.1, 0.3), "cannot be told", "cannot be told"),
+    ],
+)
+def test_the_whole_interval_decides(ends: tuple[float, float], above: str, below: str) -> None:
+    found = Interval(sum(ends) / 2, *ends, *MANY)
+    assert is_above("x", "y", found, 0.2).outcome == above
+    assert is_below("x", "y", found, 0.2).outcome == below
+
+
+def test_the_sentence_has_claim_numbers_and_bound() -> None:
+    yes = str(is_above("Cats win", "difference", Interval(0.25, 0.2, 0.3, *MANY), 0.1))
+    assert yes == (
+        "Cats win: **holds**. The difference is 0.250 [0.200, 0.300], n = 80; above 0.1."
+    )
+    no = str(is_below("Cats lose", "difference", Interval(0.25, 0.2, 0.3, *MANY), 0.1))
+    assert no == (
+        "Cats lose: **does not hold**. The difference is 0.250 [0.200, 0.300], n = 80; "
+        "not below 0.1."
+    )
+
+
+def test_a_bound_on_the_end_of_the_interval_is_not_above() -> None:
+    assert is_above("x", "y", Interval(0.2, 0.0, 0.4, *MANY), 0).outcome == "cannot be told"
+    assert is_above("x", "y", Interval(0.0, 0.0, 0.0, *MANY), 0).outcome == "does not hold"
+
+
+def test_few_pictures_decide_nothing() -> None:
+    sure = Interval(0.5, 0.4, 0.6, 300, FEWEST - 1)
+    found = is_above("x", "y", sure, 0)
+    assert found.outcome == "cannot be told"
+    assert f"{FEWEST} pictures" in found.because
+    assert is_above("x", "y", sure._replace(groups=FEWEST), 0).outcome == "holds"
+    one = Interval(0.5, math.nan, math.nan, 1, 1)
+    assert is_above("x", "y", one, 0).outcome == "cannot be told"
+    assert "nan" not in str(is_above("x", "y", one, 0))
+
+
+def test_a_claim_of_equality_falls_by_its_worst_case() -> None:
+    assert worst_is_below("x", "y", 1e-7, 9, 1e-5).outcome == "holds"
+    assert worst_is_below("x", "y", 2e-5, 9, 1e-5).outcome == "does not hold"
+    assert worst_is_below("x", "y", math.nan, 9, 1e-5).outcome == "cannot be told"
+    assert worst_is_below("x", "y", 0.0, 0, 1e-5).outcome == "cannot be told"
