@@ -35,7 +35,7 @@ class AuditLink:
         verdicts: by side, of the two principles ``"itself"`` (does the method explain the model
             itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
             ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
-        failed: titles of the checks that it failed, on any side.
+        failed: titles of the checks that it failed, with their sides.
         file: the audit, a JSON file, from the cache folder on: pages that are passed on shall
             not say whose home it is in.
     """
@@ -95,18 +95,22 @@ def last_audit(model: ModelView, method: str, options: Mapping[str, Any]) -> Aud
         if model.module is None or not (cache_folder() / "audits").is_dir():
             return None
         path = folder_of(model.fingerprint) / INDEX
-        return _links(path, path.stat().st_mtime_ns).get(key_of(method, options))
+        link = read_index(path, path.stat().st_mtime_ns).get(key_of(method, options))
+        return None if link is None else link_of(link)
     # A home that is not known, a folder that is not ours to read, a file half of another version.
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 @lru_cache(maxsize=16)
-def _links(path: Path, changed: int) -> Mapping[str, AuditLink]:
-    """Read an index; once, as long as it does not change."""
+def read_index(path: Path, changed: int) -> Mapping[str, Any]:
+    """Read an index, once as long as it does not change; what is none counts as empty."""
     del changed
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return {key: link_of(link) for key, link in record.items()}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def link_of(record: Mapping[str, Any]) -> AuditLink:

@@ -10,7 +10,15 @@ from whyclip.audit.check import PRINCIPLES
 from whyclip.audit.checks import CHECKS
 from whyclip.audit.result import Audit
 from whyclip.errors import OutputError
-from whyclip.last_audit import INDEX, AuditLink, cache_folder, folder_of, key_of, link_to_json
+from whyclip.last_audit import (
+    INDEX,
+    AuditLink,
+    cache_folder,
+    folder_of,
+    key_of,
+    link_to_json,
+    read_index,
+)
 from whyclip.storage import write_whole
 
 
@@ -27,13 +35,11 @@ def keep(audit: Audit) -> Path:
     """
     folder = folder_of(audit.fingerprint)
     path = folder / f"{audit.date.replace(':', '')}.json"
+    index, known = folder / INDEX, {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = {}
-    except ValueError:
-        known = {}
+        if index.exists():
+            known = dict(read_index(index, index.stat().st_mtime_ns))
     except OSError as error:
         raise OutputError(
             f"cache {str(folder)!r} cannot be written: {error.strerror}; "
@@ -43,13 +49,15 @@ def keep(audit: Audit) -> Path:
         link = link_to(audit, name, path)
         known[key_of(method.name, method.options)] = link_to_json(link)
     write_whole(path, partial(_bytes, audit.to_json()))
-    write_whole(folder / INDEX, partial(_bytes, known))
+    write_whole(index, partial(_bytes, known))
     return path
 
 
 def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
     """Say in few words what an audit found of one method."""
-    failed = [CHECKS[f.check].title for f in audit.of(method) if f.verdict == "fail"]
+    failed = [
+        f"{CHECKS[f.check].title} ({f.side})" for f in audit.of(method) if f.verdict == "fail"
+    ]
     return AuditLink(
         date=audit.date,
         dataset=audit.dataset,
@@ -58,7 +66,7 @@ def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
             side: {principle: audit.verdict(method, principle, side) for principle in PRINCIPLES}
             for side in audit.sides(method)
         },
-        failed=tuple(dict.fromkeys(failed)),
+        failed=tuple(failed),
         file=file.relative_to(cache_folder()).as_posix(),
     )
 

@@ -35,7 +35,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="accuracy",
-    title="Accuracy lost",
+    title="Accuracy less the model's",
     question="How much zero-shot accuracy has the computation explained, less that of the model?",
     measure=measure,
     principle="itself",

@@ -31,7 +31,7 @@ def measure(evidence: Evidence, method: str, side: Side, *, curve: str) -> Measu
 CHECKS = (
     Check(
         name="deletion",
-        title="Deletion, less random",
+        title="Deletion against random",
         question="Does the score fall faster when the most relevant part goes first than in a "
         "random order?",
         measure=partial(measure, curve="deletion"),
@@ -47,7 +47,7 @@ CHECKS = (
     ),
     Check(
         name="insertion",
-        title="Insertion, less random",
+        title="Insertion against random",
         question="Does the score rise faster when the most relevant part comes first than in a "
         "random order?",
         measure=partial(measure, curve="insertion"),

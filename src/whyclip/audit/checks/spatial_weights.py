@@ -31,7 +31,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="spatial_weights",
-    title="Accuracy by its weights",
+    title="Accuracy by its own weights",
     question="How much accuracy is lost when the method's own spatial weights, normalised, take "
     "the place of the model's attention at the readout?",
     measure=measure,

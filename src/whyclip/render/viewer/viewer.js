@@ -101,24 +101,25 @@ function certificate(explanation, item) {
       ["precision", precision],
       ...Object.entries(checks || {}).map(([name, values]) => [name, power(values[state.prompt], 1)]),
     ]),
-    ...audited(explanation.certificate.audit),
     ...(explanation.notes || []).map((note) => el("p", { class: "note" }, note)),
   );
 }
 
 // What the last audit of this model found of this method, on each of its sides.
-function audited(audit) {
-  if (!audit) return [];
-  return [
-    el("h3", {}, `Audited ${audit.date.slice(0, 10)} on ${audit.samples} of ${audit.dataset}`),
-    facts(
-      Object.entries(audit.verdicts).flatMap(([side, { itself, consistent }]) => [
-        [`explains the model itself, ${side}`, itself],
-        [`stays consistent with it, ${side}`, consistent],
+function audited({ audit }) {
+  if (!audit) return null;
+  return card(
+    `Last audit of the method: ${audit.date.slice(0, 10)}`,
+    facts([
+      ...Object.entries(audit.verdicts).flatMap(([side, { itself, consistent }]) => [
+        [`the model itself, ${side}`, itself],
+        [`consistent, ${side}`, consistent],
       ]),
-    ),
-    audit.failed.length ? el("p", {}, `Failed: ${audit.failed.join(", ")}.`) : null,
-  ].filter((part) => part !== null);
+      ["samples", `${audit.samples} of ${audit.dataset}`],
+    ]),
+    audit.failed.length ? el("p", {}, "Failed:") : null,
+    audit.failed.length ? el("ul", {}, ...audit.failed.map((name) => el("li", {}, name))) : null,
+  );
 }
 
 function about(explanation, item) {
@@ -247,6 +248,7 @@ function render() {
         promptList(explanation),
         controls(explanation),
         certificate(explanation, item),
+        audited(explanation.certificate),
         about(explanation, item),
       ),
     ),

@@ -1,0 +1,105 @@
+"""``whyclip audit``: table, report, memory, and what is refused before any work is done."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import whyclip
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Six pictures with prompts, and nothing else."""
+    rng = np.random.default_rng(0)
+    lines = ["image,prompt"]
+    for number, prompt in enumerate(["a dog", "a red car", "two cats"] * 2):
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,{prompt}")
+    (tmp_path / "photos.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "photos.csv"
+
+
+def test_a_model_and_pictures_of_ones_own(
+    whyclip_command: Run,
+    folder: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    done = whyclip_command(
+        "audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution",
+        "--methods", "grad_eclip:heads=single:qk=out_proj", "--limit", 5, "--edited", 2,
+        "--threshold", "score_gap=0.01", "--out", out,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "contribution" in done.out
+    assert "grad_eclip[heads=single,qk=out_proj]" in done.out
+    rows = list(csv.DictReader((out / "findings.csv").open()))
+    reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not measured"}
+    assert reasons["accuracy"] == "needs labels"
+    assert reasons["prompts_follow"] == "needs masks"
+    assert {r["threshold"] for r in rows if r["check"] == "score_gap"} == {"0.01"}
+    record = json.loads((out / "audit.json").read_text())
+    assert (record["samples"], record["edited"]) == (5, 2)
+    assert "--threshold score_gap=0.01" in (out / "report.md").read_text()
+    view = whyclip.load(str(folder))
+    link = whyclip.explain(
+        view, photos.parent / "0.png", ["a dog"], method="contribution"
+    ).certificate.audit
+    assert link is not None
+    assert link.samples == 5
+
+
+def test_an_audit_need_not_be_remembered(
+    whyclip_command: Run,
+    folder: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
+    base = ("audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
+    base += ("--checks", "score_gap", "--limit", 3, "--out", tmp_path / "out")
+    assert whyclip_command(*base, "--no-keep").code == 0
+    assert not (tmp_path / "cache").exists()
+    # A cache that cannot be written is no reason to lose the audit.
+    (tmp_path / "cache").write_text("a file")
+    done = whyclip_command(*base)
+    assert done.code == 0
+    assert "not remembered" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "openclip:ViT-B-16/openai"), "--data is missing"),
+        (("--checks", "scoregap"), "did you mean score_gap"),
+        (("--threshold", "score_gap"), "CHECK=NUMBER"),
+        (("--threshold", "score_gap=low"), "CHECK=NUMBER"),
+        (("--threshold", "nonsense=1"), "unknown check"),
+        (("--methods", "grad_eclip:head=single"), "did you mean heads"),
+        (("--methods", "grad"), "unknown method"),
+        (("--data", "photos"), "unknown dataset"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused_in_one_line(
+    whyclip_command: Run, arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done = whyclip_command("audit", *arguments, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert said in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
