@@ -84,6 +84,7 @@ def test_datasets_open_by_name() -> None:
     scenes = open_dataset("scenes:30:4", limit=3)
     assert len(scenes) == 3
     assert 4_000_000 <= int(scenes[0].id.split("-")[1]) < 4_000_030
+    assert [len(sample.labels) for sample in open_dataset("scenes:6:0:1")] == [1] * 6
     assert {"scenes", "imagenet", "imagenet-s", "coco", "coco-panoptic", "folder", "hf"} <= set(
         dataset_kinds()
     )
@@ -91,6 +92,8 @@ def test_datasets_open_by_name() -> None:
         open_dataset("imagnet:FOLDER")
     with pytest.raises(InputError, match="scenes:many"):
         open_dataset("scenes:many")
+    with pytest.raises(InputError, match="how many objects"):
+        open_dataset("scenes:9:0:1:1")
 
 
 @pytest.mark.parametrize(

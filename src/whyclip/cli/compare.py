@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from whyclip.explanation import Explanation
     from whyclip.model import ModelView
+    from whyclip.types import Side
 
 HELP = """
 Set methods side by side, as one figure: a column for each method, a row for each prompt.
@@ -177,28 +178,12 @@ def _print_equality(one: Explanation, other: Explanation) -> bool:
     return all(difference < EQUAL_WITHIN for difference in differences.values())
 
 
-def relative_difference(one: Explanation, other: Explanation, side: str) -> float:
+def relative_difference(one: Explanation, other: Explanation, side: Side) -> float:
     """Largest difference of two explanations of one prompt, over that prompt's largest value.
 
     Returns:
         The largest over all prompts; 0 where both are zero throughout.
     """
-    if side == "image":
-        assert one.maps is not None
-        assert other.maps is not None
-        pairs = [
-            (a.flatten().tolist(), b.flatten().tolist())
-            for a, b in zip(one.maps, other.maps, strict=True)
-        ]
-    else:
-        pairs = [
-            ([word.relevance for word in a], [word.relevance for word in b])
-            for a, b in zip(one.words, other.words, strict=True)
-        ]
-    return max((_relative(a, b) for a, b in pairs), default=0.0)
+    from whyclip.reproduce.equality import relative_differences
 
-
-def _relative(a: list[float], b: list[float]) -> float:
-    largest = max(map(abs, [*a, *b]), default=0.0)
-    apart = max((abs(x - y) for x, y in zip(a, b, strict=True)), default=0.0)
-    return apart / largest if largest else 0.0
+    return max(relative_differences(one, other, side), default=0.0)

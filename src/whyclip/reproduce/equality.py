@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, float64, tensor
 
 from whyclip.api import compare
 from whyclip.explanation import Explanation
@@ -113,9 +113,9 @@ def _values(explanation: Explanation, side: Side) -> Sequence[Tensor]:
     if side == "image":
         assert explanation.maps is not None, "the image side was asked for"
         return list(explanation.maps.double().flatten(1))
-    from torch import tensor
-
-    return [tensor([word.relevance for word in words]) for words in explanation.words]
+    return [
+        tensor([word.relevance for word in words], dtype=float64) for words in explanation.words
+    ]
 
 
 def _relative(a: Tensor, b: Tensor) -> float:
