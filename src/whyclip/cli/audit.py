@@ -32,9 +32,9 @@ its 95 % interval.
   [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
   whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv
   [dim]# is the published single-head re-run still an explanation of the model?[/dim]
-  whyclip audit --methods grad_eclip --methods grad_eclip:heads=single
+  whyclip audit --methods grad_eclip,grad_eclip:heads=single
   [dim]# two checks, and a stricter threshold[/dim]
-  whyclip audit --checks score_gap --checks patch_masked --threshold patch_masked=0.4
+  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3
 """
 
 FOLDER = Path("audit")
@@ -53,8 +53,8 @@ def audit(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:KEY=VALUE...]",
-            help="A method, with options if wished; may be given several times. [dim]Default: "
+            metavar="NAME[:KEY=VALUE...],...",
+            help="Methods, separated by commas, each with options if wished. [dim]Default: "
             "all that can read the model without running it dozens of times. The random control "
             "is always there.[/dim]",
         ),
@@ -62,7 +62,7 @@ def audit(
     checks: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="A check; may be given several times. [dim]Default: all.[/dim]"
+            metavar="NAME,...", help="Checks, separated by commas. [dim]Default: all.[/dim]"
         ),
     ] = None,
     limit: Annotated[
@@ -104,6 +104,7 @@ def audit(
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {str(out)!r} is a file; name a folder")
     thresholds = dict(map(_parse_threshold, threshold or ()))
+    named, wanted = _split(methods), _split(checks)
     import whyclip
     from whyclip.audit import audit as run
     from whyclip.audit import get_check
@@ -111,8 +112,8 @@ def audit(
     from whyclip.audit.run import EDITED, LIMIT
     from whyclip.data.load import open_dataset
 
-    asked = [_parse_method(text) for text in methods] if methods else None
-    for name in (*(checks or ()), *thresholds):
+    asked = [_parse_method(text) for text in named] or None
+    for name in (*wanted, *thresholds):
         get_check(name)
     options.check_device(device)
     dataset = open_dataset(data or SCENES)
@@ -120,7 +121,7 @@ def audit(
         whyclip.load(model, device),
         dataset,
         asked,
-        checks or None,
+        wanted or None,
         limit=limit or LIMIT,
         edited=edited or EDITED,
         seed=seed,
@@ -129,7 +130,7 @@ def audit(
     stdout().print(_table(found))
     for line in found.notes:
         note(line)
-    command = _command(model, data or SCENES, methods, checks, found, threshold)
+    command = _command(model, data or SCENES, named, wanted, found, threshold)
     page = found.save(out, command)
     stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
     if keep:
@@ -137,6 +138,12 @@ def audit(
             remember(found)
         except OutputError as error:
             note(f"not remembered: {error}")
+
+
+def _split(given: list[str] | None) -> list[str]:
+    """Names of all values of an option, each of which may hold several."""
+    names = [name.strip() for text in given or () for name in text.split(",")]
+    return [name for name in names if name]
 
 
 def _parse_threshold(text: str) -> tuple[str, float]:
@@ -196,15 +203,15 @@ def _table(found: Audit) -> Table:
 def _command(
     model: str,
     data: str,
-    methods: list[str] | None,
-    checks: list[str] | None,
+    methods: list[str],
+    checks: list[str],
     found: Audit,
     threshold: list[str] | None,
 ) -> str:
     """What to type to get the same audit again."""
     parts = ["whyclip audit", f"--model {model}", f"--data {data}"]
-    parts += [f"--methods {name}" for name in methods or ()]
-    parts += [f"--checks {name}" for name in checks or ()]
+    parts += [f"--methods {','.join(methods)}"] if methods else []
+    parts += [f"--checks {','.join(checks)}"] if checks else []
     parts += [f"--threshold {text}" for text in threshold or ()]
     edited = [f"--edited {found.edited}"] if found.edited else []
     return " ".join([*parts, f"--limit {found.samples}", *edited, f"--seed {found.seed}"])
