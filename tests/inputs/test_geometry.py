@@ -24,10 +24,13 @@ def openclip(**options):
 
 def clip_processor(pil=False, **options):
     transformers = pytest.importorskip("transformers")
-    kinds = transformers.models.clip
-    kind = kinds.image_processing_pil_clip.CLIPImageProcessorPil if pil else None
-    options = {"size": {"shortest_edge": SIDE}, "crop_size": SIDE, **options}
-    return (kind or transformers.CLIPImageProcessor)(**options)
+    if transformers.__version__.startswith("4."):
+        kind = transformers.CLIPImageProcessor if pil else transformers.CLIPImageProcessorFast
+    elif pil:
+        kind = transformers.models.clip.image_processing_pil_clip.CLIPImageProcessorPil
+    else:
+        kind = transformers.CLIPImageProcessor
+    return kind(**{"size": {"shortest_edge": SIDE}, "crop_size": SIDE, **options})
 
 
 def siglip_processor():

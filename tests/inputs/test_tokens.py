@@ -1,5 +1,6 @@
 import warnings
 
+import open_clip
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,6 +27,10 @@ def tokenizer(request, tmp_path_factory):
     pytest.importorskip("transformers")
     if request.param == "hf":
         return tiny.hf_tokenizer()
+    if open_clip.__version__.startswith("2.") and not hasattr(
+        tiny.hf_tokenizer(), "batch_encode_plus"
+    ):
+        pytest.skip("this OpenCLIP's own HFTokenizer does not run with this transformers")
     folder = tmp_path_factory.mktemp("tokenizer")
     tiny.hf_tokenizer().save_pretrained(folder)
     clean = "canonicalize" if request.param == "openclip-canonical" else "whitespace"

@@ -158,7 +158,9 @@ def _through_processor(processor: Any, canvas: Canvas) -> Canvas | None:
         crop = _keys(processor.crop_size)
         if set(crop) != {"height", "width"}:
             return None
-        by_pillow = getattr(processor, "backend", "pil") == "pil"
+        # Version 4 of transformers knows no backends, but which of its processors are fast.
+        known = "torchvision" if getattr(processor, "is_fast", False) else "pil"
+        by_pillow = getattr(processor, "backend", known) == "pil"
         offset = _pillow_crop_offset if by_pillow else _torch_crop_offset
         canvas = canvas.crop(
             offset(canvas.width, crop["width"]), offset(canvas.height, crop["height"]),
