@@ -17,6 +17,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
     "methods_table",
+    "checks_table",
+    "metrics_table",
+    "datasets_table",
 ]
 html_theme = "furo"
 html_title = f"whyclip {release}"

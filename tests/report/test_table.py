@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import doctest
 import importlib
+import io
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_markdown_shows_every_cell() -> None:
 
 
 def test_the_terminal_shows_every_cell() -> None:
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=200, record=True, file=io.StringIO())
     console.print(TABLE.to_rich())
     lines = [line.split() for line in console.export_text().splitlines()]
     for row in EXPECTED:
@@ -144,3 +145,14 @@ def test_a_file_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> Non
 def test_examples_in_docstrings(name: str) -> None:
     module = importlib.import_module(f"whyclip.report.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_narrow_terminal_breaks_no_number() -> None:
+    columns = tuple(Column(f"c{i}", f"A long heading number {i}") for i in range(4))
+    row = {f"c{i}": Interval(0.25, 0.125, 0.375, 9, 9) for i in range(4)}
+    for width in (200, 90, 70):
+        console = Console(width=width, record=True, file=io.StringIO())
+        console.print(Table("Wide", columns, (row,)).to_rich())
+        text = console.export_text()
+        assert text.count("0.250") == text.count("[0.125, 0.375]") == 4, text
+        assert max(map(len, text.splitlines())) <= width

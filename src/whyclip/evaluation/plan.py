@@ -99,6 +99,16 @@ class Plan:
         """The metrics of the sides that a method reads."""
         return tuple(metric for metric in self.metrics if metric.side in method.sides)
 
+    @property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """(method, metric, read) of everything that is measured, in order."""
+        return [
+            (plan.method.name, metric.name, read)
+            for plan in self.methods
+            for metric in self.measured(plan)
+            for read in metric.reads or ("",)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Everything that results depend on, as text and numbers."""
         return {

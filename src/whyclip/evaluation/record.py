@@ -61,6 +61,12 @@ class Record:
     strange: bool
     measured: list[Measured]
 
+    def sort(self, keys: Sequence[Key]) -> None:
+        """Bring values and curves into this order."""
+        for one in self.measured:
+            one.values = {key: one.values[key] for key in keys if key in one.values}
+            one.curves = {key: one.curves[key] for key in keys if key in one.curves}
+
     def to_json(self) -> dict[str, Any]:
         """As text and numbers; NaN becomes None."""
         return {

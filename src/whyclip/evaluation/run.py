@@ -75,6 +75,8 @@ class Run:
             asked = self.waiting.popleft()
             asked.done(embeddings)
             if asked.finished is not None:
+                # Answers come as batches fill; what is written is in the order of the plan.
+                asked.finished.sort(self.plan.keys)
                 yield asked.finished
 
     def _sequences(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Edits[Pixels]]:
@@ -104,14 +106,13 @@ class Run:
             [Measured(subject) for subject in subjects],
         )
         self._words(record, found, embedding)
-        heatmaps = {
-            name: explanation.heatmap()
-            for name, explanation in found.items()
-            if explanation.maps is not None
-        }
-        self._places(record, sample, heatmaps)
         directions = self.explainer.targets([subject.prompt for subject in subjects])
-        for name, heatmap in heatmaps.items():
+        for name, explanation in found.items():
+            if explanation.maps is None:
+                continue
+            # At the picture's own size, and so for one method at a time.
+            heatmap = explanation.heatmap()
+            self._places(record, sample, name, heatmap)
             for index, one in enumerate(record.measured):
                 target = directions[index : index + 1]
                 for edits, metrics in _shared(self.plan.edited("image")):
@@ -159,22 +160,19 @@ class Run:
                 answers[read] = READS[read](scores, subject.number)
         return answers
 
-    def _places(self, record: Record, sample: Sample, heatmaps: dict[str, Tensor]) -> None:
-        """Hold maps against masks; what has no mask has no value."""
+    def _places(self, record: Record, sample: Sample, method: str, heatmap: Tensor) -> None:
+        """Hold maps ``[n, H, W]`` against masks; what has no mask has no value."""
         if not self.plan.located:
             return
-        ignored = sample.ignored
-        for index, one in enumerate(record.measured):
+        if sample.ignored is not None:
+            heatmap = heatmap.masked_fill(torch.from_numpy(sample.ignored), float("nan"))
+        for one, laid in zip(record.measured, heatmap, strict=True):
             mask = (sample.masks or {}).get(one.subject.label)
-            for name, heatmap in heatmaps.items():
-                laid = heatmap[index]
-                if ignored is not None:
-                    laid = laid.masked_fill(torch.from_numpy(ignored), float("nan"))
-                for metric in self.plan.located:
-                    value = float("nan")
-                    if mask is not None:
-                        value = float(metric.value(laid, torch.from_numpy(mask)))
-                    one.values[name, metric.name, ""] = value
+            for metric in self.plan.located:
+                value = float("nan")
+                if mask is not None:
+                    value = float(metric.value(laid, torch.from_numpy(mask)))
+                one.values[method, metric.name, ""] = value
 
     def _words(self, record: Record, found: dict[str, Explanation], embedding: Tensor) -> None:
         """Delete and insert words; the texts of a sample are embedded together."""

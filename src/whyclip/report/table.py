@@ -19,7 +19,7 @@ from whyclip.report.prose import inline
 from whyclip.storage import write_whole
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import RenderableType
 
 BOUNDS = ("low", "high", "n")
 
@@ -72,7 +72,7 @@ class Table:
         lines = [f"**{self.title}**", ""] if self.title else []
         lines += [
             _piped([column.heading for column in self.columns]),
-            _piped(["---:" if self._numeric(column) else "---" for column in self.columns]),
+            _piped(["---:" if self.numeric(column) else "---" for column in self.columns]),
         ]
         for number in range(len(self.rows)):
             cells = []
@@ -109,36 +109,14 @@ class Table:
             + "</figure>"
         )
 
-    def to_rich(self) -> RichTable:
-        """A table for the terminal; helps are left out."""
-        from rich.markup import escape as plain
-        from rich.table import Table as RichTable
+    def to_rich(self) -> RenderableType:
+        """A table for the terminal; helps are left out.
 
-        table = RichTable(
-            box=None,
-            pad_edge=False,
-            padding=(0, 2, 0, 0),
-            header_style="bold",
-            title=plain(self.title) or None,
-            title_justify="left",
-            title_style="bold",
-            caption=plain(self.note) or None,
-            caption_justify="left",
-            caption_style="dim",
-        )
-        for column in self.columns:
-            table.add_column(
-                plain(column.heading), justify="right" if self._numeric(column) else "left"
-            )
-        for number in range(len(self.rows)):
-            cells = []
-            for column in self.columns:
-                value, bounds = map(plain, column.parts(self.cell(number, column)))
-                if (number, column.name) in self.best:
-                    value = f"[bold green]{value}[/]"
-                cells.append(f"{value} [dim]{bounds}[/]" if bounds else value)
-            table.add_row(*cells)
-        return table
+        Where the terminal is too narrow, intervals go below their means.
+        """
+        from whyclip.report.terminal import Fitting
+
+        return Fitting(self)
 
     def records(self) -> Iterator[dict[str, str | bool | int | float | None]]:
         """Rows for programs: an interval becomes ``name``, ``name_low``, ``name_high``, ``name_n``.
@@ -201,13 +179,14 @@ class Table:
     def _has_interval(self, column: Column) -> bool:
         return any(isinstance(row.get(column.name), Interval) for row in self.rows)
 
-    def _numeric(self, column: Column) -> bool:
+    def numeric(self, column: Column) -> bool:
+        """Whether all cells of a column that are there are numbers."""
         there = [self.cell(number, column) for number in range(len(self.rows))]
         there = [cell for cell in there if cell is not None]
         return bool(there) and all(map(is_number, there))
 
     def _side(self, column: Column) -> str:
-        return ' class="number"' if self._numeric(column) else ""
+        return ' class="number"' if self.numeric(column) else ""
 
 
 def _defined(cell: Cell) -> Any:

@@ -1,0 +1,132 @@
+"""What an evaluation costs beside the plain encodings of its edited pictures.
+
+    python -m benchmarks.evaluate                                       # mini, built-in scenes
+    python -m benchmarks.evaluate --model openclip:ViT-B-16/openai --data imagenet:val --samples 200
+    python -m benchmarks.evaluate --device cuda --batch 256 --wall
+
+An evaluation reads pictures, embeds the classes, explains, orders pixels, edits, prepares,
+encodes, measures and writes. The figure is the time of all of it over that of encoding as many
+already prepared pictures in batches of the same size, by the library alone. Processor seconds,
+which other work on the machine does not count into; with --wall, seconds of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+import whyclip
+from benchmarks.speed import show
+from whyclip.data import open_dataset
+from whyclip.evaluation import evaluate, main_tables, summarise
+from whyclip.evaluation.encode import Encoder
+
+RESULT = Path(__file__).with_name("evaluate.json")
+METHODS = ("grad_eclip", "contribution", "maskclip")
+METRICS = ("deletion", "insertion", "pointing_game", "iou", "average_precision")
+GOAL = 1.15
+
+
+class Counting:
+    """Counts the pictures that an evaluation has encoded."""
+
+    def __init__(self) -> None:
+        self.encode, self.pictures = Encoder.images, 0
+
+    def __enter__(self) -> Counting:
+        counted = self
+
+        def images(encoder: Encoder, pixels: Any) -> torch.Tensor:
+            counted.pictures += len(pixels)
+            return counted.encode(encoder, pixels)
+
+        Encoder.images = images  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Encoder.images = self.encode  # type: ignore[method-assign]
+
+
+def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> float:
+    """Seconds of encoding one picture in a full batch, by the library alone."""
+    side = view.image.patch * view.image.native[0]
+    pixels = torch.randn(batch, 3, side, side, device=view.image.device)
+    with torch.no_grad():
+        start = clock()
+        view.image.encode(pixels).cpu()
+        return (clock() - start) / batch
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """One evaluation, with plain batches before and after it."""
+    clock = time.perf_counter if asked.wall else time.process_time
+    view = whyclip.load(asked.model, asked.device)
+    dataset = open_dataset(asked.data, limit=asked.samples)
+    plain(view, asked.batch, clock)
+    rounds = [plain(view, asked.batch, clock) for _ in range(asked.rounds)]
+    with tempfile.TemporaryDirectory() as out, Counting() as counting:
+        start = clock()
+        found = evaluate(view, dataset, METHODS, METRICS, batch_size=asked.batch, out=out)
+        main_tables(summarise(found))
+        spent = clock() - start
+    rounds += [plain(view, asked.batch, clock) for _ in range(asked.rounds)]
+    points = sum(metric.points for metric in found.metrics)
+    edited = points * len(found.methods) * len(found.subjects)
+    return {
+        "model": asked.model,
+        "data": asked.data,
+        "samples": len(dataset),
+        "methods": list(found.methods),
+        "edited pictures": edited,
+        "pictures encoded": counting.pictures,
+        "batch": asked.batch,
+        "plain milliseconds a picture": 1e3 * median(rounds),
+        "spread of plain": [1e3 * min(rounds), 1e3 * max(rounds)],
+        "seconds": spent,
+        "clock": "wall" if asked.wall else "processor",
+        "time over plain": spent / (edited * median(rounds)),
+        "goal": GOAL,
+    }
+
+
+def machine() -> str:
+    """What it was measured on."""
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread used, "
+        f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}"
+    )
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--data", default="scenes:100")
+    parser.add_argument("--samples", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--wall", action="store_true")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    found = measure(asked)
+    show(
+        "an evaluation", {"time over plain": found["time over plain"]}, 3, {"time over plain": GOAL}
+    )
+    text = json.dumps({"machine": machine(), **found}, indent=1, ensure_ascii=False)
+    print(text)
+    asked.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
