@@ -17,7 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
     "methods_table",
-    "checks_table",
+    "checks_list",
     "metrics_table",
     "datasets_table",
 ]
