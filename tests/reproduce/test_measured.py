@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 import reference
+import tiny
 import whyclip
 from pictures import CLASSES, Pictures
+from whyclip.errors import OptionError
 from whyclip.metrics import Interval
 from whyclip.reproduce import Setting, layers, localisation, measured, probing, table1
 from whyclip.reproduce.shrunk import Shrunk
@@ -119,6 +121,13 @@ def test_verdicts_follow_planted_differences(better: bool) -> None:
     names = ("q·k", "uniform", "attention")
     planted = Planted(tuple(f"λ {name}, native heads" for name in names), better)
     assert {v.outcome for v in probing.verdicts(planted, columns)} == expected
+
+
+@pytest.mark.parametrize("run", [localisation.localisation, table1.table1, probing.probing])
+def test_a_model_without_attention_is_refused(setting: Setting, run: Any) -> None:
+    average = whyclip.wrap(*tiny.openclip_parts(pool_type="avg"))
+    with pytest.raises(OptionError, match=r"averages its patches; a ViT with a class token"):
+        run(replace(setting, model=average))
 
 
 def test_a_gain_is_above_0_where_it_is_better() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from whyclip.errors import OptionError
 from whyclip.evaluation import Evaluation, Variant
+from whyclip.pipeline import Plan
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.measured import (
@@ -104,15 +106,23 @@ _NOTE = (
 
 
 def able(setting: Setting, variants: Sequence[Variant] = VARIANTS) -> list[Variant]:
-    """Leave out what cannot read this model's image tower."""
-    from whyclip.pipeline import Plan
+    """Leave out what cannot read this model's image tower.
 
-    found = []
+    Raises:
+        OptionError: nothing can.
+    """
+    found, why = [], ""
     for variant in variants:
         method = variant.resolve()
         plan = Plan(method, method.complete(variant.options), ("image",))
+        why = why or plan.why_not(setting.model.image)
         if method.available and not plan.why_not(setting.model.image):
             found.append(variant)
+    if not found:
+        raise OptionError(
+            f"{setting.model.name}: {why}; a ViT with a class token or a pooling head has it, such "
+            "as mini or openclip:ViT-B-16/openai"
+        )
     return found
 
 
