@@ -57,8 +57,8 @@ def _only(values: Values, wanted: bool) -> Values:
 
 
 _REASON = (
-    "0: a map that shows the object no better where the model knew it does not tell what the "
-    "model knew."
+    "At 0 the map shows the object no better where the model knew it, and so does not tell what "
+    "the model knew."
 )
 CHECKS = (
     Check(

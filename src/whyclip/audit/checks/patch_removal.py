@@ -11,7 +11,7 @@ from whyclip.metrics.correlation import spearman
 from whyclip.types import Side
 
 REASON = (
-    "0 is what a map without any knowledge has. How far the two ways of removing a patch agree "
+    "A map without any knowledge has 0. How far the two ways of removing a patch agree "
     "with each other, given beside it, is as much as one may hope for; 0.1 is the least that is "
     "called a correlation at all (Cohen 1988)."
 )
