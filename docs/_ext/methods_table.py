@@ -1,4 +1,7 @@
-"""The directive `methods-table`: every method and what it claims, from the declarations."""
+"""The directives `methods-table` and `methods-list`: every method and what it claims.
+
+Two, because headings that a directive parses come before whatever else it returns.
+"""
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -48,13 +51,17 @@ def options(method: Method) -> str:
     return "\n".join(lines)
 
 
-def as_markdown() -> str:
-    """The table, then each method's summary and options."""
+def table() -> str:
+    """One row for each method."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row(method)) + " |" for method in METHODS.values()]
-    for method in METHODS.values():
-        lines += ["", f"## {method.title}", "", method.summary, "", options(method)]
-    return "\n".join(lines)
+    return "\n".join(lines + ["| " + " | ".join(row(method)) + " |" for method in METHODS.values()])
+
+
+def sections() -> str:
+    """Each method's summary and options."""
+    return "\n\n".join(
+        f"## {method.title}\n\n{method.summary}\n\n{options(method)}" for method in METHODS.values()
+    )
 
 
 class MethodsTable(SphinxDirective):
@@ -62,9 +69,18 @@ class MethodsTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Parse the table as Markdown where the directive stands."""
-        return self.parse_text_to_nodes(as_markdown(), allow_section_headings=True)
+        return self.parse_text_to_nodes(table())
+
+
+class MethodsList(SphinxDirective):
+    """``methods-list``, without arguments."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse a section for each method as Markdown where the directive stands."""
+        return self.parse_text_to_nodes(sections(), allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("methods-table", MethodsTable)
+    app.add_directive("methods-list", MethodsList)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,7 @@
-"""The directive `metrics-table`: every metric, from the declarations and their docstrings."""
+"""The directives `metrics-table` and `metrics-list`: every metric, from its declaration.
+
+Two, because headings that a directive parses come before whatever else it returns.
+"""
 
 import inspect
 import re
@@ -11,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from whyclip.metrics import METRICS, Metric
 
-COLUMNS = ("metric", "better", "side", "looks at", "source")
+COLUMNS = ("metric", "better", "looks at", "source")
 SECTIONS = ("Args", "Returns", "Raises", "Example")
 
 
@@ -36,14 +39,17 @@ def argument(function: Callable[..., Any], name: str) -> str:
 
 def looks_at(metric: Metric) -> str:
     """What is read from the model's answer, or the mask."""
-    return ", ".join(f"`{read}`" for read in metric.reads) or "the object's mask"
+    if not metric.reads:
+        return "the object's mask"
+    what = "words: " if metric.side == "text" else ""
+    return what + ", ".join(f"`{read}`" for read in metric.reads)
 
 
 def row(metric: Metric) -> tuple[str, ...]:
     """The cells of one metric."""
     better = "higher ↑" if metric.higher_is_better else "lower ↓"
     name = f"[{metric.title}](#{anchor(metric)}) `{metric.name}`"
-    return (name, better, metric.side, looks_at(metric), metric.source)
+    return (name, better, looks_at(metric), metric.source)
 
 
 def anchor(metric: Metric) -> str:
@@ -68,11 +74,10 @@ def section(metric: Metric) -> str:
     return "\n\n".join(parts)
 
 
-def as_markdown() -> str:
-    """The table, then a section for each metric."""
+def table() -> str:
+    """One row for each metric."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
-    lines += ["| " + " | ".join(row(metric)) + " |" for metric in METRICS.values()]
-    return "\n\n".join(["\n".join(lines), *map(section, METRICS.values())])
+    return "\n".join(lines + ["| " + " | ".join(row(metric)) + " |" for metric in METRICS.values()])
 
 
 class MetricsTable(SphinxDirective):
@@ -80,9 +85,19 @@ class MetricsTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Parse the table as Markdown where the directive stands."""
-        return self.parse_text_to_nodes(as_markdown(), allow_section_headings=True)
+        return self.parse_text_to_nodes(table())
+
+
+class MetricsList(SphinxDirective):
+    """``metrics-list``, without arguments."""
+
+    def run(self) -> list[nodes.Node]:
+        """Parse a section for each metric as Markdown where the directive stands."""
+        written = "\n\n".join(map(section, METRICS.values()))
+        return self.parse_text_to_nodes(written, allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("metrics-table", MetricsTable)
+    app.add_directive("metrics-list", MetricsList)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
