@@ -14,7 +14,15 @@ from audit_toy import Toy
 from families import SMALL
 from whyclip.audit import audit
 from whyclip.audit.checks.shuffled_weights import likeness
-from whyclip.audit.shuffled import EVERYTHING, HALF, LAST, copy_of, shuffle, stages_of
+from whyclip.audit.shuffled import (
+    EVERYTHING,
+    HALF,
+    LAST,
+    copy_of,
+    parameters_of,
+    shuffle,
+    stages_of,
+)
 from whyclip.inputs import tokenize
 
 
@@ -44,9 +52,9 @@ def test_stages_go_from_the_top_down_and_each_parameter_is_shuffled_once() -> No
     assert module is not view.module
     names = {id(p): name for name, p in module.named_parameters()}
     stages = {stage: {names[id(p)] for p in found} for stage, found in stages_of(copy, module)}
-    assert list(stages) == [LAST, HALF, EVERYTHING]
+    assert list(stages) == [LAST, HALF, "upper three quarters", EVERYTHING]
     own = [f"visual.transformer.resblocks.{i}." for i in range(4)]
-    for stage, blocks in ((LAST, [3]), (HALF, [2])):
+    for stage, blocks in ((LAST, [3]), (HALF, [2]), ("upper three quarters", [1])):
         image = {name for name in stages[stage] if name.startswith("visual.")}
         expected = {name for name in names.values() if any(name.startswith(own[b]) for b in blocks)}
         assert image == expected
@@ -70,12 +78,13 @@ def test_every_family_can_be_copied_and_unlearns_at_each_stage(family: str) -> N
         assert all(torch.equal(own[side], last[side]) for side in own)
         for stage, parameters in stages_of(copy, module):
             shuffle(parameters, generator)
+            moved = {id(p) for p in parameters}
             for tower in copy.towers:
                 now = tower.encode(inputs[tower.side])
-                # Of a tower of two blocks, the upper half is the last one.
-                more = stage == LAST or len(tower.blocks) > 2
-                unlearns = stage == EVERYTHING or (not tower.opaque and more)
+                own_blocks = [p for block in tower.blocks for p in parameters_of(block)]
+                unlearns = stage == EVERYTHING or any(id(p) in moved for p in own_blocks)
                 assert torch.allclose(now, last[tower.side], atol=1e-4) != unlearns
+                assert unlearns or stage != LAST or tower.opaque
                 last[tower.side] = now
         assert all(torch.equal(own[t.side], t.encode(inputs[t.side])) for t in view.towers)
 

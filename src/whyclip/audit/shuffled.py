@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from whyclip.model.view import Block, Tower
 from whyclip.progress import track
 
 LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
+# By stage the share of each tower's blocks, from the top; at least one.
+SHARES = {LAST: 0.0, "upper quarter": 0.25, HALF: 0.5, "upper three quarters": 0.75}
 
 
 def copy_of(model: ModelView) -> tuple[ModelView, nn.Module]:
@@ -52,13 +55,17 @@ def stages_of(copy: ModelView, module: nn.Module) -> Iterator[tuple[str, list[nn
         return fresh
 
     towers: list[Tower] = [tower for tower in copy.towers if not tower.opaque]
-    if towers:
-        last = [p for tower in towers for p in parameters_of(tower.blocks[-1])]
-        yield LAST, new(last)
-        upper = [b for tower in towers for b in tower.blocks[len(tower.blocks) // 2 :]]
-        if any(len(tower.blocks) > 2 for tower in towers):
-            yield HALF, new([p for block in upper for p in parameters_of(block)])
+    for stage, share in SHARES.items():
+        blocks = [b for tower in towers for b in tower.blocks[-_count(tower, share) :]]
+        fresh = new([p for block in blocks for p in parameters_of(block)])
+        # Of a shallow tower, a quarter is the last block again.
+        if fresh:
+            yield stage, fresh
     yield EVERYTHING, new(list(module.parameters()))
+
+
+def _count(tower: Tower, share: float) -> int:
+    return max(1, ceil(share * len(tower.blocks)))
 
 
 def measure_shuffled(auditor: Auditor, seen: Sequence[Seen], seed: int) -> tuple[str, ...]:
