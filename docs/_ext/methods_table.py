@@ -11,13 +11,13 @@ from whyclip.methods import METHODS, Method
 
 COLUMNS = (
     "method",
-    "source",
-    "towers",
-    "depends on the prompt",
+    "reads",
+    "by prompt",
     "signed",
-    "adds up to",
-    "cost, in forward passes for n prompts",
     "explains",
+    "cost",
+    "adds up to",
+    "source",
 )
 
 
@@ -25,13 +25,13 @@ def row(method: Method) -> tuple[str, ...]:
     """The cells of one method."""
     return (
         f"**{method.title}** `{method.name}`",
-        method.source,
         ", ".join(method.sides),
         yes(method.text_specific),
         yes(method.signed),
-        method.additive or "–",
-        method.cost,
         method.explains,
+        method.cost + "; slow" * method.slow,
+        method.additive or "–",
+        method.source,
     )
 
 
