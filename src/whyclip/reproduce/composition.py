@@ -290,7 +290,7 @@ EXPERIMENT = Experiment(
     source="Zhao et al., ICML 2024, arXiv 2502.18816, on taking concepts apart and adding them",
     run=composition,
     defaults=Defaults(limit=60),
-    cost="0.6 s",
+    cost="0.2 s",
     on_real_data=(
         "whyclip reproduce composition --data coco:FOLDER --model openclip:ViT-B-16/openai "
         "--limit 500"

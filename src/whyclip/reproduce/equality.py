@@ -167,7 +167,7 @@ EXPERIMENT = Experiment(
     source="Cui & Fan 2026, arXiv 2605.12952, against Zhao et al., ICML 2024, arXiv 2502.18816",
     run=equality,
     defaults=Defaults(limit=40),
-    cost="1.5 s",
+    cost="0.8 s",
     on_real_data=(
         "whyclip reproduce equality --data imagenet:FOLDER --model openclip:ViT-B-16/openai "
         "--limit 500"

@@ -279,7 +279,7 @@ EXPERIMENT = Experiment(
     source="Cui & Fan 2026, arXiv 2605.12952; scores printed by the notebook of arXiv 2502.18816",
     run=not_the_model,
     defaults=Defaults(limit=100),
-    cost="0.5 s",
+    cost="0.3 s",
     on_real_data=(
         "whyclip reproduce not-the-model --data imagenet:FOLDER "
         "--model openclip:ViT-B-16/openai --limit 1000"

@@ -166,6 +166,7 @@ EXPERIMENT = Experiment(
     defaults=Defaults(limit=60, data="scenes:1000:0:1"),
     cost="2.5 s",
     on_real_data=(
-        "whyclip reproduce table1 --data imagenet:FOLDER --model openclip:ViT-B-16/openai --limit 0"
+        "whyclip reproduce table1 --data imagenet:FOLDER --model openclip:ViT-B-16/openai "
+        "--limit 1000"
     ),
 )

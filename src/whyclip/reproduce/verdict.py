@@ -105,7 +105,7 @@ def _judge(
     relation = {
         "holds": f"{side} {bound:g}",
         "does not hold": f"not {side} {bound:g}",
-        "cannot be told": f"the interval holds {bound:g}",
+        "cannot be told": f"the interval contains {bound:g}",
     }[outcome]
     if few:
         relation = f"an interval asks for {FEWEST} pictures or more, here are {found.groups}"
