@@ -20,10 +20,17 @@ class Toy(Dataset):
     """Noise with two coloured halves; the labels say nothing that the model could know."""
 
     name = "toy"
-    words = NAMES
 
-    def __init__(self, n: int = 10, *, labels: bool = True, masks: bool = True) -> None:
-        self.classes = self.names = NAMES if labels else ()
+    def __init__(
+        self,
+        n: int = 10,
+        *,
+        labels: bool = True,
+        masks: bool = True,
+        names: tuple[str, ...] = NAMES,
+    ) -> None:
+        self.words = names
+        self.classes = self.names = names if labels else ()
         self.n, self.labels, self.masks = n, labels, masks
 
     def __len__(self) -> int:
@@ -35,9 +42,9 @@ class Toy(Dataset):
         pixels[:, :16] += rng.integers(0, 120, 3, dtype=np.uint8)
         left = np.zeros((32, 32), bool)
         left[:, :16] = True
-        one, other = rng.permutation(len(NAMES))[:2]
-        prompts = tuple(f"a photo of a {NAMES[i]}." for i in (one, other))
-        labels = tuple(NAMES[i] for i in (one, other)) if self.labels else prompts
+        one, other = rng.permutation(len(self.words))[:2]
+        prompts = tuple(f"a photo of a {self.words[i]}." for i in (one, other))
+        labels = tuple(self.words[i] for i in (one, other)) if self.labels else prompts
         masks = {labels[0]: left, labels[1]: ~left} if self.masks else None
         return Sample(f"toy-{index}", Image.fromarray(pixels), labels, prompts, masks)
 

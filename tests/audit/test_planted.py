@@ -9,7 +9,7 @@ import torch
 
 import tiny
 import whyclip
-from audit_toy import BLOB, GOOD, Toy
+from audit_toy import BLOB, GOOD, NAMES, Toy
 from whyclip.audit import CHECKS, Audit, audit
 from whyclip.errors import OptionError
 
@@ -115,10 +115,10 @@ def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> N
     for side in ("image", "text"):
         gaps: list[float] = []
         for sample in Toy(6):
-            scores = whyclip.explain(view, sample.image, [f"a photo of a {x}." for x in Toy.words])
+            scores = whyclip.explain(view, sample.image, [f"a photo of a {x}." for x in NAMES])
             order = scores.scores.argsort(descending=True).tolist()
-            rival = next(i for i in order if Toy.words[i] not in sample.labels)
-            prompts = [*sample.prompts, f"a photo of a {Toy.words[rival]}."]
+            rival = next(i for i in order if NAMES[i] not in sample.labels)
+            prompts = [*sample.prompts, f"a photo of a {NAMES[rival]}."]
             own = whyclip.explain(view, sample.image, prompts, heads="single").certificate
             explained = own.scores[side]  # type: ignore[index]
             gaps += [abs(a - b) for a, b in zip(explained, own.score_model, strict=True)]
