@@ -39,7 +39,8 @@ FOLDER = Path("reproduced")
 
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="An experiment. [dim]Default: list them.[/dim]")
+        str | None,
+        typer.Argument(help="An experiment. [dim]Default: list them.[/dim]", metavar="NAME"),
     ] = None,
     data: Annotated[
         str | None,
