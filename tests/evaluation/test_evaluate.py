@@ -238,3 +238,15 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
             ahead = len(dataset.looked_at) - done
             assert ahead <= SAMPLES_AT_ONCE + 1
             assert len(run.waiting) <= 16
+
+
+def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
+    from whyclip.evaluation.explaining import Explainer
+    from whyclip.evaluation.plan import make_plan
+
+    plan = make_plan(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
+    explainer, image = Explainer(MODEL, plan), Pictures()[0].image
+    first = explainer.explain(image, ["a dog"])["grad_eclip"]
+    question = explainer._question(("a dog",))
+    assert not any(capture._replays for capture in question.captures)
+    assert explainer.explain(image, ["a dog"])["grad_eclip"].words == first.words

@@ -32,6 +32,9 @@ class Explainer:
         question = self._question(tuple(prompts))
         plans, asked = self.plan.methods, self.plan
         found = run(self.model, [image], question, plans, asked.geometry, asked.precision)
+        for capture in question.captures:
+            # What is remembered of a prompt shall not hold the graphs of its explanations.
+            capture.forget()
         return {name: explanations[0] for name, explanations in found.items()}
 
     def targets(self, prompts: Sequence[str]) -> Targets:
