@@ -184,3 +184,17 @@ def test_the_global_random_state_is_left_alone(view: whyclip.ModelView) -> None:
     before = torch.random.get_rng_state()
     audit(view, Toy(2), ["grad_eclip"], limit=2, edited=1)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_edited_samples_are_drawn_from_all(
+    view: whyclip.ModelView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyclip.audit import run
+
+    edited: list[str] = []
+    monkeypatch.setattr(run, "_edit", lambda model, seen, *rest: edited.append(seen.sample.id))
+    for seed in range(4):
+        audit(view, Toy(20), ["grad_eclip"], ["deletion"], limit=20, edited=3, seed=seed)
+    assert len(edited) == 12
+    assert len(set(edited)) > 6
+    assert max(int(name.removeprefix("toy-")) for name in edited) >= 10

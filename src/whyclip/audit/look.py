@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,14 @@ class Seen:
     capture: Capture
     question: Question
     evidence: SampleEvidence
+
+    def light(self) -> Seen:
+        """The same without what the blocks were given, which is most of its memory."""
+        return replace(
+            self,
+            capture=replace(self.capture, states={}),
+            question=replace(self.question, captures=()),
+        )
 
     @property
     def image(self) -> Targets:

@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
+import numpy as np
 import torch
 
 from whyclip import __version__
+from whyclip.api import check_asked
 from whyclip.audit.changes import TwoByTwo
 from whyclip.audit.check import Check, Measured
 from whyclip.audit.checks import CHECKS, get_check
@@ -18,7 +20,7 @@ from whyclip.audit.curves import measure_curves
 from whyclip.audit.evidence import CONTROL, Ask, Evidence
 from whyclip.audit.look import Auditor, Seen, look
 from whyclip.audit.plans import Asked, plans_of
-from whyclip.audit.pool import Pool, pool_of
+from whyclip.audit.pool import Pool, base_of, pool_of
 from whyclip.audit.removal import (
     BLURRED,
     MASKED,
@@ -32,6 +34,7 @@ from whyclip.audit.result import Audit, Audited, Finding
 from whyclip.audit.shuffled import measure_shuffled
 from whyclip.audit.spatial import read_with
 from whyclip.audit.verdict import judge, summarise
+from whyclip.data.load import open_dataset
 from whyclip.data.sample import Dataset, Drawn, Sample
 from whyclip.errors import InputError, OptionError, WhyclipWarning, unknown
 from whyclip.model import ModelView
@@ -45,7 +48,7 @@ PATCHES = 49
 
 def audit(
     model: ModelView,
-    dataset: Dataset,
+    dataset: Dataset | str,
     methods: Sequence[Asked] | None = None,
     checks: Sequence[str] | None = None,
     *,
@@ -59,7 +62,7 @@ def audit(
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
-        dataset: from :func:`whyclip.data.open_dataset`.
+        dataset: from :func:`whyclip.data.load.open_dataset`, or what that takes.
         methods: names, ``Method`` objects of one's own, or either with options,
             ``("grad_eclip", {"heads": "single"})``; by default every one that can read the model
             without running it dozens of times. The random control is always there.
@@ -84,6 +87,9 @@ def audit(
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")
+    check_asked(model, "model", "fp32")
+    if isinstance(dataset, str):
+        dataset = open_dataset(dataset)
     samples = list(Drawn(dataset, limit, seed))
     plans = plans_of(model, methods)
     pool = pool_of(model, dataset, samples)
@@ -112,7 +118,7 @@ def audit(
     return Audit(
         model=model.name,
         fingerprint=model.fingerprint,
-        dataset=dataset.name,
+        dataset=base_of(dataset).name,
         samples=len(samples),
         edited=min(edited, len(samples)) if asks - {"spatial"} else 0,
         seed=seed,
@@ -158,6 +164,8 @@ def _gather(
     model, two_by_two = auditor.model, TwoByTwo(auditor)
     texts = Texts(model)
     found, kept = [], []
+    # Samples are in their dataset's order, which may be that of its classes.
+    chosen = set(np.random.default_rng((seed, 6)).permutation(len(samples))[:edited].tolist())
     for index, sample in enumerate(track(samples, "auditing")):
         try:
             with warnings.catch_warnings():
@@ -165,9 +173,9 @@ def _gather(
                 seen = look(auditor, sample, index)
                 if "spatial" in asks and "attention" not in without:
                     _read_with_own_weights(auditor, seen)
-                if index < edited:
+                if index in chosen:
                     _edit(model, seen, texts, asks, without, patches, seed)
-                    kept.append(seen)
+                    kept.append(seen.light())
         except InputError as error:
             raise type(error)(f"sample {sample.id!r}: {error}") from error
         if not two_by_two.why_not():
