@@ -62,7 +62,7 @@ def audit(
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
-        dataset: from :func:`whyclip.data.load.open_dataset`, or what that takes.
+        dataset: from :func:`whyclip.data.open_dataset`, or what that takes.
         methods: names, ``Method`` objects of one's own, or either with options,
             ``("grad_eclip", {"heads": "single"})``; by default every one that can read the model
             without running it dozens of times. The random control is always there.
