@@ -81,6 +81,7 @@ def test_a_finished_one_is_read_and_not_run(
 ) -> None:
     first = run(tmp_path)
     monkeypatch.setattr("whyclip.evaluation.run.Run._sample", None)
+    monkeypatch.setattr("whyclip.evaluation.classes.ask", None)
     second = run(tmp_path)
     assert repr(second.rows) == repr(first.rows), "bit for bit, NaN too"
 
@@ -143,6 +144,11 @@ def test_another_dataset_is_refused(finished: Path) -> None:
         run(finished, Fewer())
 
 
+def test_other_texts_for_the_classes_are_refused(finished: Path) -> None:
+    with pytest.raises(OutputError, match="its dataset: classes"):
+        run(finished, Pictures(("a bad photo of a {}.",)))
+
+
 def test_another_batch_size_is_not_another_question(finished: Path) -> None:
     assert run(finished, batch_size=3).facts["measured before"].startswith("5 samples")
 
@@ -159,9 +165,18 @@ def foreign_line(folder: Path) -> None:
     (folder / "samples.jsonl").write_text('{"number": 0}\n')
 
 
+def foreign_classes(folder: Path) -> None:
+    (folder / "classes.safetensors").write_bytes(b"{}")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(broken_plan, "plan.json"), (lost_plan, "no plan.json"), (foreign_line, "lacks 'sample'")],
+    [
+        (broken_plan, "plan.json"),
+        (lost_plan, "no plan.json"),
+        (foreign_line, "lacks 'sample'"),
+        (foreign_classes, "classes.safetensors"),
+    ],
 )
 def test_a_damaged_folder_is_an_output_error(
     tmp_path: Path, damage: Callable[[Path], None], message: str

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from whyclip.data import Dataset, Sample
+from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
 from whyclip.model import ModelView
 from whyclip.progress import track
 from whyclip.question import ask
+from whyclip.storage import write_whole
 from whyclip.targets import Targets
 from whyclip.types import Precision
 
@@ -78,14 +83,41 @@ class Classifier:
         return text if self.model.classes is None else self.dataset.names[number]
 
 
-def zero_shot(model: ModelView, dataset: Dataset, precision: Precision = "fp32") -> Classifier:
+def zero_shot(
+    model: ModelView, dataset: Dataset, precision: Precision = "fp32", keep: Path | None = None
+) -> Classifier:
     """Embed the dataset's classes: of several texts for a class, the mean direction.
 
     A plain classifier has classes of its own, among which the dataset's are looked up by name.
 
+    Args:
+        model: whose text tower embeds them.
+        dataset: whose classes they are.
+        precision: of the forward pass.
+        keep: a file for the directions, as the 80,000 texts of ImageNet take a while; read where it
+            is there already. That it is of the same model and classes is for the caller to know.
+
     Raises:
         OptionError: a plain classifier has no class of that name.
+        OutputError: the file cannot be read or written.
     """
+    if keep is not None and keep.exists():
+        try:
+            kept = load_file(keep)
+            targets = Targets(kept["directions"], float(kept["scale"]), bias=kept.get("bias"))
+        except (SafetensorError, OSError, KeyError) as error:
+            raise OutputError(f"{str(keep)!r} was not written by whyclip: {error}") from None
+        return Classifier(dataset, targets, model)
+    targets = _embedded(model, dataset, precision)
+    if keep is not None:
+        arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
+        if targets.bias is not None:
+            arrays["bias"] = targets.bias
+        write_whole(keep, lambda: save(arrays))
+    return Classifier(dataset, targets, model)
+
+
+def _embedded(model: ModelView, dataset: Dataset, precision: Precision) -> Targets:
     prompts = list(dataset.class_prompts)
     if model.classes is not None:
         prompts = [(name,) for name in dataset.names]
@@ -95,12 +127,8 @@ def zero_shot(model: ModelView, dataset: Dataset, precision: Precision = "fp32")
         for part in track(parts, "embedding classes")
     ]
     biases = [part.bias for part in found if part.bias is not None]
-    return Classifier(
-        dataset,
-        Targets(
-            torch.cat([part.directions for part in found]).cpu(),
-            found[0].scale,
-            bias=torch.cat(biases).cpu() if biases else None,
-        ),
-        model,
+    return Targets(
+        torch.cat([part.directions for part in found]).cpu(),
+        found[0].scale,
+        bias=torch.cat(biases).cpu() if biases else None,
     )

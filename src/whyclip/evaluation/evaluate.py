@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from whyclip.evaluation.plan import Plan, PromptName, ProtocolName, Variant, mak
 from whyclip.evaluation.record import Record
 from whyclip.evaluation.result import Evaluation
 from whyclip.evaluation.run import Run
-from whyclip.evaluation.store import Store
+from whyclip.evaluation.store import CLASSES, Store
 from whyclip.methods import Method
 from whyclip.model import ModelView
 from whyclip.progress import track
@@ -91,11 +92,10 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         precision=precision,
         seed=seed,
     )
-    classifier = zero_shot(model, dataset, precision)
+    store = None if out is None else Store(Path(out), _identity(model, dataset, plan, data))
+    keep = None if store is None else store.folder / CLASSES
+    classifier = zero_shot(model, dataset, precision, keep)
     run = Run(model, dataset, plan, classifier, batch_size)
-    store = None
-    if out is not None:
-        store = Store(Path(out), _identity(run, data))
     numbers = _numbers(dataset)
     records = store.records() if store else {}
     missing = [index for index, number in enumerate(numbers) if number not in records]
@@ -152,15 +152,16 @@ def _more_facts(
     return facts
 
 
-def _identity(run: Run, data: str) -> dict[str, Any]:
+def _identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
     """Everything that decides the results, so that no folder mixes two evaluations."""
-    base = base_of(run.dataset)
-    classes = blake2b("\n".join(base.classes).encode(), digest_size=8).hexdigest()
+    base = base_of(dataset)
+    texts = json.dumps([base.classes, base.class_prompts])
+    classes = blake2b(texts.encode(), digest_size=8).hexdigest()
     return {
-        **run.plan.to_json(),
+        **plan.to_json(),
         "whyclip": __version__,
-        "model": run.model.name,
-        "weights": run.model.fingerprint,
+        "model": model.name,
+        "weights": model.fingerprint,
         "dataset": {
             "name": data or base.name,
             "samples": len(base),

@@ -13,12 +13,14 @@ from whyclip.errors import OutputError
 from whyclip.evaluation.record import Record, record_from_json
 from whyclip.storage import write_whole
 
-PLAN, SAMPLES = "plan.json", "samples.jsonl"
+PLAN, SAMPLES, CLASSES = "plan.json", "samples.jsonl", "classes.safetensors"
 
 
 @dataclass
 class Store:
     """``plan.json`` says what is measured, ``samples.jsonl`` has a line for each sample.
+
+    ``classes.safetensors`` has the directions of the classes, so that they are embedded once.
 
     The plan has nothing of the batch size, of how many samples are drawn, or of the folder: these
     may change from run to run.
