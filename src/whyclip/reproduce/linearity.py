@@ -228,7 +228,7 @@ EXPERIMENT = Experiment(
     source="what Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952 derive maps from",
     run=linearity,
     defaults=Defaults(limit=40),
-    cost="2 s",
+    cost="1 s",
     on_real_data=(
         "whyclip reproduce linearity --data imagenet:FOLDER --model openclip:ViT-B-16/openai "
         "--limit 200"

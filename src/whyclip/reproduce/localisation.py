@@ -181,7 +181,7 @@ EXPERIMENT = Experiment(
     source="Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952, second principle",
     run=localisation,
     defaults=Defaults(limit=100),
-    cost="0.4 s",
+    cost="0.5 s",
     on_real_data=(
         "whyclip reproduce localisation --data imagenet-s:FOLDER --model openclip:ViT-B-16/openai "
         "--limit 0"
