@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from whyclip.audit.check import Check, Measured, Values
-from whyclip.audit.evidence import Evidence
+from whyclip.audit.evidence import CONTROL, Evidence
 from whyclip.types import Side
 
 ENERGY, POINTING = "energy_pointing", "pointing_game"
@@ -14,18 +14,19 @@ ENERGY, POINTING = "energy_pointing", "pointing_game"
 def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) -> Values:
     """For each label of each sample how well its object is located, and whether it was right.
 
-    Of a label that the model gets wrong, the predicted class is its best prompt that is none of
-    the sample's own.
+    Less what the control's maps have there: an object that is large is known more often, and
+    found more often by any map. Of a label that the model gets wrong, the predicted class is its
+    best prompt that is none of the sample's own.
     """
     values, groups, right = [], [], []
     for sample, found in evidence.of(method):
         if metric not in found.located or sample.right is None:
             continue
-        table = found.located[metric]
+        table, chance = found.located[metric], sample.methods[CONTROL].located[metric].mean(0)
         for label, known in enumerate(sample.right):
             asked = label if known or not predicted else sample.own
             if asked < len(table):
-                values.append(float(table[asked, label]))
+                values.append(float(table[asked, label] - chance[label]))
                 groups.append(sample.id)
                 right.append(known)
     return Values(values, groups, right)
@@ -34,6 +35,8 @@ def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) ->
 def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> Measured:
     """Energy on the object where the model is right, less that where it is wrong."""
     del side
+    if method == CONTROL:
+        return Measured(None, why_not="it is what the others are held against")
     found = located(evidence, method, ENERGY, predicted=predicted)
     pointed = located(evidence, method, POINTING, predicted=predicted)
     if all(found.contrast or ()) or not any(found.contrast or ()):
@@ -42,11 +45,11 @@ def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> 
     return Measured(
         found,
         {
-            "energy, right": _only(found, True),
-            "energy, wrong": _only(found, False),
+            "energy above chance, right": _only(found, True),
+            "energy above chance, wrong": _only(found, False),
             "pointing game, right minus wrong": pointed,
-            "pointing game, right": _only(pointed, True),
-            "pointing game, wrong": _only(pointed, False),
+            "pointing game above chance, right": _only(pointed, True),
+            "pointing game above chance, wrong": _only(pointed, False),
         },
     )
 
@@ -73,7 +76,8 @@ CHECKS = (
         reason=_REASON,
         passes="it shows the true object more where the model knows it",
         fails="it shows the true object no more where the model knows it",
-        formula="mean energy on the object where right − where wrong, map of the true class",
+        formula="mean (energy on the object − a random map's) where right − where wrong, map of "
+        "the true class",
         sides=("image",),
         needs=("labels", "masks"),
     ),
@@ -89,7 +93,8 @@ CHECKS = (
         reason=_REASON,
         passes="the map of what the model says lies on the object more where that is true",
         fails="the map of what the model says lies on the object no more where that is true",
-        formula="mean energy on the object where right − where wrong, map of the predicted class",
+        formula="mean (energy on the object − a random map's) where right − where wrong, map of "
+        "the predicted class",
         sides=("image",),
         needs=("labels", "masks"),
     ),
