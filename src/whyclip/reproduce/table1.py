@@ -132,8 +132,8 @@ def _main(evaluation: Evaluation) -> Table:
         "for the area. Published numbers are of OpenAI's ViT-B/16 on ImageNet's validation images "
         "with 80 templates; beside another model and other pictures only their order says "
         "anything. Attention-ECLIP is left out, as its map is Grad-ECLIP's (experiment equality). "
-        "“Signed” is the same map without its ReLU, which makes large parts of a map equal: equally "
-        "relevant pixels come in random order, on the canvas as speckle. "
+        "“Signed” is the same map without its ReLU, which makes large parts of a map equal; "
+        "equally relevant pixels come in random order, on the canvas as speckle. "
         f"“{PUBLISHED}”: one head over the whole width, query and key after out_proj, "
         "as in the released script.",
     )
