@@ -178,13 +178,15 @@ def _line(finding: Finding) -> str:
 
 def _cells_words(audit: Audit) -> str:
     single = [c for c in audit.cells if c.heads == "single" and c.geometry == "model"]
-    keep = [c for c in audit.cells if c.heads == "native" and c.geometry == "keep"]
+    native = {c.geometry: c for c in audit.cells if c.heads == "native"}
+    # Of pictures that have the model's own proportions, the two geometries are one.
+    other = [c for c in native.values() if c.gap != native["model"].gap]
     told = (
         "## The two published changes, apart\n\nThe code released with Grad-ECLIP re-runs the last "
         "attention with one head over the whole width, and feeds the picture at its own "
         "proportions. Here each change is measured alone, and both together."
     )
-    for cells, what in ((single, "one head"), (keep, "the picture's own proportions")):
+    for cells, what in ((single, "one head"), (other, "the picture's own proportions")):
         if cells:
             told += (
                 f" With {what} alone, the best prompt stays the same for "
