@@ -84,6 +84,7 @@ def test_a_finished_one_is_read_and_not_run(
     monkeypatch.setattr("whyclip.evaluation.classes.ask", None)
     second = run(tmp_path)
     assert repr(second.rows) == repr(first.rows), "bit for bit, NaN too"
+    assert second.facts["took"] == first.facts["took"], "it took what it took at first"
 
 
 def test_more_may_be_drawn_later(tmp_path: Path) -> None:

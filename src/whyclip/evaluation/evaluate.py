@@ -102,18 +102,22 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     before = len(numbers) - len(missing)
     with store or nullcontext():
         for record in _watched(run, missing, numbers):
+            now = time.perf_counter()
+            record.seconds, start = round(now - start, 3), now
             records[record.number] = record
             if store:
                 store.add(record)
+    found = [records[number] for number in numbers]
     facts = run_facts(
         model=model.name,
         dataset=data or base_of(dataset).name,
         samples=len(numbers),
         seed=seed,
-        seconds=time.perf_counter() - start,
-        **_more_facts(plan, classifier, before, [records[number] for number in numbers]),
+        # Of all runs that it took.
+        seconds=sum(record.seconds for record in found),
+        **_more_facts(plan, classifier, before, found),
     )
-    return Evaluation(plan, tuple(records[number] for number in numbers), facts, command)
+    return Evaluation(plan, tuple(found), facts, command)
 
 
 def _watched(run: Run, missing: Sequence[int], numbers: Sequence[int]) -> Iterator[Record]:
@@ -155,7 +159,7 @@ def _more_facts(
 def _identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
     """Everything that decides the results, so that no folder mixes two evaluations."""
     base = base_of(dataset)
-    texts = json.dumps([base.classes, base.class_prompts])
+    texts = json.dumps([base.classes, base.class_prompts, base.prompt_of(base.classes[0])])
     classes = blake2b(texts.encode(), digest_size=8).hexdigest()
     return {
         **plan.to_json(),

@@ -53,6 +53,7 @@ class Record:
         sample: its id.
         image: what tells its picture from others; rows of one picture are not independent.
         strange: whether the model's domain does not have this picture.
+        seconds: since the sample before was finished.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Record:
     image: str
     strange: bool
     measured: list[Measured]
+    seconds: float = 0.0
 
     def sort(self, keys: Sequence[Key]) -> None:
         """Bring values and curves into this order."""
@@ -74,6 +76,7 @@ class Record:
             "sample": self.sample,
             "image": self.image,
             "strange": self.strange,
+            "seconds": self.seconds,
             "subjects": [
                 {
                     **asdict(one.subject),
@@ -101,6 +104,7 @@ def record_from_json(content: Mapping[str, Any]) -> Record:
             content["image"],
             content["strange"],
             [_measured(one) for one in content["subjects"]],
+            content["seconds"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(f"a record of an evaluation lacks {error}") from None
