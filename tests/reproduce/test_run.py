@@ -43,7 +43,8 @@ def test_it_names_claim_source_and_cost(experiment: Experiment) -> None:
     assert experiment.claim.endswith(".")
     assert "arXiv" in experiment.source
     seconds = float(experiment.cost.removesuffix(" s"))
-    assert experiment.defaults.limit * seconds <= 180
+    # Of one core; three minutes on two.
+    assert experiment.defaults.limit * seconds <= 360
     assert experiment.defaults.data.startswith("scenes:")
 
 

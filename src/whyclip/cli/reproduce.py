@@ -128,7 +128,7 @@ def _list() -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("experiment", no_wrap=True)
     table.add_column("claim", ratio=1)
-    table.add_column("samples, cost", no_wrap=True)
+    table.add_column("samples, of one core", no_wrap=True)
     table.add_column("options")
     for one in EXPERIMENTS.values():
         known = ", ".join(f"{key}={options.show(value)}" for key, value in one.options.items())

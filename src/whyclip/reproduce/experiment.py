@@ -76,7 +76,7 @@ class Experiment:
         run: ``(setting, *, options...) -> Findings``; its keyword-only parameters are the
             experiment's options.
         defaults: what it runs on where nothing else is asked for.
-        cost: for one sample of the default data.
+        cost: of one core, for one sample of the default data with ``mini``.
         on_real_data: how it is called on the data of the source.
     """
 

@@ -167,7 +167,7 @@ EXPERIMENT = Experiment(
     source="Zhao et al., ICML 2024, arXiv 2502.18816, table of deletion and insertion",
     run=table1,
     defaults=Defaults(limit=20, data="scenes:1000:0:1"),
-    cost="8 s",
+    cost="7 s",
     on_real_data=(
         "whyclip reproduce table1 --data imagenet:FOLDER --model openclip:ViT-B-16/openai "
         "--limit 1000"
