@@ -85,3 +85,25 @@ def test_the_recipe_for_a_method_works_as_written(
     assert clamped is not None
     assert float(signed.min()) < 0 < float(signed.max())
     assert clamped.equal(signed.clamp(min=0))
+
+
+KEPT = sorted((ROOT / "benchmarks" / "findings").glob("*.json"))
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=[path.stem for path in KEPT])
+def test_the_findings_are_those_of_the_audits_that_were_kept(kept: Path) -> None:
+    from whyclip.audit import Audit
+    from whyclip.audit.page import verdict_table
+
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    [shown] = re.findall(rf"(?s)<!-- begin {kept.stem} -->(.*?)<!-- end {kept.stem} -->", page)
+    assert verdict_table(Audit.load(kept)).to_markdown().strip() in shown
+
+
+def test_the_claims_are_told_as_the_experiments_found_them() -> None:
+    told = re.compile(r"(?m)^- .*\*\*(?:holds|does not hold|cannot be told)\*\*.*$")
+    found = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    _, _, claims = page.partition("<!-- begin claims -->")
+    assert sorted(told.findall(claims)) == sorted(told.findall(found))
+    assert len(told.findall(claims)) >= 30

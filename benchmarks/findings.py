@@ -1,0 +1,113 @@
+"""Audit every method on what comes with whyclip, and write what was found into the documentation.
+
+    python benchmarks/findings.py
+    python benchmarks/findings.py --no-run    # only write the page anew from what was kept
+
+The audits are kept as ``benchmarks/findings/*.json``. ``docs/findings.md`` gets their commands and
+verdicts and ``docs/images`` their matrices; what stood there before is replaced. The verdicts of
+the experiments are taken from ``docs/reproduce.md``, which ``benchmarks/reproduce.py`` writes.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from whyclip.audit import Audit
+from whyclip.audit.matrix import matrix
+from whyclip.audit.page import cells_table, verdict_table
+from whyclip.report import Picture
+from whyclip.reproduce import EXPERIMENTS
+
+ROOT = Path(__file__).parent.parent
+PAGE, IMAGES, KEPT = ROOT / "docs/findings.md", ROOT / "docs/images", ROOT / "benchmarks/findings"
+AUDITS: Mapping[str, str] = {
+    "quick": "whyclip audit --limit 100 --edited 40",
+    "variants": "whyclip audit --methods "
+    "grad_eclip,grad_eclip:heads=single,grad_eclip:relu=false,"
+    "grad_eclip:spatial=none,grad_eclip:layers=6 "
+    "--limit 100 --edited 40",
+    "slow": "whyclip audit --methods "
+    "integrated_gradients,m2ib,occlusion,rise:masks=500,kernel_shap:samples=500 "
+    "--limit 40 --edited 16",
+}
+
+
+def run(name: str, command: str) -> None:
+    """Run one audit as its command says, and keep its figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = shlex.split(command)[1:]
+        subprocess.run(
+            [sys.executable, "-m", "whyclip", *words, "--no-keep", "--out", folder], check=True
+        )
+        KEPT.mkdir(exist_ok=True)
+        shutil.copy(Path(folder) / "audit.json", KEPT / f"{name}.json")
+
+
+def told(name: str, command: str) -> str:
+    """What the page shows of one audit."""
+    audit = Audit.load(KEPT / f"{name}.json")
+    image = f"findings-{name}.png"
+    drawn = Image.open(io.BytesIO(Picture(matrix(audit), alt="", caption="").png()))
+    drawn.convert("RGB").quantize(64).save(IMAGES / image, optimize=True)
+    parts = [
+        f"    {command}",
+        f"Measured on {audit.date[:10]}, {audit.samples} samples, of {audit.edited} of them edited "
+        f"pictures, too; {audit.seconds / 60:.0f} minutes.",
+        verdict_table(audit).to_markdown().strip(),
+    ]
+    if audit.cells and name == "quick":
+        parts.append(cells_table(audit).to_markdown().strip())
+    parts.append(f"![Every check of every method](images/{image})")
+    return "\n\n".join(parts)
+
+
+def claims() -> str:
+    """The verdicts on the papers' claims, from the page of the experiments."""
+    text = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    lines = []
+    for name in EXPERIMENTS:
+        found = re.search(rf"(?s)<!-- begin {name} -->(.*?)<!-- end {name} -->", text)
+        if found is None:
+            continue
+        lines.append(f"**[{name}](reproduce.md)**\n")
+        lines += re.findall(r"(?m)^- .*\*\*(?:holds|does not hold|cannot be told)\*\*.*$", found[1])
+        lines.append("")
+    return "\n".join(lines).strip()
+
+
+def write(parts: Mapping[str, str]) -> None:
+    """Put parts of the page between their two comments."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        place = re.compile(rf"(?s)<!-- begin {name} -->.*?<!-- end {name} -->")
+        shown = f"<!-- begin {name} -->\n\n{part}\n\n<!-- end {name} -->"
+        text = place.sub(lambda _, shown=shown: shown, text)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="audits; all by default")] = None,
+    again: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+) -> None:
+    """Run the audits and write the page."""
+    for name in names or AUDITS:
+        if again:
+            run(name, AUDITS[name])
+        write({name: told(name, AUDITS[name])})
+    write({"claims": claims()})
+
+
+if __name__ == "__main__":
+    typer.run(main)
