@@ -46,9 +46,16 @@ def all_words(atlas: Atlas) -> set[str]:
 class Batches:
     """Makes the batch of each step from the step's own seeds."""
 
-    def __init__(self, atlas: Atlas, vocabulary: Vocabulary, size: int = 256) -> None:
-        """Prepare batches of `size` pictures."""
+    def __init__(
+        self,
+        atlas: Atlas,
+        vocabulary: Vocabulary,
+        size: int = 256,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepare batches of `size` pictures, drawn on `device`."""
         self.atlas, self.vocabulary, self.size = atlas, vocabulary, size
+        self.device = torch.device(device)
         self.writer = Writer(atlas)
 
     def texts(self, layout: Layout, rng: np.random.Generator) -> tuple[list[str], list[Claim]]:
@@ -70,6 +77,10 @@ class Batches:
                 j = rng.choice(tinted)
                 right = int(layout.colour[row, j])
                 wrong = (right + rng.integers(1, len(COLOURS))) % len(COLOURS)
+                # A colour that is in the picture, but on something else, is the hardest to refuse.
+                others = [k for k in layout.colour[row, tinted] if k != right]
+                if others and rng.random() < 0.5:
+                    wrong = rng.choice(others)
                 a, b = rng.random(2)
                 for colour in (right, int(wrong)) if a < 0.5 else (int(wrong),):
                     told = (int(layout.concept[row, j]), colour)
@@ -95,24 +106,25 @@ class Batches:
         true, undecidable = truth(claims, layout)
         return Batch(
             groups,
-            self.vocabulary.encode(texts),
+            self.vocabulary.encode(texts).to(self.device),
             len(self.atlas.names),
-            torch.from_numpy(true),
-            torch.from_numpy(undecidable),
+            torch.from_numpy(true).to(self.device),
+            torch.from_numpy(undecidable).to(self.device),
         )
 
     def crops(self, layout: Layout, spread: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw the 4 x 4 patches around each object; early on all are taken for the middle ones."""
         centre = np.stack([layout.y[:, 0], layout.x[:, 0]], -1)
         corner = ((centre - CROP / 2) / PATCH).round().clip(0, GRID - CROP // PATCH).astype(int)
-        patches = patchify(draw_crops(self.atlas, layout, corner * PATCH, CROP))
+        drawn = draw_crops(self.atlas, layout, corner * PATCH, CROP, device=self.device)
+        patches = patchify(drawn)
         middle = (GRID - CROP // PATCH) // 2
         told = (middle + (corner - middle) * spread).round().astype(int)
         steps = np.arange(CROP // PATCH)
         rows = told[:, :1, None] + steps[None, :, None]
         columns = told[:, 1:, None] + steps[None, None, :]
         places = (rows * GRID + columns).reshape(len(layout), -1)
-        return patches, torch.from_numpy(places)
+        return patches, torch.from_numpy(places).to(self.device)
 
     def scenes(
         self, layout: Layout, rng: np.random.Generator, keep_all: bool
@@ -122,10 +134,10 @@ class Batches:
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):
             some = Layout(**{name: array[part] for name, array in vars(layout).items()})
-            patches = patchify(draw(self.atlas, some, SIDE, SIDE)[0])
-            every = torch.arange(GRID * GRID).expand(len(part), -1)
+            pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
             if keep_all:
-                groups.append((patches, every))
+                every = torch.arange(GRID * GRID, device=self.device).expand(len(part), -1)
+                groups.append((patchify(pictures), every))
                 continue
             # A patch is an object's when its centre is within the sprite's square and half a patch.
             at = (np.arange(GRID) + 0.5) * PATCH
@@ -135,8 +147,10 @@ class Batches:
             there = (some.concept >= 0)[:, :, None, None]
             covered = (near_y[..., :, None] & near_x[..., None, :] & there).any(1)
             rank = covered.reshape(len(part), -1) + rng.random((len(part), GRID * GRID))
-            # How much bare background stays varies, so that none of it comes as a surprise later.
-            most = min(14 * int(number[part].max()) + int(rng.integers(8, 60)), GRID * GRID)
-            kept = torch.from_numpy(np.argsort(-rank, axis=1)[:, :most].copy())
-            groups.append((patches.gather(1, kept[..., None].expand(-1, -1, 768)), kept))
+            # Little bare background teaches as much for less; now and then more of it stays, so
+            # that none of it comes as a surprise later.
+            bare = rng.integers(0, 12) if rng.random() < 0.8 else rng.integers(12, 80)
+            most = min(14 * int(number[part].max()) + int(bare), GRID * GRID)
+            kept = torch.from_numpy(np.argsort(-rank, axis=1)[:, :most].copy()).to(self.device)
+            groups.append((patchify(pictures, kept), kept))
         return groups

@@ -21,7 +21,7 @@ def export(checkpoint: Path, out: Path) -> None:
     Rows of tokens that no caption has are zero: an unknown word then says nothing.
     """
     vocabulary = Vocabulary(all_words(load_atlas()))
-    state = torch.load(checkpoint, weights_only=True)
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     weights = dict(state["towers"]) | state["average"]
     weights = {name.removeprefix("model."): w for name, w in weights.items()}
     compact = weights["token_embedding.weight"]

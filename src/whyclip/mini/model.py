@@ -135,8 +135,14 @@ class Towers(nn.Module):
         return F.normalize(images, dim=-1), F.normalize(texts, dim=-1), scale
 
 
-def patchify(images: torch.Tensor) -> torch.Tensor:
-    """Cut images `[b, 3, h, w]` in 0..1 into normalised patches `[b, (h/16)(w/16), 768]`."""
+def patchify(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
+    """Cut images `[b, 3, h, w]` in 0..1 into normalised patches `[b, (h/16)(w/16), 768]`.
+
+    Only those at `places` `[b, t]`, if given.
+    """
     b, c, h, w = images.shape
-    cut = images.reshape(b, c, h // PATCH, PATCH, w // PATCH, PATCH)
-    return cut.permute(0, 2, 4, 1, 3, 5).reshape(b, -1, c * PATCH * PATCH) * 2 - 1
+    cut = images.reshape(b, c, h // PATCH, PATCH, w // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5)
+    if places is not None:
+        columns = w // PATCH
+        cut = cut[torch.arange(b)[:, None], places // columns, places % columns]
+    return cut.reshape(b, -1, c * PATCH * PATCH) * 2 - 1
