@@ -141,10 +141,6 @@ def test_intervals_and_map_measures_on_plain_cases() -> None:
     assert Claim(((1, -1),)).relation == -1
 
 
-# Below what was measured (MODEL_CARD.md) by more than chance takes from a few hundred scenes.
-FLOORS = {"single": 0.90, "several": 0.57, "colour": 0.93}
-
-
 def test_patches_cut_at_places_are_those_of_the_whole_picture() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(3, 3, 224, 224, generator=generator)
