@@ -40,7 +40,9 @@ AUDITS: Mapping[str, str] = {
     "--limit 100 --edited 40",
     "slow": "whyclip audit --methods "
     "integrated_gradients,m2ib,occlusion,rise:masks=500,kernel_shap:samples=500 "
-    "--limit 40 --edited 16",
+    "--limit 24 --edited 10 --checks accuracy,best_prompt,completeness,computation,score_gap,"
+    "spatial_weights,deletion,insertion,localisation_true,localisation_predicted,patch_masked,"
+    "patch_blurred,prompts_differ,prompts_follow,word_removal",
 }
 
 
