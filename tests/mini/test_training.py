@@ -14,11 +14,11 @@ from whyclip.data import Scenes
 from whyclip.data.captions import Claim
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
-from whyclip.mini.batches import Batch, Batches, all_words
+from whyclip.mini.batches import Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
 from whyclip.mini.evaluate import interval
 from whyclip.mini.export import export
-from whyclip.mini.model import Towers, Vocabulary, build, patchify
+from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
 from whyclip.mini.train import STAGES, Plan, matching_loss, train
 from whyclip.mini.truth import energy, pointing
 
@@ -33,7 +33,9 @@ def test_the_training_forward_is_the_models_own() -> None:
     places = torch.arange(196).expand(2, -1)
     with torch.no_grad():
         assert torch.allclose(
-            towers.image(patchify(image), places), model.encode_image(image * 2 - 1), atol=1e-5
+            towers.image(Group(patchify(image), places))[:, 0],
+            model.encode_image(image * 2 - 1),
+            atol=1e-5,
         )
         assert torch.allclose(towers.text(tokens[:, :9]), model.encode_text(tokens), atol=1e-5)
 
@@ -80,8 +82,7 @@ def test_the_loss_is_the_sum_that_it_says() -> None:
     true = torch.rand(4, 7, generator=generator) < 0.4
     true[:, 0] = True
     unsure = (torch.rand(4, 7, generator=generator) < 0.2) & ~true
-    batch = Batch([], torch.zeros(7, 1), 3, true, unsure)
-    found = matching_loss(images, texts, torch.tensor(5.0), batch)
+    found = matching_loss(images, texts, torch.tensor(5.0), Truth(true, unsure), 3)
     plain = plain_loss(images.tolist(), texts.tolist(), 5.0, true.tolist(), unsure.tolist(), 3)
     assert float(found) == pytest.approx(plain, rel=1e-5)
 
@@ -90,10 +91,11 @@ def test_the_loss_is_the_sum_that_it_says() -> None:
 def test_every_picture_of_a_batch_has_a_true_text(stage: str) -> None:
     atlas = load_atlas()
     batch = Batches(atlas, Vocabulary(all_words(atlas)), 16).make(3, stage)
-    assert batch.true[:, : batch.bank].any(1).all()
-    assert not (batch.true & batch.undecidable).any()
-    assert sum(len(p) for p, _ in batch.groups) == 16
-    for patches, places in batch.groups:
+    for truth in filter(None, (batch.pictures, batch.objects)):
+        assert truth.true[:, : batch.bank].any(1).all()
+        assert not (truth.true & truth.undecidable).any()
+    assert sum(len(group.patches) for group in batch.groups) == 16
+    for patches, places, _ in batch.groups:
         assert patches.shape[:2] == places.shape
         assert all(len(set(row)) == len(row) for row in places.tolist())
 
@@ -151,6 +153,75 @@ def test_patches_cut_at_places_are_those_of_the_whole_picture() -> None:
             y, x = place // 14 * 16, place % 14 * 16
             cell = images[row, :, y : y + 16, x : x + 16] * 2 - 1
             assert torch.equal(some[row, column], cell.flatten())
+
+
+def test_an_object_named_alone_is_the_class_token_looking_at_its_patches() -> None:
+    towers = Towers(build(100)).eval()
+    generator = torch.Generator().manual_seed(2)
+    patches = torch.rand(1, 12, 768, generator=generator)
+    places = torch.randperm(196, generator=generator)[None, :12]
+    members = torch.zeros(1, 3, 12, dtype=torch.bool)
+    members[0, 0, 2:7] = members[0, 2, 8:] = True
+    with torch.no_grad():
+        read = towers.image(Group(patches, places, members))[0]
+        assert torch.allclose(read[0], towers.image(Group(patches, places))[0, 0], atol=1e-6)
+        # The last block as OpenCLIP runs it, with an attention mask for the class token's row.
+        visual = towers.model.visual
+        for slot in (0, 2):
+            x = patches @ visual.conv1.weight.flatten(1).T + visual.positional_embedding[1:][places]
+            first = visual.class_embedding + visual.positional_embedding[0]
+            x = visual.ln_pre(torch.cat([first.view(1, 1, -1), x], 1))
+            mask = torch.zeros(13, 13)
+            mask[0, 0] = -torch.inf
+            mask[0, 1:][~members[0, slot]] = -torch.inf
+            for block in visual.transformer.resblocks[:-1]:
+                x = block(x)
+            x = visual.transformer.resblocks[-1](x, attn_mask=mask)
+            expected = visual.ln_post(x[0, 0]) @ visual.proj
+            assert torch.allclose(read[1 + slot], expected, atol=1e-5)
+
+
+def test_objects_own_the_patches_that_their_visible_pixels_lie_in() -> None:
+    atlas = load_atlas()
+    batches = Batches(atlas, Vocabulary(all_words(atlas)), 32)
+    layout = sample_layouts(atlas, keys_of(np.arange(32), "train"), objects=(1, 4))
+    [*groups] = batches.scenes(layout, np.random.default_rng(0), keep_all=True)
+    scenes = Scenes(32, objects=(1, 4), split="train")
+    inside = []
+    for row, scene in enumerate(scenes):
+        places, members = groups[row // 8].places[row % 8], groups[row // 8].members[row % 8]
+        assert not (members.sum(0) > 1).any()
+        for slot, thing in enumerate(scene.objects):
+            own = np.zeros((14, 14), dtype=bool)
+            own.flat[places[members[slot]].numpy()] = True
+            coarse = np.kron(own, np.ones((16, 16), dtype=bool))
+            inside.append((coarse & thing.mask).sum() / thing.mask.sum())
+            assert coarse.sum() <= (layout.size[row, slot] + 16) ** 2
+    assert np.mean(inside) > 0.9
+
+
+def test_what_is_said_of_an_object_alone_is_true_of_it() -> None:
+    atlas = load_atlas()
+    batches = Batches(atlas, Vocabulary(all_words(atlas)), 24)
+    layout = sample_layouts(atlas, keys_of(np.arange(24), "train"), objects=(2, 4))
+    rng = np.random.default_rng(1)
+    groups = batches.scenes(layout, rng, keep_all=False)
+    _, claims = batches.texts(layout, rng)
+    decided = batches.decide_alone(claims, layout, groups)
+    assert decided is not None
+    seen = torch.cat([group.members.any(-1) for group in groups]).numpy()
+    row = 0
+    for scene, slot in zip(*np.nonzero(seen), strict=True):
+        concept, colour = int(layout.concept[scene, slot]), int(layout.colour[scene, slot])
+        for text, claim in enumerate(claims):
+            named, told = claim.objects[0]
+            one = len(claim.objects) == 1
+            fits = one and named == concept
+            assert decided.true[row, text] == (fits and told in (-1, colour))
+            open_question = fits and told >= 0 and colour < 0
+            assert decided.undecidable[row, text] == (not one or open_question)
+        row += 1
+    assert row == len(decided.true)
 
 
 def test_a_wrong_colour_is_often_one_that_is_elsewhere_in_the_picture() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +12,19 @@ from whyclip.data.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, tr
 from whyclip.data.draw import COLOURS, draw, draw_crops
 from whyclip.data.layout import SIDE, Layout, keys_of, sample_layouts
 from whyclip.data.sprites import Atlas
-from whyclip.mini.model import GRID, PATCH, Vocabulary, patchify
+from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
 
 CROP = 64
+
+
+class Truth(NamedTuple):
+    """Which of n texts is true of which picture or object, bool `[b, n]` each.
+
+    Undecidable ones count neither way.
+    """
+
+    true: torch.Tensor
+    undecidable: torch.Tensor
 
 
 @dataclass
@@ -21,16 +32,17 @@ class Batch:
     """One step's data.
 
     Attributes:
-        groups: (patches `[b_i, t_i, 768]`, places `[b_i, t_i]`) with as many patches each.
+        groups: the pictures.
         tokens: `[n, t]` compact ids; the first `bank` texts name one concept each, all of them.
-        true: bool `[b, n]`, undecidable: bool `[b, n]`.
+        pictures: what is true of the pictures.
+        objects: what is true of every object that has patches, seen alone; None without members.
     """
 
-    groups: list[tuple[torch.Tensor, torch.Tensor]]
+    groups: list[Group]
     tokens: torch.Tensor
     bank: int
-    true: torch.Tensor
-    undecidable: torch.Tensor
+    pictures: Truth
+    objects: Truth | None
 
 
 def all_words(atlas: Atlas) -> set[str]:
@@ -103,16 +115,34 @@ class Batches:
                 setattr(layout, name, array[order])
             groups = self.scenes(layout, rng, keep_all=stage == "full")
         texts, claims = self.texts(layout, rng)
-        true, undecidable = truth(claims, layout)
         return Batch(
             groups,
             self.vocabulary.encode(texts).to(self.device),
             len(self.atlas.names),
-            torch.from_numpy(true).to(self.device),
-            torch.from_numpy(undecidable).to(self.device),
+            self.decide(claims, layout),
+            self.decide_alone(claims, layout, groups),
         )
 
-    def crops(self, layout: Layout, spread: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def decide(self, claims: list[Claim], layout: Layout) -> Truth:
+        """Decide every claim for every scene."""
+        return Truth(*(torch.from_numpy(a).to(self.device) for a in truth(claims, layout)))
+
+    def decide_alone(
+        self, claims: list[Claim], layout: Layout, groups: list[Group]
+    ) -> Truth | None:
+        """Decide the claims about one object for every object that has patches."""
+        members = [g.members for g in groups if g.members is not None]
+        if not members:
+            return None
+        at = np.nonzero(torch.cat([m.any(-1) for m in members]).cpu().numpy())
+        alone = replace(
+            layout, concept=layout.concept[at][:, None], colour=layout.colour[at][:, None]
+        )
+        true, undecidable = self.decide(claims, alone)
+        several = torch.tensor([len(claim.objects) > 1 for claim in claims], device=self.device)
+        return Truth(true, undecidable | several)
+
+    def crops(self, layout: Layout, spread: float) -> Group:
         """Draw the 4 x 4 patches around each object; early on all are taken for the middle ones."""
         centre = np.stack([layout.y[:, 0], layout.x[:, 0]], -1)
         corner = ((centre - CROP / 2) / PATCH).round().clip(0, GRID - CROP // PATCH).astype(int)
@@ -124,33 +154,41 @@ class Batches:
         rows = told[:, :1, None] + steps[None, :, None]
         columns = told[:, 1:, None] + steps[None, None, :]
         places = (rows * GRID + columns).reshape(len(layout), -1)
-        return patches, torch.from_numpy(places).to(self.device)
+        return Group(patches, torch.from_numpy(places).to(self.device))
 
-    def scenes(
-        self, layout: Layout, rng: np.random.Generator, keep_all: bool
-    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def scenes(self, layout: Layout, rng: np.random.Generator, keep_all: bool) -> list[Group]:
         """Draw whole scenes in groups of like number of objects, most bare background left out."""
         groups = []
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):
             some = Layout(**{name: array[part] for name, array in vars(layout).items()})
             pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
-            if keep_all:
-                every = torch.arange(GRID * GRID, device=self.device).expand(len(part), -1)
-                groups.append((patchify(pictures), every))
-                continue
-            # A patch is an object's when its centre is within the sprite's square and half a patch.
-            at = (np.arange(GRID) + 0.5) * PATCH
-            reach = (some.size / 2 + 4)[:, :, None]
-            near_y = np.abs(at - some.y[:, :, None]) < reach
-            near_x = np.abs(at - some.x[:, :, None]) < reach
-            there = (some.concept >= 0)[:, :, None, None]
-            covered = (near_y[..., :, None] & near_x[..., None, :] & there).any(1)
-            rank = covered.reshape(len(part), -1) + rng.random((len(part), GRID * GRID))
+            rank = within(some, 1.0).any(1) + rng.random((len(part), GRID * GRID))
             # Little bare background teaches as much for less; now and then more of it stays, so
             # that none of it comes as a surprise later.
-            bare = rng.integers(0, 12) if rng.random() < 0.8 else rng.integers(12, 80)
-            most = min(14 * int(number[part].max()) + int(bare), GRID * GRID)
-            kept = torch.from_numpy(np.argsort(-rank, axis=1)[:, :most].copy()).to(self.device)
-            groups.append((patchify(pictures, kept), kept))
+            bare = rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80)
+            most = GRID * GRID if keep_all else 11 * int(number[part].max()) + int(bare)
+            kept = np.argsort(-rank, axis=1)[:, : min(most, GRID * GRID)].copy()
+            own = within(some, 0.0)
+            for slot in range(own.shape[1] - 1):
+                own[:, slot] &= ~own[:, slot + 1 :].any(1)
+            members = np.take_along_axis(own, kept[:, None], 2)
+            places = torch.from_numpy(kept).to(self.device)
+            groups.append(
+                Group(patchify(pictures, places), places, torch.from_numpy(members).to(self.device))
+            )
         return groups
+
+
+def within(layout: Layout, margin: float) -> np.ndarray:
+    """Return bool `[b, k, 196]`: which patches lie in whose square, wider by `margin` pixels.
+
+    A patch lies where its centre does.
+    """
+    at = (np.arange(GRID) + 0.5) * PATCH
+    reach = (layout.size / 2 + margin)[:, :, None]
+    near_y = np.abs(at - layout.y[:, :, None]) < reach
+    near_x = np.abs(at - layout.x[:, :, None]) < reach
+    there = (layout.concept >= 0)[:, :, None, None]
+    inside = near_y[..., :, None] & near_x[..., None, :] & there
+    return inside.reshape(*inside.shape[:2], -1)

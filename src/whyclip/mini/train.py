@@ -5,7 +5,8 @@
 Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
 of their bare background, stage 3 whole scenes. Every stage draws new scenes of the train split.
 The loss is contrastive over captions whose truth for every picture is known: each picture against a
-phrase for every concept and all captions of the batch, each true caption against all pictures.
+phrase for every concept and all captions of the batch, each true caption against all pictures. In
+scenes every object is named alone, too: the same readout looks at nothing but its patches.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, OutputError
-from whyclip.mini.batches import Batch, Batches, all_words
+from whyclip.mini.batches import Batch, Batches, Truth, all_words
 from whyclip.mini.export import export
 from whyclip.mini.model import Towers, Vocabulary, build
 
@@ -57,8 +58,15 @@ class Plan:
         return stage, (seen - before) / max(count, 1), max(min(warm, left, 1.0), 0.0)
 
 
+def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of each row's softmax with its true texts, equally weighted."""
+    rows = true.any(1)
+    share = true[rows] / true[rows].sum(1, keepdim=True)
+    return -(share * F.log_softmax(logits[rows], 1)).sum(1).mean()
+
+
 def matching_loss(
-    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, batch: Batch
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
 ) -> torch.Tensor:
     """Return the contrastive loss with several true texts a picture.
 
@@ -66,21 +74,21 @@ def matching_loss(
         images: unit embeddings `[b, e]`.
         texts: unit embeddings `[n, e]`, the concept phrases first.
         scale: inverse temperature.
-        batch: which text is true of which picture; undecidable pairs count neither way.
+        truth: which text is true of which picture.
+        bank: how many concept phrases there are.
     """
-    logits = (scale * images @ texts.T).masked_fill(batch.undecidable, -1e4)
-    true = batch.true.float()
-    bank = batch.bank
+    logits = (scale * images @ texts.T).masked_fill(truth.undecidable, -1e4)
+    true = truth.true
+    named = _pull(logits[:, :bank], true[:, :bank])
+    return named + 0.5 * _pull(logits, true) + 0.5 * _pull(logits.T, true.T)
 
-    def pull(some: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        rows = target.sum(1) > 0
-        share = target[rows] / target[rows].sum(1, keepdim=True)
-        return -(share * F.log_softmax(some[rows], 1)).sum(1).mean()
 
-    named = pull(logits[:, :bank], true[:, :bank])
-    told = pull(logits, true)
-    asked = pull(logits.T, true.T)
-    return named + 0.5 * told + 0.5 * asked
+def naming_loss(
+    objects: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
+) -> torch.Tensor:
+    """Return the loss of naming objects `[o, e]` alone, by concept and by all phrases of one."""
+    logits = (scale * objects @ texts.T).masked_fill(truth.undecidable, -1e4)
+    return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
 
 
 class Optimisers:
@@ -130,22 +138,25 @@ def step_loss(towers: Towers, batch: Batch, half: bool) -> torch.Tensor:
     """Run one batch through both towers, in bfloat16 over float32 weights if `half`."""
     kind = torch.bfloat16 if half else torch.float32
     weights = {name: p.to(kind) for name, p in towers.named_parameters()}
-    groups = [(patches.to(kind), places) for patches, places in batch.groups]
-    most = max(places.shape[1] for _, places in groups)
+    groups = [group._replace(patches=group.patches.to(kind)) for group in batch.groups]
+    most = max(group.places.shape[1] for group in groups)
     # On the CPU the fused kernel's backward pass is the slower one until sequences are long.
     plain = most < 100 and batch.tokens.device.type == "cpu"
     backend = SDPBackend.MATH if plain else SDPBackend.FLASH_ATTENTION
     with sdpa_kernel([backend, SDPBackend.MATH]):
         out = functional_call(towers, weights, (groups, batch.tokens))
-    images, texts, scale = out
-    return matching_loss(images, texts, scale, batch)
+    images, objects, texts, scale = out
+    loss = matching_loss(images, texts, scale, batch.pictures, batch.bank)
+    if batch.objects is not None:
+        loss = loss + naming_loss(objects, texts, scale, batch.objects, batch.bank)
+    return loss
 
 
 @torch.no_grad()
 def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> tuple[float, float]:
     """Return the loss-free progress figures: share of concepts found, and of single ones."""
     best = (images @ texts[: batch.bank].T).argsort(1, descending=True)
-    true = batch.true[:, : batch.bank]
+    true = batch.pictures.true[:, : batch.bank]
     number = true.sum(1)
     hits = torch.stack([true[i, best[i, :n]].float().mean() for i, n in enumerate(number)])
     single = number == 1
@@ -213,7 +224,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                     with torch.no_grad():
                         # The weights' running average on the next, still unseen batch.
                         fresh = batches.make((step + 1) * workers, stage, spread)
-                        i, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
+                        i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line["found"], line["single"] = quick_score(i, t, fresh)
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
