@@ -24,7 +24,7 @@ import torch
 from benchmarks.speed import machine, random_targets, random_view, show
 from whyclip.capture import run_trunk
 from whyclip.methods import get_method
-from whyclip.pipeline import Plan
+from whyclip.plan import Plan
 
 RESULT = Path(__file__).with_name("perturbation.json")
 BATCH = 64

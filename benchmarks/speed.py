@@ -36,7 +36,8 @@ from rich.table import Table
 import whyclip
 from whyclip.capture import run_trunk
 from whyclip.methods import get_method
-from whyclip.pipeline import IMAGES_AT_ONCE, Plan
+from whyclip.pipeline import IMAGES_AT_ONCE
+from whyclip.plan import Plan
 from whyclip.targets import Targets
 
 RESULT = Path(__file__).with_name("speed.json")

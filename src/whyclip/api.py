@@ -12,8 +12,8 @@ from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
 from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
-from whyclip.pipeline import Plan, run
-from whyclip.question import ask
+from whyclip.pipeline import run
+from whyclip.plan import Plan, ask_for
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 ALL = "all"
@@ -143,15 +143,7 @@ def compare(
         if not isinstance(methods, Mapping):
             methods = {name: {} for name in ([methods] if isinstance(methods, str) else methods)}
         plans = [_plan(name, options, asked) for name, options in methods.items()]
-    question = ask(
-        model,
-        prompts,
-        against,
-        keep=max(plan.reach(model.text) for plan in plans),
-        whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
-        empty=any(plan.method.empty and "image" in plan.sides for plan in plans),
-        precision=precision,
-    )
+    question = ask_for(model, prompts, plans, against=against, precision=precision)
     found = run(model, images, question, plans, geometry, precision)
     _warn_once(found)
     return found

@@ -131,18 +131,7 @@ class Explanation:
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        height, width = size or (self.geometry.height, self.geometry.width)
-        box = self.geometry.box
-        x = (torch.arange(width) + 0.5) * (self.geometry.width / width)
-        y = (torch.arange(height) + 0.5) * (self.geometry.height / height)
-        u = (x - box.left) / (box.right - box.left)
-        v = (y - box.top) / (box.bottom - box.top)
-        grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None] * 2 - 1
-        maps = F.grid_sample(
-            self.maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
-        )[0]
-        seen = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
-        return maps.masked_fill(~seen, float("nan"))
+        return lay_on_image(self.maps, self.geometry, size)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
@@ -172,6 +161,22 @@ class Explanation:
         from whyclip.render import fragment
 
         return fragment(self)
+
+
+def lay_on_image(maps: Tensor, geometry: Geometry, size: tuple[int, int] | None = None) -> Tensor:
+    """Resample maps ``[n, gh, gw]`` onto the original image; see :meth:`Explanation.heatmap`."""
+    height, width = size or (geometry.height, geometry.width)
+    box = geometry.box
+    x = (torch.arange(width) + 0.5) * (geometry.width / width)
+    y = (torch.arange(height) + 0.5) * (geometry.height / height)
+    u = (x - box.left) / (box.right - box.left)
+    v = (y - box.top) / (box.bottom - box.top)
+    grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None] * 2 - 1
+    laid = F.grid_sample(
+        maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
+    )[0]
+    seen = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
+    return laid.masked_fill(~seen, float("nan"))
 
 
 def _label(prompt: Prompt) -> str:

@@ -192,7 +192,7 @@ def test_edited_samples_are_drawn_from_all(
     from whyclip.audit import run
 
     edited: list[str] = []
-    monkeypatch.setattr(run, "_edit", lambda model, seen, *rest: edited.append(seen.sample.id))
+    monkeypatch.setattr(run, "_edit", lambda seen, *rest: edited.append(seen.sample.id))
     for seed in range(4):
         audit(view, Toy(20), ["grad_eclip"], ["deletion"], limit=20, edited=3, seed=seed)
     assert len(edited) == 12

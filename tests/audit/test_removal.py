@@ -22,6 +22,7 @@ from whyclip.audit.removal import (
     masked_scores,
     words_removed,
 )
+from whyclip.evaluation.encode import Encoder
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_blurring_is_scored_by_the_model_itself(seen: Seen, view: whyclip.ModelV
 
 def test_words_are_taken_out_of_the_text_itself(seen: Seen) -> None:
     model, _, tokenizer = tiny.openclip_parts()
-    lost = list(words_removed(seen, Texts(whyclip.wrap(*tiny.openclip_parts()))))
+    lost = list(words_removed(seen, Texts(Encoder(whyclip.wrap(*tiny.openclip_parts())))))
     assert len(lost) == len(seen.evidence.prompts)
     prompt = seen.evidence.prompts[0]
     start = prompt.index("photo")

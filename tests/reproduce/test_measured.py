@@ -253,7 +253,8 @@ def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
 def test_weights_from_one_kind_of_vector_as_written_out(
     setting: Setting, plain: Any, likeness: str, heads: str
 ) -> None:
-    from whyclip.pipeline import Plan, run
+    from whyclip.pipeline import run
+    from whyclip.plan import Plan
     from whyclip.question import ask
 
     sample = setting.dataset[0]

@@ -5,49 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
-from whyclip.audit.look import Seen, heatmap
+from whyclip.audit.look import Seen
 from whyclip.audit.removal import AT_ONCE, Texts
-from whyclip.inputs import prepare
+from whyclip.evaluation.encode import Encoder
+from whyclip.explanation import lay_on_image
 from whyclip.metrics import get_metric, stream
 from whyclip.metrics.edits import Edits
 from whyclip.metrics.fill import Pixels
-from whyclip.model import ModelView
 
 IMAGE = ("deletion", "insertion")
 TEXT = ("word_deletion", "word_insertion")
 
 
-def measure_curves(model: ModelView, seen: Seen, texts: Texts, seed: int) -> None:
+def measure_curves(seen: Seen, texts: Texts, seed: int) -> None:
     """Edit one sample by every method's map and words, and note the areas.
 
     The score is that of the one prompt of the sample that was drawn for it.
     """
-    _images(model, seen, seed)
-    if model.classes is None:
+    _images(texts.encoder, seen, seed)
+    if texts.encoder.model.classes is None:
         _texts(seen, texts, seed)
 
 
-def _images(model: ModelView, seen: Seen, seed: int) -> None:
-    evidence, tower = seen.evidence, model.image
+def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
+    evidence = seen.evidence
     picture = seen.sample.image
     target = seen.capture.targets[evidence.asked : evidence.asked + 1]
 
-    @torch.no_grad()
     def score(edited: Sequence[Pixels]) -> Tensor:
-        images = [Image.fromarray(one) for one in edited]
-        ready = prepare(images, model.preprocess, patch=tower.patch, native=tower.native)
-        pixels = torch.stack([pixels for pixels, _ in ready]).to(tower.device)
-        return target.score(tower.encode(pixels))[:, 0]
+        return target.score(encoder.images(edited).to(target.directions.device))[:, 0]
 
     jobs: list[tuple[str, str, Edits[Pixels]]] = []
     for name, found in evidence.methods.items():
         if found.maps is None:
             continue
-        heat = heatmap(seen.geometry, found.maps[evidence.asked][None])[0].numpy()
+        heat = lay_on_image(found.maps[evidence.asked][None], seen.geometry)[0].numpy()
         for curve in IMAGE:
             metric = get_metric(curve)
             assert metric.edits is not None, "deletion and insertion edit"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from whyclip.methods import Method
@@ -49,13 +50,12 @@ class MethodEvidence:
         """Relevance of the patches, or of the words, for each of the m prompts."""
         if side == "image":
             return [] if self.maps is None else list(self.maps.flatten(1))
-        return [_values(words) for words in self.words]
+        return [relevance_of(words) for words in self.words]
 
 
-def _values(words: Sequence[Word]) -> Tensor:
-    from torch import tensor
-
-    return tensor([word.relevance for word in words])
+def relevance_of(words: Sequence[Word]) -> Tensor:
+    """The words' values ``[w]``."""
+    return torch.tensor([word.relevance for word in words])
 
 
 @dataclass

@@ -10,21 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
-from whyclip.audit.pool import Pool
+from whyclip.audit.pool import Pool, among_best
 from whyclip.capture import Capture, run_trunk
 from whyclip.data.sample import Sample
-from whyclip.explanation import Certificate, Explanation
+from whyclip.explanation import lay_on_image
 from whyclip.inputs import prepare, word_relevance
 from whyclip.metrics import METRICS
-from whyclip.model import ModelView
-from whyclip.pipeline import Plan
-from whyclip.question import Question, ask
+from whyclip.model import ModelView, Tower
+from whyclip.plan import Plan, ask_for
+from whyclip.question import Question
 from whyclip.targets import Targets
-from whyclip.types import Geometry, Side, Word
+from whyclip.types import Geometry, Word
 
 LOCATED = ("energy_pointing", "pointing_game")
 # What rounding may do to an embedding; any more, and another computation was explained.
 SAME = 1e-4
+
+
+def readout(tower: Tower) -> int:
+    """How many last blocks of a tower hold its readout: none of one that shows none."""
+    return 0 if tower.opaque else 1
 
 
 @dataclass
@@ -36,21 +41,16 @@ class Auditor:
     pool: Pool
     _pools: dict[str, Tensor] = field(default_factory=dict)
 
-    def reach(self, side: Side) -> int:
-        """How many last blocks of a tower the methods read, and the readout in any case."""
-        tower = self.model.image if side == "image" else self.model.text
-        return max([plan.reach(tower) for plan in self.plans.values()] + [0 if tower.opaque else 1])
+    @property
+    def reach(self) -> int:
+        """How many last blocks of the image tower are read, its readout in any case."""
+        tower = self.model.image
+        return max([plan.reach(tower) for plan in self.plans.values()] + [readout(tower)])
 
     def question(self, prompts: tuple[str, ...], model: ModelView | None = None) -> Question:
         """Encode a sample's prompts so that every method can read them."""
-        plans = self.plans.values()
-        return ask(
-            model or self.model,
-            list(prompts),
-            keep=0 if self.model.classes is not None else self.reach("text"),
-            whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
-            empty=any(plan.method.empty for plan in plans),
-        )
+        keep = 0 if self.model.classes is not None else readout(self.model.text)
+        return ask_for(model or self.model, list(prompts), self.plans.values(), keep=keep)
 
     def explained_pool(self, name: str) -> Targets:
         """The pool's directions by the computation that a method explains on the text side."""
@@ -104,7 +104,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
     [(pixels, geometry)] = prepare(
         [image], model.preprocess, patch=tower.patch, native=tower.native
     )
-    capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach("image"))
+    capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach)
     among = pool.targets.score(capture.embedding)[0].cpu()
     labels = pool.labels_of(sample)
     own = sample.prompts
@@ -119,7 +119,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
         prompts=prompts,
         own=len(own),
         labels=labels,
-        right=None if labels is None else pool.right(among, labels),
+        right=None if labels is None else among_best(among, labels),
         scores=capture.targets.score(capture.embedding)[0].cpu(),
         among=among,
         asked=index % len(own),
@@ -187,15 +187,6 @@ def words_of_texts(question: Question, values: list[Tensor]) -> tuple[tuple[Word
     )
 
 
-def heatmap(geometry: Geometry, maps: Tensor) -> Tensor:
-    """Lay maps ``[m, gh, gw]`` on the original image: ``[m, H, W]``, NaN where it was not seen."""
-    nothing = Certificate((), {})
-    prompts = ("",) * len(maps)
-    words: tuple[tuple[Word, ...], ...] = ((),) * len(maps)
-    laid = Explanation("", "", prompts, torch.zeros(len(maps)), maps, words, nothing, geometry)
-    return laid.heatmap()
-
-
 def _locate(seen: Seen) -> None:
     """Hold each map against the mask of each label."""
     sample = seen.sample
@@ -209,7 +200,7 @@ def _locate(seen: Seen) -> None:
     for evidence in seen.evidence.methods.values():
         if evidence.maps is None:
             continue
-        heat = heatmap(seen.geometry, evidence.maps)
+        heat = lay_on_image(evidence.maps, seen.geometry)
         if ignored is not None:
             heat = heat.masked_fill(torch.from_numpy(ignored), float("nan"))
         for name in LOCATED:

@@ -11,7 +11,7 @@ from whyclip.audit.evidence import CONTROL
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS, Method, get_method
 from whyclip.model import ModelView
-from whyclip.pipeline import Plan
+from whyclip.plan import Plan
 
 Asked = str | Method | tuple[str | Method, Mapping[str, Any]]
 

@@ -36,17 +36,18 @@ class Pool:
         """Places of a sample's labels among the prompts; None without labels."""
         return None if self.numbers is None else tuple(self.numbers[x] for x in sample.labels)
 
-    def right(self, scores: Tensor, labels: Sequence[int]) -> tuple[bool, ...]:
-        """Say which of k labels are among the k prompts with the greatest scores ``[c]``."""
-        best = set(scores.topk(min(len(labels), len(scores))).indices.tolist())
-        return tuple(label in best for label in labels)
-
     def rival(self, scores: Tensor, taken: Sequence[str], labels: Sequence[int]) -> int | None:
         """The best prompt that is none of the sample's own; None where there is no other."""
         for number in scores.argsort(descending=True).tolist():
             if number not in labels and self.prompts[number] not in taken:
                 return int(number)
         return None
+
+
+def among_best(scores: Tensor, labels: Sequence[int]) -> tuple[bool, ...]:
+    """Say which of k labels are among the k prompts with the greatest scores ``[c]``."""
+    best = set(scores.topk(min(len(labels), len(scores))).indices.tolist())
+    return tuple(label in best for label in labels)
 
 
 def pool_of(model: ModelView, dataset: Dataset, samples: Sequence[Sample]) -> Pool:

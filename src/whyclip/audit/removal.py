@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.audit.look import Seen
-from whyclip.inputs import tokenize, words_of
+from whyclip.evaluation.encode import Encoder
+from whyclip.inputs import words_of
 from whyclip.metrics.words import without
-from whyclip.model import ModelView
-from whyclip.model.view import Stream, Tower, join_heads
+from whyclip.model.view import Stream, Tower, after_attention
 from whyclip.types import Word
 
 AT_ONCE = 64
@@ -55,7 +55,7 @@ def blinded(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
         if stream.mask is not None and not block.pools:
             logits = logits + stream.mask
         weights = logits.masked_fill(hidden, float("-inf")).softmax(-1)
-        x = block.finish(x, block.merge(join_heads(weights @ v)))
+        x = after_attention(block, x, weights, v)
     row = stream.row.expand(p)
     return tower.project(x[torch.arange(p, device=x.device), row]).float()
 
@@ -100,21 +100,17 @@ def _blurred(pixels: Tensor, sigma: float) -> Tensor:
 
 
 class Texts:
-    """Embeddings of texts by the model's own encoder; each distinct text is encoded once."""
+    """Directions of texts by the model's own encoder; each distinct text is encoded once."""
 
-    def __init__(self, model: ModelView) -> None:
-        self.model, self._known = model, {}  # type: tuple[ModelView, dict[str, Tensor]]
+    def __init__(self, encoder: Encoder) -> None:
+        """Remember nothing yet."""
+        self.encoder = encoder
+        self._known: dict[str, Tensor] = {}
 
-    @torch.no_grad()
     def directions(self, texts: Sequence[str]) -> Tensor:
         """Unit directions ``[m, e]`` on the CPU."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        tower = self.model.text
-        for start in range(0, len(new), AT_ONCE):
-            part = new[start : start + AT_ONCE]
-            ids = tokenize(self.model.tokenizer, part, tower.context).ids.to(tower.device)
-            for text, row in zip(part, tower.encode(ids).float().cpu(), strict=True):
-                self._known[text] = F.normalize(row, dim=-1)
+        new = self.encoder.texts([text for text in texts if text not in self._known])
+        self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
         return torch.stack([self._known[text] for text in texts])
 
 

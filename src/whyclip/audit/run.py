@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 import numpy as np
-import torch
 
-from whyclip import __version__
 from whyclip.api import check_asked
 from whyclip.audit.changes import TwoByTwo
 from whyclip.audit.check import Check, Measured
@@ -22,6 +19,7 @@ from whyclip.audit.look import Auditor, Seen, look
 from whyclip.audit.plans import Asked, plans_of
 from whyclip.audit.pool import Pool, base_of, pool_of
 from whyclip.audit.removal import (
+    AT_ONCE,
     BLURRED,
     MASKED,
     Texts,
@@ -37,8 +35,10 @@ from whyclip.audit.verdict import judge, summarise
 from whyclip.data.load import open_dataset
 from whyclip.data.sample import Dataset, Drawn, Sample
 from whyclip.errors import InputError, OptionError, WhyclipWarning, unknown
+from whyclip.evaluation.encode import Encoder
 from whyclip.model import ModelView
 from whyclip.progress import track
+from whyclip.report.facts import versions
 from whyclip.types import Side
 
 LIMIT = 60
@@ -133,8 +133,7 @@ def audit(
         notes=tuple(notes),
         seconds=time.perf_counter() - began,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        software=f"whyclip {__version__}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}",
+        software=versions(),
     )
 
 
@@ -161,8 +160,8 @@ def _gather(
     patches: int,
     seed: int,
 ) -> tuple[Evidence, TwoByTwo]:
-    model, two_by_two = auditor.model, TwoByTwo(auditor)
-    texts = Texts(model)
+    two_by_two = TwoByTwo(auditor)
+    texts = Texts(Encoder(auditor.model, batch_size=AT_ONCE))
     found, kept = [], []
     # Samples are in their dataset's order, which may be that of its classes.
     chosen = set(np.random.default_rng((seed, 6)).permutation(len(samples))[:edited].tolist())
@@ -174,7 +173,7 @@ def _gather(
                 if "spatial" in asks and "attention" not in without:
                     _read_with_own_weights(auditor, seen)
                 if index in chosen:
-                    _edit(model, seen, texts, asks, without, patches, seed)
+                    _edit(seen, texts, asks, without, patches, seed)
                     kept.append(seen.light())
         except InputError as error:
             raise type(error)(f"sample {sample.id!r}: {error}") from error
@@ -193,7 +192,6 @@ def _gather(
 
 
 def _edit(
-    model: ModelView,
     seen: Seen,
     texts: Texts,
     asks: frozenset[Ask],
@@ -208,10 +206,10 @@ def _edit(
         if "attention" not in without:
             evidence.removed[MASKED] = evidence.scores - masked_scores(seen, evidence.patches)
         evidence.removed[BLURRED] = evidence.scores - blurred_scores(seen, evidence.patches)
-    if "words" in asks and model.classes is None:
+    if "words" in asks and texts.encoder.model.classes is None:
         evidence.words_removed = tuple(words_removed(seen, texts))
     if "curves" in asks:
-        measure_curves(model, seen, texts, seed)
+        measure_curves(seen, texts, seed)
 
 
 def _read_with_own_weights(auditor: Auditor, seen: Seen) -> None:

@@ -7,8 +7,9 @@ from copy import deepcopy
 from math import ceil
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from whyclip.audit.evidence import relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
 from whyclip.capture import run_trunk
 from whyclip.model import ModelView, wrap
@@ -87,7 +88,7 @@ def measure_shuffled(auditor: Auditor, seen: Sequence[Seen], seed: int) -> tuple
 
 def _explain_again(auditor: Auditor, seen: Seen, copy: ModelView) -> None:
     """Of an image against the model's own texts, and of the texts against its own image."""
-    capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach("image"))
+    capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach)
     question = None
     if seen.question.tokens is not None:
         question = auditor.question(seen.evidence.prompts, copy)
@@ -99,9 +100,4 @@ def _explain_again(auditor: Auditor, seen: Seen, copy: ModelView) -> None:
         if "text" in plan.sides and question is not None:
             pieces, _ = explained_texts(plan, question, seen.image)
             words = words_of_texts(question, pieces)
-            values_of = [_relevances(row) for row in words]
-            found.shuffled.setdefault("text", []).append(values_of)
-
-
-def _relevances(words: Sequence[object]) -> Tensor:
-    return torch.tensor([word.relevance for word in words])  # type: ignore[attr-defined]
+            found.shuffled.setdefault("text", []).append([relevance_of(row) for row in words])

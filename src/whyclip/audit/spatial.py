@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.pipeline import Plan
+from whyclip.plan import Plan
 
 
 @torch.no_grad()

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType
 
 import whyclip.data
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import Dataset, Drawn
 from whyclip.errors import unknown
+from whyclip.gather import gather
 
 
 @lru_cache(maxsize=1)
 def dataset_kinds() -> Mapping[str, DatasetKind]:
     """Gather what the modules here have as ``KINDS``; nothing else needs to be told of them."""
-    names = [found.name for found in iter_modules(whyclip.data.__path__)]
-    modules = [import_module(f"whyclip.data.{name}") for name in names]
-    kinds = [kind for module in modules for kind in getattr(module, "KINDS", ())]
-    return MappingProxyType({kind.name: kind for kind in kinds})
+    return gather(whyclip.data.__name__, whyclip.data.__path__, "KINDS")
 
 
 def open_dataset(spec: str, *, limit: int | None = None, seed: int = 0) -> Dataset:

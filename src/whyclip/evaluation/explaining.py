@@ -10,7 +10,8 @@ from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
 from whyclip.model import ModelView
 from whyclip.pipeline import run
-from whyclip.question import Question, ask
+from whyclip.plan import ask_for
+from whyclip.question import Question
 from whyclip.targets import Targets
 
 QUESTIONS_KEPT = 256
@@ -44,12 +45,5 @@ class Explainer:
         return Targets(found.directions.cpu(), found.scale, bias=bias)
 
     def _ask(self, prompts: tuple[str, ...]) -> Question:
-        plans = self.plan.methods
-        return ask(
-            self.model,
-            prompts,
-            keep=max(plan.reach(self.model.text) for plan in plans),
-            whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
-            empty=any(plan.method.empty and "image" in plan.sides for plan in plans),
-            precision=self.plan.precision,
-        )
+        asked = self.plan
+        return ask_for(self.model, prompts, asked.methods, precision=asked.precision)

@@ -13,7 +13,7 @@ from whyclip.errors import OptionError, UnsupportedModelError, WhyclipError, unk
 from whyclip.methods import METHODS, Method, get_method
 from whyclip.metrics import METRICS, Metric, get_metric
 from whyclip.model import ModelView, Tower
-from whyclip.pipeline import Plan as MethodPlan
+from whyclip.plan import Plan as MethodPlan
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 PromptName = Literal["gt", "pred"]

@@ -6,23 +6,14 @@ A module here that has a ``METHOD`` is a method; nothing else needs to be told o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType
 
-from whyclip.errors import unknown
+from whyclip.gather import gather, look_up
 from whyclip.methods.method import Method, Relevance
 
 __all__ = ["METHODS", "Method", "Relevance", "get_method"]
 
 
-def _gather() -> Mapping[str, Method]:
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    methods = [module.METHOD for module in modules if hasattr(module, "METHOD")]
-    return MappingProxyType({method.name: method for method in methods})
-
-
-METHODS: Mapping[str, Method] = _gather()
+METHODS: Mapping[str, Method] = gather(__name__, __path__, "METHOD")
 
 
 def get_method(name: str) -> Method:
@@ -31,6 +22,5 @@ def get_method(name: str) -> Method:
     Raises:
         OptionError: no such method; the message names the nearest.
     """
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    return METHODS[name]
+    found: Method = look_up("method", name, METHODS)
+    return found

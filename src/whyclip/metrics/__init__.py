@@ -8,11 +8,8 @@ are pure functions; the model comes in as a function ``score``, see
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType
 
-from whyclip.errors import unknown
+from whyclip.gather import gather, look_up
 from whyclip.metrics.accuracy import READS
 from whyclip.metrics.bootstrap import Interval, interval, paired_difference
 from whyclip.metrics.edits import Edits, Score, stream
@@ -33,13 +30,7 @@ __all__ = [
 ]
 
 
-def _gather() -> Mapping[str, Metric]:
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    metrics = [metric for module in modules for metric in getattr(module, "METRICS", ())]
-    return MappingProxyType({metric.name: metric for metric in metrics})
-
-
-METRICS: Mapping[str, Metric] = _gather()
+METRICS: Mapping[str, Metric] = gather(__name__, __path__, "METRICS")
 
 
 def get_metric(name: str) -> Metric:
@@ -48,6 +39,5 @@ def get_metric(name: str) -> Metric:
     Raises:
         OptionError: no such metric; the message names the nearest.
     """
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
+    found: Metric = look_up("metric", name, METRICS)
+    return found

@@ -21,19 +21,23 @@ def run_facts(
         seconds: that the run took.
         **more: other facts, by their titles.
     """
-    import torch
-
     return {
         "model": model,
         "dataset": dataset,
         "samples": str(samples),
         "seed": str(seed),
         **more,
-        "versions": f"whyclip {__version__}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}",
+        "versions": versions(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "took": duration(seconds),
     }
+
+
+def versions() -> str:
+    """Name the software that a run depends on most, with its versions."""
+    import torch
+
+    return f"whyclip {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def duration(seconds: float) -> str:

@@ -6,11 +6,8 @@ A module here that has an ``EXPERIMENT`` is an experiment; nothing else needs to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from pkgutil import iter_modules
-from types import MappingProxyType
 
-from whyclip.errors import unknown
+from whyclip.gather import gather, look_up
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import Verdict
 
@@ -25,13 +22,7 @@ __all__ = [
 ]
 
 
-def _gather() -> Mapping[str, Experiment]:
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    experiments = [module.EXPERIMENT for module in modules if hasattr(module, "EXPERIMENT")]
-    return MappingProxyType({experiment.name: experiment for experiment in experiments})
-
-
-EXPERIMENTS: Mapping[str, Experiment] = _gather()
+EXPERIMENTS: Mapping[str, Experiment] = gather(__name__, __path__, "EXPERIMENT")
 
 
 def get_experiment(name: str) -> Experiment:
@@ -40,6 +31,5 @@ def get_experiment(name: str) -> Experiment:
     Raises:
         OptionError: no such experiment; the message names the nearest.
     """
-    if name not in EXPERIMENTS:
-        raise unknown("experiment", name, EXPERIMENTS)
-    return EXPERIMENTS[name]
+    found: Experiment = look_up("experiment", name, EXPERIMENTS)
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whyclip.errors import OptionError
 from whyclip.evaluation import Evaluation, Variant
-from whyclip.pipeline import Plan
+from whyclip.plan import Plan
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.measured import (

@@ -6,27 +6,21 @@ A module here that has a ``CHECK`` or ``CHECKS`` declares checks; nothing else n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from pkgutil import iter_modules
 from types import MappingProxyType
 
 from whyclip.audit.check import PRINCIPLES, Check
-from whyclip.errors import unknown
+from whyclip.gather import gather, look_up
 
 __all__ = ["CHECKS", "get_check"]
 
 
-def _gather() -> Mapping[str, Check]:
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    checks: list[Check] = []
-    for module in modules:
-        checks += [module.CHECK] if hasattr(module, "CHECK") else getattr(module, "CHECKS", ())
+def _in_order(found: Mapping[str, Check]) -> Mapping[str, Check]:
     order = list(PRINCIPLES)
-    checks.sort(key=lambda check: order.index(check.principle))
+    checks = sorted(found.values(), key=lambda check: order.index(check.principle))
     return MappingProxyType({check.name: check for check in checks})
 
 
-CHECKS: Mapping[str, Check] = _gather()
+CHECKS: Mapping[str, Check] = _in_order(gather(__name__, __path__, "CHECK", "CHECKS"))
 
 
 def get_check(name: str) -> Check:
@@ -35,6 +29,5 @@ def get_check(name: str) -> Check:
     Raises:
         OptionError: no such check; the message names the nearest.
     """
-    if name not in CHECKS:
-        raise unknown("check", name, CHECKS)
-    return CHECKS[name]
+    found: Check = look_up("check", name, CHECKS)
+    return found

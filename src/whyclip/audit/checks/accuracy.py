@@ -6,14 +6,14 @@ from torch import Tensor
 
 from whyclip.audit.check import Check, Measured, Values
 from whyclip.audit.evidence import Evidence, SampleEvidence
+from whyclip.audit.pool import among_best
 from whyclip.types import Side
 
 
 def share_right(sample: SampleEvidence, among: Tensor) -> float:
     """Share of a sample's k labels that are among the k best prompts of scores ``[c]``."""
-    labels = sample.labels or ()
-    best = among.topk(min(len(labels), len(among))).indices.tolist()
-    return sum(label in best for label in labels) / len(labels)
+    right = among_best(among, sample.labels or ())
+    return sum(right) / len(right)
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
