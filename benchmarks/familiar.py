@@ -1,7 +1,7 @@
 """How often mini's warning about unfamiliar pictures is raised: on unseen scenes, and on photos.
 
     pip install scikit-image scikit-learn
-    python benchmarks/familiar.py
+    python -m benchmarks.familiar
 
 The photos are those that the two packages carry; another folder of pictures can be named instead.
 """

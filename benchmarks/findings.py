@@ -1,7 +1,7 @@
 """Audit every method on what comes with whyclip, and write what was found into the documentation.
 
-    python benchmarks/findings.py
-    python benchmarks/findings.py --no-run    # only write the page anew from what was kept
+    python -m benchmarks.findings
+    python -m benchmarks.findings --no-run    # only write the page anew from what was kept
 
 The audits are kept as ``benchmarks/findings/*.json``. ``docs/findings.md`` gets their commands and
 verdicts and ``docs/images`` their matrices; what stood there before is replaced. The verdicts of
@@ -24,6 +24,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
+from benchmarks.page import write
 from whyclip.audit import Audit
 from whyclip.audit.matrix import matrix
 from whyclip.audit.page import cells_table, verdict_table
@@ -89,16 +90,6 @@ def claims() -> str:
     return "\n".join(lines).strip()
 
 
-def write(parts: Mapping[str, str]) -> None:
-    """Put parts of the page between their two comments."""
-    text = PAGE.read_text(encoding="utf-8")
-    for name, part in parts.items():
-        place = re.compile(rf"(?s)<!-- begin {name} -->.*?<!-- end {name} -->")
-        shown = f"<!-- begin {name} -->\n\n{part}\n\n<!-- end {name} -->"
-        text = place.sub(lambda _, shown=shown: shown, text)
-    PAGE.write_text(text, encoding="utf-8")
-
-
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="audits; all by default")] = None,
     again: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
@@ -107,8 +98,8 @@ def main(
     for name in names or AUDITS:
         if again:
             run(name, AUDITS[name])
-        write({name: told(name, AUDITS[name])})
-    write({"claims": claims()})
+        write(PAGE, {name: told(name, AUDITS[name])})
+    write(PAGE, {"claims": claims()})
 
 
 if __name__ == "__main__":

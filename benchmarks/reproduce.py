@@ -1,7 +1,7 @@
 """Run every experiment on what comes with whyclip, and write its outcome into the documentation.
 
-    python benchmarks/reproduce.py --out reproduced
-    python benchmarks/reproduce.py table1 layers --limit 10
+    python -m benchmarks.reproduce --out reproduced
+    python -m benchmarks.reproduce table1 layers --limit 10
 
 Each page of ``--out`` is the experiment's whole report. ``docs/reproduce.md`` gets the command, the
 verdicts and the first table, and ``docs/images`` the picture; what it had before is replaced.
@@ -9,7 +9,6 @@ verdicts and the first table, and ``docs/images`` the picture; what it had befor
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmarks.page import write
 from whyclip.report import Picture, Report, Table
 from whyclip.reproduce import EXPERIMENTS, get_experiment
 from whyclip.reproduce.run import reproduce
@@ -24,20 +24,18 @@ from whyclip.reproduce.run import reproduce
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def outcome(name: str, report: Report, image: str) -> str:
-    """What the documentation shows of a report: a part between two comments."""
+def outcome(report: Report, image: str) -> str:
+    """What the documentation shows of a report."""
     [verdicts] = [s for s in report.sections if isinstance(s, str) and "was found here" in s]
     table = next(s for s in report.sections if isinstance(s, Table))
     picture = next(s for s in report.sections if isinstance(s, Picture))
     return "\n\n".join(
         (
-            f"<!-- begin {name} -->",
             f"    {report.command}",
             f"Measured on {report.facts['date']}, {report.facts['samples']} samples:",
             verdicts.partition("\n\n")[2],
             table.to_markdown().strip(),
             f"![{picture.alt}](images/{image})",
-            f"<!-- end {name} -->",
         )
     )
 
@@ -46,11 +44,10 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(help="experiments; all by default")] = None,
     limit: Annotated[int | None, typer.Option(help="samples; the experiment's own number")] = None,
     out: Annotated[Path, typer.Option(help="where the whole reports go")] = Path("reproduced"),
-    write: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = True,
+    page: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = True,
 ) -> None:
     """Run the experiments and print how long each took."""
     torch.set_num_threads(1)
-    page = DOCS / "reproduce.md"
     for name in names or EXPERIMENTS:
         start = time.process_time()
         report = reproduce(get_experiment(name), limit=limit)
@@ -58,15 +55,12 @@ def main(
         report.save(out / name)
         samples = int(report.facts["samples"])
         print(f"{name}: {used:.0f} s of one core, {used / samples:.2f} s a sample", flush=True)
-        if not write:
+        if not page:
             continue
         image = f"reproduce-{name}.png"
         picture = next(s for s in report.sections if isinstance(s, Picture))
         (DOCS / "images" / image).write_bytes(picture.png())
-        text = page.read_text(encoding="utf-8")
-        part = re.compile(rf"(?s)<!-- begin {name} -->.*?<!-- end {name} -->")
-        shown = outcome(name, report, image)
-        page.write_text(part.sub(lambda _, shown=shown: shown, text), encoding="utf-8")
+        write(DOCS / "reproduce.md", {name: outcome(report, image)})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""Write the figures of mini that were measured into its model card.
+
+python -m whyclip.mini.evaluate --n 1000 --json benchmarks/mini.json
+python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
+python -m benchmarks.familiar --json benchmarks/familiar.json
+python -m benchmarks.card
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.page import write
+
+KEPT = Path(__file__).parent
+CARD = KEPT.parent / "MODEL_CARD.md"
+
+
+def percent(share: float) -> str:
+    """Write a share of one as a percentage."""
+    return f"{100 * share:.1f}"
+
+
+def figures(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """A table of shares with their intervals."""
+    rows: Iterable[tuple[str, ...]] = (
+        (name, percent(f["share"]), f"{percent(f['low'])} – {percent(f['high'])}", str(f["n"]))
+        for name, f in found.items()
+    )
+    return table((title, "%", "95 %", "n"), rows)
+
+
+def table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table as Markdown."""
+    lines = [titles, ("---",) * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def truth(methods: Mapping[str, Any]) -> str:
+    """The table of what maps and words hit."""
+    return table(
+        ("method", "phrases", "question", "%", "n"),
+        (
+            (method, phrases, question, percent(f["share"]), str(f["n"]))
+            for method, groups in methods.items()
+            for phrases, questions in groups.items()
+            for question, f in questions.items()
+        ),
+    )
+
+
+def main() -> None:
+    """Read what was kept and write the card."""
+    mini, maps, familiar = (
+        json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("mini", "mini_truth", "familiar")
+    )
+    unseen, held_out = "unseen scenes", "object-style pairs never trained on"
+    photos = len(familiar["distances"])
+    numbers = {"unseen scenes": familiar["scenes"], "photos": photos}
+    alarms = (
+        (name, percent(share), str(numbers.get(name, 250)))
+        for name, share in familiar["alarms"].items()
+    )
+    write(
+        CARD,
+        {
+            "unseen": figures(f"question, {unseen}", mini[unseen]),
+            "held out": figures(f"question, {held_out}", mini[held_out]),
+            "truth": truth(maps["methods"]),
+            "familiar": table(("pictures", "called unlike scenes, %", "n"), alarms),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Put what was measured into a page, between the comments that keep its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write(page: Path, parts: Mapping[str, str]) -> None:
+    """Replace what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+
+    Raises:
+        SystemExit: the page keeps no place of that name.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        place = re.compile(rf"(?s)<!-- begin {name} -->.*?<!-- end {name} -->")
+        if not place.search(text):
+            raise SystemExit(f"{page} has no <!-- begin {name} --> to write to")
+        shown = f"<!-- begin {name} -->\n\n{part.strip()}\n\n<!-- end {name} -->"
+        text = place.sub(lambda _, shown=shown: shown, text)
+    page.write_text(text, encoding="utf-8")
