@@ -18,6 +18,8 @@ def write(page: Path, parts: Mapping[str, str]) -> None:
         place = re.compile(rf"(?s)<!-- begin {name} -->.*?<!-- end {name} -->")
         if not place.search(text):
             raise SystemExit(f"{page} has no <!-- begin {name} --> to write to")
-        shown = f"<!-- begin {name} -->\n\n{part.strip()}\n\n<!-- end {name} -->"
+        # A first line that is indented is code, and stays so.
+        inner = part.strip("\n")
+        shown = f"<!-- begin {name} -->\n\n{inner}\n\n<!-- end {name} -->"
         text = place.sub(lambda _, shown=shown: shown, text)
     page.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -107,3 +108,27 @@ def test_the_claims_are_told_as_the_experiments_found_them() -> None:
     _, _, claims = page.partition("<!-- begin claims -->")
     assert sorted(told.findall(claims)) == sorted(told.findall(found))
     assert len(told.findall(claims)) >= 30
+
+
+def test_the_model_card_shows_what_was_measured() -> None:
+    card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
+    kept = {
+        name: json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("mini", "mini_truth")
+    }
+    shown = 0
+    for part in ("unseen scenes", "object-style pairs never trained on"):
+        _, _, table = card.partition(f"| question, {part} |")
+        rows = table.partition("<!-- end")[0]
+        for name, f in kept["mini"][part].items():
+            low, share, high = (f"{100 * f[key]:.1f}" for key in ("low", "share", "high"))
+            assert f"| {name} | {share} | {low} – {high} | {f['n']} |" in rows
+            shown += 1
+    for method, groups in kept["mini_truth"]["methods"].items():
+        for phrases, questions in groups.items():
+            for name, f in questions.items():
+                row = f"| {method} | {phrases} | {name} | {100 * f['share']:.1f} | {f['n']} |"
+                assert row in card
+                shown += 1
+    assert shown >= 30
+    assert f"all {kept['mini']['concepts']} concepts" in card

@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 # Below what was measured (MODEL_CARD.md) by more than chance takes from a few hundred scenes.
-FLOORS = {"single": 0.90, "several": 0.57, "colour": 0.93}
+FLOORS = {"single": 0.97, "several": 0.80, "colour": 0.95}
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,15 @@ import torch.nn.functional as F
 
 from whyclip.data import Scenes
 from whyclip.data.captions import Claim
+from whyclip.data.draw import COLOURS
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
-from whyclip.mini.batches import Batches, Truth, all_words
+from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
 from whyclip.mini.evaluate import interval
 from whyclip.mini.export import export
 from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
-from whyclip.mini.train import STAGES, Plan, matching_loss, train
+from whyclip.mini.train import STAGES, Plan, colour_loss, matching_loss, train
 from whyclip.mini.truth import energy, pointing
 
 
@@ -101,9 +102,9 @@ def test_every_picture_of_a_batch_has_a_true_text(stage: str) -> None:
 
 
 def test_the_plan_visits_its_stages_and_ends_at_rest() -> None:
-    plan = Plan((1000, 500, 100), batch=10, warm=5)
-    assert [plan.at(s)[0] for s in (0, 999, 1000, 1499, 1500, 1599)] == [
-        "crops", "crops", "scenes", "scenes", "full", "full",
+    plan = Plan((1000, 500, 60, 40), batch=10, warm=5)
+    assert [plan.at(s)[0] for s in (0, 999, 1000, 1499, 1500, 1559, 1560, 1599)] == [
+        "crops", "crops", "scenes", "scenes", "colours", "colours", "full", "full",
     ]  # fmt: skip
     assert plan.at(0)[2] == pytest.approx(0.2)
     assert plan.at(500)[2] == 1
@@ -115,12 +116,12 @@ def test_training_goes_on_where_it_stopped_and_exports(tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for out in (whole, halves):
         out.mkdir()
-    plan = Plan((32, 16, 16), batch=16, warm=2)
+    plan = Plan((32, 16, 16, 16), batch=16, warm=2)
     train(0, whole, plan, 1, 2, 0, 1)
-    train(0, halves, Plan((32, 0, 0), batch=16, warm=2, decay=plan.decay * 2), 1, 2, 0, 1)
+    train(0, halves, Plan((32, 0, 0, 0), batch=16, warm=2, decay=plan.decay * 2.5), 1, 2, 0, 1)
     train(0, halves, plan, 1, 2, 0, 1)
     states = [torch.load(o / "checkpoint.pt", weights_only=True) for o in (whole, halves)]
-    assert states[0]["step"] == states[1]["step"] == 4
+    assert states[0]["step"] == states[1]["step"] == 5
     export(whole / "checkpoint.pt", tmp_path / "weights")
     again, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'weights'}")
     assert type(again) is open_clip.CLIP
@@ -185,7 +186,7 @@ def test_objects_own_the_patches_that_their_visible_pixels_lie_in() -> None:
     atlas = load_atlas()
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 32)
     layout = sample_layouts(atlas, keys_of(np.arange(32), "train"), objects=(1, 4))
-    [*groups] = batches.scenes(layout, np.random.default_rng(0), keep_all=True)
+    [*groups] = batches.scenes(layout, np.random.default_rng(0), "full")
     scenes = Scenes(32, objects=(1, 4), split="train")
     inside = []
     for row, scene in enumerate(scenes):
@@ -205,8 +206,8 @@ def test_what_is_said_of_an_object_alone_is_true_of_it() -> None:
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 24)
     layout = sample_layouts(atlas, keys_of(np.arange(24), "train"), objects=(2, 4))
     rng = np.random.default_rng(1)
-    groups = batches.scenes(layout, rng, keep_all=False)
-    _, claims = batches.texts(layout, rng)
+    groups = batches.scenes(layout, rng, "scenes")
+    _, claims, _ = batches.texts(layout, rng)
     decided = batches.decide_alone(claims, layout, groups)
     assert decided is not None
     seen = torch.cat([group.members.any(-1) for group in groups]).numpy()
@@ -231,13 +232,54 @@ def test_a_wrong_colour_is_often_one_that_is_elsewhere_in_the_picture() -> None:
     for seed in range(150):
         layout = sample_layouts(atlas, keys_of(np.array([seed]), "train"), objects=(2, 2))
         layout.colour[0, :2] = seed % 8, (seed + 3) % 8
-        _, claims = batches.texts(layout, np.random.default_rng(seed))
+        _, claims, _ = batches.texts(layout, np.random.default_rng(seed))
         [(concept, colour)] = claims[-1].objects
         own = int(layout.colour[0, list(layout.concept[0]).index(concept)])
         assert colour != own
         elsewhere.append(colour in layout.colour[0, :2])
     # One time in two on purpose, and one in seven of the others by chance; never 1/7 alone.
     assert np.mean(elsewhere) == pytest.approx(0.5 + 0.5 / 7, abs=0.13)
+
+
+def test_rivals_differ_from_the_truth_in_one_colour_alone() -> None:
+    atlas = load_atlas()
+    batches = Batches(atlas, Vocabulary(all_words(atlas)), 40)
+    layout = sample_layouts(atlas, keys_of(np.arange(40), "train"), objects=(2, 4))
+    texts, claims, asked = batches.texts(layout, np.random.default_rng(5), rivals=True)
+    tinted = (layout.concept >= 0) & (layout.colour >= 0)
+    assert [row for _, row in asked] == np.flatnonzero(tinted.any(1)).tolist()
+    for first, row in asked:
+        group = [claim.objects for claim in claims[first : first + 1 + RIVALS]]
+        [[concept, right]] = group[0]
+        slot = list(layout.concept[row]).index(concept)
+        assert layout.colour[row, slot] == right
+        assert all(len(objects) == 1 and objects[0][0] == concept for objects in group)
+        wrong = {objects[0][1] for objects in group[1:]}
+        assert len(wrong) == RIVALS
+        assert right not in wrong
+        assert set(layout.colour[row][tinted[row]].tolist()) - {right} <= wrong
+        same = {
+            t.replace(c, "", 1)
+            for t, c in zip(
+                texts[first : first + 4],
+                (tuple(COLOURS)[objects[0][1]] for objects in group),
+                strict=True,
+            )
+        }
+        assert len(same) <= 2  # "a" and "an"
+
+
+def test_the_colour_loss_is_a_choice_among_rivals() -> None:
+    generator = torch.Generator().manual_seed(4)
+    images = F.normalize(torch.randn(3, 8, generator=generator), dim=-1)
+    texts = F.normalize(torch.randn(9, 8, generator=generator), dim=-1)
+    columns, about = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]), torch.tensor([2, 0])
+    expected = 0.0
+    for group, row in zip(columns.tolist(), about.tolist(), strict=True):
+        powers = [np.exp(5.0 * float(images[row] @ texts[c])) for c in group]
+        expected -= np.log(powers[0] / sum(powers)) / 2
+    found = colour_loss(images, texts, torch.tensor(5.0), (columns, about))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 def test_concepts_that_wait_are_not_taken(tmp_path: Path) -> None:

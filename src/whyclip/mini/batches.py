@@ -15,6 +15,8 @@ from whyclip.data.sprites import Atlas
 from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
 
 CROP = 64
+# How many wrong colours of one object are held against the right one.
+RIVALS = 3
 
 
 class Truth(NamedTuple):
@@ -36,6 +38,8 @@ class Batch:
         tokens: `[n, t]` compact ids; the first `bank` texts name one concept each, all of them.
         pictures: what is true of the pictures.
         objects: what is true of every object that has patches, seen alone; None without members.
+        rivals: int `[g, 1 + RIVALS]`, texts that differ in the colour of one object, the right one
+            first, and int `[g]` the pictures that they are about; none in the first stages.
     """
 
     groups: list[Group]
@@ -43,6 +47,7 @@ class Batch:
     bank: int
     pictures: Truth
     objects: Truth | None
+    rivals: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 def all_words(atlas: Atlas) -> set[str]:
@@ -70,12 +75,19 @@ class Batches:
         self.device = torch.device(device)
         self.writer = Writer(atlas)
 
-    def texts(self, layout: Layout, rng: np.random.Generator) -> tuple[list[str], list[Claim]]:
-        """Write a phrase a concept, a caption a picture, and captions with a wrong colour."""
+    def texts(
+        self, layout: Layout, rng: np.random.Generator, rivals: bool = False
+    ) -> tuple[list[str], list[Claim], list[tuple[int, int]]]:
+        """Write a phrase a concept, a caption a picture, and captions with a wrong colour.
+
+        With `rivals`, the right colour of an object is always followed by several wrong ones; the
+        third list has the number of each such first text and of its picture.
+        """
         n = len(self.atlas.names)
         u = rng.random((n, 2))
         texts = [self.writer.single(c, -1, u[c, 0], u[c, 1]) for c in range(n)]
         claims = [Claim(((c, -1),)) for c in range(n)]
+        asked: list[tuple[int, int]] = []
         # Crops show the first object alone, about which the bank has said all but its colour.
         for row in range(len(layout)):
             present = np.flatnonzero(layout.concept[row] >= 0)
@@ -94,11 +106,15 @@ class Batches:
                 if others and rng.random() < 0.5:
                     wrong = rng.choice(others)
                 a, b = rng.random(2)
-                for colour in (right, int(wrong)) if a < 0.5 else (int(wrong),):
+                told_colours: tuple[int, ...] = (right, int(wrong)) if a < 0.5 else (int(wrong),)
+                if rivals:
+                    asked.append((len(texts), row))
+                    told_colours = (right, *wrong_colours(right, others, rng))
+                for colour in told_colours:
                     told = (int(layout.concept[row, j]), colour)
                     texts.append(self.writer.single(*told, b, a))
                     claims.append(Claim((told,)))
-        return texts, claims
+        return texts, claims, asked
 
     def make(self, step: int, stage: str, spread: float = 1.0) -> Batch:
         """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid."""
@@ -113,14 +129,19 @@ class Batches:
             order = np.argsort((layout.concept >= 0).sum(1), kind="stable")
             for name, array in vars(layout).items():
                 setattr(layout, name, array[order])
-            groups = self.scenes(layout, rng, keep_all=stage == "full")
-        texts, claims = self.texts(layout, rng)
+            groups = self.scenes(layout, rng, stage)
+        texts, claims, asked = self.texts(layout, rng, rivals=stage in ("colours", "full"))
+        rivals = None
+        if asked:
+            first, about = torch.tensor(asked, device=self.device).T
+            rivals = first[:, None] + torch.arange(1 + RIVALS, device=self.device), about
         return Batch(
             groups,
             self.vocabulary.encode(texts).to(self.device),
             len(self.atlas.names),
             self.decide(claims, layout),
             self.decide_alone(claims, layout, groups),
+            rivals,
         )
 
     def decide(self, claims: list[Claim], layout: Layout) -> Truth:
@@ -156,7 +177,7 @@ class Batches:
         places = (rows * GRID + columns).reshape(len(layout), -1)
         return Group(patches, torch.from_numpy(places).to(self.device))
 
-    def scenes(self, layout: Layout, rng: np.random.Generator, keep_all: bool) -> list[Group]:
+    def scenes(self, layout: Layout, rng: np.random.Generator, stage: str) -> list[Group]:
         """Draw whole scenes in groups of like number of objects, most bare background left out."""
         groups = []
         number = (layout.concept >= 0).sum(1)
@@ -167,7 +188,9 @@ class Batches:
             # Little bare background teaches as much for less; now and then more of it stays, so
             # that none of it comes as a surprise later.
             bare = rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80)
-            most = GRID * GRID if keep_all else 11 * int(number[part].max()) + int(bare)
+            if stage == "colours":
+                bare = rng.integers(0, 60)
+            most = GRID * GRID if stage == "full" else 11 * int(number[part].max()) + int(bare)
             kept = np.argsort(-rank, axis=1)[:, : min(most, GRID * GRID)].copy()
             own = within(some, 0.0)
             for slot in range(own.shape[1] - 1):
@@ -178,6 +201,12 @@ class Batches:
                 Group(patchify(pictures, places), places, torch.from_numpy(members).to(self.device))
             )
         return groups
+
+
+def wrong_colours(right: int, elsewhere: list[int], rng: np.random.Generator) -> list[int]:
+    """Choose `RIVALS` colours that an object has not, first those elsewhere in the picture."""
+    order = [int(c) for c in rng.permutation(len(COLOURS)) if c != right]
+    return sorted(order, key=lambda c: c not in elsewhere)[:RIVALS]
 
 
 def within(layout: Layout, margin: float) -> np.ndarray:

@@ -5,9 +5,8 @@
 The tarballs are the published npm packages ``emoji-datasource-google`` 16.0.0,
 ``emoji-datasource-twitter`` 16.0.0 and ``@lobehub/fluent-emoji-3d`` 1.1.0. Which emoji are taken,
 and what they are called, is ``atlas/concepts.tsv`` (name, synonyms, code points; tab-separated).
-Lines that begin with ``#`` name more that all three styles draw alike and that no released weights
-know yet: to train on them, take the sign away and build the atlas again. Written are one lossless
-PNG sheet a style and ``index.json``.
+Lines that begin with ``#`` are left out. Written are one lossless PNG sheet a style and
+``index.json``. Weights know the concepts that they were trained on: after a change, train again.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ class Towers(nn.Module):
         return v.ln_post(x) @ v.proj
 
     @staticmethod
-    def _look(block: nn.Module, x: torch.Tensor, members: torch.Tensor | None) -> torch.Tensor:
+    def _look(block: Any, x: torch.Tensor, members: torch.Tensor | None) -> torch.Tensor:
         """Return what the class token gets from all tokens, then each object's, `[b, 1 + k, w]`."""
         attention = block.attn
         b, _, width = x.shape

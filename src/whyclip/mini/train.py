@@ -1,9 +1,10 @@
-"""Train the embedded model from nothing: one command, three stages, resumable.
+"""Train the embedded model from nothing: one command, four stages, resumable.
 
     python -m whyclip.mini.train --out runs/mini
 
 Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
-of their bare background, stage 3 whole scenes. Every stage draws new scenes of the train split.
+of their bare background, stage 3 more of it and colours held against each other, stage 4 whole
+scenes. Every stage draws new scenes of the train split.
 The loss is contrastive over captions whose truth for every picture is known: each picture against a
 phrase for every concept and all captions of the batch, each true caption against all pictures. In
 scenes every object is named alone, too: the same readout looks at nothing but its patches.
@@ -32,7 +33,7 @@ from whyclip.mini.batches import Batch, Batches, Truth, all_words
 from whyclip.mini.export import export
 from whyclip.mini.model import Towers, Vocabulary, build
 
-STAGES = ("crops", "scenes", "full")
+STAGES = ("crops", "scenes", "colours", "full")
 AVERAGE = 0.998
 
 
@@ -40,11 +41,11 @@ AVERAGE = 0.998
 class Plan:
     """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay."""
 
-    pictures: tuple[int, int, int] = (250_000, 1_700_000, 50_000)
+    pictures: tuple[int, int, int, int] = (250_000, 352_000, 100_000, 20_000)
     batch: int = 256
     rate: float = 2.0e-3
     warm: int = 200
-    decay: float = 0.2
+    decay: float = 1 / 6
 
     def at(self, seen: int) -> tuple[str, float, float]:
         """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
@@ -89,6 +90,18 @@ def naming_loss(
     """Return the loss of naming objects `[o, e]` alone, by concept and by all phrases of one."""
     logits = (scale * objects @ texts.T).masked_fill(truth.undecidable, -1e4)
     return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
+
+
+def colour_loss(
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    scale: torch.Tensor,
+    rivals: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Return the loss of telling one object's colour from wrong ones, in the whole picture."""
+    columns, about = rivals
+    logits = scale * torch.einsum("ge,gre->gr", images[about], texts[columns])
+    return -F.log_softmax(logits, 1)[:, 0].mean()
 
 
 class Optimisers:
@@ -149,6 +162,8 @@ def step_loss(towers: Towers, batch: Batch, half: bool) -> torch.Tensor:
     loss = matching_loss(images, texts, scale, batch.pictures, batch.bank)
     if batch.objects is not None:
         loss = loss + naming_loss(objects, texts, scale, batch.objects, batch.bank)
+    if batch.rivals is not None:
+        loss = loss + colour_loss(images, texts, scale, batch.rivals)
     return loss
 
 
@@ -239,7 +254,9 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
-    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3")] = "250000,1700000,50000",
+    pictures: Annotated[
+        str, typer.Option(help="pictures of stage 1,2,3,4")
+    ] = "250000,352000,100000,20000",
     batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[
@@ -255,10 +272,12 @@ def main(
     except ValueError:
         counts = []
     if len(counts) != len(STAGES) or min(counts) < 0:
-        raise OptionError(f"--pictures takes three numbers, e.g. 170000,132000,12000: {pictures!r}")
+        raise OptionError(
+            f"--pictures takes four numbers, e.g. 250000,100000,50000,5000: {pictures!r}"
+        )
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
-    plan = Plan((counts[0], counts[1], counts[2]), batch, rate)
+    plan = Plan((counts[0], counts[1], counts[2], counts[3]), batch, rate)
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
