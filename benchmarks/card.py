@@ -1,9 +1,11 @@
 """Write the figures of mini that were measured into its model card.
 
-python -m whyclip.mini.evaluate --n 1000 --json benchmarks/mini.json
-python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
-python -m benchmarks.familiar --json benchmarks/familiar.json
-python -m benchmarks.card
+    python -m whyclip.mini.evaluate --n 1000 --json benchmarks/mini.json
+    python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
+    python -m benchmarks.familiar --json benchmarks/familiar.json
+    python -m benchmarks.card
+
+The first three measure and keep the figures; the last only writes what was kept.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from benchmarks.page import write
+from benchmarks.page import place, write
 from whyclip.audit import Audit
 from whyclip.audit.matrix import matrix
 from whyclip.audit.page import cells_table, verdict_table
@@ -81,7 +81,7 @@ def claims() -> str:
     text = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
     lines = []
     for name in EXPERIMENTS:
-        found = re.search(rf"(?s)<!-- begin {name} -->(.*?)<!-- end {name} -->", text)
+        found = place(name).search(text)
         if found is None:
             continue
         lines.append(f"**[{name}](reproduce.md)**\n")

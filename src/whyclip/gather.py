@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from whyclip.errors import unknown
+
+T = TypeVar("T")
 
 
 def gather(package: str, path: Iterable[str], *names: str) -> Mapping[str, Any]:
@@ -31,7 +33,7 @@ def gather(package: str, path: Iterable[str], *names: str) -> Mapping[str, Any]:
     return MappingProxyType(found)
 
 
-def look_up(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
     """Return what is known by a name.
 
     Raises:

@@ -22,5 +22,4 @@ def get_method(name: str) -> Method:
     Raises:
         OptionError: no such method; the message names the nearest.
     """
-    found: Method = look_up("method", name, METHODS)
-    return found
+    return look_up("method", name, METHODS)

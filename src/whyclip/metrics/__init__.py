@@ -39,5 +39,4 @@ def get_metric(name: str) -> Metric:
     Raises:
         OptionError: no such metric; the message names the nearest.
     """
-    found: Metric = look_up("metric", name, METRICS)
-    return found
+    return look_up("metric", name, METRICS)

@@ -31,5 +31,4 @@ def get_experiment(name: str) -> Experiment:
     Raises:
         OptionError: no such experiment; the message names the nearest.
     """
-    found: Experiment = look_up("experiment", name, EXPERIMENTS)
-    return found
+    return look_up("experiment", name, EXPERIMENTS)

@@ -29,5 +29,4 @@ def get_check(name: str) -> Check:
     Raises:
         OptionError: no such check; the message names the nearest.
     """
-    found: Check = look_up("check", name, CHECKS)
-    return found
+    return look_up("check", name, CHECKS)
