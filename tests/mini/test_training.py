@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,16 @@ import torch.nn.functional as F
 
 from whyclip.data import Scenes
 from whyclip.data.captions import Claim
-from whyclip.data.draw import COLOURS
+from whyclip.data.draw import COLOURS, draw
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
 from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
 from whyclip.mini.evaluate import interval
 from whyclip.mini.export import export
+from whyclip.mini.losses import colour_loss, matching_loss
 from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
-from whyclip.mini.train import STAGES, Plan, colour_loss, matching_loss, train
+from whyclip.mini.train import STAGES, Plan, train
 from whyclip.mini.truth import energy, pointing
 
 
@@ -91,21 +93,73 @@ def test_the_loss_is_the_sum_that_it_says() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_picture_of_a_batch_has_a_true_text(stage: str) -> None:
     atlas = load_atlas()
-    batch = Batches(atlas, Vocabulary(all_words(atlas)), 16).make(3, stage)
+    vocabulary = Vocabulary(all_words(atlas))
+    batch = Batches(atlas, vocabulary, 16).make(3, stage)
     for truth in filter(None, (batch.pictures, batch.objects)):
         assert truth.true[:, : batch.bank].any(1).all()
         assert not (truth.true & truth.undecidable).any()
-    assert sum(len(group.patches) for group in batch.groups) == 16
-    for patches, places, _ in batch.groups:
-        assert patches.shape[:2] == places.shape
-        assert all(len(set(row)) == len(row) for row in places.tolist())
+    # As many pictures and objects as the truth speaks about.
+    with torch.no_grad():
+        images, objects, texts, _ = Towers(build(len(vocabulary.ids)))(batch.groups, batch.tokens)
+    assert len(images) == len(batch.pictures.true) == (8 if stage == "colours" else 16)
+    assert len(objects) == (0 if batch.objects is None else len(batch.objects.true))
+    assert len(texts) == batch.pictures.true.shape[1]
+    for group in batch.groups:
+        assert group.patches.shape[:2] == group.places.shape
+        assert all(len(set(row)) == len(row) for row in group.places.tolist())
+
+
+def test_a_picture_of_crops_is_the_sum_of_its_objects() -> None:
+    atlas = load_atlas()
+    vocabulary = Vocabulary(all_words(atlas))
+    batches = Batches(atlas, vocabulary, 16)
+    batch = batches.make(3, "colours")
+    [crops] = batch.groups
+    towers = Towers(build(len(vocabulary.ids)))
+    with torch.no_grad():
+        images, objects, _, _ = towers([crops], batch.tokens)
+        one_by_one = [
+            F.normalize(
+                towers.image(Group(crops.patches[i : i + 1], crops.places[i : i + 1])), dim=-1
+            )
+            for i in range(len(crops.patches))
+        ]
+    row = 0
+    for picture in range(8):
+        number = int((crops.whose == picture).sum())
+        mine = [one[0, 0] for one in one_by_one[row : row + number]]
+        assert torch.allclose(images[picture], F.normalize(sum(mine), dim=0), atol=1e-5)
+        # The sum is named by what any of its objects is named.
+        known = batch.objects.true[row : row + number, : batch.bank].any(0)
+        assert torch.equal(known, batch.pictures.true[picture, : batch.bank])
+        row += number
+    assert row == len(objects) == len(crops.patches)
+
+
+def test_a_crop_shows_its_object_at_its_place_in_the_scene() -> None:
+    atlas = load_atlas()
+    batches = Batches(atlas, Vocabulary(all_words(atlas)))
+    layout = sample_layouts(atlas, keys_of(np.arange(6), "train"), objects=(2, 4))
+    crops = batches.crops(layout, 1.0)
+    whole = draw(atlas, layout, 224, 224)[0]
+    row = 0
+    for picture in range(6):
+        for slot in np.flatnonzero(layout.concept[picture] >= 0):
+            assert int(crops.whose[row]) == picture
+            alone = replace(layout, concept=np.full_like(layout.concept, -1))
+            alone.concept[picture, slot] = layout.concept[picture, slot]
+            places = crops.places[row : row + 1]
+            seen = patchify(draw(atlas, alone, 224, 224)[0][picture : picture + 1], places)
+            assert torch.allclose(crops.patches[row], seen[0], atol=0.02)
+            row += 1
+    assert row == len(crops.patches)
+    assert not torch.allclose(patchify(whole[:1], crops.places[:1])[0], torch.zeros(1))
 
 
 def test_the_plan_visits_its_stages_and_ends_at_rest() -> None:
-    plan = Plan((1000, 500, 60, 40), batch=10, warm=5)
-    assert [plan.at(s)[0] for s in (0, 999, 1000, 1499, 1500, 1559, 1560, 1599)] == [
-        "crops", "crops", "scenes", "scenes", "colours", "colours", "full", "full",
-    ]  # fmt: skip
+    plan = Plan((1000, 500, 60, 30, 10), batch=10, warm=5)
+    steps = (0, 999, 1000, 1499, 1500, 1559, 1560, 1589, 1590, 1599)
+    assert [plan.at(s)[0] for s in steps] == [s for stage in STAGES for s in (stage, stage)]
     assert plan.at(0)[2] == pytest.approx(0.2)
     assert plan.at(500)[2] == 1
     assert plan.at(1600)[2] == 0
@@ -116,12 +170,12 @@ def test_training_goes_on_where_it_stopped_and_exports(tmp_path: Path) -> None:
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for out in (whole, halves):
         out.mkdir()
-    plan = Plan((32, 16, 16, 16), batch=16, warm=2)
+    plan = Plan((32, 16, 16, 16, 16), batch=16, warm=2)
     train(0, whole, plan, 1, 2, 0, 1)
-    train(0, halves, Plan((32, 0, 0, 0), batch=16, warm=2, decay=plan.decay * 2.5), 1, 2, 0, 1)
+    train(0, halves, Plan((32, 0, 0, 0, 0), batch=16, warm=2, decay=plan.decay * 3), 1, 2, 0, 1)
     train(0, halves, plan, 1, 2, 0, 1)
     states = [torch.load(o / "checkpoint.pt", weights_only=True) for o in (whole, halves)]
-    assert states[0]["step"] == states[1]["step"] == 5
+    assert states[0]["step"] == states[1]["step"] == 6
     export(whole / "checkpoint.pt", tmp_path / "weights")
     again, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'weights'}")
     assert type(again) is open_clip.CLIP
@@ -244,39 +298,52 @@ def test_a_wrong_colour_is_often_one_that_is_elsewhere_in_the_picture() -> None:
 def test_rivals_differ_from_the_truth_in_one_colour_alone() -> None:
     atlas = load_atlas()
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 40)
-    layout = sample_layouts(atlas, keys_of(np.arange(40), "train"), objects=(2, 4))
+    layout = sample_layouts(atlas, keys_of(np.arange(40), "train"), objects=(1, 4), tinted=0.7)
     texts, claims, asked = batches.texts(layout, np.random.default_rng(5), rivals=True)
     tinted = (layout.concept >= 0) & (layout.colour >= 0)
-    assert [row for _, row in asked] == np.flatnonzero(tinted.any(1)).tolist()
-    for first, row in asked:
-        group = [claim.objects for claim in claims[first : first + 1 + RIVALS]]
-        [[concept, right]] = group[0]
-        slot = list(layout.concept[row]).index(concept)
-        assert layout.colour[row, slot] == right
-        assert all(len(objects) == 1 and objects[0][0] == concept for objects in group)
-        wrong = {objects[0][1] for objects in group[1:]}
-        assert len(wrong) == RIVALS
+    expected = []
+    for row in range(40):
+        here = layout.colour[row][tinted[row]].tolist()
+        if len(set(here)) > 1:
+            expected += [(row, int(j)) for j in np.flatnonzero(tinted[row])]
+    assert len(expected) > 40
+    for (row, slot), (about, numbers) in zip(expected, asked, strict=True):
+        assert about == row
+        group = [claims[i].objects for i in numbers]
+        assert all(len(objects) == 1 for objects in group)
+        assert {objects[0][0] for objects in group} == {layout.concept[row, slot]}
+        right, *wrong = [objects[0][1] for objects in group]
+        assert right == layout.colour[row, slot]
         assert right not in wrong
-        assert set(layout.colour[row][tinted[row]].tolist()) - {right} <= wrong
-        same = {
-            t.replace(c, "", 1)
-            for t, c in zip(
-                texts[first : first + 4],
-                (tuple(COLOURS)[objects[0][1]] for objects in group),
-                strict=True,
-            )
-        }
+        elsewhere = set(layout.colour[row][tinted[row]].tolist()) - {right}
+        assert elsewhere < set(wrong)
+        assert len(wrong) == len(elsewhere) + 1 <= RIVALS
+        names = [tuple(COLOURS)[k] for k in (right, *wrong)]
+        same = {texts[i].replace(k, "", 1) for i, k in zip(numbers, names, strict=True)}
         assert len(same) <= 2  # "a" and "an"
+
+
+def test_training_can_show_more_tints_without_changing_anything_else() -> None:
+    atlas = load_atlas()
+    keys = keys_of(np.arange(500), "train")
+    usual, dyed = sample_layouts(atlas, keys), sample_layouts(atlas, keys, tinted=0.7)
+    there = usual.concept >= 0
+    assert (usual.colour[there] >= 0).mean() == pytest.approx(0.35, abs=0.04)
+    assert (dyed.colour[there] >= 0).mean() == pytest.approx(0.7, abs=0.04)
+    already = usual.colour >= 0
+    assert np.array_equal(usual.colour[already], dyed.colour[already])
+    for name in vars(usual).keys() - {"colour"}:
+        assert np.array_equal(getattr(usual, name), getattr(dyed, name))
 
 
 def test_the_colour_loss_is_a_choice_among_rivals() -> None:
     generator = torch.Generator().manual_seed(4)
     images = F.normalize(torch.randn(3, 8, generator=generator), dim=-1)
     texts = F.normalize(torch.randn(9, 8, generator=generator), dim=-1)
-    columns, about = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]), torch.tensor([2, 0])
+    columns, about = torch.tensor([[1, 2, 3, 4], [5, 6, -1, -1]]), torch.tensor([2, 0])
     expected = 0.0
     for group, row in zip(columns.tolist(), about.tolist(), strict=True):
-        powers = [np.exp(5.0 * float(images[row] @ texts[c])) for c in group]
+        powers = [np.exp(5.0 * float(images[row] @ texts[c])) for c in group if c >= 0]
         expected -= np.log(powers[0] / sum(powers)) / 2
     found = colour_loss(images, texts, torch.tensor(5.0), (columns, about))
     assert float(found) == pytest.approx(expected, rel=1e-5)

@@ -84,6 +84,10 @@ class Layout:
         return len(self.concept)
 
 
+# The fields that have one entry an object; the others have one a scene.
+PER_OBJECT = ("concept", "style", "variant", "colour", "x", "y", "size", "angle", "flip")
+
+
 class _Tape:
     """Hands out the columns of a table of uniforms one after the other."""
 
@@ -103,6 +107,7 @@ def sample_layouts(
     objects: tuple[int, int] = (1, MAX_OBJECTS),
     held_out: HeldOut = "never",
     colours: int = 8,
+    tinted: float = TINTED_SHARE,
     side: int = SIDE,
 ) -> Layout:
     """Draw the layouts of the scenes with these keys.
@@ -114,6 +119,7 @@ def sample_layouts(
         held_out: whether concept-style pairs that training never shows are left out ("never"), the
             only ones ("only") or mixed in ("any").
         colours: how many tints there are.
+        tinted: share of the objects that are tinted, 0..1.
         side: width and height of the scene in pixels.
     """
     low, high = objects
@@ -132,8 +138,8 @@ def sample_layouts(
     elif held_out == "only":
         style = atlas.held_out[concept].argmax(-1)
     variant = atlas.first[concept] + (tape.take(k) * atlas.count[concept]).astype(int)
-    tinted = tape.take(k) < TINTED_SHARE
-    colour = np.where(tinted, (tape.take(k) * colours).astype(int), -1)
+    dyed = tape.take(k) < tinted
+    colour = np.where(dyed, (tape.take(k) * colours).astype(int), -1)
     size = SIZES[0] + tape.take(k) * (SIZES[1] - SIZES[0])
     x, y = _places(tape.take(k, _TRIES, 2), size, side)
     angle = (tape.take(k) * 2 - 1) * MAX_ANGLE

@@ -10,13 +10,16 @@ import torch
 
 from whyclip.data.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
 from whyclip.data.draw import COLOURS, draw, draw_crops
-from whyclip.data.layout import SIDE, Layout, keys_of, sample_layouts
+from whyclip.data.layout import PER_OBJECT, SIDE, TINTED_SHARE, Layout, keys_of, sample_layouts
 from whyclip.data.sprites import Atlas
 from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
 
 CROP = 64
-# How many wrong colours of one object are held against the right one.
-RIVALS = 3
+# The stages that teach whose colour is whose, and the share of tinted objects there: it can only be
+# learned where two differ.
+TINTED = {"colours": 0.7, "ground": 0.5, "full": TINTED_SHARE}
+# An object's wrong colours: at most one of every other object, and one that is not there.
+RIVALS = 4
 
 
 class Truth(NamedTuple):
@@ -37,9 +40,10 @@ class Batch:
         groups: the pictures.
         tokens: `[n, t]` compact ids; the first `bank` texts name one concept each, all of them.
         pictures: what is true of the pictures.
-        objects: what is true of every object that has patches, seen alone; None without members.
+        objects: what is true of every object that has patches, seen alone; None if not asked.
         rivals: int `[g, 1 + RIVALS]`, texts that differ in the colour of one object, the right one
-            first, and int `[g]` the pictures that they are about; none in the first stages.
+            first and -1 where there are fewer, and int `[g]` the pictures that they are about; none
+            in the first stages.
     """
 
     groups: list[Group]
@@ -77,64 +81,71 @@ class Batches:
 
     def texts(
         self, layout: Layout, rng: np.random.Generator, rivals: bool = False
-    ) -> tuple[list[str], list[Claim], list[tuple[int, int]]]:
+    ) -> tuple[list[str], list[Claim], list[tuple[int, list[int]]]]:
         """Write a phrase a concept, a caption a picture, and captions with a wrong colour.
 
-        With `rivals`, the right colour of an object is always followed by several wrong ones; the
-        third list has the number of each such first text and of its picture.
+        With `rivals` these are about every object beside one of another colour; the third list has,
+        for each, its picture and the numbers of the texts that give it its own colour and wrong
+        ones.
         """
         n = len(self.atlas.names)
         u = rng.random((n, 2))
         texts = [self.writer.single(c, -1, u[c, 0], u[c, 1]) for c in range(n)]
         claims = [Claim(((c, -1),)) for c in range(n)]
-        asked: list[tuple[int, int]] = []
-        # Crops show the first object alone, about which the bank has said all but its colour.
+        asked: list[tuple[int, list[int]]] = []
         for row in range(len(layout)):
             present = np.flatnonzero(layout.concept[row] >= 0)
+            # Of one object in its own colours the phrase of its concept has said all.
             if len(present) == 1 and layout.colour[row, 0] < 0:
                 continue
             text, claim = self.writer.caption(layout, row)
             texts.append(text)
             claims.append(claim)
             tinted = present[layout.colour[row, present] >= 0]
-            if tinted.size:
-                j = rng.choice(tinted)
-                right = int(layout.colour[row, j])
-                wrong = (right + rng.integers(1, len(COLOURS))) % len(COLOURS)
-                # A colour that is in the picture, but on something else, is the hardest to refuse.
-                others = [k for k in layout.colour[row, tinted] if k != right]
-                if others and rng.random() < 0.5:
-                    wrong = rng.choice(others)
+            colours = [int(c) for c in layout.colour[row, tinted]]
+            if rivals:
+                wrong = [wrong_colours(k, colours, rng) for k in colours]
+                told = list(zip(tinted, wrong, strict=True)) if len(set(colours)) > 1 else []
+            else:
+                told = [wrong_colour(tinted, colours, rng)] if colours else []
+            for j, others in told:
                 a, b = rng.random(2)
-                told_colours: tuple[int, ...] = (right, int(wrong)) if a < 0.5 else (int(wrong),)
-                if rivals:
-                    asked.append((len(texts), row))
-                    told_colours = (right, *wrong_colours(right, others, rng))
-                for colour in told_colours:
-                    told = (int(layout.concept[row, j]), colour)
-                    texts.append(self.writer.single(*told, b, a))
-                    claims.append(Claim((told,)))
-        return texts, claims, asked
+                right = [int(layout.colour[row, j])] if rivals or a < 0.5 else []
+                asked.append((row, list(range(len(texts), len(texts) + 1 + len(others)))))
+                for colour in right + others:
+                    named = (int(layout.concept[row, j]), colour)
+                    texts.append(self.writer.single(*named, b, a))
+                    claims.append(Claim((named,)))
+        return texts, claims, asked if rivals else []
 
     def make(self, step: int, stage: str, spread: float = 1.0) -> Batch:
-        """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid."""
-        keys = keys_of(np.arange(step * self.size, (step + 1) * self.size), "train")
+        """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid.
+
+        In the stage of colours there are half as many pictures, each shown as all its objects'
+        crops: about as many of these as there are pictures elsewhere.
+        """
+        size = self.size // 2 if stage == "colours" else self.size
+        keys = keys_of(np.arange(step * self.size, step * self.size + size), "train")
         # Every other batch has no single objects: several are harder and learned later.
         objects = (1, 1) if stage == "crops" else (1 + step % 2, 4)
-        layout = sample_layouts(self.atlas, keys, objects=objects)
+        tinted = TINTED.get(stage, TINTED_SHARE)
+        layout = sample_layouts(self.atlas, keys, objects=objects, tinted=tinted)
         rng = np.random.default_rng([3, step])
-        if stage == "crops":
+        if stage in ("crops", "colours"):
             groups = [self.crops(layout, spread)]
         else:
             order = np.argsort((layout.concept >= 0).sum(1), kind="stable")
             for name, array in vars(layout).items():
                 setattr(layout, name, array[order])
             groups = self.scenes(layout, rng, stage)
-        texts, claims, asked = self.texts(layout, rng, rivals=stage in ("colours", "full"))
+        texts, claims, asked = self.texts(layout, rng, rivals=stage in TINTED)
         rivals = None
         if asked:
-            first, about = torch.tensor(asked, device=self.device).T
-            rivals = first[:, None] + torch.arange(1 + RIVALS, device=self.device), about
+            columns = torch.full((len(asked), 1 + RIVALS), -1)
+            for line, (_, numbers) in enumerate(asked):
+                columns[line, : len(numbers)] = torch.tensor(numbers)
+            about = torch.tensor([row for row, _ in asked])
+            rivals = columns.to(self.device), about.to(self.device)
         return Batch(
             groups,
             self.vocabulary.encode(texts).to(self.device),
@@ -151,11 +162,14 @@ class Batches:
     def decide_alone(
         self, claims: list[Claim], layout: Layout, groups: list[Group]
     ) -> Truth | None:
-        """Decide the claims about one object for every object that has patches."""
+        """Decide the claims about one object for every object that is shown alone, too."""
         members = [g.members for g in groups if g.members is not None]
-        if not members:
+        if members:
+            at = np.nonzero(torch.cat([m.any(-1) for m in members]).cpu().numpy())
+        elif groups[0].whose is not None:
+            at = np.nonzero(layout.concept >= 0)
+        else:
             return None
-        at = np.nonzero(torch.cat([m.any(-1) for m in members]).cpu().numpy())
         alone = replace(
             layout, concept=layout.concept[at][:, None], colour=layout.colour[at][:, None]
         )
@@ -164,7 +178,18 @@ class Batches:
         return Truth(true, undecidable | several)
 
     def crops(self, layout: Layout, spread: float) -> Group:
-        """Draw the 4 x 4 patches around each object; early on all are taken for the middle ones."""
+        """Draw the 4 x 4 patches around every object, without the others of its picture.
+
+        Early on all are taken for the middle ones.
+        """
+        rows, slots = np.nonzero(layout.concept >= 0)
+        whose = None if len(rows) == len(layout) else torch.from_numpy(rows).to(self.device)
+        layout = Layout(
+            **{
+                name: array[rows, slots][:, None] if name in PER_OBJECT else array[rows]
+                for name, array in vars(layout).items()
+            }
+        )
         centre = np.stack([layout.y[:, 0], layout.x[:, 0]], -1)
         corner = ((centre - CROP / 2) / PATCH).round().clip(0, GRID - CROP // PATCH).astype(int)
         drawn = draw_crops(self.atlas, layout, corner * PATCH, CROP, device=self.device)
@@ -172,10 +197,10 @@ class Batches:
         middle = (GRID - CROP // PATCH) // 2
         told = (middle + (corner - middle) * spread).round().astype(int)
         steps = np.arange(CROP // PATCH)
-        rows = told[:, :1, None] + steps[None, :, None]
-        columns = told[:, 1:, None] + steps[None, None, :]
-        places = (rows * GRID + columns).reshape(len(layout), -1)
-        return Group(patches, torch.from_numpy(places).to(self.device))
+        down = told[:, :1, None] + steps[None, :, None]
+        across = told[:, 1:, None] + steps[None, None, :]
+        places = torch.from_numpy((down * GRID + across).reshape(len(layout), -1))
+        return Group(patches, places.to(self.device), whose=whose)
 
     def scenes(self, layout: Layout, rng: np.random.Generator, stage: str) -> list[Group]:
         """Draw whole scenes in groups of like number of objects, most bare background left out."""
@@ -185,12 +210,7 @@ class Batches:
             some = Layout(**{name: array[part] for name, array in vars(layout).items()})
             pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
             rank = within(some, 1.0).any(1) + rng.random((len(part), GRID * GRID))
-            # Little bare background teaches as much for less; now and then more of it stays, so
-            # that none of it comes as a surprise later.
-            bare = rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80)
-            if stage == "colours":
-                bare = rng.integers(0, 60)
-            most = GRID * GRID if stage == "full" else 11 * int(number[part].max()) + int(bare)
+            most = 11 * int(number[part].max()) + bare_patches(stage, rng)
             kept = np.argsort(-rank, axis=1)[:, : min(most, GRID * GRID)].copy()
             own = within(some, 0.0)
             for slot in range(own.shape[1] - 1):
@@ -203,10 +223,37 @@ class Batches:
         return groups
 
 
-def wrong_colours(right: int, elsewhere: list[int], rng: np.random.Generator) -> list[int]:
-    """Choose `RIVALS` colours that an object has not, first those elsewhere in the picture."""
-    order = [int(c) for c in rng.permutation(len(COLOURS)) if c != right]
-    return sorted(order, key=lambda c: c not in elsewhere)[:RIVALS]
+def bare_patches(stage: str, rng: np.random.Generator) -> int:
+    """Choose how many patches of bare background are shown beside the objects.
+
+    Few teach as much for less; now and then there are more, so that none of them comes as a
+    surprise later.
+    """
+    if stage == "full":
+        return GRID * GRID
+    if stage == "ground":
+        return int(rng.integers(0, 60))
+    return int(rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80))
+
+
+def wrong_colour(
+    tinted: np.ndarray, colours: list[int], rng: np.random.Generator
+) -> tuple[int, list[int]]:
+    """Choose one of the tinted objects and a colour that it has not."""
+    j = rng.choice(len(tinted))
+    wrong = (colours[j] + rng.integers(1, len(COLOURS))) % len(COLOURS)
+    # A colour that is in the picture, but on something else, is the hardest to refuse.
+    others = [k for k in colours if k != colours[j]]
+    if others and rng.random() < 0.5:
+        wrong = rng.choice(others)
+    return int(tinted[j]), [int(wrong)]
+
+
+def wrong_colours(right: int, present: list[int], rng: np.random.Generator) -> list[int]:
+    """Return the colours other than `right` that are in the picture, then one that is not."""
+    elsewhere = sorted(set(present) - {right})
+    absent = [c for c in range(len(COLOURS)) if c != right and c not in elsewhere]
+    return [*elsewhere, int(rng.choice(absent))]
 
 
 def within(layout: Layout, margin: float) -> np.ndarray:

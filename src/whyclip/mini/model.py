@@ -99,11 +99,14 @@ class Group(NamedTuple):
         patches: `[b, t, 768]`.
         places: int `[b, t]`, where in the grid they lie.
         members: bool `[b, k, t]`, which of them are each object's; None where nobody asks.
+        whose: int `[b]`, ascending from 0: these are single objects of those pictures, each of
+            which stands for the sum of its own; None where they are pictures.
     """
 
     patches: torch.Tensor
     places: torch.Tensor
     members: torch.Tensor | None = None
+    whose: torch.Tensor | None = None
 
 
 class Towers(nn.Module):
@@ -171,17 +174,24 @@ class Towers(nn.Module):
 
         All are unit vectors; the objects are those with patches, picture by picture.
         """
-        read = [self.image(group).float() for group in groups]
-        images = torch.cat([r[:, 0] for r in read])
-        asked = [(r, g.members) for r, g in zip(read, groups, strict=True) if g.members is not None]
-        objects = [r[:, 1:][m.any(-1)] for r, m in asked]
+        images, objects = [], []
+        for group in groups:
+            read = F.normalize(self.image(group).float(), dim=-1)
+            if group.whose is not None:
+                sums = read.new_zeros(int(group.whose[-1]) + 1, read.shape[-1])
+                images.append(sums.index_add(0, group.whose, read[:, 0]))
+                objects.append(read[:, 0])
+            else:
+                images.append(read[:, 0])
+            if group.members is not None:
+                objects.append(read[:, 1:][group.members.any(-1)])
         # Short texts apart from long ones: the causal mask makes their padding mere waste.
         parts = tokens.argmax(1).argsort().chunk(4)
         coded = [self.text(tokens[p, : int(tokens[p].argmax(1).max()) + 1]) for p in parts]
         texts = torch.cat(coded)[torch.cat(parts).argsort()].float()
         scale = self.model.logit_scale.float().exp().clamp(max=100)
-        alone = torch.cat([images[:0], *objects])
-        return *(F.normalize(e, dim=-1) for e in (images, alone, texts)), scale
+        alone = torch.cat(objects) if objects else texts[:0]
+        return *(F.normalize(e, dim=-1) for e in (torch.cat(images), alone, texts)), scale
 
 
 def patchify(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:

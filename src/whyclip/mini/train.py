@@ -1,13 +1,15 @@
-"""Train the embedded model from nothing: one command, four stages, resumable.
+"""Train the embedded model from nothing: one command, five stages, resumable.
 
     python -m whyclip.mini.train --out runs/mini
 
 Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
-of their bare background, stage 3 more of it and colours held against each other, stage 4 whole
-scenes. Every stage draws new scenes of the train split.
+of their bare background. Stage 3 teaches whose colour is whose: every object of a scene alone, the
+sum of their embeddings standing for the scene. Stage 4 shows scenes with more background, stage 5
+whole ones. Every stage draws new scenes of the train split.
 The loss is contrastive over captions whose truth for every picture is known: each picture against a
-phrase for every concept and all captions of the batch, each true caption against all pictures. In
-scenes every object is named alone, too: the same readout looks at nothing but its patches.
+phrase for every concept and all captions of the batch, each true caption against all pictures. From
+stage 2 on every object is named alone, too: in scenes the same readout looks at nothing but its
+patches. From stage 3 on every object's colour is held against those of the others.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from typing import Annotated, Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.func import functional_call
@@ -29,23 +30,30 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, OutputError
-from whyclip.mini.batches import Batch, Batches, Truth, all_words
+from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.export import export
+from whyclip.mini.losses import colour_loss, matching_loss, naming_loss
 from whyclip.mini.model import Towers, Vocabulary, build
 
-STAGES = ("crops", "scenes", "colours", "full")
+STAGES = ("crops", "scenes", "colours", "ground", "full")
 AVERAGE = 0.998
+# The weight of whose colour is whose, at the begin and the end of a stage: with less at first the
+# other losses drown it and it stays at chance, with as much later it drowns them.
+BINDING = {"colours": (30.0, 4.0), "ground": (4.0, 4.0), "full": (1.0, 1.0)}
 
 
 @dataclass
 class Plan:
-    """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay."""
+    """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay.
 
-    pictures: tuple[int, int, int, int] = (250_000, 352_000, 100_000, 20_000)
+    Stage 3 shows half as many, every object of which is a crop of its own.
+    """
+
+    pictures: tuple[int, ...] = (250_000, 352_000, 60_000, 140_000, 148_000)
     batch: int = 256
     rate: float = 2.0e-3
     warm: int = 200
-    decay: float = 1 / 6
+    decay: float = 1 / 5
 
     def at(self, seen: int) -> tuple[str, float, float]:
         """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
@@ -57,51 +65,6 @@ class Plan:
         left = (total - seen) / (self.decay * total)
         warm = (seen / self.batch + 1) / self.warm
         return stage, (seen - before) / max(count, 1), max(min(warm, left, 1.0), 0.0)
-
-
-def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of each row's softmax with its true texts, equally weighted."""
-    rows = true.any(1)
-    share = true[rows] / true[rows].sum(1, keepdim=True)
-    return -(share * F.log_softmax(logits[rows], 1)).sum(1).mean()
-
-
-def matching_loss(
-    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
-) -> torch.Tensor:
-    """Return the contrastive loss with several true texts a picture.
-
-    Args:
-        images: unit embeddings `[b, e]`.
-        texts: unit embeddings `[n, e]`, the concept phrases first.
-        scale: inverse temperature.
-        truth: which text is true of which picture.
-        bank: how many concept phrases there are.
-    """
-    logits = (scale * images @ texts.T).masked_fill(truth.undecidable, -1e4)
-    true = truth.true
-    named = _pull(logits[:, :bank], true[:, :bank])
-    return named + 0.5 * _pull(logits, true) + 0.5 * _pull(logits.T, true.T)
-
-
-def naming_loss(
-    objects: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
-) -> torch.Tensor:
-    """Return the loss of naming objects `[o, e]` alone, by concept and by all phrases of one."""
-    logits = (scale * objects @ texts.T).masked_fill(truth.undecidable, -1e4)
-    return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
-
-
-def colour_loss(
-    images: torch.Tensor,
-    texts: torch.Tensor,
-    scale: torch.Tensor,
-    rivals: tuple[torch.Tensor, torch.Tensor],
-) -> torch.Tensor:
-    """Return the loss of telling one object's colour from wrong ones, in the whole picture."""
-    columns, about = rivals
-    logits = scale * torch.einsum("ge,gre->gr", images[about], texts[columns])
-    return -F.log_softmax(logits, 1)[:, 0].mean()
 
 
 class Optimisers:
@@ -147,8 +110,11 @@ class Optimisers:
                     p.copy_(w.view_as(p))
 
 
-def step_loss(towers: Towers, batch: Batch, half: bool) -> torch.Tensor:
-    """Run one batch through both towers, in bfloat16 over float32 weights if `half`."""
+def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch.Tensor:
+    """Run one batch through both towers, in bfloat16 over float32 weights if `half`.
+
+    `binding` is the weight of telling whose colour is whose.
+    """
     kind = torch.bfloat16 if half else torch.float32
     weights = {name: p.to(kind) for name, p in towers.named_parameters()}
     groups = [group._replace(patches=group.patches.to(kind)) for group in batch.groups]
@@ -163,19 +129,27 @@ def step_loss(towers: Towers, batch: Batch, half: bool) -> torch.Tensor:
     if batch.objects is not None:
         loss = loss + naming_loss(objects, texts, scale, batch.objects, batch.bank)
     if batch.rivals is not None:
-        loss = loss + colour_loss(images, texts, scale, batch.rivals)
+        loss = loss + binding * colour_loss(images, texts, scale, batch.rivals)
     return loss
 
 
 @torch.no_grad()
-def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> tuple[float, float]:
-    """Return the loss-free progress figures: share of concepts found, and of single ones."""
+def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict[str, float]:
+    """Return the loss-free progress figures: shares of what is found in a batch.
+
+    Of the concepts, of those of pictures with one object, and of the colours of objects beside
+    one of another colour.
+    """
     best = (images @ texts[: batch.bank].T).argsort(1, descending=True)
     true = batch.pictures.true[:, : batch.bank]
     number = true.sum(1)
     hits = torch.stack([true[i, best[i, :n]].float().mean() for i, n in enumerate(number)])
-    single = number == 1
-    return float(hits.mean()), float(hits[single].mean()) if single.any() else float("nan")
+    shares = {"found": hits, "single": hits[number == 1]}
+    if batch.rivals is not None:
+        columns, about = batch.rivals
+        scores = torch.einsum("ge,gre->gr", images[about], texts[columns])
+        shares["colour"] = (scores.masked_fill(columns < 0, -2).argmax(1) == 0).float()
+    return {name: round(float(values.mean()), 4) for name, values in shares.items() if len(values)}
 
 
 def _save(path: Path, state: Any) -> None:
@@ -218,9 +192,10 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         last = time.monotonic()
         while step * plan.batch < total:
             stage, done, factor = plan.at(step * plan.batch)
-            spread = min(max((done - 0.3) / 0.4, 0.0), 1.0)
+            spread = min(max((done - 0.3) / 0.4, 0.0), 1.0) if stage == "crops" else 1.0
+            begin, end = BINDING.get(stage, (0.0, 0.0))
             batch = batches.make(step * workers + rank, stage, spread)
-            loss = step_loss(towers, batch, half=True)
+            loss = step_loss(towers, batch, True, begin + done * (end - begin))
             loss.backward()
             tools.step(plan.rate * factor)
             keep = min(AVERAGE, (step + 1) / (step + 20))
@@ -240,7 +215,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                         # The weights' running average on the next, still unseen batch.
                         fresh = batches.make((step + 1) * workers, stage, spread)
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
-                        line["found"], line["single"] = quick_score(i, t, fresh)
+                        line |= quick_score(i, t, fresh)
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
             if step % save_every == 0 or step * plan.batch >= total:
@@ -255,8 +230,8 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
     pictures: Annotated[
-        str, typer.Option(help="pictures of stage 1,2,3,4")
-    ] = "250000,352000,100000,20000",
+        str, typer.Option(help="pictures of stage 1,2,3,4,5")
+    ] = "250000,352000,60000,140000,148000",
     batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[
@@ -273,11 +248,11 @@ def main(
         counts = []
     if len(counts) != len(STAGES) or min(counts) < 0:
         raise OptionError(
-            f"--pictures takes four numbers, e.g. 250000,100000,50000,5000: {pictures!r}"
+            f"--pictures takes five numbers, e.g. 250000,100000,20000,50000,5000: {pictures!r}"
         )
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
-    plan = Plan((counts[0], counts[1], counts[2], counts[3]), batch, rate)
+    plan = Plan(tuple(counts), batch, rate)
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:

@@ -1,0 +1,53 @@
+"""What training minimises: contrast over captions that are known to be true or false."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from whyclip.mini.batches import Truth
+
+
+def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of each row's softmax with its true texts, equally weighted."""
+    rows = true.any(1)
+    share = true[rows] / true[rows].sum(1, keepdim=True)
+    return -(share * F.log_softmax(logits[rows], 1)).sum(1).mean()
+
+
+def matching_loss(
+    images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
+) -> torch.Tensor:
+    """Return the contrastive loss with several true texts a picture.
+
+    Args:
+        images: unit embeddings `[b, e]`.
+        texts: unit embeddings `[n, e]`, the concept phrases first.
+        scale: inverse temperature.
+        truth: which text is true of which picture.
+        bank: how many concept phrases there are.
+    """
+    logits = (scale * images @ texts.T).masked_fill(truth.undecidable, -1e4)
+    true = truth.true
+    named = _pull(logits[:, :bank], true[:, :bank])
+    return named + 0.5 * _pull(logits, true) + 0.5 * _pull(logits.T, true.T)
+
+
+def naming_loss(
+    objects: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
+) -> torch.Tensor:
+    """Return the loss of naming objects `[o, e]` alone, by concept and by all phrases of one."""
+    logits = (scale * objects @ texts.T).masked_fill(truth.undecidable, -1e4)
+    return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
+
+
+def colour_loss(
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    scale: torch.Tensor,
+    rivals: tuple[torch.Tensor, torch.Tensor],
+) -> torch.Tensor:
+    """Return the loss of telling one object's colour from wrong ones, in the whole picture."""
+    columns, about = rivals
+    logits = scale * torch.einsum("ge,gre->gr", images[about], texts[columns])
+    return -F.log_softmax(logits.masked_fill(columns < 0, -1e4), 1)[:, 0].mean()
