@@ -16,6 +16,7 @@ from whyclip.data.captions import Claim
 from whyclip.data.draw import COLOURS, draw
 from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
+from whyclip.errors import OptionError
 from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
 from whyclip.mini.evaluate import interval
@@ -334,6 +335,8 @@ def test_training_can_show_more_tints_without_changing_anything_else() -> None:
     assert np.array_equal(usual.colour[already], dyed.colour[already])
     for name in vars(usual).keys() - {"colour"}:
         assert np.array_equal(getattr(usual, name), getattr(dyed, name))
+    with pytest.raises(OptionError, match="70"):
+        sample_layouts(atlas, keys, tinted=70)
 
 
 def test_the_colour_loss_is_a_choice_among_rivals() -> None:

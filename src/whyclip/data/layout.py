@@ -121,10 +121,15 @@ def sample_layouts(
         colours: how many tints there are.
         tinted: share of the objects that are tinted, 0..1.
         side: width and height of the scene in pixels.
+
+    Raises:
+        OptionError: objects or tinted out of range, or held_out not known.
     """
     low, high = objects
     if not 1 <= low <= high <= MAX_OBJECTS:
         raise OptionError(f"objects must be within 1..{MAX_OBJECTS}, got {objects}")
+    if not 0 <= tinted <= 1:
+        raise OptionError(f"tinted is a share, 0..1: {tinted}")
     if held_out not in ("never", "only", "any"):
         raise unknown("held_out", held_out, ("never", "only", "any"))
     b, k = len(keys), MAX_OBJECTS
