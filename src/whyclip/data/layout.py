@@ -83,9 +83,21 @@ class Layout:
         """Return the number of scenes."""
         return len(self.concept)
 
+    def rows(self, which: np.ndarray) -> Layout:
+        """Return the scenes with these numbers, in this order."""
+        return Layout(**{name: array[which] for name, array in vars(self).items()})
+
+    def one_by_one(self) -> tuple[np.ndarray, Layout]:
+        """Return every object as the only one of a scene, and the number of its own scene."""
+        rows, slots = np.nonzero(self.concept >= 0)
+        alone = self.rows(rows)
+        for name in _PER_OBJECT:
+            setattr(alone, name, getattr(self, name)[rows, slots][:, None])
+        return rows, alone
+
 
 # The fields that have one entry an object; the others have one a scene.
-PER_OBJECT = ("concept", "style", "variant", "colour", "x", "y", "size", "angle", "flip")
+_PER_OBJECT = ("concept", "style", "variant", "colour", "x", "y", "size", "angle", "flip")
 
 
 class _Tape:

@@ -10,7 +10,7 @@ import torch
 
 from whyclip.data.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
 from whyclip.data.draw import COLOURS, draw, draw_crops
-from whyclip.data.layout import PER_OBJECT, SIDE, TINTED_SHARE, Layout, keys_of, sample_layouts
+from whyclip.data.layout import SIDE, TINTED_SHARE, Layout, keys_of, sample_layouts
 from whyclip.data.sprites import Atlas
 from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
 
@@ -111,12 +111,13 @@ class Batches:
             for j, others in told:
                 a, b = rng.random(2)
                 right = [int(layout.colour[row, j])] if rivals or a < 0.5 else []
-                asked.append((row, list(range(len(texts), len(texts) + 1 + len(others)))))
+                if rivals:
+                    asked.append((row, list(range(len(texts), len(texts) + 1 + len(others)))))
                 for colour in right + others:
                     named = (int(layout.concept[row, j]), colour)
                     texts.append(self.writer.single(*named, b, a))
                     claims.append(Claim((named,)))
-        return texts, claims, asked if rivals else []
+        return texts, claims, asked
 
     def make(self, step: int, stage: str, spread: float = 1.0) -> Batch:
         """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid.
@@ -134,9 +135,7 @@ class Batches:
         if stage in ("crops", "colours"):
             groups = [self.crops(layout, spread)]
         else:
-            order = np.argsort((layout.concept >= 0).sum(1), kind="stable")
-            for name, array in vars(layout).items():
-                setattr(layout, name, array[order])
+            layout = layout.rows(np.argsort((layout.concept >= 0).sum(1), kind="stable"))
             groups = self.scenes(layout, rng, stage)
         texts, claims, asked = self.texts(layout, rng, rivals=stage in TINTED)
         rivals = None
@@ -182,14 +181,9 @@ class Batches:
 
         Early on all are taken for the middle ones.
         """
-        rows, slots = np.nonzero(layout.concept >= 0)
-        whose = None if len(rows) == len(layout) else torch.from_numpy(rows).to(self.device)
-        layout = Layout(
-            **{
-                name: array[rows, slots][:, None] if name in PER_OBJECT else array[rows]
-                for name, array in vars(layout).items()
-            }
-        )
+        pictures = len(layout)
+        rows, layout = layout.one_by_one()
+        whose = None if len(rows) == pictures else torch.from_numpy(rows).to(self.device)
         centre = np.stack([layout.y[:, 0], layout.x[:, 0]], -1)
         corner = ((centre - CROP / 2) / PATCH).round().clip(0, GRID - CROP // PATCH).astype(int)
         drawn = draw_crops(self.atlas, layout, corner * PATCH, CROP, device=self.device)
@@ -207,7 +201,7 @@ class Batches:
         groups = []
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):
-            some = Layout(**{name: array[part] for name, array in vars(layout).items()})
+            some = layout.rows(part)
             pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
             rank = within(some, 1.0).any(1) + rng.random((len(part), GRID * GRID))
             most = 11 * int(number[part].max()) + bare_patches(stage, rng)

@@ -41,6 +41,15 @@ def naming_loss(
     return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
 
 
+def colour_scores(
+    images: torch.Tensor, texts: torch.Tensor, rivals: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """Return each object's cosines with its own colour, first, and with wrong ones."""
+    columns, about = rivals
+    scores = torch.einsum("ge,gre->gr", images[about], texts[columns])
+    return scores.masked_fill(columns < 0, -1e4)
+
+
 def colour_loss(
     images: torch.Tensor,
     texts: torch.Tensor,
@@ -48,6 +57,4 @@ def colour_loss(
     rivals: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
     """Return the loss of telling one object's colour from wrong ones, in the whole picture."""
-    columns, about = rivals
-    logits = scale * torch.einsum("ge,gre->gr", images[about], texts[columns])
-    return -F.log_softmax(logits.masked_fill(columns < 0, -1e4), 1)[:, 0].mean()
+    return -F.log_softmax(scale * colour_scores(images, texts, rivals), 1)[:, 0].mean()

@@ -179,7 +179,7 @@ class Towers(nn.Module):
             read = F.normalize(self.image(group).float(), dim=-1)
             if group.whose is not None:
                 sums = read.new_zeros(int(group.whose[-1]) + 1, read.shape[-1])
-                images.append(sums.index_add(0, group.whose, read[:, 0]))
+                images.append(F.normalize(sums.index_add(0, group.whose, read[:, 0]), dim=-1))
                 objects.append(read[:, 0])
             else:
                 images.append(read[:, 0])
@@ -188,10 +188,10 @@ class Towers(nn.Module):
         # Short texts apart from long ones: the causal mask makes their padding mere waste.
         parts = tokens.argmax(1).argsort().chunk(4)
         coded = [self.text(tokens[p, : int(tokens[p].argmax(1).max()) + 1]) for p in parts]
-        texts = torch.cat(coded)[torch.cat(parts).argsort()].float()
+        texts = F.normalize(torch.cat(coded)[torch.cat(parts).argsort()].float(), dim=-1)
         scale = self.model.logit_scale.float().exp().clamp(max=100)
         alone = torch.cat(objects) if objects else texts[:0]
-        return *(F.normalize(e, dim=-1) for e in (torch.cat(images), alone, texts)), scale
+        return torch.cat(images), alone, texts, scale
 
 
 def patchify(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:

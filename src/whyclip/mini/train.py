@@ -32,7 +32,7 @@ from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, OutputError
 from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.export import export
-from whyclip.mini.losses import colour_loss, matching_loss, naming_loss
+from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, naming_loss
 from whyclip.mini.model import Towers, Vocabulary, build
 
 STAGES = ("crops", "scenes", "colours", "ground", "full")
@@ -53,7 +53,7 @@ class Plan:
     batch: int = 256
     rate: float = 2.0e-3
     warm: int = 200
-    decay: float = 1 / 5
+    decay: float = 0.2
 
     def at(self, seen: int) -> tuple[str, float, float]:
         """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
@@ -146,9 +146,7 @@ def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict
     hits = torch.stack([true[i, best[i, :n]].float().mean() for i, n in enumerate(number)])
     shares = {"found": hits, "single": hits[number == 1]}
     if batch.rivals is not None:
-        columns, about = batch.rivals
-        scores = torch.einsum("ge,gre->gr", images[about], texts[columns])
-        shares["colour"] = (scores.masked_fill(columns < 0, -2).argmax(1) == 0).float()
+        shares["colour"] = (colour_scores(images, texts, batch.rivals).argmax(1) == 0).float()
     return {name: round(float(values.mean()), 4) for name, values in shares.items() if len(values)}
 
 
