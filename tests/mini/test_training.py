@@ -23,7 +23,8 @@ from whyclip.mini.evaluate import interval
 from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, matching_loss
 from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
-from whyclip.mini.train import STAGES, Plan, train
+from whyclip.mini.stages import STAGES, Stage
+from whyclip.mini.train import Plan, train
 from whyclip.mini.truth import energy, pointing
 
 
@@ -91,8 +92,8 @@ def test_the_loss_is_the_sum_that_it_says() -> None:
     assert float(found) == pytest.approx(plain, rel=1e-5)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_picture_of_a_batch_has_a_true_text(stage: str) -> None:
+@pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
+def test_every_picture_of_a_batch_has_a_true_text(stage: Stage) -> None:
     atlas = load_atlas()
     vocabulary = Vocabulary(all_words(atlas))
     batch = Batches(atlas, vocabulary, 16).make(3, stage)
@@ -102,7 +103,7 @@ def test_every_picture_of_a_batch_has_a_true_text(stage: str) -> None:
     # As many pictures and objects as the truth speaks about.
     with torch.no_grad():
         images, objects, texts, _ = Towers(build(len(vocabulary.ids)))(batch.groups, batch.tokens)
-    assert len(images) == len(batch.pictures.true) == (8 if stage == "colours" else 16)
+    assert len(images) == len(batch.pictures.true) == (8 if stage.name == "colours" else 16)
     assert len(objects) == (0 if batch.objects is None else len(batch.objects.true))
     assert len(texts) == batch.pictures.true.shape[1]
     for group in batch.groups:
@@ -114,7 +115,7 @@ def test_a_picture_of_crops_is_the_sum_of_its_objects() -> None:
     atlas = load_atlas()
     vocabulary = Vocabulary(all_words(atlas))
     batches = Batches(atlas, vocabulary, 16)
-    batch = batches.make(3, "colours")
+    batch = batches.make(3, STAGES["colours"])
     [crops] = batch.groups
     towers = Towers(build(len(vocabulary.ids)))
     with torch.no_grad():
@@ -160,24 +161,62 @@ def test_a_crop_shows_its_object_at_its_place_in_the_scene() -> None:
 def test_the_plan_visits_its_stages_and_ends_at_rest() -> None:
     plan = Plan((1000, 500, 60, 30, 10), batch=10, warm=5)
     steps = (0, 999, 1000, 1499, 1500, 1559, 1560, 1589, 1590, 1599)
-    assert [plan.at(s)[0] for s in steps] == [s for stage in STAGES for s in (stage, stage)]
+    assert [plan.at(s)[0].name for s in steps] == [s for name in STAGES for s in (name, name)]
+    assert [plan.at(s)[1] for s in (0, 500, 1250, 1600)] == [0, 0.5, 0.5, 1]
     assert plan.at(0)[2] == pytest.approx(0.2)
     assert plan.at(500)[2] == 1
     assert plan.at(1600)[2] == 0
 
 
+def test_a_stage_asks_for_what_its_table_says() -> None:
+    crops, colours = STAGES["crops"], STAGES["colours"]
+    assert [crops.spread(done) for done in (0, 0.3, 0.5, 0.7, 1)] == pytest.approx(
+        [0, 0, 0.5, 1, 1]
+    )
+    assert colours.spread(0) == 1
+    assert [colours.weight(done) for done in (0, 0.5, 1)] == [30, 17, 4]
+    assert crops.weight(0.5) == 0
+    atlas = load_atlas()
+    batches = Batches(atlas, Vocabulary(all_words(atlas)), 16)
+    for stage in STAGES.values():
+        for step in (4, 5):
+            batch = batches.make(step, stage)
+            assert (batch.rivals is None) == (stage.binding is None)
+            number = batch.pictures.true[:, : batch.bank].sum(1)
+            assert number.min() >= 1
+            assert number.max() <= stage.objects[2]
+            # A concept may be in a picture twice, so that only many pictures tell the fewest.
+            if stage.objects[step % 2] > 1:
+                assert (number == 1).float().mean() < 0.1
+            if stage.name == "full":
+                assert all(group.places.shape[1] == 196 for group in batch.groups)
+
+
 @pytest.mark.slow
-def test_training_goes_on_where_it_stopped_and_exports(tmp_path: Path) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    for out in (whole, halves):
-        out.mkdir()
+def test_training_is_the_same_again_and_where_it_stopped_and_exports(tmp_path: Path) -> None:
     plan = Plan((32, 16, 16, 16, 16), batch=16, warm=2)
-    train(0, whole, plan, 1, 2, 0, 1)
-    train(0, halves, Plan((32, 0, 0, 0, 0), batch=16, warm=2, decay=plan.decay * 3), 1, 2, 0, 1)
-    train(0, halves, plan, 1, 2, 0, 1)
-    states = [torch.load(o / "checkpoint.pt", weights_only=True) for o in (whole, halves)]
-    assert states[0]["step"] == states[1]["step"] == 6
-    export(whole / "checkpoint.pt", tmp_path / "weights")
+    # As far as the end of stage 1, at the same rates.
+    begun = Plan((32, 0, 0, 0, 0), batch=16, warm=2, decay=1e-6)
+    runs = {"whole": [plan], "again": [plan], "halves": [begun, plan]}
+    found = {}
+    for name, plans in runs.items():
+        (tmp_path / name).mkdir()
+        for part in plans:
+            train(0, tmp_path / name, part, 1, 2, 0, 1)
+        found[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+        assert found[name]["step"] == 6
+    (tmp_path / "other").mkdir()
+    train(0, tmp_path / "other", begun, 1, 2, 1, 1)
+    found["other"] = torch.load(tmp_path / "other" / "checkpoint.pt", weights_only=True)
+    for kept in ("towers", "average"):
+        whole, again, halves, other = (
+            found[run][kept] for run in ("whole", "again", "halves", "other")
+        )
+        for name, value in whole.items():
+            assert torch.equal(value, again[name]), name
+            assert torch.equal(value, halves[name]), name
+        assert any(not torch.equal(value, other[name]) for name, value in whole.items())
+    export(tmp_path / "whole" / "checkpoint.pt", tmp_path / "weights")
     again, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'weights'}")
     assert type(again) is open_clip.CLIP
 
@@ -241,7 +280,7 @@ def test_objects_own_the_patches_that_their_visible_pixels_lie_in() -> None:
     atlas = load_atlas()
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 32)
     layout = sample_layouts(atlas, keys_of(np.arange(32), "train"), objects=(1, 4))
-    [*groups] = batches.scenes(layout, np.random.default_rng(0), "full")
+    [*groups] = batches.scenes(layout, np.random.default_rng(0), STAGES["full"])
     scenes = Scenes(32, objects=(1, 4), split="train")
     inside = []
     for row, scene in enumerate(scenes):
@@ -261,7 +300,7 @@ def test_what_is_said_of_an_object_alone_is_true_of_it() -> None:
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 24)
     layout = sample_layouts(atlas, keys_of(np.arange(24), "train"), objects=(2, 4))
     rng = np.random.default_rng(1)
-    groups = batches.scenes(layout, rng, "scenes")
+    groups = batches.scenes(layout, rng, STAGES["scenes"])
     _, claims, _ = batches.texts(layout, rng)
     decided = batches.decide_alone(claims, layout, groups)
     assert decided is not None

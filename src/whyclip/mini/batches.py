@@ -10,14 +10,12 @@ import torch
 
 from whyclip.data.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
 from whyclip.data.draw import COLOURS, draw, draw_crops
-from whyclip.data.layout import SIDE, TINTED_SHARE, Layout, keys_of, sample_layouts
+from whyclip.data.layout import SIDE, Layout, keys_of, sample_layouts
 from whyclip.data.sprites import Atlas
 from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
+from whyclip.mini.stages import Stage
 
 CROP = 64
-# The stages that teach whose colour is whose, and the share of tinted objects there: it can only be
-# learned where two differ.
-TINTED = {"colours": 0.7, "ground": 0.5, "full": TINTED_SHARE}
 # An object's wrong colours: at most one of every other object, and one that is not there.
 RIVALS = 4
 
@@ -119,25 +117,19 @@ class Batches:
                     claims.append(Claim((named,)))
         return texts, claims, asked
 
-    def make(self, step: int, stage: str, spread: float = 1.0) -> Batch:
-        """Make the batch of a number; `spread` 0..1 is how far crops are strewn over the grid.
-
-        In the stage of colours there are half as many pictures, each shown as all its objects'
-        crops: about as many of these as there are pictures elsewhere.
-        """
-        size = self.size // 2 if stage == "colours" else self.size
+    def make(self, step: int, stage: Stage, done: float = 1.0) -> Batch:
+        """Make the batch of a number, in a stage of which `done` 0..1 is over."""
+        size = int(self.size * stage.portion)
         keys = keys_of(np.arange(step * self.size, step * self.size + size), "train")
-        # Every other batch has no single objects: several are harder and learned later.
-        objects = (1, 1) if stage == "crops" else (1 + step % 2, 4)
-        tinted = TINTED.get(stage, TINTED_SHARE)
-        layout = sample_layouts(self.atlas, keys, objects=objects, tinted=tinted)
+        objects = (stage.objects[step % 2], stage.objects[2])
+        layout = sample_layouts(self.atlas, keys, objects=objects, tinted=stage.tinted)
         rng = np.random.default_rng([3, step])
-        if stage in ("crops", "colours"):
-            groups = [self.crops(layout, spread)]
+        if stage.crops:
+            groups = [self.crops(layout, stage.spread(done))]
         else:
             layout = layout.rows(np.argsort((layout.concept >= 0).sum(1), kind="stable"))
             groups = self.scenes(layout, rng, stage)
-        texts, claims, asked = self.texts(layout, rng, rivals=stage in TINTED)
+        texts, claims, asked = self.texts(layout, rng, rivals=stage.binding is not None)
         rivals = None
         if asked:
             columns = torch.full((len(asked), 1 + RIVALS), -1)
@@ -196,7 +188,7 @@ class Batches:
         places = torch.from_numpy((down * GRID + across).reshape(len(layout), -1))
         return Group(patches, places.to(self.device), whose=whose)
 
-    def scenes(self, layout: Layout, rng: np.random.Generator, stage: str) -> list[Group]:
+    def scenes(self, layout: Layout, rng: np.random.Generator, stage: Stage) -> list[Group]:
         """Draw whole scenes in groups of like number of objects, most bare background left out."""
         groups = []
         number = (layout.concept >= 0).sum(1)
@@ -204,7 +196,7 @@ class Batches:
             some = layout.rows(part)
             pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
             rank = within(some, 1.0).any(1) + rng.random((len(part), GRID * GRID))
-            most = 11 * int(number[part].max()) + bare_patches(stage, rng)
+            most = 11 * int(number[part].max()) + stage.bare(rng)
             kept = np.argsort(-rank, axis=1)[:, : min(most, GRID * GRID)].copy()
             own = within(some, 0.0)
             for slot in range(own.shape[1] - 1):
@@ -215,19 +207,6 @@ class Batches:
                 Group(patchify(pictures, places), places, torch.from_numpy(members).to(self.device))
             )
         return groups
-
-
-def bare_patches(stage: str, rng: np.random.Generator) -> int:
-    """Choose how many patches of bare background are shown beside the objects.
-
-    Few teach as much for less; now and then there are more, so that none of them comes as a
-    surprise later.
-    """
-    if stage == "full":
-        return GRID * GRID
-    if stage == "ground":
-        return int(rng.integers(0, 60))
-    return int(rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80))
 
 
 def wrong_colour(

@@ -34,37 +34,33 @@ from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, naming_loss
 from whyclip.mini.model import Towers, Vocabulary, build
+from whyclip.mini.stages import STAGES, Stage
 
-STAGES = ("crops", "scenes", "colours", "ground", "full")
+PICTURES = tuple(stage.pictures for stage in STAGES.values())
 AVERAGE = 0.998
-# The weight of whose colour is whose, at the begin and the end of a stage: with less at first the
-# other losses drown it and it stays at chance, with as much later it drowns them.
-BINDING = {"colours": (30.0, 4.0), "ground": (4.0, 4.0), "full": (1.0, 1.0)}
 
 
 @dataclass
 class Plan:
-    """How long and how fast to train: pictures a stage, batch, peak rates, share of the decay.
+    """How long and how fast to train: pictures a stage, batch, peak rate, share of the decay."""
 
-    Stage 3 shows half as many, every object of which is a crop of its own.
-    """
-
-    pictures: tuple[int, ...] = (250_000, 352_000, 60_000, 140_000, 148_000)
+    pictures: tuple[int, ...] = PICTURES
     batch: int = 256
     rate: float = 2.0e-3
     warm: int = 200
-    decay: float = 0.2
+    decay: float = 0.44
 
-    def at(self, seen: int) -> tuple[str, float, float]:
+    def at(self, seen: int) -> tuple[Stage, float, float]:
         """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
         total, before = sum(self.pictures), 0
-        for stage, count in zip(STAGES, self.pictures, strict=True):
-            if seen < before + count or stage == STAGES[-1]:
-                break
-            before += count
         left = (total - seen) / (self.decay * total)
         warm = (seen / self.batch + 1) / self.warm
-        return stage, (seen - before) / max(count, 1), max(min(warm, left, 1.0), 0.0)
+        factor = max(min(warm, left, 1.0), 0.0)
+        for stage, count in zip(STAGES.values(), self.pictures, strict=True):
+            if seen < before + count:
+                return stage, (seen - before) / count, factor
+            before += count
+        return stage, 1.0, factor
 
 
 class Optimisers:
@@ -190,10 +186,8 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         last = time.monotonic()
         while step * plan.batch < total:
             stage, done, factor = plan.at(step * plan.batch)
-            spread = min(max((done - 0.3) / 0.4, 0.0), 1.0) if stage == "crops" else 1.0
-            begin, end = BINDING.get(stage, (0.0, 0.0))
-            batch = batches.make(step * workers + rank, stage, spread)
-            loss = step_loss(towers, batch, True, begin + done * (end - begin))
+            batch = batches.make(step * workers + rank, stage, done)
+            loss = step_loss(towers, batch, True, stage.weight(done))
             loss.backward()
             tools.step(plan.rate * factor)
             keep = min(AVERAGE, (step + 1) / (step + 20))
@@ -203,15 +197,17 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
             step += 1
             now = time.monotonic()
             spent, last = spent + now - last, now
-            progress.update(task, completed=step * plan.batch, description=f"{stage} {loss:.2f}")
+            progress.update(
+                task, completed=step * plan.batch, description=f"{stage.name} {loss:.2f}"
+            )
             if rank == 0 and step % 20 == 0:
-                line = {"step": step, "stage": stage, "loss": round(loss.item(), 4)}
+                line = {"step": step, "stage": stage.name, "loss": round(loss.item(), 4)}
                 line |= {"pictures": step * plan.batch, "seconds": round(spent)}
-                line |= {"rate": round(factor, 3), "spread": round(spread, 3)}
+                line |= {"rate": round(factor, 3), "spread": round(stage.spread(done), 3)}
                 if step % 100 == 0:
                     with torch.no_grad():
                         # The weights' running average on the next, still unseen batch.
-                        fresh = batches.make((step + 1) * workers, stage, spread)
+                        fresh = batches.make((step + 1) * workers, stage, done)
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line |= quick_score(i, t, fresh)
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -227,9 +223,9 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
-    pictures: Annotated[
-        str, typer.Option(help="pictures of stage 1,2,3,4,5")
-    ] = "250000,352000,60000,140000,148000",
+    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3,4,5")] = ",".join(
+        map(str, PICTURES)
+    ),
     batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[
