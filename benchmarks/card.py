@@ -48,8 +48,8 @@ def truth(methods: Mapping[str, Any]) -> str:
         (
             (method, phrases, question, percent(f["share"]), str(f["n"]))
             for method, groups in methods.items()
-            for phrases, questions in groups.items()
-            for question, f in questions.items()
+            for phrases in ("right", "wrong", "captions")
+            for question, f in groups.get(phrases, {}).items()
         ),
     )
 

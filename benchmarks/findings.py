@@ -39,6 +39,8 @@ AUDITS: Mapping[str, str] = {
     "grad_eclip,grad_eclip:heads=single,grad_eclip:relu=false,"
     "grad_eclip:spatial=none,grad_eclip:layers=6 "
     "--limit 100 --edited 40",
+    "held-out": "whyclip audit --data held-out-scenes:200 "
+    "--checks localisation_true,localisation_predicted --limit 200",
     "slow": "whyclip audit --methods "
     "integrated_gradients,m2ib,occlusion,rise:masks=500,kernel_shap:samples=500 "
     "--limit 24 --edited 10 --checks accuracy,best_prompt,completeness,computation,score_gap,"

@@ -12,6 +12,7 @@ from PIL import Image
 from whyclip.data import Scenes, dataset_kinds, open_dataset
 from whyclip.data.sample import Drawn, Masks, filled_in, read_codes, read_mask
 from whyclip.data.scene_samples import SceneSamples
+from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, OptionError
 
 MODULES = ("sample", "scene_samples", "imagenet", "imagenet_s", "regions", "coco", "load")
@@ -85,9 +86,24 @@ def test_datasets_open_by_name() -> None:
     assert len(scenes) == 3
     assert 4_000_000 <= int(scenes[0].id.split("-")[1]) < 4_000_030
     assert [len(sample.labels) for sample in open_dataset("scenes:6:0:1")] == [1] * 6
-    assert {"scenes", "imagenet", "imagenet-s", "coco", "coco-panoptic", "folder", "hf"} <= set(
-        dataset_kinds()
-    )
+    assert {
+        "scenes",
+        "held-out-scenes",
+        "imagenet",
+        "imagenet-s",
+        "coco",
+        "coco-panoptic",
+        "folder",
+        "hf",
+    } <= set(dataset_kinds())
+    unseen = open_dataset("held-out-scenes:20:0:2")
+    atlas, usual = load_atlas(), open_dataset("scenes:20:0:2")
+    for dataset, held_out in ((unseen, True), (usual, False)):
+        for scene in dataset.scenes:
+            for thing in scene.objects:
+                pair = atlas.names.index(thing.name), atlas.styles.index(thing.style)
+                assert atlas.held_out[pair] == held_out
+    assert not {s.id for s in unseen} & {s.id for s in usual}
     with pytest.raises(OptionError, match="imagenet:FOLDER"):
         open_dataset("imagnet:FOLDER")
     with pytest.raises(InputError, match="scenes:many"):

@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 # Below what was measured (MODEL_CARD.md) by more than chance takes from a few hundred scenes.
-FLOORS = {"single": 0.97, "several": 0.80, "alone": 0.95, "among": 0.92}
+FLOORS = {"single": 0.97, "several": 0.92, "alone": 0.97, "among": 0.94}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from whyclip.data.captions import phrase
@@ -30,6 +31,8 @@ class SceneSamples(Dataset):
     def __init__(self, n: int, seed: int = 0, **options: Any) -> None:
         """Describe n scenes; the options are those of :class:`~whyclip.data.scenes.Scenes`."""
         self.scenes = Scenes(n, seed, **options)
+        unseen = self.scenes.held_out == "only"
+        self.origin = f"held-out-{self.scenes.split}" if unseen else self.scenes.split
         self.classes = self.names = concepts()
 
     def __len__(self) -> int:
@@ -45,7 +48,7 @@ class SceneSamples(Dataset):
         scene = self.scenes[index]
         visible = [thing for thing in scene.objects if thing.mask.any()]
         return Sample(
-            id=f"{self.scenes.split}-{scene.seed}",
+            id=f"{self.origin}-{scene.seed}",
             source=scene.image,
             labels=tuple(thing.name for thing in visible),
             prompts=tuple(thing.phrase for thing in visible),
@@ -53,27 +56,39 @@ class SceneSamples(Dataset):
         )
 
 
-def _open(rest: str) -> SceneSamples:
+def _open(kind: str, rest: str, **options: Any) -> SceneSamples:
     numbers = (rest or "200").split(":")
     if len(numbers) > _MOST_NUMBERS or not all(number.isdecimal() for number in numbers):
         raise InputError(
-            f"scenes:{rest}; give their number, and if wished a seed, and how many objects each "
-            "has: scenes:200:1 or scenes:200:0:1"
+            f"{kind}:{rest}; give their number, and if wished a seed, and how many objects each "
+            f"has: {kind}:200:1 or {kind}:200:0:1"
         )
     n, *more = map(int, numbers)
     seed = more[0] if more else 0
-    return SceneSamples(n, seed, objects=more[1]) if len(more) > 1 else SceneSamples(n, seed)
+    if len(more) > 1:
+        options["objects"] = more[1]
+    return SceneSamples(n, seed, **options)
 
 
+FORM = "N[:SEED[:OBJECTS]]"
+LAYOUT = "nothing is read: N scenes are drawn, 200 by default, of 1 to 4 objects or as many as said"
 KINDS = (
     DatasetKind(
         name="scenes",
         title="Controlled scenes",
         source="built in",
-        form="N[:SEED[:OBJECTS]]",
-        layout="nothing is read: N scenes are drawn, 200 by default, of 1 to 4 objects or as many "
-        "as said",
+        form=FORM,
+        layout=LAYOUT,
         has_masks=True,
-        open=_open,
+        open=partial(_open, "scenes"),
+    ),
+    DatasetKind(
+        name="held-out-scenes",
+        title="Controlled scenes of objects in styles in which mini never saw them",
+        source="built in",
+        form=FORM,
+        layout=f"{LAYOUT}; mini gets about half of these objects wrong",
+        has_masks=True,
+        open=partial(_open, "held-out-scenes", held_out="only"),
     ),
 )
