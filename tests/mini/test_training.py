@@ -10,6 +10,7 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.multiprocessing.spawn import spawn
 
 from whyclip.data import Scenes
 from whyclip.data.captions import Claim
@@ -192,31 +193,44 @@ def test_a_stage_asks_for_what_its_table_says() -> None:
                 assert all(group.places.shape[1] == 196 for group in batch.groups)
 
 
+def run(out: Path, plan: Plan, seed: int, workers: int) -> None:
+    out.mkdir(exist_ok=True)
+    (out / "meeting").unlink(missing_ok=True)
+    if workers == 1:
+        train(0, out, plan, 1, 2, seed, 1)
+    else:
+        spawn(train, args=(out, plan, workers, 1, seed, 1), nprocs=workers)
+
+
 @pytest.mark.slow
-def test_training_is_the_same_again_and_where_it_stopped_and_exports(tmp_path: Path) -> None:
-    plan = Plan((32, 16, 16, 16, 16), batch=16, warm=2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_training_is_the_same_again_and_where_it_stopped(tmp_path: Path, workers: int) -> None:
+    plan = Plan((64, 32, 0, 0, 32), batch=32, warm=2)
     # As far as the end of stage 1, at the same rates.
-    begun = Plan((32, 0, 0, 0, 0), batch=16, warm=2, decay=1e-6)
+    begun = Plan((64, 0, 0, 0, 0), batch=32, warm=2, decay=1e-6)
     runs = {"whole": [plan], "again": [plan], "halves": [begun, plan]}
     found = {}
     for name, plans in runs.items():
-        (tmp_path / name).mkdir()
         for part in plans:
-            train(0, tmp_path / name, part, 1, 2, 0, 1)
+            run(tmp_path / name, part, 0, workers)
         found[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
-        assert found[name]["step"] == 6
-    (tmp_path / "other").mkdir()
-    train(0, tmp_path / "other", begun, 1, 2, 1, 1)
-    found["other"] = torch.load(tmp_path / "other" / "checkpoint.pt", weights_only=True)
+        assert found[name]["step"] == 4
     for kept in ("towers", "average"):
-        whole, again, halves, other = (
-            found[run][kept] for run in ("whole", "again", "halves", "other")
-        )
-        for name, value in whole.items():
-            assert torch.equal(value, again[name]), name
-            assert torch.equal(value, halves[name]), name
-        assert any(not torch.equal(value, other[name]) for name, value in whole.items())
-    export(tmp_path / "whole" / "checkpoint.pt", tmp_path / "weights")
+        for name, value in found["whole"][kept].items():
+            assert torch.equal(value, found["again"][kept][name]), name
+            assert torch.equal(value, found["halves"][kept][name]), name
+
+
+@pytest.mark.slow
+def test_another_seed_trains_other_weights_which_open_clip_loads(tmp_path: Path) -> None:
+    plan = Plan((16, 0, 0, 0, 0), batch=16, warm=2)
+    for seed in (0, 1):
+        run(tmp_path / str(seed), plan, seed, 1)
+    zero, one = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["towers"] for name in "01"
+    )
+    assert any(not torch.equal(value, one[name]) for name, value in zero.items())
+    export(tmp_path / "0" / "checkpoint.pt", tmp_path / "weights")
     again, _, _ = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'weights'}")
     assert type(again) is open_clip.CLIP
 

@@ -75,7 +75,9 @@ STAGES = {
         Stage("crops", 250_000, (1, 1, 1), crops=True, gathered=True),
         Stage("scenes", 352_000, (1, 2, 4), bare=few),
         # Whose colour is whose can only be learned where two differ: hence more tinted ones.
-        Stage("colours", 60_000, (1, 2, 4), True, False, 0.5, 0.7, binding=(30.0, 4.0)),
+        Stage(
+            "colours", 60_000, (1, 2, 4), crops=True, portion=0.5, tinted=0.7, binding=(30.0, 4.0)
+        ),
         Stage("ground", 420_000, (1, 3, 4), tinted=0.5, bare=some, binding=(4.0, 0.5)),
         Stage("full", 110_000, (1, 3, 4), binding=(0.5, 0.5)),
     )

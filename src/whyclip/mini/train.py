@@ -97,7 +97,9 @@ class Optimisers:
             for group in tool.param_groups:
                 group["lr"] = rate
             tool.step()
-            tool.zero_grad(set_to_none=True)
+        # Of all, also those that another worker updates: what stayed would be added to the next.
+        for p in self.all:
+            p.grad = None
         if len(self.shares) > 1:
             for owner, share in enumerate(self.shares):
                 flat = torch.cat([p.flatten() for p in share])
