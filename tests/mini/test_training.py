@@ -184,11 +184,8 @@ def test_a_stage_asks_for_what_its_table_says() -> None:
             batch = batches.make(step, stage)
             assert (batch.rivals is None) == (stage.binding is None)
             number = batch.pictures.true[:, : batch.bank].sum(1)
-            assert number.min() >= 1
+            assert number.min() >= stage.objects[step % 2]
             assert number.max() <= stage.objects[2]
-            # A concept may be in a picture twice, so that only many pictures tell the fewest.
-            if stage.objects[step % 2] > 1:
-                assert (number == 1).float().mean() < 0.1
             if stage.name == "full":
                 assert all(group.places.shape[1] == 196 for group in batch.groups)
 

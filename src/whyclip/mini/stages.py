@@ -35,7 +35,7 @@ class Stage:
 
     Attributes:
         name: what the log calls it.
-        pictures: how many it has in the shipped weights' plan.
+        pictures: how many it shows unless the command says otherwise.
         objects: the fewest objects of a picture in even batches, in odd ones, and the most:
             several are harder and learned later.
         crops: every object is shown as the 4 x 4 patches around it, without the others; if it has
