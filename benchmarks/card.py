@@ -61,12 +61,7 @@ def main() -> None:
         for name in ("mini", "mini_truth", "familiar")
     )
     unseen, held_out = "unseen scenes", "object-style pairs never trained on"
-    photos = len(familiar["distances"])
-    numbers = {"unseen scenes": familiar["scenes"], "photos": photos}
-    alarms = (
-        (name, percent(share), str(numbers.get(name, 250)))
-        for name, share in familiar["alarms"].items()
-    )
+    alarms = ((name, percent(f["share"]), str(f["n"])) for name, f in familiar["alarms"].items())
     write(
         CARD,
         {

@@ -63,24 +63,29 @@ def main(
         parts = [model.preprocess(picture)[None] for picture in pictures]
         return torch.cat([strangeness(part) for part in parts]).numpy()
 
+    def alarm(distances: np.ndarray) -> dict[str, float]:
+        return {"share": float((distances > 1).mean()), "n": len(distances)}
+
     scenes = [scene.image for scene in Scenes(n, seed=5, split="test")]
     few = scenes[: n // 4]
-    alarms = {"unseen scenes": float((far(scenes) > 1).mean())}
+    alarms = {"unseen scenes": alarm(far(scenes))}
     for quality in (90, 60):
-        again = far([compressed(scene, quality) for scene in few])
-        alarms[f"unseen scenes, JPEG of quality {quality}"] = float((again > 1).mean())
+        again = [compressed(scene, quality) for scene in few]
+        alarms[f"unseen scenes, JPEG of quality {quality}"] = alarm(far(again))
     if folder:
         asked = {path.name: read_image(path) for path in sorted(folder.iterdir())}
     else:
         asked = photos()
-    distances = dict(zip(asked, far(list(asked.values())).round(3).tolist(), strict=True))
-    alarms["photos"] = float(np.mean([d > 1 for d in distances.values()]))
+    away = far(list(asked.values()))
+    distances = {name: round(float(d), 3) for name, d in zip(asked, away, strict=True)}
+    alarms["photos"] = alarm(away)
     console = Console()
-    for name, share in alarms.items():
-        console.print(f"{name}: {100 * share:.1f} % called unlike scenes")
+    for name, found in alarms.items():
+        share, of = 100 * found["share"], found["n"]
+        console.print(f"{name}: {share:.1f} % of {of} called unlike scenes")
     console.print(", ".join(f"{name} {d:.2f}" for name, d in distances.items()))
     if json_file:
-        figures = {"scenes": n, "alarms": alarms, "distances": distances}
+        figures = {"alarms": alarms, "distances": distances}
         json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
