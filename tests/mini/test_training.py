@@ -190,13 +190,17 @@ def test_a_stage_asks_for_what_its_table_says() -> None:
                 assert all(group.places.shape[1] == 196 for group in batch.groups)
 
 
+# The step between the stages of these runs.
+KEEP = (2,)
+
+
 def run(out: Path, plan: Plan, seed: int, workers: int) -> None:
     out.mkdir(exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     if workers == 1:
-        train(0, out, plan, 1, 2, seed, 1)
+        train(0, out, plan, 1, 2, seed, 1, KEEP)
     else:
-        spawn(train, args=(out, plan, workers, 1, seed, 1), nprocs=workers)
+        spawn(train, args=(out, plan, workers, 1, seed, 1, KEEP), nprocs=workers)
 
 
 @pytest.mark.slow
@@ -210,12 +214,21 @@ def test_training_is_the_same_again_and_where_it_stopped(tmp_path: Path, workers
     for name, plans in runs.items():
         for part in plans:
             run(tmp_path / name, part, 0, workers)
+            if part is begun:
+                folder = tmp_path / name / "weights"
+                ended_at_two = (folder / "open_clip_model.safetensors").read_bytes()
         found[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
         assert found[name]["step"] == 4
     for kept in ("towers", "average"):
         for name, value in found["whole"][kept].items():
             assert torch.equal(value, found["again"][kept][name]), name
             assert torch.equal(value, found["halves"][kept][name]), name
+    # What is kept on the way is what a run that ended there had; the end's is something else.
+    at_two, at_end = (
+        (tmp_path / "whole" / folder / "open_clip_model.safetensors").read_bytes()
+        for folder in ("weights-2", "weights")
+    )
+    assert at_two == ended_at_two != at_end
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,8 @@ from whyclip.data.captions import RELATIONS, phrase, relation_of
 from whyclip.data.draw import COLOURS, draw
 from whyclip.data.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
+from whyclip.errors import OptionError
+from whyclip.metrics import interval as bootstrap
 
 WEIGHTS = Path(__file__).parent / "weights"
 _CHUNK = 50
@@ -85,19 +88,41 @@ def interval(hits: float, n: int) -> tuple[float, float]:
     return float(middle - half), float(middle + half)
 
 
-def figure(hits: list[float]) -> dict[str, Any]:
+def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[str, Any]:
     """Summarise values (0..1 each) as their mean, their number and its 95 % interval.
 
-    Wilson's interval for hits and misses, the normal one for shares in between.
+    Wilson's interval for hits and misses, the normal one for shares in between. Where scenes have
+    several values, `scenes` says whose each is, and whole scenes are drawn anew (bootstrap).
     """
     n, total = len(hits), float(np.sum(hits))
     share = total / n if n else float("nan")
-    if set(hits) <= {0.0, 1.0}:
-        low, high = interval(total, n)
+    if scenes is not None and len(set(hits)) > 1:
+        _, low, high, _, _ = bootstrap(hits, groups=scenes)
+    elif set(hits) <= {0.0, 1.0}:
+        # Values that are all the same are worth no more than one a scene.
+        n_apart = len(set(scenes)) if scenes is not None else n
+        low, high = interval(share * n_apart, n_apart)
     else:
         half = 1.96 * float(np.std(hits)) / np.sqrt(n)
         low, high = share - half, share + half
     return {"share": round(share, 4), "n": n, "low": round(low, 4), "high": round(high, 4)}
+
+
+@dataclass
+class Hits:
+    """Values (0..1 each), and of which scene each is."""
+
+    values: list[float] = field(default_factory=list)
+    scenes: list[int] = field(default_factory=list)
+
+    def add(self, values: Sequence[float], scenes: Sequence[int]) -> None:
+        """Note some more."""
+        self.values += values
+        self.scenes += scenes
+
+    def figure(self) -> dict[str, Any]:
+        """Summarise them; see :func:`figure`."""
+        return figure(self.values, self.scenes)
 
 
 def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, Any]:
@@ -109,18 +134,20 @@ def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, A
         for hit, style in zip(best == layout.concept[:, 0], layout.style[:, 0], strict=True):
             single.append(float(hit))
             by_style[judge.atlas.styles[style]].append(float(hit))
-    several: list[float] = []
-    by_number: dict[str, list[float]] = {"2": [], "3": [], "4": []}
+    several = Hits()
+    by_number = {"2": Hits(), "3": Hits(), "4": Hits()}
+    number = 0
     for layout, found in judge.scenes(n, (2, 4), held_out, split, "several objects"):
         order = (found @ judge.bank.T).argsort(1, descending=True).numpy()
         for ranked, there in zip(order, layout.concept, strict=True):
             named = there[there >= 0]
             hits = np.isin(named, ranked[: len(named)]).astype(float).tolist()
-            several += hits
-            by_number[str(len(named))] += hits
-    out = {"single object top-1": figure(single), "2-4 objects recall@k": figure(several)}
+            for into in (several, by_number[str(len(named))]):
+                into.add(hits, [number] * len(hits))
+            number += 1
+    out = {"single object top-1": figure(single), "2-4 objects recall@k": several.figure()}
     out |= {f"single object top-1, {s}": figure(h) for s, h in by_style.items()}
-    return out | {f"{k} objects recall@k": figure(h) for k, h in by_number.items()}
+    return out | {f"{k} objects recall@k": h.figure() for k, h in by_number.items()}
 
 
 def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
@@ -129,12 +156,14 @@ def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
     words = [phrase(name, c) for name in judge.atlas.names for c in COLOURS]
     bank = judge.texts(words).unflatten(0, (-1, len(COLOURS)))
     for label, objects in (("alone", (1, 1)), ("among 2-4", (2, 4))):
-        hits: list[float] = []
+        hits, before = Hits(), 0
         for layout, found in judge.scenes(n, objects, "never", split, f"colours {label}"):
             rows, slots = np.nonzero((layout.concept >= 0) & (layout.colour >= 0))
             scores = torch.einsum("be,bce->bc", found[rows], bank[layout.concept[rows, slots]])
-            hits += (scores.argmax(1).numpy() == layout.colour[rows, slots]).astype(float).tolist()
-        out[f"colour of 8, object {label}"] = figure(hits)
+            right = scores.argmax(1).numpy() == layout.colour[rows, slots]
+            hits.add(right.astype(float).tolist(), (before + rows).tolist())
+            before += len(layout)
+        out[f"colour of 8, object {label}"] = hits.figure()
     return out
 
 
@@ -193,6 +222,8 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Print every figure of the model card, with 95 % intervals."""
+    if split not in ("val", "test"):
+        raise OptionError(f"--split {split!r}; known: val, test")
     kind: Split = "val" if split == "val" else "test"
     figures = evaluate(folder, n, kind)
     console = Console()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,7 @@ from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, naming_loss
 from whyclip.mini.model import Towers, Vocabulary, build
+from whyclip.mini.optimisers import Optimisers
 from whyclip.mini.stages import STAGES, Stage
 
 PICTURES = tuple(stage.pictures for stage in STAGES.values())
@@ -61,51 +63,6 @@ class Plan:
                 return stage, (seen - before) / count, factor
             before += count
         return stage, 1.0, factor
-
-
-class Optimisers:
-    """Muon (Jordan et al. 2024) for the blocks' matrices, shared out, and AdamW for all else."""
-
-    def __init__(self, towers: Towers, rate: float, rank: int, workers: int) -> None:
-        """Share the matrices out to the workers; each updates its own and hands them on."""
-        matrices: list[torch.nn.Parameter] = []
-        rest: list[torch.nn.Parameter] = []
-        for name, p in towers.named_parameters():
-            (matrices if p.ndim == 2 and "resblocks" in name else rest).append(p)
-        matrices.sort(key=torch.numel)
-        self.shares = [matrices[r::workers] for r in range(workers)]
-        self.all = list(towers.parameters())
-        self.tools = [
-            torch.optim.Muon(
-                self.shares[rank], lr=rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-            ),
-            torch.optim.AdamW(rest, lr=rate, weight_decay=0.0, betas=(0.9, 0.98)),
-        ]
-
-    @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """Average the workers' gradients, clip them, and move every weight."""
-        if len(self.shares) > 1:
-            flat = torch.cat([p.grad.flatten() for p in self.all if p.grad is not None])
-            dist.all_reduce(flat)
-            flat /= len(self.shares)
-            parts = flat.split([p.numel() for p in self.all])
-            for p, g in zip(self.all, parts, strict=True):
-                p.grad = g.view_as(p)
-        torch.nn.utils.clip_grad_norm_(self.all, 1.0)
-        for tool in self.tools:
-            for group in tool.param_groups:
-                group["lr"] = rate
-            tool.step()
-        # Of all, also those that another worker updates: what stayed would be added to the next.
-        for p in self.all:
-            p.grad = None
-        if len(self.shares) > 1:
-            for owner, share in enumerate(self.shares):
-                flat = torch.cat([p.flatten() for p in share])
-                dist.broadcast(flat, owner)
-                for p, w in zip(share, flat.split([p.numel() for p in share]), strict=True):
-                    p.copy_(w.view_as(p))
 
 
 def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch.Tensor:
@@ -155,9 +112,19 @@ def _save(path: Path, state: Any) -> None:
 
 
 def train(  # noqa: PLR0915 - one loop, read from top to bottom
-    rank: int, out: Path, plan: Plan, workers: int, threads: int, seed: int, save_every: int
+    rank: int,
+    out: Path,
+    plan: Plan,
+    workers: int,
+    threads: int,
+    seed: int,
+    save_every: int,
+    keep: Collection[int] = (),
 ) -> None:
-    """Train to the plan's end, from the last checkpoint in `out` if there is one."""
+    """Train to the plan's end, from the last checkpoint in `out` if there is one.
+
+    After each of the steps to `keep` the weights are exported, too, as ``weights-STEP``.
+    """
     if workers > 1:
         meeting = f"file://{(out / 'meeting').resolve()}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
@@ -187,15 +154,18 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         task = progress.add_task("training", total=total, completed=step * plan.batch)
         last = time.monotonic()
         while step * plan.batch < total:
+            if rank == 0 and step in keep:
+                # Here, so that a run that stopped between checkpoint and export makes up for it.
+                export(checkpoint, out / f"weights-{step}")
             stage, done, factor = plan.at(step * plan.batch)
             batch = batches.make(step * workers + rank, stage, done)
             loss = step_loss(towers, batch, True, stage.weight(done))
             loss.backward()
             tools.step(plan.rate * factor)
-            keep = min(AVERAGE, (step + 1) / (step + 20))
+            slow = min(AVERAGE, (step + 1) / (step + 20))
             with torch.no_grad():
                 for name, p in towers.named_parameters():
-                    average[name].lerp_(p, 1 - keep)
+                    average[name].lerp_(p, 1 - slow)
             step += 1
             now = time.monotonic()
             spent, last = spent + now - last, now
@@ -214,7 +184,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                         line |= quick_score(i, t, fresh)
                 with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                     log.write(json.dumps(line) + "\n")
-            if step % save_every == 0 or step * plan.batch >= total:
+            if step % save_every == 0 or step in keep or step * plan.batch >= total:
                 _save(own, [tool.state_dict() for tool in tools.tools])
                 if rank == 0:
                     state = {"towers": towers.state_dict(), "average": average}
@@ -231,17 +201,28 @@ def main(
     batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[
-        int, typer.Option(help="CPU processes that share each step; 1: the GPU, if any")
+        int,
+        typer.Option(
+            help="processes that share each step, each with captions of its own for its part of "
+            "the pictures, so that their number is part of the recipe; 1: on the GPU, if any"
+        ),
     ] = 2,
     threads: Annotated[int, typer.Option(help="CPU threads a process")] = 1,
     seed: Annotated[int, typer.Option(help="seed of the first weights")] = 0,
     save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
+    keep: Annotated[
+        str, typer.Option(help="steps after which the weights are kept, too, e.g. 500,1000")
+    ] = "",
 ) -> None:
     """Train mini; run the same command again to go on after an interruption."""
     try:
         counts = [int(p) for p in pictures.split(",")]
     except ValueError:
         counts = []
+    try:
+        kept = frozenset(int(step) for step in keep.split(",") if step)
+    except ValueError:
+        raise OptionError(f"--keep takes steps, e.g. 500,1000: {keep!r}") from None
     if len(counts) != len(STAGES) or min(counts) < 0:
         raise OptionError(
             f"--pictures takes five numbers, e.g. 250000,100000,20000,50000,5000: {pictures!r}"
@@ -249,11 +230,14 @@ def main(
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
     plan = Plan(tuple(counts), batch, rate)
+    last = -(-sum(counts) // batch)
+    if not all(0 < step < last for step in kept):
+        raise OptionError(f"--keep {keep!r}: give steps from 1 to {last - 1}")
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"plan": asdict(plan), "workers": workers, "seed": seed}) + "\n")
-    arguments = (out, plan, workers, threads, seed, save_every)
+    arguments = (out, plan, workers, threads, seed, save_every, kept)
     if workers == 1:
         train(0, *arguments)
     else:

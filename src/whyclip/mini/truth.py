@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,7 @@ from rich.table import Table
 import whyclip
 from whyclip.data import Scene, Scenes
 from whyclip.data.sprites import load_atlas
-from whyclip.mini.evaluate import Judge, figure
+from whyclip.mini.evaluate import WEIGHTS, Hits, Judge
 
 METHODS = ("grad_eclip", "raw_attention")
 
@@ -64,19 +65,25 @@ def names_of(scene: Scene) -> set[str]:
     return words
 
 
-def measure(n: int, seed: int = 77) -> dict[str, Any]:
-    """Return the figures of `n` unseen scenes, a method each."""
-    model, judge = whyclip.load("mini", device="cpu"), Judge()
-    hits: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(list))
+def measure(
+    n: int, seed: int = 77, methods: Sequence[str] = METHODS, folder: Path = WEIGHTS
+) -> dict[str, Any]:
+    """Return the figures of `n` unseen scenes, a method each.
+
+    A method has phrases that are `right`, `wrong` and `captions`, and each of these its questions
+    with the share, number and interval that :func:`whyclip.mini.evaluate.figure` gives.
+    """
+    model, judge = whyclip.load(f"openclip:{folder}", device="cpu"), Judge(folder)
+    hits: dict[str, dict[str, dict[str, Hits]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(Hits))
     )
     scenes = Scenes(n, seed=seed, objects=(2, 4), split="test")
-    for scene in track(scenes, total=n, description="scenes", transient=True):
+    for number, scene in enumerate(track(scenes, total=n, description="scenes", transient=True)):
         told = [item.phrase for item in scene.objects]
         with warnings.catch_warnings():
             # One scene in a hundred lies beyond the border of what is like a scene.
             warnings.simplefilter("ignore")
-            found = whyclip.compare(model, [scene.image], [*told, scene.caption], METHODS)
+            found = whyclip.compare(model, [scene.image], [*told, scene.caption], methods)
         best = set(judge.best(scene.image, len(told)))
         kinds = ["right" if item.name in best else "wrong" for item in scene.objects]
         spoken = names_of(scene)
@@ -86,27 +93,31 @@ def measure(n: int, seed: int = 77) -> dict[str, Any]:
             heat, maps = explained.heatmap().numpy(), explained.maps.numpy()
             for i, (item, kind) in enumerate(zip(scene.objects, kinds, strict=True)):
                 into = hits[method][kind]
-                into["pointing game"].append(pointing(heat[i], item.mask))
+                into["pointing game"].add([pointing(heat[i], item.mask)], [number])
                 share = energy(maps[i], item.mask)
-                into["energy in mask"].append(0.0 if np.isnan(share) else share)
-                into["chance"].append(float(item.mask.mean()))
+                into["energy in mask"].add([0.0 if np.isnan(share) else share], [number])
+                into["chance"].add([float(item.mask.mean())], [number])
             words = explained.words[-1]
+            if not words:
+                continue
             named = [w.text.strip(",.") in spoken for w in words]
             top = int(np.argmax([w.relevance for w in words]))
-            hits[method]["captions"]["top word names an object"].append(float(named[top]))
-            hits[method]["captions"]["chance"].append(float(np.mean(named)))
+            into = hits[method]["captions"]
+            into["top word names an object"].add([float(named[top])], [number])
+            into["chance"].add([float(np.mean(named))], [number])
     return {
-        method: {kind: {q: figure(v) for q, v in qs.items()} for kind, qs in kinds.items()}
+        method: {kind: {q: v.figure() for q, v in qs.items()} for kind, qs in kinds.items()}
         for method, kinds in hits.items()
     }
 
 
 def main(
     n: Annotated[int, typer.Option(min=1, help="scenes")] = 1000,
+    folder: Annotated[Path, typer.Option(help="folder in OpenCLIP's format")] = WEIGHTS,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
 ) -> None:
     """Print how true the maps and words are, right and wrong predictions apart."""
-    figures = measure(n)
+    figures = measure(n, folder=folder)
     table = Table("method", "phrases", "question", "%", "95 %", "n")
     for method, kinds in figures.items():
         for kind, questions in kinds.items():
