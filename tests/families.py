@@ -121,12 +121,18 @@ def resnet() -> Parts:
     return model, preprocess, tokenizer
 
 
-def timm_trunk(name: str, pool: str, proj: str | None = "linear", text: Any = None) -> Parts:
+def timm_trunk(
+    name: str,
+    pool: str,
+    proj: str | None = "linear",
+    text: Any = None,
+    image_size: int = tiny.IMAGE_SIZE,
+) -> Parts:
     vision = {"timm_model_name": name, "timm_pool": pool, "timm_proj": proj}
     return openclip(
         tokens="clip" if text is None else "siglip",
         embed_dim=tiny.WIDTH if proj == "none" else tiny.EMBED,
-        vision_cfg={**vision, "image_size": tiny.IMAGE_SIZE},
+        vision_cfg={**vision, "image_size": image_size},
         text_cfg=text or TEXT,
         custom_text=True,
     )
@@ -150,14 +156,23 @@ SMALL: dict[str, Callable[[], Parts]] = {
     "resnet": resnet,
     "timm-siglip": partial(timm_trunk, "whyclip_tiny_siglip", "map", "none", SIGLIP_TEXT),
     "timm-token": partial(timm_trunk, "whyclip_tiny_vit", "token", None),
+    # As of SigLIP-SO400M at 384 pixels, whose patches of 14 leave 6 of them over.
+    "timm-remainder": partial(
+        timm_trunk, "whyclip_tiny_remainder", "map", "none", SIGLIP_TEXT, tiny.IMAGE_SIZE + 6
+    ),
+    "timm-mlp": partial(timm_trunk, "whyclip_tiny_vit", "token", "mlp"),
     "timm-registers": partial(timm_trunk, "whyclip_tiny_registers", "token"),
     "timm-average": partial(timm_trunk, "whyclip_tiny_vit", "avg"),
     "timm-eva": partial(timm_trunk, "whyclip_tiny_eva", "token"),
     "timm-pe": partial(timm_trunk, "whyclip_tiny_pe", "map", None),
     "siglip": siglip,
     "metaclip2": metaclip2,
+    "metaclip2-released-eos": partial(metaclip2, eos=2),
     "chinese-clip": partial(transformers_clip, "ChineseCLIP", bert_text()),
     "altclip": partial(transformers_clip, "AltCLIP", bert_text(project_dim=20)),
+    "altclip-remainder": partial(
+        transformers_clip, "AltCLIP", bert_text(project_dim=20), side=tiny.IMAGE_SIZE + 6
+    ),
     "blip": blip,
 }
 """Two-layer models, by family."""

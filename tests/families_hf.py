@@ -30,18 +30,27 @@ BASE = {
 
 @lru_cache
 def word_tokenizer(kind: str, context: int) -> Any:
-    """A fast tokenizer over ``WORDS``: ``"siglip"`` ends in </s>, ``"bert"`` has [CLS], [SEP]."""
+    """A fast tokenizer over ``WORDS``: ``"siglip"`` ends in </s>, ``"bert"`` has [CLS], [SEP].
+
+    ``"eos-2"`` is the first with </s> at the place where the released MetaCLIP 2 has it.
+    """
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    marks = ["<pad>", "</s>", "<unk>"] if kind == "siglip" else ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    marks = ["<pad>", "</s>", "<unk>"]
+    if kind == "eos-2":
+        marks, kind = ["<pad>", "<unk>", "</s>"], "siglip"
+    elif kind == "bert":
+        marks = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
     vocabulary = {word: index for index, word in enumerate([*marks, *WORDS])}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token=marks[-1]))
+    inner = Tokenizer(
+        models.WordLevel(vocabulary, unk_token="<unk>" if kind == "siglip" else "[UNK]")
+    )
     inner.normalizer = normalizers.Lowercase()
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     if kind == "siglip":
         names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-        template, special = "$A </s>", [("</s>", 1)]
+        template, special = "$A </s>", [("</s>", vocabulary["</s>"])]
     else:
         names = {
             "pad_token": "[PAD]",
@@ -83,12 +92,16 @@ def bert_text(**more: Any) -> dict[str, Any]:
 
 @tiny.seeded
 def transformers_clip(
-    kind: str, text: dict[str, Any], tokens: str = "bert", true_size: bool = False
+    kind: str,
+    text: dict[str, Any],
+    tokens: str = "bert",
+    true_size: bool = False,
+    side: int = tiny.IMAGE_SIZE,
 ) -> Parts:
     """A model of a class of transformers that is put together like its CLIP."""
     import transformers
 
-    vision = {**SIZES, **PICTURE, "projection_dim": tiny.EMBED}
+    vision = {**SIZES, **PICTURE, "image_size": side, "projection_dim": tiny.EMBED}
     if true_size:
         text, vision = {**text, **BASE}, {**vision, **BASE, "image_size": 224, "patch_size": 16}
     config = getattr(transformers, f"{kind}Config")(
@@ -101,9 +114,9 @@ def transformers_clip(
     return model.eval(), square_processor(vision["image_size"]), tokenizer
 
 
-def metaclip2(true_size: bool = False) -> Parts:
-    text = bert_text(max_position_embeddings=24, eos_token_id=1, pad_token_id=0, bos_token_id=2)
-    return transformers_clip("MetaClip2", text, "siglip", true_size)
+def metaclip2(true_size: bool = False, eos: int = 1) -> Parts:
+    text = bert_text(max_position_embeddings=24, eos_token_id=eos, pad_token_id=0, bos_token_id=2)
+    return transformers_clip("MetaClip2", text, "siglip" if eos == 1 else "eos-2", true_size)
 
 
 @tiny.seeded

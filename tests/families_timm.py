@@ -37,6 +37,10 @@ def whyclip_tiny_siglip(pretrained: bool = False, **config: Any) -> nn.Module:
     return whyclip_tiny_vit(pretrained, **{**config, "class_token": False})
 
 
+def whyclip_tiny_remainder(pretrained: bool = False, **config: Any) -> nn.Module:
+    return whyclip_tiny_siglip(pretrained, **{**config, "img_size": tiny.IMAGE_SIZE + 6})
+
+
 def whyclip_tiny_registers(pretrained: bool = False, **config: Any) -> nn.Module:
     own = {"reg_tokens": 3, "no_embed_class": True, "qk_norm": True, "init_values": 0.3}
     return whyclip_tiny_vit(pretrained, **{**config, **own, "pre_norm": True})
@@ -61,6 +65,7 @@ for trunk in (
     whyclip_tiny_vit,
     whyclip_tiny_siglip,
     whyclip_tiny_registers,
+    whyclip_tiny_remainder,
     whyclip_tiny_eva,
     whyclip_tiny_pe,
 ):

@@ -241,3 +241,8 @@ def test_heatmap_lies_on_the_original_picture(view: whyclip.ModelView) -> None:
     centres = (centres + heat[:, 5:48:12, 30:72:12] + heat[:, 6:48:12, 29:72:12]) / 4
     scale = float(ex.maps.abs().max())
     torch.testing.assert_close(centres, ex.maps, atol=0.03 * scale, rtol=0.1)
+
+
+def test_of_an_ensembles_check_the_largest_keeps_its_sign() -> None:
+    checks = torch.tensor([[0.1, -0.3, 0.0], [-0.2, 0.1, 0.0]])
+    assert pipeline._largest(checks).tolist() == pytest.approx([-0.2, -0.3, 0.0])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.model.view import Stream, Tower, attend
+from whyclip.model.view import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
 from whyclip.replay import Heads, Node, Replay, replay_blocks
 from whyclip.targets import Targets
@@ -39,6 +39,7 @@ class Capture:
         inputs: what went in, pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
         precision: of the forward pass.
         words: for each text the positions of the pieces of each of its words; empty for images.
+        pad: the id that stands behind texts.
         by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
     """
 
@@ -50,6 +51,7 @@ class Capture:
     inputs: Tensor
     precision: Precision = "fp32"
     words: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    pad: int = 0
     by_jacobian: bool = False
     _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
 
@@ -115,8 +117,8 @@ class Capture:
         position embeddings interpolated as in this capture.
         """
         tower = self.tower
-        known = (None, getattr(tower, "native", None))
-        resized = not tower.opaque and self.stream.grid not in known
+        own = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
+        resized = tower.side == "image" and not (tower.opaque or own)
         with precision_context(tower.device, self.precision):
             inputs = inputs.to(tower.device)
             found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
@@ -162,6 +164,7 @@ def run_trunk(
     keep: int = 1,
     precision: Precision = "fp32",
     words: tuple[tuple[tuple[int, ...], ...], ...] = (),
+    pad: int = 0,
     whole_context: bool = False,
 ) -> Capture:
     """Encode inputs through the library's own blocks and keep the input of the last ``keep``.
@@ -174,6 +177,7 @@ def run_trunk(
         precision: ``"bf16"`` runs the trunk under autocast; the re-run stays in the weights'
             own precision.
         words: for texts, the positions of the pieces of each word.
+        pad: for texts, the id that stands behind them.
         whole_context: run texts with all their padding; otherwise what stands behind the last
             readout token is cut off where nothing reads it.
 
@@ -185,7 +189,7 @@ def run_trunk(
         with precision_context(tower.device, precision):
             found = tower.encode(inputs).float()
         stream = tower.embed(inputs)
-        return Capture(tower, stream, {}, found, targets, inputs, precision, words)
+        return Capture(tower, stream, {}, found, targets, inputs, precision, words, pad)
     states: dict[int, Tensor] = {}
     first_kept = len(tower.blocks) - keep
     with precision_context(tower.device, precision):
@@ -198,8 +202,8 @@ def run_trunk(
         rows = x[torch.arange(len(x), device=x.device), stream.row]
         embedding = tower.project(rows).float()
     # Only its mask, rows and content are needed from here on: let the first block's input go.
-    stream = replace(stream, x=stream.x[:, :0])
-    return Capture(tower, stream, states, embedding, targets, inputs, precision, words)
+    stream = replace(stream, x=stream.x[:, :0].clone())
+    return Capture(tower, stream, states, embedding, targets, inputs, precision, words, pad)
 
 
 def run_blocks(tower: Tower, stream: Stream) -> Tensor:

@@ -15,7 +15,7 @@ from whyclip.errors import PromptError, UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.model import ModelView
-from whyclip.pipeline import TOLERANCE, batches, changes_of_input
+from whyclip.pipeline import batches, changes_of_input, tolerance_of
 from whyclip.question import ask
 from whyclip.types import Geometry, GeometryName, Precision, Word
 
@@ -162,7 +162,7 @@ def interaction(
         changes=changes_of_input(model, seen, batch),
         checks={"additivity gap": (score - total,)},
         precision=precision,
-        tolerance=TOLERANCE[precision],
+        tolerance=tolerance_of(model, precision),
     )
     sums = matrix.flatten(1).sum(1).tolist()
     return Interaction(

@@ -12,6 +12,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.capture import Capture, run_trunk
+from whyclip.errors import UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
 from whyclip.last_audit import last_audit
@@ -32,13 +33,15 @@ TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 class Batch:
     """Images whose model inputs have the same size.
 
-    ``own`` is what the model's own preprocessing makes of them, where that differs.
+    ``own`` is what the model's own preprocessing makes of them, where that differs for any;
+    ``as_is`` says of which pictures it does not.
     """
 
     images: list[Image]
     geometries: list[Geometry]
     pixels: Tensor
     own: Tensor | None
+    as_is: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -74,17 +77,25 @@ def run(
         own = capture.embedding
         if batch.own is not None:
             own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
-        noted = changes_of_input(model, capture, batch)
-        as_is = batch.pixels if batch.own is None else batch.own
-        notes = model.domain.notes(as_is) if model.domain else [()] * len(as_is)
+        seen = batch.pixels if batch.own is None else batch.own
+        notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
+        of_input = [changes_of_input(model, capture, batch, i) for i in range(len(seen))]
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:
-                found["image"] = _image_side(plan, capture, noted)
+                found["image"] = _image_side(plan, capture)
             if "text" in plan.sides and question.tokens is not None:
                 found["text"] = _text_side(plan, question, own)
             results[plan.method.name] += _explanations(
-                model, question, plan, batch, found, targets.score(own).cpu(), notes, precision
+                model,
+                question,
+                plan,
+                batch,
+                found,
+                targets.score(own).cpu(),
+                of_input if "image" in found else [()] * len(seen),
+                notes,
+                precision,
             )
     return results
 
@@ -102,18 +113,47 @@ def batches(
             return prepare(images, model.preprocess, name, patch=tower.patch, native=tower.native)
 
         inputs = prepared(geometry)
+        by_model = inputs if geometry == "model" else prepared("model")
+        for own_pixels, _ in by_model:
+            check_size(model, own_pixels)
         pixels = torch.stack([pixels for pixels, _ in inputs])
-        own = None
-        if geometry != "model":
-            own = torch.stack([pixels for pixels, _ in prepared("model")])
-            if own.shape == pixels.shape and torch.allclose(own, pixels, atol=1e-6):
-                own = None
-        yield Batch(images, [where for _, where in inputs], pixels, own)
+        own = torch.stack([pixels for pixels, _ in by_model])
+        as_is = tuple(
+            a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
+            for a, b in zip(own, pixels, strict=True)
+        )
+        where = [geometry for _, geometry in inputs]
+        yield Batch(images, where, pixels, None if all(as_is) else own, as_is)
 
 
-def changes_of_input(model: ModelView, capture: Capture, batch: Batch) -> tuple[str, ...]:
-    """In what the pictures differ from those that the model's own preprocessing makes."""
-    if batch.own is None:
+def check_size(model: ModelView, pixels: Tensor) -> None:
+    """Refuse what the model's own preprocessing made, if its image encoder would.
+
+    Raises:
+        UnsupportedModelError: it has another number of patches than the model was trained on.
+    """
+    tower = model.image
+    grid = tuple(int(side) // tower.patch for side in pixels.shape[-2:])
+    if not tower.opaque and grid != tower.native:
+        given, wanted = ("×".join(map(str, size)) for size in (pixels.shape[-2:], tower.input_size))
+        raise UnsupportedModelError(
+            f"{model.name}: its preprocessing makes {given} pixels of this picture, but the model "
+            f"takes {wanted}; give the preprocessing that belongs to the model"
+        )
+
+
+def tolerance_of(model: ModelView, precision: Precision) -> float:
+    """The largest score gap that rounding explains, weights in half precision considered."""
+    kinds = {block.dtype for tower in model.towers for block in tower.blocks}
+    half = not kinds.isdisjoint((torch.float16, torch.bfloat16))
+    return TOLERANCE["bf16" if half else precision]
+
+
+def changes_of_input(
+    model: ModelView, capture: Capture, batch: Batch, index: int = 0
+) -> tuple[str, ...]:
+    """In what a picture differs from what the model's own preprocessing makes of it."""
+    if batch.as_is[index]:
         return ()
     changes = [f"picture prepared by geometry {batch.geometries[0].name!r}, not the model's own"]
     grid, native = capture.stream.grid, model.image.native
@@ -124,12 +164,12 @@ def changes_of_input(model: ModelView, capture: Capture, batch: Batch) -> tuple[
     return tuple(changes)
 
 
-def _image_side(plan: Plan, capture: Capture, noted: tuple[str, ...]) -> SideResult:
+def _image_side(plan: Plan, capture: Capture) -> SideResult:
     found = plan.relevance(capture)
     grid = capture.stream.grid or (1, found.values.shape[-1])
     scores = capture.targets.score(found.embedding).cpu()
     maps = found.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, noted + found.changes, found.checks, maps=maps)
+    return SideResult(scores, found.changes, found.checks, maps=maps)
 
 
 def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
@@ -153,16 +193,21 @@ def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
 
 
 def _by_prompt(question: Question, checks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest."""
+    """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest, with its sign."""
     found = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
         columns = [
-            by_string[list(strings)].abs().amax(0) if strings else torch.zeros(by_string.shape[1])
+            _largest(by_string[list(strings)]) if strings else torch.zeros(by_string.shape[1])
             for strings in question.strings
         ]
         found[name] = torch.stack(columns, 1)
     return found
+
+
+def _largest(values: Tensor) -> Tensor:
+    """Of each column of ``[strings, b]`` the value that is farthest from zero."""
+    return values.gather(0, values.abs().argmax(0, keepdim=True))[0]
 
 
 def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
@@ -191,24 +236,25 @@ def _explanations(
     batch: Batch,
     found: Mapping[Side, SideResult],
     own: Tensor,
+    of_input: Sequence[tuple[str, ...]],
     notes: Sequence[tuple[str, ...]],
     precision: Precision,
 ) -> Iterator[Explanation]:
-    changes = tuple(dict.fromkeys(c for result in found.values() for c in result.changes))
+    of_method = [change for result in found.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in question.prompts)
     audit = last_audit(model, plan.method.name, plan.options)
     for i, image in enumerate(batch.images):
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
-            changes=changes,
+            changes=tuple(dict.fromkeys([*of_input[i], *of_method])),
             checks={
                 f"{name}, {side} side": tuple(values[i].tolist())
                 for side, result in found.items()
                 for name, values in result.checks.items()
             },
             precision=precision,
-            tolerance=TOLERANCE[precision],
+            tolerance=tolerance_of(model, precision),
             audit=audit,
         )
         first = next(iter(found.values()), None)

@@ -150,6 +150,7 @@ def _encode(
                 keep=keep,
                 precision=precision,
                 words=tokens.groups[part],
+                pad=tokens.pad,
                 whole_context=whole,
             )
         )

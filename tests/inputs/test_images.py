@@ -1,5 +1,6 @@
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,6 +203,20 @@ def test_missing_files_folders_and_addresses(tmp_path):
         read_image(tmp_path)
     with pytest.raises(ImageError, match="web address"):
         read_image("https://example.org/cat.png")
+
+
+def test_a_name_that_is_too_long_and_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
+    long = "x" * 300 + ".png"
+    with pytest.raises(ImageError, match=f"{long}' cannot be opened: ") as caught:
+        read_image(tmp_path / long)
+    assert "\n" not in str(caught.value)
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)  # the superuser may enter any folder
+    with pytest.raises(ImageError, match=r"a\.png' cannot be opened: Permission denied"):
+        read_image("locked/a.png")
 
 
 @pytest.mark.parametrize(

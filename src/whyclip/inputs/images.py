@@ -61,12 +61,16 @@ def _from_path(source: str | Path) -> Image.Image:
     path, name = Path(source), repr(str(source))
     if "://" in str(source):
         raise ImageError(f"{name} is a web address; download it and give the path of the file")
-    if path.is_dir():
-        raise ImageError(f"{name} is a folder; give the path of one image file")
-    if not path.is_file():
-        raise ImageError(f"no such file: {name}")
-    if path.stat().st_size == 0:
-        raise ImageError(f"{name} is empty (0 bytes)")
+    try:
+        if path.is_dir():
+            raise ImageError(f"{name} is a folder; give the path of one image file")
+        if not path.is_file():
+            raise ImageError(f"no such file: {name}")
+        if path.stat().st_size == 0:
+            raise ImageError(f"{name} is empty (0 bytes)")
+    # A folder that may not be entered, a name that is too long for one.
+    except OSError as error:
+        raise ImageError(f"{name} cannot be opened: {error.strerror}") from None
     try:
         with Image.open(path) as image:
             return _decode(image, name)

@@ -34,6 +34,7 @@ class Tokens:
         spans: for each of these pieces its place in the prompt, None where it has none.
         words: for each prompt its words, as :func:`words_of` finds them.
         cut: for each prompt the words that did not fit into the context, wholly or in part.
+        pad: the id that stands behind a text.
     """
 
     ids: Tensor
@@ -41,6 +42,7 @@ class Tokens:
     spans: tuple[tuple[Span | None, ...], ...]
     words: tuple[tuple[WordSpan, ...], ...]
     cut: tuple[tuple[str, ...], ...]
+    pad: int
 
     @property
     def groups(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -78,33 +80,41 @@ def tokenize(tokenizer: Any, texts: Sequence[str], context_length: int) -> Token
         UnsupportedModelError: another kind of tokenizer.
     """
     texts = list(texts)
+    ids = _ids(tokenizer, texts, context_length)
     if _is_simple(tokenizer):
-        ids = tokenizer(texts, context_length=context_length)
         positions = [_between(row, tokenizer.sot_token_id, tokenizer.eot_token_id) for row in ids]
         pieces = [_simple_pieces(tokenizer, text) for text in texts]
-    elif hasattr(tokenizer, "clean_fn") and hasattr(tokenizer, "tokenizer"):
+    elif _is_wrapped(tokenizer):
         inner = tokenizer.tokenizer
-        ids = tokenizer(texts, context_length=context_length)
         cleaned = [tokenizer.clean_fn(text) for text in texts]
         positions = [_not_special(row, inner) for row in ids]
         pieces = [_hf_pieces(inner, text) for text in cleaned]
-    elif hasattr(_inner(tokenizer), "convert_ids_to_tokens"):
+    else:
         inner = _inner(tokenizer)
-        ids = inner(
+        positions = [_not_special(row, inner) for row in ids]
+        pieces = [_hf_pieces(inner, text) for text in texts]
+    pad = int(_ids(tokenizer, [""], context_length)[0, -1])
+    return _assemble(texts, ids.long(), positions, pieces, context_length, pad)
+
+
+def _ids(tokenizer: Any, texts: list[str], context_length: int) -> Tensor:
+    """Call the library's own tokenizer, padding to the context."""
+    if _is_simple(tokenizer) or _is_wrapped(tokenizer):
+        found: Tensor = tokenizer(texts, context_length=context_length)
+    elif hasattr(_inner(tokenizer), "convert_ids_to_tokens"):
+        found = _inner(tokenizer)(
             texts,
             padding="max_length",
             truncation=True,
             max_length=context_length,
             return_tensors="pt",
         )["input_ids"]
-        positions = [_not_special(row, inner) for row in ids]
-        pieces = [_hf_pieces(inner, text) for text in texts]
     else:
         raise UnsupportedModelError(
             f"tokenizer of type {type(tokenizer).__name__} cannot be followed; give OpenCLIP's "
             "SimpleTokenizer or HFTokenizer, or a tokenizer of transformers"
         )
-    return _assemble(texts, ids.long(), positions, pieces, context_length)
+    return found
 
 
 def _assemble(
@@ -113,6 +123,7 @@ def _assemble(
     positions: list[list[int]],
     pieces: list[_Pieces],
     context_length: int,
+    pad: int,
 ) -> Tokens:
     all_spans, all_words, all_cut = [], [], []
     for text, kept, piece in zip(texts, positions, pieces, strict=True):
@@ -130,9 +141,13 @@ def _assemble(
         all_spans.append(tuple(padded))
         all_words.append(words)
         all_cut.append(cut)
-    return Tokens(
-        ids, tuple(map(tuple, positions)), tuple(all_spans), tuple(all_words), tuple(all_cut)
-    )
+    places = tuple(map(tuple, positions))
+    return Tokens(ids, places, tuple(all_spans), tuple(all_words), tuple(all_cut), pad)
+
+
+def _is_wrapped(tokenizer: Any) -> bool:
+    """OpenCLIP's ``HFTokenizer`` around one of transformers."""
+    return hasattr(tokenizer, "clean_fn") and hasattr(tokenizer, "tokenizer")
 
 
 def _is_simple(tokenizer: Any) -> bool:

@@ -87,7 +87,7 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
             "method 'kernel_shap' needs the package shap: pip install 'whyclip[shap]'"
         ) from error
     before = np.random.get_state()
-    np.random.seed(seed)
+    np.random.seed(seed % 2**32)
     try:
         explainer = KernelExplainer(scores, np.zeros((1, features)))
         found = explainer.shap_values(
@@ -130,7 +130,7 @@ def _words(capture: Capture, i: int) -> tuple[Sequence[Sequence[int]], Callable[
             [at for word, stays in zip(words, row, strict=True) if not stays for at in word]
             for row in kept.tolist()
         ]
-        return torch.stack([without(ids, positions) for positions in gone])
+        return torch.stack([without(ids, positions, capture.pad) for positions in gone])
 
     return words, show
 

@@ -26,7 +26,7 @@ def leave_one_out(capture: Capture, *, batch_size: int = AT_ONCE) -> Relevance:
     at_least_one(batch_size=batch_size)
     jobs = [(i, word) for i, words in enumerate(capture.words) for word in words]
     shortened = (
-        torch.stack([without(capture.inputs[i], word) for i, word in part])
+        torch.stack([without(capture.inputs[i], word, capture.pad) for i, word in part])
         for part in chunks(jobs, batch_size)
     )
     score = capture.targets.score(capture.embedding)

@@ -53,13 +53,9 @@ def on_patches(capture: Capture, maps: Tensor) -> Tensor:
     return values
 
 
-def without(ids: Tensor, positions: Sequence[int]) -> Tensor:
-    """Take pieces out of token ids ``[t]``: what follows moves up, the end is padded.
-
-    The padding repeats the last id, which is padding, or, where the text fills the whole
-    context, its end token; the first end token stays the one that is read.
-    """
+def without(ids: Tensor, positions: Sequence[int], pad: int) -> Tensor:
+    """Take pieces out of token ids ``[t]``: what follows moves up, the end is padded."""
     keep = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     keep[list(positions)] = False
     kept = ids[keep]
-    return torch.cat([kept, ids[-1:].expand(len(ids) - len(kept))])
+    return torch.cat([kept, kept.new_full((len(ids) - len(kept),), pad)])

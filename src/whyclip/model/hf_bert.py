@@ -22,6 +22,8 @@ NO_LIMIT = 100_000
 class BertBlock(Block):
     """``BertLayer`` and its copies; the norms stand behind the sums."""
 
+    adds = False
+
     def __init__(self, layer: Any) -> None:
         self.layer = layer
         self.attn, self.output = layer.attention.self, layer.attention.output

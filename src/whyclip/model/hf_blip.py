@@ -64,6 +64,7 @@ class BlipImageTower(ImageTower):
         self.patch = int(config.patch_size)
         side = int(config.image_size) // self.patch
         self.native = (side, side)
+        self.pixels = (int(config.image_size),) * 2
 
     @property
     def device(self) -> torch.device:

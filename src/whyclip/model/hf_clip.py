@@ -82,6 +82,7 @@ class HFImageTower(ImageTower):
         self.patch = int(config.patch_size)
         side = int(config.image_size) // self.patch
         self.native = (side, side)
+        self.pixels = (int(config.image_size),) * 2
 
     @property
     def device(self) -> torch.device:
@@ -115,6 +116,8 @@ class HFTextTower(TextTower):
         config = model.config.text_config
         self.context = int(config.max_position_embeddings)
         self.eos = config.eos_token_id
+        # CLIP's first configurations named a wrong id; MetaCLIP 2 means the same number.
+        self.by_largest = self.eos == LEGACY_EOS and model.config.model_type == "clip"
         self.causal = True
 
     @property
@@ -131,7 +134,7 @@ class HFTextTower(TextTower):
         return Stream(x, mask[None, None], row, content)
 
     def readout_row(self, ids: Tensor) -> Tensor:
-        ends = ids if self.eos == LEGACY_EOS else (ids == self.eos).int()
+        ends = ids if self.by_largest else (ids == self.eos).int()
         return ends.argmax(-1)
 
     @property

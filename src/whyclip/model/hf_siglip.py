@@ -78,6 +78,7 @@ class SiglipImageTower(ImageTower):
         self.patch = int(config.patch_size)
         side = int(config.image_size) // self.patch
         self.native = (side, side)
+        self.pixels = (int(config.image_size),) * 2
 
     @property
     def device(self) -> torch.device:

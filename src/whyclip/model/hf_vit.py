@@ -71,6 +71,7 @@ class ViTTower(ImageTower):
         self.patch = int(model.config.patch_size)
         side = int(model.config.image_size) // self.patch
         self.native = (side, side)
+        self.pixels = (int(model.config.image_size),) * 2
 
     @property
     def device(self) -> torch.device:
@@ -96,7 +97,8 @@ class ViTTower(ImageTower):
         # Black-box methods show pictures of other grids, where the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
         seen = self.vit(inputs.to(weights.dtype), interpolate_pos_encoding=other)
-        return seen.last_hidden_state[:, 0]
+        # A copy: whoever keeps many must not keep all tokens of each.
+        return seen.last_hidden_state[:, 0].clone()
 
 
 class NoText(TextTower):

@@ -25,8 +25,15 @@ def load_openclip(name: str, pretrained: str | None, device: torch.device) -> tu
     import open_clip
 
     safe = {"weights_only" if _version() >= READS_FOLDERS else "load_weights_only": True}
+    # Weights of a tag were trained with an activation that the architecture's name need not have:
+    # of "ViT-B-16" with "openai" the library would make another model, with a warning.
+    tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
     model, _, preprocess = open_clip.create_model_and_transforms(
-        name, pretrained=pretrained, device=device, **safe
+        name,
+        pretrained=pretrained,
+        device=device,
+        force_quick_gelu=bool((tag or {}).get("quick_gelu")),
+        **safe,
     )
     return model, preprocess, open_clip.get_tokenizer(name)
 

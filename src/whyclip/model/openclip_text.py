@@ -104,7 +104,8 @@ def text_tower(model: Any, tokenizer: Any) -> TextTower:
     return OpaqueTextTower(
         lambda ids: model.encode_text(ids, normalize=False),
         text,
-        int(text.context_length) or int(tokenizer.context_length),
+        # What the tokenizer cuts at; a text encoder of transformers names its table of positions.
+        int(getattr(tokenizer, "context_length", 0) or text.context_length),
         tokenizer,
         f"its tokens are read by {pooler}",
     )

@@ -33,7 +33,8 @@ class TimmTower(ImageTower):
         self.blocks = blocks
         rows, columns = trunk.patch_embed.grid_size
         self.native = (int(rows), int(columns))
-        self.patch = int(trunk.patch_embed.img_size[0]) // self.native[0]
+        height, width = map(int, trunk.patch_embed.img_size)
+        self.pixels, self.patch = (height, width), height // self.native[0]
         if rope is not None:
             self.fixed = "its positions are rotary and laid out for the native grid"
         elif not isinstance(getattr(trunk.patch_embed, "proj", None), nn.Conv2d):
@@ -54,7 +55,8 @@ class TimmTower(ImageTower):
         trunk = self.trunk
         inputs = inputs.to(next(trunk.parameters()).dtype)
         grid = (inputs.shape[-2] // self.patch, inputs.shape[-1] // self.patch)
-        x = self._native(inputs) if grid == self.native else self._resampled(inputs, grid)
+        own = tuple(inputs.shape[-2:]) == self.input_size
+        x = self._native(inputs) if own else self._resampled(inputs, grid)
         x = trunk.norm_pre(x)
         content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         content[:, : trunk.num_prefix_tokens] = False

@@ -51,11 +51,15 @@ class Block(ABC):
     A pooling head is one more block, the last: it ``pools``, its queries are its own instead of
     the tokens' (``qkv`` gives one query row, ``forward`` one token), and ``finish`` leaves the
     tokens it read behind. It takes no mask.
+
+    Where a block does not ``add`` its updates to the stream, as it norms their sum (post-norm),
+    the stream is no sum of what its layers wrote.
     """
 
     heads: int
     scale: float
     pools: bool = False
+    adds: bool = True
 
     @property
     @abstractmethod
@@ -143,18 +147,21 @@ class ImageTower(Tower):
     Attributes:
         patch: side of a patch in pixels.
         native: rows and columns of the grid it was trained on.
+        pixels: height and width of the input it was trained on, where it need not be whole patches
+            of that grid (384 pixels, patches of 14).
         fixed: why it runs on no other grid, such as "its positions are rotary"; empty if it does.
     """
 
     side: Side = "image"
     patch: int
     native: tuple[int, int]
+    pixels: tuple[int, int] | None = None
     fixed: str = ""
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width in pixels of the input it was trained on, whole patches of it."""
-        return self.native[0] * self.patch, self.native[1] * self.patch
+        """Height and width in pixels of the input it was trained on."""
+        return self.pixels or (self.native[0] * self.patch, self.native[1] * self.patch)
 
 
 class TextTower(Tower):
