@@ -38,6 +38,13 @@ class Targets:
             return embedding.float() @ self.directions.T + self.bias
         return F.normalize(embedding.float(), dim=-1) @ self.directions.T
 
+    def paired(self, embedding: Tensor, numbers: Tensor) -> Tensor:
+        """Score embeddings ``[..., p, e]`` each against one target, by number ``[p]``."""
+        directions = self.directions[numbers].to(embedding.dtype)
+        if self.bias is not None:
+            return (embedding * directions).sum(-1) + self.bias[numbers]
+        return (F.normalize(embedding, dim=-1) * directions).sum(-1)
+
     def gradient(self, embedding: Tensor) -> Tensor:
         """∂S/∂F at embeddings ``[b, e]``: ``[n, b, e]``.
 

@@ -54,7 +54,9 @@ def clip_surgery(
         redundant = "prompts" if len(targets) > 1 else "empty"
     likeness = (features @ targets.directions.T).transpose(1, 2)
     if redundant == "prompts":
-        probability = (SHARPNESS * targets.score(capture.embedding)).softmax(-1)
+        # Of unit features, also where the model's own score is a logit.
+        unit = F.normalize(capture.embedding, dim=-1)
+        probability = (SHARPNESS * unit @ targets.directions.T).softmax(-1)
         weighted = likeness * (probability / probability.mean(-1, keepdim=True))[..., None]
         likeness = weighted - weighted.mean(1, keepdim=True)
     elif redundant == "empty" and targets.empty is not None:

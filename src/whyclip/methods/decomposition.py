@@ -83,22 +83,43 @@ def _check_sum(tower: Tower) -> nn.LayerNorm:
             f"the {tower.side} tower has {type(tower.norm).__name__}; {INSTEAD}"
         )
     for index, block in enumerate(tower.blocks):
+        if not block.adds:
+            raise OptionError(
+                "decomposition needs updates that stay as they were written, but "
+                f"{tower.side} block {index} norms the stream that they are added to; {INSTEAD}"
+            )
         if not _merges_linearly(block, tower.device):
             raise OptionError(
                 "decomposition needs each token's update to be a summand, but "
                 f"{tower.side} block {index} norms the joined attention output; {INSTEAD}"
             )
+    width = tower.norm.normalized_shape[-1]
+    if not _is_affine(tower.head, width, tower.blocks[-1].dtype, tower.device):
+        raise OptionError(
+            "decomposition needs a projection that is linear, but the "
+            f"{tower.side} tower has an MLP in its place; {INSTEAD}"
+        )
     return tower.norm
 
 
-@torch.no_grad()
 def _merges_linearly(block: Block, device: torch.device) -> bool:
-    """Whether twice an attention output makes twice the update, the bias apart."""
-    width = block.heads * round(block.scale**-2)
-    o = torch.linspace(-1, 2, width, dtype=block.dtype, device=device)[None]
-    bias = block.merge(torch.zeros_like(o))
-    once, twice = block.merge(o) - bias, block.merge(2 * o) - bias
-    return bool((twice - 2 * once).norm() <= NONLINEAR * (2 * once).norm())
+    """Whether the update is linear in the attention output, the bias apart."""
+    return _is_affine(block.merge, block.heads * round(block.scale**-2), block.dtype, device)
+
+
+@torch.no_grad()
+def _is_affine(
+    function: Callable[[Tensor], Tensor], width: int, dtype: torch.dtype, device: torch.device
+) -> bool:
+    """Whether twice as much comes out when twice as much goes in, and minus when minus does.
+
+    The bias apart. The first finds norms, the second activations, in which large numbers show.
+    """
+    o = torch.linspace(-10, 20, width, dtype=dtype, device=device)[None]
+    bias = function(torch.zeros_like(o))
+    once, twice, minus = (function(factor * o) - bias for factor in (1, 2, -1))
+    most = NONLINEAR * once.norm()
+    return bool((twice - 2 * once).norm() <= 2 * most and (minus + once).norm() <= most)
 
 
 def _through_norm(
@@ -114,12 +135,15 @@ def _through_norm(
     at_normed = _transpose(tower.head, width, directions[None], dtype)
     weighed = at_normed if norm.weight is None else at_normed * norm.weight.detach().float()
     deviation = (x.var(-1, unbiased=False) + norm.eps).sqrt()
-    length = embedding.norm(dim=-1)
+    # A logit is not divided by the embedding's length, and has a bias of its own.
+    bias = capture.targets.bias
+    length = embedding.norm(dim=-1) if bias is None else torch.ones_like(embedding[:, 0])
     centred = weighed - weighed.mean(-1, keepdim=True)
     zero = torch.zeros(1, width, dtype=dtype, device=x.device)
     with torch.no_grad():
         offset = tower.head(zero if norm.bias is None else norm.bias[None]).float()
-    return centred / (deviation * length)[:, None, None], offset @ directions.T / length[:, None]
+    constant = offset @ directions.T / length[:, None]
+    return centred / (deviation * length)[:, None, None], constant + (0 if bias is None else bias)
 
 
 @torch.enable_grad()

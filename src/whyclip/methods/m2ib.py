@@ -100,7 +100,6 @@ class _Search:
         stream = self.capture.stream
         x = self.capture.states[self.first][inputs].detach()
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        directions = self.capture.targets.directions[targets].to(x.dtype)
         price = self.beta * _share_of_seen(stream, x)[inputs]
         noise = torch.Generator().manual_seed(seed)
         alpha = torch.full_like(x, INITIAL_ALPHA, requires_grad=True)
@@ -114,7 +113,7 @@ class _Search:
                 kl = 0.5 * (mean**2 + deviation**2 - 1 - log_variance)
                 z = mean + deviation * self._noise(noise, samples, x)
                 embedding = self._finish(z, inputs, samples)
-                score = (F.normalize(embedding, dim=-1) * directions).sum(-1).mean(0)
+                score = self.capture.targets.paired(embedding, targets).mean(0)
                 loss = (price[..., None] * kl).sum() - score.sum()
             [alpha.grad] = torch.autograd.grad(loss, alpha)
             adam.step()

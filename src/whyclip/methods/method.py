@@ -138,6 +138,10 @@ class Method:
             if get_origin(hints[name]) is Literal
         }
 
+    def changed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Of complete options those that are not the defaults."""
+        return {key: value for key, value in options.items() if value != self.options.get(key)}
+
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Check options and fill in the defaults.
 
@@ -156,3 +160,14 @@ class Method:
                     f"known: {', '.join(map(repr, allowed))}"
                 )
         return {**self.options, **options}
+
+
+def label_of(name: str, options: Mapping[str, Any]) -> str:
+    """Name a method with some of its options.
+
+    Example:
+        >>> label_of("grad_eclip", {}), label_of("grad_eclip", {"heads": "single"})
+        ('grad_eclip', 'grad_eclip[heads=single]')
+    """
+    told = ",".join(f"{key}={value}" for key, value in options.items())
+    return f"{name}[{told}]" if told else name
