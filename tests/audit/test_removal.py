@@ -10,7 +10,7 @@ import torch
 import reference
 import tiny
 import whyclip
-from audit_toy import GOOD, Toy
+from audit_toy import GOOD, NAMES, Toy
 from whyclip.audit.look import Auditor, Seen, look
 from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import pool_of
@@ -85,6 +85,37 @@ def test_words_are_taken_out_of_the_text_itself(seen: Seen) -> None:
         image = model.encode_image(seen.pixels)
     whole, left = torch.nn.functional.cosine_similarity(texts, image).tolist()
     assert lost[0][start, start + 5] == pytest.approx(whole - left, abs=1e-5)
+
+
+def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.ModelView) -> None:
+    model, _, tokenizer = tiny.openclip_parts()
+    # Each word is one piece, and 75 pieces fit between the start and the end.
+    names = tuple(f"{name} cat dog car tree boat" + " house red green" * 25 for name in NAMES[:2])
+    data = Toy(3, names=(*names, "dog"))
+    auditor = Auditor(view, plans_of(view, [GOOD]), pool_of(view, data, list(data)))
+    seen = look(auditor, data[1], 1)
+    lost = list(words_removed(seen, Texts(Encoder(view))))
+    [place] = [i for i, prompt in enumerate(seen.evidence.prompts) if "a dog cat" in prompt]
+    words = seen.evidence.prompts[place].rstrip(".").split()
+    assert len(words) > len(lost[place]) == 75
+    with torch.no_grad():
+        texts = [" ".join(words), *(" ".join([*words[:i], *words[i + 1 : 75]]) for i in (2, 74))]
+        found = model.encode_text(tokenizer(texts))
+        image = model.encode_image(seen.pixels)
+    whole, first, last = torch.nn.functional.cosine_similarity(found, image).tolist()
+    by_place = [lost[place][key] for key in sorted(lost[place])]
+    assert by_place[2] == pytest.approx(whole - first, abs=1e-5)
+    assert by_place[74] == pytest.approx(whole - last, abs=1e-5)
+
+
+def test_two_words_in_one_piece_are_two_words(view: whyclip.ModelView) -> None:
+    data = Toy(2, names=("dog?!", "cat"))
+    auditor = Auditor(view, plans_of(view, [GOOD]), pool_of(view, data, list(data)))
+    seen = look(auditor, data[0], 0)
+    lost = list(words_removed(seen, Texts(Encoder(view))))
+    [place] = [i for i, prompt in enumerate(seen.evidence.prompts) if "?!" in prompt]
+    at = seen.evidence.prompts[place].index("?!")
+    assert lost[place].keys() >= {(at, at + 1), (at + 1, at + 2)}
 
 
 def test_patches_are_drawn_once_each_and_all_if_there_are_no_more() -> None:

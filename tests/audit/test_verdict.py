@@ -52,6 +52,21 @@ def test_a_share_of_one_is_not_certain() -> None:
     assert some.high - some.low == pytest.approx(2 * half)
 
 
+def test_several_of_one_picture_make_no_share_more_certain() -> None:
+    values, groups = (
+        [1.0, 1.0, 0.0, 1.0] * 10 + [math.nan],
+        [f"picture {i // 4}" for i in range(41)],
+    )
+    found = summarise(Values(values, groups), share=True)
+    assert (found.mean, found.n, found.groups) == (0.75, 40, 10), "the NaN is all of its picture"
+    # Wilson 1927 by hand, as of 10.
+    z, p, n = 1.959964, 0.75, 10
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    assert found.high - found.low == pytest.approx(2 * half)
+    few = summarise(Values([1.0] * 99, ["a"] * 50 + ["b"] * 49), share=True)
+    assert judge(few, 0.1, higher_is_better=True) == "undecided"
+
+
 def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> None:
     draw = random.Random(0)
     values, groups, right = [], [], []

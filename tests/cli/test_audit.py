@@ -55,12 +55,6 @@ def test_a_model_and_pictures_of_ones_own(
     record = json.loads((out / "audit.json").read_text())
     assert (record["samples"], record["edited"]) == (5, 2)
     assert "--threshold score_gap=0.01" in (out / "report.md").read_text()
-    view = whyclip.load(str(folder))
-    link = whyclip.explain(
-        view, photos.parent / "0.png", ["a dog"], method="contribution"
-    ).certificate.audit
-    assert link is not None
-    assert link.samples == 5
 
 
 def test_an_audit_need_not_be_remembered(
@@ -72,14 +66,43 @@ def test_an_audit_need_not_be_remembered(
 ) -> None:
     monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
     base = ("audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
-    base += ("--checks", "score_gap", "--limit", 3, "--out", tmp_path / "out")
+    base += ("--limit", 3, "--edited", 1, "--out", tmp_path / "out")
     assert whyclip_command(*base, "--no-keep").code == 0
     assert not (tmp_path / "cache").exists()
     # A cache that cannot be written is no reason to lose the audit.
     (tmp_path / "cache").write_text("a file")
     done = whyclip_command(*base)
     assert done.code == 0
-    assert "not remembered" in done.err
+    assert "not remembered: " in done.err
+
+
+def test_only_a_whole_audit_is_remembered(
+    whyclip_command: Run,
+    folder: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
+    view = whyclip.load(str(folder))
+    base = ("audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
+    base += ("--edited", 1, "--out", tmp_path / "out")
+
+    def remembered(*more: object) -> int | None:
+        done = whyclip_command(*base, *more)
+        assert done.code == 0, done.err
+        own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
+        link = own.certificate.audit
+        partial = "--checks" in more or "--threshold" in more
+        assert ("not remembered, as only an audit of all checks" in done.err) == partial
+        return None if link is None else link.samples
+
+    parts = (("--checks", "score_gap"), ("--threshold", "score_gap=0.01"))
+    for part in parts:
+        assert remembered("--limit", 2, *part) is None
+    assert remembered("--limit", 3) == 3
+    for part in parts:
+        assert remembered("--limit", 2, *part) == 3, "the whole one stays in its place"
 
 
 @pytest.mark.parametrize(

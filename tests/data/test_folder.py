@@ -11,6 +11,7 @@ from PIL import Image
 from whyclip.data import open_dataset
 from whyclip.data.folder import Folder
 from whyclip.data.hf_datasets import HfDataset
+from whyclip.data.sample import Drawn
 from whyclip.errors import InputError
 
 MASK = np.zeros((5, 6), np.uint8)
@@ -83,6 +84,17 @@ def test_a_mask_that_is_missing_is_said_when_it_is_looked_at(folder: Path) -> No
         sample.masks["dog"]
 
 
+def test_masks_are_known_of_wherever_they_begin(folder: Path) -> None:
+    rows = ["two.png,dog,"] * 60
+    (folder / "index.csv").write_text("\n".join(["image,label,mask", *rows]))
+    assert not Folder(folder).has_masks()
+    (folder / "index.csv").write_text("\n".join(["image,label,mask", *rows, "two.png,dog,m.png"]))
+    assert Folder(folder).has_masks()
+    drawn = Drawn(Folder(folder), 5)
+    assert 60 not in drawn.numbers
+    assert drawn.has_masks(), "of the whole dataset, whatever was drawn"
+
+
 def test_the_datasets_library(tmp_path: Path) -> None:
     library = pytest.importorskip("datasets")
     pictures = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
@@ -122,3 +134,23 @@ def test_the_datasets_library(tmp_path: Path) -> None:
         HfDataset(unlabelled.cast_column("label", coded))[0]
     with pytest.raises(InputError, match="str, no images"):
         HfDataset(rows, image="caption")[0]
+
+
+def test_masks_of_the_datasets_library_may_be_transparent_or_missing() -> None:
+    library = pytest.importorskip("datasets")
+    # Opaque everywhere, and so nowhere 0 if transparency counted.
+    drawn = [Image.fromarray(MASK).convert(mode) for mode in ("L", "LA", "RGB", "RGBA")]
+    rows = library.Dataset.from_dict(
+        {"image": [Image.new("RGB", (6, 5))] * 5, "label": ["dog"] * 5, "mask": [None, *drawn]},
+        features=library.Features(
+            {"image": library.Image(), "label": library.Value("string"), "mask": library.Image()}
+        ),
+    )  # fmt: skip
+    dataset = HfDataset(rows, mask="mask")
+    first, *others = dataset
+    assert first.masks is None
+    for sample in others:
+        assert sample.masks is not None
+        np.testing.assert_array_equal(sample.masks["dog"], MASK > 0)
+    assert dataset.has_masks()
+    assert not HfDataset(rows).has_masks()

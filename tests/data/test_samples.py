@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import doctest
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from whyclip.data import Scenes, dataset_kinds, open_dataset
-from whyclip.data.sample import Drawn, Masks, filled_in, read_codes, read_mask
+from whyclip.data.files import read_codes, read_mask
+from whyclip.data.sample import Drawn, Masks, Sample, filled_in
 from whyclip.data.scene_samples import SceneSamples
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, OptionError
@@ -78,6 +81,16 @@ def test_masks_are_decoded_once_and_only_when_looked_at() -> None:
     assert len(masks) == 1
     assert masks["a"].all()
     assert decoded == [1]
+
+
+def test_a_sample_says_of_which_picture_it_is() -> None:
+    small = Image.new("RGB", (2, 2))
+    first, second = (Sample(f"a#{i}", Path("a.png"), ("dog",), ("a dog",)) for i in (0, 1))
+    assert first.picture == second.picture == "a.png"
+    assert replace(first, source=small).picture == "a.png", "made smaller, it is still the same"
+    one, other = (Sample(f"a#{i}", small, ("dog",), ("a dog",)) for i in (0, 1))
+    assert (one.picture, other.picture) == ("a#0", "a#1")
+    assert replace(one, picture="a").picture == "a"
 
 
 def test_datasets_open_by_name() -> None:

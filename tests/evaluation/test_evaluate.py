@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -250,3 +252,34 @@ def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
     question = explainer._question(("a dog",))
     assert not any(capture._replays for capture in question.captures)
     assert explainer.explain(image, ["a dog"])["grad_eclip"].words == first.words
+
+
+def test_a_prompt_beyond_the_context_is_edited_as_far_as_it_was_read() -> None:
+    written = ["one", "red", "cat", "two", "green", "boats"] * 15
+
+    class Long(Pictures):
+        def __len__(self) -> int:
+            return 1
+
+        def sample(self, index: int) -> Sample:
+            return replace(super().sample(4), prompts=(" ".join(written),))
+
+    [sample] = Long()
+    names = ["word_deletion", "word_insertion"]
+    result = evaluate(MODEL, Long(), ["contribution"], names, seed=SEED)
+    [words] = whyclip.explain(
+        MODEL, sample.image, list(sample.prompts), method="contribution"
+    ).words
+    assert [word.text for word in words] == written[:75], "each is one piece"
+    order = sorted(range(75), key=lambda i: -words[i].relevance)
+    image = pictures([sample.image])[0]
+    for name in names:
+        scores = []
+        for n in range(76):
+            left = set(order[:n] if name == "word_insertion" else order[n:])
+            text = " ".join(written[i] for i in range(75) if i in left)
+            scores.append(float(texts(text)[0] @ image))
+        area = sum((a + b) / 2 for a, b in pairwise(scores)) / 75
+        assert result.values("contribution", name)[0] == pytest.approx(area, abs=2e-5)
+        curve = result.curve("contribution", name, "score").scores
+        assert curve[[0, -1]] == pytest.approx([scores[0], scores[-1]], abs=2e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import tiny
 import whyclip
 from pictures import CLASSES, Pictures
 from whyclip.data import Sample
+from whyclip.data.folder import Folder
+from whyclip.data.sample import Drawn
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.evaluation import Plan, Variant, evaluate, make_plan
 from whyclip.methods import METHODS, Method, Relevance
@@ -136,3 +139,15 @@ def test_an_opaque_tower_leaves_the_methods_that_change_the_input() -> None:
     assert make_plan(model, Pictures(), ["rise"], ["iou"]).names == ("rise", "random")
     with pytest.raises(UnsupportedModelError, match="grad_eclip"):
         make_plan(model, Pictures(), ["grad_eclip"], ["iou"])
+
+
+def test_how_many_are_drawn_does_not_change_the_metrics(tmp_path: Path) -> None:
+    # No picture is opened to see what can be measured.
+    rows = ["a.png,dog,"] * 60 + ["b.png,cat,mask.png"] * 9
+    (tmp_path / "index.csv").write_text("\n".join(["image,label,mask", *rows]))
+    dataset = Folder(tmp_path)
+    few = Drawn(dataset, 3, seed=1)
+    assert max(few.numbers) < 60
+    names = [[metric.name for metric in plan(dataset=data).metrics] for data in (dataset, few)]
+    assert names[0] == names[1]
+    assert "iou" in names[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import tiny
 import whyclip
 from pictures import Pictures
+from whyclip.data import Sample
 from whyclip.errors import OptionError
 from whyclip.evaluation import Evaluation, Subject, evaluate, main_tables, make_plan, summarise
 from whyclip.evaluation.figures import curves, dots
 from whyclip.evaluation.record import Measured, Record
+from whyclip.metrics import FEWEST
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
 METHODS = ("good", "equal", "bad", "random")
@@ -41,8 +44,6 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
 
 
 def renamed(plan: Any, name: str) -> Any:
-    from dataclasses import replace
-
     return replace(plan, method=replace(plan.method, name=name))
 
 
@@ -62,6 +63,16 @@ def test_the_best_is_marked_only_where_it_is_more_than_chance() -> None:
     assert not any(line.best for line in summarise(planted(equal)))
     table = main_tables(summarise(planted(shared)))[0]
     assert table.best == {(0, "iou")}
+
+
+@pytest.mark.parametrize("per_image", [1, 4])
+def test_few_pictures_have_no_best(per_image: int) -> None:
+    for pictures, best in ((FEWEST - 1, set()), (FEWEST, {"good"})):
+        n = per_image * pictures
+        values = {"good": noisy(0.8, 1, n), "bad": noisy(0.5, 2, n), "random": noisy(0.1, 3, n)}
+        lines = summarise(planted(values, per_image=per_image))
+        assert {line.method for line in lines if line.best} == best
+        assert bool(main_tables(lines)[0].best) == bool(best)
 
 
 def test_lower_is_better_where_the_metric_says_so() -> None:
@@ -90,6 +101,20 @@ def test_subjects_of_one_picture_are_drawn_together() -> None:
     apart = planted({"good": row, "random": row}).interval("good", "iou")
     assert (together.n, together.groups, apart.groups) == (100, 20, 100)
     assert together.high - together.low > 1.8 * (apart.high - apart.low)
+
+
+class Rows(Pictures):
+    """Five samples of two pictures."""
+
+    def sample(self, index: int) -> Sample:
+        return replace(super().sample(index), picture=f"picture {index % 2}")
+
+
+def test_samples_of_one_picture_are_drawn_together() -> None:
+    found = evaluate(MODEL, Rows(), ["raw_attention"], ["iou"])
+    assert {record.image for record in found.records} == {"picture 0", "picture 1"}
+    value = found.interval("raw_attention", "iou")
+    assert (value.n, value.groups) == (7, 2)
 
 
 def test_right_and_wrong_are_told_apart() -> None:

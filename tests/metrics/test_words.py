@@ -45,6 +45,15 @@ def test_words_that_were_cut_off_go_last() -> None:
     torch.testing.assert_close(edits.amounts, torch.tensor([0, 1 / 3, 2 / 3, 1]))
 
 
+def test_words_that_were_not_read_go_with_the_first() -> None:
+    prompt = "a red car outside  today"
+    read = words(prompt, 0.1, 0.7, 0.4, NAN, NAN)[:3]
+    edits = word_deletion_edits(prompt, read)
+    assert list(edits) == [prompt, "a car", "a", ""]
+    torch.testing.assert_close(edits.amounts, torch.tensor([0, 1 / 3, 2 / 3, 1]))
+    assert list(word_insertion_edits(prompt, read)) == ["", "red", "red car", prompt]
+
+
 def test_deleting_is_inserting_the_opposite_backwards() -> None:
     prompt = "the quick brown fox jumps"
     relevance = (0.3, -0.1, 0.8, 0.2, 0.05)

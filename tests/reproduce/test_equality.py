@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import whyclip
+from pictures import Pictures
 from whyclip.reproduce import Setting, equality
+from whyclip.reproduce.verdict import FEWEST
 
 
 def worst_by_loops(setting: Setting, other: str) -> float:
@@ -25,7 +29,13 @@ def worst_by_loops(setting: Setting, other: str) -> float:
     return worst
 
 
+class Enough(Pictures):
+    def __len__(self) -> int:
+        return FEWEST
+
+
 def test_equal_maps_are_called_equal(setting: Setting) -> None:
+    setting = replace(setting, dataset=Enough())
     found = equality.equality(setting)
     assert [verdict.outcome for verdict in found.verdicts] == ["holds"]
     rows = {(row["case"], row["side"]): row for row in found.sections[0].rows}  # type: ignore[union-attr]

@@ -55,7 +55,19 @@ def test_few_pictures_decide_nothing() -> None:
 
 
 def test_a_claim_of_equality_falls_by_its_worst_case() -> None:
-    assert worst_is_below("x", "y", 1e-7, 9, 1e-5).outcome == "holds"
-    assert worst_is_below("x", "y", 2e-5, 9, 1e-5).outcome == "does not hold"
-    assert worst_is_below("x", "y", math.nan, 9, 1e-5).outcome == "cannot be told"
-    assert worst_is_below("x", "y", 0.0, 0, 1e-5).outcome == "cannot be told"
+    def outcome(values: list[float], pictures: int = FEWEST) -> str:
+        return worst_is_below("x", "y", values, pictures, 1e-5).outcome
+
+    assert outcome([1e-7, 3e-7]) == "holds"
+    assert outcome([1e-7, 2e-5, 1e-7]) == outcome([1e-5]) == "does not hold"
+    # NaN is greater than nothing, so that max() would leave it out wherever it stands.
+    assert outcome([1e-7, math.nan]) == outcome([math.nan, 1e-7]) == "cannot be told"
+    assert outcome([]) == "cannot be told"
+
+
+def test_few_pictures_can_refute_equality_and_cannot_show_it() -> None:
+    few = FEWEST - 1
+    equal = worst_is_below("x", "y", [1e-7] * 99, few, 1e-5)
+    assert equal.outcome == "cannot be told"
+    assert f"{FEWEST} pictures or more are asked for, here are {few}" in equal.because
+    assert worst_is_below("x", "y", [1e-7] * 98 + [1.0], 1, 1e-5).outcome == "does not hold"

@@ -71,8 +71,8 @@ def _cell(heads: Heads, geometry: GeometryName, rows: list[Scores], seed: int) -
     gaps, groups = [], []
     for sample, own, _ in rows:
         gaps += (own - sample.scores).abs().tolist()
-        groups += [sample.id] * len(own)
-    ids = [sample.id for sample, _, _ in rows]
+        groups += [sample.picture] * len(own)
+    ids = [sample.picture for sample, _, _ in rows]
     same = [float(sample.among.argmax() == among.argmax()) for sample, _, among in rows]
     accuracy = None
     if rows[0][0].labels is not None:

@@ -63,6 +63,7 @@ class SampleEvidence:
     """What the model says of one sample, asked m prompts: its own k, then a rival.
 
     Attributes:
+        picture: what it has in common with other samples of its picture.
         prompts: the m prompts; the rival is the best of the pool that is none of its own.
         own: k.
         labels: places of its labels in the pool; None without labels.
@@ -75,7 +76,7 @@ class SampleEvidence:
         words_removed: for each prompt, by start and end of the word, how far its score fell.
     """
 
-    id: str
+    picture: str
     prompts: tuple[str, ...]
     own: int
     labels: tuple[int, ...] | None

@@ -115,7 +115,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
     question = auditor.question(prompts)
     capture = capture.aim(question.targets())
     evidence = SampleEvidence(
-        id=sample.id,
+        picture=sample.picture,
         prompts=prompts,
         own=len(own),
         labels=labels,

@@ -10,6 +10,7 @@ from whyclip.api import comparable
 from whyclip.audit.evidence import CONTROL
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS, Method, get_method
+from whyclip.methods.method import label_of
 from whyclip.model import ModelView
 from whyclip.plan import Plan
 
@@ -44,17 +45,6 @@ def plans_of(model: ModelView, methods: Sequence[Asked] | None) -> dict[str, Pla
     sides = tuple(tower.side for tower in model.towers)
     plans.pop(CONTROL, None)
     return {**plans, CONTROL: Plan(control, control.complete({}), sides)}
-
-
-def label_of(name: str, options: Mapping[str, Any]) -> str:
-    """Name a method with its options.
-
-    Example:
-        >>> label_of("grad_eclip", {}), label_of("grad_eclip", {"heads": "single"})
-        ('grad_eclip', 'grad_eclip[heads=single]')
-    """
-    told = ",".join(f"{key}={value}" for key, value in options.items())
-    return f"{name}[{told}]" if told else name
 
 
 def _readable(model: ModelView, plan: Plan) -> Plan:

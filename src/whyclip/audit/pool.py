@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyclip.data.sample import Dataset, Drawn, Sample
+from whyclip.data.sample import Dataset, Sample
 from whyclip.errors import InputError
 from whyclip.model import ModelView
 from whyclip.question import Question, ask
@@ -80,13 +80,6 @@ def pool_of(model: ModelView, dataset: Dataset, samples: Sequence[Sample]) -> Po
     with torch.no_grad():
         question = ask(model, list(prompts))
     return Pool(prompts, numbers, question.targets(), question)
-
-
-def base_of(dataset: Dataset) -> Dataset:
-    """The dataset that samples were drawn from."""
-    while isinstance(dataset, Drawn):
-        dataset = dataset.dataset
-    return dataset
 
 
 def is_labelled(dataset: Dataset, samples: Sequence[Sample]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyclip.audit.look import Seen
 from whyclip.evaluation.encode import Encoder
-from whyclip.inputs import words_of
+from whyclip.inputs import word_relevance
 from whyclip.metrics.words import without
 from whyclip.model.view import Stream, Tower, after_attention
 from whyclip.types import Word
@@ -116,10 +116,17 @@ class Texts:
 
 def words_removed(seen: Seen, texts: Texts) -> Iterator[dict[tuple[int, int], float]]:
     """For each prompt, by place of the word, how far its score falls when that word goes."""
-    image = seen.image.directions[0].cpu()
-    for prompt, score in zip(seen.evidence.prompts, seen.evidence.scores.tolist(), strict=True):
-        places = [(start, end) for _, start, end in words_of(prompt)]
-        shorter = [without(prompt, [Word("", start, end, 0.0)]) for start, end in places]
+    image, tokens = seen.image.directions[0].cpu(), seen.question.tokens
+    assert tokens is not None, "prompts are texts"
+    scores = seen.evidence.scores.tolist()
+    for prompt, score, words, spans in zip(
+        seen.evidence.prompts, scores, tokens.words, tokens.spans, strict=True
+    ):
+        read = word_relevance(words, spans, [0.0] * len(spans))
+        places = [(word.start, word.end) for word in read]
+        # What lies beyond the context was not read, and must not move up into it.
+        unread = [Word(*word, 0.0) for word in words if word[1:] not in places]
+        shorter = [without(prompt, [word, *unread]) for word in read]
         kept = [(place, text) for place, text in zip(places, shorter, strict=True) if text]
         if not kept:
             yield {}

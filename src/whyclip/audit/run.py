@@ -17,7 +17,7 @@ from whyclip.audit.curves import measure_curves
 from whyclip.audit.evidence import CONTROL, Ask, Evidence
 from whyclip.audit.look import Auditor, Seen, look
 from whyclip.audit.plans import Asked, plans_of
-from whyclip.audit.pool import Pool, base_of, pool_of
+from whyclip.audit.pool import Pool, pool_of
 from whyclip.audit.removal import (
     AT_ONCE,
     BLURRED,
@@ -33,7 +33,7 @@ from whyclip.audit.shuffled import measure_shuffled
 from whyclip.audit.spatial import read_with
 from whyclip.audit.verdict import judge, summarise
 from whyclip.data.load import open_dataset
-from whyclip.data.sample import Dataset, Drawn, Sample
+from whyclip.data.sample import Dataset, Drawn, Sample, base_of
 from whyclip.errors import InputError, OptionError, WhyclipWarning, unknown
 from whyclip.evaluation.encode import Encoder
 from whyclip.model import ModelView

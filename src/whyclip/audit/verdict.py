@@ -8,12 +8,10 @@ from typing import Literal
 import numpy as np
 
 from whyclip.audit.check import Values
-from whyclip.metrics import Interval, interval
+from whyclip.metrics import FEWEST, Interval, interval
 
 Verdict = Literal["pass", "fail", "undecided", "not measured"]
 
-# Of fewer images no interval is worth its name: a bootstrap of three cannot be wide.
-FEWEST = 8
 RESAMPLES = 2000
 Z = 1.959964
 
@@ -26,7 +24,7 @@ def summarise(values: Values, *, share: bool = False, seed: int = 0) -> Interval
 
     Args:
         values: with NaN where a sample says nothing.
-        share: whether they are 1 and 0, one for each image.
+        share: whether they are 1 and 0; of several of one image no more is made than of one.
         seed: of the bootstrap.
 
     Example:
@@ -36,7 +34,7 @@ def summarise(values: Values, *, share: bool = False, seed: int = 0) -> Interval
     if values.contrast is not None:
         return _contrast(values, values.contrast, seed)
     if share:
-        return _wilson(values.values)
+        return _wilson(values)
     return interval(values.values, groups=list(values.groups), resamples=RESAMPLES, seed=seed)
 
 
@@ -60,15 +58,16 @@ def judge(found: Interval, threshold: float, *, higher_is_better: bool) -> Verdi
     return "fail" if bad <= border else "undecided"
 
 
-def _wilson(values: Sequence[float]) -> Interval:
-    known = [value for value in values if not np.isnan(value)]
-    n = len(known)
-    if not n:
+def _wilson(values: Values) -> Interval:
+    pairs = zip(values.values, values.groups, strict=True)
+    known = {(place, group): v for place, (v, group) in enumerate(pairs) if not np.isnan(v)}
+    if not known:
         return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
-    p = float(np.mean(known))
+    p, n = float(np.mean(list(known.values()))), len({group for _, group in known})
     middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-    return Interval(p, float(max(middle - half, 0)), float(min(middle + half, 1)), n, n)
+    low, high = float(max(middle - half, 0)), float(min(middle + half, 1))
+    return Interval(p, low, high, len(known), n)
 
 
 def _contrast(values: Values, contrast: Sequence[bool], seed: int) -> Interval:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import note, stderr, stdout
+from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
-            help="scenes:N, folder:CSV, imagenet:FOLDER, imagenet_s:FOLDER, coco:FOLDER or "
+            help="scenes:N, folder:CSV, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER or "
             f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]"
         ),
     ] = None,
@@ -91,7 +92,8 @@ def audit(
     keep: Annotated[
         bool,
         typer.Option(
-            help="Remember the audit, so that explanations by the same model and method show it."
+            help="Remember the audit, so that explanations by the same model and method show it; "
+            "only one of all checks with their own thresholds."
         ),
     ] = True,
 ) -> None:
@@ -127,17 +129,20 @@ def audit(
         seed=seed,
         thresholds=thresholds,
     )
-    stdout().print(_table(found))
-    for line in found.notes:
-        note(line)
-    command = _command(model, data or SCENES, named, wanted, found, threshold)
-    page = found.save(out, command)
-    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
-    if keep:
+    # Before anything is printed: a closed pipe must not cost the run.
+    page = found.save(out, _command(model, data or SCENES, named, wanted, found, threshold))
+    if keep and (wanted or thresholds):
+        # On an explanation it would stand for the whole audit, and in the place of one.
+        note("not remembered, as only an audit of all checks with their own thresholds is")
+    elif keep:
         try:
             remember(found)
         except OutputError as error:
             note(f"not remembered: {error}")
+    stdout().print(_table(found))
+    for line in found.notes:
+        note(line)
+    wrote(page)
 
 
 def _split(given: list[str] | None) -> list[str]:
@@ -209,9 +214,10 @@ def _command(
     threshold: list[str] | None,
 ) -> str:
     """What to type to get the same audit again."""
-    parts = ["whyclip audit", f"--model {model}", f"--data {data}"]
-    parts += [f"--methods {','.join(methods)}"] if methods else []
-    parts += [f"--checks {','.join(checks)}"] if checks else []
-    parts += [f"--threshold {text}" for text in threshold or ()]
-    edited = [f"--edited {found.edited}"] if found.edited else []
-    return " ".join([*parts, f"--limit {found.samples}", *edited, f"--seed {found.seed}"])
+    words = ["whyclip", "audit", "--model", model, "--data", data]
+    words += ["--methods", ",".join(methods)] if methods else []
+    words += ["--checks", ",".join(checks)] if checks else []
+    words += [word for text in threshold or () for word in ("--threshold", text)]
+    words += ["--limit", str(found.samples)]
+    words += ["--edited", str(found.edited)] if found.edited else []
+    return shlex.join([*words, "--seed", str(found.seed)])

@@ -12,19 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from whyclip.data.files import Mask, file_at, folder_at, read_codes, stamp
 from whyclip.data.kind import DatasetKind
 from whyclip.data.regions import decode_region, decode_segments
-from whyclip.data.sample import (
-    TEMPLATE,
-    Dataset,
-    Mask,
-    Masks,
-    Sample,
-    file_at,
-    filled_in,
-    folder_at,
-    read_codes,
-)
+from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.errors import InputError
 
 SPLIT = "val2017"
@@ -75,6 +66,11 @@ class Coco(Dataset):
     def __len__(self) -> int:
         """Return the number of images that have regions."""
         return len(self.items)
+
+    def contents(self) -> list[Any]:
+        """Size and time of the annotations, their images, and how many regions each has."""
+        images = [[image["id"], image["file_name"], len(regions)] for image, regions in self.items]
+        return [self.name, stamp(self.file), images]
 
     @abstractmethod
     def _check(self, annotation: Mapping[str, Any]) -> bool:

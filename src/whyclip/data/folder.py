@@ -5,18 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from whyclip.data.files import Mask, file_at, read_mask, stamp
 from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import (
-    TEMPLATE,
-    Dataset,
-    Mask,
-    Masks,
-    Sample,
-    file_at,
-    filled_in,
-    read_mask,
-)
+from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.errors import InputError
 
 COLUMNS = ("image", "label", "prompt", "mask")
@@ -67,6 +60,17 @@ class Folder(Dataset):
         """Put a label into the template; a prompt without a label is its own."""
         name = self.names[self.number_of(label)]
         return filled_in(self.template, [name])[0] if self.labelled[name] else name
+
+    def has_masks(self) -> bool:
+        """Say whether any row has one."""
+        return any(row["mask"] for row in self.rows)
+
+    def contents(self) -> list[list[Any]]:
+        """All rows, with sizes and times of their files."""
+        files = [[self.root / row[of] for of in ("image", "mask") if row[of]] for row in self.rows]
+        return [
+            [*row.values(), *map(stamp, own)] for row, own in zip(self.rows, files, strict=True)
+        ]
 
     def sample(self, index: int) -> Sample:
         """Describe one row; its number is part of the id, as an image may have several rows."""

@@ -6,20 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from whyclip.data.files import Mask, codes_of, folder_at, nonzero
 from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import (
-    TEMPLATE,
-    Dataset,
-    Mask,
-    Masks,
-    Sample,
-    filled_in,
-    folder_at,
-    nonzero,
-)
+from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.errors import InputError
 
 
@@ -78,6 +69,14 @@ class HfDataset(Dataset):
         """Return the number of rows."""
         return len(self.rows)
 
+    def has_masks(self) -> bool:
+        """Say whether a column has them."""
+        return self.columns[2] is not None
+
+    def contents(self) -> list[Any]:
+        """The columns that are read, and all labels."""
+        return [self.columns, self.template, [str(cell) for cell in self.rows[self.columns[1]]]]
+
     def sample(self, index: int) -> Sample:
         """Describe one row."""
         image, label, mask = self.columns
@@ -90,15 +89,18 @@ class HfDataset(Dataset):
             )
         labels = tuple(self._label(x, index) for x in _listed(row[label]))
 
+        drawn = row[mask] if mask else None
+
         def masks() -> Mapping[str, Mask]:
-            return {labels[0]: nonzero(np.asarray(row[mask]))}
+            assert drawn is not None, "only rows with a mask have masks"
+            return {labels[0]: nonzero(codes_of(drawn))}
 
         return Sample(
             id=str(index),
             source=picture,
             labels=labels,
             prompts=filled_in(self.template, labels),
-            masks=Masks(masks) if mask else None,
+            masks=Masks(masks) if drawn is not None else None,
         )
 
     def _label(self, cell: Any, index: int) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from whyclip.data.files import file_at, folder_at
 from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Sample, file_at, filled_in, folder_at
+from whyclip.data.sample import TEMPLATE, Dataset, Sample, filled_in
 from whyclip.errors import InputError
 
 SYNSET = re.compile(r"n\d{8}")
@@ -105,6 +106,10 @@ class ImageNet(Dataset):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.items)
+
+    def contents(self) -> list[tuple[str, str]]:
+        """The list of images with their classes."""
+        return [(path.name, synset) for path, synset in self.items]
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyclip.data.files import Mask, file_at, folder_at, read_codes
 from whyclip.data.imagenet import (
     SYNSET,
     imagenet_prompts,
@@ -17,17 +18,7 @@ from whyclip.data.imagenet import (
     synset_names,
 )
 from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import (
-    TEMPLATE,
-    Dataset,
-    Mask,
-    Masks,
-    Sample,
-    file_at,
-    filled_in,
-    folder_at,
-    read_codes,
-)
+from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.errors import InputError
 
 OTHER, IGNORED = 0, 1000
@@ -101,6 +92,10 @@ class ImageNetS(Dataset):
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.items)
+
+    def contents(self) -> list[tuple[str, str]]:
+        """The list of images with their classes."""
+        return [(path.name, synset) for path, synset in self.items]
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:

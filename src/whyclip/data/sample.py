@@ -6,19 +6,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from whyclip.data.files import Mask
 from whyclip.errors import InputError
 from whyclip.inputs import read_image
 
-Mask = NDArray[np.bool_]
-
 TEMPLATE = "a photo of a {}."
+_LOOKED_AT_FOR_MASKS = 50
 
 
 class Masks(Mapping[str, Mask]):
@@ -53,6 +53,8 @@ class Sample:
         masks: for each label, where it is: bool ``[H, W]``; None where nobody drew them.
         open_parts: makes the mask of what the truth leaves open (neither object nor
             background), for datasets that have such parts.
+        picture: what samples of one picture have in common, as they do not count as independent;
+            by default the path of the image, or else the id.
     """
 
     id: str
@@ -61,6 +63,13 @@ class Sample:
     prompts: tuple[str, ...]
     masks: Mapping[str, Mask] | None = None
     open_parts: Callable[[], Mask] | None = None
+    picture: str = ""
+
+    def __post_init__(self) -> None:
+        """Name the picture where nobody did."""
+        if not self.picture:
+            own = str(self.source) if isinstance(self.source, Path) else self.id
+            object.__setattr__(self, "picture", own)
 
     @property
     def image(self) -> Image.Image:
@@ -145,6 +154,18 @@ class Dataset(Sequence[Sample]):
         """For each class the texts whose mean stands for it in zero-shot classification."""
         return tuple((self.prompt_of(label),) for label in self.classes)
 
+    def has_masks(self) -> bool:
+        """Say whether any sample has masks; by default one of the first is looked for."""
+        return any(sample.masks is not None for sample in islice(self, _LOOKED_AT_FOR_MASKS))
+
+    def contents(self) -> Any:
+        """Say, in JSON's types, by what two datasets of one kind with one name differ.
+
+        Whoever keeps results of a dataset compares it, so that those of another are not taken for
+        them. Nothing by default: for a kind of which there is only one.
+        """
+        return None
+
     @cached_property
     def _numbers(self) -> Mapping[str, int]:
         return {label: number for number, label in enumerate(self.classes)}
@@ -180,6 +201,19 @@ class Drawn(Dataset):
         """The texts of the whole dataset's classes."""
         return self.dataset.class_prompts
 
+    def has_masks(self) -> bool:
+        """Say it of the whole dataset, so that it does not depend on what was drawn."""
+        return self.dataset.has_masks()
+
+    def contents(self) -> Any:
+        """Say what the whole dataset says, and which samples were drawn."""
+        return [self.dataset.contents(), self.numbers]
+
+
+def base_of(dataset: Dataset) -> Dataset:
+    """The dataset from which samples were drawn."""
+    return base_of(dataset.dataset) if isinstance(dataset, Drawn) else dataset
+
 
 def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:
     """Put each name into a template.
@@ -194,64 +228,3 @@ def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:
     if "{}" not in template:
         raise InputError(f"template {template!r} has no {{}} for the name")
     return tuple(template.replace("{}", name) for name in names)
-
-
-def folder_at(path: str | Path, what: str) -> Path:
-    """Check that a folder is there; nothing is fetched in its place.
-
-    Raises:
-        InputError: it is not.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(f"no folder {str(path)!r}; give {what}")
-    return folder
-
-
-def file_at(path: str | Path, what: str) -> Path:
-    """Check that a file is there; nothing is fetched in its place.
-
-    Raises:
-        InputError: it is not.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no file {str(path)!r}; give {what}")
-    return file
-
-
-def read_mask(path: Path) -> Mask:
-    """Read a mask from an image: the object is where it is not 0.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    return nonzero(read_codes(path))
-
-
-def nonzero(codes: NDArray[Any]) -> Mask:
-    """Say where a mask image ``[H, W]`` or ``[H, W, 3]`` is not 0."""
-    return np.asarray(codes != 0 if codes.ndim == 2 else (codes != 0).any(-1))
-
-
-def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
-    """Read the numbers of an annotation image as they are, without any orientation or colour.
-
-    Args:
-        path: of the image.
-        mode: ``"RGB"`` where each pixel shall have three.
-
-    Returns:
-        ``[H, W]``, or ``[H, W, 3]``; transparency is dropped, palettes give their indices.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    file_at(path, "the annotation image of this sample")
-    try:
-        with Image.open(path) as image:
-            if mode is None:
-                mode = {"RGBA": "RGB", "LA": "L"}.get(image.mode, image.mode)
-            return np.asarray(image.convert(mode) if image.mode != mode else image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"annotation image {str(path)!r} cannot be read: {error}") from None

@@ -43,6 +43,10 @@ class SceneSamples(Dataset):
         """Write a class with its article, such as "an apple"."""
         return phrase(self.names[self.number_of(label)])
 
+    def contents(self) -> Any:
+        """What the scenes are made by."""
+        return vars(self.scenes)
+
     def sample(self, index: int) -> Sample:
         """Make one scene."""
         scene = self.scenes[index]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from whyclip.data import Dataset, Sample
 from whyclip.errors import OutputError
+from whyclip.evaluation.identity import digest
 from whyclip.evaluation.plan import PromptName
 from whyclip.model import ModelView
 from whyclip.progress import track
@@ -21,6 +23,8 @@ from whyclip.targets import Targets
 from whyclip.types import Precision
 
 CLASSES_AT_ONCE = 16
+# In the metadata of a file of directions.
+OF = "of"
 
 
 @dataclass(frozen=True)
@@ -95,26 +99,36 @@ def zero_shot(
         dataset: whose classes they are.
         precision: of the forward pass.
         keep: a file for the directions, as the 80,000 texts of ImageNet take a while; read where it
-            is there already. That it is of the same model and classes is for the caller to know.
+            is there already and of the same model, classes and precision.
 
     Raises:
         OptionError: a plain classifier has no class of that name.
         OutputError: the file cannot be read or written.
     """
+    of = _kept_for(model, dataset, precision) if keep is not None else ""
     if keep is not None and keep.exists():
         try:
-            kept = load_file(keep)
-            targets = Targets(kept["directions"], float(kept["scale"]), bias=kept.get("bias"))
+            with safe_open(keep, "pt") as file:
+                same = (file.metadata() or {}).get(OF) == of
+                kept = {name: file.get_tensor(name) for name in file.keys()} if same else {}  # noqa: SIM118
+            if same:
+                targets = Targets(kept["directions"], float(kept["scale"]), bias=kept.get("bias"))
+                return Classifier(dataset, targets, model)
         except (SafetensorError, OSError, KeyError) as error:
             raise OutputError(f"{str(keep)!r} was not written by whyclip: {error}") from None
-        return Classifier(dataset, targets, model)
     targets = _embedded(model, dataset, precision)
     if keep is not None:
         arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
         if targets.bias is not None:
             arrays["bias"] = targets.bias
-        write_whole(keep, lambda: save(arrays))
+        write_whole(keep, lambda: save(arrays, {OF: of}))
     return Classifier(dataset, targets, model)
+
+
+def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:
+    """What directions in a file must have been made of."""
+    texts = json.dumps([dataset.names, dataset.class_prompts])
+    return digest(f"{model.fingerprint} {precision} {texts}".encode())
 
 
 def _embedded(model: ModelView, dataset: Dataset, precision: Precision) -> Targets:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from whyclip import __version__
 from whyclip.data import Dataset
-from whyclip.data.sample import Drawn
+from whyclip.data.sample import Drawn, base_of
 from whyclip.errors import OptionError
 from whyclip.evaluation.classes import Classifier, zero_shot
+from whyclip.evaluation.identity import identity
 from whyclip.evaluation.plan import Plan, PromptName, ProtocolName, Variant, make_plan
 from whyclip.evaluation.record import Record
 from whyclip.evaluation.result import Evaluation
@@ -92,7 +90,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         precision=precision,
         seed=seed,
     )
-    store = None if out is None else Store(Path(out), _identity(model, dataset, plan, data))
+    store = None if out is None else Store(Path(out), identity(model, dataset, plan, data))
     keep = None if store is None else store.folder / CLASSES
     classifier = zero_shot(model, dataset, precision, keep)
     run = Run(model, dataset, plan, classifier, batch_size)
@@ -125,11 +123,6 @@ def _watched(run: Run, missing: Sequence[int], numbers: Sequence[int]) -> Iterat
     return track(found, "evaluating", len(missing))
 
 
-def base_of(dataset: Dataset) -> Dataset:
-    """The dataset from which samples were drawn."""
-    return base_of(dataset.dataset) if isinstance(dataset, Drawn) else dataset
-
-
 def _numbers(dataset: Dataset) -> list[int]:
     """For each sample its number in the whole dataset, so that more can be drawn later."""
     if not isinstance(dataset, Drawn):
@@ -154,21 +147,3 @@ def _more_facts(
     if before:
         facts["measured before"] = f"{before} samples, by an earlier run"
     return facts
-
-
-def _identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
-    """Everything that decides the results, so that no folder mixes two evaluations."""
-    base = base_of(dataset)
-    texts = json.dumps([base.classes, base.class_prompts, base.prompt_of(base.classes[0])])
-    classes = blake2b(texts.encode(), digest_size=8).hexdigest()
-    return {
-        **plan.to_json(),
-        "whyclip": __version__,
-        "model": model.name,
-        "weights": model.fingerprint,
-        "dataset": {
-            "name": data or base.name,
-            "samples": len(base),
-            "classes": f"{len(base.classes)}, {classes}",
-        },
-    }

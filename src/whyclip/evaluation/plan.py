@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Literal, get_args
 
 from whyclip.api import check_asked
@@ -36,7 +35,6 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
     "grad-eclip": {},
     "rise": {"deletion": "deletion_rise", "insertion": "insertion_rise"},
 }
-_LOOKED_AT_FOR_MASKS = 50
 
 
 @dataclass(frozen=True)
@@ -245,7 +243,7 @@ def _metrics(
             raise unknown("metric", name, METRICS)
     wanted = dict.fromkeys(protocol.get(name, name) for name in names or DEFAULT_METRICS)
     found = [get_metric(name) for name in wanted]
-    masked = has_masks(dataset) if any("mask" in metric.needs for metric in found) else False
+    masked = dataset.has_masks() if any("mask" in metric.needs for metric in found) else False
     if names is None:
         found = [m for m in found if m.side in sides and (masked or "mask" not in m.needs)]
     for metric in found:
@@ -262,11 +260,6 @@ def _metrics(
     if not found:
         raise OptionError(f"no metric looks at {' or '.join(sides) or 'no side'}; name one")
     return found
-
-
-def has_masks(dataset: Dataset) -> bool:
-    """Whether one of the first samples says where its objects are."""
-    return any(sample.masks is not None for sample in islice(dataset, _LOOKED_AT_FOR_MASKS))
 
 
 def _among(kind: str, given: object, known: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,7 +100,7 @@ class Run:
         record = Record(
             number,
             sample.id,
-            str(sample.source) if isinstance(sample.source, Path) else sample.id,
+            sample.picture,
             bool(first.notes),
             [Measured(subject) for subject in subjects],
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from whyclip.evaluation.plan import CONTROL
 from whyclip.evaluation.result import Evaluation
-from whyclip.metrics import Interval, Metric
+from whyclip.metrics import FEWEST, Interval, Metric
 from whyclip.progress import track
 
 READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
@@ -42,7 +42,7 @@ class Line:
         to_control: the same minus that of the random control; None for the control itself.
         to_best: the same minus that of the method with the best mean; None for that method.
         best: whether it has the best mean and differs from every other method: all the paired
-            intervals exclude 0.
+            intervals exclude 0, on 8 pictures or more.
     """
 
     method: str
@@ -54,8 +54,11 @@ class Line:
 
 
 def excludes_zero(difference: Interval) -> bool:
-    """Whether two methods differ at the interval's level; never where bounds are not defined."""
-    return difference.low > 0 or difference.high < 0
+    """Whether two methods differ at the interval's level.
+
+    Never where bounds are not defined, or where too few pictures make the interval too narrow.
+    """
+    return difference.groups >= FEWEST and (difference.low > 0 or difference.high < 0)
 
 
 def usual(metrics: Sequence[Metric]) -> list[Measure]:

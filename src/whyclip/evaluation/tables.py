@@ -11,7 +11,8 @@ from whyclip.report import Column, Table
 
 INTERVALS = (
     "In brackets: 95 % bootstrap intervals over pictures. Bold: the best mean, and different from "
-    "every other method's (all paired intervals exclude 0); where none is bold, chance decides."
+    "every other method's (all paired intervals exclude 0, over 8 pictures or more); where none is "
+    "bold, chance decides."
 )
 
 

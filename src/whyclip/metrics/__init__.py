@@ -11,11 +11,12 @@ from collections.abc import Mapping
 
 from whyclip.gather import gather, look_up
 from whyclip.metrics.accuracy import READS
-from whyclip.metrics.bootstrap import Interval, interval, paired_difference
+from whyclip.metrics.bootstrap import FEWEST, Interval, interval, paired_difference
 from whyclip.metrics.edits import Edits, Score, stream
 from whyclip.metrics.metric import Metric, Need
 
 __all__ = [
+    "FEWEST",
     "METRICS",
     "READS",
     "Edits",

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
 
+# Of fewer images no interval is worth its name: a bootstrap of three cannot be wide.
+FEWEST = 8
+
 _DRAWS_AT_ONCE = 2_000_000
 
 

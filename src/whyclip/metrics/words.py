@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import InputError
+from whyclip.inputs.words import words_of
 from whyclip.metrics.curve import trapezoid
 from whyclip.metrics.edits import Edits
 from whyclip.metrics.metric import Metric
@@ -22,7 +23,8 @@ def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) ->
 
     Args:
         prompt: as the user wrote it; one string, not an ensemble.
-        words: its n words with their places and relevance; words of NaN relevance go last.
+        words: its n words with their places and relevance; words of NaN relevance go last. Words
+            that are not among them, such as those beyond the context, go with the first.
         seed: of the order of equally relevant words.
 
     Returns:
@@ -76,10 +78,18 @@ def _order(prompt: str, words: Sequence[Word], seed: int) -> list[int]:
 
 
 def _edits(prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]]) -> Edits[str]:
+    # Beyond the model's context nothing was read, and nothing shall move up into it.
+    known = {(word.start, word.end) for word in words}
+    unread = [
+        Word(text, start, end, 0.0)
+        for text, start, end in words_of(prompt)
+        if (start, end) not in known
+    ]
+
     def make() -> Iterator[str]:
         for gone in removed:
             # The untouched prompt keeps its own white space, so that its score is the model's.
-            yield without(prompt, [words[i] for i in gone]) if gone else prompt
+            yield without(prompt, [*unread, *(words[i] for i in gone)]) if gone else prompt
 
     return Edits(torch.linspace(0, 1, len(removed)), make)
 

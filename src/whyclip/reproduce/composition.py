@@ -78,10 +78,10 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
         for whole in _wholes(sample, samples[place + 1 :] + samples[:place]):
             number += 1
             for reader, maps in _maps(setting, sample, whole).items():
-                _correlate(found[whole.kind, reader], whole, sample.id, maps)
+                _correlate(found[whole.kind, reader], whole, sample.picture, maps)
             prompts = [whole.prompt, *whole.parts, *whole.others]
             directions = ask(setting.model, prompts).targets().directions
-            _correlate_texts(texts[whole.kind, "text"], whole, sample.id, directions)
+            _correlate_texts(texts[whole.kind, "text"], whole, sample.picture, directions)
     if not number:
         raise InputError(
             f"no prompt of {setting.data or 'this dataset'} has two parts, nor has any picture two "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from whyclip.evaluation import Evaluation, Variant
-from whyclip.evaluation.plan import has_masks
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.localisation import able, extra_facts
@@ -33,7 +32,7 @@ STARTED = ("game", "legrad", "decomposition", "rollout")
 def layers(setting: Setting) -> Findings:
     """Evaluate each method with the last layer alone, some more, and all of them."""
     towers = {"image": setting.model.image, "text": setting.model.text}
-    columns = {**FAITHFUL, **(LOCATED if has_masks(setting.dataset) else {})}
+    columns = {**FAITHFUL, **(LOCATED if setting.dataset.has_masks() else {})}
     variants = able(setting, variants_of(len(towers["image"].blocks)))
     image = measure(setting, variants, [asked[0] for _, asked in columns.values()])
     sections: list[str | Table | Picture] = [

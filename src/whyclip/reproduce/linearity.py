@@ -77,7 +77,7 @@ def linearity(
         }  # fmt: skip
         for place, measure in places.items():
             for step, predicted, measured in measure(capture, drawn):
-                found[place, step].add(sample.id, predicted.double(), measured.double())
+                found[place, step].add(sample.picture, predicted.double(), measured.double())
     shown = [place for place in PLACES if (place, STEPS[-1]) in found]
     verdicts = []
     for place in shown:

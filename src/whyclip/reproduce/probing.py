@@ -11,7 +11,6 @@ from torch import Tensor
 
 from whyclip.capture import Capture
 from whyclip.evaluation import Evaluation, Variant
-from whyclip.evaluation.plan import has_masks
 from whyclip.methods import Method, Relevance
 from whyclip.model.view import join_heads
 from whyclip.report import Column, Picture, Table
@@ -119,7 +118,7 @@ def variants_of(setting: Setting) -> list[tuple[Variant, dict[str, Any]]]:
 def probing(setting: Setting) -> Findings:
     """Evaluate Grad-ECLIP with each choice of λ, heads and layers."""
     made = variants_of(setting)
-    masked = has_masks(setting.dataset)
+    masked = setting.dataset.has_masks()
     columns = {**FAITHFUL, **(LOCATED if masked else {})}
     evaluation = measure(setting, [v for v, _ in made], [asked[0] for _, asked in columns.values()])
     parts = {variant.name: part for variant, part in made}

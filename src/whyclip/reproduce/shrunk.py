@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from PIL import Image
 
@@ -31,6 +32,10 @@ class Shrunk(Dataset):
         if min(image.size) <= self.short_side:
             return sample
         return replace(sample, source=shrink(image, self.short_side), masks=None, open_parts=None)
+
+    def contents(self) -> Any:
+        """Say what the dataset says, and how small its pictures are made."""
+        return [self.dataset.contents(), self.short_side]
 
     def prompt_of(self, label: str) -> str:
         """Write the text of a class as the dataset does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,26 +64,36 @@ def is_below(claim: str, what: str, found: Interval, bound: float, *, digits: in
     return _judge(claim, what, found, bound, digits, "below", lambda value: value < bound)
 
 
-def worst_is_below(claim: str, what: str, worst: float, n: int, bound: float) -> Verdict:
-    """Judge a claim of equality by its worst case.
+def worst_is_below(
+    claim: str, what: str, values: Sequence[float], pictures: int, bound: float
+) -> Verdict:
+    """Judge a claim of equality by its worst case: one is enough against it, not for it.
 
     Args:
         claim: what is judged.
         what: the name of the number.
-        worst: the largest that was seen; NaN where nothing was.
-        n: in how many cases.
-        bound: what it must be below.
+        values: of all cases.
+        pictures: from how many pictures they are.
+        bound: what the largest of them must be below.
 
     Example:
-        >>> print(worst_is_below("Equal", "largest difference", 3e-7, 40, 1e-5))
+        >>> print(worst_is_below("Equal", "largest difference", [3e-7] * 40, 20, 1e-5))
         Equal: **holds**. The largest difference is 3.0e-07 in 40 cases; the bound is 1e-05.
+        >>> worst_is_below("Equal", "largest difference", [3e-7], 1, 1e-5).outcome
+        'cannot be told'
     """
-    if n == 0 or math.isnan(worst):
-        return Verdict("cannot be told", claim, f"There was no case to look at (n = {n}).")
-    outcome: Outcome = "holds" if worst < bound else "does not hold"
-    return Verdict(
-        outcome, claim, f"The {what} is {worst:.1e} in {n} cases; the bound is {bound:g}."
-    )
+    if not values:
+        return Verdict("cannot be told", claim, "There was no case to look at (n = 0).")
+    worst = max(values) if not any(map(math.isnan, values)) else float("nan")
+    because = f"The {what} is {worst:.1e} in {len(values)} cases; the bound is {bound:g}"
+    if math.isnan(worst):
+        return Verdict("cannot be told", claim, f"{because}.")
+    if worst >= bound:
+        return Verdict("does not hold", claim, f"{because}.")
+    if pictures < FEWEST:
+        more = f"{FEWEST} pictures or more are asked for, here are {pictures}"
+        return Verdict("cannot be told", claim, f"{because}; {more}.")
+    return Verdict("holds", claim, f"{because}.")
 
 
 def _judge(

@@ -16,7 +16,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         gaps = [value for key, value in found.checks.get(side, {}).items() if "gap" in key]
         for gap in gaps:
             values += (gap.abs() / sample.scores.abs().clamp_min(1e-6)).tolist()
-            groups += [sample.id] * len(gap)
+            groups += [sample.picture] * len(gap)
     if not values:
         return Measured(None, why_not="adds up by construction, reports no gap")
     return Measured(Values(values, groups))

@@ -1,0 +1,91 @@
+"""Files of datasets on this machine, found or refused by name; annotation images as numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whyclip.errors import InputError
+
+Mask = NDArray[np.bool_]
+
+
+def folder_at(path: str | Path, what: str) -> Path:
+    """Check that a folder is there; nothing is fetched in its place.
+
+    Raises:
+        InputError: it is not.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(f"no folder {str(path)!r}; give {what}")
+    return folder
+
+
+def file_at(path: str | Path, what: str) -> Path:
+    """Check that a file is there; nothing is fetched in its place.
+
+    Raises:
+        InputError: it is not.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"no file {str(path)!r}; give {what}")
+    return file
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, by which a changed one is told; None where there is none.
+
+    Cheaper than its content, and at worst a file that was only touched counts as another.
+    """
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask from an image: the object is where it is not 0.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return nonzero(read_codes(path))
+
+
+def nonzero(codes: NDArray[Any]) -> Mask:
+    """Say where a mask image ``[H, W]`` or ``[H, W, 3]`` is not 0."""
+    return np.asarray(codes != 0 if codes.ndim == 2 else (codes != 0).any(-1))
+
+
+def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
+    """Read the numbers of an annotation image as they are, without any orientation or colour.
+
+    Args:
+        path: of the image.
+        mode: ``"RGB"`` where each pixel shall have three.
+
+    Returns:
+        ``[H, W]``, or ``[H, W, 3]``; transparency is dropped, palettes give their indices.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    file_at(path, "the annotation image of this sample")
+    try:
+        with Image.open(path) as image:
+            return codes_of(image, mode)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"annotation image {str(path)!r} cannot be read: {error}") from None
+
+
+def codes_of(image: Image.Image, mode: str | None = None) -> NDArray[np.generic]:
+    """The numbers of an annotation image, as :func:`read_codes` gives them."""
+    if mode is None:
+        mode = {"RGBA": "RGB", "LA": "L"}.get(image.mode, image.mode)
+    return np.asarray(image.convert(mode) if image.mode != mode else image)
