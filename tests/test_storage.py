@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def test_words_alone_come_back(explanation: whyclip.Explanation, tmp_path: Path)
     words = whyclip.explain(view, explanation.image, "a dog", sides=["text"])
     for ending in (".json", ".npz", ".safetensors"):
         same(words, whyclip.load_explanation(words.save(tmp_path / f"w{ending}")))
+
+
+@pytest.mark.parametrize("ending", [".json", ".npz", ".safetensors"])
+def test_half_a_surrogate_pair_comes_back(
+    explanation: whyclip.Explanation, tmp_path: Path, ending: str
+) -> None:
+    odd = replace(explanation, prompts=("\ud83d", "\\\ud83d é"), words=((), ()))
+    same(odd, whyclip.load_explanation(odd.save(tmp_path / f"odd{ending}")))
 
 
 def test_json_has_the_documented_keys(explanation: whyclip.Explanation) -> None:
@@ -122,6 +131,20 @@ def test_strange_files_are_refused_in_one_line(tmp_path: Path, name: str, conten
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(OutputError) as caught:
+        whyclip.load_explanation(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 2000, -1])
+@pytest.mark.parametrize("ending", [".json", ".npz", ".safetensors"])
+def test_files_cut_short_are_refused_in_one_line(
+    explanation: whyclip.Explanation, tmp_path: Path, ending: str, length: int
+) -> None:
+    path = explanation.save(tmp_path / f"why{ending}")
+    good = path.read_bytes()
+    assert len(good) > 2000
+    path.write_bytes(good[:length])
+    with pytest.raises(OutputError, match="not written by whyclip") as caught:
         whyclip.load_explanation(path)
     assert "\n" not in str(caught.value)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".html", ".png", ".json", ".npz", ".safetensors")
 READABLE = (".json", ".npz", ".safetensors")
+# What numpy lets through of an npz file that is not whole, or not as it was written.
+_CUT_OFF = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, RuntimeError)
 _META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
 
 
@@ -210,7 +215,9 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
         return png_bytes(explanation)
     record = to_json(explanation)
     if ending == ".json":
-        return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1).encode()
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
+        # Half of a surrogate pair has no UTF-8; as an escape it is JSON and comes back the same.
+        return text.encode("utf-8", "backslashreplace")
     arrays: dict[str, Any] = {}
     if explanation.maps is not None:
         arrays[_MAPS] = explanation.maps.numpy()
@@ -265,7 +272,7 @@ def load_explanation(path: str | Path) -> Explanation:
         raise OutputError(f"no such file: {str(path)!r}")
     try:
         record, picture = _decoded(path)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, EOFError, ValueError, KeyError, SafetensorError, *_CUT_OFF) as error:
         raise OutputError(f"{str(path)!r} was not written by whyclip: {error}") from error
     return from_json(record, picture)
 

@@ -13,6 +13,7 @@ from PIL import Image
 import whyclip
 from families import SMALL
 from whyclip.cli import compare
+from whyclip.cli.options import read_prompts
 from whyclip.methods import METHODS
 
 Run = Callable[..., Any]
@@ -170,6 +171,9 @@ def test_prompts_from_a_file_are_more_rows(
     assert done.code == 0, done.err
     with Image.open(short) as one, Image.open(tall) as three:
         assert three.height > 2 * one.height
+    # Windows puts a byte-order mark first, which is no part of a word.
+    words.write_bytes(b"\xef\xbb\xbftoy\r\n\r\nbrown toy\r\n")
+    assert read_prompts(words) == ["toy", "brown toy"]
     for name, content in (("none.txt", None), ("empty.txt", b"\n"), ("raw.txt", b"\xff\xfe\xff")):
         if content is not None:
             (tmp_path / name).write_bytes(content)

@@ -158,6 +158,36 @@ def test_outputs_are_checked_before_any_work(
     assert ".html" in line("why.json", "why.htlm")
 
 
+def test_a_name_that_is_too_long_is_named(
+    refused: Callable[..., str], picture: Path, tmp_path: Path
+) -> None:
+    long = "x" * 300
+    for command in ("explain", "compare", "interaction"):
+        line = refused(command, picture, "a dog", "--model", "nonesuch", "--out", f"{long}.png")
+        assert f"--out '{long}.png' cannot be written: " in line
+    # One of the picture is not blamed on the output.
+    (tmp_path / "old.png").touch()
+    line = refused("explain", f"{long}.png", "a dog", "--out", "old.png")
+    assert line.startswith(f"whyclip: '{long}.png' cannot be opened")
+
+
+def test_a_folder_that_may_not_be_entered(
+    refused: Callable[..., str], picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = Path.is_dir
+
+    def forbidden(path: Path) -> bool:
+        if "locked" in path.parts:  # the superuser may enter any folder
+            raise PermissionError(13, "Permission denied", str(path))
+        return enter(path)
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    line = refused("explain", picture, "a dog", "--out", "locked/in/why.html")
+    assert "--out 'locked/in' cannot be written: Permission denied" in line
+    line = refused("explain", "locked/in/a.png", "a dog")
+    assert "'locked/in/a.png' cannot be opened: Permission denied" in line
+
+
 def test_the_picture_is_never_overwritten(
     refused: Callable[..., str], picture: Path, tmp_path: Path
 ) -> None:

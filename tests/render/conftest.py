@@ -1,9 +1,15 @@
-"""Explanations made by hand, so that rendering is tested without any model."""
+"""Explanations made by hand, so that rendering is tested without any model; and a browser."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +18,45 @@ from PIL import Image, ImageDraw
 
 from whyclip.explanation import Certificate, Explanation
 from whyclip.types import Box, Geometry, Word
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=4000",
+    "--dump-dom",
+]
+
+PROBE = """
+<script>
+window.problems = [];
+addEventListener("error", (event) => problems.push(String(event.message)));
+addEventListener("securitypolicyviolation", (event) => problems.push(event.violatedDirective));
+const $ = (query) => document.querySelector(query);
+const all = (query) => [...document.querySelectorAll(query)];
+const pixel = (canvas, x, y) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height);
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  return [...context.getImageData(
+    Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data];
+};
+const report = (found) => {
+  const out = document.createElement("pre");
+  out.id = "report";
+  out.textContent = JSON.stringify({ ...found, problems });
+  document.body.append(out);
+};
+addEventListener("load", async () => { report(await (async () => { BODY })()); });
+</script>
+"""
 
 
 def words_of(prompt: str, relevance: Callable[[int], float], template: int = 0) -> list[Word]:
@@ -93,3 +138,34 @@ def make_explanation(
 @pytest.fixture
 def make() -> Callable[..., Explanation]:
     return make_explanation
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set")
+    return found
+
+
+@pytest.fixture
+def probe(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Open HTML with a script at its end and return what the script reports."""
+
+    def run(html: str, body: str, *flags: str, size: str = "1280,1000") -> dict[str, Any]:
+        html = html.replace("<main", PROBE.replace("BODY", body) + "<main", 1)
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8")
+        done = subprocess.run(
+            [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
+             *flags, path.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+        found = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert found, done.stdout[-2000:]
+        answer: dict[str, Any] = json.loads(unescape(found.group(1)))
+        assert answer["problems"] == []
+        return answer
+
+    return run

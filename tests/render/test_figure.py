@@ -92,6 +92,24 @@ def test_the_figure_says_what_it_explains_and_how_well(make):
     for part in ("grad_eclip", "openclip:ViT-B-16/openai", "0.310", "0.298", "a changed model"):
         assert part in text
     assert "one attention head; largest score gap 2.1e-02 (tolerance 1e-04)" in text
+    assert "grad_eclip[heads=single] · openclip:ViT-B-16/openai" in text
+    assert "grad_eclip · openclip:ViT-B-16/openai" in shown(figure(make()))
+
+
+def test_what_prompts_are_set_against_is_named(make):
+    against = make(("a dog",), against=("a cat",))
+    for drawn in (figure(against), comparison({"fine": against})):
+        assert "· openclip:ViT-B-16/openai · rather than a cat" in shown(drawn)
+    assert "rather than" not in shown(comparison({"fine": make(("a dog",))}))
+
+
+def test_no_picture_in_a_comparison_is_larger_than_it_is_drawn(make):
+    large = make(("a dog",), size=(3000, 2000))
+    drawn = comparison({"one": large, "other": large})
+    arrays = [image.get_array().shape for panel in drawn.axes for image in panel.images]
+    assert sorted(shape[:2] for shape in arrays)[1:] == [(480, 720)] * 3  # [0] is the colour bar
+    small = comparison({"one": make(("a dog",), size=(32, 24))})
+    assert small.axes[0].images[0].get_array().shape == (24, 32, 3)
 
 
 def test_a_map_of_zeros_is_said_to_be_zero(make):

@@ -26,6 +26,8 @@ def test_prompt_score_strongest_words_and_certificate_are_there(make):
     for part in ("a red disc in the sky", "0.310", "in +0.06", "▲ explains a changed model"):
         assert part in text
     assert "one head; largest score gap 2.1e-02" in text
+    assert "grad_eclip[heads=single], openclip:ViT-B-16/openai" in text
+    assert "grad_eclip, openclip:ViT-B-16/openai" in printed(make())
 
 
 def test_the_sketch_is_darkest_where_the_map_is_hot(make):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-from html import unescape
+from importlib.resources import files
 
 import pytest
 import torch
@@ -15,79 +12,11 @@ from PIL import Image
 
 from whyclip.render import fragment, page
 from whyclip.render.colour import FADE, GREYNESS
+from whyclip.render.parts import map_scales, patches_on
+from whyclip.storage import to_json
 from whyclip.types import Box
 
 pytestmark = pytest.mark.browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=4000",
-    "--dump-dom",
-]
-
-PROBE = """
-<script>
-window.problems = [];
-addEventListener("error", (event) => problems.push(String(event.message)));
-addEventListener("securitypolicyviolation", (event) => problems.push(event.violatedDirective));
-const $ = (query) => document.querySelector(query);
-const all = (query) => [...document.querySelectorAll(query)];
-const pixel = (canvas, x, y) => {
-  const copy = new OffscreenCanvas(canvas.width, canvas.height);
-  const context = copy.getContext("2d", { willReadFrequently: true });
-  context.drawImage(canvas, 0, 0);
-  return [...context.getImageData(
-    Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data];
-};
-const report = (found) => {
-  const out = document.createElement("pre");
-  out.id = "report";
-  out.textContent = JSON.stringify({ ...found, problems });
-  document.body.append(out);
-};
-addEventListener("load", async () => { report(await (async () => { BODY })()); });
-</script>
-"""
-
-
-@pytest.fixture(scope="session")
-def browser():
-    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set")
-    return found
-
-
-@pytest.fixture
-def probe(browser, tmp_path):
-    """Open HTML with a script at its end and return what the script reports."""
-
-    def run(html: str, body: str, *flags: str, size: str = "1280,1000") -> dict:
-        html = html.replace("<main", PROBE.replace("BODY", body) + "<main", 1)
-        path = tmp_path / "page.html"
-        path.write_text(html, encoding="utf-8")
-        done = subprocess.run(
-            [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
-             *flags, path.as_uri()],
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-        assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-        found = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.DOTALL)
-        assert found, done.stdout[-2000:]
-        answer = json.loads(unescape(found.group(1)))
-        assert answer["problems"] == []
-        return answer
-
-    return run
 
 
 def test_the_hot_patch_is_hot_and_the_rest_is_clear(make, probe):
@@ -213,6 +142,76 @@ def test_the_patch_under_pointer_and_arrow_keys_is_read_out(make, probe):
     assert found["pointed"] == "Row 1, column 8: +7, 15 % of the peak"
     assert found["moved"] == "Row 2, column 8: +15, 32 % of the peak"
     assert found["left"] == "87.5%"
+
+
+BESIDE = Box(-80, 0, 400, 240)  # of 8 columns the first and the last are padding
+
+
+def test_scales_and_patches_on_the_picture_are_those_that_python_computes(make, probe):
+    boxes = [BESIDE, Box(-60, 0, 420, 240), Box(40, -100, 280, 340), Box(0, 0, 320, 240)]
+    maps = [(torch.arange(96.0).reshape(2, 6, 8) - shift) ** 3 for shift in (0, 7.5, 90)]
+    made = [make(method=f"{i}", box=b, maps=m) for i, b in enumerate(boxes) for m in maps]
+    # A rounding error of the box, at the edge of the picture that is the edge of a patch.
+    thin = {"size": (460, 345), "box": Box(0, -57.5, 460, 402.5 - 1e-13)}
+    made.append(make(("a dog",), maps=torch.arange(256.0).reshape(1, 16, 16), **thin))
+    heat = files("whyclip.render") / "viewer" / "heat.js"
+    found = probe(
+        f"<!doctype html><main></main><script>{heat.read_text(encoding='utf-8')}</script>",
+        f"""return {{ all: {json.dumps([to_json(one) for one in made])}"""
+        """.map(({ prompts, image }) => {
+          const maps = prompts.map((p) => p.map);
+          return { own: Heat.scales(maps, false, image), shared: Heat.scales(maps, true, image),
+                   on: Heat.patchesOn(maps[0], image), n: Heat.seenValues(maps[0], image).length };
+        }) };""",
+    )
+    assert len(found["all"]) == len(made)
+    for explanation, answer in zip(made, found["all"], strict=True):
+        on = patches_on(explanation.geometry, *explanation.maps.shape[1:])
+        places = [on.any(axis).nonzero()[0] for axis in (1, 0)]
+        assert answer["on"] == [[at[0], at[-1]] for at in places]
+        assert answer["n"] == on.sum()
+        for name, shared in (("own", False), ("shared", True)):
+            chosen = map_scales(explanation, shared=shared)
+            expected = [{"limit": pytest.approx(s.limit), "signed": s.signed} for s in chosen]
+            assert answer[name] == expected
+
+
+def test_the_label_tells_the_place_on_the_picture(make, probe):
+    maps = torch.zeros(4, 6, 8)
+    maps[0, 1, 1] = maps[1, 5, 6] = maps[2, 2, 4] = 1.0
+    maps[0:3, :, 0] = 9.0  # beside the picture
+    maps[3, 0, 0] = maps[3, 5, 7] = 1.0
+    beside = make(("one", "two", "three", "four"), maps=maps, box=BESIDE)
+    hot = torch.zeros(1, 6, 8)
+    hot[0, 0, 0] = 1.0
+    cropped = make(("five",), maps=hot, box=Box(110, 90, 310, 240))
+    found = probe(
+        page([beside, cropped]),
+        """const read = () => [$(".stage.large canvas").ariaLabel, $(".readout").textContent];
+        const out = all(".prompts input").map((_, i) => {
+          all(".prompts input")[i].click(); return read(); });
+        all("[role=tab]")[1].click();
+        return { out: [...out, read()] };""",
+    )
+    labels = [label.split("”, ")[1] for label, _ in found["out"]]
+    places = ["top left", "bottom right", "middle centre", None, "middle centre"]
+    assert labels == [f"highest at the {p}" if p else "zero everywhere" for p in places]
+    hints = [hint.startswith("Zero everywhere") for _, hint in found["out"]]
+    assert hints == [place is None for place in places]
+
+
+def test_arrow_keys_stay_on_the_picture(make, probe):
+    maps = torch.arange(48.0).reshape(1, 6, 8)
+    found = probe(
+        page([make(("a dog",), maps=maps, box=BESIDE)]),
+        """const stage = $(".stage.large"); stage.focus();
+        const press = (key) => { for (let i = 0; i < 9; i++)
+          stage.dispatchEvent(new KeyboardEvent("keydown", { key }));
+          return $(".readout").textContent; };
+        return { places: ["Left", "Up", "Right", "Down"].map((way) => press(`Arrow${way}`)) };""",
+    )
+    places = [re.findall(r"\d+", place)[:2] for place in found["places"]]
+    assert places == [["4", "2"], ["1", "2"], ["1", "7"], ["6", "7"]]
 
 
 def test_opacity_and_shared_scale_act_on_the_heat(make, probe):

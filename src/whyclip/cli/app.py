@@ -18,7 +18,7 @@ from whyclip.cli import explain as explaining
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import reproduce as reproducing
-from whyclip.cli.terminal import complain, quiet
+from whyclip.cli.terminal import any_text, complain, quiet
 from whyclip.errors import WhyclipError
 
 # The base of all usage errors: ClickException, which older versions of typer take from click
@@ -91,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     command = typer.main.get_command(app)
     given = None if arguments is None else list(arguments)
+    any_text()
     try:
         with quiet():
             code = command.main(given, prog_name="whyclip", standalone_mode=False)

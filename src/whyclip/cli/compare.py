@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import note, progress, stderr, stdout
+from whyclip.cli.terminal import note, progress, stdout, wrote
 from whyclip.types import SIDES, GeometryName, Precision
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def compare(
     if not equality:
         stdout().print(_certificates(found))
     if target:
-        stderr().print(f"wrote {target}", highlight=False)
+        wrote(target)
     if equality and not _print_equality(*equal.values()):
         raise typer.Exit(1)
 

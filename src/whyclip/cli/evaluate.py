@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import note, stderr, stdout
+from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
@@ -167,11 +167,12 @@ def evaluate(
         note(f"finished samples are in {str(out)!r}; the same command goes on from there")
         raise
     lines = summarise(found)
+    # Before anything is printed: a closed pipe must not cost the report.
+    page = save(found, out, lines)
     for table in main_tables(lines):
         stdout().print(table.to_rich())
         print()
-    page = save(found, out, lines)
-    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
+    wrote(page)
 
 
 def _split(given: Sequence[str] | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import progress, stderr, stdout
+from whyclip.cli.terminal import progress, stdout, wrote
 from whyclip.types import SIDES, GeometryName, Precision
 
 HELP = """
@@ -106,4 +106,4 @@ def explain(
             explanation.save(path)
     stdout().print(summary(explanation))
     for path in outputs:
-        stderr().print(f"wrote {path}", highlight=False)
+        wrote(path)

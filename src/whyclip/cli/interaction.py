@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import progress, stderr, stdout
+from whyclip.cli.terminal import progress, stdout, wrote
 from whyclip.types import GeometryName, Precision
 
 HELP = """
@@ -68,4 +68,4 @@ def interaction(
         f"score {found.score:.3f}; all pairs add up to {found.total:.3f}", highlight=False
     )
     for path in outputs:
-        stderr().print(f"wrote {path}", highlight=False)
+        wrote(path)

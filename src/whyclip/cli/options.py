@@ -137,7 +137,7 @@ def read_prompts(path: Path) -> list[str]:
         PromptError: no such file, not a text, or nothing in it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
         raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
@@ -159,7 +159,16 @@ def check_outputs(outputs: Sequence[Path], endings: Iterable[str], image: str) -
         OutputError: an unknown ending, a missing or read-only folder, a folder in place of a
             file, the same file twice, or the picture itself.
     """
-    endings = tuple(endings)
+    try:
+        _check_outputs(outputs, tuple(endings), image)
+    # A folder that may not be entered, a name that is too long for one.
+    except OSError as error:
+        if str(error.filename) == image:
+            return  # reading it says so
+        raise OutputError(f"--out {error.filename!r} cannot be written: {error.strerror}") from None
+
+
+def _check_outputs(outputs: Sequence[Path], endings: tuple[str, ...], image: str) -> None:
     for index, path in enumerate(outputs):
         if path.suffix.lower() not in endings:
             reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import stderr, stdout
+from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
 
 if TYPE_CHECKING:
@@ -99,9 +99,10 @@ def reproduce(
         device=device,
         options=chosen,
     )
-    _print(report)
+    # Before anything is printed: a closed pipe must not cost the run.
     page = report.save(folder)
-    stderr().print(f"wrote {page}", highlight=False, soft_wrap=True)
+    _print(report)
+    wrote(page)
 
 
 def _print(report: Report) -> None:

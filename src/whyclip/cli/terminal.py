@@ -8,12 +8,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from whyclip.errors import WhyclipWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -32,6 +34,13 @@ def stderr() -> Console:
     return Console(stderr=True)
 
 
+def any_text() -> None:
+    """Let both streams write what their encoding does not have, as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def complain(message: str) -> None:
     """Say in one line on stderr what went wrong."""
     print(f"whyclip: {' '.join(message.split())}", file=sys.stderr)
@@ -40,6 +49,11 @@ def complain(message: str) -> None:
 def note(message: str) -> None:
     """Say on stderr what the user should know, although all went well."""
     print(f"note: {message}", file=sys.stderr)
+
+
+def wrote(path: Path) -> None:
+    """Say on stderr which file was written, in one piece that can be copied."""
+    print(f"wrote {path}", file=sys.stderr)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from whyclip.render.parts import (
     TITLE_BAND,
     Note,
     colour_bar,
+    display_size,
     foot,
     foot_height,
     map_scales,
@@ -115,7 +116,13 @@ def _draw(
     legend = _legend(columns, width)
     height = MARGIN + TITLE_BAND + len(bands) * (_HEADER + sum(rows)) + foot_height(legend)
     paper = Paper(width, height)
-    title(paper, f"{len(columns)} method{'s' * (len(columns) > 1)} · {first.model}")
+    methods = f"{len(columns)} method{'s' * (len(columns) > 1)}"
+    title(paper, " · ".join(filter(None, (methods, first.model, first.versus))))
+    shown = None
+    if first.image is not None:
+        # Every row and band holds a copy until the figure is written: no larger than it is drawn.
+        shown = first.image.copy()
+        shown.thumbnail(display_size(first), Image.Resampling.LANCZOS)
     left = (width - content) / 2
     y = MARGIN + TITLE_BAND
     for band in bands:
@@ -123,8 +130,8 @@ def _draw(
         y += _HEADER
         for row, high in enumerate(rows):
             below = y
-            if first.image is not None and tall:
-                place(paper, first.image, left, y, cell, tall)
+            if shown is not None and tall:
+                place(paper, shown, left, y, cell, tall)
                 below = y + tall + 0.05
             below = paper.words(left, below, cell, labels[row], _TEXT)
             score = f"score {first.certificate.score_model[row]:.3f}"

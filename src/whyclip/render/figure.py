@@ -17,6 +17,7 @@ from whyclip.render.parts import (
     SMALL,
     TITLE_BAND,
     Note,
+    asked,
     colour_bar,
     foot,
     foot_height,
@@ -103,7 +104,7 @@ def _peak(scale: Scale) -> str:
 
 
 def _heading(explanation: Explanation) -> str:
-    return " · ".join(filter(None, (explanation.method, explanation.model, explanation.versus)))
+    return " · ".join(filter(None, (asked(explanation), explanation.model, explanation.versus)))
 
 
 def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.explanation import Certificate, Explanation
+from whyclip.methods import METHODS
+from whyclip.methods.method import label_of
 from whyclip.render import seal
 from whyclip.render.colour import Scale, opacity, scales
 from whyclip.render.overlay import overlay
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment, segments
+from whyclip.types import Geometry
 
 MARGIN = 0.3
 GAP = 0.22
@@ -25,13 +29,37 @@ _LONGEST_SIDE = 720
 _BAR_GREY = 0.85
 
 
+def asked(explanation: Explanation) -> str:
+    """The method, with the options that are not its defaults."""
+    method = METHODS.get(explanation.method)
+    changed = method.changed(explanation.options) if method else explanation.options
+    return label_of(explanation.method, changed)
+
+
 def map_scales(
     explanation: Explanation, *, shared: bool = False, signed: bool | None = None
 ) -> list[Scale]:
-    """The scale of each of an explanation's maps; none where it has no maps."""
+    """The scale of each of an explanation's maps; none where it has no maps.
+
+    Patches that lie beside the picture do not count: there is nothing of it to explain.
+    """
     if explanation.maps is None:
         return []
-    return scales(explanation.maps.double().numpy(), shared=shared, signed=signed)
+    maps = explanation.maps.double().numpy()
+    there = patches_on(explanation.geometry, *maps.shape[1:])
+    return scales(np.where(there, maps, 0.0), shared=shared, signed=signed)
+
+
+def patches_on(geometry: Geometry, rows: int, columns: int) -> NDArray[np.bool_]:
+    """Which patches ``[gh, gw]`` of a grid lie on the picture, be it in part."""
+    box = geometry.box
+    x = np.linspace(box.left, box.right, columns + 1)
+    y = np.linspace(box.top, box.bottom, rows + 1)
+    # Edges of the picture often lie on edges of patches, where rounding must not decide.
+    slack_x, slack_y = 1e-6 * (x[1] - x[0]), 1e-6 * (y[1] - y[0])
+    across = (x[1:] > slack_x) & (x[:-1] < geometry.width - slack_x)
+    down = (y[1:] > slack_y) & (y[:-1] < geometry.height - slack_y)
+    return np.asarray(down[:, None] & across)
 
 
 def overlays(explanation: Explanation, chosen: list[Scale]) -> list[Image.Image]:

@@ -10,10 +10,33 @@ const Heat = (() => {
     });
   }
 
+  // First and last patch that lie on the picture, be it in part; rounding must not decide.
+  function reach(patches, low, high, length) {
+    const width = (high - low) / patches;
+    const first = Math.max(0, Math.floor(-low / width + 1e-6));
+    return [first, Math.min(patches, Math.ceil((length - low) / width - 1e-6)) - 1];
+  }
+
+  // Rows and columns of the patches that lie on the picture.
+  function patchesOn(map, image) {
+    const [gh, gw] = map.grid;
+    const [left, top, right, bottom] = map.box;
+    return [reach(gh, top, bottom, image.height), reach(gw, left, right, image.width)];
+  }
+
+  function seenValues(map, image) {
+    const [[r0, r1], [c0, c1]] = patchesOn(map, image);
+    return map.values.filter((_, i) => {
+      const [row, column] = [Math.floor(i / map.grid[1]), i % map.grid[1]];
+      return row >= r0 && row <= r1 && column >= c0 && column <= c1;
+    });
+  }
+
   // One scale for each map: `limit` is shown at full strength; signed when any map is.
-  function scales(maps, shared) {
-    const limits = maps.map((m) => (m ? m.values.reduce((a, v) => Math.max(a, Math.abs(v)), 0) : 0));
-    const signed = maps.some((m, i) => m && m.values.some((v) => v < -1e-6 * limits[i]));
+  function scales(maps, shared, image) {
+    const seen = maps.map((m) => (m ? seenValues(m, image) : []));
+    const limits = seen.map((values) => values.reduce((a, v) => Math.max(a, Math.abs(v)), 0));
+    const signed = seen.some((values, i) => values.some((v) => v < -1e-6 * limits[i]));
     const most = Math.max(0, ...limits);
     return limits.map((limit) => ({ limit: shared ? most : limit, signed }));
   }
@@ -108,5 +131,5 @@ const Heat = (() => {
     };
   }
 
-  return { scales, draw, opacity, patchAt, patchArea, unseenAreas };
+  return { scales, draw, opacity, patchAt, patchArea, patchesOn, seenValues, unseenAreas };
 })();

@@ -18,7 +18,7 @@ function heatPicture(entry, index, longest, scale) {
   const canvas = el("canvas", {
     class: "heat",
     role: "img",
-    "aria-label": description(item),
+    "aria-label": description(item, explanation.image),
     width: Math.max(1, Math.round(reach * aspect)),
     height: Math.max(1, Math.round(reach)),
   });
@@ -30,13 +30,22 @@ function heatPicture(entry, index, longest, scale) {
   return stage;
 }
 
-function description({ prompt, map }) {
-  const [gh, gw] = map.grid;
-  const peak = map.values.indexOf(Math.max(...map.values));
-  const place = (at, count, names) => names[Math.min(2, Math.floor((3 * (at + 0.5)) / count))];
-  const row = place(Math.floor(peak / gw), gh, ["top", "middle", "bottom"]);
-  const column = place(peak % gw, gw, ["left", "centre", "right"]);
-  return `Heat map for “${label(prompt)}”, highest at the ${row} ${column}`;
+function description({ prompt, map }, image) {
+  const seen = Heat.seenValues(map, image);
+  const what = `Heat map for “${label(prompt)}”`;
+  if (seen.every((value) => value === 0)) return `${what}, zero everywhere`;
+  const [[r0], [c0, c1]] = Heat.patchesOn(map, image);
+  const peak = seen.indexOf(Math.max(...seen));
+  const across = c1 - c0 + 1;
+  const { left, top, width, height } = Heat.patchArea(map, image, [
+    r0 + Math.floor(peak / across),
+    c0 + (peak % across),
+  ]);
+  // The middle of the patch, in thirds of the picture.
+  const third = (start, size) =>
+    Math.min(2, Math.max(0, Math.floor((3 * (parseFloat(start) + parseFloat(size) / 2)) / 100)));
+  const row = ["top", "middle", "bottom"][third(top, height)];
+  return `${what}, highest at the ${row} ${["left", "centre", "right"][third(left, width)]}`;
 }
 
 function bigPicture(item, scale) {
@@ -46,7 +55,7 @@ function bigPicture(item, scale) {
   if (!item.map) return stage;
   const readout = el("p", { class: "readout", "aria-live": "polite" });
   const cursor = el("div", { class: "cursor", hidden: true });
-  const hint = item.map.values.some((value) => value !== 0)
+  const hint = Heat.seenValues(item.map, image).some((value) => value !== 0)
     ? "Point at the picture, or use the arrow keys on it, to read a patch."
     : "Zero everywhere: this method found nothing that speaks for the prompt.";
   let patch = null;
@@ -65,10 +74,11 @@ function bigPicture(item, scale) {
     const by = step[event.key];
     if (!by) return;
     event.preventDefault();
-    const [gh, gw] = item.map.grid;
-    const from = patch || [Math.floor(gh / 2), Math.floor(gw / 2)];
-    const inside = (value, count) => Math.min(Math.max(value, 0), count - 1);
-    show(patch ? [inside(from[0] + by[0], gh), inside(from[1] + by[1], gw)] : from);
+    const [rows, columns] = Heat.patchesOn(item.map, image);
+    const middle = ([first, last]) => Math.floor((first + last + 1) / 2);
+    const inside = (value, [first, last]) => Math.min(Math.max(value, first), last);
+    const to = patch && [inside(patch[0] + by[0], rows), inside(patch[1] + by[1], columns)];
+    show(to || [middle(rows), middle(columns)]);
   };
   stage.append(cursor);
   stage.tabIndex = 0;

@@ -186,7 +186,7 @@ function allEntries(item) {
   });
   if (entries.length < 2 || !same) return null;
   const items = entries.map(({ name, explanation }, index) => {
-    const scale = Heat.scales(explanation.prompts.map((p) => p.map), state.shared)[state.prompt];
+    const scale = Heat.scales(explanation.prompts.map((p) => p.map), state.shared, explanation.image)[state.prompt];
     const dot = el("i", { class: `dot ${tone(explanation)}` });
     return thumbnail(index, state.prompt, scale, [dot, name], index === state.entry, () =>
       choose({ entry: index }, ".multiples.entries [aria-pressed=true]"),
@@ -229,7 +229,7 @@ function render() {
   state.prompt = Math.min(state.prompt, explanation.prompts.length - 1);
   const item = explanation.prompts[state.prompt];
   state.template = Math.min(state.template, templates(item.prompt).length - 1);
-  const scales = Heat.scales(explanation.prompts.map((p) => p.map), state.shared);
+  const scales = Heat.scales(explanation.prompts.map((p) => p.map), state.shared, explanation.image);
   const parts = [
     tabs(),
     el(
