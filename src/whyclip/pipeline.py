@@ -12,11 +12,11 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.capture import Capture, run_trunk
-from whyclip.errors import UnsupportedModelError
 from whyclip.explanation import Certificate, Explanation
 from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
 from whyclip.last_audit import last_audit
 from whyclip.model import ModelView
+from whyclip.model.check import check_pixels
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
@@ -115,7 +115,7 @@ def batches(
         inputs = prepared(geometry)
         by_model = inputs if geometry == "model" else prepared("model")
         for own_pixels, _ in by_model:
-            check_size(model, own_pixels)
+            check_pixels(model, own_pixels)
         pixels = torch.stack([pixels for pixels, _ in inputs])
         own = torch.stack([pixels for pixels, _ in by_model])
         as_is = tuple(
@@ -124,22 +124,6 @@ def batches(
         )
         where = [geometry for _, geometry in inputs]
         yield Batch(images, where, pixels, None if all(as_is) else own, as_is)
-
-
-def check_size(model: ModelView, pixels: Tensor) -> None:
-    """Refuse what the model's own preprocessing made, if its image encoder would.
-
-    Raises:
-        UnsupportedModelError: it has another number of patches than the model was trained on.
-    """
-    tower = model.image
-    grid = tuple(int(side) // tower.patch for side in pixels.shape[-2:])
-    if not tower.opaque and grid != tower.native:
-        given, wanted = ("×".join(map(str, size)) for size in (pixels.shape[-2:], tower.input_size))
-        raise UnsupportedModelError(
-            f"{model.name}: its preprocessing makes {given} pixels of this picture, but the model "
-            f"takes {wanted}; give the preprocessing that belongs to the model"
-        )
 
 
 def tolerance_of(model: ModelView, precision: Precision) -> float:

@@ -22,6 +22,7 @@ from whyclip.inputs import (
     tokenize,
 )
 from whyclip.model import ModelView
+from whyclip.model.check import check_pixels
 from whyclip.model.classes import Classes
 from whyclip.targets import Targets
 from whyclip.types import Precision
@@ -204,5 +205,6 @@ def encode_image(view: ModelView, prompt: ImagePrompt, precision: Precision) -> 
     """Embed another picture ``[e]`` by the model's own preprocessing."""
     image = view.image
     [(pixels, _)] = prepare([prompt.image], view.preprocess, patch=image.patch, native=image.native)
+    check_pixels(view, pixels)
     nothing = Targets(torch.empty(0, 0))
     return run_trunk(image, pixels[None], nothing, keep=0, precision=precision).embedding[0]

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 
@@ -135,11 +136,14 @@ def test_a_broken_index_is_no_audit(
     assert explained(view).certificate.audit is not None
 
 
-def test_a_fingerprint_tells_weights_and_nothing_else() -> None:
+def test_a_fingerprint_tells_weights_and_modules_and_nothing_else() -> None:
     model, *parts = tiny.openclip_parts()
     one = whyclip.wrap(model, *parts, name="one").fingerprint
     assert one == whyclip.wrap(*tiny.openclip_parts(), name="other").fingerprint
     assert len(one) == 16
+    quick, *_ = tiny.openclip_parts()
+    quick.visual.transformer.resblocks[0].mlp.gelu = open_clip.transformer.QuickGELU().eval()
+    assert whyclip.wrap(quick, *parts, name="one").fingerprint != one
     with torch.no_grad():
         for parameter in model.visual.parameters():
             parameter.mul_(1 + 1e-4)

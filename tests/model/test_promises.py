@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 import families
 import tiny
 import whyclip
+from pictures import Pictures
+from whyclip.audit import audit
 from whyclip.capture import run_trunk
 from whyclip.errors import UnsupportedModelError
 from whyclip.targets import Targets
@@ -60,10 +62,17 @@ def other_size(kind: str) -> whyclip.ModelView:
 @pytest.mark.parametrize("kind", ["openclip", "transformers"])
 def test_preprocessing_of_another_model_is_refused(kind: str) -> None:
     view = other_size(kind)
-    with pytest.raises(
-        UnsupportedModelError, match=r"preprocessing makes .* pixels .* takes 32×32"
-    ):
+    wanted = r"preprocessing makes .* pixels .* takes 32×32"
+    with pytest.raises(UnsupportedModelError, match=wanted):
         whyclip.explain(view, [families.picture(64, 40), families.picture(90, 40)], "a dog")
+    with pytest.raises(UnsupportedModelError, match=wanted):
+        audit(view, Pictures(), checks=["computation"])
+    if kind == "transformers":
+        # As many whole patches as the model has, and yet its encoder would not take them.
+        with pytest.raises(UnsupportedModelError, match="makes 32×34 pixels"):
+            whyclip.explain(view, families.picture(34, 32), "a dog")
+        with pytest.raises(UnsupportedModelError, match=wanted):
+            whyclip.explain(view, families.picture(32, 32), [families.picture(64, 40)])
 
 
 def test_a_pictures_certificate_does_not_depend_on_the_others() -> None:

@@ -81,13 +81,13 @@ def planted(shift: float, wrong: bool) -> Answers:
 
 def test_verdicts_follow_planted_scores() -> None:
     same, other = planted(0.0, False), planted(0.1, True)
-    changed = verdicts({("single", "model"): other, ("native", "model"): same})
+    changed = verdicts({("single", "model"): other, ("native", "model"): same}, 1e-4)
     assert [v.outcome for v in changed] == ["holds"] * 4
     assert "1.000 [1.000, 1.000]" in changed[1].because
-    kept = verdicts({("single", "model"): same, ("native", "model"): other})
+    kept = verdicts({("single", "model"): same, ("native", "model"): other}, 1e-4)
     assert [v.outcome for v in kept] == ["does not hold"] * 4
     # Another score that prefers the same classes loses nothing.
-    moved = verdicts({("single", "model"): planted(0.1, False), ("native", "model"): same})
+    moved = verdicts({("single", "model"): planted(0.1, False), ("native", "model"): same}, 1e-4)
     expected = ["holds", "does not hold", "does not hold", "holds"]
     assert [v.outcome for v in moved] == expected
 

@@ -17,6 +17,7 @@ from whyclip.explanation import lay_on_image
 from whyclip.inputs import prepare, word_relevance
 from whyclip.metrics import METRICS
 from whyclip.model import ModelView, Tower
+from whyclip.model.check import check_pixels
 from whyclip.plan import Plan, ask_for
 from whyclip.question import Question
 from whyclip.targets import Targets
@@ -104,6 +105,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
     [(pixels, geometry)] = prepare(
         [image], model.preprocess, patch=tower.patch, native=tower.native
     )
+    check_pixels(model, pixels)
     capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach)
     among = pool.targets.score(capture.embedding)[0].cpu()
     labels = pool.labels_of(sample)

@@ -163,7 +163,7 @@ def check_outputs(outputs: Sequence[Path], endings: Iterable[str], image: str) -
         _check_outputs(outputs, tuple(endings), image)
     # A folder that may not be entered, a name that is too long for one.
     except OSError as error:
-        if str(error.filename) == image:
+        if error.filename is not None and Path(error.filename) == Path(image):
             return  # reading it says so
         raise OutputError(f"--out {error.filename!r} cannot be written: {error.strerror}") from None
 

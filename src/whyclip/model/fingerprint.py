@@ -1,4 +1,4 @@
-"""A model's fingerprint: a few digits that tell its weights from others."""
+"""A model's fingerprint: a few digits that tell it from others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ NUMBERS = 64
 
 
 def fingerprint(module: nn.Module) -> str:
-    """Hash the name, shape and type of every tensor, and numbers drawn evenly from it.
+    """Hash every module's class, every tensor's name, shape and type, and numbers drawn from it.
 
-    Training changes nearly all numbers, so that a few tell two states of a model apart.
+    The classes, because the same weights with another activation are another model. Training
+    changes nearly all numbers, so that a few tell two states of a model apart.
 
     Returns:
         Sixteen hexadecimal digits, the same on every device.
     """
     digest, drawn = hashlib.blake2b(digest_size=8), []
+    for name, part in module.named_modules():
+        digest.update(f"{name} {type(part).__name__}".encode())
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         flat = tensor.detach().flatten()

@@ -16,7 +16,7 @@ from whyclip.errors import OptionError
 from whyclip.evaluation.classes import zero_shot
 from whyclip.metrics import Interval, interval, paired_difference
 from whyclip.metrics.correlation import spearman
-from whyclip.pipeline import TOLERANCE
+from whyclip.pipeline import tolerance_of
 from whyclip.replay import Heads
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
@@ -149,7 +149,8 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
         "Scores explained against the model's own scores",
         "One point for each true prompt. On the line, the model itself is explained.",
     )
-    return Findings(verdicts(found), [table, picture, words], {"classes": str(len(directions))})
+    judged = verdicts(found, tolerance_of(model, "fp32"))
+    return Findings(judged, [table, picture, words], {"classes": str(len(directions))})
 
 
 _GAP = "|score explained − score of the model|, over true prompts."
@@ -171,10 +172,9 @@ _NOTEBOOK = {
 }
 
 
-def verdicts(found: Mapping[Cell, Answers]) -> list[Verdict]:
+def verdicts(found: Mapping[Cell, Answers], tolerance: float) -> list[Verdict]:
     """Judge the re-run with one head alone, and the model's own heads beside it."""
     single, native = found["single", "model"], found["native", "model"]
-    tolerance = TOLERANCE["fp32"]
     return [
         is_above(
             "One head in place of the model's own gives another score",
