@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -139,3 +140,16 @@ def blip(true_size: bool = False) -> Parts:
     if not true_size:
         tiny.randomise(model)
     return model.eval(), square_processor(size), word_tokenizer("bert", 32)
+
+
+def classifier(names: Sequence[str]) -> tuple[Any, Any]:
+    """A plain classifier by a vision transformer, and its preprocessing."""
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    classes = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
+    model = ViTForImageClassification(ViTConfig(**SIZES, **PICTURE, **classes))
+    size = {"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE}
+    return tiny.randomise(model), ViTImageProcessor(size=size)

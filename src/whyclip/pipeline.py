@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +12,9 @@ from torch import Tensor
 
 from whyclip.capture import Capture, run_trunk
 from whyclip.explanation import Certificate, Explanation
-from whyclip.inputs import ImageSource, prepare, read_image, word_relevance
+from whyclip.inputs import ImageSource, read_image, word_relevance
 from whyclip.last_audit import last_audit
-from whyclip.model import ModelView
-from whyclip.model.check import check_pixels
+from whyclip.model import ModelView, model_inputs
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
@@ -93,7 +91,7 @@ def run(
                 batch,
                 found,
                 targets.score(own).cpu(),
-                of_input if "image" in found else [()] * len(seen),
+                of_input,
                 notes,
                 precision,
             )
@@ -104,25 +102,20 @@ def batches(
     model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
 ) -> Iterator[Batch]:
     """Read pictures and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
-    tower = model.image
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     for start in range(0, len(sources), at_once):
         images = [read_image(source) for source in sources[start : start + at_once]]
-
-        def prepared(name: GeometryName, images: list[Image] = images) -> Any:
-            return prepare(images, model.preprocess, name, patch=tower.patch, native=tower.native)
-
-        inputs = prepared(geometry)
-        by_model = inputs if geometry == "model" else prepared("model")
-        for own_pixels, _ in by_model:
-            check_pixels(model, own_pixels)
+        inputs = model_inputs(model, images, geometry)
         pixels = torch.stack([pixels for pixels, _ in inputs])
-        own = torch.stack([pixels for pixels, _ in by_model])
+        where = [place for _, place in inputs]
+        if geometry == "model":
+            yield Batch(images, where, pixels, None, (True,) * len(images))
+            continue
+        own = torch.stack([pixels for pixels, _ in model_inputs(model, images)])
         as_is = tuple(
             a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
             for a, b in zip(own, pixels, strict=True)
         )
-        where = [geometry for _, geometry in inputs]
         yield Batch(images, where, pixels, None if all(as_is) else own, as_is)
 
 
@@ -227,18 +220,20 @@ def _explanations(
     of_method = [change for result in found.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in question.prompts)
     audit = last_audit(model, plan.method.name, plan.options)
+    tolerance = tolerance_of(model, precision)
     for i, image in enumerate(batch.images):
+        of_picture = of_input[i] if "image" in found else ()
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
-            changes=tuple(dict.fromkeys([*of_input[i], *of_method])),
+            changes=tuple(dict.fromkeys([*of_picture, *of_method])),
             checks={
                 f"{name}, {side} side": tuple(values[i].tolist())
                 for side, result in found.items()
                 for name, values in result.checks.items()
             },
             precision=precision,
-            tolerance=tolerance_of(model, precision),
+            tolerance=tolerance,
             audit=audit,
         )
         first = next(iter(found.values()), None)

@@ -17,12 +17,11 @@ from whyclip.inputs import (
     Prompt,
     TextPrompt,
     Tokens,
+    padding,
     parse_prompts,
-    prepare,
     tokenize,
 )
-from whyclip.model import ModelView
-from whyclip.model.check import check_pixels
+from whyclip.model import ModelView, model_inputs
 from whyclip.model.classes import Classes
 from whyclip.targets import Targets
 from whyclip.types import Precision
@@ -138,6 +137,7 @@ def _encode(
         strings.append(tuple(range(len(texts), len(texts) + len(own))))
         texts.extend(own)
     tokens = tokenize(view.tokenizer, texts, view.text.context) if texts else None
+    pad = padding(view.tokenizer, view.text.context) if texts else 0
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
     for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -151,7 +151,7 @@ def _encode(
                 keep=keep,
                 precision=precision,
                 words=tokens.groups[part],
-                pad=tokens.pad,
+                pad=pad,
                 whole_context=whole,
             )
         )
@@ -203,8 +203,6 @@ def _fixed_directions(view: ModelView, prompts: tuple[Prompt, ...], precision: P
 
 def encode_image(view: ModelView, prompt: ImagePrompt, precision: Precision) -> Tensor:
     """Embed another picture ``[e]`` by the model's own preprocessing."""
-    image = view.image
-    [(pixels, _)] = prepare([prompt.image], view.preprocess, patch=image.patch, native=image.native)
-    check_pixels(view, pixels)
+    [(pixels, _)] = model_inputs(view, [prompt.image])
     nothing = Targets(torch.empty(0, 0))
-    return run_trunk(image, pixels[None], nothing, keep=0, precision=precision).embedding[0]
+    return run_trunk(view.image, pixels[None], nothing, keep=0, precision=precision).embedding[0]

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 ENDINGS = (".html", ".png", ".json", ".npz", ".safetensors")
 READABLE = (".json", ".npz", ".safetensors")
-# What numpy lets through of an npz file that is not whole, or not as it was written.
-_CUT_OFF = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, RuntimeError)
+_STRANGE = (
+    *(OSError, EOFError, ValueError, KeyError, SafetensorError),
+    # What numpy lets through of an npz file that is not whole, or not as it was written.
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, RuntimeError),
+)
 _META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
 
 
@@ -272,7 +275,7 @@ def load_explanation(path: str | Path) -> Explanation:
         raise OutputError(f"no such file: {str(path)!r}")
     try:
         record, picture = _decoded(path)
-    except (OSError, EOFError, ValueError, KeyError, SafetensorError, *_CUT_OFF) as error:
+    except _STRANGE as error:
         raise OutputError(f"{str(path)!r} was not written by whyclip: {error}") from error
     return from_json(record, picture)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import tiny
 import whyclip
 from audit_toy import Toy
 from families import SMALL
+from families_hf import classifier
 from whyclip.audit import Audit, audit
 
 # One of each kind of readout: class token, pooling head, none; rotary; a text tower like BERT.
@@ -42,21 +42,9 @@ def test_every_kind_of_tower_can_be_audited(family: str) -> None:
 
 
 def test_a_classifier_is_asked_its_classes() -> None:
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     names = ("tabby cat", "sports car", "daisy", "tiger")
-    config = transformers.ViTConfig(
-        hidden_size=tiny.WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        image_size=tiny.IMAGE_SIZE,
-        patch_size=tiny.PATCH,
-        id2label=dict(enumerate(names)),
-        label2id={name: number for number, name in enumerate(names)},
-    )
-    model = tiny.randomise(transformers.ViTForImageClassification(config))
-    size = {"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE}
-    view = whyclip.wrap(model, transformers.ViTImageProcessor(size=size), None, "vit")
+    view = whyclip.wrap(*classifier(names), None, "vit")
     data: Any = Toy(3, names=names)
     found = audit(view, data, ["contribution"], limit=3, edited=1)
     assert found.sides("contribution") == ("image",)

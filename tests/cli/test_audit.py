@@ -30,14 +30,24 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos.csv"
 
 
-def test_a_model_and_pictures_of_ones_own(
-    whyclip_command: Run,
-    folder: Path,
-    photos: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where audits are remembered; nothing is there yet."""
     monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def arguments(folder: Path, photos: Path, tmp_path: Path) -> tuple[Any, ...]:
+    """A small audit of those pictures, but for how many."""
+    asked = ("--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
+    return ("audit", *asked, "--edited", 1, "--out", tmp_path / "out")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_model_and_pictures_of_ones_own(
+    whyclip_command: Run, folder: Path, photos: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     done = whyclip_command(
         "audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution",
@@ -58,38 +68,25 @@ def test_a_model_and_pictures_of_ones_own(
 
 
 def test_an_audit_need_not_be_remembered(
-    whyclip_command: Run,
-    folder: Path,
-    photos: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whyclip_command: Run, arguments: tuple[Any, ...], cache: Path
 ) -> None:
-    monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
-    base = ("audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
-    base += ("--limit", 3, "--edited", 1, "--out", tmp_path / "out")
-    assert whyclip_command(*base, "--no-keep").code == 0
-    assert not (tmp_path / "cache").exists()
+    assert whyclip_command(*arguments, "--limit", 3, "--no-keep").code == 0
+    assert not cache.exists()
     # A cache that cannot be written is no reason to lose the audit.
-    (tmp_path / "cache").write_text("a file")
-    done = whyclip_command(*base)
+    cache.write_text("a file")
+    done = whyclip_command(*arguments, "--limit", 3)
     assert done.code == 0
     assert "not remembered: " in done.err
 
 
+@pytest.mark.usefixtures("cache")
 def test_only_a_whole_audit_is_remembered(
-    whyclip_command: Run,
-    folder: Path,
-    photos: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    whyclip_command: Run, folder: Path, photos: Path, arguments: tuple[Any, ...]
 ) -> None:
-    monkeypatch.setenv("WHYCLIP_CACHE", str(tmp_path / "cache"))
     view = whyclip.load(str(folder))
-    base = ("audit", "--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
-    base += ("--edited", 1, "--out", tmp_path / "out")
 
     def remembered(*more: object) -> int | None:
-        done = whyclip_command(*base, *more)
+        done = whyclip_command(*arguments, *more)
         assert done.code == 0, done.err
         own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
         link = own.certificate.audit

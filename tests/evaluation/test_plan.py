@@ -10,6 +10,7 @@ import pytest
 import families
 import tiny
 import whyclip
+from families_hf import classifier
 from pictures import CLASSES, Pictures
 from whyclip.data import Sample
 from whyclip.data.folder import Folder
@@ -113,15 +114,8 @@ def test_a_method_of_ones_own_is_measured() -> None:
 
 
 def test_a_plain_classifier_is_asked_by_the_names_of_its_classes() -> None:
-    transformers = pytest.importorskip("transformers")
-    names = dict(enumerate([*CLASSES, "none of these"]))
-    config = transformers.ViTConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        image_size=32, patch_size=8, id2label=names, label2id={n: i for i, n in names.items()},
-    )  # fmt: skip
-    parts = tiny.randomise(transformers.ViTForImageClassification(config), 0)
-    size = {"height": 32, "width": 32}
-    model = whyclip.wrap(parts, transformers.ViTImageProcessor(size=size), None, "vit")
+    pytest.importorskip("transformers")
+    model = whyclip.wrap(*classifier([*CLASSES, "none of these"]), None, "vit")
     result = evaluate(model, Pictures(), ["grad_eclip"], ["deletion", "iou"])
     assert {subject.prompt for subject in result.subjects} <= set(CLASSES)
     sample = Pictures()[0]

@@ -8,34 +8,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import tiny
 import whyclip
 from families import picture
+from families_hf import classifier
 from whyclip.methods.clip_surgery import SHARPNESS
 from whyclip.targets import Targets
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 NAMES = ["cat", "dog", "car", "tree"]
 
 
 @pytest.fixture(scope="module")
 def view() -> whyclip.ModelView:
-    config = transformers.ViTConfig(
-        hidden_size=tiny.WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        image_size=tiny.IMAGE_SIZE,
-        patch_size=tiny.PATCH,
-        id2label=dict(enumerate(NAMES)),
-        label2id={name: number for number, name in enumerate(NAMES)},
-    )
-    model: Any = tiny.randomise(transformers.ViTForImageClassification(config))
+    model, look = classifier(NAMES)
     with torch.no_grad():
         # Logits far apart, as trained classifiers have them.
         model.classifier.weight *= 6
-    size = {"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE}
-    return whyclip.wrap(model, transformers.ViTImageProcessor(size=size), None, "vit")
+    return whyclip.wrap(model, look, None, "vit")
 
 
 @pytest.mark.parametrize("against", [None, ["car", "tree"]])

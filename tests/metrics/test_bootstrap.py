@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whyclip.errors import InputError
-from whyclip.metrics import interval, paired_difference
+from whyclip.metrics import interval, paired_difference, wilson
 
 RNG = np.random.default_rng(0)
 
@@ -91,3 +91,17 @@ def test_what_does_not_fit_is_said() -> None:
         interval([1.0, 2.0], groups=[1])
     with pytest.raises(InputError, match="level"):
         interval([1.0], level=95)
+
+
+def test_wilson_solves_its_own_equation() -> None:
+    low, high = wilson(50 / 100, 100)
+    assert low == pytest.approx(0.4038, abs=1e-4)
+    assert high == pytest.approx(0.5962, abs=1e-4)
+    for share, n in ((0.3, 20), (1.0, 60), (0.0, 5)):
+        for bound in wilson(share, n):
+            # A bound is the true share from which what was seen is 1.96 standard errors away.
+            away = abs(share - bound)
+            assert away == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / n), abs=1e-9)
+    assert wilson(1.0, 60)[1] == 1
+    assert wilson(0.0, 60)[0] == 0
+    assert all(math.isnan(bound) for bound in wilson(math.nan, 0))

@@ -20,7 +20,6 @@ from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError
 from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
-from whyclip.mini.evaluate import interval
 from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, matching_loss
 from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
@@ -248,10 +247,7 @@ def test_another_seed_trains_other_weights_which_open_clip_loads(tmp_path: Path)
 # What the figures rest on.
 
 
-def test_intervals_and_map_measures_on_plain_cases() -> None:
-    low, high = interval(50, 100)
-    assert low == pytest.approx(0.4038, abs=1e-4)
-    assert high == pytest.approx(0.5962, abs=1e-4)
+def test_map_measures_on_plain_cases() -> None:
     mask = np.zeros((4, 4), dtype=bool)
     mask[:2, :2] = True
     values = np.array([[3.0, 1.0], [-5.0, 0.0]])

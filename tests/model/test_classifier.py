@@ -11,32 +11,17 @@ from PIL import Image
 
 import tiny
 import whyclip
+from families_hf import classifier
 from whyclip.errors import InputError, PromptError, UnsupportedModelError
 from whyclip.methods import METHODS
 
 transformers = pytest.importorskip("transformers")
-NAMES = {0: "tabby, tabby cat", 1: "golden retriever", 2: "sports car", 3: "daisy", 4: "tiger"}
-
-
-def classifier(seed: int = 0) -> tuple[Any, Any]:
-    config = transformers.ViTConfig(
-        hidden_size=tiny.WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        image_size=tiny.IMAGE_SIZE,
-        patch_size=tiny.PATCH,
-        id2label=NAMES,
-        label2id={name: index for index, name in NAMES.items()},
-    )
-    model = tiny.randomise(transformers.ViTForImageClassification(config), seed)
-    size = {"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE}
-    return model, transformers.ViTImageProcessor(size=size)
+NAMES = ("tabby, tabby cat", "golden retriever", "sports car", "daisy", "tiger")
 
 
 @pytest.fixture(scope="module")
 def parts() -> tuple[Any, Any]:
-    return classifier()
+    return classifier(NAMES)
 
 
 @pytest.fixture(scope="module")

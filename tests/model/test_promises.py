@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 import families
 import tiny
 import whyclip
+from families_hf import SIZES, classifier
 from pictures import Pictures
 from whyclip.audit import audit
 from whyclip.capture import run_trunk
@@ -97,7 +98,7 @@ def test_rounding_of_weights_in_half_precision_is_no_changed_model() -> None:
 
 def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    own = transformers.BertConfig(**families_hf_sizes(), max_position_embeddings=50, vocab_size=64)
+    own = transformers.BertConfig(**SIZES, max_position_embeddings=50, vocab_size=64)
     own.save_pretrained(tmp_path)
     text = {
         "hf_model_name": str(tmp_path),
@@ -113,26 +114,14 @@ def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
     assert whyclip.wrap(model.eval(), look, tokenizer).text.context == 24
 
 
-def families_hf_sizes() -> dict[str, int]:
-    from families_hf import SIZES
-
-    return SIZES
-
-
 def test_a_kept_forward_pass_does_not_hold_what_it_does_not_show() -> None:
     view = whyclip.wrap(*tiny.openclip_parts())
     pixels = torch.randn(4, 3, *view.image.input_size)
     capture = run_trunk(view.image, pixels, Targets(torch.empty(0, 0)), keep=0)
     assert capture.stream.x.untyped_storage().nbytes() == 0
-    transformers = pytest.importorskip("transformers")
-    size = {"image_size": tiny.IMAGE_SIZE, "patch_size": tiny.PATCH}
-    config = transformers.ViTConfig(**families_hf_sizes(), **size)
-    vit = transformers.ViTForImageClassification(config).eval()
-    look = transformers.ViTImageProcessor(
-        size={"height": tiny.IMAGE_SIZE, "width": tiny.IMAGE_SIZE}
-    )
+    pytest.importorskip("transformers")
     with torch.no_grad():
-        found = whyclip.wrap(vit, look, None).image.encode(pixels)
+        found = whyclip.wrap(*classifier(["cat", "dog"]), None).image.encode(pixels)
     assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
 
 

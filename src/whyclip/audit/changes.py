@@ -12,7 +12,7 @@ from whyclip.audit.look import Auditor, Seen
 from whyclip.audit.result import Cell
 from whyclip.audit.verdict import summarise
 from whyclip.capture import run_trunk
-from whyclip.inputs import prepare
+from whyclip.model import model_inputs
 from whyclip.replay import Heads
 from whyclip.targets import Targets
 from whyclip.types import GeometryName
@@ -41,13 +41,7 @@ class TwoByTwo:
         for geometry in GEOMETRIES:
             capture = seen.capture
             if geometry != "model":
-                [(pixels, _)] = prepare(
-                    [seen.sample.image],
-                    model.preprocess,
-                    geometry,
-                    patch=tower.patch,
-                    native=tower.native,
-                )
+                [(pixels, _)] = model_inputs(model, [seen.sample.image], geometry)
                 if pixels.shape != seen.pixels.shape[1:] or not torch.allclose(
                     pixels, seen.pixels[0], atol=1e-6
                 ):

@@ -14,10 +14,9 @@ from whyclip.audit.pool import Pool, among_best
 from whyclip.capture import Capture, run_trunk
 from whyclip.data.sample import Sample
 from whyclip.explanation import lay_on_image
-from whyclip.inputs import prepare, word_relevance
+from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
-from whyclip.model import ModelView, Tower
-from whyclip.model.check import check_pixels
+from whyclip.model import ModelView, Tower, model_inputs
 from whyclip.plan import Plan, ask_for
 from whyclip.question import Question
 from whyclip.targets import Targets
@@ -101,11 +100,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
     """
     model, pool = auditor.model, auditor.pool
     tower = model.image
-    image = sample.image
-    [(pixels, geometry)] = prepare(
-        [image], model.preprocess, patch=tower.patch, native=tower.native
-    )
-    check_pixels(model, pixels)
+    [(pixels, geometry)] = model_inputs(model, [sample.image])
     capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach)
     among = pool.targets.score(capture.embedding)[0].cpu()
     labels = pool.labels_of(sample)

@@ -11,9 +11,8 @@ from torch import Tensor
 from whyclip.audit.look import Seen
 from whyclip.evaluation.encode import Encoder
 from whyclip.inputs import word_relevance
-from whyclip.metrics.words import without
+from whyclip.metrics.words import unread, without
 from whyclip.model.view import Stream, Tower, after_attention
-from whyclip.types import Word
 
 AT_ONCE = 64
 MASKED, BLURRED = "masked", "blurred"
@@ -123,11 +122,9 @@ def words_removed(seen: Seen, texts: Texts) -> Iterator[dict[tuple[int, int], fl
         seen.evidence.prompts, scores, tokens.words, tokens.spans, strict=True
     ):
         read = word_relevance(words, spans, [0.0] * len(spans))
-        places = [(word.start, word.end) for word in read]
-        # What lies beyond the context was not read, and must not move up into it.
-        unread = [Word(*word, 0.0) for word in words if word[1:] not in places]
-        shorter = [without(prompt, [word, *unread]) for word in read]
-        kept = [(place, text) for place, text in zip(places, shorter, strict=True) if text]
+        beyond = unread(prompt, read)
+        shorter = [(word, without(prompt, [word, *beyond])) for word in read]
+        kept = [((word.start, word.end), text) for word, text in shorter if text]
         if not kept:
             yield {}
             continue

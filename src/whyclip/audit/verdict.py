@@ -8,12 +8,11 @@ from typing import Literal
 import numpy as np
 
 from whyclip.audit.check import Values
-from whyclip.metrics import FEWEST, Interval, interval
+from whyclip.metrics import FEWEST, Interval, interval, wilson
 
 Verdict = Literal["pass", "fail", "undecided", "not measured"]
 
 RESAMPLES = 2000
-Z = 1.959964
 
 
 def summarise(values: Values, *, share: bool = False, seed: int = 0) -> Interval:
@@ -60,14 +59,10 @@ def judge(found: Interval, threshold: float, *, higher_is_better: bool) -> Verdi
 
 def _wilson(values: Values) -> Interval:
     pairs = zip(values.values, values.groups, strict=True)
-    known = {(place, group): v for place, (v, group) in enumerate(pairs) if not np.isnan(v)}
-    if not known:
-        return Interval(float("nan"), float("nan"), float("nan"), 0, 0)
-    p, n = float(np.mean(list(known.values()))), len({group for _, group in known})
-    middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-    low, high = float(max(middle - half, 0)), float(min(middle + half, 1))
-    return Interval(p, low, high, len(known), n)
+    known = [(value, group) for value, group in pairs if not np.isnan(value)]
+    share = float(np.mean([value for value, _ in known])) if known else float("nan")
+    images = len({group for _, group in known})
+    return Interval(share, *wilson(share, images), len(known), images)
 
 
 def _contrast(values: Values, contrast: Sequence[bool], seed: int) -> Interval:

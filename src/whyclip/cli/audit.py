@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +105,7 @@ def audit(
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {str(out)!r} is a file; name a folder")
     thresholds = dict(map(_parse_threshold, threshold or ()))
-    named, wanted = _split(methods), _split(checks)
+    named, wanted = options.split_names(methods), options.split_names(checks)
     import whyclip
     from whyclip.audit import audit as run
     from whyclip.audit import get_check
@@ -143,12 +142,6 @@ def audit(
     for line in found.notes:
         note(line)
     wrote(page)
-
-
-def _split(given: list[str] | None) -> list[str]:
-    """Names of all values of an option, each of which may hold several."""
-    names = [name.strip() for text in given or () for name in text.split(",")]
-    return [name for name in names if name]
 
 
 def _parse_threshold(text: str) -> tuple[str, float]:
@@ -214,10 +207,14 @@ def _command(
     threshold: list[str] | None,
 ) -> str:
     """What to type to get the same audit again."""
-    words = ["whyclip", "audit", "--model", model, "--data", data]
-    words += ["--methods", ",".join(methods)] if methods else []
-    words += ["--checks", ",".join(checks)] if checks else []
-    words += [word for text in threshold or () for word in ("--threshold", text)]
-    words += ["--limit", str(found.samples)]
-    words += ["--edited", str(found.edited)] if found.edited else []
-    return shlex.join([*words, "--seed", str(found.seed)])
+    given = {
+        "--model": model,
+        "--data": data,
+        "--methods": ",".join(methods) or None,
+        "--checks": ",".join(checks) or None,
+        "--threshold": threshold,
+        "--limit": found.samples,
+        "--edited": found.edited or None,
+        "--seed": found.seed,
+    }
+    return options.command_line("audit", given)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -120,7 +118,8 @@ def evaluate(
         )
     seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
     exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
-    asked: list[Side] = [options.check_choice("side", s, SIDES) for s in _split(sides)]
+    asked: list[Side] = [options.check_choice("side", s, SIDES) for s in options.split_names(sides)]
+    named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
     import whyclip
     from whyclip.data import open_dataset
@@ -131,8 +130,8 @@ def evaluate(
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
-        "--methods": ",".join(_split(methods)) or None,
-        "--metrics": ",".join(_split(metrics)) or None,
+        "--methods": ",".join(named) or None,
+        "--metrics": ",".join(measured) or None,
         "--model": model,
         "--limit": limit,
         "--seed": seed,
@@ -143,7 +142,7 @@ def evaluate(
         "--precision": None if precision == "fp32" else precision,
         "--out": out,
     }
-    variants = [_variant(text) for text in _split(methods)]
+    variants = [_variant(text) for text in named]
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed)
     view = whyclip.load(model, device)
     try:
@@ -151,7 +150,7 @@ def evaluate(
             view,
             dataset,
             variants or None,
-            _split(metrics) or None,
+            measured or None,
             sides=asked or SIDES,
             prompt=options.check_choice("prompt", prompt, get_args(PromptName)),
             protocol=options.check_choice("protocol", protocol, get_args(ProtocolName)),
@@ -161,7 +160,7 @@ def evaluate(
             batch_size=batch_size,
             out=out,
             data=data or SCENES,
-            command=_command(given),
+            command=options.command_line("evaluate", given),
         )
     except KeyboardInterrupt:
         note(f"finished samples are in {str(out)!r}; the same command goes on from there")
@@ -175,11 +174,6 @@ def evaluate(
     wrote(page)
 
 
-def _split(given: Sequence[str] | None) -> list[str]:
-    """Names separated by commas, from an option that may be given several times."""
-    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
-
-
 def _variant(text: str) -> Variant:
     """Read ``name`` or ``name:key=value:key=value``; the text is the variant's name."""
     from whyclip.evaluation import Variant
@@ -188,11 +182,3 @@ def _variant(text: str) -> Variant:
     name, *pairs = text.split(":")
     method = get_method(name)
     return Variant(text, name, options.parse_options(method, pairs) if pairs else {})
-
-
-def _command(given: dict[str, Any]) -> str:
-    """What to type to get the same evaluation again."""
-    words = ["whyclip", "evaluate"]
-    for flag, value in given.items():
-        words += [flag, str(value)] if value is not None else []
-    return shlex.join(words)

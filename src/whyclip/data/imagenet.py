@@ -59,7 +59,26 @@ def synset_folders(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if SYNSET.fullmatch(p.name) and p.is_dir())
 
 
-class ImageNet(Dataset):
+class SynsetImages(Dataset):
+    """Images with one synset each; ``items`` lists them."""
+
+    items: list[tuple[Path, str]]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.items)
+
+    def contents(self) -> list[tuple[str, str]]:
+        """The list of images with their classes."""
+        return [(path.name, synset) for path, synset in self.items]
+
+    @property
+    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
+        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
+        return imagenet_prompts(self.names)
+
+
+class ImageNet(SynsetImages):
     """Images with one of 1000 classes each, their synsets; no masks.
 
     Source: Russakovsky et al., IJCV 2015 (arXiv 1409.0575).
@@ -102,19 +121,6 @@ class ImageNet(Dataset):
             )
         self.template = template
         self.classes, self.names = tuple(synset_names()), tuple(synset_names().values())
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.items)
-
-    def contents(self) -> list[tuple[str, str]]:
-        """The list of images with their classes."""
-        return [(path.name, synset) for path, synset in self.items]
-
-    @property
-    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
-        return imagenet_prompts(self.names)
 
     def sample(self, index: int) -> Sample:
         """Name one image and its class."""

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from whyclip.data.files import Mask, file_at, folder_at, read_codes
 from whyclip.data.imagenet import (
     SYNSET,
-    imagenet_prompts,
+    SynsetImages,
     images_by_synset,
     synset_folders,
     synset_names,
 )
 from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.data.sample import TEMPLATE, Masks, Sample, filled_in
 from whyclip.errors import InputError
 
 OTHER, IGNORED = 0, 1000
@@ -45,7 +45,7 @@ def decode_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
     return codes[..., 0] + 256 * codes[..., 1]
 
 
-class ImageNetS(Dataset):
+class ImageNetS(SynsetImages):
     """Images with their class, its pixels, and what is left open.
 
     Masks are there for every class that an image's segmentation has; the label is the class of
@@ -88,19 +88,6 @@ class ImageNetS(Dataset):
         if not self.items:
             raise InputError(f"no images below {str(self.images)!r}")
         self.template = template
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.items)
-
-    def contents(self) -> list[tuple[str, str]]:
-        """The list of images with their classes."""
-        return [(path.name, synset) for path, synset in self.items]
-
-    @property
-    def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
-        return imagenet_prompts(self.names)
 
     def sample(self, index: int) -> Sample:
         """Name one image, its class and its segmentation."""

@@ -106,23 +106,33 @@ def zero_shot(
         OutputError: the file cannot be read or written.
     """
     of = _kept_for(model, dataset, precision) if keep is not None else ""
-    if keep is not None and keep.exists():
-        try:
-            with safe_open(keep, "pt") as file:
-                same = (file.metadata() or {}).get(OF) == of
-                kept = {name: file.get_tensor(name) for name in file.keys()} if same else {}  # noqa: SIM118
-            if same:
-                targets = Targets(kept["directions"], float(kept["scale"]), bias=kept.get("bias"))
-                return Classifier(dataset, targets, model)
-        except (SafetensorError, OSError, KeyError) as error:
-            raise OutputError(f"{str(keep)!r} was not written by whyclip: {error}") from None
-    targets = _embedded(model, dataset, precision)
-    if keep is not None:
-        arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
-        if targets.bias is not None:
-            arrays["bias"] = targets.bias
-        write_whole(keep, lambda: save(arrays, {OF: of}))
+    targets = _read(keep, of) if keep is not None else None
+    if targets is None:
+        targets = _embedded(model, dataset, precision)
+        if keep is not None:
+            _write(keep, of, targets)
     return Classifier(dataset, targets, model)
+
+
+def _read(file: Path, of: str) -> Targets | None:
+    """The directions that a file holds; None if there is none, or it is made of something else."""
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, "pt") as kept:
+            if (kept.metadata() or {}).get(OF) != of:
+                return None
+            arrays = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+        return Targets(arrays["directions"], float(arrays["scale"]), bias=arrays.get("bias"))
+    except (SafetensorError, OSError, KeyError) as error:
+        raise OutputError(f"{str(file)!r} was not written by whyclip: {error}") from None
+
+
+def _write(file: Path, of: str, targets: Targets) -> None:
+    arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
+    if targets.bias is not None:
+        arrays["bias"] = targets.bias
+    write_whole(file, lambda: save(arrays, {OF: of}))
 
 
 def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:

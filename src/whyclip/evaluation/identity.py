@@ -13,8 +13,7 @@ from whyclip import __version__
 from whyclip.data import Dataset
 from whyclip.data.sample import base_of
 from whyclip.evaluation.plan import Plan
-from whyclip.inputs import prepare
-from whyclip.model import ModelView
+from whyclip.model import ModelView, model_inputs
 
 
 def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
@@ -57,8 +56,6 @@ def _preprocessing(model: ModelView) -> str:
     What it is made of cannot be asked: it may be any callable.
     """
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
-    tower = model.image
-    picture = Image.fromarray(noise)
-    [(pixels, _)] = prepare([picture], model.preprocess, patch=tower.patch, native=tower.native)
+    [(pixels, _)] = model_inputs(model, [Image.fromarray(noise)])
     # Rounded, so that another build of the same library does not count as another preprocessing.
     return digest((pixels.float().numpy().round(2) + 0.0).tobytes())

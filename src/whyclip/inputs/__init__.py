@@ -11,7 +11,7 @@ from whyclip.inputs.prompts import (
     TextPrompt,
     parse_prompts,
 )
-from whyclip.inputs.tokens import Tokens, content_mask, tokenize, written
+from whyclip.inputs.tokens import Tokens, content_mask, padding, tokenize, written
 from whyclip.inputs.words import piece_spans, word_relevance, words_of
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "model_geometry",
     "normalisation_of",
     "pad_tensor",
+    "padding",
     "parse_prompts",
     "piece_spans",
     "prepare",

@@ -34,7 +34,6 @@ class Tokens:
         spans: for each of these pieces its place in the prompt, None where it has none.
         words: for each prompt its words, as :func:`words_of` finds them.
         cut: for each prompt the words that did not fit into the context, wholly or in part.
-        pad: the id that stands behind a text.
     """
 
     ids: Tensor
@@ -42,7 +41,6 @@ class Tokens:
     spans: tuple[tuple[Span | None, ...], ...]
     words: tuple[tuple[WordSpan, ...], ...]
     cut: tuple[tuple[str, ...], ...]
-    pad: int
 
     @property
     def groups(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -93,8 +91,12 @@ def tokenize(tokenizer: Any, texts: Sequence[str], context_length: int) -> Token
         inner = _inner(tokenizer)
         positions = [_not_special(row, inner) for row in ids]
         pieces = [_hf_pieces(inner, text) for text in texts]
-    pad = int(_ids(tokenizer, [""], context_length)[0, -1])
-    return _assemble(texts, ids.long(), positions, pieces, context_length, pad)
+    return _assemble(texts, ids.long(), positions, pieces, context_length)
+
+
+def padding(tokenizer: Any, context_length: int) -> int:
+    """The id that stands behind a text, by the tokenizer that :func:`tokenize` takes."""
+    return int(_ids(tokenizer, [""], context_length)[0, -1])
 
 
 def _ids(tokenizer: Any, texts: list[str], context_length: int) -> Tensor:
@@ -123,7 +125,6 @@ def _assemble(
     positions: list[list[int]],
     pieces: list[_Pieces],
     context_length: int,
-    pad: int,
 ) -> Tokens:
     all_spans, all_words, all_cut = [], [], []
     for text, kept, piece in zip(texts, positions, pieces, strict=True):
@@ -142,7 +143,7 @@ def _assemble(
         all_words.append(words)
         all_cut.append(cut)
     places = tuple(map(tuple, positions))
-    return Tokens(ids, places, tuple(all_spans), tuple(all_words), tuple(all_cut), pad)
+    return Tokens(ids, places, tuple(all_spans), tuple(all_words), tuple(all_cut))
 
 
 def _is_wrapped(tokenizer: Any) -> bool:

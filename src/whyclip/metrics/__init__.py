@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from whyclip.gather import gather, look_up
 from whyclip.metrics.accuracy import READS
-from whyclip.metrics.bootstrap import FEWEST, Interval, interval, paired_difference
+from whyclip.metrics.bootstrap import FEWEST, Interval, interval, paired_difference, wilson
 from whyclip.metrics.edits import Edits, Score, stream
 from whyclip.metrics.metric import Metric, Need
 
@@ -28,6 +28,7 @@ __all__ = [
     "interval",
     "paired_difference",
     "stream",
+    "wilson",
 ]
 
 

@@ -78,20 +78,25 @@ def _order(prompt: str, words: Sequence[Word], seed: int) -> list[int]:
 
 
 def _edits(prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]]) -> Edits[str]:
-    # Beyond the model's context nothing was read, and nothing shall move up into it.
-    known = {(word.start, word.end) for word in words}
-    unread = [
-        Word(text, start, end, 0.0)
-        for text, start, end in words_of(prompt)
-        if (start, end) not in known
-    ]
+    beyond = unread(prompt, words)
 
     def make() -> Iterator[str]:
         for gone in removed:
             # The untouched prompt keeps its own white space, so that its score is the model's.
-            yield without(prompt, [*unread, *(words[i] for i in gone)]) if gone else prompt
+            yield without(prompt, [*beyond, *(words[i] for i in gone)]) if gone else prompt
 
     return Edits(torch.linspace(0, 1, len(removed)), make)
+
+
+def unread(prompt: str, read: Sequence[Word]) -> list[Word]:
+    """Words of a prompt beyond the model's context: they go with any other, and never move up.
+
+    Example:
+        >>> unread("a red car", [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5)])
+        [Word(text='car', start=6, end=9, relevance=0.0, template=0)]
+    """
+    known = {(word.start, word.end) for word in read}
+    return [Word(*word, 0.0) for word in words_of(prompt) if word[1:] not in known]
 
 
 def without(prompt: str, words: Sequence[Word]) -> str:

@@ -27,7 +27,7 @@ from whyclip.data.draw import COLOURS, draw
 from whyclip.data.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError
-from whyclip.metrics import interval as bootstrap
+from whyclip.metrics import interval, wilson
 
 WEIGHTS = Path(__file__).parent / "weights"
 _CHUNK = 50
@@ -78,16 +78,6 @@ class Judge:
             yield layout, self.images(layout)
 
 
-def interval(hits: float, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share of `n` (Wilson 1927)."""
-    if n == 0:
-        return float("nan"), float("nan")
-    z, p = 1.96, hits / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return float(middle - half), float(middle + half)
-
-
 def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[str, Any]:
     """Summarise values (0..1 each) as their mean, their number and its 95 % interval.
 
@@ -97,11 +87,11 @@ def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[s
     n, total = len(hits), float(np.sum(hits))
     share = total / n if n else float("nan")
     if scenes is not None and len(set(hits)) > 1:
-        _, low, high, _, _ = bootstrap(hits, groups=scenes)
+        _, low, high, _, _ = interval(hits, groups=scenes)
     elif set(hits) <= {0.0, 1.0}:
         # Values that are all the same are worth no more than one a scene.
         n_apart = len(set(scenes)) if scenes is not None else n
-        low, high = interval(share * n_apart, n_apart)
+        low, high = wilson(share, n_apart)
     else:
         half = 1.96 * float(np.std(hits)) / np.sqrt(n)
         low, high = share - half, share + half
@@ -115,10 +105,10 @@ class Hits:
     values: list[float] = field(default_factory=list)
     scenes: list[int] = field(default_factory=list)
 
-    def add(self, values: Sequence[float], scenes: Sequence[int]) -> None:
-        """Note some more."""
+    def add(self, scene: int, *values: float) -> None:
+        """Note values of one scene."""
         self.values += values
-        self.scenes += scenes
+        self.scenes += [scene] * len(values)
 
     def figure(self) -> dict[str, Any]:
         """Summarise them; see :func:`figure`."""
@@ -143,7 +133,7 @@ def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, A
             named = there[there >= 0]
             hits = np.isin(named, ranked[: len(named)]).astype(float).tolist()
             for into in (several, by_number[str(len(named))]):
-                into.add(hits, [number] * len(hits))
+                into.add(number, *hits)
             number += 1
     out = {"single object top-1": figure(single), "2-4 objects recall@k": several.figure()}
     out |= {f"single object top-1, {s}": figure(h) for s, h in by_style.items()}
@@ -161,7 +151,8 @@ def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
             rows, slots = np.nonzero((layout.concept >= 0) & (layout.colour >= 0))
             scores = torch.einsum("be,bce->bc", found[rows], bank[layout.concept[rows, slots]])
             right = scores.argmax(1).numpy() == layout.colour[rows, slots]
-            hits.add(right.astype(float).tolist(), (before + rows).tolist())
+            for row, hit in zip(rows.tolist(), right.astype(float).tolist(), strict=True):
+                hits.add(before + row, hit)
             before += len(layout)
         out[f"colour of 8, object {label}"] = hits.figure()
     return out

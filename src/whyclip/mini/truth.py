@@ -93,18 +93,18 @@ def measure(
             heat, maps = explained.heatmap().numpy(), explained.maps.numpy()
             for i, (item, kind) in enumerate(zip(scene.objects, kinds, strict=True)):
                 into = hits[method][kind]
-                into["pointing game"].add([pointing(heat[i], item.mask)], [number])
+                into["pointing game"].add(number, pointing(heat[i], item.mask))
                 share = energy(maps[i], item.mask)
-                into["energy in mask"].add([0.0 if np.isnan(share) else share], [number])
-                into["chance"].add([float(item.mask.mean())], [number])
+                into["energy in mask"].add(number, 0.0 if np.isnan(share) else share)
+                into["chance"].add(number, float(item.mask.mean()))
             words = explained.words[-1]
             if not words:
                 continue
             named = [w.text.strip(",.") in spoken for w in words]
             top = int(np.argmax([w.relevance for w in words]))
             into = hits[method]["captions"]
-            into["top word names an object"].add([float(named[top])], [number])
-            into["chance"].add([float(np.mean(named))], [number])
+            into["top word names an object"].add(number, float(named[top]))
+            into["chance"].add(number, float(np.mean(named)))
     return {
         method: {kind: {q: v.figure() for q, v in qs.items()} for kind, qs in kinds.items()}
         for method, kinds in hits.items()

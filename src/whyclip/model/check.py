@@ -33,28 +33,6 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
         _check_tower(view.name, text, token_ids)
 
 
-def check_pixels(view: ModelView, pixels: Tensor) -> None:
-    """Refuse what the model's own preprocessing made, if its image encoder would.
-
-    Args:
-        view: the model as whyclip sees it.
-        pixels: ``[3, H, W]``, or several of them.
-
-    Raises:
-        UnsupportedModelError: they are not of the size that the model was trained on.
-    """
-    tower, size = view.image, tuple(map(int, pixels.shape[-2:]))
-    grid = tuple(side // tower.patch for side in size)
-    # An encoder that names no size of its own takes any that has as many whole patches.
-    fits = grid == tower.native if tower.pixels is None else size == tower.input_size
-    if not (fits or tower.opaque):
-        given, wanted = ("×".join(map(str, pair)) for pair in (size, tower.input_size))
-        raise UnsupportedModelError(
-            f"{view.name}: its preprocessing makes {given} pixels of this picture, but the model "
-            f"takes {wanted}; give the preprocessing that belongs to the model"
-        )
-
-
 def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> None:
     inputs = inputs.to(tower.device)
     own = tower.encode(inputs)

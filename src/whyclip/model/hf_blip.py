@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.model.hf_bert import BertParts, BertTextTower
-from whyclip.model.patches import read_at_first, with_class_token
+from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
@@ -60,11 +60,7 @@ class BlipImageTower(ImageTower):
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
         self.blocks = tuple(BlipBlock(layer) for layer in self.vision.encoder.layers)
-        config = model.config.vision_config
-        self.patch = int(config.patch_size)
-        side = int(config.image_size) // self.patch
-        self.native = (side, side)
-        self.pixels = (int(config.image_size),) * 2
+        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:

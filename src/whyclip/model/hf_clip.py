@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.model.patches import read_at_first, with_class_token
+from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
@@ -78,11 +78,7 @@ class HFImageTower(ImageTower):
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
         self.blocks = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
-        config = model.config.vision_config
-        self.patch = int(config.patch_size)
-        side = int(config.image_size) // self.patch
-        self.native = (side, side)
-        self.pixels = (int(config.image_size),) * 2
+        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:

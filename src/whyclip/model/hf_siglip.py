@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from whyclip.inputs import written
 from whyclip.model.hf_clip import HFBlock, pooled
+from whyclip.model.patches import layout_of
 from whyclip.model.view import (
     Block,
     ImageTower,
@@ -74,11 +75,7 @@ class SiglipImageTower(ImageTower):
         self.model, self.vision = model, model.vision_model
         layers = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
         self.blocks = (*layers, SiglipPoolBlock(self.vision.head, self.vision.post_layernorm))
-        config = model.config.vision_config
-        self.patch = int(config.patch_size)
-        side = int(config.image_size) // self.patch
-        self.native = (side, side)
-        self.pixels = (int(config.image_size),) * 2
+        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.classes import Classes
-from whyclip.model.patches import read_at_first, with_class_token
+from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
@@ -68,10 +68,7 @@ class ViTTower(ImageTower):
         self.model, self.vit = model, model.vit
         layers = self.vit.layers if hasattr(self.vit, "layers") else self.vit.encoder.layer
         self.blocks = tuple(ViTBlock(layer) for layer in layers)
-        self.patch = int(model.config.patch_size)
-        side = int(model.config.image_size) // self.patch
-        self.native = (side, side)
-        self.pixels = (int(model.config.image_size),) * 2
+        self.patch, self.native, self.pixels = layout_of(model.config)
 
     @property
     def device(self) -> torch.device:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from whyclip.model.view import Stream, interpolate_positions
+
+
+def layout_of(config: Any) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Side of a patch, grid and input in pixels, by a vision configuration of transformers."""
+    patch, size = int(config.patch_size), int(config.image_size)
+    return patch, (size // patch,) * 2, (size,) * 2
 
 
 def with_class_token(

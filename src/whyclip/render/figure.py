@@ -17,8 +17,8 @@ from whyclip.render.parts import (
     SMALL,
     TITLE_BAND,
     Note,
-    asked,
     colour_bar,
+    facts,
     foot,
     foot_height,
     map_scales,
@@ -104,7 +104,7 @@ def _peak(scale: Scale) -> str:
 
 
 def _heading(explanation: Explanation) -> str:
-    return " · ".join(filter(None, (asked(explanation), explanation.model, explanation.versus)))
+    return " · ".join(facts(explanation))
 
 
 def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:

@@ -23,7 +23,7 @@ from whyclip.errors import InputError
 from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import FADE, GREYNESS, Scale, hexadecimal
-from whyclip.render.parts import asked
+from whyclip.render.parts import facts
 from whyclip.render.words import words_html
 from whyclip.storage import to_json
 
@@ -152,9 +152,8 @@ def _without_script(explanation: Explanation) -> str:
         )
     )
     certificate = explanation.certificate
-    of = filter(None, (asked(explanation), explanation.model, explanation.versus))
-    facts = f"{', '.join(of)}: {certificate.verdict}"
-    told = "; ".join(filter(None, (facts, seal.details(certificate), seal.audited(certificate))))
+    of = f"{', '.join(facts(explanation))}: {certificate.verdict}"
+    told = "; ".join(filter(None, (of, seal.details(certificate), seal.audited(certificate))))
     return f"<ol>{rows}</ol><p>{escape(told)}</p>"
 
 

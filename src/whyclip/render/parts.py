@@ -36,6 +36,11 @@ def asked(explanation: Explanation) -> str:
     return label_of(explanation.method, changed)
 
 
+def facts(explanation: Explanation) -> list[str]:
+    """What is explained: method, model, and what the prompts are set against, if anything."""
+    return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
+
+
 def map_scales(
     explanation: Explanation, *, shared: bool = False, signed: bool | None = None
 ) -> list[Scale]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import Floats, Scale, hexadecimal
-from whyclip.render.parts import asked, map_scales, words_of
+from whyclip.render.parts import facts, map_scales, words_of
 from whyclip.render.words import strongest_words
 
 _SHADES = " ·░▒▓█"
@@ -132,8 +132,7 @@ def _certificate(explanation: Explanation, plain: bool) -> Text:
     mark = ("*" if honest else "!") if plain else seal.mark(certificate)
     text = Text(f"{mark} {certificate.verdict}", "bold green" if honest else "bold yellow")
     text.append(f" ({seal.details(certificate)})", "not bold dim")
-    facts = ", ".join(filter(None, (asked(explanation), explanation.model, explanation.versus)))
-    text.append(f"\n  {facts}", "not bold dim")
+    text.append(f"\n  {', '.join(facts(explanation))}", "not bold dim")
     if certificate.audit is not None:
         text.append(f"\n  {seal.audited(certificate)}", "not bold dim")
     return text

@@ -97,14 +97,17 @@ const Heat = (() => {
     return [Math.floor(v * gh), Math.floor(u * gw)];
   }
 
-  // Where a patch lies, as CSS percentages of the picture.
-  function patchArea(map, image, [row, column]) {
+  // Where a patch lies, in pixels of the picture: x, y, width, height.
+  function patchBox(map, [row, column]) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
     const wide = (right - left) / gw;
     const high = (bottom - top) / gh;
-    return area(image, left + column * wide, top + row * high, wide, high);
+    return [left + column * wide, top + row * high, wide, high];
   }
+
+  // Likewise, as CSS percentages of the picture.
+  const patchArea = (map, image, patch) => area(image, ...patchBox(map, patch));
 
   // The parts of the picture outside of the box: at most four strips.
   function unseenAreas(map, image) {
@@ -131,5 +134,5 @@ const Heat = (() => {
     };
   }
 
-  return { scales, draw, opacity, patchAt, patchArea, patchesOn, seenValues, unseenAreas };
+  return { scales, draw, opacity, patchAt, patchArea, patchBox, patchesOn, seenValues, unseenAreas };
 })();

@@ -37,15 +37,14 @@ function description({ prompt, map }, image) {
   const [[r0], [c0, c1]] = Heat.patchesOn(map, image);
   const peak = seen.indexOf(Math.max(...seen));
   const across = c1 - c0 + 1;
-  const { left, top, width, height } = Heat.patchArea(map, image, [
+  const [x, y, wide, high] = Heat.patchBox(map, [
     r0 + Math.floor(peak / across),
     c0 + (peak % across),
   ]);
-  // The middle of the patch, in thirds of the picture.
-  const third = (start, size) =>
-    Math.min(2, Math.max(0, Math.floor((3 * (parseFloat(start) + parseFloat(size) / 2)) / 100)));
-  const row = ["top", "middle", "bottom"][third(top, height)];
-  return `${what}, highest at the ${row} ${["left", "centre", "right"][third(left, width)]}`;
+  const third = (place, length) => Math.min(2, Math.max(0, Math.floor((3 * place) / length)));
+  const row = ["top", "middle", "bottom"][third(y + high / 2, image.height)];
+  const column = ["left", "centre", "right"][third(x + wide / 2, image.width)];
+  return `${what}, highest at the ${row} ${column}`;
 }
 
 function bigPicture(item, scale) {

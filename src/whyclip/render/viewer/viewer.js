@@ -169,6 +169,10 @@ function thumbnail(entry, index, scale, caption, chosen, pick) {
   );
 }
 
+function scalesOf({ prompts, image }) {
+  return Heat.scales(prompts.map((item) => item.map), state.shared, image);
+}
+
 function allPrompts(explanation, scales) {
   if (explanation.prompts.length < 2 || !explanation.prompts.some((item) => item.map)) return null;
   const items = explanation.prompts.map((item, index) =>
@@ -186,7 +190,7 @@ function allEntries(item) {
   });
   if (entries.length < 2 || !same) return null;
   const items = entries.map(({ name, explanation }, index) => {
-    const scale = Heat.scales(explanation.prompts.map((p) => p.map), state.shared, explanation.image)[state.prompt];
+    const scale = scalesOf(explanation)[state.prompt];
     const dot = el("i", { class: `dot ${tone(explanation)}` });
     return thumbnail(index, state.prompt, scale, [dot, name], index === state.entry, () =>
       choose({ entry: index }, ".multiples.entries [aria-pressed=true]"),
@@ -229,7 +233,7 @@ function render() {
   state.prompt = Math.min(state.prompt, explanation.prompts.length - 1);
   const item = explanation.prompts[state.prompt];
   state.template = Math.min(state.template, templates(item.prompt).length - 1);
-  const scales = Heat.scales(explanation.prompts.map((p) => p.map), state.shared, explanation.image);
+  const scales = scalesOf(explanation);
   const parts = [
     tabs(),
     el(
