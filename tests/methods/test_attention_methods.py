@@ -120,8 +120,9 @@ def legrad(
         score = reference.cosine(end(tower, layer.z.mean(0)), target)
         gradients = torch.autograd.grad(score, layer.attention, retain_graph=True)
         for gradient in gradients:
-            for query in gradient:
-                total += query.clamp(min=0) / tower.heads / len(x)
+            for place, query in enumerate(gradient):
+                seen = place + 1 if tower.causal else len(x)
+                total[:seen] += query[:seen].clamp(min=0) / tower.heads / len(x)
     return total, float(score.detach())
 
 

@@ -30,7 +30,7 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
     padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing.
+    nothing. Nor do gradients at weights that a causal mask keeps at zero.
 
     Args:
         capture: the tower's forward pass.
@@ -47,13 +47,13 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
     embeddings = []
     for rows in inputs:
         embedding = torch.empty(0)
-        for end, probe, queries in _ends(capture, first, rows):
+        for end, probe, shares in _ends(capture, first, rows):
             embedding = end.detach().float()
             upstream = capture.targets.gradient(embedding)
             for part in targets:
                 [at_weights] = pull_back(end, upstream[part], probe)
                 over_heads = at_weights.float().relu_().mean(2)
-                values[rows, part] += torch.einsum("bq,nbqt->bnt", queries, over_heads)
+                values[rows, part] += torch.einsum("bqt,nbqt->bnt", shares, over_heads)
         embeddings.append(embedding)
     changes: tuple[str, ...] = (MEAN_TOKEN,)
     if tower.pooled:
@@ -62,17 +62,20 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
 
 
 def _ends(capture: Capture, first: int, rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Each layer's embedding ``[b, e]``, its attention's probe, and weights of the queries."""
-    tower = capture.tower
+    """Each layer's embedding ``[b, e]``, its attention's probe, and shares ``[b, q, t]`` of it."""
+    tower, mask = capture.tower, capture.stream.mask
     weights = _share_in_mean(capture)[rows]
+    every = weights[..., None]
+    if mask is not None:
+        every = every * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
     for index in range(first, len(tower.blocks)):
         run = run_block(capture, index, rows, tower.blocks[-1] if tower.pooled else None)
         with torch.enable_grad():
             if tower.pooled:
-                yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(weights[:, :1])
+                yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(every[:, :1, :1])
             else:
                 mean = (run.output * weights[..., None].to(run.output.dtype)).sum(1)
-                yield tower.project(mean), run.probe, weights
+                yield tower.project(mean), run.probe, every
 
 
 def _share_in_mean(capture: Capture) -> Tensor:
@@ -82,9 +85,13 @@ def _share_in_mean(capture: Capture) -> Tensor:
     seen = torch.ones_like(stream.content)
     if stream.mask is not None:
         every = torch.arange(b, device=stream.row.device)
-        # Some libraries mask by the least finite number, some by minus infinity.
-        seen = stream.mask.expand(b, -1, -1, -1)[every, 0, stream.row] > -1e4
+        seen = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.row])
     return seen.float() / seen.sum(-1, keepdim=True)
+
+
+def _allowed(mask: Tensor) -> Tensor:
+    """Where attention may go; some libraries mask by the least finite number, some by -inf."""
+    return mask > -1e4
 
 
 def _first(tower: Tower, start_layer: int | None) -> int:
