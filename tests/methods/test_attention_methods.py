@@ -120,9 +120,10 @@ def legrad(
         score = reference.cosine(end(tower, layer.z.mean(0)), target)
         gradients = torch.autograd.grad(score, layer.attention, retain_graph=True)
         for gradient in gradients:
-            for place, query in enumerate(gradient):
-                seen = place + 1 if tower.causal else len(x)
-                total[:seen] += query[:seen].clamp(min=0) / tower.heads / len(x)
+            for place, key in enumerate(gradient.T):
+                # Those before a word cannot look at it.
+                queries = key[place:] if tower.causal else key
+                total[place] += queries.clamp(min=0).mean() / tower.heads
     return total, float(score.detach())
 
 

@@ -30,7 +30,8 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
     padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing. Nor do gradients at weights that a causal mask keeps at zero.
+    nothing. Where a causal mask keeps a weight at zero its gradient is left out, and the mean is
+    over the queries that may look at i: a sum would favour the first words, which more can see.
 
     Args:
         capture: the tower's forward pass.
@@ -62,20 +63,22 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
 
 
 def _ends(capture: Capture, first: int, rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Each layer's embedding ``[b, e]``, its attention's probe, and shares ``[b, q, t]`` of it."""
+    """Embedding ``[b, e]`` of each layer, its attention's probe, queries' shares ``[b, q, t]``."""
     tower, mask = capture.tower, capture.stream.mask
     weights = _share_in_mean(capture)[rows]
-    every = weights[..., None]
+    shares = weights[..., None]
     if mask is not None:
-        every = every * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
+        shares = shares * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
+        # What stands behind the readout token is seen by none of these queries.
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     for index in range(first, len(tower.blocks)):
         run = run_block(capture, index, rows, tower.blocks[-1] if tower.pooled else None)
         with torch.enable_grad():
             if tower.pooled:
-                yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(every[:, :1, :1])
+                yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(shares[:, :1, :1])
             else:
                 mean = (run.output * weights[..., None].to(run.output.dtype)).sum(1)
-                yield tower.project(mean), run.probe, every
+                yield tower.project(mean), run.probe, shares
 
 
 def _share_in_mean(capture: Capture) -> Tensor:
