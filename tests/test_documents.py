@@ -110,6 +110,24 @@ def test_the_claims_are_told_as_the_experiments_found_them() -> None:
     assert len(told.findall(claims)) >= 30
 
 
+def test_the_weights_of_one_training_are_shown_as_measured() -> None:
+    page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"(?s)<!-- begin strength -->(.*?)<!-- end strength -->", page)
+    kept = json.loads((ROOT / "benchmarks" / "strength.json").read_text(encoding="utf-8"))
+    found, on_object = [], []
+    for step, methods in kept["weights"].items():
+        right, wrong = (
+            methods["grad_eclip"][kind]["energy in mask"] for kind in ("right", "wrong")
+        )
+        number = right["n"] + wrong["n"]
+        found.append(right["n"] / number)
+        on_object.append((right["share"] * right["n"] + wrong["share"] * wrong["n"]) / number)
+        assert f"| {step} | {found[-1]:.3f} | {on_object[-1]:.3f} |" in shown
+    places = [np.argsort(np.argsort(row)) for row in (found, on_object)]
+    follows = np.corrcoef(*places)[0, 1]
+    assert f"| rank correlation with what is found | – | {follows:.3f} |" in shown
+
+
 def test_the_model_card_shows_what_was_measured() -> None:
     card = (ROOT / "MODEL_CARD.md").read_text(encoding="utf-8")
     kept = {

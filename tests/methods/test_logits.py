@@ -23,7 +23,7 @@ def view() -> whyclip.ModelView:
     model, look = classifier(NAMES)
     with torch.no_grad():
         # Logits far apart, as trained classifiers have them.
-        model.classifier.weight *= 6
+        model.classifier.weight *= 12
     return whyclip.wrap(model, look, None, "vit")
 
 

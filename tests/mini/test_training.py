@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -24,7 +25,7 @@ from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, matching_loss
 from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
 from whyclip.mini.stages import STAGES, Stage
-from whyclip.mini.train import Plan, train
+from whyclip.mini.train import Plan, main, train
 from whyclip.mini.truth import energy, pointing
 
 
@@ -228,6 +229,17 @@ def test_training_is_the_same_again_and_where_it_stopped(tmp_path: Path, workers
         for folder in ("weights-2", "weights")
     )
     assert at_two == ended_at_two != at_end
+
+
+def test_steps_that_are_over_cannot_be_kept(tmp_path: Path) -> None:
+    torch.save({"step": 30}, tmp_path / "checkpoint.pt")
+    (tmp_path / "weights-10").mkdir()
+    small: Any = {"pictures": "0,0,0,0,9600", "batch": 256}
+    with pytest.raises(OptionError, match="--keep 20: .* is past that step"):
+        main(tmp_path, **small, keep="10,20,35")
+    assert not (tmp_path / "log.jsonl").exists(), "refused before anything is written"
+    with pytest.raises(OptionError, match="give steps from 1 to 37"):
+        main(tmp_path, **small, keep="40")
 
 
 @pytest.mark.slow

@@ -193,6 +193,15 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         export(checkpoint, out / "weights")
 
 
+def _over(out: Path, keep: Collection[int]) -> list[int]:
+    """Steps that can no longer be kept: the run is past them, and did not keep them then."""
+    checkpoint = out / "checkpoint.pt"
+    if not keep or not checkpoint.exists():
+        return []
+    reached = torch.load(checkpoint, weights_only=True, mmap=True)["step"]
+    return [s for s in sorted(keep) if s < reached and not (out / f"weights-{s}").is_dir()]
+
+
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
     pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3,4,5")] = ",".join(
@@ -233,6 +242,8 @@ def main(
     last = -(-sum(counts) // batch)
     if not all(0 < step < last for step in kept):
         raise OptionError(f"--keep {keep!r}: give steps from 1 to {last - 1}")
+    if over := _over(out, kept):
+        raise OptionError(f"--keep {over[0]}: the run in {str(out)!r} is past that step already")
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     with (out / "log.jsonl").open("a", encoding="utf-8") as log:
