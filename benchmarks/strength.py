@@ -34,9 +34,16 @@ COMMANDS = """    python -m whyclip.mini.train --out runs/mini \\
 METHODS = ("grad_eclip", "contribution", "decomposition", "game", "raw_attention")
 IMAGE_ONLY = ("grad_cam", "maskclip", "random")
 ENERGY, TOP = "energy in mask", "top word names an object"
+# Of a table, and of a panel.
 TITLES = {
-    "map": "Share of the map's positive relevance that lies on the object",
-    "words": "Share of captions whose most relevant word names a thing in the picture",
+    "map": (
+        "Share of the map's positive relevance that lies on the object",
+        "Map on the object",
+    ),
+    "words": (
+        "Share of captions whose most relevant word names a thing in the picture",
+        "Top word names a thing",
+    ),
 }
 
 Line = dict[str, Any]
@@ -81,7 +88,7 @@ def table(lines: Mapping[str, Line], what: str) -> Table:
     rows = [{"weights": step, "found": own["found"]} | own[what] for step, own in lines.items()]
     last = {method: follows(lines, what, method) for method in methods}
     rows.append({"weights": "rank correlation with what is found"} | last)
-    return Table(TITLES[what], (*columns, *map(Column, methods)), tuple(rows))
+    return Table(TITLES[what][0], (*columns, *map(Column, methods)), tuple(rows))
 
 
 def figure(lines: Mapping[str, Line]) -> Any:
@@ -91,14 +98,12 @@ def figure(lines: Mapping[str, Line]) -> Any:
     drawn = Figure(figsize=(9, 4), layout="constrained")
     look = styles((*METHODS, *IMAGE_ONLY))
     ordered = sorted(lines.values(), key=lambda own: own["found"])
-    for panel, what in zip(drawn.subplots(1, 2), TITLES, strict=True):
+    strength = [own["found"] for own in ordered]
+    for panel, (what, (_, title)) in zip(drawn.subplots(1, 2), TITLES.items(), strict=True):
         for method in ordered[0][what]:
             values = [own[what][method] for own in ordered]
-            strength = [own["found"] for own in ordered]
             panel.plot(strength, values, marker="o", ms=3, lw=1.4, label=method, **look[method])
-        panel.set_title(
-            "Map on the object" if what == "map" else "Top word names a thing", fontsize=10
-        )
+        panel.set_title(title, fontsize=10)
         panel.set_xlabel("found of two to four things", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8, colors=INK)
@@ -136,8 +141,8 @@ def main(
         for step, folder in folders.items():
             print(f"weights after step {step}", flush=True)
             found[step] = measure(n, methods=(*METHODS, *IMAGE_ONLY), folder=folder)
-            kept = {"scenes": n, "weights": found}
-            KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        kept = {"scenes": n, "weights": found}
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write(DOCS / "findings.md", {"strength": told(json.loads(KEPT.read_text(encoding="utf-8")))})
 
 

@@ -207,6 +207,8 @@ def _command(
     threshold: list[str] | None,
 ) -> str:
     """What to type to get the same audit again."""
+    from whyclip.report import command_line
+
     given = {
         "--model": model,
         "--data": data,
@@ -217,4 +219,4 @@ def _command(
         "--edited": found.edited or None,
         "--seed": found.seed,
     }
-    return options.command_line("audit", given)
+    return command_line("audit", given)

@@ -127,6 +127,7 @@ def evaluate(
     from whyclip.evaluation import main_tables, summarise
     from whyclip.evaluation.pages import save
     from whyclip.evaluation.plan import PromptName, ProtocolName
+    from whyclip.report import command_line
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
@@ -160,7 +161,7 @@ def evaluate(
             batch_size=batch_size,
             out=out,
             data=data or SCENES,
-            command=options.command_line("evaluate", given),
+            command=command_line("evaluate", given),
         )
     except KeyboardInterrupt:
         note(f"finished samples are in {str(out)!r}; the same command goes on from there")

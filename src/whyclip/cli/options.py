@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -190,20 +189,6 @@ def split_names(given: Iterable[str] | None) -> list[str]:
     """Names separated by commas, from an option that may be given several times."""
     names = [name.strip() for text in given or () for name in text.split(",")]
     return [name for name in names if name]
-
-
-def command_line(command: str, given: Mapping[str, Any]) -> str:
-    """What to type to get the same again: a value an option, a list for several, None for none.
-
-    Example:
-        >>> command_line("audit", {"--limit": 3, "--data": None, "--threshold": ["a=1", "b=2"]})
-        'whyclip audit --limit 3 --threshold a=1 --threshold b=2'
-    """
-    words = ["whyclip", command]
-    for option, value in given.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        words += [word for one in values for word in (option, str(one))]
-    return shlex.join(words)
 
 
 def parse_options(method: Method, pairs: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,7 @@ def folder_at(path: str | Path, what: str) -> Path:
     Raises:
         InputError: it is not.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        raise InputError(f"no folder {str(path)!r}; give {what}")
-    return folder
+    return _at(path, Path.is_dir, "folder", what)
 
 
 def file_at(path: str | Path, what: str) -> Path:
@@ -32,10 +30,14 @@ def file_at(path: str | Path, what: str) -> Path:
     Raises:
         InputError: it is not.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no file {str(path)!r}; give {what}")
-    return file
+    return _at(path, Path.is_file, "file", what)
+
+
+def _at(path: str | Path, there: Callable[[Path], bool], kind: str, what: str) -> Path:
+    found = Path(path)
+    if not there(found):
+        raise InputError(f"no {kind} {str(path)!r}; give {what}")
+    return found
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

@@ -105,12 +105,13 @@ def zero_shot(
         OptionError: a plain classifier has no class of that name.
         OutputError: the file cannot be read or written.
     """
-    of = _kept_for(model, dataset, precision) if keep is not None else ""
-    targets = _read(keep, of) if keep is not None else None
+    if keep is None:
+        return Classifier(dataset, _embedded(model, dataset, precision), model)
+    of = _kept_for(model, dataset, precision)
+    targets = _read(keep, of)
     if targets is None:
         targets = _embedded(model, dataset, precision)
-        if keep is not None:
-            _write(keep, of, targets)
+        _write(keep, of, targets)
     return Classifier(dataset, targets, model)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from whyclip.report.column import Cell, Column
+from whyclip.report.command import command_line
 from whyclip.report.document import Picture, Report
 from whyclip.report.facts import run_facts
 from whyclip.report.table import Table
 
-__all__ = ["Cell", "Column", "Picture", "Report", "Table", "run_facts"]
+__all__ = ["Cell", "Column", "Picture", "Report", "Table", "command_line", "run_facts"]

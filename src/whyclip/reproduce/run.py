@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 import warnings
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 from whyclip.data import open_dataset
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.model import ModelView, load
-from whyclip.report import Report, run_facts
+from whyclip.report import Report, command_line, run_facts
 from whyclip.reproduce.experiment import Experiment, Findings, Setting
 
 
@@ -67,24 +66,9 @@ def reproduce(
         for name, value in chosen.items()
         if value != experiment.options[name]
     ]
-    command = command_line(experiment.name, spec, named, number, seed, pairs)
+    given = {"--data": spec, "--model": named, "--limit": number, "--seed": seed, "--option": pairs}
+    command = command_line(f"reproduce {experiment.name}", given)
     return Report(experiment.title, command, _sections(experiment, found), facts)
-
-
-def command_line(
-    name: str, data: str, model: str, limit: int, seed: int, pairs: list[str] | None = None
-) -> str:
-    """Write what to type to get a report again.
-
-    Example:
-        >>> command_line("equality", "scenes:1000", "mini", 60, 0)
-        'whyclip reproduce equality --data scenes:1000 --model mini --limit 60 --seed 0'
-    """
-    words = ["whyclip", "reproduce", name, "--data", data, "--model", model]
-    words += ["--limit", str(limit), "--seed", str(seed)]
-    for pair in pairs or []:
-        words += ["--option", pair]
-    return shlex.join(words)
 
 
 def _sections(experiment: Experiment, found: Findings) -> list[Any]:
