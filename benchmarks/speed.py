@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 import whyclip
-from whyclip.capture import run_trunk
+from whyclip.forward import run_trunk
 from whyclip.methods import get_method
 from whyclip.pipeline import IMAGES_AT_ONCE
 from whyclip.plan import Plan

@@ -13,9 +13,9 @@ from torch import nn
 import tiny
 import whyclip
 from families import SMALL, picture
-from whyclip.api import comparable
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS
+from whyclip.selection import comparable
 
 QUICK = {name: method for name, method in METHODS.items() if not method.slow}
 
@@ -75,7 +75,7 @@ def test_without_names_a_comparison_has_them_all(
 ) -> None:
     few = {name: METHODS[name] for name in ("contribution", "leave_one_out")}
     few["occlusion"] = replace(METHODS["occlusion"])
-    monkeypatch.setattr("whyclip.api.METHODS", few)
+    monkeypatch.setattr("whyclip.selection.METHODS", few)
     asked = {"images": [picture()], "prompts": ["a dog"]}
     assert list(whyclip.compare(view, **asked)) == ["contribution", "leave_one_out"]
     assert list(whyclip.compare(view, **asked, methods="all")) == list(few)

@@ -10,7 +10,7 @@ from PIL import Image
 
 import tiny
 import whyclip
-from whyclip import pipeline, plan, question
+from whyclip import forward, pipeline, plan, question
 from whyclip.errors import ImageError, OptionError, PromptError
 from whyclip.methods import METHODS
 
@@ -53,20 +53,23 @@ def test_scores_are_the_models_own_cosines(view: whyclip.ModelView, parts: Any) 
     expected = unit_text(parts, PROMPTS) @ unit_image(parts, picture())
     torch.testing.assert_close(ex.scores, expected, atol=1e-6, rtol=1e-5)
     np.testing.assert_allclose(ex.certificate.score_model, expected, atol=1e-6)
-    assert ex.certificate.explains_model
+    assert ex.certificate.explains_score
     assert ex.certificate.gap < 1e-6
-    assert ex.certificate.verdict == "explains the model itself"
+    assert ex.certificate.verdict == "explains the model's score"
+    assert ex.methods == {"image": "grad_eclip", "text": "decomposition"}
 
 
 def test_the_certificate_tells_of_the_single_head(view: whyclip.ModelView, parts: Any) -> None:
-    ex = whyclip.explain(view, picture(), PROMPTS, heads="single", sides=["image"])
+    single = {"method": "grad_eclip", "heads": "single"}
+    ex = whyclip.explain(view, picture(), PROMPTS, sides=["image"], **single)
     own = unit_text(parts, PROMPTS) @ unit_image(parts, picture())
-    assert not ex.certificate.explains_model
-    assert ex.certificate.verdict == "explains a changed model"
+    assert not ex.certificate.explains_score
+    assert ex.certificate.verdict == "explains a modified computation"
+    assert ex.certificate.modified_input == ()
     assert "one head" in str(ex.certificate)
     assert ex.certificate.gap == pytest.approx(float((ex.scores - own).abs().max()), abs=1e-6)
     assert ex.certificate.gap > 1e-2
-    both = whyclip.explain(view, picture(), PROMPTS, heads="single")
+    both = whyclip.explain(view, picture(), PROMPTS, **single)
     assert both.certificate.scores["image"] == pytest.approx(ex.scores.tolist())
     assert both.certificate.scores["text"] != pytest.approx(both.certificate.score_model, abs=1e-3)
 
@@ -74,10 +77,15 @@ def test_the_certificate_tells_of_the_single_head(view: whyclip.ModelView, parts
 def test_the_certificate_tells_of_another_geometry(view: whyclip.ModelView) -> None:
     for geometry in ("keep", "pad"):
         changed = whyclip.explain(view, picture(), PROMPTS, geometry=geometry)
-        assert not changed.certificate.explains_model
-        assert any(geometry in change for change in changed.certificate.changes)
+        assert not changed.certificate.explains_score
+        assert any(geometry in change for change in changed.certificate.modified_input)
+        assert changed.certificate.modified_computation == ()
+        assert changed.certificate.verdict == "explains a modified input"
+        # Words and maps explain one score, whatever the model is shown.
+        by_side = changed.certificate.scores
+        assert by_side["text"] == pytest.approx(by_side["image"], abs=1e-6)
         same = whyclip.explain(view, picture(0, 32, 32), PROMPTS, geometry=geometry)
-        assert same.certificate.explains_model, same.certificate
+        assert same.certificate.explains_score, same.certificate
 
 
 def test_an_ensemble_is_the_mean_of_its_templates(view: whyclip.ModelView, parts: Any) -> None:
@@ -112,9 +120,11 @@ def test_against_is_a_difference_of_cosines_and_of_maps(
     )
     # The contribution is linear in the target, so its maps subtract as the scores do.
     torch.testing.assert_close(versus.maps[0], plain.maps[0] - plain.maps[1], rtol=1e-4, atol=1e-6)
-    assert versus.certificate.explains_model
+    assert versus.certificate.explains_score
     assert versus.against == (PROMPTS[1],)
     assert versus.versus == f"rather than {PROMPTS[1]}"
+    assert versus.contrast[0] == pytest.approx(plain.scores.tolist()[:2], abs=1e-6)
+    assert plain.contrast == ()
 
 
 def test_contribution_is_linear_in_directions(view: whyclip.ModelView) -> None:
@@ -163,14 +173,14 @@ def test_compare_shares_one_forward_pass_a_tower(
     view: whyclip.ModelView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = {"image": 0, "text": 0}
-    for tower in (view.image, view.text):
-        block = tower.blocks[0]
+    whole = forward._public_pass
 
-        def counted(x: Any, mask: Any, block: Any = block, side: str = tower.side) -> Any:
-            calls[side] += 1
-            return type(block).forward(block, x, mask)
+    def counted(tower: Any, *arguments: Any) -> Any:
+        calls[tower.side] += 1
+        return whole(tower, *arguments)
 
-        monkeypatch.setattr(block, "forward", counted)
+    monkeypatch.setattr(forward, "_public_pass", counted)
+    monkeypatch.setattr(forward, "_walk", None)
     # Integrated gradients begins at the first block, over and over.
     asked = {m: tiny.QUICK.get(m, {}) for m in METHODS if m != "integrated_gradients"}
     found = whyclip.compare(view, [picture()], PROMPTS, asked)
@@ -209,9 +219,11 @@ def test_sides(view: whyclip.ModelView) -> None:
         ({"geometry": "kept"}, OptionError, "keep"),
         ({"precision": "fp8"}, OptionError, "unknown precision 'fp8'"),
         ({"sides": ["images"]}, OptionError, "did you mean image"),
-        ({"heads": "both"}, OptionError, "'native', 'single'"),
-        ({"head": "native"}, OptionError, "did you mean heads"),
-        ({"layers": 3}, OptionError, "1 to 2 blocks"),
+        ({"method": "grad_eclip", "heads": "both"}, OptionError, "'native', 'single'"),
+        ({"method": "grad_eclip", "head": "native"}, OptionError, "did you mean heads"),
+        ({"method": "grad_eclip", "layers": 3}, OptionError, "1 to 2 blocks"),
+        ({"heads": "single"}, OptionError, "option heads='single' needs a method.*'grad_eclip'"),
+        ({"check": "some"}, OptionError, "unknown check 'some'.*all, auto, none"),
         ({"prompts": []}, PromptError, "no prompt"),
         ({"prompts": ["  "]}, PromptError, "empty"),
         ({"prompts": torch.randn(2, 7)}, PromptError, "has 7 numbers"),

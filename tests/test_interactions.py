@@ -131,7 +131,7 @@ def test_the_matrix_is_the_scores_second_difference(case: Case, layers: int | No
     assert found.score == pytest.approx(score, abs=1e-5)
     assert found.total == pytest.approx(total, abs=1e-5)
     assert found.gap == pytest.approx(score - total, abs=2e-5)
-    assert found.certificate.checks["additivity gap"] == (found.gap,)
+    assert found.certificate.diagnostics["additivity gap"] == (found.gap,)
 
 
 def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
@@ -162,12 +162,12 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
 
 def test_the_certificate_tells_of_the_geometry(plain: Case) -> None:
     native = whyclip.interaction(plain.view, plain.image, PROMPT)
-    assert native.certificate.explains_model
-    assert "additivity gap" in native.certificate.checks
+    assert native.certificate.explains_score
+    assert "additivity gap" in native.certificate.diagnostics
     wide = plain.image.resize((64, 32))
     changed = whyclip.interaction(plain.view, wide, PROMPT, geometry="keep")
     assert changed.matrix.shape == (5, 4, 8)
-    assert not changed.certificate.explains_model
+    assert not changed.certificate.explains_score
     assert "keep" in str(changed.certificate)
 
 
@@ -177,7 +177,7 @@ def test_it_becomes_an_explanation_with_a_map_for_each_word(plain: Case, tmp_pat
     assert ex.labels == tuple(PROMPT.split())
     assert torch.equal(ex.maps, found.matrix)
     assert ex.scores.tolist() == pytest.approx([found.score] * 5)
-    assert ex.certificate.explains_model
+    assert ex.certificate.explains_score
     for ending in (".html", ".png", ".json", ".npz"):
         assert found.save(tmp_path / f"words{ending}").stat().st_size > 0
     again = whyclip.load_explanation(tmp_path / "words.npz")
@@ -227,7 +227,7 @@ def test_a_tower_without_attention_readout_says_so(plain: Case) -> None:
 @pytest.mark.parametrize("family", ["siglip", "resnet", "coca", "timm-eva"])
 def test_other_families(plain: Case, family: str) -> None:
     found = whyclip.interaction(whyclip.wrap(*families.SMALL[family]()), plain.image, "a dog")
-    assert found.certificate.explains_model, found.certificate
+    assert found.certificate.explains_score, found.certificate
     assert [word.text for word in found.words] == ["a", "dog"]
     assert torch.isfinite(found.matrix).all()
     assert float(found.matrix.abs().max()) > 0

@@ -17,7 +17,8 @@ from whyclip.types import Box, Geometry, Word
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
-    from whyclip.explanation import Certificate, Explanation
+    from whyclip.certificate import Certificate
+    from whyclip.explanation import Explanation
     from whyclip.interactions import Interaction, interaction
     from whyclip.model import ModelView, load, wrap
     from whyclip.storage import load_explanation
@@ -45,7 +46,7 @@ __all__ = [
 if not typing.TYPE_CHECKING:
     # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
     _HOMES = {
-        "Certificate": "whyclip.explanation",
+        "Certificate": "whyclip.certificate",
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, get_args, overload
 
+from whyclip.assemble import joined
 from whyclip.errors import ImageError, OptionError, WhyclipWarning, unknown
 from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
-from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
+from whyclip.model.state import check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
-from whyclip.types import SIDES, GeometryName, Precision, Side
-
-ALL = "all"
-SLOW = f"dozens to thousands of runs of the model; {ALL!r} has them"
+from whyclip.selection import ALL, comparable, default_plans, plan_of
+from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 
 
 @overload
@@ -26,11 +25,12 @@ def explain(
     image_or_images: ImageSource,
     prompts: Any,
     *,
-    method: str = ...,
+    method: str | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
     precision: Precision = ...,
+    check: Check = ...,
     **method_options: Any,
 ) -> Explanation: ...
 @overload
@@ -39,11 +39,12 @@ def explain(
     image_or_images: Sequence[ImageSource],
     prompts: Any,
     *,
-    method: str = ...,
+    method: str | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
     precision: Precision = ...,
+    check: Check = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 def explain(
@@ -51,11 +52,12 @@ def explain(
     image_or_images: Any,
     prompts: Any,
     *,
-    method: str = "grad_eclip",
+    method: str | None = None,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
+    check: Check = "auto",
     **method_options: Any,
 ) -> Explanation | list[Explanation]:
     """Explain why images match prompts.
@@ -66,7 +68,9 @@ def explain(
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
             ensemble) or an image (why are these two alike?). A float tensor ``[n, e]`` is n
             directions in embedding space.
-        method: a name from ``whyclip.methods.METHODS``.
+        method: a name from ``whyclip.methods.METHODS``. By default each side has its own: maps
+            come from Grad-ECLIP and words from the decomposition, or from the first of
+            :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
         sides: ``"image"`` for maps, ``"text"`` for words.
         against: prompts that the others are set against ("why a dog rather than a cat?"); the
             score is then the difference of the cosines.
@@ -74,6 +78,9 @@ def explain(
             keeps the picture's aspect ratio and interpolates position embeddings; ``"pad"``
             fits the whole picture in.
         precision: ``"bf16"`` runs the forward pass under autocast.
+        check: how many inputs are also run through the model's public entry point.
+            ``"auto"``: all where it costs nothing, else those of the first batch and one of each
+            further batch; ``"all"``; or ``"none"``. ``Certificate.checked`` says which were.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
@@ -81,18 +88,19 @@ def explain(
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
+        ScoreMismatchError: the score that would be explained is not the model's own.
+        UnsupportedModelError: the model is in training mode, or gives NaN or infinity.
     """
     many = isinstance(image_or_images, (list, tuple))
-    results = compare(
-        model,
-        image_or_images if many else [image_or_images],
-        prompts,
-        {method: method_options},
-        sides=sides,
-        against=against,
-        geometry=geometry,
-        precision=precision,
-    )[method]
+    images = image_or_images if many else [image_or_images]
+    setting = Request(images, prompts, against, geometry, precision, check)
+    checked = check_request(model, setting, sides)
+    if method is None:
+        plans = default_plans(model, checked, method_options)
+    else:
+        plans = [plan_of(method, method_options, checked)]
+    found = list(_run(model, setting, plans).values())
+    results = found[0] if len(found) == 1 else list(map(joined, *found))
     return results if many else results[0]
 
 
@@ -106,6 +114,7 @@ def compare(
     against: Any = None,
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
+    check: Check = "auto",
 ) -> dict[str, list[Explanation]]:
     """Explain the same images and prompts by several methods, from one forward pass.
 
@@ -120,6 +129,7 @@ def compare(
         against: likewise.
         geometry: likewise.
         precision: likewise.
+        check: as for :func:`explain`.
 
     Returns:
         For each method one Explanation an image.
@@ -127,26 +137,64 @@ def compare(
     Raises:
         InputError: an image, prompt, name or option cannot be used.
     """
-    check_asked(model, geometry, precision)
-    if not images:
-        raise ImageError(f"no image given ({images!r})")
-    asked = [sides] if isinstance(sides, str) else list(sides)
+    setting = Request(images, prompts, against, geometry, precision, check)
+    checked = check_request(model, setting, sides)
+    if methods is None or methods == ALL:
+        plans = comparable(model, checked, slow=methods == ALL)[0]
+    else:
+        if not isinstance(methods, Mapping):
+            methods = {name: {} for name in ([methods] if isinstance(methods, str) else methods)}
+        plans = [plan_of(name, options, checked) for name, options in methods.items()]
+    return _run(model, setting, plans)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained, and how; the arguments of :func:`explain`."""
+
+    images: Sequence[ImageSource]
+    prompts: Any
+    against: Any
+    geometry: GeometryName
+    precision: Precision
+    check: Check
+
+
+def _run(model: ModelView, request: Request, plans: Sequence[Plan]) -> dict[str, list[Explanation]]:
+    geometry, precision, check = request.geometry, request.precision, request.check
+    with naming_suspects(model):
+        question = ask_for(
+            model,
+            request.prompts,
+            plans,
+            against=request.against,
+            precision=precision,
+            check=check,
+        )
+        found = run(model, request.images, question, plans, geometry, precision, check)
+    _warn_once(found)
+    return found
+
+
+def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> list[Side]:
+    """Check arguments before any work; return the sides that the model has.
+
+    Raises:
+        InputError: one of the arguments; the message says what would work.
+        UnsupportedModelError: the model is in training mode.
+    """
+    check_asked(model, request.geometry, request.precision)
+    if request.check not in get_args(Check):
+        raise unknown("check", request.check, get_args(Check))
+    check_state(model)
+    if not request.images:
+        raise ImageError(f"no image given ({request.images!r})")
+    asked: list[Side] = [sides] if isinstance(sides, str) else list(sides)  # type: ignore[list-item]
     for side in asked:
         _among("side", side, SIDES)
     if not asked:
         raise OptionError(f"sides={sides!r}: name 'image', 'text' or both")
-    if model.classes is not None and "image" in asked:
-        asked = ["image"]
-    if methods is None or methods == ALL:
-        plans = comparable(model, asked, slow=methods == ALL)[0]
-    else:
-        if not isinstance(methods, Mapping):
-            methods = {name: {} for name in ([methods] if isinstance(methods, str) else methods)}
-        plans = [_plan(name, options, asked) for name, options in methods.items()]
-    question = ask_for(model, prompts, plans, against=against, precision=precision)
-    found = run(model, images, question, plans, geometry, precision)
-    _warn_once(found)
-    return found
+    return ["image"] if model.classes is not None and "image" in asked else asked
 
 
 def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
@@ -154,47 +202,6 @@ def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
     if notes:
         more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
         warnings.warn(notes[0] + more, WhyclipWarning, stacklevel=4)
-
-
-def _plan(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
-    method = get_method(name)
-    read = tuple(side for side in SIDES if side in sides and side in method.sides)
-    if not read:
-        raise OptionError(f"sides={sides!r}: method {name!r} reads {method.sides!r}")
-    return Plan(method, method.complete(options), read)
-
-
-def comparable(
-    model: ModelView, sides: Sequence[str] = SIDES, *, slow: bool = False
-) -> tuple[list[Plan], dict[str, list[str]]]:
-    """Choose every method that can read a model, on the sides it can.
-
-    Args:
-        model: the model to be read.
-        sides: those that are asked for.
-        slow: choose the slow ones, too.
-
-    Returns:
-        The methods, and by reason the names of those left out; of one that is left out on one
-        side alone, the side stands beside its name.
-    """
-    towers = {tower.side: tower for tower in model.towers if tower.side in sides}
-    plans: list[Plan] = []
-    left_out: dict[str, list[str]] = {}
-    for method in METHODS.values():
-        plan = Plan(method, method.complete({}), tuple(s for s in method.sides if s in towers))
-        everywhere = SLOW if method.slow and not slow else ""
-        if not method.available:
-            everywhere = f"not installed; pip install 'whyclip[{method.needs}]'"
-        reasons = {side: everywhere or plan.why_not(towers[side]) for side in plan.sides}
-        able = tuple(side for side in plan.sides if not reasons[side])
-        if able:
-            plans.append(replace(plan, sides=able))
-        for side, reason in reasons.items():
-            name = f"{method.name} ({side} side)" if able else method.name
-            if reason and name not in left_out.setdefault(reason, []):
-                left_out[reason].append(name)
-    return plans, {reason: names for reason, names in left_out.items() if names}
 
 
 def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:

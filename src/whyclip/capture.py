@@ -1,9 +1,9 @@
 """What a method may ask of a tower, and how it is obtained.
 
-The trunk runs once through the library's own blocks, without gradients. Only the blocks a
-method asks for are run again through their parts, with gradients; of the last one nothing
-but the readout token's row after the attention is needed, so explaining an image costs
-little more than encoding it.
+The model runs once through its public entry point, without gradients, and hooks set for that one
+call keep what enters the blocks. Only the blocks a method asks for are run again through their
+parts, with gradients; of the last one nothing but the readout token's row after the attention is
+needed, so explaining an image costs little more than encoding it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError
+from whyclip.fidelity import check_same, tolerance_of
 from whyclip.model.view import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
 from whyclip.replay import Heads, Node, Replay, replay_blocks
@@ -41,6 +42,7 @@ class Capture:
         words: for each text the positions of the pieces of each of its words; empty for images.
         pad: the id that stands behind texts.
         by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
+        checked: how many of the b inputs went through the model's public entry point.
     """
 
     tower: Tower
@@ -53,6 +55,7 @@ class Capture:
     words: tuple[tuple[tuple[int, ...], ...], ...] = ()
     pad: int = 0
     by_jacobian: bool = False
+    checked: int = 0
     _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
 
     @property
@@ -64,6 +67,11 @@ class Capture:
     def content(self) -> Tensor:
         """``[b, t]`` True for patches or word pieces."""
         return self.stream.content
+
+    @property
+    def tolerance(self) -> float:
+        """Largest difference of two scores that rounding explains."""
+        return tolerance_of((self.tower,), self.precision)
 
     def aim(self, targets: Targets, *, by_jacobian: bool = False) -> Capture:
         """Score the same forward pass against other targets; nothing is run again."""
@@ -78,13 +86,21 @@ class Capture:
         return depth(self.tower, layers)
 
     def replay(self, layers: int = 1, heads: Heads = "native") -> Replay:
-        """Run the last blocks again through their parts (once, however often it is asked)."""
+        """Run the last blocks again through their parts, once for each number of them.
+
+        Raises:
+            ScoreMismatchError: the model's own heads end elsewhere than the model does, as with
+                a hook that changes what a block or the encoder gives.
+        """
         key = (layers, heads)
         if key not in self._replays:
             first = len(self.tower.blocks) - layers
-            self._replays[key] = replay_blocks(
-                self.tower, self.stream, self.states[first], layers, heads
-            )
+            replay = replay_blocks(self.tower, self.stream, self.states[first], layers, heads)
+            if not replay.changes:
+                check_same(
+                    self.side, self.targets, self.tolerance, replay.embedding, self.embedding
+                )
+            self._replays[key] = replay
         return self._replays[key]
 
     @torch.no_grad()
@@ -153,57 +169,6 @@ def precision_context(device: torch.device, precision: Precision) -> AbstractCon
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
-
-
-@torch.no_grad()
-def run_trunk(
-    tower: Tower,
-    inputs: Tensor,
-    targets: Targets,
-    *,
-    keep: int = 1,
-    precision: Precision = "fp32",
-    words: tuple[tuple[tuple[int, ...], ...], ...] = (),
-    pad: int = 0,
-    whole_context: bool = False,
-) -> Capture:
-    """Encode inputs through the library's own blocks and keep the input of the last ``keep``.
-
-    Args:
-        tower: image or text tower.
-        inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
-        targets: what to score against.
-        keep: how many last blocks methods may ask for again.
-        precision: ``"bf16"`` runs the trunk under autocast; the re-run stays in the weights'
-            own precision.
-        words: for texts, the positions of the pieces of each word.
-        pad: for texts, the id that stands behind them.
-        whole_context: run texts with all their padding; otherwise what stands behind the last
-            readout token is cut off where nothing reads it.
-
-    An opaque tower is run by the library's own encoder; of its stream only ``content`` and
-    ``grid`` mean something.
-    """
-    inputs = inputs.to(tower.device)
-    if tower.opaque:
-        with precision_context(tower.device, precision):
-            found = tower.encode(inputs).float()
-        stream = tower.embed(inputs)
-        return Capture(tower, stream, {}, found, targets, inputs, precision, words, pad)
-    states: dict[int, Tensor] = {}
-    first_kept = len(tower.blocks) - keep
-    with precision_context(tower.device, precision):
-        stream = tower.embed(inputs if whole_context else tower.trim(inputs))
-        x = stream.x
-        for index, block in enumerate(tower.blocks):
-            if index >= first_kept:
-                states[index] = x
-            x = block.forward(x, stream.mask)
-        rows = x[torch.arange(len(x), device=x.device), stream.row]
-        embedding = tower.project(rows).float()
-    # Only its mask, rows and content are needed from here on: let the first block's input go.
-    stream = replace(stream, x=stream.x[:, :0].clone())
-    return Capture(tower, stream, states, embedding, targets, inputs, precision, words, pad)
 
 
 def run_blocks(tower: Tower, stream: Stream) -> Tensor:

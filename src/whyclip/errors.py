@@ -8,6 +8,7 @@
     │   └── OutputError       a file that cannot be written or read back
     └── ModelError            what the model is
         ├── UnsupportedModelError   its computation cannot be followed exactly
+        ├── ScoreMismatchError      the explained score is not the model's own
         └── HubError                its weights cannot be fetched
 
 Every message quotes the offending input and says what would work.
@@ -53,6 +54,10 @@ class ModelError(WhyclipError):
 
 class UnsupportedModelError(ModelError):
     """The model's own computation cannot be followed to the required accuracy."""
+
+
+class ScoreMismatchError(ModelError):
+    """The score that would be explained is not the score that the model gives."""
 
 
 class HubError(ModelError):

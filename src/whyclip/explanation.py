@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
-from whyclip.last_audit import AuditLink
 from whyclip.types import Geometry, Side, Word
 
 if TYPE_CHECKING:
@@ -20,56 +20,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Prompt = str | tuple[str, ...]
-
-ITSELF = "explains the model itself"
-CHANGED = "explains a changed model"
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the explanation is an explanation of.
-
-    ``scores`` holds, for each side, the score that was explained for each of the n prompts;
-    ``score_model`` the score that the user's model gives the same image and prompts by its
-    own preprocessing and its own forward pass. ``changes`` names everything in which the
-    explained computation differs from the model's. ``checks`` are figures for each prompt that
-    say how exact the method was, such as a completeness gap. ``tolerance`` is the largest gap that
-    the precision in use can account for. ``audit`` is what the last audit of this model found of
-    this method, where there was one. Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the
-    model itself".
-    """
-
-    score_model: tuple[float, ...]
-    scores: Mapping[Side, tuple[float, ...]]
-    changes: tuple[str, ...] = ()
-    checks: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    precision: str = "fp32"
-    tolerance: float = 1e-4
-    audit: AuditLink | None = None
-
-    @property
-    def gap(self) -> float:
-        """Largest ``|score explained − score of the model|`` over sides and prompts."""
-        differences = [
-            abs(explained - own)
-            for side in self.scores.values()
-            for explained, own in zip(side, self.score_model, strict=True)
-        ]
-        return max(differences, default=0.0)
-
-    @property
-    def explains_model(self) -> bool:
-        """True when nothing was changed and the scores agree within the tolerance."""
-        return not self.changes and self.gap <= self.tolerance
-
-    @property
-    def verdict(self) -> str:
-        """``"explains the model itself"`` or ``"explains a changed model"``."""
-        return ITSELF if self.explains_model else CHANGED
-
-    def __str__(self) -> str:
-        why = f" ({'; '.join(self.changes)})" if self.changes else ""
-        return f"{self.verdict}{why}; largest score gap {self.gap:.1e}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +34,11 @@ class Explanation:
         geometry: where the grid lies on the original image.
         image: the original image as RGB, or None when it was not kept.
         against: what every prompt was set against; the scores are then differences.
-        notes: what to bear in mind, such as a picture unlike those the model was trained on.
+        contrast: with ``against``, for each prompt the model's score of the prompt and its mean
+            score of what the prompt is set against; empty otherwise.
+        method: the method's name; ``"a + b"`` where maps and words come from two methods.
+        methods: by side the method, where maps and words come from two; empty otherwise.
+        notes: what to bear in mind, such as an image unlike those the model was trained on.
     """
 
     model: str
@@ -99,6 +53,8 @@ class Explanation:
     options: Mapping[str, Any] = field(default_factory=dict)
     against: tuple[Prompt, ...] = ()
     notes: tuple[str, ...] = ()
+    contrast: tuple[tuple[float, float], ...] = ()
+    methods: Mapping[Side, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -107,6 +63,11 @@ class Explanation:
     def labels(self) -> tuple[str, ...]:
         """One line of text for each prompt; an ensemble shows its first template."""
         return tuple(map(_label, self.prompts))
+
+    @property
+    def method_of(self) -> dict[Side, str]:
+        """For each explained side the name of its method."""
+        return {side: self.methods.get(side, self.method) for side in self.certificate.scores}
 
     @property
     def versus(self) -> str:

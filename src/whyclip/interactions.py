@@ -10,12 +10,16 @@ import torch
 from torch import Tensor
 
 from whyclip.api import check_asked
-from whyclip.capture import Capture, depth, run_trunk
+from whyclip.assemble import checked_of
+from whyclip.batches import batches
+from whyclip.capture import Capture, depth
+from whyclip.certificate import Certificate
 from whyclip.errors import PromptError, UnsupportedModelError
-from whyclip.explanation import Certificate, Explanation
+from whyclip.explanation import Explanation
+from whyclip.fidelity import tolerance_of
+from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.model import ModelView
-from whyclip.pipeline import batches, changes_of_input, tolerance_of
 from whyclip.question import ask
 from whyclip.types import Geometry, GeometryName, Precision, Word
 
@@ -77,7 +81,7 @@ class Interaction:
                 noted,
                 score_model=noted.score_model * n,
                 scores={side: scores * n for side, scores in noted.scores.items()},
-                checks={name: values * n for name, values in noted.checks.items()},
+                diagnostics={name: values * n for name, values in noted.diagnostics.items()},
             ),
             geometry=self.geometry,
             image=self.image,
@@ -146,9 +150,9 @@ def interaction(
     [batch] = batches(model, [image], geometry)
     asked = question.targets()
     seen = run_trunk(model.image, batch.pixels, asked, keep=1, precision=precision)
-    own = seen.embedding
+    own = seen
     if batch.own is not None:
-        own = run_trunk(model.image, batch.own, asked, keep=0, precision=precision).embedding
+        own = run_trunk(model.image, batch.own, asked, keep=0, precision=precision)
     [read] = question.captures
     of_regions, of_pieces = _shares(seen, 1), _shares(read, layers)
     total = float(of_pieces.sum(0) @ of_regions.sum(0))
@@ -157,12 +161,14 @@ def interaction(
     grid = seen.stream.grid or (1, -1)
     matrix = (of_words @ of_regions[seen.content[0]].T).cpu().unflatten(-1, grid)
     certificate = Certificate(
-        score_model=(float(asked.score(own)),),
+        score_model=(float(asked.score(own.embedding)),),
         scores={"image": (score,)},
-        changes=changes_of_input(model, seen, batch),
-        checks={"additivity gap": (score - total,)},
+        modified_input=batch.changes[0],
+        scope={"image": "score"},
+        checked=checked_of(own, question, [image])[0],
+        diagnostics={"additivity gap": (score - total,)},
         precision=precision,
-        tolerance=tolerance_of(model, precision),
+        tolerance=tolerance_of(model.towers, precision),
     )
     sums = matrix.flatten(1).sum(1).tolist()
     return Interaction(

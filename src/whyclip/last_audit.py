@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,21 @@ class AuditLink:
     def path(self) -> Path:
         """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
         return cache_folder() / self.file
+
+    def joined(self, text: AuditLink) -> AuditLink | None:
+        """This audit of a method for images with another's words; None if they are two audits."""
+        if self.file != text.file:
+            return None
+        verdicts: dict[Side, Mapping[str, str]] = {}
+        if "image" in self.verdicts:
+            verdicts["image"] = self.verdicts["image"]
+        if "text" in text.verdicts:
+            verdicts["text"] = text.verdicts["text"]
+        failed = (
+            *(title for title in self.failed if title.endswith("(image)")),
+            *(title for title in text.failed if title.endswith("(text)")),
+        )
+        return replace(self, verdicts=verdicts, failed=failed)
 
     def __str__(self) -> str:
         told = "; ".join(

@@ -2,59 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from PIL.Image import Image
 from torch import Tensor
 
-from whyclip.capture import Capture, run_trunk
-from whyclip.explanation import Certificate, Explanation
-from whyclip.inputs import ImageSource, read_image, word_relevance
-from whyclip.last_audit import last_audit
-from whyclip.model import ModelView, model_inputs
+from whyclip.assemble import Setting, SideResult, checked_of, explanations
+from whyclip.batches import IMAGES_AT_ONCE, batches
+from whyclip.capture import Capture
+from whyclip.errors import ScoreMismatchError, UnsupportedModelError
+from whyclip.explanation import Explanation
+from whyclip.fidelity import tolerance_of
+from whyclip.forward import PassCheck, check_walk, run_trunk, takes_input
+from whyclip.inputs import ImageSource, word_relevance
+from whyclip.model import ModelView
+from whyclip.model.entry import is_altered, joint_scores
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
 from whyclip.targets import Targets
-from whyclip.types import Geometry, GeometryName, Precision, Side, Word
+from whyclip.types import Check, GeometryName, Precision, Side, Word
 
-IMAGES_AT_ONCE = 16
-
-# The largest score gap that rounding explains, by the precision of the forward pass.
-TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images whose model inputs have the same size.
-
-    ``own`` is what the model's own preprocessing makes of them, where that differs for any;
-    ``as_is`` says of which pictures it does not.
-    """
-
-    images: list[Image]
-    geometries: list[Geometry]
-    pixels: Tensor
-    own: Tensor | None
-    as_is: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
-class SideResult:
-    """One side of one method over a batch.
-
-    ``scores`` and ``checks`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
-    side words for each image and prompt.
-    """
-
-    scores: Tensor
-    changes: tuple[str, ...]
-    checks: Mapping[str, Tensor]
-    maps: Tensor | None = None
-    words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
+# A model whose own forward was replaced is called as a whole with so many prompts.
+TEXTS_WHOLE = 4
 
 
 def run(
@@ -64,81 +35,108 @@ def run(
     plans: Sequence[Plan],
     geometry: GeometryName,
     precision: Precision,
+    check: Check = "auto",
 ) -> dict[str, list[Explanation]]:
     """Explain every source by every plan; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {plan.method.name: [] for plan in plans}
     targets = question.targets()
-    total = -(-len(sources) // IMAGES_AT_ONCE) if geometry != "keep" else len(sources)
-    for batch in track(batches(model, sources, geometry), "explaining", total):
+    at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
+    total = -(-len(sources) // at_once)
+    for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
         reach = max(plan.reach(model.image) for plan in plans)
-        capture = run_trunk(model.image, batch.pixels, targets, keep=reach, precision=precision)
-        own = capture.embedding
+        how = pass_check(check, number)
+        capture = run_trunk(
+            model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
+        )
+        own = capture
         if batch.own is not None:
-            own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision).embedding
+            own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision, check=how)
+            if not takes_input(model.image, batch.pixels) and how == "all":
+                check_walk(model.image, batch.own, own)
         seen = batch.pixels if batch.own is None else batch.own
+        if number == 0 and check != "none" and is_altered(model):
+            _check_whole(model, question, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-        of_input = [changes_of_input(model, capture, batch, i) for i in range(len(seen))]
+        setting = Setting(model, question, batch, own, notes, checked_of(own, question, sources))
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:
                 found["image"] = _image_side(plan, capture)
             if "text" in plan.sides and question.tokens is not None:
-                found["text"] = _text_side(plan, question, own)
-            results[plan.method.name] += _explanations(
-                model,
-                question,
-                plan,
-                batch,
-                found,
-                targets.score(own).cpu(),
-                of_input,
-                notes,
-                precision,
-            )
+                found["text"] = _text_side(plan, question, capture.embedding)
+            _check_found(setting, plan, found, targets.score(capture.embedding).cpu())
+            results[plan.method.name] += explanations(setting, plan, found)
     return results
 
 
-def batches(
-    model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
-) -> Iterator[Batch]:
-    """Read pictures and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
-    at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
-    for start in range(0, len(sources), at_once):
-        images = [read_image(source) for source in sources[start : start + at_once]]
-        inputs = model_inputs(model, images, geometry)
-        pixels = torch.stack([pixels for pixels, _ in inputs])
-        where = [place for _, place in inputs]
-        if geometry == "model":
-            yield Batch(images, where, pixels, None, (True,) * len(images))
-            continue
-        own = torch.stack([pixels for pixels, _ in model_inputs(model, images)])
-        as_is = tuple(
-            a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
-            for a, b in zip(own, pixels, strict=True)
+def pass_check(check: Check, number: int) -> PassCheck:
+    """How many inputs of a batch go through the public entry point: all of the first one."""
+    if check == "auto":
+        return "all" if number == 0 else "sample"
+    return check
+
+
+def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
+    """Compare the encoders with the model called as a whole, on one image and a few prompts.
+
+    Raises:
+        ScoreMismatchError: the two give different scores.
+    """
+    ids = None if question.tokens is None else question.tokens.ids[:TEXTS_WHOLE]
+    if ids is None and model.classes is None:
+        return
+    whole = joint_scores(model, pixels[:1], ids)
+    if model.classes is not None:
+        ours = Targets(model.classes.weight, bias=model.classes.bias).score(own.embedding[:1])
+    else:
+        texts = F.normalize(question.own_embeddings[:TEXTS_WHOLE], dim=-1)
+        ours = Targets(texts).score(own.embedding[:1])
+    difference = (ours - whole).abs().flatten()
+    if not bool((difference <= tolerance_of(model.towers, own.precision)).all()):
+        worst = int(difference.nan_to_num(nan=float("inf")).argmax())
+        raise ScoreMismatchError(
+            f"{model.name}: its encoders give score {ours.flatten()[worst]:.4g}, the model called "
+            f"as a whole gives {whole.flatten()[worst]:.4g}"
         )
-        yield Batch(images, where, pixels, None if all(as_is) else own, as_is)
 
 
-def tolerance_of(model: ModelView, precision: Precision) -> float:
-    """The largest score gap that rounding explains, weights in half precision considered."""
-    kinds = {block.dtype for tower in model.towers for block in tower.blocks}
-    half = not kinds.isdisjoint((torch.float16, torch.bfloat16))
-    return TOLERANCE["bf16" if half else precision]
+def _check_found(
+    setting: Setting, plan: Plan, found: Mapping[Side, SideResult], own: Tensor
+) -> None:
+    """Refuse results that are not finite, and scores that differ from the model's own.
+
+    Raises:
+        ScoreMismatchError: the method declares no change and yet explains another score.
+        UnsupportedModelError: relevance or scores are NaN or infinite.
+    """
+    name, tolerance = plan.method.name, tolerance_of(setting.model.towers, setting.own.precision)
+    labels = [prompt.label for prompt in setting.question.prompts]
+    for side, result in found.items():
+        differences = (result.scores - own).abs()
+        finite = torch.isfinite(own) & torch.isfinite(result.scores)
+        if not finite.all():
+            image, prompt = (~finite).nonzero()[0].tolist()
+            raise UnsupportedModelError(
+                f"{setting.model.name} gives a score that is NaN or infinite for image "
+                f"#{image + 1} and prompt {labels[prompt]!r:.60}; check its weights and the image"
+            )
+        if not result.changes and not bool((differences <= tolerance).all()):
+            image, prompt = (differences > tolerance).nonzero()[0].tolist()
+            raise ScoreMismatchError(
+                f"{name} explains score {result.scores[image, prompt]:.4g} ({side} side), but "
+                f"{setting.model.name} gives {own[image, prompt]:.4g} for {labels[prompt]!r:.60}"
+            )
+        values = [] if result.maps is None else [result.maps]
+        values += [torch.tensor(r) for r in _relevances(result.words or ())]
+        if any(not torch.isfinite(value).all() for value in values):
+            raise UnsupportedModelError(
+                f"{name} gives relevance that is NaN or infinite on the {side} side of "
+                f"{setting.model.name}; try --precision fp32 or another method"
+            )
 
 
-def changes_of_input(
-    model: ModelView, capture: Capture, batch: Batch, index: int = 0
-) -> tuple[str, ...]:
-    """In what a picture differs from what the model's own preprocessing makes of it."""
-    if batch.as_is[index]:
-        return ()
-    changes = [f"picture prepared by geometry {batch.geometries[0].name!r}, not the model's own"]
-    grid, native = capture.stream.grid, model.image.native
-    if grid is not None and grid != native:
-        changes.append(
-            f"position embeddings interpolated from {native[0]}×{native[1]} to {grid[0]}×{grid[1]}"
-        )
-    return tuple(changes)
+def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[float]]:
+    return [[word.relevance for word in prompt] for image in words for prompt in image]
 
 
 def _image_side(plan: Plan, capture: Capture) -> SideResult:
@@ -149,9 +147,12 @@ def _image_side(plan: Plan, capture: Capture) -> SideResult:
     return SideResult(scores, found.changes, found.checks, maps=maps)
 
 
-def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
-    """Explain every string for every image of the batch, some strings at a time."""
-    images = Targets(F.normalize(own, dim=-1), question.scale)
+def _text_side(plan: Plan, question: Question, embedding: Tensor) -> SideResult:
+    """Explain every string for every image of the batch, some strings at a time.
+
+    The images are those that the image side explains, so that both sides explain one score.
+    """
+    images = Targets(F.normalize(embedding, dim=-1), question.scale)
     values: list[Tensor] = []
     embeddings: list[Tensor] = []
     changes: tuple[str, ...] = ()
@@ -164,8 +165,8 @@ def _text_side(plan: Plan, question: Question, own: Tensor) -> SideResult:
         changes = found.changes
         if len(question.captures) > 1:
             capture.forget()
-    scores = question.targets(torch.cat(embeddings)).score(own).cpu()
-    words = [_words(question, [v[image] for v in values]) for image in range(len(own))]
+    scores = question.targets(torch.cat(embeddings)).score(embedding).cpu()
+    words = [_words(question, [v[image] for v in values]) for image in range(len(embedding))]
     return SideResult(scores, changes, _by_prompt(question, checks), words=words)
 
 
@@ -204,51 +205,3 @@ def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ..
         )
         for strings in question.strings
     )
-
-
-def _explanations(
-    model: ModelView,
-    question: Question,
-    plan: Plan,
-    batch: Batch,
-    found: Mapping[Side, SideResult],
-    own: Tensor,
-    of_input: Sequence[tuple[str, ...]],
-    notes: Sequence[tuple[str, ...]],
-    precision: Precision,
-) -> Iterator[Explanation]:
-    of_method = [change for result in found.values() for change in result.changes]
-    labels = tuple(prompt.label for prompt in question.prompts)
-    audit = last_audit(model, plan.method.name, plan.options)
-    tolerance = tolerance_of(model, precision)
-    for i, image in enumerate(batch.images):
-        of_picture = of_input[i] if "image" in found else ()
-        certificate = Certificate(
-            score_model=tuple(own[i].tolist()),
-            scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
-            changes=tuple(dict.fromkeys([*of_picture, *of_method])),
-            checks={
-                f"{name}, {side} side": tuple(values[i].tolist())
-                for side, result in found.items()
-                for name, values in result.checks.items()
-            },
-            precision=precision,
-            tolerance=tolerance,
-            audit=audit,
-        )
-        first = next(iter(found.values()), None)
-        image_side, text_side = found.get("image"), found.get("text")
-        yield Explanation(
-            model=model.name,
-            method=plan.method.name,
-            prompts=labels,
-            scores=first.scores[i].clone() if first else own[i].clone(),
-            maps=None if image_side is None or image_side.maps is None else image_side.maps[i],
-            words=text_side.words[i] if text_side and text_side.words else ((),) * len(labels),
-            certificate=certificate,
-            geometry=batch.geometries[i],
-            image=image,
-            options=plan.options,
-            against=tuple(prompt.label for prompt in question.others),
-            notes=notes[i],
-        )

@@ -14,7 +14,7 @@ from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.methods import Method, Relevance
 from whyclip.model import ModelView, Tower
 from whyclip.question import Question, ask
-from whyclip.types import Precision, Side
+from whyclip.types import Check, Precision, Side
 
 # Beyond this many, targets are taken in turn, so that memory does not grow with their number.
 TARGETS_AT_ONCE = 64
@@ -95,6 +95,7 @@ def ask_for(
     against: Any = None,
     keep: int = 0,
     precision: Precision = "fp32",
+    check: Check = "auto",
 ) -> Question:
     """Encode prompts so that every plan can read them.
 
@@ -105,6 +106,7 @@ def ask_for(
         against: likewise.
         keep: how many last text blocks are kept in any case.
         precision: of the forward pass.
+        check: how many strings go through the model's public entry point.
     """
     plans = list(plans)
     return ask(
@@ -115,4 +117,5 @@ def ask_for(
         whole_context=any(plan.options.get("norm_over") == "context" for plan in plans),
         empty=any(plan.method.empty and "image" in plan.sides for plan in plans),
         precision=precision,
+        check=check,
     )

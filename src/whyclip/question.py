@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture, precision_context, run_trunk
+from whyclip.capture import Capture, precision_context
 from whyclip.errors import PromptError
+from whyclip.forward import PassCheck, run_trunk
 from whyclip.inputs import (
     DirectionPrompt,
     ImagePrompt,
@@ -24,10 +26,12 @@ from whyclip.inputs import (
 from whyclip.model import ModelView, model_inputs
 from whyclip.model.classes import Classes
 from whyclip.targets import Targets
-from whyclip.types import Precision
+from whyclip.types import Check, Precision
 
 # Texts are short, so many share a matrix product; more would only need memory.
 TEXTS_AT_ONCE = 64
+# So many strings all go through the model's public entry point; of more, one in every batch.
+TEXTS_CHECKED = 16
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,30 @@ class Question:
     others: tuple[Prompt, ...] = ()
     empty: Tensor | None = None
     bias: Tensor | None = None
+
+    @property
+    def strings_total(self) -> int:
+        """How many strings were encoded."""
+        return sum(len(capture.inputs) for capture in self.captures)
+
+    @property
+    def checked(self) -> int:
+        """How many of them went through the model's public entry point."""
+        return sum(capture.checked for capture in self.captures)
+
+    def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
+        """For images ``[b, e]``: each prompt's own score, and the mean score of its opponents.
+
+        Empty where the prompts are not set against others.
+        """
+        if self.against is None:
+            return []
+        alone = replace(self, against=None).targets().score(embedding)
+        differences = self.targets().score(embedding)
+        return [
+            tuple(zip(own.tolist(), (own - difference).tolist(), strict=True))
+            for own, difference in zip(alone, differences, strict=True)
+        ]
 
     @property
     def own_embeddings(self) -> Tensor:
@@ -97,6 +125,7 @@ def ask(
     whole_context: bool = False,
     empty: bool = False,
     precision: Precision = "fp32",
+    check: Check = "auto",
 ) -> Question:
     """Parse prompts and encode them.
 
@@ -108,16 +137,18 @@ def ask(
         whole_context: keep the padding behind the texts, for methods that read it.
         empty: encode the empty string, too.
         precision: of the forward pass.
+        check: how many strings go through the model's public entry point; see
+            :func:`whyclip.explain`.
 
     Raises:
         PromptError: a prompt cannot be used, or a direction has the wrong width.
     """
-    question = _encode(view, parse_prompts(prompts), keep, whole_context, precision)
+    question = _encode(view, parse_prompts(prompts), keep, whole_context, precision, check)
     if empty:
         question = replace(question, empty=_encode_empty(view, precision))
     if against is None:
         return question
-    other = _encode(view, parse_prompts(against), 0, False, precision)
+    other = _encode(view, parse_prompts(against), 0, False, precision, check)
     mean = other.unit_directions(other.own_embeddings).mean(0)
     bias = question.bias
     if bias is not None and other.bias is not None:
@@ -126,7 +157,12 @@ def ask(
 
 
 def _encode(
-    view: ModelView, prompts: tuple[Prompt, ...], keep: int, whole: bool, precision: Precision
+    view: ModelView,
+    prompts: tuple[Prompt, ...],
+    keep: int,
+    whole: bool,
+    precision: Precision,
+    check: Check,
 ) -> Question:
     if view.classes is not None:
         return _encode_classes(view, view.classes, prompts)
@@ -140,9 +176,8 @@ def _encode(
     pad = padding(view.tokenizer, view.text.context) if texts else 0
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
+    for part, how in text_batches(len(texts), check) if texts else ():
         assert tokens is not None
-        part = slice(start, start + TEXTS_AT_ONCE)
         captures.append(
             run_trunk(
                 view.text,
@@ -153,10 +188,22 @@ def _encode(
                 words=tokens.groups[part],
                 pad=pad,
                 whole_context=whole,
+                check=how,
             )
         )
     fixed = _fixed_directions(view, prompts, precision)
     return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)
+
+
+def text_batches(count: int, check: Check) -> Iterator[tuple[slice, PassCheck]]:
+    """Cut strings into batches, and say how each is checked against the model itself."""
+    if check != "auto":
+        for start in range(0, count, TEXTS_AT_ONCE):
+            yield slice(start, start + TEXTS_AT_ONCE), check
+        return
+    yield slice(0, TEXTS_CHECKED), "all"
+    for start in range(TEXTS_CHECKED, count, TEXTS_AT_ONCE):
+        yield slice(start, start + TEXTS_AT_ONCE), "sample"
 
 
 def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ...]) -> Question:

@@ -19,9 +19,9 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
+from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError
-from whyclip.explanation import Certificate, Explanation, Prompt
-from whyclip.last_audit import link_of, link_to_json
+from whyclip.explanation import Explanation, Prompt
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     return {
         "model": explanation.model,
         "method": explanation.method,
+        "methods": dict(explanation.methods),
         "options": dict(explanation.options),
         "image": {
             "width": geometry.width,
@@ -88,18 +89,9 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "geometry": geometry.name,
         "prompts": prompts,
         "against": [plain(prompt) for prompt in explanation.against],
+        "contrast": [list(pair) for pair in explanation.contrast],
         "notes": list(explanation.notes),
-        "certificate": {
-            "verdict": certificate.verdict,
-            "explains_model": certificate.explains_model,
-            "gap": certificate.gap,
-            "changes": list(certificate.changes),
-            "checks": {name: list(values) for name, values in certificate.checks.items()},
-            "precision": certificate.precision,
-            "tolerance": certificate.tolerance,
-            "scores": {side: list(scores) for side, scores in certificate.scores.items()},
-            "audit": None if certificate.audit is None else link_to_json(certificate.audit),
-        },
+        "certificate": certificate_to_json(certificate),
     }
 
 
@@ -138,16 +130,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
             )
             for entry in prompts
         ),
-        certificate=Certificate(
-            score_model=tuple(entry["score_model"] for entry in prompts),
-            scores={side: tuple(scores) for side, scores in noted["scores"].items()},
-            changes=tuple(noted["changes"]),
-            checks={name: tuple(values) for name, values in noted["checks"].items()},
-            precision=noted["precision"],
-            tolerance=noted["tolerance"],
-            # What was saved before there were audits has none.
-            audit=link_of(noted["audit"]) if noted.get("audit") else None,
-        ),
+        certificate=certificate_of(noted, tuple(entry["score_model"] for entry in prompts)),
         geometry=Geometry(
             record["geometry"], picture["width"], picture["height"], Box(*picture["box"])
         ),
@@ -155,6 +138,8 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         options=record["options"],
         against=tuple(map(prompt_of, record["against"])),
         notes=tuple(record["notes"]),
+        contrast=tuple((own, other) for own, other in record.get("contrast", ())),
+        methods=record.get("methods", {}),
     )
 
 

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 Side = Literal["image", "text"]
 GeometryName = Literal["model", "keep", "pad"]
 Precision = Literal["fp32", "bf16"]
+Scope = Literal["score", "attention", "features", "baseline", "unverified"]
+Check = Literal["auto", "all", "none"]
 
 SIDES: tuple[Side, ...] = ("image", "text")
 

@@ -115,7 +115,7 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
 ) -> None:
     few = {name: METHODS[name] for name in ("grad_eclip", "raw_attention")}
     few["raw_attention"] = replace(few["raw_attention"], needs="no_such_package")
-    monkeypatch.setattr("whyclip.api.METHODS", few)
+    monkeypatch.setattr("whyclip.selection.METHODS", few)
     done = whyclip_command(
         "compare", picture, "a dog", "--model", folder, "--out", tmp_path / "all.png"
     )
@@ -145,7 +145,7 @@ def test_a_model_that_some_methods_cannot_read_is_compared_by_the_others(
     view = whyclip.wrap(*SMALL[family]())
     monkeypatch.setattr(whyclip, "load", lambda *_: view)
     few = ("contribution", "decomposition", "grad_cam", "leave_one_out", "maskclip", "random")
-    monkeypatch.setattr("whyclip.api.METHODS", {name: METHODS[name] for name in few})
+    monkeypatch.setattr("whyclip.selection.METHODS", {name: METHODS[name] for name in few})
     figure = tmp_path / "figure.png"
     done = whyclip_command("compare", picture, "a dog", "--out", figure)
     assert done.code == 0, done.err

@@ -23,8 +23,9 @@ import families
 import reference
 import tiny
 import whyclip
-from whyclip.capture import Capture, run_trunk
+from whyclip.capture import Capture
 from whyclip.errors import OptionError, UnsupportedModelError
+from whyclip.forward import run_trunk
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
 from whyclip.targets import Targets
@@ -421,9 +422,9 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
 ) -> None:
     asked: dict[str, Any] = {"method": "decomposition"}
     ex = whyclip.explain(case.view, case.image, PROMPTS, **asked)
-    assert ex.certificate.explains_model
+    assert ex.certificate.explains_score
     for side in ("image", "text"):
-        assert max(ex.certificate.checks[f"additivity gap, {side} side"]) < 1e-4
+        assert max(ex.certificate.diagnostics[f"additivity gap, {side} side"]) < 1e-4
     # A layer whose input is not what the layer before it gave out breaks the sum.
     capture = capture_of(case.view, "image", some_targets(case.view))
     capture.states[1].add_(torch.linspace(0, 1, capture.states[1].shape[-1]))  # type: ignore[union-attr]
@@ -563,7 +564,7 @@ def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
     pytest.importorskip("transformers")
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     few = {name: METHODS[name] for name in (*FORMULAS, "contribution")}
-    monkeypatch.setattr("whyclip.api.METHODS", few)
+    monkeypatch.setattr("whyclip.selection.METHODS", few)
     found = whyclip.compare(view_of(family), [image], ["a dog"])
     assert found["contribution"][0].maps is not None
     # Of the decomposition the text side is left.
@@ -594,7 +595,7 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
         assert torch.isfinite(values).all()
         assert float(values.abs().max()) > 0
         if method == "decomposition":
-            assert max(ex.certificate.checks[f"additivity gap, {tower.side} side"]) < 1e-4
+            assert max(ex.certificate.diagnostics[f"additivity gap, {tower.side} side"]) < 1e-4
 
 
 def test_game_weighs_the_logit_not_the_cosine(case: Case) -> None:
@@ -611,10 +612,10 @@ def test_game_weighs_the_logit_not_the_cosine(case: Case) -> None:
 
 def test_legrad_says_that_its_scores_are_not_the_models(case: Case) -> None:
     ex = whyclip.explain(case.view, case.image, PROMPTS, method="legrad", sides=("image",))
-    assert not ex.certificate.explains_model
+    assert not ex.certificate.explains_score
     assert any("mean token" in change for change in ex.certificate.changes)
     game = whyclip.explain(case.view, case.image, PROMPTS, method="game", start_layer=0)
-    assert game.certificate.explains_model
+    assert game.certificate.explains_score
 
 
 @pytest.mark.parametrize("method", FORMULAS)

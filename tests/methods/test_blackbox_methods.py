@@ -20,8 +20,8 @@ import families
 import reference
 import tiny
 import whyclip
-from whyclip.capture import run_trunk
 from whyclip.errors import OptionError, WhyclipWarning
+from whyclip.forward import run_trunk
 from whyclip.methods import METHODS
 from whyclip.targets import Targets
 
@@ -337,7 +337,7 @@ def test_integrated_gradients_of_pixels(case: Case, steps: int) -> None:
         score = case.image_score(prompt)
         promised = float(score(case.pixels)) - float(score(torch.zeros_like(case.pixels)))
         gap = abs(float(expected.sum()) - promised)
-        found = ex.certificate.checks["completeness gap, image side"][row]
+        found = ex.certificate.diagnostics["completeness gap, image side"][row]
         assert found == pytest.approx(gap, abs=2e-6)
 
 
@@ -362,14 +362,16 @@ def test_integrated_gradients_of_words(case: Case, prompt: str) -> None:
     ex = explain(case, prompt, method="integrated_gradients", sides=["text"], steps=3)
     assert_close(relevances(ex), expected)
     gap = abs(sum(expected) - float(score(x)) + float(score(baseline)))
-    assert ex.certificate.checks["completeness gap, text side"][0] == pytest.approx(gap, abs=2e-6)
+    assert ex.certificate.diagnostics["completeness gap, text side"][0] == pytest.approx(
+        gap, abs=2e-6
+    )
 
 
 def test_the_completeness_gap_falls_with_the_steps(case: Case) -> None:
     gaps: dict[str, list[float]] = {}
     for steps in (8, 32, 128):
         ex = explain(case, method="integrated_gradients", steps=steps)
-        for name, values in ex.certificate.checks.items():
+        for name, values in ex.certificate.diagnostics.items():
             gaps.setdefault(name, []).append(max(values))
     assert len(gaps) == 2
     for rough, finer, finest in gaps.values():
@@ -538,8 +540,8 @@ def test_many_targets_of_images(case: Case, method: str) -> None:
     many = explain(case, directions, **asked)
     few = explain(case, directions[-3:], **asked)
     assert_close(many.maps[-3:], few.maps)
-    for name, values in few.certificate.checks.items():
-        assert many.certificate.checks[name][-3:] == pytest.approx(values, abs=1e-5)
+    for name, values in few.certificate.diagnostics.items():
+        assert many.certificate.diagnostics[name][-3:] == pytest.approx(values, abs=1e-5)
 
 
 @pytest.mark.parametrize("trainable", [True, False])

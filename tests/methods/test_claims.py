@@ -14,7 +14,8 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.capture import Capture, run_trunk
+from whyclip.capture import Capture
+from whyclip.forward import run_trunk
 from whyclip.methods import METHODS
 from whyclip.targets import Targets
 
@@ -83,9 +84,15 @@ def test_text_specific_means_that_the_target_matters(name: str, found: Any) -> N
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_who_explains_the_model_itself_has_a_certificate_of_it(name: str, found: Any) -> None:
-    if METHODS[name].explains.startswith("the model itself"):
-        assert all(ex.certificate.explains_model for ex in found(name))
+def test_a_certificate_is_green_for_methods_of_the_score_and_no_others(
+    name: str, found: Any
+) -> None:
+    method = METHODS[name]
+    green = {ex.certificate.explains_score for ex in found(name)}
+    assert green == {method.scope == "score"}
+    scopes = {scope for ex in found(name) for scope in ex.certificate.scope.values()}
+    assert scopes == {method.scope}
+    assert method.explains.startswith("the model itself") == (method.scope == "score")
 
 
 def to_one(capture: Capture) -> Tensor:

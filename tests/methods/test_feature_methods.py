@@ -24,8 +24,8 @@ import reference
 import tiny
 import whyclip
 from reference import PlainBlock, PlainTower, cosine
-from whyclip.capture import run_trunk
 from whyclip.errors import OptionError
+from whyclip.forward import run_trunk
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, m2ib
 from whyclip.methods.readout import mask_of_readout, read_out
@@ -333,11 +333,11 @@ def test_grad_cam_is_linear_in_directions_and_bounded(
 
 def test_dense_features_say_what_they_are(plain: Case) -> None:
     native: dict[str, Any] = {"geometry": "model"}
-    assert plain.explain("grad_cam", **native).certificate.explains_model
-    assert plain.explain("patch_text", **native).certificate.explains_model
+    assert plain.explain("grad_cam", **native).certificate.explains_score
+    assert plain.explain("patch_text", **native).certificate.explains_score
     for method, change in (("maskclip", "sees itself alone"), ("clip_surgery", "second path")):
         certificate = plain.explain(method, **native).certificate
-        assert not certificate.explains_model
+        assert not certificate.explains_score
         assert change in str(certificate)
         assert certificate.gap < 1e-6
 
@@ -357,7 +357,7 @@ def test_m2ib_maps(case: Case, options: dict[str, Any]) -> None:
     for row, prompt in enumerate(PROMPTS[:2]):
         kl, score = bottleneck(case.image_tower, case.patches(), 0, case.text(prompt), **given)
         assert_same(ex.maps[row], kl[1:])
-        lost = ex.certificate.checks["score lost to the noise, image side"][row]
+        lost = ex.certificate.diagnostics["score lost to the noise, image side"][row]
         assert lost == pytest.approx(float(ex.scores[row]) - score, abs=1e-5)
 
 

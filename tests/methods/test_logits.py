@@ -31,14 +31,14 @@ def view() -> whyclip.ModelView:
 def test_a_decomposed_logit_adds_up(view: whyclip.ModelView, against: Any) -> None:
     ex = whyclip.explain(view, picture(), ["cat", "dog"], against=against, method="decomposition")
     assert float(ex.scores.abs().max()) > 5
-    assert max(ex.certificate.checks["additivity gap, image side"]) < 1e-3
+    assert max(ex.certificate.diagnostics["additivity gap, image side"]) < 1e-3
 
 
 def test_a_bottleneck_that_lets_nearly_all_pass_keeps_the_logit(view: whyclip.ModelView) -> None:
     ex = whyclip.explain(
         view, picture(), NAMES, method="m2ib", steps=1, samples=2, variance=1e-8, lr=1e-6
     )
-    lost = torch.tensor(ex.certificate.checks["score lost to the noise, image side"])
+    lost = torch.tensor(ex.certificate.diagnostics["score lost to the noise, image side"])
     assert float(ex.scores.abs().max()) > 5
     assert float(lost.abs().max()) < 0.1 * float(ex.scores.abs().max())
 

@@ -46,7 +46,7 @@ def test_scores_are_the_models_logits(view: whyclip.ModelView, parts: Any) -> No
     own = logits(parts)
     expected = torch.stack([own[0], own[2], own[3], own[3:].mean()])
     torch.testing.assert_close(ex.scores, expected, rtol=1e-4, atol=1e-5)
-    assert ex.certificate.explains_model, ex.certificate
+    assert ex.certificate.explains_score, ex.certificate
     assert ex.words == ((),) * 4
     versus = whyclip.explain(view, picture(), "tabby", against=["daisy", "tiger"])
     assert float(versus.scores) == pytest.approx(float(own[0] - own[3:].mean()), abs=1e-4)
@@ -134,7 +134,7 @@ def test_every_method_that_needs_no_text_works(view: whyclip.ModelView) -> None:
 
 def test_integrated_gradients_are_complete_for_logits(view: whyclip.ModelView) -> None:
     ex = whyclip.explain(view, picture(), "daisy", method="integrated_gradients", steps=64)
-    [gap] = (values[0] for values in ex.certificate.checks.values())
+    [gap] = (values[0] for values in ex.certificate.diagnostics.values())
     assert gap < 1e-2 * max(1.0, float(ex.scores.abs()))
 
 
@@ -163,4 +163,4 @@ def test_a_true_size_classifier_is_followed() -> None:
     big = whyclip.wrap(model, transformers.ViTImageProcessor(), None)
     ex = whyclip.explain(big, picture(224, 224), ["7", "999"], method="contribution")
     assert ex.maps.shape == (2, 14, 14)
-    assert ex.certificate.explains_model, ex.certificate
+    assert ex.certificate.explains_score, ex.certificate

@@ -15,16 +15,18 @@ def view() -> whyclip.ModelView:
 
 def test_methods_that_read_attention_say_why_not_and_what_would(view: whyclip.ModelView) -> None:
     with pytest.raises(UnsupportedModelError, match=r"averages its patches.*occlusion") as caught:
-        whyclip.explain(view, picture(), TEXTS[:1])
+        whyclip.explain(view, picture(), TEXTS[:1], method="grad_eclip")
     assert "\n" not in str(caught.value)
+    default = whyclip.explain(view, picture(), TEXTS[:1])
+    assert default.methods == {"image": "occlusion", "text": "decomposition"}
     words = whyclip.explain(view, picture(), TEXTS[:1], sides=["text"])
-    assert words.certificate.explains_model
+    assert words.certificate.explains_score
     assert [word.text for word in words.words[0]] == ["a", "dog"]
 
 
 def test_methods_that_change_the_input_work(view: whyclip.ModelView) -> None:
     ex = whyclip.explain(view, picture(), TEXTS[:2], method="occlusion", sides=["image"], window=1)
-    assert ex.certificate.explains_model
+    assert ex.certificate.explains_score
     assert ex.maps is not None
     # Covering the first patch alone, by hand, through the library's own encoder.
     with torch.no_grad():

@@ -17,8 +17,8 @@ import whyclip
 from families_hf import SIZES, classifier
 from pictures import Pictures
 from whyclip.audit import audit
-from whyclip.capture import run_trunk
 from whyclip.errors import UnsupportedModelError
+from whyclip.forward import run_trunk
 from whyclip.targets import Targets
 
 NAME, TAG = "whyclip-tiny", "quick"
@@ -80,10 +80,10 @@ def test_a_pictures_certificate_does_not_depend_on_the_others() -> None:
     view = whyclip.wrap(*tiny.openclip_parts())
     square, wide = families.picture(32, 32), families.picture(96, 32)
     alone = whyclip.explain(view, square, "a dog", geometry="pad")
-    assert alone.certificate.explains_model
+    assert alone.certificate.explains_score
     together = whyclip.explain(view, [square, wide], "a dog", geometry="pad")
     assert together[0].certificate.changes == ()
-    assert together[0].certificate.explains_model
+    assert together[0].certificate.explains_score
     assert any("pad" in change for change in together[1].certificate.changes)
 
 
@@ -93,7 +93,7 @@ def test_rounding_of_weights_in_half_precision_is_no_changed_model() -> None:
     view = whyclip.wrap(half, preprocess, tokenizer)
     for ex in whyclip.explain(view, [families.picture(), families.picture(90, 40)], "a dog"):
         assert ex.certificate.tolerance == pytest.approx(2e-2)
-        assert ex.certificate.explains_model, ex.certificate
+        assert ex.certificate.explains_score, ex.certificate
 
 
 def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
@@ -140,4 +140,4 @@ def test_pixels_that_fill_no_patch_change_nothing_of_the_model(family: str) -> N
             assert ex.maps is not None
             assert ex.maps.shape == (1, 4, 4), geometry
             assert torch.isfinite(ex.maps).all()
-            assert ex.certificate.explains_model == (geometry != "keep"), ex.certificate
+            assert ex.certificate.explains_score == (geometry != "keep"), ex.certificate

@@ -13,8 +13,8 @@ from torch import nn
 import tiny
 import whyclip
 from convert import openclip_to_hf
-from whyclip.capture import run_trunk
 from whyclip.errors import UnsupportedModelError
+from whyclip.forward import run_trunk
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS
 from whyclip.targets import Targets

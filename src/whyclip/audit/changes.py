@@ -11,7 +11,7 @@ from whyclip.audit.evidence import SampleEvidence
 from whyclip.audit.look import Auditor, Seen
 from whyclip.audit.result import Cell
 from whyclip.audit.verdict import summarise
-from whyclip.capture import run_trunk
+from whyclip.forward import run_trunk
 from whyclip.model import model_inputs
 from whyclip.replay import Heads
 from whyclip.targets import Targets

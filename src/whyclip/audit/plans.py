@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from whyclip.api import comparable
 from whyclip.audit.evidence import CONTROL
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS, Method, get_method
 from whyclip.methods.method import label_of
 from whyclip.model import ModelView
 from whyclip.plan import Plan
+from whyclip.selection import comparable
 
 Asked = str | Method | tuple[str | Method, Mapping[str, Any]]
 

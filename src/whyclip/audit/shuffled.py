@@ -11,7 +11,7 @@ from torch import nn
 
 from whyclip.audit.evidence import relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
-from whyclip.capture import run_trunk
+from whyclip.forward import run_trunk
 from whyclip.model import ModelView, wrap
 from whyclip.model.view import Block, Tower
 from whyclip.progress import track

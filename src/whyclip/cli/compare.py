@@ -93,9 +93,9 @@ def compare(
     with progress(4) as begin:
         begin("starting")
         import whyclip
-        from whyclip.api import ALL
         from whyclip.inputs import read_image
         from whyclip.methods import METHODS, get_method
+        from whyclip.selection import ALL
 
         chosen: list[str] | str | None = method
         if method and ALL in method:
@@ -137,7 +137,7 @@ def compare(
 
 
 def _say_left_out(view: ModelView, *, every: bool) -> None:
-    from whyclip.api import comparable
+    from whyclip.selection import comparable
 
     for reason, names in comparable(view, slow=every)[1].items():
         note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")

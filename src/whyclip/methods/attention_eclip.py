@@ -61,6 +61,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + n readout gradients",
+    scope="score",
     explains='the model itself; heads="single": a changed model',
     reach=lambda tower, options: depth(tower, options["layers"]),
     spatial=readout_weights,

@@ -105,6 +105,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + the values of the last 6 blocks",
+    scope="features",
     explains="dense features of a second path; every map depends on the other prompts",
     sides=("image",),
     reach=lambda tower, options: max(surgery_depth(tower, options["layers"]) + tower.pooled, 1),

@@ -40,6 +40,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + n readout gradients",
+    scope="score",
     explains="the model itself",
     additive="g·o of each layer, over all its tokens",
     reach=lambda tower, options: depth(tower, options["layers"]),

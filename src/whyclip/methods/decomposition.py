@@ -172,6 +172,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1.3",
+    scope="score",
     explains="the model itself, direct paths only",
     additive="the score, with the MLPs', the input's and the biases' direct contributions",
     reach=_reach,

@@ -82,6 +82,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + n readout gradients; start_layer=0: 2 + 2n",
+    scope="score",
     explains="the model itself",
     reach=every_block,
 )

@@ -54,6 +54,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + n gradients of the last block",
+    scope="score",
     explains="the model itself",
     sides=("image",),
 )

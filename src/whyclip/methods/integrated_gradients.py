@@ -166,6 +166,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + steps (32), each with n backward passes",
+    scope="score",
     explains="the model itself",
     additive="score − score of the baseline, but for the gap in the certificate",
     slow=True,

@@ -143,6 +143,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + samples (1024) for each image or text",
+    scope="score",
     explains="the model itself, from outside",
     additive="score − score with nothing shown",
     slow=True,

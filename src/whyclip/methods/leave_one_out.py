@@ -46,6 +46,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + one a word",
+    scope="score",
     explains="the model itself, from outside",
     sides=("text",),
     reach=input_only,

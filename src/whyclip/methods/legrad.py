@@ -115,6 +115,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + (1 + n) × layers read, of the tower's",
+    scope="features",
     explains="scores of each layer's mean token, not the model's own",
     reach=_reach,
 )

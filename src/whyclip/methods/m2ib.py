@@ -173,6 +173,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1 + 100 n forward and backward passes of the blocks behind the bottleneck",
+    scope="score",
     explains="the model itself, with noise in its tokens",
     slow=True,
     reach=lambda tower, options: len(tower.blocks) - _first_noisy(tower, options["layer"]),

@@ -52,6 +52,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + the last block",
+    scope="features",
     explains="dense features of a changed last block",
     sides=("image",),
 )

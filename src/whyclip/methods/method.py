@@ -14,7 +14,9 @@ from torch import Tensor
 from whyclip.capture import Capture
 from whyclip.errors import OptionError, unknown
 from whyclip.model.view import Tower
-from whyclip.types import SIDES, Side
+from whyclip.types import SIDES, Scope, Side
+
+OWN_METHODS = "whyclip.methods."
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ class Method:
         additive: what the relevances sum to, or an empty string.
         cost: for n targets, in forward passes of the tower.
         explains: ``"the model itself"``, or what it changes, or what it does not read.
+        scope: what the relevance is derived from: the model's score, its attention, dense
+            features, or nothing (a random baseline). Only whyclip's own methods are tested for
+            it; see :attr:`verified_scope`.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Method:
     signed: bool
     cost: str
     explains: str
+    scope: Scope = "unverified"
     additive: str = ""
     sides: tuple[Side, ...] = SIDES
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
@@ -108,6 +114,11 @@ class Method:
     slow: bool = False
     needs: str = ""
     spatial: Callable[[Capture, Mapping[str, Any]], Tensor | None] | None = None
+
+    @property
+    def verified_scope(self) -> Scope:
+        """The declared scope of whyclip's own methods; ``"unverified"`` for anybody else's."""
+        return self.scope if self.relevance.__module__.startswith(OWN_METHODS) else "unverified"
 
     @property
     def available(self) -> bool:

@@ -76,6 +76,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + one a window (144 on a 14×14 grid)",
+    scope="score",
     explains="the model itself, from outside",
     sides=("image",),
     slow=True,

@@ -60,6 +60,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + the last block",
+    scope="features",
     explains="the model's patch tokens, not its score",
     sides=("image",),
 )

@@ -52,6 +52,7 @@ METHOD = Method(
     text_specific=True,
     signed=False,
     cost="1",
+    scope="baseline",
     explains="nothing",
     reach=input_only,
     joint=True,

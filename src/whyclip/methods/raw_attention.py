@@ -32,6 +32,7 @@ METHOD = Method(
     text_specific=False,
     signed=False,
     cost="1",
+    scope="attention",
     explains='the model\'s attention, not its score; heads="single": a changed model',
     additive="1, over all tokens",
     spatial=lambda capture, options: raw_attention(capture, **options).values[:, 0],

@@ -111,6 +111,7 @@ METHOD = Method(
     text_specific=True,
     signed=True,
     cost="1 + masks (4000)",
+    scope="score",
     explains="the model itself, from outside",
     sides=("image",),
     slow=True,

@@ -45,6 +45,7 @@ METHOD = Method(
     text_specific=False,
     signed=False,
     cost="2",
+    scope="attention",
     explains="the model's attention, not its score",
     additive="1, over all tokens",
     spatial=lambda capture, options: rollout(capture, **options).values[:, 0],

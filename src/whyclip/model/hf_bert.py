@@ -34,6 +34,10 @@ class BertBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.output.dense.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out

@@ -33,6 +33,10 @@ class BlipBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.attn.projection.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         # transformers 4 wants a mask named, even if there is none.
         out = self.layer(x, attention_mask=mask)

@@ -42,6 +42,10 @@ class HFBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.attn.out_proj.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         masks = {"attention_mask": mask, **self.extra} if self.masked else {}
         out = self.layer(x, **masks)

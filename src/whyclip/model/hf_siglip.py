@@ -42,6 +42,10 @@ class SiglipPoolBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.attn.out_proj.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.norm
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
         return self.pool(self.norm(x))[:, None]

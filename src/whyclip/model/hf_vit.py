@@ -37,6 +37,10 @@ class ViTBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.out.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
         out = self.layer(x)

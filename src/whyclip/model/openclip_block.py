@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.view import Block, split_heads
@@ -31,6 +31,14 @@ class OpenCLIPBlock(Block):
     @property
     def dtype(self) -> torch.dtype:
         return self.attn.out_proj.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.module
+
+    def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        found = super().hooked_input(args, kwargs)
+        return found if found is None or self.batch_first else found.transpose(0, 1)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:

@@ -22,6 +22,7 @@ class AttentionalPoolerBlock(Block):
 
     def __init__(self, pooler: Any, norm: nn.Module | None = None) -> None:
         self.pooler, self.norm = pooler, norm or nn.Identity()
+        self.first = norm or pooler
         self.attn = pooler.attn
         self.heads = self.attn.num_heads
         self.scale = float(self.attn.head_dim**-0.5)
@@ -29,6 +30,10 @@ class AttentionalPoolerBlock(Block):
     @property
     def dtype(self) -> torch.dtype:
         return self.attn.out_proj.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.first
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask

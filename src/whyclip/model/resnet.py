@@ -29,6 +29,14 @@ class AttentionPool2dBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.pool.c_proj.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.pool
+
+    def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        cells = super().hooked_input(args, kwargs)
+        return None if cells is None else with_mean(cells)
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
         # The library flattens rows and columns at once, so one column of all cells will do.
@@ -75,9 +83,7 @@ class ResNetTower(ImageTower):
         x = visual.stem(inputs.to(visual.conv1.weight.dtype))
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = layer(x)
-        cells = x.flatten(2).transpose(1, 2)
-        with_mean = torch.cat([cells.mean(1, keepdim=True), cells], dim=1)
-        return read_at_first(with_mean, x.shape[-2:])
+        return read_at_first(with_mean(x), x.shape[-2:])
 
     @property
     def norm(self) -> nn.Module:
@@ -88,3 +94,9 @@ class ResNetTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self._encode(inputs.to(self.visual.conv1.weight.dtype))
+
+
+def with_mean(features: Tensor) -> Tensor:
+    """Lay features ``[b, w, gh, gw]`` out as tokens ``[b, 1 + gh·gw, w]``, their mean first."""
+    cells = features.flatten(2).transpose(1, 2)
+    return torch.cat([cells.mean(1, keepdim=True), cells], dim=1)

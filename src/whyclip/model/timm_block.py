@@ -31,6 +31,10 @@ class TimmBlock(Block):
     def dtype(self) -> torch.dtype:
         return self.attn.proj.weight.dtype
 
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.module
+
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
         return self.module(x) if self.rotary is None else self.module(x, rope=self.rotary())
@@ -94,6 +98,10 @@ class AttentionPoolBlock(Block):
     @property
     def dtype(self) -> torch.dtype:
         return self.pool.kv.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.norm
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask

@@ -1,7 +1,7 @@
 """What whyclip needs to know of a model: two towers, each a row of blocks.
 
-A view describes the user's own modules and calls them; it never patches, hooks, copies or
-freezes anything. Every adapter (openclip.py, hf.py) builds these types and nothing else.
+A view describes the user's own modules and calls them. Every adapter (openclip.py, hf.py) builds
+these types and nothing else.
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ class Block(ABC):
     ``forward(x)`` must equal ``finish(x, merge(softmax(q kᵀ · scale + mask) v))``; the view
     is checked for it on first use.
 
-    A pooling head is one more block, the last: it ``pools``, its queries are its own instead of
-    the tokens' (``qkv`` gives one query row, ``forward`` one token), and ``finish`` leaves the
-    tokens it read behind. It takes no mask.
+    A pooling head is one more block, the last: it ``pools``, its queries are its own (``qkv`` gives
+    one query row, ``forward`` one token), and ``finish`` drops the tokens it read. It has no mask.
 
     Where a block does not ``add`` its updates to the stream, as it norms their sum (post-norm),
     the stream is no sum of what its layers wrote.
@@ -65,6 +64,16 @@ class Block(ABC):
     @abstractmethod
     def dtype(self) -> torch.dtype:
         """The precision of the block's weights."""
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        """The module whose first argument is the block's input, if there is one."""
+        return None
+
+    def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        """Turn a call's arguments into the block's input ``[b, t, w]``."""
+        found = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
+        return found if isinstance(found, Tensor) else None
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -197,7 +206,7 @@ class ModelView:
         logit_bias: added to the logit; only models trained with a sigmoid loss have one, and
             their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
         domain: the pictures the model knows, where that is narrow and was measured.
-        classes: of a plain classifier, whose prompts are their names; None where texts are read.
+        classes: of a plain classifier, whose prompts are their names; else None.
         module: the user's own model.
     """
 
@@ -261,7 +270,7 @@ def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor
 
 
 def after_attention(block: Block, x: Tensor, weights: Tensor, v: Tensor) -> Tensor:
-    """Run a block from its attention weights and values to its end: ``[b, t, w]``."""
+    """Run a block from its attention weights and values: ``[b, t, w]``."""
     return block.finish(x, block.merge(join_heads(weights @ v)))
 
 
@@ -278,11 +287,7 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 def interpolate_positions(
     positions: Tensor, native: tuple[int, int], grid: tuple[int, int], prefix: int = 1
 ) -> Tensor:
-    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically to another grid.
-
-    The positions of the ``prefix`` tokens (class token, registers) stay. Source: Grad-ECLIP's
-    released evaluation, and ``interpolate_pos_encoding`` of transformers.
-    """
+    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically; prefix tokens stay."""
     if grid == native:
         return positions
     first, patches = positions[:prefix], positions[prefix:]

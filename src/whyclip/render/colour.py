@@ -28,6 +28,7 @@ FOR = "#009e73"
 AGAINST = "#d0342c"
 ITSELF_COLOUR = "#0b7a4b"
 CHANGED_COLOUR = "#b45f06"
+NEUTRAL_COLOUR = "#55606a"
 
 FADE = 0.9
 """Opacity grows with relevance to this power: just below 1, so that weak relevance shows."""

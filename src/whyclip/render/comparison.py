@@ -168,16 +168,19 @@ def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: fl
 
 
 def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
-    """One line for all that explain the model itself, and one for each of the others."""
+    """One line for all that explain the model's score, and one for each of the others."""
     certificates = {column.name: column.explanation.certificate for column in columns}
-    honest = [own for own in certificates.values() if own.explains_model]
+    green = [noted for noted in certificates.values() if noted.explains_score]
     lines = []
-    if honest:
-        gap = max(own.gap for own in honest)
-        text = f"{seal.mark(honest[0])} {honest[0].verdict} (largest score gap {gap:.1e})"
-        lines.append(small_print(text, seal.colour(honest[0]), width))
-    for name, own in certificates.items():
-        if not own.explains_model:
-            text = f"{seal.mark(own)} {name} {own.verdict}: {seal.details(own)}"
-            lines.append(small_print(text, seal.colour(own), width))
+    if green:
+        gap = max(noted.gap for noted in green)
+        text = (
+            f"{seal.mark(green[0])} {green[0].verdict} "
+            f"(largest score difference {gap:.1e}, {green[0].checked_on})"
+        )
+        lines.append(small_print(text, seal.colour(green[0]), width))
+    for name, noted in certificates.items():
+        if not noted.explains_score:
+            text = f"{seal.mark(noted)} {name} {noted.verdict}: {seal.details(noted)}"
+            lines.append(small_print(text, seal.colour(noted), width))
     return lines

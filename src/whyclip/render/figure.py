@@ -18,6 +18,7 @@ from whyclip.render.parts import (
     TITLE_BAND,
     Note,
     colour_bar,
+    contrast_of,
     facts,
     foot,
     foot_height,
@@ -79,12 +80,11 @@ def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
     if explanation.maps is None:
         return _sheet(explanation)
     chosen = map_scales(explanation, shared=shared_scale)
-    scores = explanation.scores.tolist()
     panels = [
         _Panel(
             picture,
             words_of(explanation, index),
-            f"score {scores[index]:.3f}   {_peak(chosen[index])}",
+            f"score {_score(explanation, index)}   {_peak(chosen[index])}",
         )
         for index, picture in enumerate(overlays(explanation, chosen))
     ]
@@ -97,6 +97,13 @@ def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
     if chosen:
         colour_bar(paper, chosen[0], notes, shared=shared_scale)
     return paper.figure
+
+
+def _score(explanation: Explanation, index: int) -> str:
+    """The score; a difference with the two scores it is made of."""
+    score = f"{float(explanation.scores[index]):.3f}"
+    contrast = contrast_of(explanation, index)
+    return f"{score} ({contrast})" if contrast else score
 
 
 def _peak(scale: Scale) -> str:

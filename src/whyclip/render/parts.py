@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whyclip.explanation import Certificate, Explanation
+from whyclip.certificate import Certificate
+from whyclip.explanation import Explanation
 from whyclip.methods import METHODS
 from whyclip.methods.method import label_of
 from whyclip.render import seal
@@ -30,7 +31,10 @@ _BAR_GREY = 0.85
 
 
 def asked(explanation: Explanation) -> str:
-    """The method, with the options that are not its defaults."""
+    """The method, with the options that are not its defaults; both where there are two."""
+    if explanation.methods:
+        titles = {"image": "image", "text": "words"}
+        return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
     method = METHODS.get(explanation.method)
     changed = method.changed(explanation.options) if method else explanation.options
     return label_of(explanation.method, changed)
@@ -39,6 +43,14 @@ def asked(explanation: Explanation) -> str:
 def facts(explanation: Explanation) -> list[str]:
     """What is explained: method, model, and what the prompts are set against, if anything."""
     return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
+
+
+def contrast_of(explanation: Explanation, index: int) -> str:
+    """The two scores whose difference is explained, such as ``"0.31 − 0.22"``; or nothing."""
+    if not explanation.contrast:
+        return ""
+    own, other = explanation.contrast[index]
+    return f"{own:.3f} − {other:.3f}"
 
 
 def map_scales(

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from whyclip.explanation import Certificate
-from whyclip.render.colour import CHANGED_COLOUR, ITSELF_COLOUR
+from whyclip.certificate import Certificate
+from whyclip.render.colour import CHANGED_COLOUR, ITSELF_COLOUR, NEUTRAL_COLOUR
 
 
 def mark(certificate: Certificate) -> str:
-    """A sign whose shape alone tells the two verdicts apart."""
-    return "●" if certificate.explains_model else "▲"
+    """A sign whose shape alone distinguishes the three tones."""
+    return {"score": "●", "other": "○", "modified": "▲"}[tone(certificate)]
 
 
 def colour(certificate: Certificate) -> str:
-    """Green for the model itself, amber for a changed model."""
-    return ITSELF_COLOUR if certificate.explains_model else CHANGED_COLOUR
+    """Green for the model's own score, amber for modifications, grey for all other scopes."""
+    return {"score": ITSELF_COLOUR, "other": NEUTRAL_COLOUR, "modified": CHANGED_COLOUR}[
+        tone(certificate)
+    ]
+
+
+def tone(certificate: Certificate) -> str:
+    """``"score"`` where the model's score is explained, ``"modified"``, or ``"other"``."""
+    if certificate.explains_score:
+        return "score"
+    failed = certificate.score_check == "failed"
+    return "modified" if certificate.changes or failed else "other"
+
+
+def statements(certificate: Certificate) -> tuple[str, ...]:
+    """The three statements, with every modification between the first two."""
+    modified = []
+    if certificate.modified_input:
+        modified.append(f"modified input: {'; '.join(certificate.modified_input)}")
+    if certificate.modified_computation:
+        modified.append(f"modified computation: {'; '.join(certificate.modified_computation)}")
+    parts = (certificate.score_statement, *modified, certificate.scope_statement)
+    return tuple(part for part in parts if part)
 
 
 def audited(certificate: Certificate) -> str:
@@ -22,8 +43,5 @@ def audited(certificate: Certificate) -> str:
 
 
 def details(certificate: Certificate) -> str:
-    """What was changed, the score gap against its tolerance, and the precision."""
-    gap = f"largest score gap {certificate.gap:.1e}"
-    if certificate.gap > certificate.tolerance:
-        gap += f" (tolerance {certificate.tolerance:.0e})"
-    return "; ".join((*certificate.changes, f"{gap}, {certificate.precision}"))
+    """Score check, modifications, scope and precision on one line."""
+    return "; ".join((*statements(certificate), certificate.precision))

@@ -12,7 +12,7 @@ from rich.text import Text
 from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import Floats, Scale, hexadecimal
-from whyclip.render.parts import facts, map_scales, words_of
+from whyclip.render.parts import contrast_of, facts, map_scales, words_of
 from whyclip.render.words import strongest_words
 
 _SHADES = " ·░▒▓█"
@@ -48,7 +48,7 @@ class Summary:
             table.add_column("where", no_wrap=True)
             heat = explanation.heatmap(_fine_size(explanation)).double().numpy()
         for index in range(len(explanation)):
-            row = [_prompt(explanation, index), Text(f"{float(explanation.scores[index]):.3f}")]
+            row = [_prompt(explanation, index), Text(_score(explanation, index))]
             if worded:
                 row.append(_words(explanation, index))
             if heat is not None:
@@ -56,6 +56,11 @@ class Summary:
             table.add_row(*row)
         yield table
         yield _certificate(explanation, plain)
+
+
+def _score(explanation: Explanation, index: int) -> str:
+    score, contrast = f"{float(explanation.scores[index]):.3f}", contrast_of(explanation, index)
+    return f"{score}\n{contrast}" if contrast else score
 
 
 def _prompt(explanation: Explanation, index: int) -> Text:
@@ -128,11 +133,12 @@ def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
 
 def _certificate(explanation: Explanation, plain: bool) -> Text:
     certificate = explanation.certificate
-    honest = certificate.explains_model
-    mark = ("*" if honest else "!") if plain else seal.mark(certificate)
-    text = Text(f"{mark} {certificate.verdict}", "bold green" if honest else "bold yellow")
-    text.append(f" ({seal.details(certificate)})", "not bold dim")
-    text.append(f"\n  {', '.join(facts(explanation))}", "not bold dim")
-    if certificate.audit is not None:
-        text.append(f"\n  {seal.audited(certificate)}", "not bold dim")
+    tone = seal.tone(certificate)
+    signs = {"score": "*", "other": "o", "modified": "!"}
+    styles = {"score": "bold green", "other": "bold", "modified": "bold yellow"}
+    mark = signs[tone] if plain else seal.mark(certificate)
+    text = Text(f"{mark} {certificate.verdict}", styles[tone])
+    for line in (*seal.statements(certificate), certificate.audit_statement):
+        text.append(f"\n  {line}", "not bold dim")
+    text.append(f"\n  {', '.join(facts(explanation))}, {certificate.precision}", "not bold dim")
     return text

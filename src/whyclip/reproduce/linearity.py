@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture, run_trunk
+from whyclip.batches import batches
+from whyclip.capture import Capture
+from whyclip.forward import run_trunk
 from whyclip.metrics import interval
 from whyclip.metrics.correlation import pearson
 from whyclip.model.view import ImageTower
-from whyclip.pipeline import batches
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting

@@ -14,9 +14,9 @@ from torch import Tensor, tensor
 from whyclip.api import explain
 from whyclip.errors import OptionError
 from whyclip.evaluation.classes import zero_shot
+from whyclip.fidelity import tolerance_of
 from whyclip.metrics import Interval, interval, paired_difference
 from whyclip.metrics.correlation import spearman
-from whyclip.pipeline import tolerance_of
 from whyclip.replay import Heads
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
@@ -149,7 +149,7 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
         "Scores explained against the model's own scores",
         "One point for each true prompt. On the line, the model itself is explained.",
     )
-    judged = verdicts(found, tolerance_of(model, "fp32"))
+    judged = verdicts(found, tolerance_of(model.towers, "fp32"))
     return Findings(judged, [table, picture, words], {"classes": str(len(directions))})
 
 

@@ -80,26 +80,37 @@ function controls(explanation) {
   );
 }
 
-const tone = (explanation) =>
-  explanation.certificate.verdict === "explains the model itself" ? "itself" : "changed";
+// Green only where the explained score is the model's own and the map is derived from it.
+function tone({ certificate: { explains_score, score_check, modified_input, modified_computation } }) {
+  if (explains_score) return "itself";
+  const modified = modified_input.length + modified_computation.length > 0;
+  return modified || score_check === "failed" ? "changed" : "other";
+}
 
 function certificate(explanation, item) {
-  const { verdict, gap, changes, checks, tolerance, precision } = explanation.certificate;
+  const noted = explanation.certificate;
   const explained = sides(explanation).map(([side, scores]) => [
-    `score explained, ${side}`,
+    `explained score, ${side}`,
     fixed(scores[state.prompt], 5),
   ]);
+  const [own, opponent] = (explanation.contrast || [])[state.prompt] || [];
+  const modified = [
+    ...noted.modified_input.map((change) => `Modified input: ${change}`),
+    ...noted.modified_computation.map((change) => `Modified computation: ${change}`),
+  ];
   return card(
     "Certificate",
-    el("p", { class: `badge ${tone(explanation)}` }, verdict),
-    changes.length ? el("ul", {}, ...changes.map((change) => el("li", {}, change))) : null,
+    el("p", { class: `badge ${tone(explanation)}` }, noted.verdict),
+    el("ul", { class: "statements" }, ...noted.statements.map((line) => el("li", {}, line))),
+    modified.length ? el("ul", {}, ...modified.map((change) => el("li", {}, change))) : null,
     facts([
-      ["score of the model", fixed(item.score_model, 5)],
+      ["model score", fixed(item.score_model, 5)],
       ...explained,
-      ["largest gap", power(gap, 1)],
-      ["tolerance", power(tolerance, 0)],
-      ["precision", precision],
-      ...Object.entries(checks || {}).map(([name, values]) => [name, power(values[state.prompt], 1)]),
+      ...(own === undefined ? [] : [["prompt alone", fixed(own, 5)], ["rather than", fixed(opponent, 5)]]),
+      ["largest difference", power(noted.gap, 1)],
+      ["tolerance", power(noted.tolerance, 0)],
+      ["precision", noted.precision],
+      ...Object.entries(noted.diagnostics || {}).map(([name, values]) => [name, power(values[state.prompt], 1)]),
     ]),
     ...(explanation.notes || []).map((note) => el("p", { class: "note" }, note)),
   );

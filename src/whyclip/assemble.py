@@ -1,0 +1,145 @@
+"""From what methods found to explanations with their certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from whyclip.batches import IMAGES_AT_ONCE, Batch
+from whyclip.capture import Capture
+from whyclip.certificate import Certificate
+from whyclip.explanation import Explanation
+from whyclip.fidelity import tolerance_of
+from whyclip.last_audit import last_audit
+from whyclip.model import ModelView
+from whyclip.plan import Plan
+from whyclip.question import Question
+from whyclip.types import Side, Word
+
+
+@dataclass(frozen=True)
+class SideResult:
+    """One side of one method over a batch.
+
+    ``scores`` and ``checks`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
+    side words for each image and prompt.
+    """
+
+    scores: Tensor
+    changes: tuple[str, ...]
+    checks: Mapping[str, Tensor]
+    maps: Tensor | None = None
+    words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all explanations of a batch share.
+
+    Attributes:
+        own: the model's own pass over what the library's pipeline makes of the images.
+        notes: for each image what to bear in mind.
+        checked: for each image the certificate's ``checked``.
+    """
+
+    model: ModelView
+    question: Question
+    batch: Batch
+    own: Capture
+    notes: Sequence[tuple[str, ...]]
+    checked: Sequence[Mapping[Side, tuple[int, int]]]
+
+
+def checked_of(
+    own: Capture, question: Question, sources: Sequence[object]
+) -> list[dict[Side, tuple[int, int]]]:
+    """For each image of a batch: how many images and prompts the model itself was run on."""
+    prompts = (question.checked, question.strings_total)
+    total = len(sources)
+    first = min(IMAGES_AT_ONCE, total)
+    sampled = first + -(-(total - first) // IMAGES_AT_ONCE)
+    found: list[dict[Side, tuple[int, int]]] = []
+    for index in range(len(own.embedding)):
+        image = (1, 1) if index < own.checked else (sampled if own.checked else 0, total)
+        found.append({"image": image})
+        if prompts[1]:
+            found[-1]["text"] = prompts
+    return found
+
+
+def explanations(
+    setting: Setting, plan: Plan, found: Mapping[Side, SideResult]
+) -> Iterator[Explanation]:
+    """Put together one explanation for each image of a batch."""
+    model, question, batch = setting.model, setting.question, setting.batch
+    of_method = [change for result in found.values() for change in result.changes]
+    labels = tuple(prompt.label for prompt in question.prompts)
+    audit = last_audit(model, plan.method.name, plan.options)
+    tolerance = tolerance_of(model.towers, setting.own.precision)
+    own = question.targets().score(setting.own.embedding).cpu()
+    contrast = question.contrast(setting.own.embedding)
+    for i, image in enumerate(batch.images):
+        certificate = Certificate(
+            score_model=tuple(own[i].tolist()),
+            scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
+            modified_computation=tuple(dict.fromkeys(of_method)),
+            modified_input=batch.changes[i],
+            scope=dict.fromkeys(found, plan.method.verified_scope),
+            checked=setting.checked[i],
+            diagnostics={
+                f"{name}, {side} side": tuple(values[i].tolist())
+                for side, result in found.items()
+                for name, values in result.checks.items()
+            },
+            precision=setting.own.precision,
+            tolerance=tolerance,
+            audit=audit,
+        )
+        first = next(iter(found.values()), None)
+        image_side, text_side = found.get("image"), found.get("text")
+        yield Explanation(
+            model=model.name,
+            method=plan.method.name,
+            prompts=labels,
+            scores=first.scores[i].clone() if first else own[i].clone(),
+            maps=None if image_side is None or image_side.maps is None else image_side.maps[i],
+            words=text_side.words[i] if text_side and text_side.words else ((),) * len(labels),
+            certificate=certificate,
+            geometry=batch.geometries[i],
+            image=image,
+            options=plan.options,
+            against=tuple(prompt.label for prompt in question.others),
+            contrast=contrast[i] if contrast else (),
+            notes=setting.notes[i],
+        )
+
+
+def joined(image: Explanation, text: Explanation) -> Explanation:
+    """Join the image side of one method with the words of another, on the same image.
+
+    Prompts that are no texts have no words; then the image side stands alone.
+    """
+    if "text" not in text.certificate.scores:
+        return image
+    a, b = image.certificate, text.certificate
+    audit = a.audit if b.audit is None or a.audit is None else a.audit.joined(b.audit)
+    certificate = replace(
+        a,
+        scores={**a.scores, **b.scores},
+        modified_computation=tuple(
+            dict.fromkeys((*a.modified_computation, *b.modified_computation))
+        ),
+        scope={**a.scope, **b.scope},
+        diagnostics={**a.diagnostics, **b.diagnostics},
+        audit=audit or b.audit,
+    )
+    return replace(
+        image,
+        method=f"{image.method} + {text.method}",
+        methods={"image": image.method, "text": text.method},
+        words=text.words,
+        options={},
+        certificate=certificate,
+    )

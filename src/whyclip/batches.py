@@ -1,0 +1,90 @@
+"""Images read and prepared in batches, beside what the library itself makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from whyclip.inputs import ImageSource, read_image
+from whyclip.inputs.decoding import library_image, library_pixels, reading_change
+from whyclip.model import ModelView, model_inputs
+from whyclip.types import Geometry, GeometryName
+
+IMAGES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images whose model inputs have the same size.
+
+    Attributes:
+        images: upright RGB.
+        geometries: where each grid lies on its image.
+        pixels: ``[b, 3, H, W]`` what is explained.
+        own: ``[b, 3, h, w]`` what the library's own pipeline makes of the sources; None where it
+            is ``pixels``.
+        changes: for each image, in words, how ``pixels`` differ from ``own``.
+    """
+
+    images: list[Image]
+    geometries: list[Geometry]
+    pixels: Tensor
+    own: Tensor | None
+    changes: tuple[tuple[str, ...], ...]
+
+
+def batches(
+    model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
+) -> Iterator[Batch]:
+    """Read images and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
+    at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
+    for start in range(0, len(sources), at_once):
+        yield _batch(model, sources[start : start + at_once], geometry)
+
+
+def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName) -> Batch:
+    images = [read_image(source) for source in sources]
+    inputs = model_inputs(model, images, geometry)
+    plain = inputs if geometry == "model" else model_inputs(model, images)
+    own, changes = [], []
+    for source, (pixels, _), (read, _) in zip(sources, inputs, plain, strict=True):
+        seen, sentences = read, []
+        opened = library_image(source)
+        if opened is not None:
+            by_library = library_pixels(model.preprocess, opened)
+            sentence = reading_change(opened, by_library, read)
+            if sentence:
+                sentences.append(sentence)
+            if by_library is not None and by_library.shape == read.shape:
+                seen = by_library
+        if not _same(pixels, read):
+            sentences += _geometry_changes(model, pixels, geometry)
+        own.append(seen)
+        changes.append(tuple(sentences))
+    stacked = torch.stack([pixels for pixels, _ in inputs])
+    everywhere = all(_same(a, b) for a, b in zip(own, stacked, strict=True))
+    return Batch(
+        images,
+        [where for _, where in inputs],
+        stacked,
+        None if everywhere else torch.stack(own),
+        tuple(changes),
+    )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
+
+
+def _geometry_changes(model: ModelView, pixels: Tensor, geometry: GeometryName) -> list[str]:
+    changes = [f"image prepared by geometry {geometry!r}, not by the model's own preprocessing"]
+    tower = model.image
+    grid = (pixels.shape[-2] // tower.patch, pixels.shape[-1] // tower.patch)
+    if grid != tower.native:
+        (gh, gw), (rows, columns) = grid, tower.native
+        changes.append(f"position embeddings interpolated from {rows}×{columns} to {gh}×{gw}")
+    return changes

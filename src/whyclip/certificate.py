@@ -1,0 +1,222 @@
+"""What an explanation explains: three statements, each about one thing.
+
+- the score check compares the explained score with the score of the user's model on this input;
+- the scope says what the map is derived from;
+- the audit says whether the method's maps follow the model's behaviour on a data set.
+
+None of them implies another: a random map passes the score check, and a map whose score is the
+model's own can still be wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from whyclip.last_audit import AuditLink, link_of, link_to_json
+from whyclip.types import SIDES, Scope, Side
+
+ScoreCheck = Literal["passed", "failed", "not run"]
+
+DERIVED_FROM: Mapping[Scope, str] = {
+    "score": "derived from the model's score",
+    "attention": "derived from the model's attention, not from its score",
+    "features": "derived from features of the model, not from its score",
+    "baseline": "random baseline: not derived from the model",
+    "unverified": "derived from something whyclip has not verified: a method of your own",
+}
+"""For each scope the sentence that says what a map is derived from."""
+
+EXPLAINS_SCORE = "explains the model's score"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What an explanation explains.
+
+    Attributes:
+        score_model: for each of the n prompts the score that the user's model gives the image
+            through its public entry point, as the library's own pipeline prepares the image.
+        scores: for each side the score that was explained, for each prompt.
+        modified_computation: every way in which the explained computation differs from the
+            model's, such as another number of heads.
+        modified_input: every way in which the explained input differs from what the library's
+            own pipeline makes of the image, such as padding.
+        scope: for each side what the relevance is derived from; see :data:`DERIVED_FROM`.
+        checked: for each side how many of how many inputs were run through the model's public
+            entry point. ``(1, 1)`` for the image means this very image; prompts are counted as
+            strings. Empty means that nothing was run.
+        diagnostics: for each prompt how exact the method was, such as a completeness gap.
+        precision: of the forward pass.
+        tolerance: largest difference of the two scores that rounding can account for.
+        audit: what the last audit of this model found for this method, or None.
+
+    Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the model itself".
+    """
+
+    score_model: tuple[float, ...]
+    scores: Mapping[Side, tuple[float, ...]]
+    modified_computation: tuple[str, ...] = ()
+    modified_input: tuple[str, ...] = ()
+    scope: Mapping[Side, Scope] = field(default_factory=dict)
+    checked: Mapping[Side, tuple[int, int]] = field(default_factory=dict)
+    diagnostics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    precision: str = "fp32"
+    tolerance: float = 1e-4
+    audit: AuditLink | None = None
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Every modification, of the input and of the computation."""
+        return (*self.modified_input, *self.modified_computation)
+
+    @property
+    def gap(self) -> float:
+        """Largest ``|explained score − model score|`` over sides and prompts; NaN if any is."""
+        differences = [
+            abs(explained - model)
+            for scores in self.scores.values()
+            for explained, model in zip(scores, self.score_model, strict=True)
+        ]
+        if any(map(math.isnan, differences)):
+            return float("nan")
+        return max(differences, default=0.0)
+
+    @property
+    def score_check(self) -> ScoreCheck:
+        """Whether the explained score is the model's own on this input."""
+        if not self.checked or any(done == 0 for done, _ in self.checked.values()):
+            return "not run"
+        return "passed" if self.gap <= self.tolerance else "failed"
+
+    @property
+    def checked_on(self) -> str:
+        """Which inputs the score check ran on, such as ``"checked on this input"``."""
+        if self.score_check == "not run":
+            return "not checked against the model"
+        partly = [
+            f"{done:,} of {total:,} {'images' if side == 'image' else 'prompts'}"
+            for side, (done, total) in self.checked.items()
+            if done < total
+        ]
+        return f"checked on {' and '.join(partly)}" if partly else "checked on this input"
+
+    @property
+    def score_statement(self) -> str:
+        """The score check in words, with both numbers where they differ most."""
+        if self.score_check == "not run":
+            return "score check not run"
+        explained, model = self.worst
+        same = "passed" if self.score_check == "passed" else "failed"
+        return (
+            f"score check {same}: explained score {explained:.4g}, model score {model:.4g} "
+            f"(difference {self.gap:.1e}, {self.checked_on})"
+        )
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """Explained and model score of the side and prompt where the two differ most."""
+        pairs = [
+            (explained, model)
+            for scores in self.scores.values()
+            for explained, model in zip(scores, self.score_model, strict=True)
+        ]
+        pairs = pairs or [(score, score) for score in self.score_model] or [(0.0, 0.0)]
+        return max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
+
+    @property
+    def scope_statement(self) -> str:
+        """What the maps and the words are derived from; one sentence if both agree."""
+        named = {side: DERIVED_FROM[self.scope[side]] for side in SIDES if side in self.scope}
+        if len(set(named.values())) <= 1:
+            return next(iter(named.values()), "")
+        titles = {"image": "image", "text": "words"}
+        return "; ".join(f"{titles[side]}: {sentence}" for side, sentence in named.items())
+
+    @property
+    def audit_statement(self) -> str:
+        """What the last audit found, or that there was none."""
+        return "audit: not run" if self.audit is None else str(self.audit)
+
+    @property
+    def explains_score(self) -> bool:
+        """True if the score check passed, nothing was modified and every scope is the score."""
+        return (
+            self.score_check == "passed"
+            and not self.changes
+            and bool(self.scope)
+            and all(scope == "score" for scope in self.scope.values())
+        )
+
+    @property
+    def verdict(self) -> str:
+        """One short sentence: the most important of the statements."""
+        if self.explains_score:
+            return EXPLAINS_SCORE
+        if "baseline" in self.scope.values():
+            return "random baseline, explains nothing"
+        if self.modified_computation:
+            return "explains a modified computation"
+        if self.modified_input:
+            return "explains a modified input"
+        if self.score_check != "passed":
+            return f"score check {self.score_check}"
+        return self.scope_statement or "scope unknown"
+
+    def __str__(self) -> str:
+        parts = (self.score_statement, self.scope_statement, *self.changes, self.audit_statement)
+        return "; ".join(part for part in parts if part)
+
+
+def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
+    """Describe a certificate in plain JSON types; the model's scores stand with the prompts."""
+    return {
+        "verdict": certificate.verdict,
+        "explains_score": certificate.explains_score,
+        "score_check": certificate.score_check,
+        "statements": [
+            certificate.score_statement,
+            certificate.scope_statement,
+            certificate.audit_statement,
+        ],
+        "gap": certificate.gap,
+        "scope": dict(certificate.scope),
+        "checked": {side: list(counts) for side, counts in certificate.checked.items()},
+        "modified_computation": list(certificate.modified_computation),
+        "modified_input": list(certificate.modified_input),
+        "diagnostics": {name: list(values) for name, values in certificate.diagnostics.items()},
+        "precision": certificate.precision,
+        "tolerance": certificate.tolerance,
+        "scores": {side: list(scores) for side, scores in certificate.scores.items()},
+        "audit": None if certificate.audit is None else link_to_json(certificate.audit),
+    }
+
+
+def certificate_of(record: Mapping[str, Any], score_model: tuple[float, ...]) -> Certificate:
+    """Read a certificate from plain JSON types.
+
+    Files of versions before 0.2 did not say what was checked, so their score check reads
+    ``"not run"``.
+    """
+    changes = tuple(record.get("changes", ()))
+    of_input = tuple(change for change in changes if _is_of_input(change))
+    of_computation = tuple(change for change in changes if not _is_of_input(change))
+    diagnostics = record.get("diagnostics", record.get("checks", {}))
+    return Certificate(
+        score_model=score_model,
+        scores={side: tuple(scores) for side, scores in record["scores"].items()},
+        modified_computation=tuple(record.get("modified_computation", of_computation)),
+        modified_input=tuple(record.get("modified_input", of_input)),
+        scope=dict(record.get("scope", {})),
+        checked={side: (done, of) for side, (done, of) in record.get("checked", {}).items()},
+        diagnostics={name: tuple(values) for name, values in diagnostics.items()},
+        precision=record["precision"],
+        tolerance=record["tolerance"],
+        audit=link_of(record["audit"]) if record.get("audit") else None,
+    )
+
+
+def _is_of_input(change: str) -> bool:
+    return "geometry" in change or change.startswith("position embeddings")

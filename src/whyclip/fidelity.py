@@ -1,0 +1,56 @@
+"""Is the explained computation the model's own? Compared by the scores that the two give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.errors import ScoreMismatchError
+from whyclip.model.view import Tower
+from whyclip.targets import Targets
+from whyclip.types import Precision, Side
+
+# The largest score difference that rounding explains, by the precision of the forward pass.
+TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
+
+
+def tolerance_of(towers: Iterable[Tower], precision: Precision) -> float:
+    """Largest score difference that rounding explains, weights in half precision considered."""
+    kinds = {block.dtype for tower in towers for block in tower.blocks}
+    half = not kinds.isdisjoint((torch.float16, torch.bfloat16))
+    return TOLERANCE["bf16" if half else precision]
+
+
+def check_same(
+    side: Side, targets: Targets, tolerance: float, explained: Tensor, own: Tensor
+) -> None:
+    """Compare embeddings ``[m, e]`` of the explained computation with the model's own.
+
+    Args:
+        side: of the encoder, for the message.
+        targets: what to score against; without any, the cosine of the two embeddings counts.
+        tolerance: largest difference of two scores that rounding explains.
+        explained: embeddings that the explained computation ends in.
+        own: embeddings that the model's public entry point gives.
+
+    Raises:
+        ScoreMismatchError: the scores differ by more; quotes both numbers.
+    """
+    if len(targets):
+        ours, theirs = targets.score(explained), targets.score(own)
+    else:
+        # The model's own direction serves as target: its cosine with itself is 1.
+        unit = F.normalize(own, dim=-1)
+        ours, theirs = (F.normalize(explained, dim=-1) * unit).sum(-1), (unit * unit).sum(-1)
+    difference = (ours - theirs).abs().flatten()
+    # Written so that NaN is a mismatch.
+    if bool((difference <= tolerance).all()):
+        return
+    worst = int(difference.nan_to_num(nan=float("inf")).argmax())
+    raise ScoreMismatchError(
+        f"{side} encoder: the explained computation gives score {ours.flatten()[worst]:.4g}, "
+        f"the model itself gives {theirs.flatten()[worst]:.4g}"
+    )

@@ -1,0 +1,90 @@
+"""The inputs of a model's blocks, taken from the model's own forward pass.
+
+Forward pre-hooks are set for the length of one call and removed whatever happens. They record on
+the calling thread only, so that a forward pass on another thread neither disturbs nor is disturbed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.model.view import Block, Tower
+
+
+class _Recorder:
+    """A forward pre-hook that keeps a block's first input and changes nothing."""
+
+    def __init__(self, block: Block, index: int, found: dict[int, Tensor]) -> None:
+        self.block, self.index, self.found = block, index, found
+        self.thread = threading.get_ident()
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        del module
+        if self.thread == threading.get_ident() and self.index not in self.found:
+            seen = self.block.hooked_input(args, kwargs)
+            if seen is not None:
+                self.found[self.index] = seen.detach()
+
+
+@contextmanager
+def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
+    """Record the inputs of a tower's last blocks while the model runs.
+
+    Args:
+        tower: the encoder; its modules are left as they were, also after an exception.
+        kept: how many last blocks.
+
+    Yields:
+        A mapping that fills during the call: by block index its input ``[b, t, w]``. A block that
+        the call does not reach as a module is missing.
+    """
+    found: dict[int, Tensor] = {}
+    first = len(tower.blocks) - kept
+    blocks = {index: tower.blocks[index] for index in range(first, len(tower.blocks))}
+    modules = [block.hooked for block in blocks.values()]
+    try:
+        for (index, block), module in zip(blocks.items(), modules, strict=True):
+            if module is not None:
+                recorder = _Recorder(block, index, found)
+                module.register_forward_pre_hook(recorder, with_kwargs=True)
+        yield found
+    finally:
+        try:
+            _remove(modules, found)
+        except BaseException:  # An interrupt may arrive here as well.
+            _remove(modules, found)
+            raise
+
+
+def _remove(modules: list[nn.Module | None], found: dict[int, Tensor]) -> None:
+    """Remove the recorders of one call, found by what they record into."""
+    for module in modules:
+        if module is None:
+            continue
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, _Recorder) and hook.found is found:
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
+                module._forward_pre_hooks.pop(key, None)
+
+
+def hooks_fire(tower: Tower) -> bool:
+    """Say whether pre-hooks on a tower's blocks see its forward pass.
+
+    A compiled module may have been traced without them, and must not be traced with them.
+    """
+    roots = [part for part in vars(tower).values() if isinstance(part, nn.Module)]
+    return not any(_is_compiled(part) for root in roots for part in root.modules())
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    if getattr(module, "_compiled_call_impl", None) is not None:
+        return True
+    if isinstance(module, torch.jit.ScriptModule):
+        return True
+    return type(module).__name__ == "OptimizedModule"

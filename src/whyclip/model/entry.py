@@ -1,0 +1,67 @@
+"""The model called as a whole, for models whose own ``forward`` was hooked or replaced.
+
+``encode_image`` and its kin do not run hooks that are set on the model itself, but
+``model(image, text)`` does. Where somebody set one, both must give the same scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.errors import ScoreMismatchError
+from whyclip.model.view import ModelView
+
+
+def is_altered(model: ModelView) -> bool:
+    """Whether the model as a whole has hooks or a replaced ``forward``."""
+    module = model.module
+    return module is not None and bool(
+        module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
+    )
+
+
+@torch.no_grad()
+def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor:
+    """Call the model itself: cosines ``[b, p]``, or a classifier's logits ``[b, k]``.
+
+    Args:
+        model: the model.
+        pixels: ``[b, 3, H, W]``.
+        ids: ``[p, t]`` whole contexts; None for a classifier.
+
+    Raises:
+        ScoreMismatchError: its ``forward`` cannot be called, or gives no scores.
+    """
+    module: Any = model.module
+    pixels = pixels.to(model.image.device)
+    try:
+        if ids is None:
+            return module(pixel_values=pixels).logits.float()
+        ids = ids.to(model.text.device)
+        if hasattr(module, "visual"):
+            return _cosines(module(pixels, ids))
+        given = {"pixel_values": pixels, "input_ids": ids}
+        pad = getattr(getattr(model.text, "parts", None), "pad", None)
+        if pad is not None:
+            given["attention_mask"] = (ids != pad).long()
+        if type(module).__name__.startswith("Blip"):
+            return module(**given, use_itm_head=False).itm_score.float()
+        logits = module(**given).logits_per_image.float()
+    except Exception as error:
+        raise ScoreMismatchError(
+            f"{model.name}: the model has hooks or a replaced forward, and calling it as a whole "
+            f"fails ({type(error).__name__}); remove them before explaining"
+        ) from error
+    return (logits - (model.logit_bias or 0.0)) / model.logit_scale
+
+
+def _cosines(output: Any) -> Tensor:
+    """From what OpenCLIP's ``forward`` gives, a tuple or a dictionary, to cosines."""
+    named = isinstance(output, dict)
+    image = output["image_features"] if named else output[0]
+    text = output["text_features"] if named else output[1]
+    return F.normalize(image.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T
