@@ -68,12 +68,17 @@ class AuditLink:
         return replace(self, verdicts=verdicts, failed=failed)
 
     def __str__(self) -> str:
-        told = "; ".join(
-            f"{side} side explains the model itself: {found['itself']}, "
-            f"stays consistent: {found['consistent']}"
-            for side, found in self.verdicts.items()
+        found = "; ".join(
+            f"{'image' if side == 'image' else 'words'}: "
+            f"model fidelity {_shown(verdicts['itself'])}, "
+            f"performance consistency {_shown(verdicts['consistent'])}"
+            for side, verdicts in self.verdicts.items()
         )
-        return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {told}"
+        return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
+
+
+def _shown(verdict: str) -> str:
+    return {"undecided": "inconclusive", "not measured": "not applicable"}.get(verdict, verdict)
 
 
 def cache_folder() -> Path:

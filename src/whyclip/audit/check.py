@@ -13,8 +13,8 @@ Principle = Literal["itself", "consistent"]
 Need = Literal["labels", "masks", "attention"]
 
 PRINCIPLES: Mapping[Principle, str] = {
-    "itself": "explains the model itself",
-    "consistent": "stays consistent with the model's performance",
+    "itself": "model fidelity",
+    "consistent": "performance consistency",
 }
 
 
@@ -68,6 +68,8 @@ class Check:
         needs: of the data or the model; without it the check is "not measured".
         share: whether values are 1 or 0, so that their mean is a share.
         digits: after the decimal point.
+        fact: whether it is a matter of fact: it passes if every value is 1 and fails otherwise, on
+            any number of samples and without an interval.
     """
 
     name: str
@@ -86,3 +88,4 @@ class Check:
     needs: tuple[Need, ...] = ()
     share: bool = False
     digits: int = 2
+    fact: bool = False

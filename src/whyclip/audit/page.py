@@ -20,10 +20,11 @@ Each check measures one value for each sample, and gives their mean with its 95 
 bootstrap over images; Wilson's for shares). A method **passes** a check only if the whole interval
 is on the good side of the threshold, and **fails** only if it is wholly on the bad side. Anything
 else is **undecided**: not enough evidence, and more samples (`--limit`, `--edited`) may decide it.
-Fewer than 8 images are never enough.
+Fewer than 8 images are never enough. Facts about a method (derived from the score, computation \
+unchanged) pass or fail by themselves, without an interval.
 
-A method explains the model itself, or stays consistent with its performance, if it passes every \
-check of that principle that could be measured. One failed check is a reason to look at its \
+A method passes *model fidelity* or *performance consistency* if it passes every check of that \
+principle that could be measured. One failed check is a reason to look at its \
 numbers, not a proof that every map is wrong; and a method that passes all of them may still be \
 wrong in a way that nobody asked about. The random control is there to show what a method without \
 any knowledge gets.
@@ -70,8 +71,8 @@ def verdict_table(audit: Audit) -> Table:
         (
             Column("method"),
             Column("side"),
-            Column("itself", "explains the model itself"),
-            Column("consistent", "stays consistent with it"),
+            Column("itself", "model fidelity"),
+            Column("consistent", "performance consistency"),
             Column("failed", "failed checks"),
         ),
         tuple(rows),

@@ -31,7 +31,7 @@ from whyclip.audit.removal import (
 from whyclip.audit.result import Audit, Audited, Finding
 from whyclip.audit.shuffled import measure_shuffled
 from whyclip.audit.spatial import read_with
-from whyclip.audit.verdict import judge, summarise
+from whyclip.audit.verdict import Verdict, judge, state, summarise
 from whyclip.data.load import open_dataset
 from whyclip.data.sample import Dataset, Drawn, Sample, base_of
 from whyclip.errors import InputError, OptionError, WhyclipWarning, unknown
@@ -235,6 +235,10 @@ def _finding(
         return Finding(
             method, check.name, side, "not measured", None, threshold, {}, measured.why_not
         )
+    if check.fact:
+        value = state(measured.values)
+        verdict: Verdict = "pass" if value.mean == 1 else "fail"
+        return Finding(method, check.name, side, verdict, value, threshold, {})
     value = summarise(measured.values, share=check.share, seed=seed)
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
     figures = {name: summarise(one, seed=seed) for name, one in measured.figures.items()}

@@ -178,8 +178,8 @@ def _table(found: Audit) -> Table:
     for heading in (
         "method",
         "side",
-        "explains the model itself",
-        "stays consistent with it",
+        "model fidelity",
+        "performance consistency",
         "failed",
     ):
         table.add_column(heading)

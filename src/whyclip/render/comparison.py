@@ -55,7 +55,7 @@ class _Column:
 def comparison(explanations: Mapping[str, Explanation]) -> Figure:
     """Draw methods as columns and prompts as rows, each map to its own peak.
 
-    A mark at each method's name tells whether it explains the model itself; the legend
+    A mark at each method's name says whether it explains the model's score; the legend
     below names what the others changed.
 
     Args:

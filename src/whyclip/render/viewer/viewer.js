@@ -123,8 +123,8 @@ function audited({ audit }) {
     `Last audit of the method: ${audit.date.slice(0, 10)}`,
     facts([
       ...Object.entries(audit.verdicts).flatMap(([side, { itself, consistent }]) => [
-        [`the model itself, ${side}`, itself],
-        [`consistent, ${side}`, consistent],
+        [`model fidelity, ${side}`, itself],
+        [`performance consistency, ${side}`, consistent],
       ]),
       ["samples", `${audit.samples} of ${audit.dataset}`],
     ]),
