@@ -232,7 +232,7 @@ def test_what_the_user_hooks_into_the_model_is_explained(view: ModelView) -> Non
     handle.remove()
 
 
-# The decoders of the small CoCas do not fit their encoders, so that nobody can call them as a whole.
+# The decoders of the small CoCas do not fit their encoders: nobody can call them as a whole.
 CALLABLE = [name for name in PARTS if not name.startswith("coca")]
 
 

@@ -20,8 +20,9 @@ HELP = """
 Measure which explanations of your model can be trusted.
 
 [bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
-[bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; does \
-the map show the object where the model is right; does it change when the weights are randomised? \
+[bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
+does the map show the object where the model is right; does it change when the weights are \
+randomised? \
 Each check ends in pass, fail or undecided, with its 95 % interval.
 
 \b
