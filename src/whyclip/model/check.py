@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model.view import ImageTower, ModelView, TextTower, after_attention, attend
+from whyclip.model.model_view import ModelView
+from whyclip.model.view import ImageTower, TextTower, after_attention, attend
 
 # Largest difference allowed, relative to the largest value, by the precision of the weights.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}

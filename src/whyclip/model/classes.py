@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from whyclip.errors import unknown
 
@@ -15,13 +16,23 @@ class Classes:
 
     Attributes:
         names: of the k classes, as the model's own configuration writes them.
-        weight: ``[k, e]``.
-        bias: ``[k]``.
+        layer: the layer, whose weights are read when they are needed.
     """
 
     names: tuple[str, ...]
-    weight: Tensor
-    bias: Tensor
+    layer: nn.Linear
+
+    @property
+    def weight(self) -> Tensor:
+        """``[k, e]`` float32."""
+        return self.layer.weight.detach().float()
+
+    @property
+    def bias(self) -> Tensor:
+        """``[k]`` float32; zeros if the layer has none."""
+        if self.layer.bias is None:
+            return torch.zeros(len(self.layer.weight), device=self.layer.weight.device)
+        return self.layer.bias.detach().float()
 
     def index(self, prompt: str) -> int:
         """Find a class by its name, by one of the synonyms in it, or by its number.

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import ScoreMismatchError
-from whyclip.model.view import ModelView
+from whyclip.model.model_view import ModelView
 
 
 def is_altered(model: ModelView) -> bool:
@@ -45,7 +45,7 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
         if hasattr(module, "visual"):
             return _cosines(module(pixels, ids))
         given = {"pixel_values": pixels, "input_ids": ids}
-        pad = getattr(getattr(model.text, "parts", None), "pad", None)
+        pad = getattr(model.text, "pad", None)
         if pad is not None:
             given["attention_mask"] = (ids != pad).long()
         if type(module).__name__.startswith("Blip"):

@@ -12,7 +12,7 @@ from whyclip.model.hf_blip import blip_view
 from whyclip.model.hf_clip import clip_view
 from whyclip.model.hf_siglip import siglip_view
 from whyclip.model.hf_vit import vit_view
-from whyclip.model.view import ModelView
+from whyclip.model.model_view import ModelView
 
 
 @dataclass(frozen=True)

@@ -6,65 +6,64 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from whyclip.model.hf_bert import BertParts, BertTextTower
+from whyclip.model.hf_bert import BertTextTower
 from whyclip.model.hf_clip import HFImageTower, pooled
-from whyclip.model.view import ModelView
+from whyclip.model.model_view import ModelView
+
+
+class ChineseCLIPTextTower(BertTextTower):
+    """``ChineseCLIPTextModel`` with its projection."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        text, config = model.text_model, model.config.text_config
+        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
+        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.text_projection(x)
+
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        # As the model's forward does it; get_text_features of transformers 4 looks for a pooler
+        # that this class does not have, and fails.
+        out = self.text(input_ids=ids, attention_mask=mask, return_dict=True)
+        return self.head(out.last_hidden_state[:, 0])
+
+
+class AltCLIPTextTower(BertTextTower):
+    """``AltCLIPTextModel``, which is XLM-RoBERTa with a further norm, and two projections."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        config, encoder = model.config.text_config, model.text_model.roberta.encoder
+        # transformers 5 renamed it.
+        layers = encoder.layers if hasattr(encoder, "layers") else encoder.layer
+        pad = int(config.pad_token_id)
+        # RoBERTa counts its places from behind the padding's id.
+        positions = int(config.max_position_embeddings) - pad - 1
+        super().__init__(model, model.text_model.roberta, layers, tokenizer, pad, positions)
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.model.text_model.pre_LN
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.text_projection(self.model.text_model.transformation(x))
+
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return pooled(
+            self.model.get_text_features(input_ids=ids, attention_mask=mask, return_dict=True)
+        )
 
 
 def chinese_clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     """Describe a transformers ``ChineseCLIPModel`` in memory."""
-    text = model.text_model
-    config = model.config.text_config
-
-    def encode(ids: Tensor, mask: Tensor) -> Tensor:
-        # As the model's forward does it; get_text_features of transformers 4 looks for a pooler
-        # that this class does not have, and fails.
-        states = text(input_ids=ids, attention_mask=mask).last_hidden_state
-        return model.text_projection(states[:, 0])
-
-    parts = BertParts(
-        embeddings=text.embeddings,
-        layers=text.encoder.layer,
-        norm=nn.Identity(),
-        head=model.text_projection,
-        encode=encode,
-        pad=int(config.pad_token_id),
-        positions=int(config.max_position_embeddings),
-    )
-    return _view(model, parts, preprocess, tokenizer, name)
+    return _view(model, ChineseCLIPTextTower(model, tokenizer), preprocess, tokenizer, name)
 
 
 def altclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     """Describe a transformers ``AltCLIPModel`` in memory."""
-    text = model.text_model
-    config = model.config.text_config
-    pad = int(config.pad_token_id)
-    encoder = text.roberta.encoder
-
-    def head(x: Tensor) -> Tensor:
-        return model.text_projection(text.transformation(x))
-
-    def encode(ids: Tensor, mask: Tensor) -> Tensor:
-        return pooled(model.get_text_features(input_ids=ids, attention_mask=mask))
-
-    parts = BertParts(
-        embeddings=text.roberta.embeddings,
-        # transformers 5 renamed it.
-        layers=encoder.layers if hasattr(encoder, "layers") else encoder.layer,
-        norm=text.pre_LN,
-        head=head,
-        encode=encode,
-        pad=pad,
-        # RoBERTa counts its places from behind the padding's id.
-        positions=int(config.max_position_embeddings) - pad - 1,
-    )
-    return _view(model, parts, preprocess, tokenizer, name)
+    return _view(model, AltCLIPTextTower(model, tokenizer), preprocess, tokenizer, name)
 
 
-def _view(model: Any, parts: BertParts, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    text = BertTextTower(parts, tokenizer)
-    scale = float(model.logit_scale.detach().exp())
+def _view(model: Any, text: BertTextTower, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     width = int(model.projection_dim)
-    return ModelView(
-        name, HFImageTower(model), text, preprocess, tokenizer, width, logit_scale=scale
-    )
+    return ModelView(name, HFImageTower(model), text, preprocess, tokenizer, width, module=model)

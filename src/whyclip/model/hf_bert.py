@@ -5,8 +5,7 @@ Chinese-CLIP, AltCLIP and BLIP's image-text retrieval have them beside a vision 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -61,48 +60,40 @@ class BertBlock(Block):
         return self.output.dense(z)
 
 
-@dataclass(frozen=True)
-class BertParts:
-    """What a BERT-like text tower is made of, in one library class or another.
+class BertTextTower(TextTower):
+    """A text encoder in which all tokens see each other, padding left out.
 
-    Attributes:
-        embeddings: token ids to the first block's input.
-        layers: first to last.
-        norm: of the readout; none but AltCLIP's has one outside of the blocks.
-        head: the projection.
-        encode: ids and attention mask to the embedding, by the library's own calls.
+    Args:
+        model: the whole model.
+        text: its text encoder, with ``embeddings``.
+        layers: its blocks, first to last.
+        tokenizer: the library's own.
         pad: id of the padding.
         positions: number of places there are embeddings for.
     """
 
-    embeddings: nn.Module
-    layers: nn.ModuleList
-    norm: nn.Module
-    head: Callable[[Tensor], Tensor]
-    encode: Callable[[Tensor, Tensor], Tensor]
-    pad: int
-    positions: int
-
-
-class BertTextTower(TextTower):
-    """A text encoder in which all tokens see each other, padding left out."""
-
     causal = False
 
-    def __init__(self, parts: BertParts, tokenizer: Any) -> None:
-        self.parts, self.tokenizer = parts, tokenizer
-        self.blocks = tuple(BertBlock(layer) for layer in parts.layers)
+    def __init__(
+        self, model: Any, text: Any, layers: nn.ModuleList, tokenizer: Any, pad: int, positions: int
+    ) -> None:
+        self.model, self.text, self.tokenizer, self.pad = model, text, tokenizer, pad
+        self.blocks = tuple(BertBlock(layer) for layer in layers)
         inner = getattr(tokenizer, "tokenizer", tokenizer)
         limit = int(inner.model_max_length)
-        self.context = parts.positions if limit > NO_LIMIT else min(limit, parts.positions)
+        self.context = positions if limit > NO_LIMIT else min(limit, positions)
+
+    @abstractmethod
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Embed ids ``[b, t]`` under an attention mask by the library's own calls: ``[b, e]``."""
 
     @property
     def device(self) -> torch.device:
-        return next(self.parts.embeddings.parameters()).device
+        return next(self.text.embeddings.parameters()).device
 
     def embed(self, inputs: Tensor) -> Stream:
-        x = self.parts.embeddings(input_ids=inputs)
-        seen = inputs != self.parts.pad
+        x = self.text.embeddings(input_ids=inputs)
+        seen = inputs != self.pad
         mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
         mask = mask.masked_fill(~seen, float("-inf"))[:, None, None]
         t = inputs.shape[1]
@@ -114,16 +105,14 @@ class BertTextTower(TextTower):
 
     def trim(self, inputs: Tensor) -> Tensor:
         """Cut the padding that all texts share; it is masked, so nothing reads it."""
-        return inputs[:, : int((inputs != self.parts.pad).sum(1).max())]
+        return inputs[:, : int((inputs != self.pad).sum(1).max())]
 
     @property
     def norm(self) -> nn.Module:
-        return self.parts.norm
-
-    def head(self, x: Tensor) -> Tensor:
-        return self.parts.head(x)
+        # Only AltCLIP's norms its readout outside of the blocks.
+        return nn.Identity()
 
     def encode(self, inputs: Tensor) -> Tensor:
         # Padding is masked, and running all of its 512 places would only take time.
         inputs = self.trim(inputs)
-        return self.parts.encode(inputs, (inputs != self.parts.pad).long())
+        return self.encode_masked(inputs, (inputs != self.pad).long())

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.model.hf_bert import BertParts, BertTextTower
+from whyclip.model.hf_bert import BertTextTower
+from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
-    ModelView,
     Stream,
     split_heads,
 )
@@ -86,28 +86,28 @@ class BlipImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        states = self.vision(pixel_values=inputs.to(dtype)).last_hidden_state
-        return self.model.vision_proj(states[:, 0])
+        out = self.vision(pixel_values=inputs.to(dtype), return_dict=True)
+        return self.model.vision_proj(out.last_hidden_state[:, 0])
+
+
+class BlipTextTower(BertTextTower):
+    """``BlipTextModel`` with the projection of ``BlipForImageTextRetrieval``."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        text, config = model.text_encoder, model.config.text_config
+        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
+        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.text_proj(x)
+
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        out = self.text(input_ids=ids, attention_mask=mask, return_dict=True)
+        return self.head(out.last_hidden_state[:, 0])
 
 
 def blip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     """Describe a transformers ``BlipForImageTextRetrieval`` in memory."""
-    text, config = model.text_encoder, model.config.text_config
-
-    def encode(ids: Tensor, mask: Tensor) -> Tensor:
-        states = text(input_ids=ids, attention_mask=mask).last_hidden_state
-        return model.text_proj(states[:, 0])
-
-    parts = BertParts(
-        embeddings=text.embeddings,
-        layers=text.encoder.layer,
-        norm=nn.Identity(),
-        head=model.text_proj,
-        encode=encode,
-        pad=int(config.pad_token_id),
-        positions=int(config.max_position_embeddings),
-    )
+    image, text = BlipImageTower(model), BlipTextTower(model, tokenizer)
     width = int(model.config.image_text_hidden_size)
-    return ModelView(
-        name, BlipImageTower(model), BertTextTower(parts, tokenizer), preprocess, tokenizer, width
-    )
+    return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

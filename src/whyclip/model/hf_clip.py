@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
-    ModelView,
     Stream,
     TextTower,
     split_heads,
@@ -104,7 +104,9 @@ class HFImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        return pooled(self.model.get_image_features(pixel_values=inputs.to(dtype)))
+        return pooled(
+            self.model.get_image_features(pixel_values=inputs.to(dtype), return_dict=True)
+        )
 
 
 class HFTextTower(TextTower):
@@ -145,12 +147,11 @@ class HFTextTower(TextTower):
         return self.model.text_projection(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return pooled(self.model.get_text_features(input_ids=inputs))
+        return pooled(self.model.get_text_features(input_ids=inputs, return_dict=True))
 
 
 def clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     """Describe a transformers ``CLIPModel`` or ``MetaClip2Model`` in memory."""
     image, text = HFImageTower(model), HFTextTower(model)
-    scale = float(model.logit_scale.detach().exp())
     width = int(model.projection_dim)
-    return ModelView(name, image, text, preprocess, tokenizer, width, logit_scale=scale)
+    return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

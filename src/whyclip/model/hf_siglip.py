@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from whyclip.inputs import written
 from whyclip.model.hf_clip import HFBlock, pooled
+from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of
 from whyclip.model.view import (
     Block,
     ImageTower,
-    ModelView,
     Stream,
     TextTower,
     interpolate_positions,
@@ -105,7 +105,9 @@ class SiglipImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        return pooled(self.model.get_image_features(pixel_values=inputs.to(dtype)))
+        return pooled(
+            self.model.get_image_features(pixel_values=inputs.to(dtype), return_dict=True)
+        )
 
 
 class SiglipTextTower(TextTower):
@@ -137,7 +139,7 @@ class SiglipTextTower(TextTower):
         return self.text.head(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return pooled(self.model.get_text_features(input_ids=inputs))
+        return pooled(self.model.get_text_features(input_ids=inputs, return_dict=True))
 
 
 def siglip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
@@ -149,6 +151,5 @@ def siglip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Model
         preprocess,
         tokenizer,
         width=int(model.config.vision_config.hidden_size),
-        logit_scale=float(model.logit_scale.detach().exp()),
-        logit_bias=float(model.logit_bias.detach()),
+        module=model,
     )

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.classes import Classes
+from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
     Block,
     ImageTower,
-    ModelView,
     Stream,
     TextTower,
     split_heads,
@@ -27,11 +27,19 @@ class ViTBlock(Block):
         self.layer = layer
         nested = getattr(layer.attention, "attention", None)
         inner = layer.attention if nested is None else nested
-        names = "query key value" if hasattr(inner, "query") else "q_proj k_proj v_proj"
-        self.projections = [getattr(inner, name) for name in names.split()]
-        self.out = layer.attention.o_proj if nested is None else layer.attention.output.dense
+        self.inner = inner
+        self.names = ("query", "key", "value")
+        if not hasattr(inner, "query"):
+            self.names = ("q_proj", "k_proj", "v_proj")
+        self.nested = nested is not None
         self.heads = int(inner.num_attention_heads)
-        self.scale = float((self.projections[0].weight.shape[0] // self.heads) ** -0.5)
+        self.scale = float((getattr(inner, self.names[0]).weight.shape[0] // self.heads) ** -0.5)
+
+    @property
+    def out(self) -> Any:
+        """The output projection, looked up anew, as adapters replace it."""
+        attention = self.layer.attention
+        return attention.output.dense if self.nested else attention.o_proj
 
     @property
     def dtype(self) -> torch.dtype:
@@ -48,7 +56,7 @@ class ViTBlock(Block):
 
     def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         normed = self.layer.layernorm_before(x)
-        q, k, v = (split_heads(project(normed), self.heads) for project in self.projections)
+        q, k, v = (split_heads(getattr(self.inner, n)(normed), self.heads) for n in self.names)
         return q, k, v
 
     def merge(self, o: Tensor) -> Tensor:
@@ -97,7 +105,8 @@ class ViTTower(ImageTower):
         weights = self.vit.embeddings.patch_embeddings.projection.weight
         # Black-box methods show pictures of other grids, where the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
-        seen = self.vit(inputs.to(weights.dtype), interpolate_pos_encoding=other)
+        pixels = inputs.to(weights.dtype)
+        seen = self.vit(pixels, interpolate_pos_encoding=other, return_dict=True)
         # A copy: whoever keeps many must not keep all tokens of each.
         return seen.last_hidden_state[:, 0].clone()
 
@@ -110,12 +119,12 @@ class NoText(TextTower):
     context = 0
     causal = False
 
-    def __init__(self, device: torch.device) -> None:
-        self.place = device
+    def __init__(self, image: ImageTower) -> None:
+        self.image = image
 
     @property
     def device(self) -> torch.device:
-        return self.place
+        return self.image.device
 
     @property
     def norm(self) -> nn.Module:
@@ -144,16 +153,15 @@ def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelVie
     last, labels = model.classifier, model.config.id2label
     if not isinstance(last, nn.Linear):
         raise UnsupportedModelError(f"{name}: has no classes (num_labels=0)")
-    weight = last.weight.detach().float()
-    bias = torch.zeros(len(weight)) if last.bias is None else last.bias.detach().float()
-    names = tuple(str(labels[index]) for index in range(len(weight)))
+    names = tuple(str(labels[index]) for index in range(last.out_features))
     tower = ViTTower(model)
     return ModelView(
         name,
         tower,
-        NoText(tower.device),
+        NoText(tower),
         preprocess,
         None,
-        width=weight.shape[1],
-        classes=Classes(names, weight, bias.to(weight.device)),
+        width=last.in_features,
+        classes=Classes(names, last),
+        module=model,
     )

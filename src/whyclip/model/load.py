@@ -18,9 +18,9 @@ from whyclip.inputs import tokenize
 from whyclip.model.check import check_view
 from whyclip.model.domain import Domain
 from whyclip.model.hf import family_of, hf_view
+from whyclip.model.model_view import ModelView
 from whyclip.model.openclip import openclip_view
 from whyclip.model.openclip_load import OPENCLIP_CONFIG, load_openclip, load_openclip_folder
-from whyclip.model.view import ModelView
 
 MINI = "mini"
 MINI_DOMAIN = "familiar.safetensors"
@@ -99,7 +99,6 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
         raise UnsupportedModelError(
             f"{type(model).__name__} is neither a model of OpenCLIP nor one of transformers"
         )
-    view = replace(view, module=model)
     if view.classes is None:
         check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
     else:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from whyclip.inputs import written
 from whyclip.model.view import ImageTower, Stream, TextTower
 
+Encode = Callable[[Tensor], Tensor]
+
 # Sides of the nominal patches, in order of preference; all usual inputs divide by one of them.
 NOMINAL_PATCHES = (16, 14, 32, 8)
 
@@ -23,7 +25,8 @@ class OpaqueImageTower(ImageTower):
     """An image encoder on a nominal grid.
 
     Args:
-        encode: the library's own encoder, pixels ``[b, 3, H, W]`` to ``[b, e]``.
+        encode: the library's own encoder, pixels ``[b, 3, H, W]`` to ``[b, e]``; an object that
+            holds its model as an attribute, so that copies call the copied model.
         module: whose weights decide device and precision.
         size: height and width of its input in pixels.
         why: no attention reads its tokens into the embedding.
@@ -35,7 +38,7 @@ class OpaqueImageTower(ImageTower):
 
     def __init__(
         self,
-        encode: Callable[[Tensor], Tensor],
+        encode: Encode,
         module: nn.Module,
         size: tuple[int, int],
         why: str,
@@ -82,7 +85,7 @@ class OpaqueTextTower(TextTower):
 
     def __init__(
         self,
-        encode: Callable[[Tensor], Tensor],
+        encode: Encode,
         module: nn.Module,
         context: int,
         tokenizer: Any,

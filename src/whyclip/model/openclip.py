@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model.opaque import OpaqueImageTower
+from whyclip.model.model_view import ModelView
+from whyclip.model.opaque import Encode, OpaqueImageTower
 from whyclip.model.openclip_block import transformer_blocks
 from whyclip.model.openclip_pool import AttentionalPoolerBlock
 from whyclip.model.openclip_text import text_tower
 from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.resnet import ResNetTower
 from whyclip.model.timm import timm_tower
-from whyclip.model.view import Block, ImageTower, ModelView, Stream
+from whyclip.model.view import Block, ImageTower, Stream
 
-Encode = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """The library's own ``encode_image`` of a model; a copy calls its own copy of the model."""
+
+    model: Any
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Embed pixels ``[b, 3, H, W]``: ``[b, e]``."""
+        # The untried poolings of the library leave an axis of one query.
+        return self.model.encode_image(pixels, normalize=False).flatten(1)
 
 
 class OpenCLIPImageTower(ImageTower):
@@ -77,12 +88,7 @@ def image_tower(model: Any) -> ImageTower:
     Raises:
         UnsupportedModelError: it gives no single embedding.
     """
-    visual = model.visual
-
-    def encode(pixels: Tensor) -> Tensor:
-        # The untried poolings of the library leave an axis of one query.
-        return model.encode_image(pixels, normalize=False).flatten(1)
-
+    visual, encode = model.visual, ImageEncoder(model)
     if hasattr(visual, "trunk"):
         return timm_tower(visual, encode)
     if hasattr(visual, "attnpool"):
@@ -108,17 +114,8 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
         UnsupportedModelError: a tower is of a kind that cannot be followed.
     """
     image, text = image_tower(model), text_tower(model, tokenizer)
-    bias = getattr(model, "logit_bias", None)
-    return ModelView(
-        name,
-        image,
-        text,
-        preprocess,
-        tokenizer,
-        width=embedding_width(model),
-        logit_scale=float(model.logit_scale.detach().exp()),
-        logit_bias=None if bias is None else float(bias.detach()),
-    )
+    width = embedding_width(model)
+    return ModelView(name, image, text, preprocess, tokenizer, width, module=model)
 
 
 def embedding_width(model: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -92,7 +93,18 @@ class OpenCLIPTextTower(TextTower):
         return projection(x) if isinstance(projection, nn.Linear) else x @ projection
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return self.model.encode_text(inputs, normalize=False)
+        return TextEncoder(self.model)(inputs)
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """The library's own ``encode_text`` of a model; a copy calls its own copy of the model."""
+
+    model: Any
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Embed token ids ``[b, t]``: ``[b, e]``."""
+        return self.model.encode_text(ids, normalize=False)
 
 
 def text_tower(model: Any, tokenizer: Any) -> TextTower:
@@ -102,7 +114,7 @@ def text_tower(model: Any, tokenizer: Any) -> TextTower:
         return OpenCLIPTextTower(model, tokenizer)
     pooler = type(getattr(text, "pooler", text)).__name__
     return OpaqueTextTower(
-        lambda ids: model.encode_text(ids, normalize=False),
+        TextEncoder(model),
         text,
         # What the tokenizer cuts at; a text encoder of transformers names its table of positions.
         int(getattr(tokenizer, "context_length", 0) or text.context_length),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.inputs import prepare
-from whyclip.model.view import ModelView
+from whyclip.model.model_view import ModelView
 from whyclip.types import Geometry, GeometryName
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from whyclip.model.opaque import Encode
 from whyclip.model.patches import read_at_first
 from whyclip.model.view import Block, ImageTower, Stream, split_heads
 
@@ -67,7 +67,7 @@ class ResNetTower(ImageTower):
     patch = 32
     fixed = "its pooling head holds one position for each cell of the native grid"
 
-    def __init__(self, visual: Any, encode: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self._encode = visual, encode
         self.blocks = (AttentionPool2dBlock(visual.attnpool),)
         cells = len(visual.attnpool.positional_embedding) - 1

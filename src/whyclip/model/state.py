@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
-from whyclip.model.view import ModelView
+from whyclip.model.model_view import ModelView
 
 NAMED = 3
 

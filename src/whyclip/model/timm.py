@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from whyclip.model.opaque import OpaqueImageTower
+from whyclip.model.opaque import Encode, OpaqueImageTower
 from whyclip.model.timm_block import AttentionPoolBlock, TimmBlock
 from whyclip.model.view import Block, ImageTower, Stream, interpolate_positions
 
@@ -17,22 +16,44 @@ BLOCKS = ("Block", "EvaBlock")
 POOLS = "AttentionPoolLatent"
 
 
+@dataclass(frozen=True)
+class Rotary:
+    """The rotary embedding of the native grid at one layer of a trunk.
+
+    Attributes:
+        trunk: timm's vision transformer.
+        layer: index of the block, as some trunks vary the embedding by layer.
+        native: rows and columns of the native grid.
+    """
+
+    trunk: Any
+    layer: int
+    native: tuple[int, int]
+
+    def __call__(self) -> Tensor | None:
+        """Compute it: ``[t, 2·d]``."""
+        rope = self.trunk.rope
+        held = hasattr(rope, "feat_shape")
+        found = rope.get_embed() if held else rope.get_embed(shape=self.native)
+        return found[self.layer] if getattr(self.trunk, "rope_mixed", False) else found
+
+
 class TimmTower(ImageTower):
     """A ``VisionTransformer`` or ``Eva`` of timm, read at a class token or by a pooling head."""
 
-    def __init__(self, visual: Any, encode: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self.trunk, self._encode = visual, visual.trunk, encode
         trunk = self.trunk
         rope = getattr(trunk, "rope", None)
-        turn = [
-            partial(self._rotary, i) if rope is not None else None for i in range(_depth(trunk))
-        ]
-        blocks: tuple[Block, ...] = tuple(map(TimmBlock, trunk.blocks, turn))
+        rows, columns = trunk.patch_embed.grid_size
+        self.native = (int(rows), int(columns))
+        blocks: tuple[Block, ...] = tuple(
+            TimmBlock(block, None if rope is None else Rotary(trunk, index, self.native))
+            for index, block in enumerate(trunk.blocks)
+        )
         if trunk.attn_pool is not None:
             blocks += (AttentionPoolBlock(trunk.attn_pool, trunk.norm),)
         self.blocks = blocks
-        rows, columns = trunk.patch_embed.grid_size
-        self.native = (int(rows), int(columns))
         height, width = map(int, trunk.patch_embed.img_size)
         self.pixels, self.patch = (height, width), height // self.native[0]
         if rope is not None:
@@ -43,13 +64,6 @@ class TimmTower(ImageTower):
     @property
     def device(self) -> torch.device:
         return next(self.trunk.parameters()).device
-
-    def _rotary(self, layer: int) -> Tensor | None:
-        """Rotary embedding of the native grid, which some trunks vary by layer."""
-        rope = self.trunk.rope
-        held = hasattr(rope, "feat_shape")
-        found = rope.get_embed() if held else rope.get_embed(shape=self.native)
-        return found[layer] if getattr(self.trunk, "rope_mixed", False) else found
 
     def embed(self, inputs: Tensor) -> Stream:
         trunk = self.trunk
@@ -92,10 +106,6 @@ class TimmTower(ImageTower):
         return self._encode(inputs.to(next(self.trunk.parameters()).dtype))
 
 
-def _depth(trunk: Any) -> int:
-    return len(trunk.blocks)
-
-
 def _unread(trunk: Any) -> str:
     """Say why no one attention reads the patches of a trunk; empty if one does."""
     kind = type(trunk).__name__
@@ -128,7 +138,7 @@ def _unpooled(trunk: Any) -> str:
     return ""
 
 
-def timm_tower(visual: Any, encode: Callable[[Tensor], Tensor]) -> ImageTower:
+def timm_tower(visual: Any, encode: Encode) -> ImageTower:
     """Describe OpenCLIP's ``TimmModel``: exactly where it can be, else as an opaque tower."""
     why = _unread(visual.trunk)
     if why:

@@ -7,18 +7,13 @@ these types and nothing else.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from whyclip.errors import UnsupportedModelError
-from whyclip.model.classes import Classes
-from whyclip.model.domain import Domain
-from whyclip.model.fingerprint import fingerprint
 from whyclip.types import Side
 
 
@@ -191,75 +186,6 @@ class TextTower(Tower):
     def trim(self, inputs: Tensor) -> Tensor:
         """Cut token ids ``[b, t]`` behind the last readout token, if nothing reads them."""
         return inputs[:, : int(self.readout_row(inputs).max()) + 1] if self.causal else inputs
-
-
-@dataclass(frozen=True)
-class ModelView:
-    """A user's model, as whyclip sees it.
-
-    Attributes:
-        name: what results call the model.
-        preprocess: the library's own callable from a PIL image to pixels.
-        tokenizer: the library's own tokenizer.
-        width: of the embedding space, ``e``.
-        logit_scale: factor from score to logit.
-        logit_bias: added to the logit; only models trained with a sigmoid loss have one, and
-            their probability of a match is ``sigmoid(logit_scale · cosine + logit_bias)``.
-        domain: the pictures the model knows, where that is narrow and was measured.
-        classes: of a plain classifier, whose prompts are their names; else None.
-        module: the user's own model.
-    """
-
-    name: str
-    image: ImageTower
-    text: TextTower
-    preprocess: Callable[..., Any]
-    tokenizer: Any
-    width: int
-    logit_scale: float = 1.0
-    logit_bias: float | None = None
-    domain: Domain | None = None
-    classes: Classes | None = None
-    module: nn.Module | None = field(default=None, repr=False, compare=False)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """What tells these weights from others; computed once, when it is first asked for.
-
-        Raises:
-            UnsupportedModelError: the view was made without the model.
-        """
-        if self.module is None:
-            raise UnsupportedModelError(f"{self.name} was described without its module")
-        return fingerprint(self.module)
-
-    @property
-    def towers(self) -> tuple[ImageTower | TextTower, ...]:
-        """The towers there are to explain; a plain classifier reads no texts."""
-        return (self.image,) if self.classes is not None else (self.image, self.text)
-
-    def probability(self, scores: Tensor) -> Tensor:
-        """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
-
-        ``sigmoid(logit_scale · score + logit_bias)``; Zhai et al., ICCV 2023, equation 1.
-
-        Raises:
-            UnsupportedModelError: the model was not trained with a sigmoid loss; what its
-                scores mean is known only next to those of other prompts.
-        """
-        if self.logit_bias is None:
-            raise UnsupportedModelError(
-                f"{self.name} has no logit bias, so a score alone is no probability; compare "
-                "prompts by softmax(logit_scale · scores) instead"
-            )
-        return (self.logit_scale * scores + self.logit_bias).sigmoid()
-
-    def __repr__(self) -> str:
-        rows, columns = self.image.native
-        return (
-            f"ModelView({self.name!r}, {len(self.image.blocks)} image blocks on a "
-            f"{rows}×{columns} grid, {len(self.text.blocks)} text blocks)"
-        )
 
 
 def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
