@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.model.health import first_not_finite
 from whyclip.model.model_view import ModelView
 from whyclip.model.view import ImageTower, TextTower, after_attention, attend
+from whyclip.model.vocabulary import same_rows
 
 # Largest difference allowed, relative to the largest value, by the precision of the weights.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
@@ -29,21 +31,49 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
     image, text = view.image, view.text
     seeded = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *image.input_size, generator=seeded)
-    _check_tower(view.name, image, pixels)
-    if token_ids is not None:
-        _check_tower(view.name, text, token_ids)
+    own = _check_tower(view.name, image, pixels)
+    if view.classes is not None:
+        _check_logits(view, pixels, own)
+    if token_ids is None:
+        return
+    words = _check_tower(view.name, text, token_ids)
+    if own.shape[-1] != words.shape[-1]:
+        raise UnsupportedModelError(
+            f"{view.name}: image embeddings have {own.shape[-1]} numbers, text embeddings "
+            f"{words.shape[-1]}, so no cosine compares them; give the model with its projections"
+        )
 
 
-def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> None:
+def _check_logits(view: ModelView, pixels: Tensor, own: Tensor) -> None:
+    """Compare the logits of a classifier's directions with its own."""
+    assert view.classes is not None
+    assert view.module is not None
+    weight = view.classes.weight
+    given = view.module(pixels.to(view.image.device, own.dtype)).logits
+    _compare(f"{view.name}: logits", own.float() @ weight.T + view.classes.bias, given)
+
+
+def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Tensor:
+    """Compare a tower with its encoder, and return the encoder's embeddings."""
     inputs = inputs.to(tower.device)
     own = tower.encode(inputs)
+    if not own.isfinite().all():
+        raise UnsupportedModelError(
+            f"{name}: {first_not_finite(tower, inputs)} gives NaN or infinity; check its weights "
+            "and their precision (float16 overflows)"
+        )
     if not torch.equal(own, tower.encode(inputs)):
         raise UnsupportedModelError(
             f"{name}: two encodings of the same {tower.side} differ, as with dropout in "
             "training mode; call model.eval() first"
         )
+    if same_rows(own):
+        raise UnsupportedModelError(
+            f"{name}: its {tower.side} encoder gives two different inputs the same embedding, so "
+            "it reads nothing; check its weights"
+        )
     if tower.opaque:
-        return
+        return own
     stream = tower.embed(inputs)
     x = stream.x
     for index, block in enumerate(tower.blocks):
@@ -53,6 +83,7 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> No
         x = after
     every = torch.arange(len(x), device=x.device)
     _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.row]), own)
+    return own
 
 
 def _compare(what: str, ours: Tensor, own: Tensor) -> None:

@@ -58,7 +58,14 @@ def hf_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView
     """Describe a model of transformers in memory.
 
     Raises:
-        UnsupportedModelError: of a class that is not known.
+        UnsupportedModelError: of a class that is not known, or one that returns tuples.
     """
+    configs = [getattr(part, "config", None) for part in model.modules()]
+    if any(getattr(config, "return_dict", True) is False for config in configs):
+        # Some classes of the library cannot run themselves this way.
+        raise UnsupportedModelError(
+            f"{name} returns tuples (return_dict=False); set model.config.return_dict = True, and "
+            "of its text_config and vision_config"
+        )
     ancestors = [base.__name__ for base in type(model).__mro__]
     return family_of(ancestors, name)[1].view(model, preprocess, tokenizer, name)

@@ -25,7 +25,7 @@ class ChineseCLIPTextTower(BertTextTower):
     def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
         # As the model's forward does it; get_text_features of transformers 4 looks for a pooler
         # that this class does not have, and fails.
-        out = self.text(input_ids=ids, attention_mask=mask, return_dict=True)
+        out = self.text(input_ids=ids, attention_mask=mask)
         return self.head(out.last_hidden_state[:, 0])
 
 
@@ -49,9 +49,7 @@ class AltCLIPTextTower(BertTextTower):
         return self.model.text_projection(self.model.text_model.transformation(x))
 
     def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return pooled(
-            self.model.get_text_features(input_ids=ids, attention_mask=mask, return_dict=True)
-        )
+        return pooled(self.model.get_text_features(input_ids=ids, attention_mask=mask))
 
 
 def chinese_clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

@@ -86,7 +86,7 @@ class BlipImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        out = self.vision(pixel_values=inputs.to(dtype), return_dict=True)
+        out = self.vision(pixel_values=inputs.to(dtype))
         return self.model.vision_proj(out.last_hidden_state[:, 0])
 
 
@@ -102,7 +102,7 @@ class BlipTextTower(BertTextTower):
         return self.model.text_proj(x)
 
     def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        out = self.text(input_ids=ids, attention_mask=mask, return_dict=True)
+        out = self.text(input_ids=ids, attention_mask=mask)
         return self.head(out.last_hidden_state[:, 0])
 
 

@@ -104,9 +104,7 @@ class HFImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        return pooled(
-            self.model.get_image_features(pixel_values=inputs.to(dtype), return_dict=True)
-        )
+        return pooled(self.model.get_image_features(pixel_values=inputs.to(dtype)))
 
 
 class HFTextTower(TextTower):
@@ -147,7 +145,7 @@ class HFTextTower(TextTower):
         return self.model.text_projection(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return pooled(self.model.get_text_features(input_ids=inputs, return_dict=True))
+        return pooled(self.model.get_text_features(input_ids=inputs))
 
 
 def clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

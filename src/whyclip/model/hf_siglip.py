@@ -105,9 +105,7 @@ class SiglipImageTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         dtype = self.vision.embeddings.patch_embedding.weight.dtype
-        return pooled(
-            self.model.get_image_features(pixel_values=inputs.to(dtype), return_dict=True)
-        )
+        return pooled(self.model.get_image_features(pixel_values=inputs.to(dtype)))
 
 
 class SiglipTextTower(TextTower):
@@ -139,7 +137,7 @@ class SiglipTextTower(TextTower):
         return self.text.head(x)
 
     def encode(self, inputs: Tensor) -> Tensor:
-        return pooled(self.model.get_text_features(input_ids=inputs, return_dict=True))
+        return pooled(self.model.get_text_features(input_ids=inputs))
 
 
 def siglip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

@@ -106,7 +106,7 @@ class ViTTower(ImageTower):
         # Black-box methods show pictures of other grids, where the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
         pixels = inputs.to(weights.dtype)
-        seen = self.vit(pixels, interpolate_pos_encoding=other, return_dict=True)
+        seen = self.vit(pixels, interpolate_pos_encoding=other)
         # A copy: whoever keeps many must not keep all tokens of each.
         return seen.last_hidden_state[:, 0].clone()
 
@@ -151,9 +151,19 @@ def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelVie
     """Describe a transformers ``ViTForImageClassification`` in memory."""
     del tokenizer
     last, labels = model.classifier, model.config.id2label
-    if not isinstance(last, nn.Linear):
-        raise UnsupportedModelError(f"{name}: has no classes (num_labels=0)")
-    names = tuple(str(labels[index]) for index in range(last.out_features))
+    if isinstance(last, nn.Identity):
+        raise UnsupportedModelError(f"{name} has no classes (num_labels=0); give a classifier")
+    # Dropout before the layer does nothing in evaluation mode.
+    inner = [part for part in last.modules() if not isinstance(part, nn.Dropout | nn.Sequential)]
+    if len(inner) != 1 or not isinstance(inner[0], nn.Linear):
+        raise UnsupportedModelError(
+            f"{name}: its classifier is {type(last).__name__}, not one linear layer, so no class "
+            "has a direction; replace it by nn.Linear"
+        )
+    [layer] = inner
+    # A head that was replaced has other classes than the configuration names.
+    fits = len(labels) == layer.out_features and all(i in labels for i in range(len(labels)))
+    names = tuple(str(labels[i]) if fits else str(i) for i in range(layer.out_features))
     tower = ViTTower(model)
     return ModelView(
         name,
@@ -161,7 +171,7 @@ def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelVie
         NoText(tower),
         preprocess,
         None,
-        width=last.in_features,
-        classes=Classes(names, last),
+        width=layer.in_features,
+        classes=Classes(names, layer),
         module=model,
     )

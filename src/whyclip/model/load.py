@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -13,14 +10,26 @@ from typing import Any
 
 import torch
 
-from whyclip.errors import HubError, OptionError, UnsupportedModelError, WhyclipError, unknown
+from whyclip.errors import OptionError, UnsupportedModelError, unknown
 from whyclip.inputs import tokenize
 from whyclip.model.check import check_view
 from whyclip.model.domain import Domain
-from whyclip.model.hf import family_of, hf_view
+from whyclip.model.fetching import fetching
+from whyclip.model.health import check_preprocess, check_weights
+from whyclip.model.hf import hf_view
+from whyclip.model.hf_load import load_hf
 from whyclip.model.model_view import ModelView
+from whyclip.model.openai_clip import is_openai, openai_view
 from whyclip.model.openclip import openclip_view
-from whyclip.model.openclip_load import OPENCLIP_CONFIG, load_openclip, load_openclip_folder
+from whyclip.model.openclip_load import (
+    OPENCLIP_CONFIG,
+    load_openclip,
+    load_openclip_folder,
+    stored_weights,
+)
+from whyclip.model.vocabulary import check_tokenizer, followed
+from whyclip.model.weights_file import resampled
+from whyclip.model.wrappers import plain_module
 
 MINI = "mini"
 MINI_DOMAIN = "familiar.safetensors"
@@ -30,14 +39,11 @@ MINI_NOTE = (
 )
 HF_CONFIG = "config.json"
 FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"
-OFFLINE_HINT = (
-    "without a connection use 'mini', which is part of whyclip, or a local path: "
-    "'openclip:ARCH/FILE.safetensors', 'openclip:FOLDER', 'hf:FOLDER'"
-)
+DEFAULT_CONTEXT = 77
 CHECK_TEXTS = ("a photo of a dog", "two red cars next to a tree, seen from above")
 
 
-def load(spec: str, device: str | torch.device | None = None) -> ModelView:
+def load(spec: str | os.PathLike[str], device: str | int | torch.device | None = None) -> ModelView:
     """Load a CLIP model and check that whyclip can follow its computation.
 
     Args:
@@ -45,14 +51,18 @@ def load(spec: str, device: str | torch.device | None = None) -> ModelView:
             (``.safetensors``, or ``.pt``/``.bin`` read with ``weights_only=True``);
             ``"openclip:FOLDER"`` in OpenCLIP's folder format; ``"hf:NAME"`` or ``"hf:FOLDER"``
             for transformers; or such a folder's path alone.
-        device: where to put it; the first GPU if there is one, else the CPU.
+        device: where to put it, a name or the number of a GPU; the first GPU if there is one,
+            else the CPU.
 
     Raises:
-        OptionError: no such architecture, tag, file or folder.
+        OptionError: no such architecture, tag, file, folder or device, or a file that holds
+            other weights.
         HubError: the weights must be fetched and cannot be.
         UnsupportedModelError: the model's computation cannot be followed.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if not isinstance(spec, str | os.PathLike):
+        raise OptionError(f"model {spec!r:.60} is of type {type(spec).__name__}; give {FORMS}")
+    spec, place = os.fspath(spec), _place(device)
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
@@ -61,12 +71,12 @@ def load(spec: str, device: str | torch.device | None = None) -> ModelView:
     if kind == "openclip" and rest:
         return _load_openclip_spec(rest, spec, place)
     if kind == "hf" and rest:
-        return _load_hf(rest, spec, place)
-    folder = Path(spec)
+        return wrap(*load_hf(rest, spec, place), spec)
+    folder = Path(spec).expanduser()
     if (folder / OPENCLIP_CONFIG).is_file():
         return _load_folder(folder, spec, place)
     if (folder / HF_CONFIG).is_file():
-        return _load_hf(spec, spec, place)
+        return wrap(*load_hf(spec, spec, place), spec)
     raise OptionError(f"unknown model {spec!r}; give {FORMS}")
 
 
@@ -74,24 +84,35 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
     """Look at a model already in memory, without touching it.
 
     Args:
-        model: an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``, or a model of transformers of
-            one of the classes in :data:`whyclip.model.hf.FAMILIES`, in evaluation mode.
+        model: an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``, the model of OpenAI's
+            ``clip.load``, or a model of transformers of one of the classes in
+            :data:`whyclip.model.hf.FAMILIES`, in evaluation mode.
         preprocess: OpenCLIP's inference transform, a transformers image processor or
             ``CLIPProcessor``.
-        tokenizer: OpenCLIP's or transformers' tokenizer of this model; None for a classifier.
+        tokenizer: OpenCLIP's or transformers' tokenizer of this model, or a function that gives
+            the ids of CLIP's tokenizer, such as ``clip.tokenize``; None for a classifier.
         name: what results call it; the class name by default.
 
     Raises:
-        UnsupportedModelError: of another kind, in training mode, or its computation is not
+        OptionError: no module.
+        UnsupportedModelError: of another kind, in training mode, inside a wrapper, with NaN among
+            its weights, with a tokenizer that does not read words, or its computation is not
             followed to the required accuracy; the message names the layer.
     """
     name = name or type(model).__name__
+    model = plain_module(model, name)
     if any(module.training for module in model.modules()):
         raise UnsupportedModelError(
             f"{name} has parts in training mode, where dropout and running statistics change "
             "what it computes; call model.eval() first"
         )
-    if hasattr(model, "visual"):
+    check_weights(model, name)
+    check_preprocess(preprocess, name)
+    if tokenizer is not None:
+        tokenizer = followed(tokenizer, getattr(model, "context_length", DEFAULT_CONTEXT))
+    if is_openai(model):
+        view = openai_view(model, preprocess, tokenizer, name)
+    elif hasattr(model, "visual"):
         view = openclip_view(model, preprocess, tokenizer, name)
     elif hasattr(model, "config"):
         view = hf_view(model, preprocess, tokenizer, name)
@@ -100,6 +121,7 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
             f"{type(model).__name__} is neither a model of OpenCLIP nor one of transformers"
         )
     if view.classes is None:
+        check_tokenizer(model, tokenizer, view.text.context, name)
         check_view(view, tokenize(tokenizer, CHECK_TEXTS, view.text.context).ids)
     else:
         check_view(view, None)
@@ -111,10 +133,11 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
 
     if rest.startswith("hf-hub:"):
         return _load_openclip(rest, None, spec, device)
-    if Path(rest).is_dir():
-        if not (Path(rest) / OPENCLIP_CONFIG).is_file():
+    folder = Path(rest).expanduser()
+    if folder.is_dir():
+        if not (folder / OPENCLIP_CONFIG).is_file():
             raise OptionError(f"folder {rest!r} has no {OPENCLIP_CONFIG}")
-        return _load_folder(Path(rest), spec, device)
+        return _load_folder(folder, spec, device)
     arch, _, pretrained = rest.partition("/")
     if arch not in open_clip.list_models():
         raise unknown("OpenCLIP architecture or folder", arch, open_clip.list_models())
@@ -124,6 +147,8 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
             f"model {spec!r} names no weights; write 'openclip:{arch}/PRETRAINED' with one of "
             f"{', '.join(tags) or 'no known tags'}, or the path of a weights file"
         )
+    if pretrained not in tags:
+        pretrained = str(Path(pretrained).expanduser())
     if pretrained not in tags and not Path(pretrained).is_file():
         raise unknown(f"pretrained tag or file for {arch}", pretrained, tags)
     return _load_openclip(arch, pretrained, spec, device)
@@ -131,59 +156,37 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
 
 def _load_openclip(name: str, pretrained: str | None, spec: str, device: torch.device) -> ModelView:
     local = pretrained is not None and Path(pretrained).is_file()
-    with _fetching(spec, local), _quiet():
+    with fetching(spec, local):
         model, preprocess, tokenizer = load_openclip(name, pretrained, device)
-    return wrap(model.eval(), preprocess, tokenizer, spec)
+        changes = resampled(stored_weights(name, pretrained), model)
+    return replace(wrap(model.eval(), preprocess, tokenizer, spec), changes=changes)
 
 
 def _load_folder(folder: Path, spec: str, device: torch.device) -> ModelView:
-    with _fetching(spec, local=True), _quiet():
+    with fetching(spec, local=True):
         model, preprocess, tokenizer = load_openclip_folder(folder, device)
-    return wrap(model.eval(), preprocess, tokenizer, spec)
+        changes = resampled(stored_weights(str(folder), None), model)
+    return replace(wrap(model.eval(), preprocess, tokenizer, spec), changes=changes)
 
 
-def _load_hf(name: str, spec: str, device: torch.device) -> ModelView:
+def _place(device: str | int | torch.device | None) -> torch.device:
+    """Find a device, and put nothing on it to see that it is there.
+
+    Raises:
+        OptionError: there is none of this name or number.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(device, bool) or not isinstance(device, str | int | torch.device):
+        raise OptionError(f"device {device!r:.40} is neither a name nor the number of a GPU")
     try:
-        import transformers
-    except ImportError:
-        raise OptionError(
-            f"model {spec!r} needs transformers; install it with pip install 'whyclip[hf]'"
-        ) from None
-    if not Path(name).is_dir() and (Path(name).is_absolute() or name.startswith(".")):
-        raise OptionError(f"no such folder: {name!r}")
-    with _fetching(spec, Path(name).is_dir()), _quiet():
-        config = transformers.AutoConfig.from_pretrained(name)
-        class_name, family = family_of(list(config.architectures or ()), spec)
-        model = getattr(transformers, class_name).from_pretrained(name)
-        preprocess = transformers.AutoImageProcessor.from_pretrained(name)
-        tokenizer = None
-        if family.reads_text:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(name)
-    return wrap(model.eval().to(device), preprocess, tokenizer, spec)
-
-
-@contextmanager
-def _fetching(spec: str, local: bool) -> Iterator[None]:
-    """Turn what libraries raise while fetching or reading weights into one line."""
-    try:
-        yield
-    except WhyclipError:
-        raise
+        place = torch.device(f"cuda:{device}" if isinstance(device, int) else device)
+        torch.empty(0, device=place)
+    # What a backend raises where it has no device is its own matter.
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".;: ")
-        if local:
-            raise OptionError(f"model {spec!r} cannot be read: {reason}") from error
-        raise HubError(f"model {spec!r} cannot be fetched: {reason}; {OFFLINE_HINT}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' notes on what they load out of the user's terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+        known = "'cpu'" + (" and 'cuda'" if torch.cuda.is_available() else "")
+        message = f"device {device!r:.40} is not available; this machine has {known}"
+        raise OptionError(message) from error
+    if place.type == "meta":
+        raise OptionError("device 'meta' holds no numbers; use 'cpu' or 'cuda'")
+    return place

@@ -28,8 +28,11 @@ class ImageEncoder:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed pixels ``[b, 3, H, W]``: ``[b, e]``."""
+        found = self.model.encode_image(pixels, normalize=False)
+        # With output_tokens, the embedding is the first of two.
+        embedding = found[0] if isinstance(found, tuple) else found
         # The untried poolings of the library leave an axis of one query.
-        return self.model.encode_image(pixels, normalize=False).flatten(1)
+        return embedding.flatten(1)
 
 
 class OpenCLIPImageTower(ImageTower):
@@ -120,6 +123,9 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
 
 def embedding_width(model: Any) -> int:
     """Find the width of the embedding space, which not every image tower tells."""
+    if getattr(model.visual, "proj", model) is None and hasattr(model.visual, "ln_post"):
+        # Its output_dim is that of the projection, which is not there.
+        return int(model.visual.ln_post.normalized_shape[0])
     for part in (model.visual, getattr(model, "text", model)):
         width = getattr(part, "output_dim", None)
         if width is not None:

@@ -9,9 +9,16 @@ from typing import Any
 import torch
 
 from whyclip.errors import OptionError
+from whyclip.model.weights_file import Shapes, misfit, read_shapes
 
 OPENCLIP_CONFIG = "open_clip_config.json"
-WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+# In the library's own order of preference.
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+RUNS_CODE = "trust_remote_code"
 # Folders and the name of the switch that keeps pickled code out changed with this version.
 READS_FOLDERS = 3
 
@@ -28,13 +35,19 @@ def load_openclip(name: str, pretrained: str | None, device: torch.device) -> tu
     # Weights of a tag were trained with an activation that the architecture's name need not have:
     # of "ViT-B-16" with "openai" the library would make another model, with a warning.
     tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
-    model, _, preprocess = open_clip.create_model_and_transforms(
-        name,
-        pretrained=pretrained,
-        device=device,
-        force_quick_gelu=bool((tag or {}).get("quick_gelu")),
-        **safe,
-    )
+    # Read first by whyclip, which refuses what is no state dict: an error in there would let the
+    # library read the file once more, with less care.
+    shapes = {} if tag else stored_weights(name, pretrained)
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name,
+            pretrained=pretrained,
+            device=device,
+            force_quick_gelu=bool((tag or {}).get("quick_gelu")),
+            **safe,
+        )
+    except RuntimeError as error:
+        raise _refusal(error, name, pretrained, shapes) from error
     return model, preprocess, open_clip.get_tokenizer(name)
 
 
@@ -45,10 +58,15 @@ def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, 
         Model, preprocessing and tokenizer.
 
     Raises:
-        OptionError: the folder has no weights.
+        OptionError: the folder has no weights, or its configuration asks to run code.
     """
     if not any((folder / file).is_file() for file in WEIGHTS):
         raise OptionError(f"folder {str(folder)!r} has no weights; expected {' or '.join(WEIGHTS)}")
+    if RUNS_CODE in (folder / OPENCLIP_CONFIG).read_text(encoding="utf-8"):
+        raise OptionError(
+            f"folder {str(folder)!r:.60} asks for {RUNS_CODE}, which runs code from it; remove "
+            f"this key from its {OPENCLIP_CONFIG}"
+        )
     if _version() >= READS_FOLDERS:
         return load_openclip(f"local-dir:{folder}", None, device)
     return _folder_of_version_2(folder, device)
@@ -81,6 +99,48 @@ def _folder_of_version_2(folder: Path, device: torch.device) -> tuple[Any, Any, 
         tokenizer = SimpleTokenizer(context_length=context, **more)
     preprocess = image_transform_v2(PreprocessCfg(**look), is_train=False)
     return model.to(device), preprocess, tokenizer
+
+
+def stored_weights(name: str, pretrained: str | None) -> Shapes:
+    """Read names and shapes of the weights that :func:`load_openclip` loads.
+
+    Args:
+        name: of an architecture, ``local-dir:`` or ``hf-hub:`` and a place, or a folder.
+        pretrained: a tag, or a weights file.
+
+    Returns:
+        Shapes by name; none where the file is not on this machine.
+
+    Raises:
+        OptionError: a local file holds other things than a state dict.
+    """
+    import open_clip
+
+    folder = Path(name.removeprefix("local-dir:"))
+    if pretrained is None and folder.is_dir():
+        return read_shapes(next(folder / file for file in WEIGHTS if (folder / file).is_file()))
+    if pretrained is None:
+        return {}
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if not tag:
+        return read_shapes(Path(pretrained))
+    try:
+        return read_shapes(Path(open_clip.factory.download_pretrained(tag)))
+    # The library may know to read what whyclip does not, and its own tags can be trusted.
+    except (OptionError, OSError, RuntimeError, ValueError):
+        return {}
+
+
+def _refusal(
+    error: RuntimeError, name: str, pretrained: str | None, shapes: Shapes
+) -> RuntimeError | OptionError:
+    """Say in one line why weights do not fit; any other error stays as it is."""
+    arch = Path(name.removeprefix("local-dir:")).name
+    line = misfit(str(error), arch, shapes)
+    if line is None:
+        return error
+    what = f"weights file {Path(pretrained).name!r}" if pretrained else "weights file"
+    return OptionError(f"{what} {line}")
 
 
 def _version() -> int:

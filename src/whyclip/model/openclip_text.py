@@ -104,7 +104,9 @@ class TextEncoder:
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Embed token ids ``[b, t]``: ``[b, e]``."""
-        return self.model.encode_text(ids, normalize=False)
+        found = self.model.encode_text(ids, normalize=False)
+        # With output_tokens, the embedding is the first of two.
+        return found[0] if isinstance(found, tuple) else found
 
 
 def text_tower(model: Any, tokenizer: Any) -> TextTower:
@@ -119,5 +121,5 @@ def text_tower(model: Any, tokenizer: Any) -> TextTower:
         # What the tokenizer cuts at; a text encoder of transformers names its table of positions.
         int(getattr(tokenizer, "context_length", 0) or text.context_length),
         tokenizer,
-        f"its tokens are read by {pooler}",
+        f"its tokens are read by {pooler} (sides=['image'] works)",
     )

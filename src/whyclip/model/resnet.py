@@ -78,9 +78,13 @@ class ResNetTower(ImageTower):
     def device(self) -> torch.device:
         return self.visual.conv1.weight.device
 
+    def stem(self, pixels: Tensor) -> Tensor:
+        """Run the convolutions before the first layer."""
+        return self.visual.stem(pixels)
+
     def embed(self, inputs: Tensor) -> Stream:
         visual = self.visual
-        x = visual.stem(inputs.to(visual.conv1.weight.dtype))
+        x = self.stem(inputs.to(visual.conv1.weight.dtype))
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = layer(x)
         return read_at_first(with_mean(x), x.shape[-2:])

@@ -1,0 +1,58 @@
+"""Tokenizers that are plain functions, such as ``clip.tokenize``, followed by OpenCLIP's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+from whyclip.errors import UnsupportedModelError
+
+
+class FollowedTokenizer(SimpleTokenizer):
+    """CLIP's byte pairs, compared with the user's own function at every call.
+
+    A function gives ids and no pieces. OpenCLIP's tokenizer gives both, so its pieces are those
+    of the function wherever the ids are equal.
+
+    Args:
+        function: texts to ids ``[n, context]``; the user's own.
+        context_length: number of positions.
+    """
+
+    def __init__(self, function: Callable[..., Any], context_length: int) -> None:
+        super().__init__(context_length=context_length)
+        self.function = function
+        try:
+            self.takes = frozenset(inspect.signature(function).parameters)
+        except ValueError:
+            self.takes = frozenset()
+
+    def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
+        """Tokenize texts by both: int64 ``[n, t]``.
+
+        Raises:
+            UnsupportedModelError: the ids differ.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        expected = super().__call__(texts, context_length)
+        wanted = {"context_length": expected.shape[1], "truncate": True}
+        options = {key: value for key, value in wanted.items() if key in self.takes}
+        given = self.function(texts, **options)
+        named = getattr(self.function, "__name__", type(self.function).__name__)
+        if not isinstance(given, Tensor) or given.shape != expected.shape:
+            found = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise UnsupportedModelError(
+                f"tokenizer {named} gives {found!r:.40}, not ids {list(expected.shape)}; give "
+                "OpenCLIP's or transformers' tokenizer of the model"
+            )
+        for text, row, other in zip(texts, expected, given.long().cpu(), strict=True):
+            if not row.equal(other):
+                raise UnsupportedModelError(
+                    f"tokenizer {named} gives {text!r:.40} other ids than CLIP's; give OpenCLIP's "
+                    "or transformers' tokenizer of the model"
+                )
+        return expected

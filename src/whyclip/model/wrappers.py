@@ -1,0 +1,64 @@
+"""Models inside of wrappers: seen through where that changes nothing, refused otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from whyclip.errors import OptionError, UnsupportedModelError
+
+PARALLEL = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel")
+
+
+def plain_module(model: Any, name: str) -> nn.Module:
+    """Find the plain module in what a user handed in.
+
+    Of a compiled model the encoders are called by name, and ``torch.compile`` leaves those as
+    they were: it compiles ``forward`` alone. So what it wraps is the model.
+
+    Args:
+        model: anything.
+        name: what results call it.
+
+    Raises:
+        OptionError: it is no module.
+        UnsupportedModelError: a wrapper whose computation differs from the module's, or a
+            quantised module.
+    """
+    if isinstance(model, str) or hasattr(model, "__fspath__"):
+        raise OptionError(f"model is the text {str(model)!r:.60}; load it by whyclip.load(...)")
+    if not isinstance(model, nn.Module):
+        raise OptionError(
+            f"model is of type {type(model).__name__}; give the model itself, an nn.Module "
+            "(of a state dict: build the model, then model.load_state_dict)"
+        )
+    if hasattr(model, "_orig_mod"):
+        return plain_module(model._orig_mod, name)
+    kind = type(model).__name__
+    if kind in PARALLEL:
+        raise UnsupportedModelError(f"{name} is wrapped by {kind}; give its .module instead")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UnsupportedModelError(
+            f"{name} is TorchScript, whose layers cannot be read; give the Python model, "
+            "for OpenAI's that of clip.load(..., jit=False)"
+        )
+    if hasattr(model, "merge_and_unload") or "peft_config" in vars(model):
+        raise UnsupportedModelError(
+            f"{name} is wrapped by {kind}; give model.merge_and_unload() instead"
+        )
+    _refuse_quantised(model, name)
+    return model
+
+
+def _refuse_quantised(model: nn.Module, name: str) -> None:
+    for path, part in model.named_modules():
+        weight = getattr(part, "weight", None)
+        packed = callable(weight) and not isinstance(weight, nn.Module)
+        whole = isinstance(weight, torch.Tensor) and not weight.dtype.is_floating_point
+        if packed or whole:
+            raise UnsupportedModelError(
+                f"{name}: layer {path!r} is quantised ({type(part).__name__}), and methods need "
+                "gradients; wrap the model before it is quantised"
+            )
