@@ -270,4 +270,4 @@ def test_text_towers_of_transformers_say_what_works(tmp_path: Any) -> None:
     expected = (own[0] @ own[1].T)[0]
     torch.testing.assert_close(ex.scores, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(UnsupportedModelError, match=r"sides=\['image'\]"):
-        whyclip.explain(view, picture(), TEXTS[:1])
+        whyclip.explain(view, picture(), TEXTS[:1], method="grad_eclip")

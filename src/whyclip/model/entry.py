@@ -14,6 +14,7 @@ from torch import Tensor
 
 from whyclip.errors import ScoreMismatchError
 from whyclip.model.model_view import ModelView
+from whyclip.model.openai_clip import is_openai
 
 
 def is_altered(model: ModelView) -> bool:
@@ -42,6 +43,9 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
         if ids is None:
             return module(pixel_values=pixels).logits.float()
         ids = ids.to(model.text.device)
+        if is_openai(module):
+            # It gives logits, where OpenCLIP's gives embeddings.
+            return module(pixels, ids)[0].float() / model.logit_scale
         if hasattr(module, "visual"):
             return _cosines(module(pixels, ids))
         given = {"pixel_values": pixels, "input_ids": ids}
