@@ -33,6 +33,7 @@ FLOW = (
     "methods",
     "last_audit",
     "certificate",
+    "resample",
     "explanation",
     "question",
     "plan",

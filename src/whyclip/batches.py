@@ -12,6 +12,7 @@ from torch import Tensor
 from whyclip.inputs import ImageSource, read_image
 from whyclip.inputs.decoding import library_image, library_pixels, reading_change
 from whyclip.model import ModelView, model_inputs
+from whyclip.resample import display_copy
 from whyclip.types import Geometry, GeometryName
 
 IMAGES_AT_ONCE = 16
@@ -22,7 +23,7 @@ class Batch:
     """Images whose model inputs have the same size.
 
     Attributes:
-        images: upright RGB.
+        images: upright RGB, at display size.
         geometries: where each grid lies on its image.
         pixels: ``[b, 3, H, W]`` what is explained.
         own: ``[b, 3, h, w]`` what the library's own pipeline makes of the sources; None where it
@@ -68,7 +69,7 @@ def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryN
     stacked = torch.stack([pixels for pixels, _ in inputs])
     everywhere = all(_same(a, b) for a, b in zip(own, stacked, strict=True))
     return Batch(
-        images,
+        [display_copy(image) for image in images],
         [where for _, where in inputs],
         stacked,
         None if everywhere else torch.stack(own),

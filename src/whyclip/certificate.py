@@ -11,8 +11,8 @@ model's own can still be wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from whyclip.last_audit import AuditLink, link_of, link_to_json
@@ -164,6 +164,19 @@ class Certificate:
         if self.score_check != "passed":
             return f"score check {self.score_check}"
         return self.scope_statement or "scope unknown"
+
+    def of(self, prompts: Sequence[int]) -> Certificate:
+        """The certificate of some of the prompts, by their indices."""
+
+        def pick(values: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(values[index] for index in prompts)
+
+        return replace(
+            self,
+            score_model=pick(self.score_model),
+            scores={side: pick(scores) for side, scores in self.scores.items()},
+            diagnostics={name: pick(values) for name, values in self.diagnostics.items()},
+        )
 
     def __str__(self) -> str:
         parts = (self.score_statement, self.scope_statement, *self.changes, self.audit_statement)

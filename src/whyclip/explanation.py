@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
+from whyclip.resample import Interpolation, lay_on_image
 from whyclip.types import Geometry, Side, Word
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Prompt = str | tuple[str, ...]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Why one image matched each of n prompts.
 
@@ -32,7 +33,8 @@ class Explanation:
         words: for each prompt its words in reading order; empty where there are none.
         scores: ``[n]`` float32, the score that was explained (cosine, −1 to 1).
         geometry: where the grid lies on the original image.
-        image: the original image as RGB, or None when it was not kept.
+        image: the original image as RGB, reduced to at most 1400 pixels, or None when it was
+            not kept; ``geometry`` has the width and height of the original.
         against: what every prompt was set against; the scores are then differences.
         contrast: with ``against``, for each prompt the model's score of the prompt and its mean
             score of what the prompt is set against; empty otherwise.
@@ -49,7 +51,7 @@ class Explanation:
     words: tuple[tuple[Word, ...], ...]
     certificate: Certificate
     geometry: Geometry
-    image: Image | None = field(default=None, repr=False, compare=False)
+    image: Image | None = field(default=None, compare=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     against: tuple[Prompt, ...] = ()
     notes: tuple[str, ...] = ()
@@ -58,6 +60,41 @@ class Explanation:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def __getitem__(self, index: int | slice) -> Explanation:
+        """The explanation of one prompt, or of a slice of the prompts."""
+        at = range(len(self))[index]
+        chosen = list(at) if isinstance(at, range) else [at]
+        return replace(
+            self,
+            prompts=_pick(self.prompts, chosen),
+            scores=self.scores[chosen],
+            maps=None if self.maps is None else self.maps[chosen],
+            words=_pick(self.words, chosen),
+            certificate=self.certificate.of(chosen),
+            contrast=_pick(self.contrast, chosen) if self.contrast else (),
+        )
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return (self[index] for index in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in everything but the image, tensors by value."""
+        if not isinstance(other, Explanation):
+            return NotImplemented
+        return same(self, other)
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.method, self.prompts, self.geometry))
+
+    def __repr__(self) -> str:
+        maps = "no maps" if self.maps is None else "maps {}×{}×{}".format(*self.maps.shape)
+        prompts = ", ".join(f"{label!r:.40}" for label in self.labels[:3])
+        more = f", … ({len(self)} prompts)" if len(self) > 3 else ""
+        return (
+            f"Explanation({self.model!r:.60}, {self.method!r:.60}, prompts: {prompts}{more}; "
+            f"{maps}, {sum(map(len, self.words))} words)"
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,25 +111,32 @@ class Explanation:
         """``"rather than …"`` where prompts were set against others, else an empty string."""
         return f"rather than {' or '.join(map(_label, self.against))}" if self.against else ""
 
-    def heatmap(self, size: tuple[int, int] | None = None) -> Tensor:
+    def heatmap(
+        self, size: tuple[int, int] | None = None, *, interpolation: Interpolation = "catmull-rom"
+    ) -> Tensor:
         """Resample the maps onto the original image.
 
         Args:
-            size: height and width of the result; the image's own by default.
+            size: height and width of the result; the size of the original image by default.
+            interpolation: ``"catmull-rom"``, as the figures are drawn: cubic, equal to ``maps``
+                at patch centres, and clamped to the range of the four nearest patches, so that no
+                sign and no peak is added; ``"nearest"``, each pixel has the value of its patch;
+                ``"bilinear"``, as the metrics and the audit measure.
 
         Returns:
-            ``[n, height, width]`` float32, bilinear between patch centres, same units as
-            ``maps``; NaN where the model never saw the image.
+            ``[n, height, width]`` float32, same units as ``maps``; NaN where the image was
+            cropped away.
 
         Raises:
             OutputError: the image side was not explained.
+            OptionError: the interpolation is unknown.
         """
         if self.maps is None:
             raise OutputError(
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        return lay_on_image(self.maps, self.geometry, size)
+        return lay_on_image(self.maps, self.geometry, size, interpolation)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
@@ -124,20 +168,23 @@ class Explanation:
         return fragment(self)
 
 
-def lay_on_image(maps: Tensor, geometry: Geometry, size: tuple[int, int] | None = None) -> Tensor:
-    """Resample maps ``[n, gh, gw]`` onto the original image; see :meth:`Explanation.heatmap`."""
-    height, width = size or (geometry.height, geometry.width)
-    box = geometry.box
-    x = (torch.arange(width) + 0.5) * (geometry.width / width)
-    y = (torch.arange(height) + 0.5) * (geometry.height / height)
-    u = (x - box.left) / (box.right - box.left)
-    v = (y - box.top) / (box.bottom - box.top)
-    grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None] * 2 - 1
-    laid = F.grid_sample(
-        maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False
-    )[0]
-    seen = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
-    return laid.masked_fill(~seen, float("nan"))
+def same(one: Any, other: Any) -> bool:
+    """Compare two results of one class field by field, tensors by kind, shape and numbers."""
+
+    def equal(a: object, b: object) -> bool:
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return a.dtype == b.dtype and torch.equal(a, b)
+        return bool(a == b)
+
+    return one is other or all(
+        equal(getattr(one, part.name), getattr(other, part.name))
+        for part in fields(one)
+        if part.compare
+    )
+
+
+def _pick(values: Sequence[T], chosen: Sequence[int]) -> tuple[T, ...]:
+    return tuple(values[index] for index in chosen)
 
 
 def _label(prompt: Prompt) -> str:

@@ -15,7 +15,7 @@ from whyclip.batches import batches
 from whyclip.capture import Capture, depth
 from whyclip.certificate import Certificate
 from whyclip.errors import PromptError, UnsupportedModelError
-from whyclip.explanation import Explanation
+from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NAME = "interaction"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Interaction:
     """Which word of one prompt looked at which region of one image.
 
@@ -43,7 +43,7 @@ class Interaction:
         total: the sum over all pairs, those with CLS, BOS or EOS included.
         certificate: as for an explanation, with the additivity gap as a check.
         geometry: where the grid lies on the original image.
-        image: the original image as RGB.
+        image: the original image as RGB, reduced to at most 1400 pixels.
     """
 
     model: str
@@ -54,7 +54,21 @@ class Interaction:
     total: float
     certificate: Certificate
     geometry: Geometry
-    image: Image | None = field(default=None, repr=False, compare=False)
+    image: Image | None = field(default=None, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal in everything but the image, tensors by value."""
+        return same(self, other) if isinstance(other, Interaction) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.prompt, self.geometry))
+
+    def __repr__(self) -> str:
+        words, rows, columns = self.matrix.shape
+        return (
+            f"Interaction({self.model!r:.60}, {self.prompt!r:.60}; "
+            f"{words} words × {rows}×{columns} patches, score {self.score:.3f})"
+        )
 
     @property
     def gap(self) -> float:
@@ -65,7 +79,8 @@ class Interaction:
     def explanation(self) -> Explanation:
         """The same as an explanation with one map for each word, to draw, save and compare.
 
-        Its prompts are the words, its scores all the score of the whole prompt.
+        Its prompts are the words, its scores all the score of the whole prompt. Figures, pages
+        and terminals draw it on one scale for all words, unless ``shared_scale=False``.
         """
         n = len(self.words)
         noted = self.certificate

@@ -70,7 +70,7 @@ def expected(
             MODEL, sample.image, [text for _, text, _ in prompts], method=name, **options
         )
         for index, (label, text, explained) in enumerate(prompts):
-            heat = found.heatmap()[index]
+            heat = found.heatmap(interpolation="bilinear")[index]
             truth = CLASSES.index(label)
             for metric in METRICS.values():
                 if metric.needs == ("mask",):
@@ -178,7 +178,9 @@ def test_curves_are_the_mean_of_the_answers(whole: Evaluation) -> None:
     scores = []
     for sample in Pictures():
         found = whyclip.explain(MODEL, sample.image, list(sample.prompts), method="maskclip")
-        for heat, prompt in zip(found.heatmap(), sample.prompts, strict=True):
+        for heat, prompt in zip(
+            found.heatmap(interpolation="bilinear"), sample.prompts, strict=True
+        ):
             edits = METRICS["insertion"].edits(sample.image, heat, seed=SEED)  # type: ignore[misc]
             scores.append((pictures(list(edits)) @ texts(prompt)[0]).numpy())
     curve = whole.curve("maskclip", "insertion", "score")

@@ -46,7 +46,9 @@ def pointed(setting: Setting, plain: Any) -> list[tuple[float, bool]]:
         ex = whyclip.explain(
             setting.model, sample.image, list(sample.prompts), method="contribution"
         )
-        for label, heat in zip(sample.labels, ex.heatmap().numpy(), strict=True):
+        for label, heat in zip(
+            sample.labels, ex.heatmap(interpolation="bilinear").numpy(), strict=True
+        ):
             right = CLASSES.index(label) in best[: len(sample.labels)]
             if sample.masks is None:
                 continue
@@ -156,7 +158,7 @@ def test_insertion_is_that_of_a_loop(setting: Setting, plain: Any) -> None:
         one.model, sample.image, list(sample.prompts), method="decomposition", geometry="keep"
     )
     for label, prompt, heat in zip(
-        sample.labels, sample.prompts, found.heatmap().numpy(), strict=True
+        sample.labels, sample.prompts, found.heatmap(interpolation="bilinear").numpy(), strict=True
     ):
         # Between patch centres a signed map has few ties: at the border, where it is held.
         order = np.argsort(-heat.ravel(), kind="stable")
@@ -224,12 +226,8 @@ def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
     for sample in setting.dataset:
         for number, into in energies.items():
             maps = whyclip.explain(
-                setting.model,
-                sample.image,
-                list(sample.prompts),
-                method="grad_eclip",
-                layers=number,
-            ).heatmap()
+                setting.model, sample.image, list(sample.prompts), layers=number
+            ).heatmap(interpolation="bilinear")
             for label, heat in zip(sample.labels, maps.numpy(), strict=True):
                 if sample.masks is None:
                     continue
@@ -280,8 +278,7 @@ def test_weights_from_one_kind_of_vector_as_written_out(
             max(0.0, (r - low) / (high - low) * float((g * v).sum()))
             for r, v in zip(alike, trace.v[1:].detach(), strict=True)
         ]
-        # The model's own pass over whole contexts rounds otherwise than one over cut texts.
-        np.testing.assert_allclose(found_map.flatten(), expected, atol=2e-5 * max(expected))
+        np.testing.assert_allclose(found_map.flatten(), expected, atol=1e-5 * max(expected))
 
 
 def test_where_all_are_alike_there_is_nothing_to_prefer() -> None:

@@ -10,10 +10,10 @@ from torch import Tensor
 from whyclip.audit.look import Seen
 from whyclip.audit.removal import AT_ONCE, Texts
 from whyclip.evaluation.encode import Encoder
-from whyclip.explanation import lay_on_image
 from whyclip.metrics import get_metric, stream
 from whyclip.metrics.edits import Edits
 from whyclip.metrics.fill import Pixels
+from whyclip.resample import lay_on_image
 
 IMAGE = ("deletion", "insertion")
 TEXT = ("word_deletion", "word_insertion")

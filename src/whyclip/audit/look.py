@@ -13,13 +13,13 @@ from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.audit.pool import Pool, among_best
 from whyclip.capture import Capture
 from whyclip.data.sample import Sample
-from whyclip.explanation import lay_on_image
 from whyclip.forward import run_trunk
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
 from whyclip.model import ModelView, Tower, model_inputs
 from whyclip.plan import Plan, ask_for
 from whyclip.question import Question
+from whyclip.resample import lay_on_image
 from whyclip.targets import Targets
 from whyclip.types import Geometry, Word
 

@@ -110,7 +110,7 @@ class Run:
             if explanation.maps is None:
                 continue
             # At the picture's own size, and so for one method at a time.
-            heatmap = explanation.heatmap()
+            heatmap = explanation.heatmap(interpolation="bilinear")
             self._places(record, sample, name, heatmap)
             for index, one in enumerate(record.measured):
                 target = directions[index : index + 1]

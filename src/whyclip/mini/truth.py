@@ -90,7 +90,7 @@ def measure(
         for method, (explained,) in found.items():
             if explained.maps is None:
                 continue
-            heat, maps = explained.heatmap().numpy(), explained.maps.numpy()
+            heat, maps = explained.heatmap(interpolation="bilinear").numpy(), explained.maps.numpy()
             for i, (item, kind) in enumerate(zip(scene.objects, kinds, strict=True)):
                 into = hits[method][kind]
                 into["pointing game"].add(number, pointing(heat[i], item.mask))
