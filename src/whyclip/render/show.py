@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from whyclip.explanation import Explanation
 from whyclip.render.figure import figure
+from whyclip.render.fonts import without_glyph_warnings
 from whyclip.render.page import fragment
 from whyclip.storage import write_whole
 
@@ -22,7 +23,7 @@ def show(explanation: Explanation) -> None:
 
     In a notebook the page is displayed below the cell. Elsewhere matplotlib's window opens
     when it has an interactive backend. Where there is neither, a temporary PNG is written
-    and its place printed.
+    and its path printed.
     """
     if _in_notebook():
         from IPython.display import HTML, display
@@ -44,7 +45,10 @@ def png_bytes(explanation: Explanation) -> bytes:
 def figure_bytes(drawn: Figure) -> bytes:
     """Any figure as the content of a PNG file, at its own resolution and size."""
     file = BytesIO()
-    with matplotlib.rc_context({"savefig.bbox": None, "savefig.dpi": "figure"}):
+    with (
+        without_glyph_warnings(),
+        matplotlib.rc_context({"savefig.bbox": None, "savefig.dpi": "figure"}),
+    ):
         drawn.savefig(file, format="png")
     return file.getvalue()
 

@@ -13,10 +13,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
+from whyclip.render.fonts import font, warn_of_boxes, without_glyph_warnings
 from whyclip.render.words import Segment
 
 INK = "#1c1f24"
@@ -26,19 +26,6 @@ RULE = "#d9dce1"
 _LEADING = 1.5
 _MEASURING_DPI = 150
 _SAFETY = 0.98
-_OTHER_SCRIPTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "Noto Sans Devanagari",
-    "Noto Emoji",
-    "Segoe UI Emoji",
-)
 
 
 class Paper:
@@ -65,12 +52,14 @@ class Paper:
     def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> None:
         """One line of text whose line box starts at (x, y); style as for matplotlib's Text."""
         weight = style.pop("weight", "normal")
+        text = one_line(text)
+        warn_of_boxes(text)
         self.figure.text(
             x,
             self.height - y - 0.72 * line_height(size),
-            one_line(text),
+            text,
             transform=self.figure.dpi_scale_trans,
-            fontproperties=_font(size, weight),
+            fontproperties=font(text, size, weight),
             parse_math=False,
             va="baseline",
             **{"color": INK, **style},
@@ -215,22 +204,14 @@ def _wide(line: Sequence[Segment], size: float) -> float:
 
 
 @cache
-def _families() -> list[str]:
-    """DejaVu Sans ships with matplotlib; scripts it lacks come from what is installed."""
-    installed = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in installed)]
-
-
-def _font(size: float, weight: str) -> FontProperties:
-    return FontProperties(family=_families(), size=size, weight=weight)
-
-
-@cache
 def _renderer() -> Any:
     return FigureCanvasAgg(Figure(dpi=_MEASURING_DPI)).get_renderer()
 
 
 @lru_cache(maxsize=4096)
 def _measure(text: str, size: float, weight: str) -> float:
-    width, _, _ = _renderer().get_text_width_height_descent(text, _font(size, weight), ismath=False)
+    with without_glyph_warnings():
+        width, _, _ = _renderer().get_text_width_height_descent(
+            text, font(text, size, weight), ismath=False
+        )
     return float(width) / _MEASURING_DPI

@@ -1,0 +1,135 @@
+"""Fonts of the figures: DejaVu Sans, and for scripts that it lacks any installed font."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import matplotlib
+from matplotlib.font_manager import FontEntry, FontProperties, fontManager, get_font
+
+from whyclip.errors import WhyclipWarning
+
+OWN = "DejaVu Sans"
+"""Ships with matplotlib, so that figures look the same everywhere."""
+
+# Sans-serif fonts with many letters, tried before the other installed ones.
+_PREFERRED = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Noto Sans",
+    "Arial Unicode MS",
+)
+_MOST_QUOTED = 3
+_warned: set[str] = set()
+
+
+def font(text: str, size: float, weight: str) -> FontProperties:
+    """The fonts to set a line of text in: its own one and, where that lacks letters, others."""
+    return FontProperties(family=_families(_foreign(text)), size=size, weight=weight)
+
+
+def warn_of_boxes(text: str) -> None:
+    """Warn once for each character that no installed font can draw."""
+    missing = [c for c in _foreign(text) if _family(c) is None and c not in _warned]
+    if not missing:
+        return
+    _warned.update(missing)
+    more = ", …" if len(missing) > _MOST_QUOTED else ""
+    warnings.warn(
+        f"no installed font has {', '.join(map(repr, missing[:_MOST_QUOTED]))}{more}, so figures "
+        "show boxes; install a font with these characters, or save as .html",
+        WhyclipWarning,
+        stacklevel=2,
+    )
+
+
+@contextmanager
+def without_glyph_warnings() -> Iterator[None]:
+    """Silence matplotlib's own warnings of missing glyphs and weights, which repeat."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    logger.addFilter(_nothing)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+            yield
+    finally:
+        logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.WARNING
+
+
+def _foreign(text: str) -> tuple[str, ...]:
+    """The characters that the figures' own font lacks, each once."""
+    own = _own()
+    return tuple(dict.fromkeys(c for c in text if ord(c) not in own and c.isprintable()))
+
+
+@cache
+def _own() -> frozenset[int]:
+    return frozenset(get_font(fontManager.findfont(FontProperties(OWN))).get_charmap())
+
+
+def _families(characters: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([OWN, *filter(None, map(_family, characters))]))
+
+
+@cache
+def _family(character: str) -> str | None:
+    """An installed family that draws this character; None where there is none."""
+    for entry in _installed():
+        if ord(character) in _charmap(entry.fname) and _draws(entry.fname, character):
+            return entry.name
+    return None
+
+
+@cache
+def _installed() -> list[FontEntry]:
+    """One upright entry for each family, in the order they are tried."""
+    regular = [e for e in fontManager.ttflist if e.style == "normal" and _is_for_text(e)]
+    regular.sort(key=lambda e: (_rank(e.name), e.name, abs(_weight(e.weight) - 400)))
+    return list({entry.name: entry for entry in reversed(regular)}.values())[::-1]
+
+
+def _is_for_text(entry: FontEntry) -> bool:
+    """Whether letters look like letters: matplotlib's own fonts for formulas and boxes do not."""
+    bundled = entry.fname.startswith(matplotlib.get_data_path())
+    return not bundled or entry.name.startswith("DejaVu S")
+
+
+def _rank(name: str) -> int:
+    return _PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED)
+
+
+def _weight(weight: str | int) -> int:
+    return weight if isinstance(weight, int) else 400
+
+
+@cache
+def _charmap(path: str) -> frozenset[int]:
+    try:
+        return frozenset(get_font(path).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+def _draws(path: str, character: str) -> bool:
+    """Whether matplotlib can draw it: fonts of coloured bitmaps list characters but cannot."""
+    try:
+        loaded = get_font(path)
+        loaded.set_size(10, 100)
+        loaded.load_char(ord(character))
+    except (OSError, RuntimeError):
+        return False
+    return True
