@@ -12,7 +12,7 @@ from whyclip.capture import Capture
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
-from whyclip.last_audit import joined_links, last_audit
+from whyclip.last_audit import last_audit
 from whyclip.model import ModelView
 from whyclip.plan import Plan
 from whyclip.question import Question
@@ -124,6 +124,7 @@ def joined(image: Explanation, text: Explanation) -> Explanation:
     if "text" not in text.certificate.scores:
         return image
     a, b = image.certificate, text.certificate
+    audit = a.audit if b.audit is None or a.audit is None else a.audit.joined(b.audit)
     certificate = replace(
         a,
         scores={**a.scores, **b.scores},
@@ -132,7 +133,7 @@ def joined(image: Explanation, text: Explanation) -> Explanation:
         ),
         scope={**a.scope, **b.scope},
         diagnostics={**a.diagnostics, **b.diagnostics},
-        audit=joined_links(a.audit, b.audit),
+        audit=audit or b.audit,
     )
     return replace(
         image,

@@ -52,12 +52,20 @@ class AuditLink:
         """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
         return cache_folder() / self.file
 
-    def only(self, side: Side) -> AuditLink | None:
-        """The part of the audit that concerns one side; None if that side was not audited."""
-        if side not in self.verdicts:
+    def joined(self, text: AuditLink) -> AuditLink | None:
+        """This audit of a method for images with another's words; None if they are two audits."""
+        if self.file != text.file:
             return None
-        failed = tuple(title for title in self.failed if title.endswith(f"({side})"))
-        return replace(self, verdicts={side: self.verdicts[side]}, failed=failed)
+        verdicts: dict[Side, Mapping[str, str]] = {}
+        if "image" in self.verdicts:
+            verdicts["image"] = self.verdicts["image"]
+        if "text" in text.verdicts:
+            verdicts["text"] = text.verdicts["text"]
+        failed = (
+            *(title for title in self.failed if title.endswith("(image)")),
+            *(title for title in text.failed if title.endswith("(text)")),
+        )
+        return replace(self, verdicts=verdicts, failed=failed)
 
     def __str__(self) -> str:
         found = "; ".join(
@@ -67,19 +75,6 @@ class AuditLink:
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
-
-
-def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink | None:
-    """Join the audit of one method's maps and of another's words; the newer one if they differ."""
-    parts = [link for link in (image and image.only("image"), text and text.only("text")) if link]
-    if len(parts) < 2 or parts[0].file != parts[1].file:
-        return max(parts, key=lambda link: link.date, default=None)
-    first, second = parts
-    return replace(
-        first,
-        verdicts={**first.verdicts, **second.verdicts},
-        failed=(*first.failed, *second.failed),
-    )
 
 
 def _shown(verdict: str) -> str:

@@ -16,7 +16,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from whyclip.explanation import Certificate, Explanation
+from whyclip.certificate import Certificate
+from whyclip.explanation import Explanation
 from whyclip.types import Box, Geometry, Word
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -54,7 +55,12 @@ const report = (found) => {
   out.textContent = JSON.stringify({ ...found, problems });
   document.body.append(out);
 };
-addEventListener("load", async () => { report(await (async () => { BODY })()); });
+addEventListener("load", async () => {
+  const viewer = document.getElementById("viewer"); // filled once its images are decoded
+  for (let i = 0; viewer && !viewer.firstChild && i < 200; i++)
+    await new Promise((done) => setTimeout(done, 10));
+  report(await (async () => { BODY })());
+});
 </script>
 """
 
@@ -126,7 +132,13 @@ def make_explanation(
             "scores": scores,
             "maps": maps,
             "words": tuple(words),
-            "certificate": Certificate(own, sides, changes),
+            "certificate": Certificate(
+                own,
+                sides,
+                changes,
+                scope=dict.fromkeys(sides, "score"),
+                checked=dict.fromkeys(sides, (1, 1)),
+            ),
             "geometry": Geometry("model", *size, box or Box(0, 0, *size)),
             "image": picture(*size) if with_image else None,
             "options": {"heads": "single" if changes else "native", "relu": not signed},

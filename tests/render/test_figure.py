@@ -7,6 +7,7 @@ from itertools import combinations
 import matplotlib
 import numpy as np
 import pytest
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
@@ -89,9 +90,16 @@ def shown(drawn):
 
 def test_the_figure_says_what_it_explains_and_how_well(make):
     text = shown(figure(make(changes=("one attention head",))))
-    for part in ("grad_eclip", "openclip:ViT-B-16/openai", "0.310", "0.298", "a changed model"):
+    for part in (
+        "grad_eclip",
+        "openclip:ViT-B-16/openai",
+        "0.310",
+        "0.298",
+        "▲ explains a modified computation",
+    ):
         assert part in text
-    assert "one attention head; largest score gap 2.1e-02 (tolerance 1e-04)" in text
+    assert "score check failed: explained score 0.331, model score 0.31" in text
+    assert "modified computation: one attention head" in text
     assert "grad_eclip[heads=single] · openclip:ViT-B-16/openai" in text
     assert "grad_eclip · openclip:ViT-B-16/openai" in shown(figure(make()))
 
@@ -124,7 +132,7 @@ def test_a_comparison_marks_each_method_by_its_own_certificate(make):
     text = shown(comparison({"fine": make(), "other": make(changes=("one head",))}))
     assert text.count("●") == 2  # beside its name, and in the legend
     assert text.count("▲") == 2
-    assert "other explains a changed model: one head" in text
+    assert "▲ other explains a modified computation: score check failed" in text
 
 
 def test_a_column_without_maps_says_so(make):
@@ -162,6 +170,41 @@ def test_a_shared_scale_dims_the_weaker_map(make):
     own, shared = figure(weak), figure(weak, shared_scale=True)
     spread = [np.ptp(np.asarray(f.axes[1].images[0].get_array(), float)) for f in (own, shared)]
     assert spread[1] < 0.8 * spread[0]
+
+
+def test_the_words_of_an_interaction_share_one_scale_with_its_numbers_on_the_bar(make):
+    plain = make(("one", "two"), with_image=False)
+    maps = plain.maps.clone()
+    maps[1] *= 0.1
+    plain = make(("one", "two"), with_image=False, maps=maps)
+    joint = make(("one", "two"), with_image=False, maps=maps, method="interaction")
+
+    def panels(drawn):
+        return [np.asarray(drawn.axes[i].images[0].get_array(), float) for i in (0, 1)]
+
+    own, shared = panels(figure(plain)), panels(figure(plain, shared_scale=True))
+    np.testing.assert_array_equal(panels(figure(joint)), shared)
+    np.testing.assert_array_equal(panels(figure(joint, shared_scale=False)), own)
+    assert np.ptp(own[1], axis=-1).max() > 2 * np.ptp(shared[1], axis=-1).max()
+    limit = float(maps.abs().max())
+    text = shown(figure(joint))
+    assert f"0 all maps on one scale {limit:.2g}" in text
+    for one in (plain, joint):  # each panel keeps its own peak in numbers
+        peaks = [f"peak {float(m.max()):.2g}" for m in maps]
+        assert all(peak in shown(figure(one)) for peak in peaks)
+
+
+def test_patches_and_contour_are_options_of_a_figure(make):
+    one = make(("a dog",), maps=torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]), with_image=False)
+
+    def panel(**options):
+        return np.asarray(figure(one, **options).axes[0].images[0].get_array())
+
+    assert len(np.unique(panel(interpolation="nearest").reshape(-1, 3), axis=0)) == 2
+    assert len(np.unique(panel().reshape(-1, 3), axis=0)) > 50
+    white = (panel(contour=True) == 255).all(-1)
+    assert 100 < white.sum() < 0.02 * white.size
+    assert not (panel() == 255).all(-1).any()
 
 
 def settings():

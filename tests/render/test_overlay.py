@@ -1,45 +1,106 @@
+"""Panels against a plain computation, pixel by pixel, and their properties."""
+
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from inks import plainly
 from whyclip.errors import InputError
 from whyclip.render import overlay
-from whyclip.render.colour import Scale
+from whyclip.render.grey import grey, levels
+
+IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 
 
 def pixels(image):
     return np.asarray(image, dtype=float)
 
 
-def test_the_pixel_of_no_relevance_keeps_the_picture_and_the_peak_takes_the_map_colour():
-    picture = Image.new("RGB", (2, 1), (40, 120, 200))
-    drawn = pixels(overlay(picture, np.array([[0.0, 5.0]]), strongest=0.8, greyness=0.0))
-    hottest = 255 * Scale(1.0, signed=False).rgb(np.array(1.0))
-    np.testing.assert_array_equal(drawn[0, 0], [40, 120, 200])
-    np.testing.assert_allclose(drawn[0, 1], 0.2 * np.array([40, 120, 200]) + 0.8 * hottest, atol=1)
+def quantile(values, share):
+    values = sorted(values)
+    at = share * (len(values) - 1)
+    low = math.floor(at)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (at - low) * (values[high] - values[low])
 
 
-def test_the_picture_turns_grey_so_that_colour_is_the_maps():
-    loud = Image.new("RGB", (2, 1), (250, 40, 10))
-    drawn = pixels(overlay(loud, np.array([[0.0, 1.0]]), greyness=0.8))
-    assert np.ptp(drawn[0, 0]) == pytest.approx(0.2 * 240, abs=2)
-    assert drawn[0, 0] @ [0.299, 0.587, 0.114] == pytest.approx(99.4, abs=1)  # as light as before
+def plain_grey(rgb):
+    """The design's base, in plain numbers."""
+    luma = [(0.299 * r + 0.587 * g + 0.114 * b) / 255 for r, g, b in rgb.reshape(-1, 3).tolist()]
+    low, high = quantile(luma, 0.01), quantile(luma, 0.99)
+    middle, half = (low + high) / 2, max(high - low, 1 / 1.5) / 2
+    stretched = [min(max((g - middle + half) / (2 * half), 0), 1) for g in luma]
+    median = min(max(quantile(stretched, 0.5), 1e-6), 1 - 1e-6)
+    power = min(max(math.log(0.5) / math.log(median), 0.55), 1.2)
+    return np.array([g**power for g in stretched]).reshape(rgb.shape[:2])
 
 
-def test_the_sign_decides_between_warm_and_cold():
-    grey = Image.new("RGB", (2, 1), (128, 128, 128))
-    in_favour, against = pixels(overlay(grey, np.array([[1.0, -1.0]])))[0]
-    assert in_favour[0] > in_favour[2] + 50
-    assert against[2] > against[0] + 50
+@settings(deadline=None)
+@given(IMAGES)
+def test_the_grey_of_an_image_is_its_stretched_luma(rgb):
+    found = grey(Image.fromarray(rgb), rgb.shape[1], rgb.shape[0])
+    np.testing.assert_allclose(found, plain_grey(rgb), atol=1e-6)
 
 
-def test_more_relevance_hides_more_of_the_picture():
-    board = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (10, 10))).convert("RGB")
-    heat = np.repeat(np.linspace(0, 1, 10)[:, None], 20, axis=1)
-    contrast = np.abs(np.diff(pixels(overlay(board, heat)), axis=1)).mean(axis=(1, 2))
-    assert (np.diff(contrast) < 0).all()
-    assert contrast[-1] > 20  # the picture still shows through at the peak
+@settings(deadline=None, max_examples=50)
+@given(IMAGES, st.integers(0, 2**32 - 1), st.booleans())
+def test_every_pixel_is_the_mixture_of_its_two_inks(rgb, seed, signed):
+    heat = np.random.default_rng(seed).normal(size=rgb.shape[:2])
+    heat = heat if signed else np.abs(heat)
+    drawn = pixels(overlay(Image.fromarray(rgb), heat))
+    base, peak = plain_grey(rgb), np.abs(heat).max()
+    for y in range(rgb.shape[0]):
+        for x in range(rgb.shape[1]):
+            expected = 255 * np.array(plainly(base[y, x], heat[y, x] / peak))
+            assert drawn[y, x] == pytest.approx(expected, abs=0.51)
+
+
+@settings(deadline=None)
+@given(IMAGES)
+def test_no_image_looks_hot_where_there_is_no_relevance(rgb):
+    drawn = pixels(overlay(Image.fromarray(rgb), np.zeros(rgb.shape[:2])))
+    assert np.ptp(drawn, axis=-1).max() == 0
+    beside = np.zeros(rgb.shape[:2])
+    beside[0, 0] = 1.0
+    assert np.ptp(pixels(overlay(Image.fromarray(rgb), beside)), axis=-1).ravel()[1:].sum() == 0
+
+
+@settings(deadline=None)
+@given(IMAGES, st.integers(0, 2**32 - 1))
+def test_the_positive_half_of_a_signed_map_is_drawn_as_a_positive_map(rgb, seed):
+    heat = np.random.default_rng(seed).uniform(0, 1, rgb.shape[:2])
+    heat[0, 0] = 1.0
+    signed = heat.copy()
+    signed[-1, -1] = -1.0
+    positive, both = (pixels(overlay(Image.fromarray(rgb), h)) for h in (heat, signed))
+    np.testing.assert_array_equal(positive.reshape(-1, 3)[:-1], both.reshape(-1, 3)[:-1])
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (250, 40, 10)])
+def test_an_image_of_one_colour_lies_in_the_middle(colour):
+    assert grey(Image.new("RGB", (9, 4), colour), 9, 4) == pytest.approx(0.5)
+
+
+def test_a_large_image_has_the_levels_of_a_small_one():
+    noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
+    small = Image.fromarray(noise)
+    large = small.resize((1800, 1200), Image.Resampling.NEAREST)
+    assert levels(large) == pytest.approx(levels(small), abs=0.05)
+
+
+def test_the_same_patch_at_the_peak_and_at_zero_is_far_apart_on_any_image():
+    for level in (10, 128, 245):
+        board = np.full((20, 20, 3), level, np.uint8)
+        board[::2] = 255 - level
+        image = Image.fromarray(board)
+        hot, cold = (pixels(overlay(image, np.full((20, 20), v))) for v in (1.0, 0.0))
+        assert np.linalg.norm(hot - cold, axis=-1).min() > 120
 
 
 def test_unseen_parts_are_grey_hatching_and_take_no_part_in_the_scale():
@@ -53,6 +114,35 @@ def test_unseen_parts_are_grey_hatching_and_take_no_part_in_the_scale():
     assert len(shades) == 2
     assert shades[1] - shades[0] > 25
     assert np.ptp(drawn[:, 30:], axis=-1).min() > 20
+
+
+def disc(sign=1):
+    y, x = np.mgrid[:80, :100]
+    return sign * np.clip(1.2 - np.hypot(y - 40, x - 50) / 30, 0, 1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_contour_runs_along_half_of_the_peak_and_nowhere_else(sign):
+    plain, drawn = (pixels(overlay(None, disc(sign), contour=on)) for on in (False, True))
+    changed = (plain != drawn).any(-1)
+    away = np.abs(np.abs(disc(sign)) - 0.5) * 30  # in pixels, as the disc falls by 1/30 a pixel
+    assert away[changed].max() < 3.5
+    white = (drawn == 255).all(-1)
+    assert white.any()
+    assert away[white].max() < 2
+    on_the_line = away < 0.5
+    if sign > 0:
+        assert white[on_the_line].all()
+    else:
+        assert 0.3 < white[on_the_line].mean() < 0.7  # dashed
+
+
+def test_the_contour_does_not_run_along_the_crop_or_between_hot_patches():
+    heat = np.full((40, 40), 0.6)
+    heat[:, 20:] = 1.0
+    heat[:, :10] = np.nan
+    same = [pixels(overlay(None, heat, contour=on)) for on in (False, True)]
+    np.testing.assert_array_equal(*same)
 
 
 def test_a_map_of_nothing_but_unseen_or_zero_is_drawn():
@@ -76,7 +166,7 @@ def test_anything_but_one_map_is_refused_by_its_shape(shape):
 
 def test_explanations_overlay_lands_where_the_map_is_hot(make):
     explanation = make(("a red disc",))
-    drawn = pixels(overlay(explanation.image, explanation.heatmap()[0], greyness=0.0))
-    plain = pixels(explanation.image)
-    change = np.abs(drawn - plain).sum(-1)
-    assert change[60, 200:].max() > 4 * change[200, 20]
+    drawn = pixels(overlay(explanation.image, explanation.heatmap()[0]))
+    colour = np.ptp(drawn, axis=-1)
+    assert colour[60, 200:].max() > 100
+    assert colour[200, 20] < 3  # the grass is green, its panel is not

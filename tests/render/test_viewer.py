@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from inks import plainly
 from whyclip.render import fragment, page
-from whyclip.render.colour import FADE, GREYNESS
-from whyclip.render.parts import map_scales, patches_on
+from whyclip.render.colour import AGAINST, FOR, Scale, hexadecimal
+from whyclip.render.grey import grey
+from whyclip.render.overlay import overlay
+from whyclip.render.reading import map_scales, patches_on
 from whyclip.storage import to_json
-from whyclip.types import Box
+from whyclip.types import Box, Word
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_hot_patch_is_hot_and_the_rest_is_clear(make, probe):
+def test_the_hot_patch_is_hot_and_the_rest_is_grey(make, probe):
     maps = torch.zeros(1, 6, 8)
     maps[0, 1, 6] = 0.02
     found = probe(
@@ -29,35 +34,94 @@ def test_the_hot_patch_is_hot_and_the_rest_is_clear(make, probe):
                  far: pixel(c, 0.2, 0.8), label: c.getAttribute("aria-label") };""",
     )
     red, green, blue, opaque = found["hot"]
-    assert opaque > 245
+    assert opaque == 255
     assert red > 230
-    assert green > 230
-    assert blue < 180  # the bright yellow end of the colour map
-    assert 60 < found["near"][3] < 200
-    assert found["far"][3] == 0
+    assert 120 < green < 250
+    assert blue < 180  # the bright yellow end of the inks
+    assert np.ptp(found["near"][:3]) > 80
+    assert np.ptp(found["far"][:3]) == 0
     assert found["label"] == "Heat map for “a red disc”, highest at the top right"
 
 
-def test_the_canvas_agrees_with_the_heatmap_that_python_computes(make, probe):
-    explanation = make(("a red disc",), box=Box(40, -20, 280, 200), grid=(5, 7), signed=True)
+def sampled(count=23):
+    """JavaScript that reads a canvas at a grid of places."""
+    return f"""(c) => {{ const out = [];
+      for (let y = 0; y < {count}; y++) for (let x = 0; x < {count}; x++) {{
+        const [u, v] = [(x + 0.5) / {count}, (y + 0.5) / {count}];
+        out.push([Math.floor(u * c.width), Math.floor(v * c.height), ...pixel(c, u, v)]);
+      }}
+      return {{ out, width: c.width, height: c.height }}; }}"""
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("contour", [False, True])
+def test_the_canvas_has_the_pixels_that_python_draws(make, probe, signed, exact, contour):
+    # Flat parts of an image are the same however it is resized and compressed.
+    explanation = make(
+        ("a red disc",), size=(720, 540), box=Box(40, -20, 700, 500), grid=(5, 7), signed=signed
+    )
     found = probe(
         page([explanation]),
-        """const c = $(".stage.large canvas"); const out = [];
-        for (let y = 0.05; y < 1; y += 0.1) for (let x = 0.05; x < 1; x += 0.1)
-          out.push([x, y, ...pixel(c, x, y)]);
-        return { out, width: c.width, height: c.height };""",
+        f"""for (const name of {json.dumps(["exact"] * exact + ["contour"] * contour)})
+          $(`input[name=${{name}}]`).click();
+        return ({sampled()})($(".stage.large canvas.heat"));""",
     )
-    width, height = found["width"], found["height"]
-    heat = explanation.heatmap((height, width))[0]
-    limit = float(explanation.maps.abs().max())
-    for x, y, red, _, blue, alpha in found["out"]:
-        value = float(heat[int(y * height), int(x * width)])
-        if value != value:
+    assert (found["width"], found["height"]) == (720, 540)
+    how = "nearest" if exact else "catmull-rom"
+    heat = explanation.heatmap(interpolation=how)[0].double().numpy()
+    drawn = overlay(explanation.image, heat, contour=contour)
+    drawn = np.asarray(drawn, dtype=float)
+    coloured, unseen = 0, 0
+    for x, y, *rgb, alpha in found["out"]:
+        if np.isnan(heat[y, x]):
             assert alpha == 0
+            unseen += 1
             continue
-        assert alpha == pytest.approx(255 * abs(value / limit) ** FADE, abs=2)
-        if alpha > 100:
-            assert (red > blue) == (value > 0)
+        assert rgb == pytest.approx(drawn[y, x], abs=3)
+        coloured += np.ptp(rgb) > 40
+    assert coloured > 10
+    assert unseen > 10
+
+
+def test_the_grey_of_a_photograph_agrees_with_python(make, probe):
+    noise = np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((720, 540), Image.Resampling.BICUBIC)
+    flat = make(("a dog",), size=(720, 540), image=image, maps=torch.zeros(1, 2, 2))
+    found = probe(page([flat]), f"return ({sampled()})($('.stage.large canvas.heat'));")
+    expected = grey(image, 720, 540)
+    for x, y, red, green, blue, _ in found["out"]:
+        assert red == green == blue
+        assert red == pytest.approx(13 + (128 - 13) * expected[y, x], abs=6)  # the page has a JPEG
+
+
+def test_a_page_without_image_has_the_same_grey_as_a_figure(make, probe):
+    found = probe(
+        page([make(("a dog",), with_image=False, maps=torch.zeros(1, 2, 2))]),
+        """const at = pixel($(".stage.large canvas"), 0.5, 0.5);
+        return { at, beside: all(".beside").length };""",
+    )
+    blank = np.asarray(overlay(None, np.zeros((2, 2))))[0, 0].tolist()
+    assert found == {"at": [*blank, 255], "beside": 0, "problems": []}
+
+
+def test_the_original_stands_beside_the_heat_and_can_take_its_place(make, probe):
+    found = probe(
+        page([make(box=Box(40, 0, 280, 240), grid=(7, 7))]),
+        """const beside = $(".stage.beside img"), heat = $(".stage.large canvas.heat");
+        const at = (node) => node.getBoundingClientRect();
+        const read = () => [heat, $(".stage.large .unseen")].map(
+          (node) => getComputedStyle(node).visibility);
+        const before = read();
+        $("input[name=original]").click();
+        return { left: at(beside).right <= at(heat).left, same: at(beside).width - at(heat).width,
+          before, after: read(), under: heat.previousElementSibling.tagName };""",
+    )
+    assert found["left"]
+    assert abs(found["same"]) < 1
+    assert found["before"] == ["visible", "visible"]
+    assert found["after"] == ["hidden", "hidden"]
+    assert found["under"] == "IMG"
 
 
 def test_unseen_strips_cover_what_lies_outside_of_the_box(make, probe):
@@ -80,11 +144,13 @@ def test_words_take_the_colour_of_their_sign_at_the_right_place(make, probe):
     colours = {}
     for word, kind, value, colour, line in found["marks"]:
         numbers = [float(v) for v in re.findall(r"[\d.]+", colour.replace("srgb", ""))]
-        colours[word] = (kind, value, numbers[0] > numbers[1], line)
+        unit = 1 if "srgb" in colour else 255
+        hue = hexadecimal(number / unit for number in numbers[:3])
+        colours[word] = (kind, value, hue, numbers[3], line)
     assert colours == {
-        "a": ("for", "+0.04 for", False, "none"),
-        "red": ("against", "−0.02 against", True, "underline"),
-        "balloon": ("for", "+0.02 for", False, "none"),
+        "a": ("for", "+0.04 for", FOR, pytest.approx(0.75), "none"),
+        "red": ("against", "−0.02 against", AGAINST, pytest.approx(0.38), "underline"),
+        "balloon": ("for", "+0.02 for", FOR, pytest.approx(0.38), "none"),
     }
 
 
@@ -214,45 +280,79 @@ def test_arrow_keys_stay_on_the_picture(make, probe):
     assert places == [["4", "2"], ["1", "2"], ["1", "7"], ["6", "7"]]
 
 
-def test_opacity_and_shared_scale_act_on_the_heat(make, probe):
+def test_the_shared_scale_acts_on_heat_words_and_colour_bar(make, probe):
     maps = torch.ones(2, 2, 2)
     maps[1] *= 0.25
+    words = ((Word("one", 0, 3, 0.8),), (Word("two", 0, 3, 0.2),))
+    read = """const read = () => ({ heat: pixel(all(".multiples canvas")[1], 0.5, 0.5).slice(0, 3),
+          words: all(".multiples mark").map((m) => m.style.getPropertyValue("--strength")),
+          bar: all(".legend span").map((s) => s.textContent) });"""
+    change = f"""{read} const before = read();
+        $("input[name=shared]").click();
+        return {{ before, after: read() }};"""
+    plain = make(("one", "two"), maps=maps, words=words, with_image=False)
+    found = probe(page([plain]), change)
+    own, shared = (255 * np.array(plainly(0.5, strength)) for strength in (1.0, 0.25))
+    assert found["before"]["heat"] == pytest.approx(own, abs=1)
+    assert found["after"]["heat"] == pytest.approx(shared, abs=1)
+    assert found["before"]["words"] == ["75%", "75%"]
+    assert found["after"]["words"] == ["75%", "19%"]
+    assert found["before"]["bar"] == ["0", "1", "each map to its own peak"]
+    assert found["after"]["bar"] == ["0", "1", "all maps on one scale"]
+    # The words of an interaction share a scale from the start; a page of both keeps them apart.
+    both = page([replace(plain, method="interaction"), plain])
     found = probe(
-        page([make(("one", "two"), maps=maps)]),
-        """const alpha = () => pixel(all(".multiples canvas")[1], 0.5, 0.5)[3];
-        const own = alpha();
-        const slider = $("input[type=range]"); slider.value = 0.3;
-        slider.dispatchEvent(new Event("input"));
-        const faded = () => all("canvas").map((c) => getComputedStyle(c).opacity);
-        const before = faded();
-        $("input[type=checkbox]").click();
-        const grey = getComputedStyle($(".under-heat img")).filter;
-        return { own, shared: alpha(), faded: before, kept: faded(), grey };""",
+        both,
+        f"""{read} const first = read(); all("[role=tab]")[1].click();
+        return {{ first, second: read() }};""",
     )
-    assert found["own"] == 255
-    assert found["shared"] == pytest.approx(255 * 0.25**FADE, abs=2)
-    assert set(found["faded"]) == {"0.3"}
-    assert set(found["kept"]) == {"0.3"}
-    assert found["grey"] == f"grayscale({0.6 * GREYNESS:g})"
+    assert found["first"]["words"] == ["75%", "19%"]
+    assert found["first"]["bar"][-1] == "all maps on one scale"
+    assert found["second"]["words"] == ["75%", "75%"]
 
 
-def test_the_badge_tells_the_verdict_reasons_and_gap(make, probe):
+def test_the_colour_bar_is_that_of_the_figures(make, probe):
+    for signed in (False, True):
+        found = probe(
+            page([make(signed=signed)]),
+            """const c = $("canvas.bar"); return { size: [c.width, c.height],
+              pixels: [0, 55, 110, 165, 219].map((x) => [0, 10, 19].map(
+                (y) => pixel(c, (x + 0.5) / 220, (y + 0.5) / 20).slice(0, 3))) };""",
+        )
+        expected = 255 * Scale(1.0, signed).bar(*found["size"])
+        for x, column in zip((0, 55, 110, 165, 219), found["pixels"], strict=True):
+            for y, rgb in zip((0, 10, 19), column, strict=True):
+                assert rgb == pytest.approx(expected[y, x], abs=1)
+
+
+def test_the_badge_is_green_only_where_the_score_is_explained(make, probe):
+    own = make(method="a")
+    random = replace(own.certificate, scope={"image": "baseline", "text": "baseline"})
     found = probe(
-        page([make(method="a"), make(method="b", changes=("one attention head",))]),
+        page(
+            [
+                own,
+                make(method="b", changes=("one attention head",)),
+                replace(own, method="c", certificate=random),
+            ]
+        ),
         """const read = () => [$(".badge").className, $(".badge").textContent,
-          all(".card li").map((l) => l.textContent).join(), all("dd")[3].textContent];
-        const first = read(); all("[role=tab]")[1].click();
-        return { first, second: read(),
+          all(".statements + ul li").map((l) => l.textContent).join()];
+        const one = (at) => { all("[role=tab]")[at].click(); return read(); };
+        return { all: [0, 1, 2].map(one), statements: all(".statements li").length,
                  selected: all("[role=tab]").map((t) => t.ariaSelected) };""",
     )
-    assert found["first"] == ["badge itself", "explains the model itself", "", "3.0e−7"]
-    assert found["second"] == [
-        "badge changed",
-        "explains a changed model",
-        "one attention head",
-        "2.1e−2",
+    assert found["all"] == [
+        ["badge itself", "explains the model's score", ""],
+        [
+            "badge changed",
+            "explains a modified computation",
+            "Modified computation: one attention head",
+        ],
+        ["badge other", "random baseline, explains nothing", ""],
     ]
-    assert found["selected"] == ["false", "true"]
+    assert found["statements"] == 3
+    assert found["selected"] == ["false", "false", "true"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ def test_all_zero_words_have_no_strength():
     assert segments("cat", [Word("cat", 0, 3, 0.0)])[0].strength == 0.0
 
 
+def test_words_of_several_prompts_compare_on_a_common_scale():
+    words = [Word("cat", 2, 5, 0.1)]
+    own, shared = segments("a cat", words), segments("a cat", words, largest=0.4)
+    assert (own[1].strength, shared[1].strength) == (1.0, 0.25)
+    assert "0.19" in words_html("a cat", words, largest=0.4)
+
+
 def test_strongest_words_ranks_by_magnitude_and_leaves_out_zeros():
     words = [Word("a", 0, 1, 0.0), Word("b", 1, 2, 0.1), Word("c", 2, 3, -0.3)]
     assert [w.text for w in strongest_words(words)] == ["c", "b"]
@@ -65,11 +72,11 @@ def test_html_keeps_the_text_exactly_and_nothing_in_it_becomes_markup():
     assert reader.tags == ["mark", "mark"]
 
 
-def test_html_paints_for_green_and_against_red_and_underlined():
+def test_html_paints_for_orange_and_against_blue_and_underlined():
     reader = Reader()
     reader.feed(words_html("good bad", [Word("good", 0, 4, 1.0), Word("bad", 5, 8, -0.5)]))
     good, bad = reader.styles
-    assert "rgba(0,158,115,0.75)" in good
+    assert "rgba(212,79,15,0.75)" in good
     assert "underline" not in good
-    assert "rgba(208,52,44,0.38)" in bad
+    assert "rgba(44,118,230,0.38)" in bad
     assert "underline" in bad

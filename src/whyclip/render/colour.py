@@ -1,44 +1,65 @@
 """From relevance to colour: the one place where a map is scaled for display.
 
-Two colour maps, both perceptually uniform and safe for colour-blind readers, and made to
-agree: warm always speaks *for* the match, blue *against* it.
-
-- ``inferno`` for maps that are nowhere negative, from 0 to the largest value;
-- ``managua`` reversed (Crameri's scientific colour maps) for signed maps, centred on 0.
-
-Relevance also sets the opacity, so that the picture stays readable where nothing happens, and
-the picture below turns nearly grey, so that every strong colour is the map's. The dark middle
-of either colour map is left out: it would draw lines where a signed map passes through 0.
+The grey level of the image mixes a dark and a light ink, and relevance chooses the pair of inks.
+At relevance 0 both inks are neutral, so every colour on a panel is relevance, whatever the colours
+of the image. Warm inks speak *for* the match, cold ones *against* it. The lightness of both inks
+rises with the strength, also for readers who are colour-blind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SEQUENTIAL = "inferno"
-DIVERGING = "managua_r"
-FOR = "#009e73"
-AGAINST = "#d0342c"
+# Colours at these strengths, linear between them in sRGB.
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+DARK_FOR = ("#0d0d0d", "#35120d", "#8c1806", "#d44f0f", "#efa200")
+LIGHT_FOR = ("#808080", "#ab786f", "#ee755e", "#ffb285", "#fff4ab")
+DARK_AGAINST = ("#0d0d0d", "#0f192d", "#1a3b8b", "#2c76e6", "#4bc2f8")
+LIGHT_AGAINST = ("#808080", "#7685a3", "#6e96ea", "#83c9ff", "#befcff")
+
+FOR = DARK_FOR[3]
+AGAINST = DARK_AGAINST[3]
 ITSELF_COLOUR = "#0b7a4b"
 CHANGED_COLOUR = "#b45f06"
 NEUTRAL_COLOUR = "#55606a"
 
-FADE = 0.9
-"""Opacity grows with relevance to this power: just below 1, so that weak relevance shows."""
-
-GREYNESS = 0.8
-"""Share of the picture's colour taken away under a heat map."""
-
-_FIRST = 0.22
-_FIRST_SIGNED = 0.28
 _ROUNDING = 1e-6
+
+
+def _channels(colours: Iterable[str]) -> Floats:
+    """Hexadecimal colours as ``[colours, 3]``, each channel in [0, 1]."""
+    return np.array([[int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5)] for hue in colours])
+
+
+# Strengths −1 to 1; both halves share the neutral ink at 0.
+_AT = np.array([*(-s for s in reversed(STRENGTHS[1:])), *STRENGTHS])
+_DARK = np.vstack([_channels(reversed(DARK_AGAINST[1:])), _channels(DARK_FOR)])
+_LIGHT = np.vstack([_channels(reversed(LIGHT_AGAINST[1:])), _channels(LIGHT_FOR)])
+
+
+def mixed(grey: Floats, strength: Floats) -> Floats:
+    """Mix the two inks.
+
+    Args:
+        grey: level of the image in [0, 1], 0 for black.
+        strength: relevance in [−1, 1], broadcast against ``grey``.
+
+    Returns:
+        ``[..., 3]``, each channel in [0, 1]: ``(1 − grey) · dark + grey · light``.
+    """
+    grey, strength = np.broadcast_arrays(grey, strength)
+    channels = []
+    for dark, light in zip(_DARK.T, _LIGHT.T, strict=True):
+        ink = np.interp(strength, _AT, dark)
+        channels.append(ink + grey * (np.interp(strength, _AT, light) - ink))
+    return np.stack(channels, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -55,25 +76,20 @@ class Scale:
         """Scale relevance to [−1, 1] (signed) or [0, 1], same shape; NaN stays NaN."""
         values = np.asarray(relevance, dtype=np.float64)
         scaled = values / self.limit if self.limit > 0 else values * 0.0
-        return np.clip(scaled, -1.0 if self.signed else 0.0, 1.0)
-
-    def rgb(self, strength: Floats) -> Floats:
-        """Colour of a strength: shape ``[..., 3]``, each channel in [0, 1]."""
-        if self.signed:
-            away = np.copysign(_FIRST_SIGNED + (1 - _FIRST_SIGNED) * np.abs(strength), strength)
-            rgba = matplotlib.colormaps[DIVERGING]((away + 1) / 2)
-        else:
-            rgba = matplotlib.colormaps[SEQUENTIAL](_FIRST + (1 - _FIRST) * strength)
-        return np.asarray(rgba, dtype=np.float64)[..., :3]
+        return cast(Floats, np.clip(scaled, -1.0 if self.signed else 0.0, 1.0))
 
     def steps(self, count: int) -> Floats:
         """Strengths from the lowest to the highest, ``[count]``."""
         return np.linspace(-1.0 if self.signed else 0.0, 1.0, count)
 
+    def bar(self, width: int, height: int) -> Floats:
+        """Pixels ``[height, width, 3]`` of a colour bar: strength across, grey upwards."""
+        return mixed(np.linspace(1.0, 0.0, height)[:, None], self.steps(width)[None])
 
-def opacity(strength: Floats) -> Floats:
-    """Opacity of a strength, in [0, 1], same shape: none where there is no relevance."""
-    return np.abs(strength) ** FADE
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The relevance at both ends of the scale, in few digits."""
+        return (f"{-self.limit:.2g}" if self.signed else "0"), f"{self.limit:.2g}"
 
 
 def scales(
@@ -81,7 +97,7 @@ def scales(
 ) -> list[Scale]:
     """Choose the scale of each map.
 
-    All maps of one picture are signed or none is, so that one colour bar serves them all.
+    All maps of one figure are signed or none is, so that one colour bar serves them all.
 
     Args:
         maps: ``[gh, gw]`` each; NaN and infinity are left out of account.

@@ -21,16 +21,13 @@ from whyclip.render.parts import (
     TITLE_BAND,
     Note,
     colour_bar,
-    display_size,
     foot,
     foot_height,
-    map_scales,
-    overlays,
     place,
     small_print,
     title,
-    words_of,
 )
+from whyclip.render.reading import display_size, map_scales, overlays, words_of
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment
 
@@ -44,7 +41,7 @@ _NO_MAP = "words only"
 
 @dataclass(frozen=True)
 class _Column:
-    """One method: its pictures and highlighted words, prompt by prompt."""
+    """One method: its panels and highlighted words, prompt by prompt."""
 
     name: str
     explanation: Explanation

@@ -18,19 +18,16 @@ from whyclip.render.parts import (
     TITLE_BAND,
     Note,
     colour_bar,
-    contrast_of,
-    facts,
     foot,
     foot_height,
-    map_scales,
-    overlays,
     place,
     title,
     verdict,
-    words_of,
 )
+from whyclip.render.reading import contrast_of, facts, map_scales, overlays, shares_scale, words_of
 from whyclip.render.typeset import MUTED, Paper, line_height, text_width, wrap
 from whyclip.render.words import Segment
+from whyclip.resample import Interpolation
 
 _LARGE = 12.0
 _PROMPT = 10.0
@@ -43,7 +40,7 @@ _SCORE_COLUMN = 1.1
 
 @dataclass(frozen=True)
 class _Panel:
-    """A picture with what stands under it."""
+    """An image with what stands under it."""
 
     picture: Image.Image
     words: tuple[Segment, ...]
@@ -52,7 +49,7 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Columns, and the width and height of a picture's cell in inches."""
+    """Columns, and the width and height of an image's cell in inches."""
 
     columns: int
     cell: float
@@ -67,35 +64,47 @@ class _Grid:
         return max(_NARROWEST, self.content + 2 * MARGIN)
 
 
-def figure(explanation: Explanation, *, shared_scale: bool = False) -> Figure:
-    """Draw the picture and, for each prompt, heat map, highlighted words and score.
+def figure(
+    explanation: Explanation,
+    *,
+    shared_scale: bool | None = None,
+    interpolation: Interpolation = "catmull-rom",
+    contour: bool = False,
+) -> Figure:
+    """Draw the image and, for each prompt, heat map, highlighted words and score.
 
     Args:
-        explanation: what to draw; without maps the prompts are set as lines of text.
-        shared_scale: colour all maps on one scale instead of each to its own peak.
+        explanation: the explanation to draw; without maps the prompts are set as lines of text.
+        shared_scale: whether all maps and words have one colour scale instead of each its own
+            peak; by default only for an interaction.
+        interpolation: see :meth:`whyclip.Explanation.heatmap`; ``"nearest"`` shows the patches.
+        contour: whether to draw the line at half of the peak.
 
     Returns:
         A matplotlib figure of its own, outside of pyplot.
     """
+    shared = shares_scale(explanation, shared_scale)
     if explanation.maps is None:
-        return _sheet(explanation)
-    chosen = map_scales(explanation, shared=shared_scale)
+        return _sheet(explanation, shared)
+    chosen = map_scales(explanation, shared=shared)
+    drawn = overlays(explanation, chosen, interpolation=interpolation, contour=contour)
+    peaks = map_scales(explanation, shared=False)
     panels = [
         _Panel(
             picture,
-            words_of(explanation, index),
-            f"score {_score(explanation, index)}   {_peak(chosen[index])}",
+            words_of(explanation, index, shared),
+            f"score {_score(explanation, index)}   {_peak(peaks[index])}",
         )
-        for index, picture in enumerate(overlays(explanation, chosen))
+        for index, picture in enumerate(drawn)
     ]
     if explanation.image is not None:
-        panels.insert(0, _Panel(explanation.image, (Segment("the picture"),)))
+        panels.insert(0, _Panel(explanation.image, (Segment("image"),)))
     grid = _grid(panels)
     notes = verdict(explanation.certificate, grid.width)
     paper = _laid_out(panels, grid, notes)
     title(paper, _heading(explanation))
     if chosen:
-        colour_bar(paper, chosen[0], notes, shared=shared_scale)
+        colour_bar(paper, chosen[0], notes, shared=shared)
     return paper.figure
 
 
@@ -147,9 +156,9 @@ def _grid(panels: list[_Panel]) -> _Grid:
     return _Grid(math.ceil(len(panels) / rows), cell, tall)
 
 
-def _sheet(explanation: Explanation) -> Figure:
-    """Prompts as lines of text, with the picture at their left when there is one."""
-    prompts = [words_of(explanation, index) for index in range(len(explanation))]
+def _sheet(explanation: Explanation, shared: bool) -> Figure:
+    """Prompts as lines of text, with the image at their left when there is one."""
+    prompts = [words_of(explanation, index, shared) for index in range(len(explanation))]
     side = _BESIDE if explanation.image is not None else 0.0
     left = MARGIN + (side + GAP if side else 0.0)
     widths = [text_width("".join(s.text for s in pieces), _LARGE) for pieces in prompts]

@@ -1,4 +1,4 @@
-"""The heat map over the picture."""
+"""The heat map and the image in one panel."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.errors import InputError
-from whyclip.render.colour import GREYNESS, Floats, Scale, opacity, scales
+from whyclip.render.colour import Floats, Scale, mixed, scales
+from whyclip.render.contour import contoured
+from whyclip.render.grey import grey
 
-UNSEEN_GREY = 0.62
-BLANK_GREY = 0.88
+_HATCH = (0.36, 0.16)
 
 
 def overlay(
@@ -20,23 +21,21 @@ def overlay(
     heatmap: Any,
     *,
     scale: Scale | None = None,
-    strongest: float = 0.85,
-    greyness: float = GREYNESS,
+    contour: bool = False,
 ) -> Image.Image:
-    """Lay one heat map over its picture.
+    """Draw one heat map and its image in two inks.
 
-    The picture turns nearly grey, so that strong colours are the map's, and stays visible
-    where relevance is low; what the model never saw turns into hatching.
+    The grey level of the image mixes a dark and a light ink, which relevance chooses: both are
+    grey at relevance 0, so every colour is relevance. What was cropped away turns into hatching.
 
     Args:
-        image: the picture, any size; None draws on plain grey.
+        image: the image, any size; None draws on plain grey.
         heatmap: ``[height, width]`` signed relevance (array or tensor), NaN where unseen.
         scale: how relevance becomes colour; by default the map's own peak.
-        strongest: opacity of the heat map at full strength, 0 to 1.
-        greyness: share of the picture's own colour taken away, 0 to 1.
+        contour: whether to draw the line at half of the peak, dashed where it is against.
 
     Returns:
-        RGB, of the heat map's size.
+        RGB, with the size of the heat map.
 
     Raises:
         InputError: the heat map does not have two axes.
@@ -46,16 +45,20 @@ def overlay(
         raise InputError(
             f"heat map of shape {tuple(values.shape)}; overlay takes one map [height, width]"
         )
+    height, width = values.shape
+    return painted(grey(image, width, height), values, scale or scales([values])[0], contour)
+
+
+def painted(base: Floats, values: Floats, scale: Scale, contour: bool = False) -> Image.Image:
+    """Paint a map over a grey level of the same size; see :func:`overlay`."""
     unseen = ~np.isfinite(values)
-    scale = scale or scales([values])[0]
     strength = scale.strength(np.where(unseen, 0.0, values))
-    base = _picture(image, values.shape)
-    calm = _calm(base, greyness) if image is not None else base
-    alpha = (strongest * opacity(strength))[..., None]
-    mixed = (1 - alpha) * calm + alpha * scale.rgb(strength)
+    rgb = mixed(base, strength)
+    if contour:
+        rgb = contoured(rgb, np.where(unseen, np.nan, strength))
     if unseen.any():
-        mixed = np.where(unseen[..., None], _hatched(base), mixed)
-    return Image.fromarray(_bytes(mixed))
+        rgb = np.where(unseen[..., None], _hatched(base), rgb)
+    return Image.fromarray(_bytes(rgb))
 
 
 def _array(heatmap: Any) -> Floats:
@@ -65,30 +68,14 @@ def _array(heatmap: Any) -> Floats:
     return np.asarray(heatmap, dtype=np.float64)
 
 
-def _picture(image: Image.Image | None, shape: tuple[int, ...]) -> Floats:
-    height, width = shape
-    if image is None:
-        return np.full((height, width, 3), BLANK_GREY)
-    picture = image.convert("RGB")
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture, dtype=np.float64) / 255
-
-
-def _calm(picture: Floats, greyness: float) -> Floats:
-    grey = picture @ np.array([0.299, 0.587, 0.114])
-    return cast(Floats, (1 - greyness) * picture + greyness * grey[..., None])
-
-
-def _hatched(picture: Floats) -> Floats:
-    """Fade to grey and draw diagonal lines about 1/40 of the picture apart."""
-    height, width = picture.shape[:2]
+def _hatched(base: Floats) -> Floats:
+    """Fade the image and draw diagonal lines about 1/40 of it apart."""
+    height, width = base.shape
     pitch = max(6, round(max(height, width) / 40))
     rows, columns = np.ogrid[:height, :width]
     line = (rows + columns) % pitch < max(1, pitch // 5)
-    grey = picture.mean(axis=-1, keepdims=True)
-    faded = 0.3 * grey + 0.7 * UNSEEN_GREY
-    return cast(Floats, np.where(line[..., None], 0.42, np.repeat(faded, 3, axis=-1)))
+    light, dark = _HATCH
+    return cast(Floats, np.where(line, dark, 0.3 * base + 0.7 * light)[..., None])
 
 
 def _bytes(rgb: Floats) -> NDArray[np.uint8]:

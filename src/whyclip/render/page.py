@@ -1,6 +1,6 @@
 """The HTML page: one small viewer that reports, notebooks and the browser app share.
 
-A page is one file that loads nothing from anywhere: style, script, picture and the JSON of
+A page is one file that loads nothing from anywhere: style, script, image and the JSON of
 the explanations are inside. What comes from the user (prompts, names) reaches the document
 only as JSON text that the script inserts as text, or escaped.
 """
@@ -21,22 +21,25 @@ from PIL import Image
 
 from whyclip.errors import InputError
 from whyclip.explanation import Explanation
-from whyclip.render import seal
-from whyclip.render.colour import FADE, GREYNESS, Scale, hexadecimal
-from whyclip.render.parts import facts
-from whyclip.render.words import words_html
+from whyclip.render import colour, contour, seal
+from whyclip.render.grey import BLANK, LUMA, levels
+from whyclip.render.reading import facts, largest_word, shares_scale
+from whyclip.render.words import STRONGEST, words_html
 from whyclip.storage import to_json
 
-_SCRIPTS = ("state.js", "text.js", "heat.js", "picture.js", "viewer.js")
-_STOPS = 34  # even, so that no colour of a signed ramp lies astride 0
+_SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "viewer.js")
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
 
 
-def page(explanations: Sequence[Explanation]) -> str:
+def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = None) -> str:
     """Write explanations into one self-contained HTML page.
 
-    Several explanations (of several methods, models or pictures) get a tab each.
+    Several explanations (of several methods, models or images) get a tab each.
+
+    Args:
+        explanations: the explanations, in the order of their tabs.
+        shared_scale: as for :func:`whyclip.render.figure`; the reader can change it.
 
     Raises:
         InputError: there are none.
@@ -48,8 +51,8 @@ def page(explanations: Sequence[Explanation]) -> str:
         title=escape(f"{', '.join(explanations[0].labels)} — whyclip"),
         style=_asset("viewer.css"),
         script="".join(_asset(name) for name in _SCRIPTS),
-        data=_harmless_json(_data(explanations)),
-        static="\n".join(_without_script(explanation) for explanation in explanations),
+        data=_harmless_json(_data(explanations, shared_scale)),
+        static="\n".join(_without_script(one, shared_scale) for one in explanations),
     )
     # A prompt may hold half of a surrogate pair, which no file can.
     return html.encode("utf-8", "replace").decode("utf-8")
@@ -67,8 +70,9 @@ def fragment(explanation: Explanation) -> str:
     )
 
 
-def _data(explanations: Sequence[Explanation]) -> dict[str, Any]:
+def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dict[str, Any]:
     pictures: list[str] = []
+    greys: list[dict[str, float]] = []
     known: dict[int, int] = {}
     entries = []
     for name, explanation in zip(_names(explanations), explanations, strict=True):
@@ -77,10 +81,18 @@ def _data(explanations: Sequence[Explanation]) -> dict[str, Any]:
             uri = _data_uri(image)
             if uri not in pictures:
                 pictures.append(uri)
+                greys.append(levels(image)._asdict())
             known[id(image)] = pictures.index(uri)
         picture = None if image is None else known[id(image)]
-        entries.append({"name": name, "picture": picture, "explanation": to_json(explanation)})
-    return {"entries": entries, "pictures": pictures, "colours": _colours()}
+        entries.append(
+            {
+                "name": name,
+                "picture": picture,
+                "shared": shares_scale(explanation, shared_scale),
+                "explanation": to_json(explanation),
+            }
+        )
+    return {"entries": entries, "pictures": pictures, "levels": greys, "colours": _colours()}
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:
@@ -105,7 +117,7 @@ def _options(explanation: Explanation) -> str:
 
 
 def _data_uri(image: Image.Image) -> str:
-    """The picture as JPEG of at most 1400 pixels, or as PNG where that is smaller."""
+    """The image as JPEG of at most 1400 pixels, or as PNG where that is smaller."""
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     kinds: dict[str, dict[str, Any]] = {
@@ -123,16 +135,20 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def _colours() -> dict[str, Any]:
+    """The inks, so that the page draws with the numbers of every other rendering."""
     return {
-        "sequential": _ramp(Scale(1.0, signed=False)),
-        "diverging": _ramp(Scale(1.0, signed=True)),
-        "fade": FADE,
-        "greyness": GREYNESS,
+        "strengths": colour.STRENGTHS,
+        "for": {"dark": colour.DARK_FOR, "light": colour.LIGHT_FOR},
+        "against": {"dark": colour.DARK_AGAINST, "light": colour.LIGHT_AGAINST},
+        "words": {"for": colour.FOR, "against": colour.AGAINST, "strongest": STRONGEST},
+        "luma": LUMA,
+        "blank": BLANK,
+        "contour": {
+            "half": contour.HALF,
+            "dash": contour.DASH,
+            "strokes": [list(stroke) for stroke in contour.STROKES],
+        },
     }
-
-
-def _ramp(scale: Scale) -> list[str]:
-    return [hexadecimal(rgb) for rgb in scale.rgb(scale.steps(_STOPS))]
 
 
 def _harmless_json(data: dict[str, Any]) -> str:
@@ -143,10 +159,11 @@ def _harmless_json(data: dict[str, Any]) -> str:
     return text
 
 
-def _without_script(explanation: Explanation) -> str:
+def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     """What a reader without JavaScript gets: prompts, highlighted words, scores, certificate."""
+    largest = largest_word(explanation) if shares_scale(explanation, shared_scale) else None
     rows = "".join(
-        f"<li>{words_html(prompt, words)}: {score:.3f}</li>"
+        f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}</li>"
         for prompt, words, score in zip(
             explanation.prompts, explanation.words, explanation.scores.tolist(), strict=True
         )

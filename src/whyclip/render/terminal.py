@@ -11,8 +11,10 @@ from rich.text import Text
 
 from whyclip.explanation import Explanation
 from whyclip.render import seal
-from whyclip.render.colour import Floats, Scale, hexadecimal
-from whyclip.render.parts import contrast_of, facts, map_scales, words_of
+from whyclip.render.colour import AGAINST, FOR, Floats, Scale, hexadecimal, mixed
+from whyclip.render.grey import BLANK
+from whyclip.render.reading import contrast_of, facts, map_scales, shares_scale, words_of
+from whyclip.render.thumbnail import thumbnails
 from whyclip.render.words import strongest_words
 
 _SHADES = " ·░▒▓█"
@@ -20,42 +22,73 @@ _PLAIN_SHADES = " .:+#@"
 _MOST_COLUMNS = 22
 _FEW = 4
 _FINE = 8
+_BAR = 12
+_COLOURS = ("256", "truecolor")
 
 
-def summary(explanation: Explanation) -> Summary:
-    """A renderable for rich: print it with ``rich.print`` or a Console."""
-    return Summary(explanation)
+def summary(explanation: Explanation, *, shared_scale: bool | None = None) -> Summary:
+    """A renderable for rich: print it with ``rich.print`` or a Console.
+
+    Args:
+        explanation: the explanation to print.
+        shared_scale: as for :func:`whyclip.render.figure`.
+    """
+    return Summary(explanation, shared_scale)
 
 
 class Summary:
     """Draws itself for the console it is printed on, with plain characters where need be."""
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, explanation: Explanation, shared_scale: bool | None = None) -> None:
         self.explanation = explanation
+        self.shared = shares_scale(explanation, shared_scale)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One row for each prompt, then the certificate."""
+        """One row for each prompt, then the colour bar and the certificate."""
         explanation, plain = self.explanation, options.ascii_only
-        scales = map_scales(explanation)
+        scales = map_scales(explanation, shared=self.shared)
         table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0), header_style="dim")
         table.add_column("prompt", min_width=12)
         table.add_column("score", justify="right")
         worded = any(explanation.words)
         if worded:
             table.add_column("words that matter most")
-        heat = None
+        where: list[Text] = []
+        colours = console.color_system in _COLOURS and not plain
         if scales:
             table.add_column("where", no_wrap=True)
-            heat = explanation.heatmap(_fine_size(explanation)).double().numpy()
+            where = self._in_colour(scales) if colours else self._in_shades(scales, plain)
+        if where and colours and explanation.image is not None:
+            blank = [""] * (1 + worded)
+            table.add_row(Text("image", "dim"), *blank, where.pop(0))
         for index in range(len(explanation)):
-            row = [_prompt(explanation, index), Text(_score(explanation, index))]
+            prompt = _prompt(explanation, index, self.shared)
+            row = [prompt, Text(_score(explanation, index))]
             if worded:
                 row.append(_words(explanation, index))
-            if heat is not None:
-                row.append(_sketch(_coarse(heat[index]), scales[index], plain))
-            table.add_row(*row)
+            table.add_row(*row, *where[index : index + 1])
         yield table
+        if scales:
+            yield _bar(scales[0], self.shared, colours, plain)
         yield _certificate(explanation, plain)
+
+    def _in_colour(self, scales: list[Scale]) -> list[Text]:
+        """The image, if there is one, and its heat maps, of two pixels for each character."""
+        rows, columns = _size(self.explanation)
+        return thumbnails(self.explanation, scales, rows, columns)
+
+    def _in_shades(self, scales: list[Scale], plain: bool) -> list[Text]:
+        rows, columns = _size(self.explanation)
+        fine = self.explanation.heatmap((_FINE * rows, _FINE * columns)).double().numpy()
+        cells = [_coarse(heat) for heat in fine]
+        # Averaging lowers the peak; the sketches are drawn to their own.
+        signed = scales[0].signed
+        peaks = [float(np.nanmax(np.abs(one), initial=0.0)) for one in cells]
+        if self.shared:
+            peaks = [max(peaks)] * len(peaks)
+        return [
+            _sketch(one, Scale(peak, signed), plain) for one, peak in zip(cells, peaks, strict=True)
+        ]
 
 
 def _score(explanation: Explanation, index: int) -> str:
@@ -63,11 +96,11 @@ def _score(explanation: Explanation, index: int) -> str:
     return f"{score}\n{contrast}" if contrast else score
 
 
-def _prompt(explanation: Explanation, index: int) -> Text:
+def _prompt(explanation: Explanation, index: int, shared: bool) -> Text:
     text = Text()
-    for piece in words_of(explanation, index):
+    for piece in words_of(explanation, index, shared):
         weak = piece.strength is None or abs(piece.strength) < 0.15
-        style = "" if weak else ("red" if (piece.strength or 0) < 0 else "green")
+        style = "" if weak else piece.colour
         text.append(piece.text, f"bold {style}" if abs(piece.strength or 0) > 0.6 else style)
     return text
 
@@ -76,7 +109,7 @@ def _words(explanation: Explanation, index: int) -> Text:
     own = [word for word in explanation.words[index] if word.template == 0]
     text = Text()
     for word in strongest_words(own):
-        style = "red" if word.relevance < 0 else "green"
+        style = AGAINST if word.relevance < 0 else FOR
         text.append(f"{word.text} ", style)
         text.append(f"{word.relevance:+.2g}\n", "dim")
     text.rstrip()
@@ -87,15 +120,15 @@ def _lines(explanation: Explanation) -> int:
     return 6 if len(explanation) <= _FEW else 4
 
 
-def _fine_size(explanation: Explanation) -> tuple[int, int]:
-    """Height and width to sample the map at: 8 × 8 samples for each character."""
+def _size(explanation: Explanation) -> tuple[int, int]:
+    """Lines and columns of a sketch; a character is twice as high as it is wide."""
     aspect = explanation.geometry.width / explanation.geometry.height
     rows = _lines(explanation)
     columns = round(2 * rows * aspect)
     if columns > _MOST_COLUMNS:
         columns = _MOST_COLUMNS
         rows = max(1, math.floor(columns / (2 * aspect)))
-    return _FINE * rows, _FINE * max(2, columns)
+    return rows, max(2, columns)
 
 
 def _coarse(heat: Floats) -> Floats:
@@ -110,24 +143,41 @@ def _coarse(heat: Floats) -> Floats:
 
 def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
     """Shades for relevance that speaks for the match, minus signs for what speaks against."""
-    shades = _PLAIN_SHADES if plain else _SHADES
     unseen = "/" if plain else "╱"
-    # Averaging lowers the peak; the sketch is drawn to its own.
-    largest = float(np.nanmax(np.abs(cells), initial=0.0))
-    strength = Scale(largest, scale.signed).strength(cells)
     text = Text()
     edge = "|" if plain else "│"
-    for number, row in enumerate(strength):
+    for number, row in enumerate(scale.strength(cells)):
         text.append(f"\n{edge}" if number else edge, "dim")
         for value in row:
             if math.isnan(value):
                 text.append(unseen, "dim")
-            elif value < 0:
-                text.append("-" if value < -0.25 else " ", "blue")
             else:
-                colour = hexadecimal(Scale(1.0, signed=False).rgb(np.array(0.35 + 0.55 * value)))
-                text.append(shades[math.ceil(value * (len(shades) - 1) - 0.25)], colour)
+                text.append(*_shade(value, plain))
         text.append(edge, "dim")
+    return text
+
+
+def _shade(value: float, plain: bool) -> tuple[str, str]:
+    """The character of a strength and its colour."""
+    if value < 0:
+        return ("-" if value < -0.25 else " "), AGAINST
+    shades = _PLAIN_SHADES if plain else _SHADES
+    colour = hexadecimal(mixed(np.array(BLANK), np.array(0.5 + 0.5 * value)))
+    return shades[math.ceil(value * (len(shades) - 1) - 0.25)], colour
+
+
+def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
+    """The colour bar in one line: its ends in numbers where all maps share them."""
+    low, high = ("against", "for") if scale.signed else ("0", "peak")
+    if shared:
+        low, high = scale.ends
+    text = Text(f"\nheat: {low} ")
+    for step in scale.steps(_BAR):
+        if colours:
+            text.append(" ", f"on {hexadecimal(mixed(np.array(BLANK), np.array(step)))}")
+        else:
+            text.append(*_shade(float(step), plain))
+    text.append(f" {high}, {'all maps on one scale' if shared else 'each map to its own peak'}")
     return text
 
 

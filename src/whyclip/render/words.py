@@ -1,7 +1,7 @@
 """The words of a prompt, coloured by what they say for or against the match.
 
-Green speaks for, red against, and a word against is underlined as well, so that the sign
-does not rest on colour alone. The prompt keeps its own text and spacing.
+Orange speaks for, blue against, as in the maps, and a word against is underlined as well, so that
+the sign does not rest on colour alone. The prompt keeps its own text and spacing.
 """
 
 from __future__ import annotations
@@ -42,21 +42,24 @@ def template_text(prompt: Prompt, template: int = 0) -> str:
     return prompt if isinstance(prompt, str) else prompt[template]
 
 
-def segments(prompt: Prompt, words: Iterable[Word], template: int = 0) -> tuple[Segment, ...]:
+def segments(
+    prompt: Prompt, words: Iterable[Word], template: int = 0, *, largest: float | None = None
+) -> tuple[Segment, ...]:
     """Cut a prompt at its words.
 
     Args:
         prompt: the prompt as the user wrote it, or an ensemble of them.
         words: its words; those of other templates are left out.
         template: which string of an ensemble.
+        largest: the |relevance| of full strength; by default the largest among these words.
 
     Returns:
-        Segments whose texts join to the prompt exactly. Strength is relevance over the
-        largest |relevance| among these words.
+        Segments whose texts join to the prompt exactly. Strength is relevance over ``largest``.
     """
     text = template_text(prompt, template)
     own = sorted((w for w in words if w.template == template), key=lambda w: (w.start, w.end))
-    largest = max((abs(w.relevance) for w in own), default=0.0)
+    if largest is None:
+        largest = max((abs(w.relevance) for w in own), default=0.0)
     pieces: list[Segment] = []
     at = 0
     for word in own:
@@ -78,9 +81,11 @@ def strongest_words(words: Iterable[Word], count: int = 3) -> list[Word]:
     return [w for w in ranked if w.relevance != 0][:count]
 
 
-def words_html(prompt: Prompt, words: Sequence[Word], template: int = 0) -> str:
+def words_html(
+    prompt: Prompt, words: Sequence[Word], template: int = 0, *, largest: float | None = None
+) -> str:
     """The prompt as HTML, its words highlighted and everything in it escaped."""
-    return "".join(_span(piece) for piece in segments(prompt, words, template))
+    return "".join(_span(piece) for piece in segments(prompt, words, template, largest=largest))
 
 
 def _span(piece: Segment) -> str:

@@ -1,23 +1,13 @@
-// Heat maps on a canvas: from the patch grid to coloured pixels of the picture.
+// Where patches lie on the image, and how relevance is scaled.
 const Heat = (() => {
-  // `colours` come with the page, from the same source as every other figure.
-  function lookup(hexes) {
-    const stops = hexes.map((h) => [1, 3, 5].map((i) => parseInt(h.slice(i, i + 2), 16)));
-    return Array.from({ length: 256 }, (_, i) => {
-      const at = (i / 255) * (stops.length - 1);
-      const low = Math.min(Math.floor(at), stops.length - 2);
-      return stops[low].map((c, k) => c + (at - low) * (stops[low + 1][k] - c));
-    });
-  }
-
-  // First and last patch that lie on the picture, be it in part; rounding must not decide.
+  // First and last patch that lie on the image, at least in part; rounding must not decide.
   function reach(patches, low, high, length) {
     const width = (high - low) / patches;
     const first = Math.max(0, Math.floor(-low / width + 1e-6));
     return [first, Math.min(patches, Math.ceil((length - low) / width - 1e-6)) - 1];
   }
 
-  // Rows and columns of the patches that lie on the picture.
+  // Rows and columns of the patches that lie on the image.
   function patchesOn(map, image) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
@@ -41,53 +31,7 @@ const Heat = (() => {
     return limits.map((limit) => ({ limit: shared ? most : limit, signed }));
   }
 
-  // The two neighbouring patches of each pixel and the share of the second; -1 where unseen.
-  function positions(pixels, length, low, high, patches) {
-    return Array.from({ length: pixels }, (_, i) => {
-      const share = (((i + 0.5) * length) / pixels - low) / (high - low);
-      if (share < 0 || share > 1) return [-1, -1, 0];
-      const at = Math.min(Math.max(share * patches - 0.5, 0), patches - 1);
-      const first = Math.floor(at);
-      return [first, Math.min(first + 1, patches - 1), at - first];
-    });
-  }
-
-  function draw(canvas, map, image, scale, colours) {
-    const [gh, gw] = map.grid;
-    const [left, top, right, bottom] = map.box;
-    const { width, height } = canvas;
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(width, height);
-    const table = lookup(scale.signed ? colours.diverging : colours.sequential);
-    const xs = positions(width, image.width, left, right, gw);
-    const ys = positions(height, image.height, top, bottom, gh);
-    const values = map.values;
-    for (let y = 0; y < height; y++) {
-      const [r0, r1, fy] = ys[y];
-      if (r0 < 0) continue;
-      for (let x = 0; x < width; x++) {
-        const [c0, c1, fx] = xs[x];
-        if (c0 < 0) continue;
-        const above = values[r0 * gw + c0] * (1 - fx) + values[r0 * gw + c1] * fx;
-        const below = values[r1 * gw + c0] * (1 - fx) + values[r1 * gw + c1] * fx;
-        const share = scale.limit > 0 ? (above * (1 - fy) + below * fy) / scale.limit : 0;
-        const strength = Math.min(Math.max(share, scale.signed ? -1 : 0), 1);
-        const unit = scale.signed ? (strength + 1) / 2 : strength;
-        const [red, green, blue] = table[Math.round(255 * unit)];
-        const at = 4 * (y * width + x);
-        pixels.data[at] = red;
-        pixels.data[at + 1] = green;
-        pixels.data[at + 2] = blue;
-        pixels.data[at + 3] = opacity(strength, colours);
-      }
-    }
-    context.putImageData(pixels, 0, 0);
-  }
-
-  const opacity = (strength, colours) =>
-    Math.round(255 * Math.pow(Math.abs(strength), colours.fade));
-
-  // The patch under a point given as shares of the picture; null where unseen.
+  // The patch under a point given as shares of the image; null where unseen.
   function patchAt(map, image, x, y) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
@@ -97,7 +41,7 @@ const Heat = (() => {
     return [Math.floor(v * gh), Math.floor(u * gw)];
   }
 
-  // Where a patch lies, in pixels of the picture: x, y, width, height.
+  // Where a patch lies, in pixels of the image: x, y, width, height.
   function patchBox(map, [row, column]) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
@@ -106,10 +50,10 @@ const Heat = (() => {
     return [left + column * wide, top + row * high, wide, high];
   }
 
-  // Likewise, as CSS percentages of the picture.
+  // The same as CSS percentages of the image.
   const patchArea = (map, image, patch) => area(image, ...patchBox(map, patch));
 
-  // The parts of the picture outside of the box: at most four strips.
+  // The parts of the image outside of the box: at most four strips.
   function unseenAreas(map, image) {
     const [left, top, right, bottom] = map.box;
     const { width, height } = image;
@@ -134,5 +78,5 @@ const Heat = (() => {
     };
   }
 
-  return { scales, draw, opacity, patchAt, patchArea, patchBox, patchesOn, seenValues, unseenAreas };
+  return { scales, patchAt, patchArea, patchBox, patchesOn, seenValues, unseenAreas };
 })();

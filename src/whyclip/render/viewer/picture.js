@@ -1,18 +1,24 @@
-// Pictures under their heat maps, the patch under the pointer, and the colour bar.
+// Images with their heat maps, the patch under the pointer, and the colour bar.
 
-function heatPicture(entry, index, longest, scale) {
+function plainImage(entry) {
   const { explanation, picture } = entries[entry];
-  const item = explanation.prompts[index];
-  if (picture === null && !item.map) return null;
   const { width, height } = explanation.image;
   const aspect = Math.min(Math.max(width / height, 1 / 6), 12);
   const stage = el("div", { class: "stage" });
   stage.style.setProperty("--aspect", aspect);
   if (picture !== null) {
-    const alt = `The picture, ${width} by ${height} pixels`;
+    const alt = `The image, ${width} by ${height} pixels`;
     stage.append(el("img", { src: pictures[picture], alt, draggable: "false" }));
-    if (item.map) stage.classList.add("under-heat");
   }
+  return [stage, aspect];
+}
+
+// The heat covers the image; the reader's choice of the original hides the heat.
+function heatImage(entry, index, longest, scale) {
+  const { explanation, picture } = entries[entry];
+  const item = explanation.prompts[index];
+  if (picture === null && !item.map) return null;
+  const [stage, aspect] = plainImage(entry);
   if (!item.map) return stage;
   const reach = longest / Math.max(aspect, 1);
   const canvas = el("canvas", {
@@ -22,10 +28,10 @@ function heatPicture(entry, index, longest, scale) {
     width: Math.max(1, Math.round(reach * aspect)),
     height: Math.max(1, Math.round(reach)),
   });
-  Heat.draw(canvas, item.map, explanation.image, scale, colours);
+  Paint.draw(canvas, item.map, explanation.image, picture, scale, state);
   stage.append(canvas);
   for (const style of Heat.unseenAreas(item.map, explanation.image)) {
-    stage.append(el("div", { class: "unseen", title: "never seen by the model", style }));
+    stage.append(el("div", { class: "unseen", title: "cropped away before the model", style }));
   }
   return stage;
 }
@@ -47,25 +53,30 @@ function description({ prompt, map }, image) {
   return `${what}, highest at the ${row} ${column}`;
 }
 
-function bigPicture(item, scale) {
+function bigImage(item, scale) {
   const { image } = current();
-  const stage = heatPicture(state.entry, state.prompt, 720, scale);
+  const stage = heatImage(state.entry, state.prompt, 720, scale);
   stage?.classList.add("large");
   if (!item.map) return stage;
   const readout = el("p", { class: "readout", "aria-live": "polite" });
-  const cursor = el("div", { class: "cursor", hidden: true });
+  const beside = entries[state.entry].picture === null ? null : plainImage(state.entry)[0];
+  beside?.classList.add("beside");
+  const stages = [beside, stage].filter((one) => one !== null);
+  const cursors = stages.map(() => el("div", { class: "cursor", hidden: true }));
   const hint = Heat.seenValues(item.map, image).some((value) => value !== 0)
-    ? "Point at the picture, or use the arrow keys on it, to read a patch."
+    ? "Point at the heat map, or use the arrow keys on it, to read a patch."
     : "Zero everywhere: this method found nothing that speaks for the prompt.";
   let patch = null;
   const show = (next) => {
     patch = next;
-    cursor.hidden = !patch;
+    for (const cursor of cursors) cursor.hidden = !patch;
     readout.textContent = hint;
     if (!patch) return;
-    Object.assign(cursor.style, Heat.patchArea(item.map, image, patch));
+    const area = Heat.patchArea(item.map, image, patch);
+    for (const cursor of cursors) Object.assign(cursor.style, area);
     const value = item.map.values[patch[0] * item.map.grid[1] + patch[1]];
-    const share = scale.limit > 0 ? `, ${percent(value / scale.limit)} of the peak` : "";
+    const whole = shares() ? "the scale" : "the peak";
+    const share = scale.limit > 0 ? `, ${percent(value / scale.limit)} of ${whole}` : "";
     readout.textContent = `Row ${patch[0] + 1}, column ${patch[1] + 1}: ${signed(value)}${share}`;
   };
   const move = (event) => {
@@ -79,10 +90,10 @@ function bigPicture(item, scale) {
     const to = patch && [inside(patch[0] + by[0], rows), inside(patch[1] + by[1], columns)];
     show(to || [middle(rows), middle(columns)]);
   };
-  stage.append(cursor);
+  stages.forEach((one, index) => one.append(cursors[index]));
   stage.tabIndex = 0;
   stage.setAttribute("role", "group");
-  stage.setAttribute("aria-label", "Picture with heat map; arrow keys move over the patches");
+  stage.setAttribute("aria-label", "Image with heat map; arrow keys move over the patches");
   stage.addEventListener("keydown", move);
   stage.addEventListener("blur", () => show(null));
   stage.addEventListener("pointerleave", () => show(null));
@@ -93,24 +104,20 @@ function bigPicture(item, scale) {
     show(Heat.patchAt(item.map, image, x, y));
   });
   show(null);
-  return el("div", {}, stage, readout, colourBar(item, scale));
+  const wide = image.width > 2.2 * image.height ? "pair stacked" : "pair";
+  return el("div", {}, el("div", { class: wide }, ...stages), readout, colourBar(item, scale));
 }
 
 function colourBar(item, scale) {
-  const ramp = scale.signed ? colours.diverging : colours.sequential;
-  const stops = ramp.map((colour, index) => {
-    const share = index / (ramp.length - 1);
-    const strength = Math.abs(scale.signed ? 2 * share - 1 : share);
-    return colour + Heat.opacity(strength, colours).toString(16).padStart(2, "0");
-  });
   const [low, high] = [scale.signed ? -scale.limit : 0, scale.limit];
   const unseen = Heat.unseenAreas(item.map, current().image).length > 0;
   return el(
     "div",
     { class: "legend" },
     el("span", {}, scale.signed ? `${small(low)} against` : "0"),
-    el("span", { class: "bar", style: { backgroundImage: `linear-gradient(90deg, ${stops})` } }),
+    Paint.bar(scale),
     el("span", {}, scale.signed ? `${small(high)} for` : small(high)),
-    unseen ? el("span", { class: "key" }, el("i", { class: "unseen" }), "never seen by the model") : null,
+    el("span", {}, shares() ? "all maps on one scale" : "each map to its own peak"),
+    unseen ? el("span", { class: "key" }, el("i", { class: "unseen" }), "cropped away") : null,
   );
 }

@@ -26,13 +26,21 @@ const label = (prompt) => {
   return more.length ? `${first} (+${more.length} templates)` : first;
 };
 
+// The largest relevance: of this template's words, or of all words where prompts share a scale.
+function mostOf(item, template) {
+  const items = shares() ? current().prompts : [item];
+  const own = (word) => shares() || (word.template || 0) === template;
+  const all = items.flatMap((one) => one.words.filter(own));
+  return all.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0);
+}
+
 function words(item, { template = 0, spoken = false } = {}) {
   // Positions count characters, not the halves of UTF-16 that JavaScript counts in.
   const text = Array.from(templates(item.prompt)[template]);
   const own = item.words
     .filter((word) => (word.template || 0) === template)
     .sort((a, b) => a.start - b.start);
-  const most = own.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0);
+  const most = mostOf(item, template);
   const parts = [];
   let at = 0;
   for (const word of own) {
@@ -53,7 +61,7 @@ function mark(text, relevance, most, spoken) {
     { class: share < 0 ? "against" : share > 0 ? "for" : "neutral", title: spoken ? null : value },
     text,
   );
-  node.style.setProperty("--strength", `${Math.round(75 * Math.abs(share))}%`);
+  node.style.setProperty("--strength", `${Math.round(100 * colours.words.strongest * Math.abs(share))}%`);
   if (spoken) {
     node.setAttribute("tabindex", "0");
     node.setAttribute("data-value", value);
@@ -66,7 +74,7 @@ function mark(text, relevance, most, spoken) {
 function wordBars(item, template) {
   const own = item.words.filter((word) => (word.template || 0) === template);
   if (!own.length) return null;
-  const most = own.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0) || 1;
+  const most = mostOf(item, template) || 1;
   const negative = own.some((word) => word.relevance < 0);
   const rows = own.flatMap(({ word, relevance }) => {
     const length = (negative ? 50 : 100) * (Math.abs(relevance) / most);

@@ -1,4 +1,4 @@
-// The page: tabs, prompts, picture, certificate, and small multiples.
+// The page: tabs, prompts, image, certificate, and small multiples.
 
 function tabs() {
   if (entries.length < 2) return null;
@@ -52,30 +52,26 @@ function promptList(explanation) {
 
 function controls(explanation) {
   if (!explanation.prompts.some((item) => item.map)) return null;
-  const fade = (event) => {
-    state.opacity = Number(event.target.value);
-    showHeat();
-  };
-  const several = explanation.prompts.length > 1;
-  return card(
-    "Display",
+  const check = (name, checked, text, change) =>
     el(
       "label",
-      { class: "slider" },
-      "Heat",
-      el("input", { type: "range", min: "0", max: "1", step: "0.05", value: state.opacity, input: fade }),
-    ),
-    several
-      ? el(
-          "label",
-          { class: "check" },
-          el("input", {
-            type: "checkbox",
-            checked: state.shared,
-            change: (event) => choose({ shared: event.target.checked }, "input[type=checkbox]"),
-          }),
-          "One colour scale for all prompts",
-        )
+      { class: "check" },
+      el("input", { type: "checkbox", name, checked, change: ({ target }) => change(target.checked) }),
+      text,
+    );
+  const again = (name) => (on) => choose({ [name]: on }, `input[name=${name}]`);
+  const original = (on) => {
+    state.original = on;
+    root.classList.toggle("original", on);
+  };
+  const here = entries[state.entry].picture !== null;
+  return card(
+    "Display",
+    here ? check("original", state.original, "Image without heat", original) : null,
+    check("exact", state.exact, "Patches without smoothing", again("exact")),
+    check("contour", state.contour, "Contour at half of full strength", again("contour")),
+    explanation.prompts.length > 1
+      ? check("shared", shares(), "One colour scale for all prompts", again("shared"))
       : null,
   );
 }
@@ -148,7 +144,7 @@ function about(explanation, item) {
         ? [["rather than", explanation.against.map((p) => [p].flat()[0]).join(" or ")]]
         : []),
       ["model", explanation.model],
-      ["picture", `${width} × ${height} pixels`],
+      ["image", `${width} × ${height} pixels`],
       ...(item.map ? [["patches", item.map.grid.join(" × ")]] : []),
       ["geometry", explanation.geometry],
     ]),
@@ -174,14 +170,15 @@ function thumbnail(entry, index, scale, caption, chosen, pick) {
   return el(
     "button",
     { type: "button", "aria-pressed": String(chosen), click: pick },
-    heatPicture(entry, index, 240, scale),
+    heatImage(entry, index, 240, scale),
     el("span", { class: "caption" }, ...caption),
     el("span", { class: "score" }, score(item.score)),
   );
 }
 
-function scalesOf({ prompts, image }) {
-  return Heat.scales(prompts.map((item) => item.map), state.shared, image);
+function scalesOf(entry) {
+  const { prompts, image } = entries[entry].explanation;
+  return Heat.scales(prompts.map((item) => item.map), shares(entry), image);
 }
 
 function allPrompts(explanation, scales) {
@@ -201,7 +198,7 @@ function allEntries(item) {
   });
   if (entries.length < 2 || !same) return null;
   const items = entries.map(({ name, explanation }, index) => {
-    const scale = scalesOf(explanation)[state.prompt];
+    const scale = scalesOf(index)[state.prompt];
     const dot = el("i", { class: `dot ${tone(explanation)}` });
     return thumbnail(index, state.prompt, scale, [dot, name], index === state.entry, () =>
       choose({ entry: index }, ".multiples.entries [aria-pressed=true]"),
@@ -233,18 +230,12 @@ function headline(item) {
   );
 }
 
-// The picture turns grey with the heat, so that every strong colour is the heat's.
-function showHeat() {
-  root.style.setProperty("--heat", state.opacity);
-  root.style.setProperty("--grey", Math.min(1, 2 * state.opacity) * colours.greyness);
-}
-
 function render() {
   const explanation = current();
   state.prompt = Math.min(state.prompt, explanation.prompts.length - 1);
   const item = explanation.prompts[state.prompt];
   state.template = Math.min(state.template, templates(item.prompt).length - 1);
-  const scales = scalesOf(explanation);
+  const scales = scalesOf(state.entry);
   const parts = [
     tabs(),
     el(
@@ -254,7 +245,7 @@ function render() {
         "div",
         { class: "main" },
         headline(item),
-        bigPicture(item, scales[state.prompt]),
+        bigImage(item, scales[state.prompt]),
         wordBars(item, state.template),
       ),
       el(
@@ -295,5 +286,9 @@ function fitFrame() {
 }
 
 fitFrame();
-showHeat();
-render();
+root.style.setProperty("--for", colours.words.for);
+root.style.setProperty("--against", colours.words.against);
+// An image that cannot be read leaves plain grey under the heat.
+const settled = (image) =>
+  image.complete || new Promise((done) => (image.onload = image.onerror = done));
+Promise.all(images.map(settled)).then(render);

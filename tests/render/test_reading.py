@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from whyclip.inputs.geometry import Canvas
-from whyclip.render.parts import asked, map_scales, patches_on
+from whyclip.render.reading import asked, map_scales, patches_on
 from whyclip.types import Box, Geometry
 
 

@@ -1,0 +1,46 @@
+"""The line at half of full strength: white in a dark casing, solid for, dashed against."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from whyclip.render.colour import Floats
+
+HALF = 0.5
+DASH = 6
+STROKES = ((2, 0.05), (1, 1.0))
+"""How far in pixels the casing and the line on it reach from the edge, and their grey level."""
+
+
+def contoured(rgb: Floats, strength: Floats) -> Floats:
+    """Draw the contours of a strength ``[h, w]`` (NaN where unseen) into pixels ``[h, w, 3]``."""
+    rgb, seen = rgb.copy(), ~np.isnan(strength)
+    rows, columns = np.indices(strength.shape)
+    for sign in (1, -1):
+        inside = np.nan_to_num(sign * strength) >= HALF
+        for reach, level in STROKES:
+            edge = _near(inside, reach) & ~_near(~seen, reach) & _near(~inside, reach)
+            if sign < 0:
+                # Dashes count along the axis that the line does not cross.
+                above, below = (_shifted(inside, by) for by in (-reach, reach))
+                edge &= np.where(above != below, columns, rows) // DASH % 2 == 0
+            rgb[edge] = level
+    return rgb
+
+
+def _near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Whether a pixel of the mask lies in the square of this reach around each pixel."""
+    for axis in (0, 1):
+        margin = [(0, 0), (0, 0)]
+        margin[axis] = (reach, reach)
+        windows = sliding_window_view(np.pad(mask, margin), 2 * reach + 1, axis=axis)
+        mask = np.any(windows, axis=-1)
+    return mask
+
+
+def _shifted(mask: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
+    """The mask as seen from ``rows`` lines below, its edge repeated."""
+    at = np.clip(np.arange(len(mask)) + rows, 0, len(mask) - 1)
+    return np.asarray(mask[at])

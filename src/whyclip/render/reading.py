@@ -1,0 +1,121 @@
+"""What every rendering shows of an explanation: facts, scales, words, and heat on the image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whyclip.explanation import Explanation
+from whyclip.interactions import NAME as INTERACTION
+from whyclip.methods import METHODS
+from whyclip.methods.method import label_of
+from whyclip.render.colour import Scale, scales
+from whyclip.render.grey import grey
+from whyclip.render.overlay import painted
+from whyclip.render.words import Segment, segments
+from whyclip.resample import Interpolation
+from whyclip.types import Geometry
+
+_LONGEST_SIDE = 720
+
+
+def asked(explanation: Explanation) -> str:
+    """The method, with the options that are not its defaults; both where there are two."""
+    if explanation.methods:
+        titles = {"image": "image", "text": "words"}
+        return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
+    method = METHODS.get(explanation.method)
+    changed = method.changed(explanation.options) if method else explanation.options
+    return label_of(explanation.method, changed)
+
+
+def facts(explanation: Explanation) -> list[str]:
+    """What is explained: method, model, and what the prompts are set against, if anything."""
+    return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
+
+
+def contrast_of(explanation: Explanation, index: int) -> str:
+    """The two scores whose difference is explained, such as ``"0.31 − 0.22"``; or nothing."""
+    if not explanation.contrast:
+        return ""
+    own, other = explanation.contrast[index]
+    return f"{own:.3f} − {other:.3f}"
+
+
+def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
+    """Whether all prompts are drawn on one scale, unless the caller chose.
+
+    The words of an interaction are parts of one sum, so their sizes compare.
+    """
+    return explanation.method == INTERACTION if shared is None else shared
+
+
+def map_scales(
+    explanation: Explanation, *, shared: bool | None = None, signed: bool | None = None
+) -> list[Scale]:
+    """The scale of each of an explanation's maps; none where it has no maps.
+
+    Patches that lie beside the image do not count: there is nothing of it to explain.
+    """
+    if explanation.maps is None:
+        return []
+    maps = explanation.maps.double().numpy()
+    there = patches_on(explanation.geometry, *maps.shape[1:])
+    shared = shares_scale(explanation, shared)
+    return scales(np.where(there, maps, 0.0), shared=shared, signed=signed)
+
+
+def patches_on(geometry: Geometry, rows: int, columns: int) -> NDArray[np.bool_]:
+    """Which patches ``[gh, gw]`` of a grid lie on the image, at least in part."""
+    box = geometry.box
+    x = np.linspace(box.left, box.right, columns + 1)
+    y = np.linspace(box.top, box.bottom, rows + 1)
+    # Edges of the image often lie on edges of patches, where rounding must not decide.
+    slack_x, slack_y = 1e-6 * (x[1] - x[0]), 1e-6 * (y[1] - y[0])
+    across = (x[1:] > slack_x) & (x[:-1] < geometry.width - slack_x)
+    down = (y[1:] > slack_y) & (y[:-1] < geometry.height - slack_y)
+    return np.asarray(down[:, None] & across)
+
+
+def overlays(
+    explanation: Explanation,
+    chosen: list[Scale],
+    *,
+    interpolation: Interpolation = "catmull-rom",
+    contour: bool = False,
+) -> list[Image.Image]:
+    """Each prompt's heat map and the image in one panel, at display size."""
+    if explanation.maps is None:
+        return []
+    width, height = display_size(explanation)
+    base = grey(explanation.image, width, height)
+    heat = explanation.heatmap((height, width), interpolation=interpolation).double().numpy()
+    return [
+        painted(base, values, scale, contour) for values, scale in zip(heat, chosen, strict=True)
+    ]
+
+
+def display_size(explanation: Explanation) -> tuple[int, int]:
+    """Width and height in pixels to draw at: small images enlarged, large ones reduced."""
+    width, height = explanation.geometry.width, explanation.geometry.height
+    factor = _LONGEST_SIDE / max(width, height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def words_of(
+    explanation: Explanation, index: int, shared: bool | None = None
+) -> tuple[Segment, ...]:
+    """The prompt with its words; an ensemble shows its first template and counts the others."""
+    prompt = explanation.prompts[index]
+    words = explanation.words[index] if index < len(explanation.words) else ()
+    largest = largest_word(explanation) if shares_scale(explanation, shared) else None
+    pieces = segments(prompt, words, largest=largest)
+    if isinstance(prompt, str) or len(prompt) == 1:
+        return pieces
+    return (*pieces, Segment(f" (+{len(prompt) - 1} templates)"))
+
+
+def largest_word(explanation: Explanation) -> float:
+    """The largest |relevance| of all words of all prompts."""
+    return max((abs(word.relevance) for own in explanation.words for word in own), default=0.0)
