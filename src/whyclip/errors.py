@@ -11,17 +11,29 @@
         ├── ScoreMismatchError      the explained score is not the model's own
         └── HubError                its weights cannot be fetched
 
-Every message quotes the offending input and says what would work.
+Every message quotes the offending input and says what would work, on one line.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# Of the user's input, and of the names that would work.
+QUOTED = 80
+NAMED = 8
+# Of a library's message within one of whyclip's, and of a whole message.
+_REASON = 200
+_LONGEST = 600
+
 
 class WhyclipError(Exception):
-    """Base of all errors whyclip raises on purpose."""
+    """Base of all errors whyclip raises on purpose; the message is one line without controls."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_cut(one_line(str(message)), _LONGEST))
 
 
 class WhyclipWarning(UserWarning):
@@ -73,6 +85,49 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
         known: all names that would work.
     """
     names = sorted(known)
-    near = get_close_matches(str(given), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    return OptionError(f"unknown {kind} {given!r}; {hint}")
+    near = get_close_matches(str(given), names, n=3, cutoff=0.5) if isinstance(given, str) else []
+    listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" * (len(names) > NAMED))
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
+    return OptionError(f"unknown {kind} {quoted(given)}; {hint}")
+
+
+def quoted(given: object) -> str:
+    """Quote what the caller handed in: at most 80 characters, control characters escaped."""
+    try:
+        text = repr(str(given) if isinstance(given, str) else given)
+    except Exception:  # noqa: BLE001 - the user's own class may do anything
+        text = f"<{type(given).__name__}>"
+    text = one_line(text)
+    if len(text) <= QUOTED:
+        return text
+    mark = text[0] if text[0] in "'\"" else ""
+    return f"{text[: QUOTED - 3 - len(mark)]}...{mark}"
+
+
+def reason(error: BaseException) -> str:
+    """Repeat a library's own words about a failure: one line of at most 200 characters."""
+    try:
+        words = one_line(str(error))
+    except Exception:  # noqa: BLE001 - the message may be the very text that cannot be encoded
+        words = ""
+    return _cut(words.rstrip(".;: ") or type(error).__name__, _REASON)
+
+
+def one_line(text: str) -> str:
+    """Join lines by spaces and escape what a terminal would obey or could not show."""
+    joined = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined
+    ).strip()
+
+
+def warn(message: str) -> None:
+    """Warn with one line, at the line of the user's code that called whyclip."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == "whyclip":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(_cut(one_line(message), _LONGEST), WhyclipWarning, stacklevel=level - 1)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -172,7 +172,8 @@ def _encode(
         own = prompt.templates if isinstance(prompt, TextPrompt) else ()
         strings.append(tuple(range(len(texts), len(texts) + len(own))))
         texts.extend(own)
-    tokens = tokenize(view.tokenizer, texts, view.text.context) if texts else None
+    reads = view.text.readout_row if view.text.causal else None
+    tokens = tokenize(view.tokenizer, texts, view.text.context, reads) if texts else None
     pad = padding(view.tokenizer, view.text.context) if texts else 0
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))

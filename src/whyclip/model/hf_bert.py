@@ -105,7 +105,8 @@ class BertTextTower(TextTower):
 
     def trim(self, inputs: Tensor) -> Tensor:
         """Cut the padding that all texts share; it is masked, so nothing reads it."""
-        return inputs[:, : int((inputs != self.pad).sum(1).max())]
+        used = (inputs != self.pad).any(0).nonzero()
+        return inputs[:, : int(used.max()) + 1] if len(used) else inputs
 
     @property
     def norm(self) -> nn.Module:

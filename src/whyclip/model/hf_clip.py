@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.inputs import written
 from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
@@ -110,8 +111,8 @@ class HFImageTower(ImageTower):
 class HFTextTower(TextTower):
     """``CLIPTextModel`` with its projection."""
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.text = model, model.text_model
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.text, self.tokenizer = model, model.text_model, tokenizer
         self.blocks = tuple(HFBlock(layer) for layer in self.text.encoder.layers)
         config = model.config.text_config
         self.context = int(config.max_position_embeddings)
@@ -129,8 +130,7 @@ class HFTextTower(TextTower):
         t = x.shape[1]
         mask = torch.full((t, t), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
         row = self.readout_row(inputs)
-        place = torch.arange(t, device=x.device)
-        content = (place > 0) & (place < row[:, None])
+        content = written(self.tokenizer, inputs, row)
         return Stream(x, mask[None, None], row, content)
 
     def readout_row(self, ids: Tensor) -> Tensor:
@@ -150,6 +150,6 @@ class HFTextTower(TextTower):
 
 def clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
     """Describe a transformers ``CLIPModel`` or ``MetaClip2Model`` in memory."""
-    image, text = HFImageTower(model), HFTextTower(model)
+    image, text = HFImageTower(model), HFTextTower(model, tokenizer)
     width = int(model.projection_dim)
     return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

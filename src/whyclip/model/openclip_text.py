@@ -55,7 +55,8 @@ class OpenCLIPTextTower(TextTower):
             x = self.text.token_embedding(inputs).to(dtype)
             x = x + self.text.positional_embedding[:t].to(dtype)
             mask = self.text.attn_mask
-        content = written(self.tokenizer, inputs)
+        row = self.readout_row(inputs) if self.causal else None
+        content = written(self.tokenizer, inputs, row)
         if self.class_token:
             content = torch.cat([content, torch.zeros_like(content[:, :1])], dim=1)
         return Stream(x, self._mask(mask, x), self.readout_row(inputs), content)
