@@ -21,6 +21,7 @@ FLOW = (
     "errors",
     "types",
     "progress",
+    "ambient",
     "gather",
     "inputs",
     "model",

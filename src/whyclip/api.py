@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, overload
 
+from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
-from whyclip.errors import ImageError, OptionError, WhyclipWarning, unknown
+from whyclip.errors import ImageError, OptionError, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
 from whyclip.model import ModelView
@@ -47,6 +47,7 @@ def explain(
     check: Check = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
+@in_plain_state
 def explain(
     model: ModelView,
     image_or_images: Any,
@@ -104,6 +105,7 @@ def explain(
     return results if many else results[0]
 
 
+@in_plain_state
 def compare(
     model: ModelView,
     images: Sequence[ImageSource],
@@ -201,7 +203,7 @@ def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
     notes = [note for explanation in next(iter(found.values())) for note in explanation.notes]
     if notes:
         more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
-        warnings.warn(notes[0] + more, WhyclipWarning, stacklevel=4)
+        warn(notes[0] + more)
 
 
 def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:

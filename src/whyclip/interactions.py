@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from whyclip.ambient import in_plain_state
 from whyclip.api import check_asked
 from whyclip.assemble import checked_of
 from whyclip.batches import batches
@@ -119,6 +120,7 @@ class Interaction:
         return self.explanation._repr_html_()
 
 
+@in_plain_state
 def interaction(
     model: ModelView,
     image: ImageSource,

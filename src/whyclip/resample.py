@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.ambient import in_plain_state
 from whyclip.errors import unknown
 from whyclip.types import Geometry
 
@@ -31,6 +32,7 @@ def display_copy(image: Image) -> Image:
     return image.resize((width, height), reducing_gap=3.0)
 
 
+@in_plain_state
 def lay_on_image(
     maps: Tensor,
     geometry: Geometry,

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_bytes
 
+from whyclip.ambient import in_plain_state
 from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError
 from whyclip.explanation import Explanation, Prompt
@@ -185,6 +186,7 @@ def check_path(path: Path) -> Path:
     return path
 
 
+@in_plain_state
 def save(explanation: Explanation, path: Path) -> Path:
     """Write an explanation; see :meth:`Explanation.save`."""
     check_path(path)
@@ -243,6 +245,7 @@ def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
         raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
 
 
+@in_plain_state
 def load_explanation(path: str | Path) -> Explanation:
     """Read an explanation that :meth:`Explanation.save` wrote.
 

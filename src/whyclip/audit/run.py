@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import numpy as np
 
+from whyclip.ambient import in_plain_state
 from whyclip.api import check_asked
 from whyclip.audit.changes import TwoByTwo
 from whyclip.audit.check import Check, Measured
@@ -46,6 +47,7 @@ EDITED = 24
 PATCHES = 49
 
 
+@in_plain_state
 def audit(
     model: ModelView,
     dataset: Dataset | str,

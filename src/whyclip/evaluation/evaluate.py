@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from whyclip.ambient import in_plain_state
 from whyclip.data import Dataset
 from whyclip.data.sample import Drawn, base_of
 from whyclip.errors import OptionError
@@ -27,6 +28,7 @@ from whyclip.types import SIDES, GeometryName, Precision, Side
 BATCH_SIZE = 64
 
 
+@in_plain_state
 def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defaults)
     model: ModelView,
     dataset: Dataset,

@@ -132,14 +132,21 @@ def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tenso
     return mask
 
 
-# The frame measured last with each tokenizer; a user may change a tokenizer between two calls.
-_FRAMES: WeakKeyDictionary[Any, Frame] = WeakKeyDictionary()
+# The frame measured last with each tokenizer, and the state that the tokenizer was in.
+_FRAMES: WeakKeyDictionary[Any, tuple[tuple[Any, ...], Frame]] = WeakKeyDictionary()
+_STATE = (
+    *("padding_side", "truncation_side", "pad_token_id", "eos_token_id", "sep_token_id"),
+    *("cls_token_id", "bos_token_id", "strip_sep_token", "tokenizer_mode"),
+)
 
 
 def _frame(tokenizer: Any, context_length: int | None) -> Frame:
     """Measure where the tokenizer puts its special tokens, or recall it from the last time."""
-    if context_length is None and tokenizer in _FRAMES:
-        return _FRAMES[tokenizer]
+    kinds = (tokenizer, getattr(tokenizer, "tokenizer", tokenizer))
+    state = tuple(getattr(kind, name, None) for kind in kinds for name in _STATE)
+    before, frame = _FRAMES.get(tokenizer, ((), Frame()))
+    if before and before[1:] == state and context_length in (None, before[0]):
+        return frame
     # As many positions as CLIP has, where the caller does not know.
     length = context_length or 77
     found = measure(
@@ -147,7 +154,7 @@ def _frame(tokenizer: Any, context_length: int | None) -> Frame:
         lambda text: pieces_of(tokenizer, text).ids,
         length,
     )
-    _FRAMES[tokenizer] = found
+    _FRAMES[tokenizer] = (length, *state), found
     return found
 
 
@@ -159,7 +166,10 @@ def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> di
     """
     count = min(len(pieces), frame.room)
     first = frame.first(count, len(row))
-    for skipped in {0, len(pieces) - count}:
+    skips = [0, len(pieces) - count]
+    if getattr(getattr(tokenizer, "tokenizer", tokenizer), "truncation_side", "right") == "left":
+        skips.reverse()
+    for skipped in skips:
         if count and pieces[skipped : skipped + count] == row[first : first + count]:
             return {skipped + i: first + i for i in range(count)}
     if pieces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.model.health import first_not_finite
@@ -96,3 +96,21 @@ def _compare(what: str, ours: Tensor, own: Tensor) -> None:
             f"{what} differs from the model's own by {difference:.1e} of its largest value "
             f"(allowed {tolerance:.0e}); its computation is not the one whyclip expects"
         )
+
+
+def check_usable(module: nn.Module, name: str) -> None:
+    """Check that the weights hold numbers, and that autograd may run over them.
+
+    Raises:
+        UnsupportedModelError: they are on the device "meta", or were made in inference mode.
+    """
+    for layer, weight in module.named_parameters():
+        if weight.is_meta:
+            raise UnsupportedModelError(
+                f"{name}: {layer} is on the device 'meta', which holds no numbers; load the weights"
+            )
+        if weight.is_inference():
+            raise UnsupportedModelError(
+                f"{name}: {layer} was made under torch.inference_mode(), where no gradients exist; "
+                "build or load the model outside of it"
+            )

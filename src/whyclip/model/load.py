@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
+from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, UnsupportedModelError, unknown
 from whyclip.inputs import tokenize
-from whyclip.model.check import check_view
+from whyclip.model.check import check_usable, check_view
 from whyclip.model.domain import Domain
 from whyclip.model.fetching import fetching
 from whyclip.model.health import check_preprocess, check_weights
@@ -43,6 +44,7 @@ DEFAULT_CONTEXT = 77
 CHECK_TEXTS = ("a photo of a dog", "two red cars next to a tree, seen from above")
 
 
+@in_plain_state
 def load(spec: str | os.PathLike[str], device: str | int | torch.device | None = None) -> ModelView:
     """Load a CLIP model and check that whyclip can follow its computation.
 
@@ -63,6 +65,8 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
     if not isinstance(spec, str | os.PathLike):
         raise OptionError(f"model {spec!r:.60} is of type {type(spec).__name__}; give {FORMS}")
     spec, place = os.fspath(spec), _place(device)
+    if place.type == "meta":
+        raise OptionError("device 'meta' holds no weights; use 'cpu' or 'cuda'")
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
@@ -80,6 +84,7 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
     raise OptionError(f"unknown model {spec!r}; give {FORMS}")
 
 
+@in_plain_state
 def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -> ModelView:
     """Look at a model already in memory, without touching it.
 
@@ -106,6 +111,7 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
             f"{name} has parts in training mode, where dropout and running statistics change "
             "what it computes; call model.eval() first"
         )
+    check_usable(model, name)
     check_weights(model, name)
     check_preprocess(preprocess, name)
     if tokenizer is not None:

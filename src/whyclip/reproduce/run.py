@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from whyclip.ambient import in_plain_state
 from whyclip.data import open_dataset
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.model import ModelView, load
@@ -14,6 +15,7 @@ from whyclip.report import Report, command_line, run_facts
 from whyclip.reproduce.experiment import Experiment, Findings, Setting
 
 
+@in_plain_state
 def reproduce(
     experiment: Experiment,
     *,

@@ -1,0 +1,295 @@
+"""Whatever state the caller left torch in: the results of a plain call, or one sentence."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+import families
+import tiny
+import whyclip
+from whyclip.ambient import in_plain_state
+from whyclip.audit import audit
+from whyclip.data import open_dataset
+from whyclip.errors import InputError, OptionError, UnsupportedModelError
+from whyclip.evaluation import evaluate
+
+PARTS = tiny.openclip_parts()
+VIEW = whyclip.wrap(*PARTS)
+IMAGE = families.picture()
+PROMPTS = ["a dog", "two red cars"]
+
+
+@contextmanager
+def default_dtype() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def default_device() -> Iterator[None]:
+    torch.set_default_device("meta")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@contextmanager
+def anomaly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.autograd.detect_anomaly():
+            yield
+
+
+@contextmanager
+def several() -> Iterator[None]:
+    with torch.no_grad(), default_dtype(), torch.device("meta"), torch.inference_mode(), autocast():
+        yield
+
+
+def autocast() -> Any:
+    return torch.autocast("cpu", torch.bfloat16)
+
+
+STATES: dict[str, Callable[[], Any]] = {
+    "inference_mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "autocast": autocast,
+    "default float64": default_dtype,
+    "detect_anomaly": anomaly,
+    "set_default_device": default_device,
+    "with device": lambda: torch.device("meta"),
+    "deterministic": deterministic,
+    "numpy raises": lambda: np.errstate(all="raise"),
+    "save_on_cpu": torch.autograd.graph.save_on_cpu,
+    "several": several,
+}
+
+
+def dataset() -> Any:
+    return open_dataset("scenes", limit=2, seed=0)
+
+
+def numbers(values: Any) -> torch.Tensor:
+    return torch.tensor(values, device="cpu", dtype=torch.float32)
+
+
+def maps_and_words(found: Any) -> list[torch.Tensor]:
+    words = [w.relevance for prompt in found.words for w in prompt]
+    return [found.scores, *([] if found.maps is None else [found.maps]), numbers(words)]
+
+
+def explained(**options: Any) -> Callable[[Path], list[torch.Tensor]]:
+    return lambda _: maps_and_words(whyclip.explain(VIEW, IMAGE, PROMPTS, **options))
+
+
+def compared(_: Path) -> list[torch.Tensor]:
+    found = whyclip.compare(VIEW, [IMAGE], PROMPTS, ["maskclip", "rollout", "game", "legrad"])
+    return [t for [one] in found.values() for t in maps_and_words(one)]
+
+
+def interacted(_: Path) -> list[torch.Tensor]:
+    found = whyclip.interaction(VIEW, IMAGE, "a dog")
+    return [found.matrix, numbers([found.score, found.total])]
+
+
+def loaded(_: Path) -> list[torch.Tensor]:
+    view = whyclip.load("mini", "cpu")
+    assert view.module is not None
+    return [p.detach() for p in view.module.parameters()][:5]
+
+
+def wrapped(_: Path) -> list[torch.Tensor]:
+    view = whyclip.wrap(*PARTS)
+    return [numbers([view.logit_scale, view.width])]
+
+
+def saved(folder: Path) -> list[torch.Tensor]:
+    found = whyclip.explain(VIEW, IMAGE, PROMPTS, method="maskclip")
+    for ending in ("html", "json", "npz", "safetensors"):
+        found.save(folder / f"x.{ending}")
+    again = whyclip.load_explanation(folder / "x.npz")
+    return [found.heatmap((20, 30)).nan_to_num(), *maps_and_words(again)]
+
+
+def evaluated(_: Path) -> list[torch.Tensor]:
+    found = evaluate(VIEW, dataset(), ["maskclip"], ["energy_pointing"])
+    return [numbers([row.value for row in found.rows])]
+
+
+def audited(_: Path) -> list[torch.Tensor]:
+    found = audit(VIEW, dataset(), ["maskclip"], ["score_gap"], limit=2)
+    return [numbers([f.value.mean for f in found.findings if f.value is not None])]
+
+
+ENTRIES: dict[str, Callable[[Path], list[torch.Tensor]]] = {
+    "load": loaded,
+    "wrap": wrapped,
+    "explain": explained(),
+    "explain bf16": explained(precision="bf16"),
+    "explain keep": explained(geometry="keep", method="contribution"),
+    "explain against": explained(against="a cat", method="decomposition"),
+    "integrated_gradients": explained(method="integrated_gradients", steps=2),
+    "m2ib": explained(method="m2ib", steps=2, samples=2),
+    "occlusion": explained(method="occlusion"),
+    "compare": compared,
+    "interaction": interacted,
+    "save": saved,
+    "evaluate": evaluated,
+    "audit": audited,
+}
+
+
+def state() -> tuple[Any, ...]:
+    """Everything that a call must leave as it was."""
+    return (
+        torch.get_default_dtype(),
+        torch.empty(0).device,
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.is_anomaly_enabled(),
+        torch.are_deterministic_algorithms_enabled(),
+        np.geterr(),
+        torch.get_num_threads(),
+    )
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[torch.Tensor]]:
+    folder = tmp_path_factory.mktemp("plain")
+    return {name: entry(folder) for name, entry in ENTRIES.items()}
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_results_and_state_are_those_of_a_plain_call(
+    entry: str, name: str, plain: dict[str, list[torch.Tensor]], tmp_path: Path
+) -> None:
+    with STATES[name]():
+        before = state()
+        found = ENTRIES[entry](tmp_path)
+        after = state()
+    assert after == before
+    assert len(found) == len(plain[entry])
+    for one, other in zip(found, plain[entry], strict=True):
+        assert one.dtype == other.dtype or one.dtype == torch.float64
+        assert not one.is_inference() or name in ("inference_mode", "several")
+        torch.testing.assert_close(one.float(), other.float(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_state_is_restored_after_an_error(name: str) -> None:
+    with STATES[name]():
+        before = state()
+        with pytest.raises(OptionError, match="rolout"):
+            whyclip.explain(VIEW, IMAGE, PROMPTS, method="rolout")
+        with pytest.raises(ZeroDivisionError):
+            in_plain_state(lambda: 1 / 0)()
+        with pytest.raises(KeyboardInterrupt):
+            in_plain_state(interrupt)()
+        assert state() == before
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("mode", [FakeTensorMode, FlopCounterMode])
+@pytest.mark.parametrize("entry", ["explain", "integrated_gradients", "interaction", "wrap"])
+def test_a_mode_that_cannot_be_left_gives_results_or_one_sentence(
+    entry: str, mode: type, plain: dict[str, list[torch.Tensor]], tmp_path: Path
+) -> None:
+    try:
+        with mode(**({"display": False} if mode is FlopCounterMode else {})):
+            found = ENTRIES[entry](tmp_path)
+    except InputError as error:
+        message = str(error)
+        assert f"cannot run under {mode.__name__}" in message
+        assert len(message.splitlines()) == 1
+    else:
+        torch.testing.assert_close(found, plain[entry])
+
+
+def test_inside_a_transform_of_torch_func() -> None:
+    def score(x: torch.Tensor) -> torch.Tensor:
+        return whyclip.explain(VIEW, IMAGE, "a dog", method="contribution").scores[0] * x
+
+    expected = whyclip.explain(VIEW, IMAGE, "a dog", method="contribution").scores[0]
+    for transform in (torch.func.grad, torch.func.vmap):
+        x = torch.ones(()) if transform is torch.func.grad else torch.ones(2)
+        try:
+            found = transform(score)(x)
+        except InputError as error:
+            assert "a transform of torch.func" in str(error)  # noqa: PT017
+        else:
+            torch.testing.assert_close(found, expected.expand_as(found))
+
+
+def test_weights_made_in_inference_mode_or_without_numbers_are_refused() -> None:
+    with torch.inference_mode():
+        model = tiny.openclip_model()
+    with pytest.raises(UnsupportedModelError, match=r"made under torch.inference_mode"):
+        whyclip.wrap(model, *PARTS[1:])
+    with pytest.raises(UnsupportedModelError, match="on the device 'meta'"):
+        whyclip.wrap(tiny.openclip_model().to("meta"), *PARTS[1:])
+    with pytest.raises(OptionError, match="'meta' holds no weights"):
+        whyclip.load("mini", "meta")
+
+
+def test_a_direction_made_in_inference_mode_is_a_prompt() -> None:
+    drawn = torch.randn(2, VIEW.width, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        direction = drawn * 1.0
+    found = whyclip.explain(VIEW, IMAGE, direction, method="contribution", sides=["image"])
+    expected = whyclip.explain(VIEW, IMAGE, drawn, method="contribution", sides=["image"])
+    torch.testing.assert_close(found.maps, expected.maps)
+
+
+def test_threads_share_the_state_and_the_last_one_restores_it() -> None:
+    inside, done = threading.Barrier(2), threading.Event()
+    seen: list[torch.dtype] = []
+
+    @in_plain_state
+    def first() -> None:
+        inside.wait(10)
+        done.wait(10)
+        seen.append(torch.get_default_dtype())
+
+    @in_plain_state
+    def second() -> None:
+        inside.wait(10)
+
+    with default_dtype():
+        threads = [threading.Thread(target=first), threading.Thread(target=second)]
+        for thread in threads:
+            thread.start()
+        threads[1].join(10)
+        done.set()
+        threads[0].join(10)
+        assert seen == [torch.float32]
+        assert torch.get_default_dtype() == torch.float64
