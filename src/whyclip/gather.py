@@ -39,6 +39,6 @@ def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
     Raises:
         OptionError: nothing is; the message names the nearest of its kind.
     """
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise unknown(kind, name, known)
     return known[name]

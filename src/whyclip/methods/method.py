@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.errors import OptionError, unknown
+from whyclip.errors import OptionError, quoted, unknown
+from whyclip.methods.options import checked
 from whyclip.model.view import Tower
 from whyclip.types import SIDES, Scope, Side
 
@@ -140,13 +141,18 @@ class Method:
         }
 
     @cached_property
+    def hints(self) -> Mapping[str, Any]:
+        """The annotations of the method's options, by name."""
+        hints = get_type_hints(self.relevance)
+        return {name: hints[name] for name in self.options if name in hints}
+
+    @cached_property
     def choices(self) -> Mapping[str, tuple[Any, ...]]:
         """The values allowed for each option that has a closed list of them."""
-        hints = get_type_hints(self.relevance)
         return {
-            name: get_args(hints[name])
+            name: get_args(self.hints[name])
             for name in self.options
-            if get_origin(hints[name]) is Literal
+            if get_origin(self.hints.get(name)) is Literal
         }
 
     def changed(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,18 +165,16 @@ class Method:
         Raises:
             OptionError: a name or value that the method does not know.
         """
+        found = dict(self.options)
         for name, value in options.items():
             if name not in self.options:
                 if not self.options:
-                    raise OptionError(f"method {self.name!r} has no options, got {name}={value!r}")
+                    raise OptionError(
+                        f"method {self.name!r} has no options, got {name}={quoted(value)}"
+                    )
                 raise unknown(f"option of {self.name}", name, self.options)
-            allowed = self.choices.get(name)
-            if allowed is not None and value not in allowed:
-                raise OptionError(
-                    f"{name}={value!r} is not an option of {self.name}; "
-                    f"known: {', '.join(map(repr, allowed))}"
-                )
-        return {**self.options, **options}
+            found[name] = checked(self.name, name, value, self.hints.get(name, Any))
+        return found
 
 
 def label_of(name: str, options: Mapping[str, Any]) -> str:
