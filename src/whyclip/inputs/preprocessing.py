@@ -7,31 +7,47 @@ image processor of transformers. Any other callable is measured by :mod:`whyclip
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.errors import UnsupportedModelError
+from whyclip.errors import UnsupportedModelError, WhyclipError, quoted, reason
 
 Preprocess = Callable[..., Any]
 """Image in, normalised ``[3, H, W]`` tensor out; or an image processor of transformers."""
 
 RGB = 3
 
+# Steps that leave colours alone, or change them as ``Normalize`` does.
+PLAIN_STEPS = {
+    *(("torchvision", name) for name in ("Resize", "CenterCrop", "ToTensor", "PILToTensor")),
+    *(("torchvision", name) for name in ("ConvertImageDtype", "Normalize")),
+    *(("open_clip", name) for name in ("ResizeKeepRatio", "CenterCropOrPad", "MaybeConvertMode")),
+    *(("open_clip", name) for name in ("MaybeToTensor", "_convert_to_rgb")),
+}
+# Switches of image processors that mix the channels.
+MIXING = ("do_flip_channel_order", "do_grayscale")
+
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How pixels become model input: ``(rgb / 255 - mean) / std``, after resizing."""
+    """How pixels become model input: ``(mix · rgb / 255 - mean) / std``, after resizing.
+
+    ``mix`` has a row for each channel of the input; None leaves the channels as they are.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Image.Resampling = Image.Resampling.BICUBIC
+    mix: tuple[tuple[float, ...], ...] | None = None
 
     def apply(self, rgb: Tensor) -> Tensor:
         """Normalise ``[3, H, W]`` values from 0 to 1."""
+        if self.mix is not None:
+            rgb = torch.einsum("cd,dhw->chw", torch.tensor(self.mix), rgb)
         mean = torch.tensor(self.mean)[:, None, None]
         std = torch.tensor(self.std)[:, None, None]
         return (rgb - mean) / std
@@ -69,17 +85,30 @@ def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
         UnsupportedModelError: the result has another shape or kind.
     """
     processor = image_processor(preprocess)
-    if processor is None:
-        pixels = preprocess(image)
-    else:
-        pixels = processor(images=image, return_tensors="pt")["pixel_values"][0]
+    try:
+        if processor is None:
+            pixels = preprocess(image)
+        else:
+            pixels = processor(images=image, return_tensors="pt")["pixel_values"][0]
+    except WhyclipError:
+        raise
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"preprocess {describe(preprocess)} fails on an image of {image.width}x{image.height} "
+            f"pixels: {reason(error)}"
+        ) from error
     if not isinstance(pixels, Tensor) or pixels.ndim != RGB or pixels.shape[0] != RGB:
         found = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
         raise UnsupportedModelError(
             f"preprocess {describe(preprocess)} returned {found}; "
             "expected a tensor of shape (3, height, width)"
         )
-    return pixels.float()
+    if pixels.layout != torch.strided or pixels.is_complex() or pixels.is_meta:
+        raise UnsupportedModelError(
+            f"preprocess {describe(preprocess)} returned a {pixels.layout} tensor of type "
+            f"{pixels.dtype} on {pixels.device}; expected a plain tensor of real numbers"
+        )
+    return pixels.detach().float().cpu()
 
 
 def normalisation_of(preprocess: Preprocess) -> Normalisation:
@@ -90,19 +119,26 @@ def normalisation_of(preprocess: Preprocess) -> Normalisation:
     """
     processor = image_processor(preprocess)
     if processor is not None:
-        return _of_processor(processor)
+        mixing = any(getattr(processor, name, False) for name in MIXING)
+        return _measured(preprocess, ()) if mixing else _of_processor(processor)
     steps = compose_steps(preprocess)
     normalize = [s for s in steps or [] if step_kind(s) == ("torchvision", "Normalize")]
     if steps is None or len(normalize) != 1:
-        from whyclip.inputs.probe import probe_normalisation
-
-        return probe_normalisation(preprocess)
+        return _measured(preprocess, steps or ())
+    if any(step_kind(step) not in PLAIN_STEPS for step in steps):
+        return _measured(preprocess, steps)
     return Normalisation(_rgb(normalize[0].mean), _rgb(normalize[0].std), _interpolation_of(steps))
+
+
+def _measured(preprocess: Preprocess, steps: Sequence[Any]) -> Normalisation:
+    from whyclip.inputs.probe import probe_normalisation
+
+    return replace(probe_normalisation(preprocess), interpolation=_interpolation_of(steps))
 
 
 def describe(preprocess: Preprocess) -> str:
     """Name a preprocessing in an error, on one line."""
-    return " ".join(repr(preprocess).split())[:120]
+    return quoted(preprocess)
 
 
 def _of_processor(processor: Any) -> Normalisation:

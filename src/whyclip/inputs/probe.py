@@ -1,8 +1,8 @@
 """Measure an unknown preprocessing with pictures whose every pixel says where it stands.
 
-Black and white pictures give the normalisation of each channel, and the part of the model's
-input that is picture rather than padding; ramps from left to right and from top to bottom give
-the rectangle that it shows.
+Images of one colour give the normalisation and the mix of the channels, and the part of the
+model's input that is image rather than padding; grey ramps from left to right and from top to
+bottom give the rectangle that it shows, however the channels are mixed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from whyclip.inputs.preprocessing import Normalisation, Preprocess, describe, ru
 from whyclip.types import Box
 
 Plane = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+_BLACK, _WHITE, _MIXED = (0, 0, 0), (255, 255, 255), (204, 51, 102)
+_COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 # A ramp has 256 steps. The first covers the whole picture; the others the rectangle found by
 # the one before and a little more on either side, by shares that keep the steps of the ramp
@@ -30,20 +34,28 @@ _PROBE_SIDE = 64
 
 
 def probe_normalisation(preprocess: Preprocess) -> Normalisation:
-    """Measure mean and standard deviation; see :func:`normalisation_of`."""
-    low, middle, high = (
-        np.median(_run_flat(preprocess, level, _PROBE_SIDE, _PROBE_SIDE), axis=(1, 2))
-        for level in (0, 51, 255)
+    """Measure how the channels are mixed, and mean and standard deviation.
+
+    See :func:`~whyclip.inputs.preprocessing.normalisation_of`.
+    """
+    low, middle, high, colour = (
+        _flat_values(preprocess, rgb) for rgb in (_BLACK, (51, 51, 51), _WHITE, _MIXED)
     )
-    std = 1.0 / np.where(high == low, np.nan, high - low)
+    mix = np.stack([_flat_values(preprocess, rgb) - low for rgb in _COLOURS], axis=1)
+    gain = np.where(high == low, np.nan, high - low)
+    share = mix / gain[:, None]
     straight = np.allclose(middle, low + (high - low) * (51 / 255), rtol=1e-3, atol=1e-4)
-    if not (np.isfinite(std).all() and straight):
+    # Conversions to grey round to one of 256 levels, here three times.
+    rounding = 1.5 / 255 * np.abs(mix).sum(1).max()
+    straight = straight and np.allclose(colour, low + mix @ (np.array(_MIXED) / 255), atol=rounding)
+    if not (np.isfinite(share).all() and straight):
         raise UnsupportedModelError(
             f"preprocess {describe(preprocess)} does not treat pixels as (value - mean) / std; "
             'use geometry="model"'
         )
-    mean = -low * std
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()))
+    own = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
+    mean, std = -low / gain, 1.0 / gain
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()), mix=own)
 
 
 def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
@@ -52,8 +64,12 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     Raises:
         UnsupportedModelError: it is no upright rectangle, or changes from call to call.
     """
-    black = _run_flat(preprocess, 0, width, height)
-    gain = _run_flat(preprocess, 255, width, height) - black
+    black = _run_flat(preprocess, _BLACK, width, height)
+    # White first; a preprocessing that shows differences of channels may not respond to it.
+    for colour in (_WHITE, *_COLOURS):
+        gain = _run_flat(preprocess, colour, width, height) - black
+        if np.abs(gain).max(initial=0) > 0:
+            break
     strength = np.abs(gain).sum(0)
     picture = strength > 0.5 * strength.max()
     columns, rows = picture.any(0), picture.any(1)
@@ -63,16 +79,26 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     fits = []
     for before, after in _WIDENINGS:
         x_range, y_range = _widen(x_span, before, after), _widen(y_span, before, after)
-        ramp = _ramps(width, height, x_range, y_range)
-        value = _invert(preprocess, ramp, black, gain, picture)
-        x_fit = _fit(np.median(value[0][rows], 0), columns, x_range, width)
-        y_fit = _fit(np.median(value[1][:, columns], 1), rows, y_range, height)
+        values = []
+        for axis, span in ((1, x_range), (0, y_range)):
+            ramp = _ramp((height, width), axis, span, colour)
+            values.append(_invert(preprocess, ramp, black, gain, picture))
+        x_fit = _fit(np.median(values[0][rows], 0), columns, x_range, width)
+        y_fit = _fit(np.median(values[1][:, columns], 1), rows, y_range, height)
         if x_fit is None or y_fit is None:
             raise _not_a_rectangle(preprocess)
         fits.append((x_fit[0], y_fit[0], x_fit[1], y_fit[1]))
         x_span, y_span = _inside(x_fit, width), _inside(y_fit, height)
-    again = _invert(preprocess, ramp, black, gain, picture)
-    if not np.allclose(value, again, atol=1e-3, equal_nan=True):
+    # Colours that differ from place to place: a change of hue at random leaves grey as it is.
+    coloured = Image.merge(
+        "RGB",
+        [
+            _ramp((height, width), axis, span, _WHITE).getchannel(0)
+            for axis, span in ((1, (0, width)), (0, (0, height)), (1, (width, 0)))
+        ],
+    )
+    first, *others = (_run(preprocess, coloured) for _ in range(3))
+    if not all(np.allclose(first, again, atol=1e-3) for again in others):
         raise UnsupportedModelError(
             f"preprocess {describe(preprocess)} is random; give the one for evaluation"
         )
@@ -80,31 +106,40 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     return Canvas(picture.shape[1], picture.shape[0], box)
 
 
-def _run_flat(preprocess: Preprocess, level: int, width: int, height: int) -> Plane:
-    image = Image.new("RGB", (width, height), (level,) * 3)
+def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:
+    """The value of each channel ``[3]`` where an image of one colour is shown."""
+    seen = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
+    return np.asarray(np.median(seen, axis=(1, 2)), np.float64)
+
+
+def _run_flat(preprocess: Preprocess, rgb: Colour, width: int, height: int) -> Plane:
+    return _run(preprocess, Image.new("RGB", (width, height), rgb))
+
+
+def _run(preprocess: Preprocess, image: Image.Image) -> Plane:
     return np.asarray(run_preprocess(preprocess, image).numpy(), np.float64)
 
 
-def _ramps(
-    width: int, height: int, x_range: tuple[float, float], y_range: tuple[float, float]
+def _ramp(
+    size: tuple[int, int], axis: int, span: tuple[float, float], colour: Colour
 ) -> Image.Image:
-    """Red rises from left to right, green from top to bottom, blue is black."""
-    pixels = np.zeros((height, width, 3), np.uint8)
-    for channel, (side, (low, high)) in enumerate(((width, x_range), (height, y_range))):
-        rise = np.clip((np.arange(side) + 0.5 - low) / (high - low), 0, 1)
-        levels = np.rint(rise * 255).astype(np.uint8)
-        pixels[:, :, channel] = levels[None, :] if channel == 0 else levels[:, None]
-    return Image.fromarray(pixels)
+    """An image that rises from black to a colour, from top to bottom or from left to right."""
+    side, (low, high) = size[axis], span
+    rise = np.clip((np.arange(side) + 0.5 - low) / (high - low), 0, 1)
+    levels = np.broadcast_to(rise[None, :] if axis else rise[:, None], size)
+    return Image.fromarray(np.rint(levels[..., None] * np.array(colour)).astype(np.uint8))
 
 
 def _invert(
     preprocess: Preprocess, ramp: Image.Image, black: Plane, gain: Plane, picture: NDArray[Any]
 ) -> Plane:
-    """Undo the normalisation: ramp values from 0 to 1, NaN on padding."""
-    seen = np.asarray(run_preprocess(preprocess, ramp).numpy(), np.float64)
-    value = np.full(seen.shape, np.nan)
-    np.divide(seen - black, gain, out=value, where=picture[None] & (gain != 0))
-    return value
+    """Undo the normalisation and the mix of channels: levels ``[H, W]``, NaN on padding."""
+    seen = _run(preprocess, ramp)
+    strength = (gain**2).sum(0)
+    level = np.full(strength.shape, np.nan)
+    rise = ((seen - black) * gain).sum(0)
+    np.divide(rise, strength, out=level, where=picture & (strength > 0))
+    return level
 
 
 def _fit(
