@@ -22,6 +22,7 @@ FLOW = (
     "types",
     "progress",
     "ambient",
+    "paths",
     "gather",
     "inputs",
     "model",

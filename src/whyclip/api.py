@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, overload
 
 from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
-from whyclip.errors import ImageError, OptionError, unknown, warn
+from whyclip.errors import ImageError, OptionError, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
+from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
 from whyclip.model.state import check_state, naming_suspects
 from whyclip.pipeline import run
@@ -141,11 +142,14 @@ def compare(
     """
     setting = Request(images, prompts, against, geometry, precision, check)
     checked = check_request(model, setting, sides)
-    if methods is None or methods == ALL:
-        plans = comparable(model, checked, slow=methods == ALL)[0]
+    every = isinstance(methods, str) and methods == ALL
+    if methods is None or every:
+        plans = comparable(model, checked, slow=every)[0]
     else:
         if not isinstance(methods, Mapping):
-            methods = {name: {} for name in ([methods] if isinstance(methods, str) else methods)}
+            methods = {get_method(name).name: {} for name in _listed("method", methods, METHODS)}
+        if not methods:
+            raise OptionError(f"methods={quoted(methods)}: name at least one, or {ALL!r}")
         plans = [plan_of(name, options, checked) for name, options in methods.items()]
     return _run(model, setting, plans)
 
@@ -186,16 +190,18 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         UnsupportedModelError: the model is in training mode.
     """
     check_asked(model, request.geometry, request.precision)
-    if request.check not in get_args(Check):
-        raise unknown("check", request.check, get_args(Check))
+    _among("check", request.check, get_args(Check))
     check_state(model)
-    if not request.images:
-        raise ImageError(f"no image given ({request.images!r})")
-    asked: list[Side] = [sides] if isinstance(sides, str) else list(sides)  # type: ignore[list-item]
+    images = request.images
+    if not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
+        raise ImageError(f"images is {quoted(images)}; give a list of images")
+    if not images:
+        raise ImageError(f"no image given ({quoted(images)})")
+    asked: list[Side] = _listed("side", sides, SIDES)
     for side in asked:
         _among("side", side, SIDES)
     if not asked:
-        raise OptionError(f"sides={sides!r}: name 'image', 'text' or both")
+        raise OptionError(f"sides={quoted(sides)}: name 'image', 'text' or both")
     return ["image"] if model.classes is not None and "image" in asked else asked
 
 
@@ -214,7 +220,7 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
     """
     if not isinstance(model, ModelView):
         raise OptionError(
-            f"model is {model!r:.60}; load one with whyclip.load('mini') or "
+            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
             "whyclip.wrap(model, preprocess, tokenizer)"
         )
     _among("geometry", geometry, GEOMETRIES)
@@ -226,6 +232,13 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
         )
 
 
+def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
+    """The names in a name or a list of names."""
+    if not isinstance(given, (str, list, tuple, set, frozenset)):
+        raise unknown(kind, given, known)
+    return [given] if isinstance(given, str) else list(given)
+
+
 def _among(kind: str, given: object, known: Sequence[str]) -> None:
-    if given not in known:
+    if not isinstance(given, str) or given not in known:
         raise unknown(kind, given, known)

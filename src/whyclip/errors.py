@@ -85,7 +85,9 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
         known: all names that would work.
     """
     names = sorted(known)
-    near = get_close_matches(str(given), names, n=3, cutoff=0.5) if isinstance(given, str) else []
+    near = []
+    if isinstance(given, str):
+        near = get_close_matches(given[:QUOTED], names, n=3, cutoff=0.5)
     listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" * (len(names) > NAMED))
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
     return OptionError(f"unknown {kind} {quoted(given)}; {hint}")
@@ -126,7 +128,7 @@ def warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == "whyclip":
         level, frame = level + 1, frame.f_back
-    warnings.warn(_cut(one_line(message), _LONGEST), WhyclipWarning, stacklevel=level - 1)
+    warnings.warn(_cut(one_line(message), _LONGEST), WhyclipWarning, stacklevel=level)
 
 
 def _cut(text: str, length: int) -> str:

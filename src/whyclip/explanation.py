@@ -154,7 +154,7 @@ class Explanation:
         """
         from whyclip.storage import save
 
-        return save(self, Path(path))
+        return save(self, path)
 
     def show(self) -> None:
         """Show the figure: in a notebook as a page, elsewhere in a window."""

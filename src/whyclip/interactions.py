@@ -15,7 +15,7 @@ from whyclip.assemble import checked_of
 from whyclip.batches import batches
 from whyclip.capture import Capture, depth
 from whyclip.certificate import Certificate
-from whyclip.errors import PromptError, UnsupportedModelError
+from whyclip.errors import PromptError, UnsupportedModelError, quoted
 from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
@@ -154,7 +154,7 @@ def interaction(
     """
     check_asked(model, geometry, precision)
     if not isinstance(prompt, str):
-        raise PromptError(f"prompt {prompt!r:.80}: an interaction is of one text, such as 'a dog'")
+        raise PromptError(f"prompt {quoted(prompt)}: an interaction reads one, such as 'a dog'")
     for tower in (model.image, model.text):
         if tower.opaque:
             raise UnsupportedModelError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, quoted
 from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
 from whyclip.plan import Plan
@@ -35,7 +35,7 @@ def default_plans(
         name = next(iter(options))
         owners = [repr(method.name) for method in METHODS.values() if name in method.options]
         raise OptionError(
-            f"option {name}={options[name]!r:.40} needs a method; give method="
+            f"option {name}={quoted(options[name])} needs a method; give method="
             f"{' or '.join(owners[:4]) or '...'}"
         )
     towers = {tower.side: tower for tower in model.towers}
@@ -59,7 +59,7 @@ def plan_of(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan
     method = get_method(name)
     read = tuple(side for side in SIDES if side in sides and side in method.sides)
     if not read:
-        raise OptionError(f"sides={sides!r}: method {name!r} reads {method.sides!r}")
+        raise OptionError(f"sides={quoted(sides)}: method {name!r} reads {method.sides!r}")
     return Plan(method, method.complete(options), read)
 
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,25 +11,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from whyclip.ambient import in_plain_state
 from whyclip.certificate import certificate_of, certificate_to_json
-from whyclip.errors import OutputError
+from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
+from whyclip.paths import ENDINGS, check_path, is_file, path_of, write_whole
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
     import pandas
 
-ENDINGS = (".html", ".png", ".json", ".npz", ".safetensors")
+__all__ = [
+    "ENDINGS",
+    "READABLE",
+    "check_path",
+    "from_json",
+    "load_explanation",
+    "save",
+    "to_dataframe",
+    "to_json",
+    "write_whole",
+]
+
 READABLE = (".json", ".npz", ".safetensors")
-_STRANGE = (
-    *(OSError, EOFError, ValueError, KeyError, SafetensorError),
-    # What numpy lets through of an npz file that is not whole, or not as it was written.
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError, RuntimeError),
-)
 _META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
 
 
@@ -105,7 +107,7 @@ def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Ex
     try:
         return _from_json(record, image)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise OutputError(f"not an explanation written by whyclip: {error!r}") from error
+        raise OutputError(f"not an explanation written by whyclip: {reason(error)}") from error
 
 
 def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanation:
@@ -152,7 +154,7 @@ def to_dataframe(explanation: Explanation) -> pandas.DataFrame:
         raise OutputError("to_dataframe needs pandas; pip install 'whyclip[pandas]'") from None
     box, rows = explanation.geometry.box, []
     for index, label in enumerate(explanation.labels):
-        shared = {"prompt": label, "score": float(explanation.scores[index])}
+        shared = {"prompt": _encodable(label), "score": float(explanation.scores[index])}
         if explanation.maps is not None:
             gh, gw = explanation.maps.shape[1:]
             high, wide = (box.bottom - box.top) / gh, (box.right - box.left) / gw
@@ -164,32 +166,22 @@ def to_dataframe(explanation: Explanation) -> pandas.DataFrame:
                      "relevance": float(value)}
                 )  # fmt: skip
         rows += [
-            {**shared, "side": "text", "word": word.text, "start": word.start, "end": word.end,
-             "template": word.template, "relevance": word.relevance}
+            {**shared, "side": "text", "word": _encodable(word.text), "start": word.start,
+             "end": word.end, "template": word.template, "relevance": word.relevance}
             for word in explanation.words[index]
         ]  # fmt: skip
     return pandas.DataFrame(rows)
 
 
-def check_path(path: Path) -> Path:
-    """Say before the work begins whether :func:`save` will be able to write there.
-
-    Raises:
-        OutputError: an unknown ending, a folder that does not exist, or a folder itself.
-    """
-    if path.suffix.lower() not in ENDINGS:
-        raise OutputError(f"cannot write {str(path)!r}: end it in one of {', '.join(ENDINGS)}")
-    if path.is_dir():
-        raise OutputError(f"cannot write {str(path)!r}: it is a folder")
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {str(path)!r}: no such folder: {str(path.parent)!r}")
-    return path
+def _encodable(text: str) -> str:
+    """Escape half a surrogate pair, which no column of text can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @in_plain_state
-def save(explanation: Explanation, path: Path) -> Path:
+def save(explanation: Explanation, path: str | Path) -> Path:
     """Write an explanation; see :meth:`Explanation.save`."""
-    check_path(path)
+    path = check_path(path)
     write_whole(path, lambda: _encoded(explanation, path.suffix.lower()))
     return path
 
@@ -224,27 +216,6 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
     return packed.getvalue()
 
 
-def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
-    """Write bytes beside the target first, so that a failure leaves nothing half-written.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    content = encode()
-    handle, beside = -1, ""
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
-    except OSError as error:
-        Path(beside or path).unlink(missing_ok=True) if beside else None
-        raise OutputError(f"cannot write {str(path)!r}: {error.strerror}") from error
-
-
 @in_plain_state
 def load_explanation(path: str | Path) -> Explanation:
     """Read an explanation that :meth:`Explanation.save` wrote.
@@ -256,15 +227,16 @@ def load_explanation(path: str | Path) -> Explanation:
     Raises:
         OutputError: no such file, another ending, or not written by whyclip.
     """
-    path = Path(path)
+    path = path_of(path)
+    name = quoted(str(path))
     if path.suffix.lower() not in READABLE:
-        raise OutputError(f"cannot read {str(path)!r}: expected one of {', '.join(READABLE)}")
-    if not path.is_file():
-        raise OutputError(f"no such file: {str(path)!r}")
+        raise OutputError(f"cannot read {name}: expected one of {', '.join(READABLE)}")
+    if not is_file(path):
+        raise OutputError(f"no such file: {name}")
     try:
         record, picture = _decoded(path)
-    except _STRANGE as error:
-        raise OutputError(f"{str(path)!r} was not written by whyclip: {error}") from error
+    except Exception as error:
+        raise OutputError(f"{name} was not written by whyclip: {reason(error)}") from error
     return from_json(record, picture)
 
 

@@ -207,7 +207,7 @@ def test_missing_files_folders_and_addresses(tmp_path):
 
 def test_a_name_that_is_too_long_and_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
     long = "x" * 300 + ".png"
-    with pytest.raises(ImageError, match=f"{long}' cannot be opened: ") as caught:
+    with pytest.raises(ImageError, match=r"\.\.\.' cannot be opened: ") as caught:
         read_image(tmp_path / long)
     assert "\n" not in str(caught.value)
 

@@ -177,6 +177,8 @@ def _variants(methods: Any, seed: int) -> list[Variant]:
     given = methods.items() if isinstance(methods, Mapping) else [(m, {}) for m in methods]
     found = []
     for method, options in given:
+        if not isinstance(method, (str, Method, Variant)):
+            raise unknown("method", method, METHODS)
         if isinstance(method, Variant):
             found.append(method)
         else:
@@ -239,7 +241,7 @@ def _metrics(
     if isinstance(names, str):
         names = (names,)
     for name in names or ():
-        if name not in METRICS:
+        if not isinstance(name, str) or name not in METRICS:
             raise unknown("metric", name, METRICS)
     wanted = dict.fromkeys(protocol.get(name, name) for name in names or DEFAULT_METRICS)
     found = [get_metric(name) for name in wanted]

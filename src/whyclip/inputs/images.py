@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from whyclip.errors import ImageError
+from whyclip.errors import ImageError, WhyclipError, quoted, reason, warn
 
 # The footprint of the bicubic kernel: below it, resizing invents more than it reads.
 MIN_SIDE = 4
 # Beyond it, a centre crop shows the model less than 2 % of the picture.
 MAX_ASPECT = 50
+# Of the range of 16 bits, a span that leaves the model at most 16 shades.
+NARROW = 1 / 16
 
 ImageSource = str | Path | Image.Image | np.ndarray | torch.Tensor
 
@@ -29,9 +34,10 @@ def read_image(source: ImageSource) -> Image.Image:
     """Read a picture as an upright RGB image of 8 bits a channel.
 
     Args:
-        source: a path; a PIL image; a numpy array ``[H, W]``, ``[H, W, 1 | 3 | 4]`` or
-            ``[1 | 3 | 4, H, W]``; or a torch tensor ``[1 | 3 | 4, H, W]``, ``[H, W, 1 | 3 | 4]``
-            or ``[H, W]``. Arrays and tensors are bool, uint8, uint16, or float from 0 to 1.
+        source: a path or a ``file://`` address; a PIL image; a numpy array ``[H, W]``,
+            ``[H, W, 1 | 3 | 4]`` or ``[1 | 3 | 4, H, W]``; or a torch tensor
+            ``[1 | 3 | 4, H, W]``, ``[H, W, 1 | 3 | 4]`` or ``[H, W]``. Arrays and tensors are
+            bool, uint8, uint16, or float from 0 to 1.
 
     Returns:
         A new RGB image. The EXIF orientation is applied; transparency is laid on white; an
@@ -40,27 +46,49 @@ def read_image(source: ImageSource) -> Image.Image:
         where it ends at 255, as 16-bit where it ends at 65535, and otherwise stretched from
         its smallest to its largest value; float grey likewise, with 0 to 1 as one more range.
 
+    Warns:
+        WhyclipWarning: the values were stretched, or fill so little of their range that the model
+            sees almost one shade, or the EXIF block is broken.
+
     Raises:
         ImageError: nothing readable there, an unknown kind, NaN or out-of-range values, a
             side below ``MIN_SIDE`` pixels, or an aspect ratio beyond ``MAX_ASPECT``.
     """
     if isinstance(source, Image.Image):
-        name = f"PIL image (mode {source.mode}, {source.width}x{source.height})"
-        return _decode(source, name)
+        with _one_line(name := f"PIL image (mode {source.mode}, {source.width}x{source.height})"):
+            return _decode(source, name)
     if isinstance(source, (np.ndarray, torch.Tensor)):
-        return _from_array(source)
+        with _one_line(f"{type(source).__name__} of type {source.dtype}"):
+            return _from_array(source)
     if isinstance(source, (str, Path)):
         return _from_path(source)
     raise ImageError(
-        f"cannot read an image from {source!r:.80} of type {type(source).__name__}; "
+        f"cannot read an image from {quoted(source)} of type {type(source).__name__}; "
         "give a path, a PIL image, a numpy array or a torch tensor"
     )
 
 
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on a broken file or an odd array into one line."""
+    try:
+        yield
+    except WhyclipError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that Pillow can read") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} is too large: {reason(error)}") from None
+    except Warning:
+        # The caller made warnings errors.
+        raise
+    except Exception as error:
+        raise ImageError(f"{name} is damaged or cut short: {reason(error)}") from error
+
+
 def _from_path(source: str | Path) -> Image.Image:
-    path, name = Path(source), repr(str(source))
-    if "://" in str(source):
-        raise ImageError(f"{name} is a web address; download it and give the path of the file")
+    name = quoted(str(source))
+    path = _local(str(source), name)
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; give the path of one image file")
@@ -68,36 +96,50 @@ def _from_path(source: str | Path) -> Image.Image:
             raise ImageError(f"no such file: {name}")
         if path.stat().st_size == 0:
             raise ImageError(f"{name} is empty (0 bytes)")
-    # A folder that may not be entered, a name that is too long for one.
-    except OSError as error:
-        raise ImageError(f"{name} cannot be opened: {error.strerror}") from None
-    try:
-        with Image.open(path) as image:
-            return _decode(image, name)
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that Pillow can read") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name} is too large: {error}") from None
-    except ImageError:
-        raise
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ImageError(f"{name} cannot be opened: {error}") from None
+        path.open("rb").close()
+    # A folder that may not be entered, a name that is too long for one, or that no file can have.
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        why = getattr(error, "strerror", None) or reason(error)
+        raise ImageError(f"{name} cannot be opened: {why}") from None
+    with _one_line(name), Image.open(path) as image:
+        return _decode(image, name)
+
+
+def _local(written: str, name: str) -> Path:
+    """The path in a ``file://`` address, or the path itself."""
+    scheme, colon, rest = written.partition(":")
+    # pathlib makes one slash of two.
+    if colon and scheme.lower() == "file" and rest.startswith("/"):
+        host, _, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest[1:])
+        if host.lower() not in ("", "localhost"):
+            raise ImageError(
+                f"{name} is a file on another machine; copy it and give the path of the file"
+            )
+        return Path(url2pathname(f"/{path}"))
+    if "://" in written:
+        raise ImageError(f"{name} is a web address; download it and give the path of the file")
+    return Path(written)
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
     """Check the size from the header before any pixel is decoded, then convert."""
     _check_size(image.width, image.height, name)
-    try:
-        image.load()
-        # exif_transpose warns about malformed EXIF blocks, which say nothing about the pixels.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    image.load()
+    # exif_transpose warns about malformed EXIF blocks, which say nothing about the pixels.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             upright = ImageOps.exif_transpose(image)
-        return _to_rgb(upright, name)
-    except ImageError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
-        raise ImageError(f"{name} is damaged or cut short: {error}") from None
+        except Exception:  # noqa: BLE001 - whatever a broken block makes Pillow raise
+            upright = image
+            broken = True
+        else:
+            broken = False
+    if broken:
+        warn(f"{name} has a broken EXIF block, so its orientation is not known; taken as upright")
+    return _to_rgb(upright, name)
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -113,12 +155,12 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _through_profile(image: Image.Image) -> Image.Image:
-    profile = BytesIO(image.info["icc_profile"])
     try:
+        profile = BytesIO(image.info["icc_profile"])
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    except ImageCms.PyCMSError:
+    except Exception:  # noqa: BLE001 - a broken profile says nothing about the pixels
         converted = None
     return image.convert("RGB") if converted is None else converted
 
@@ -134,25 +176,56 @@ def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
         ranges = [65535.0]
     top = next((r for r in ranges if low >= 0 and high <= r), None)
     if top is None:
+        warn(f"{name} has values from {low:g} to {high:g}, which are stretched to 0 to 255")
         grey, top = grey - low, max(high - low, 1e-12)
+    else:
+        _note_narrow(low, high, top, name)
     return np.rint(grey * (255.0 / top)).astype(np.uint8)
+
+
+def _note_narrow(low: float, high: float, top: float, name: str) -> None:
+    """Note values that fill little of their range, as 12 bits do in a file of 16."""
+    if 0 < high - low <= top * NARROW:
+        warn(
+            f"{name} has values from {low:g} to {high:g} of 0 to {top:g}, so the model sees "
+            "almost one shade; stretch them first if they use fewer bits"
+        )
 
 
 def _from_array(source: np.ndarray | torch.Tensor) -> Image.Image:
     kind = "tensor" if isinstance(source, torch.Tensor) else "array"
     dtype = str(source.dtype).removeprefix("torch.")
+    values = _plain(source, dtype) if isinstance(source, torch.Tensor) else np.asarray(source)
     name = f"{kind} of shape {tuple(source.shape)} and type {dtype}"
-    if isinstance(source, torch.Tensor):
-        tensor = source.detach().cpu()
-        values = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    else:
-        values = source
     values = _channels_last(values, name, first_preferred=kind == "tensor")
     _check_size(values.shape[1], values.shape[0], name)
     pixels = _pixels(values, name)
     if pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)), name)
+
+
+def _plain(tensor: torch.Tensor, dtype: str) -> NDArray[Any]:
+    """The values of a tensor, which may be of any kind that torch has.
+
+    Raises:
+        ImageError: it has none, or they are no plain grid of real numbers.
+    """
+    kinds = {
+        "nested": tensor.is_nested,
+        "sparse": tensor.layout != torch.strided,
+        "meta": tensor.is_meta,
+        "quantized": tensor.is_quantized,
+        "complex": tensor.is_complex(),
+    }
+    found = [kind for kind, is_one in kinds.items() if is_one]
+    if found:
+        raise ImageError(
+            f"cannot read an image from a {found[0]} tensor of type {dtype}; give a plain tensor "
+            "of uint8 (0 to 255) or float (0 to 1)"
+        )
+    plain = tensor.detach().cpu()
+    return (plain.float() if plain.is_floating_point() else plain).resolve_neg().numpy()
 
 
 def _channels_last(values: NDArray[Any], name: str, *, first_preferred: bool) -> NDArray[Any]:
@@ -175,6 +248,7 @@ def _pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype == np.uint16:
+        _note_narrow(float(values.min()), float(values.max()), 65535.0, f"the {name}")
         return np.rint(values / 257.0).astype(np.uint8)
     if not np.issubdtype(values.dtype, np.floating):
         raise ImageError(

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.errors import ImageError, PromptError
+from whyclip.errors import ImageError, PromptError, quoted
 from whyclip.inputs.images import read_image
 
 _KINDS = (
@@ -72,9 +72,9 @@ def parse_prompts(prompts: Any) -> tuple[Prompt, ...]:
     if isinstance(prompts, (str, Path, Image.Image, np.ndarray, Tensor)):
         return (_parse(prompts, "prompt"),)
     if not isinstance(prompts, Sequence) or isinstance(prompts, (bytes, bytearray)):
-        raise PromptError(f"prompts {prompts!r:.80} of type {type(prompts).__name__}; {_KINDS}")
+        raise PromptError(f"prompts {quoted(prompts)} of type {type(prompts).__name__}; {_KINDS}")
     if not prompts:
-        raise PromptError(f"no prompt given ({prompts!r}); write at least one, such as 'a dog'")
+        raise PromptError(f"no prompt given ({quoted(prompts)}); write one, such as 'a dog'")
     return tuple(_parse(prompt, f"prompt #{i + 1}") for i, prompt in enumerate(prompts))
 
 
@@ -89,18 +89,18 @@ def _parse(prompt: Any, name: str) -> Prompt:
             raise PromptError(f"{name}: {error}") from None
     if isinstance(prompt, (list, tuple)):
         if not prompt:
-            raise PromptError(f"{name} is an ensemble without templates: {prompt!r}")
+            raise PromptError(f"{name} is an ensemble without templates: {quoted(prompt)}")
         return TextPrompt(
             tuple(_text(t, f"template #{i + 1} of {name}") for i, t in enumerate(prompt))
         )
-    raise PromptError(f"{name} is {prompt!r:.80} of type {type(prompt).__name__}; {_KINDS}")
+    raise PromptError(f"{name} is {quoted(prompt)} of type {type(prompt).__name__}; {_KINDS}")
 
 
 def _text(text: Any, name: str) -> str:
     if not isinstance(text, str):
-        raise PromptError(f"{name} is {text!r:.80} of type {type(text).__name__}; write a string")
+        raise PromptError(f"{name} is {quoted(text)} of type {type(text).__name__}; write a string")
     if not text.strip():
-        raise PromptError(f"{name} is empty: {text!r}; write some words, such as 'a dog'")
+        raise PromptError(f"{name} is empty: {quoted(text)}; write some words, such as 'a dog'")
     return text
 
 
