@@ -69,13 +69,18 @@ def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
     content = encode()
     handle, beside = -1, ""
     try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        # Named without the target, whose name may be as long as a name can be.
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".whyclip.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         umask = os.umask(0)
         os.umask(umask)
         Path(beside).chmod(0o666 & ~umask)
         Path(beside).replace(path)
-    except OSError as error:
-        Path(beside or path).unlink(missing_ok=True) if beside else None
-        raise OutputError(f"cannot write {quoted(str(path))}: {error.strerror}") from error
+    except BaseException as error:
+        if beside:
+            Path(beside).unlink(missing_ok=True)
+        if isinstance(error, (OSError, ValueError)):
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"cannot write {quoted(str(path))}: {reason!s:.60}") from error
+        raise

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from whyclip.data.files import Mask, file_at, folder_at, read_codes, stamp
+from whyclip.data.files import Mask, digest, file_at, folder_at, read_codes, stamp
 from whyclip.data.kind import DatasetKind
 from whyclip.data.regions import decode_region, decode_segments
 from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.data.tables import inside, shown
 from whyclip.errors import InputError
 
 SPLIT = "val2017"
@@ -29,7 +30,12 @@ class Coco(Dataset):
     """
 
     def __init__(
-        self, images: str | Path, annotations: str | Path, *, template: str = TEMPLATE
+        self,
+        images: str | Path,
+        annotations: str | Path,
+        *,
+        template: str = TEMPLATE,
+        outside: bool = False,
     ) -> None:
         """Read the annotations; images and regions are read when they are looked at.
 
@@ -37,15 +43,27 @@ class Coco(Dataset):
             images: the folder of the images.
             annotations: the JSON file.
             template: of the prompts.
+            outside: whether the annotations may name files outside their folders.
 
         Raises:
             InputError: a file is missing or is not such an annotation.
         """
         self.images = folder_at(images, "COCO's images, such as val2017")
         self.file = file_at(annotations, "COCO's annotations, such as instances_val2017.json")
-        content = _read(self.file)
+        self.template, self.outside = template, outside
+        try:
+            self._index(_read(self.file))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{shown(self.file)} is not COCO's: {error!r:.60}") from None
+        if not self.items:
+            raise InputError(f"{shown(self.file)} has no image with a region")
+
+    def _index(self, content: Mapping[str, Any]) -> None:
         categories = sorted(content["categories"], key=lambda category: category["id"])
         self.classes = tuple(category["name"] for category in categories)
+        for name in self.classes:
+            if not _is_text(name):
+                raise InputError(f"{shown(self.file)} has category {name!a:.60}; give it a name")
         self.names = tuple(map(readable, self.classes))
         self.labels = dict(zip((c["id"] for c in categories), self.classes, strict=True))
         regions: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
@@ -59,18 +77,32 @@ class Coco(Dataset):
                 "which it does not list"
             )
         self.items = [(known[number], regions[number]) for number in sorted(regions)]
-        if not self.items:
-            raise InputError(f"{str(self.file)!r} has no image with a region")
-        self.template = template
+        for image, _ in self.items:
+            inside(self.images, image["file_name"], self.file, outside=self.outside)
 
     def __len__(self) -> int:
         """Return the number of images that have regions."""
         return len(self.items)
 
     def contents(self) -> list[Any]:
-        """Size and time of the annotations, their images, and how many regions each has."""
-        images = [[image["id"], image["file_name"], len(regions)] for image, regions in self.items]
-        return [self.name, stamp(self.file), images]
+        """The kind of annotation."""
+        return [self.name]
+
+    def state_of(self, index: int) -> list[Any]:
+        """What is annotated of the image, with size and time of its file."""
+        image, annotations = self.items[index]
+        return [image, digest(annotations), stamp(self.images / image["file_name"])]
+
+    def sample(self, index: int) -> Sample:
+        """Name one image and its categories."""
+        try:
+            return self._sample(index)
+        except (KeyError, TypeError) as error:
+            name = self.items[index][0]["id"]
+            raise InputError(f"image {name} of {shown(self.file)} lacks {error!s:.60}") from None
+
+    @abstractmethod
+    def _sample(self, index: int) -> Sample: ...
 
     @abstractmethod
     def _check(self, annotation: Mapping[str, Any]) -> bool:
@@ -106,8 +138,7 @@ class CocoInstances(Coco):
     def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]:
         return {annotation["category_id"] for annotation in annotations}
 
-    def sample(self, index: int) -> Sample:
-        """Name one image and its categories."""
+    def _sample(self, index: int) -> Sample:
         image, annotations = self.items[index]
         size = image["height"], image["width"]
 
@@ -137,6 +168,7 @@ class CocoPanoptic(Coco):
         segments: str | Path | None = None,
         *,
         template: str = TEMPLATE,
+        outside: bool = False,
     ) -> None:
         """Read the annotations.
 
@@ -145,14 +177,22 @@ class CocoPanoptic(Coco):
             annotations: the JSON file.
             segments: the folder of the PNGs; by default named like the JSON file, beside it.
             template: of the prompts.
+            outside: whether the annotations may name files outside their folders.
 
         Raises:
             InputError: a file is missing or is not such an annotation.
         """
-        super().__init__(images, annotations, template=template)
+        super().__init__(images, annotations, template=template, outside=outside)
         self.segments = folder_at(
             segments or Path(annotations).with_suffix(""), "the folder of the panoptic PNGs"
         )
+        for _, annotated in self.items:
+            inside(self.segments, annotated[0]["file_name"], self.file, outside=outside)
+
+    def state_of(self, index: int) -> list[Any]:
+        """What is annotated of the image, with size and time of its two files."""
+        segments = self.segments / self.items[index][1][0]["file_name"]
+        return [*super().state_of(index), stamp(segments)]
 
     def _check(self, annotation: Mapping[str, Any]) -> bool:
         if "segments_info" not in annotation:
@@ -164,8 +204,7 @@ class CocoPanoptic(Coco):
     def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]:
         return {s["category_id"] for a in annotations for s in a["segments_info"]}
 
-    def sample(self, index: int) -> Sample:
-        """Name one image and its categories."""
+    def _sample(self, index: int) -> Sample:
         image, annotations = self.items[index]
         annotation = annotations[0]
         file = self.segments / annotation["file_name"]
@@ -198,22 +237,29 @@ def readable(name: str) -> str:
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{str(file)!r} is not JSON: {error}") from None
-    missing = {"images", "annotations", "categories"} - set(content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{shown(file)} is not JSON: {error}") from None
+    missing = {"images", "annotations", "categories"} - set(map(str, content))
     if missing:
         raise InputError(f"{str(file)!r} has no {', '.join(sorted(missing))}; is it COCO's?")
     return content
 
 
-def _open_instances(root: str) -> CocoInstances:
-    folder = folder_at(root, f"COCO: {SPLIT}/ and annotations/")
-    return CocoInstances(folder / SPLIT, folder / "annotations" / f"instances_{SPLIT}.json")
+def _is_text(name: object) -> bool:
+    """Whether a name can be written; JSON may hold half of a surrogate pair."""
+    return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def _open_panoptic(root: str) -> CocoPanoptic:
+def _open_instances(root: str, outside: bool = False) -> CocoInstances:
     folder = folder_at(root, f"COCO: {SPLIT}/ and annotations/")
-    return CocoPanoptic(folder / SPLIT, folder / "annotations" / f"panoptic_{SPLIT}.json")
+    file = folder / "annotations" / f"instances_{SPLIT}.json"
+    return CocoInstances(folder / SPLIT, file, outside=outside)
+
+
+def _open_panoptic(root: str, outside: bool = False) -> CocoPanoptic:
+    folder = folder_at(root, f"COCO: {SPLIT}/ and annotations/")
+    file = folder / "annotations" / f"panoptic_{SPLIT}.json"
+    return CocoPanoptic(folder / SPLIT, file, outside=outside)
 
 
 KINDS = (
@@ -225,6 +271,7 @@ KINDS = (
         layout="val2017/ and annotations/instances_val2017.json",
         has_masks=True,
         open=_open_instances,
+        names_files=True,
     ),
     DatasetKind(
         name="coco-panoptic",
@@ -234,5 +281,6 @@ KINDS = (
         layout="val2017/, annotations/panoptic_val2017.json and the PNGs in a folder beside it",
         has_masks=True,
         open=_open_panoptic,
+        names_files=True,
     ),
 )

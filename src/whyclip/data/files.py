@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from whyclip.data.tables import shown
 from whyclip.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -33,22 +36,42 @@ def file_at(path: str | Path, what: str) -> Path:
     return _at(path, Path.is_file, "file", what)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; False also for a name that no folder can have."""
+    return _is(path, Path.is_dir)
+
+
+def _is(path: Path, there: Callable[[Path], bool]) -> bool:
+    try:
+        return there(path)
+    except (OSError, ValueError):
+        # A name that is longer than the file system allows, or has half of a surrogate pair.
+        return False
+
+
 def _at(path: str | Path, there: Callable[[Path], bool], kind: str, what: str) -> Path:
     found = Path(path)
-    if not there(found):
-        raise InputError(f"no {kind} {str(path)!r}; give {what}")
+    if not _is(found, there):
+        raise InputError(f"no {kind} {shown(path)}; give {what}")
     return found
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, by which a changed one is told; None where there is none.
+    """Size and time of a file, by which a changed file is noticed; None if there is no file.
 
-    Cheaper than its content, and at worst a file that was only touched counts as another.
+    Cheaper than its content; at worst, a file that was only touched counts as another.
     """
-    if not path.is_file():
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
         return None
-    found = path.stat()
     return found.st_size, found.st_mtime_ns
+
+
+def digest(content: Any) -> str:
+    """Sixteen hexadecimal digits that stand for some bytes, or for a value of JSON's types."""
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return blake2b(raw, digest_size=8).hexdigest()
 
 
 def read_mask(path: Path) -> Mask:
@@ -82,8 +105,8 @@ def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
     try:
         with Image.open(path) as image:
             return codes_of(image, mode)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InputError(f"annotation image {str(path)!r} cannot be read: {error}") from None
+    except Exception as error:  # noqa: BLE001  a decoder may raise anything on a damaged file
+        raise InputError(f"annotation image {shown(path)} cannot be read: {error}") from None
 
 
 def codes_of(image: Image.Image, mode: str | None = None) -> NDArray[np.generic]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from whyclip.data.files import Mask, file_at, read_mask, stamp
+from whyclip.data.files import Mask, file_at, is_folder, read_mask, stamp
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.data.tables import inside, read_table, shown
 from whyclip.errors import InputError
 
 COLUMNS = ("image", "label", "prompt", "mask")
@@ -27,26 +28,34 @@ class Folder(Dataset):
 
     name = "folder"
 
-    def __init__(self, file: str | Path, *, template: str = TEMPLATE) -> None:
+    def __init__(
+        self, file: str | Path, *, template: str = TEMPLATE, outside: bool = False
+    ) -> None:
         """Read the rows.
 
         Args:
-            file: the CSV file, or a folder with an ``index.csv``.
+            file: the CSV file, or a folder with an ``index.csv``. Its encoding is UTF-8, or
+                UTF-16 with a byte order mark.
             template: of prompts that are not given.
+            outside: whether rows may name files outside the folder, by absolute paths or ``..``.
 
         Raises:
-            InputError: a column or a cell is missing.
+            InputError: a column or a cell is missing, or a file outside the folder is named.
         """
-        path = Path(file) / "index.csv" if Path(file).is_dir() else Path(file)
+        path = Path(file) / "index.csv" if is_folder(Path(file)) else Path(file)
         self.root = file_at(path, FORM).parent
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
-            columns = set(reader.fieldnames or ())
-            if "image" not in columns or not columns & {"label", "prompt"}:
-                raise InputError(f"{str(path)!r} has columns {sorted(columns)}; give {FORM}")
-            self.rows = [_row(row, path, reader.line_num) for row in reader]
+        columns, rows = read_table(path)
+        if "image" not in columns or not {"label", "prompt"} & set(columns):
+            raise InputError(f"{shown(path)} has columns {sorted(columns)!r:.80}; give {FORM}")
+        self.rows = [_row(row, path, line) for line, row in rows]
         if not self.rows:
-            raise InputError(f"{str(path)!r} has no row below its header")
+            raise InputError(f"{shown(path)} has no row below its header")
+        for row in self.rows:
+            for column in ("image", "mask"):
+                inside(self.root, row[column], path, outside=outside)
+        # An image may have several rows; the id must not depend on the rows of other images.
+        before: Counter[str] = Counter()
+        self.ids = [f"{row['image']}#{_counted(before, row['image'])}" for row in self.rows]
         self.template = template
         asked = {row["label"] or row["prompt"]: bool(row["label"]) for row in self.rows}
         self.classes = self.names = tuple(asked)
@@ -65,15 +74,14 @@ class Folder(Dataset):
         """Say whether any row has one."""
         return any(row["mask"] for row in self.rows)
 
-    def contents(self) -> list[list[Any]]:
-        """All rows, with sizes and times of their files."""
-        files = [[self.root / row[of] for of in ("image", "mask") if row[of]] for row in self.rows]
-        return [
-            [*row.values(), *map(stamp, own)] for row, own in zip(self.rows, files, strict=True)
-        ]
+    def state_of(self, index: int) -> list[Any]:
+        """The row, with sizes and times of its files."""
+        row = self.rows[index]
+        files = [self.root / row[of] for of in ("image", "mask") if row[of]]
+        return [self.ids[index], *row.values(), *map(stamp, files)]
 
     def sample(self, index: int) -> Sample:
-        """Describe one row; its number is part of the id, as an image may have several rows."""
+        """Describe one row."""
         row = self.rows[index]
         label = row["label"] or row["prompt"]
         prompt = row["prompt"] or filled_in(self.template, [label])[0]
@@ -82,7 +90,7 @@ class Folder(Dataset):
             return {label: read_mask(self.root / row["mask"])}
 
         return Sample(
-            id=f"{row['image']}#{index}",
+            id=self.ids[index],
             source=self.root / row["image"],
             labels=(label,),
             prompts=(prompt,),
@@ -90,11 +98,16 @@ class Folder(Dataset):
         )
 
 
-def _row(cells: Mapping[str | None, str | None], path: Path, line: int) -> dict[str, str]:
-    row = {name: (cells.get(name) or "").strip() for name in COLUMNS}
+def _row(cells: Mapping[str, str], path: Path, line: int) -> dict[str, str]:
+    row = {name: cells.get(name, "") for name in COLUMNS}
     if not row["image"] or not (row["label"] or row["prompt"]):
-        raise InputError(f"{str(path)!r}, line {line}: give an image and a label or a prompt")
+        raise InputError(f"{shown(path)}, line {line}: give an image and a label or a prompt")
     return row
+
+
+def _counted(before: Counter[str], name: str) -> int:
+    before[name] += 1
+    return before[name] - 1
 
 
 KINDS = (
@@ -106,5 +119,6 @@ KINDS = (
         layout=FORM,
         has_masks=True,
         open=Folder,
+        names_files=True,
     ),
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from whyclip.data.files import Mask, codes_of, folder_at, nonzero
+from whyclip.data.files import Mask, codes_of, digest, folder_at, nonzero, stamp
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
-from whyclip.errors import InputError
+from whyclip.data.tables import inside, shown
+from whyclip.errors import ImageError, InputError
 
 
 class HfDataset(Dataset):
@@ -30,6 +31,7 @@ class HfDataset(Dataset):
         label: str = "label",
         mask: str | None = None,
         template: str | None = None,
+        root: Path | None = None,
     ) -> None:
         """Look at the columns; images are decoded when they are looked at.
 
@@ -41,6 +43,8 @@ class HfDataset(Dataset):
             mask: the column of masks, images that are not 0 on the object; for single labels.
             template: of the prompts; by default strings are asked as they are, and the names
                 of a ``ClassLabel`` stand in "a photo of a {}.".
+            root: the folder in which files must lie that rows name instead of holding an image;
+                by default they may lie anywhere.
 
         Raises:
             InputError: a column is missing, or the rows are of another kind.
@@ -54,7 +58,8 @@ class HfDataset(Dataset):
         for column in (image, label, *([mask] if mask else [])):
             if column not in columns:
                 raise InputError(f"no column {column!r}; the dataset has {', '.join(columns)}")
-        self.rows, self.columns = rows, (image, label, mask)
+        self.rows, self.columns, self.root = rows, (image, label, mask), root
+        self.raw = _undecoded(rows, [image, *([mask] if mask else [])])
         feature = rows.features[label]
         # A list of labels is described by the feature of its elements.
         feature = getattr(feature, "feature", feature)
@@ -74,13 +79,46 @@ class HfDataset(Dataset):
         return self.columns[2] is not None
 
     def contents(self) -> list[Any]:
-        """The columns that are read, and all labels."""
-        return [self.columns, self.template, [str(cell) for cell in self.rows[self.columns[1]]]]
+        """The columns that are read."""
+        return [self.columns, self.template]
+
+    def state_of(self, index: int) -> list[Any] | None:
+        """The row's number and labels, with a digest of its encoded images."""
+        if self.raw is None:
+            return None
+        image, label, mask = self.columns
+        row = self.raw[index]
+        images = [_state(row[column]) for column in (image, mask) if column]
+        return [index, str(row[label]), *images]
+
+    def _row(self, index: int) -> Mapping[str, Any]:
+        """Decode one row.
+
+        Raises:
+            ImageError: an image is damaged, or names a file that must not be read.
+        """
+        image, _, mask = self.columns
+        for column in (image, mask) if self.raw is not None and self.root else ():
+            cell = self.raw[index][column] if column else None
+            if cell and cell.get("bytes") is None and cell.get("path"):
+                self._check_path(cell["path"], index)
+        try:
+            row: Mapping[str, Any] = self.rows[index]
+        except Exception as error:  # noqa: BLE001  a decoder may raise anything on damaged bytes
+            reason = f"{error!s:.80}".partition("\n")[0]
+            raise ImageError(f"row {index} cannot be read: {reason}") from None
+        return row
+
+    def _check_path(self, path: str, index: int) -> None:
+        assert self.root is not None, "a root to stay in"
+        if "://" in path:
+            raise ImageError(f"row {index} names {shown(path)}; whyclip downloads no images")
+        inside(self.root, path, f"row {index}")
 
     def sample(self, index: int) -> Sample:
         """Describe one row."""
         image, label, mask = self.columns
-        row = self.rows[index]
+        row = self._row(index)
         picture = row[image]
         if not isinstance(picture, Image.Image):
             raise InputError(
@@ -109,11 +147,29 @@ class HfDataset(Dataset):
         return self.classes[cell] if self.coded else str(cell)
 
 
+def _undecoded(rows: Any, columns: Sequence[str]) -> Any:
+    """The same rows with their images as encoded bytes; None if a column is of another kind."""
+    from datasets import Image as ImageColumn
+
+    if not all(isinstance(rows.features[column], ImageColumn) for column in columns):
+        return None
+    for column in columns:
+        rows = rows.cast_column(column, ImageColumn(decode=False))
+    return rows
+
+
+def _state(cell: Mapping[str, Any] | None) -> Any:
+    if cell is None:
+        return None
+    content, path = cell.get("bytes"), cell.get("path")
+    return digest(content) if content is not None else [path, stamp(Path(path or ""))]
+
+
 def _listed(cell: Any) -> list[Any]:
     return list(cell) if isinstance(cell, (list, tuple)) else [cell]
 
 
-def _open(rest: str) -> HfDataset:
+def _open(rest: str, outside: bool = False) -> HfDataset:
     place, _, split = rest.partition("#")
     folder = folder_at(place, "a folder written by Dataset.save_to_disk; nothing is downloaded")
     try:
@@ -130,7 +186,7 @@ def _open(rest: str) -> HfDataset:
         if split not in rows:
             raise InputError(f"{place!r} has splits {', '.join(rows)}; give hf:{place}#SPLIT")
         rows = rows[split]
-    return HfDataset(rows)
+    return HfDataset(rows, root=None if outside else folder)
 
 
 KINDS = (
@@ -142,5 +198,6 @@ KINDS = (
         layout="columns image and label (a ClassLabel or text)",
         has_masks=False,
         open=_open,
+        names_files=True,
     ),
 )

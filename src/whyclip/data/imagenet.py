@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from whyclip.data.files import file_at, folder_at
+from whyclip.data.files import file_at, folder_at, stamp
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import TEMPLATE, Dataset, Sample, filled_in
+from whyclip.data.tables import inside, read_table, read_text, shown
 from whyclip.errors import InputError
 
 SYNSET = re.compile(r"n\d{8}")
@@ -68,9 +69,10 @@ class SynsetImages(Dataset):
         """Return the number of images."""
         return len(self.items)
 
-    def contents(self) -> list[tuple[str, str]]:
-        """The list of images with their classes."""
-        return [(path.name, synset) for path, synset in self.items]
+    def state_of(self, index: int) -> list[Any]:
+        """The image's name and class, with size and time of its file."""
+        path, synset = self.items[index]
+        return [path.name, synset, stamp(path)]
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
@@ -92,6 +94,7 @@ class ImageNet(SynsetImages):
         *,
         labels: str | Path | None = None,
         template: str = TEMPLATE,
+        outside: bool = False,
     ) -> None:
         """Read the list of images.
 
@@ -102,6 +105,7 @@ class ImageNet(SynsetImages):
                 ``ImageId,PredictionString``. By default ``val.txt`` or
                 ``LOC_val_solution.csv`` in the folder or beside it.
             template: of the prompts.
+            outside: whether the list may name files outside the folder.
 
         Raises:
             InputError: there are no images, or the list cannot be used.
@@ -114,7 +118,9 @@ class ImageNet(SynsetImages):
             self.items = images_by_synset(place, _known(synsets))
         else:
             file = file_at(labels, "the list of validation images and classes")
-            self.items = [(_image(place, name), synset) for name, synset in _read_list(file)]
+            self.items = [
+                (_image(place, name, file, outside), synset) for name, synset in _read_list(file)
+            ]
         if not self.items:
             raise InputError(
                 f"no images below {str(folder)!r}; endings looked for: .JPEG .jpg .png"
@@ -148,12 +154,11 @@ def _list_near(folder: Path) -> Path:
 
 
 def _read_list(file: Path) -> list[tuple[str, str]]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        if file.suffix == ".csv":
-            rows = [[r.get("ImageId"), r.get("PredictionString")] for r in csv.DictReader(lines)]
-            cells = [[a or "", *(b or "").split()[:1]] for a, b in rows]
-        else:
-            cells = [line.split() for line in lines if line.strip()]
+    if file.suffix == ".csv":
+        rows = [row for _, row in read_table(file)[1]]
+        cells = [[r.get("ImageId", ""), *r.get("PredictionString", "").split()[:1]] for r in rows]
+    else:
+        cells = [line.split() for line in read_text(file).splitlines() if line.strip()]
     return [_entry(row, file, number) for number, row in enumerate(cells, 1)]
 
 
@@ -167,13 +172,15 @@ def _entry(row: Sequence[str], file: Path, number: int) -> tuple[str, str]:
             return name, list(synsets)[int(label)]
     # The development kit numbers its classes 1 to 1000 in an order of its own.
     raise InputError(
-        f"{file.name!r}, entry {number}: {' '.join(row)!r}; give an image and its class, 0 to 999 "
-        "in the order of the synsets or as a synset (the development kit's numbers are others)"
+        f"{file.name!r}, entry {number}: {shown(' '.join(row))}; give an image and its class, "
+        "0 to 999 in the order of the synsets or as a synset (the development kit's numbers "
+        "are others)"
     )
 
 
-def _image(folder: Path, name: str) -> Path:
-    return folder / (name if Path(name).suffix else f"{name}.JPEG")
+def _image(folder: Path, name: str, table: Path, outside: bool) -> Path:
+    named = name if Path(name).suffix else f"{name}.JPEG"
+    return inside(folder, named, table, outside=outside)
 
 
 KINDS = (
@@ -185,5 +192,6 @@ KINDS = (
         layout="folders n01440764 … of images; or images, with val.txt or LOC_val_solution.csv",
         has_masks=False,
         open=ImageNet,
+        names_files=True,
     ),
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.data.files import Mask, file_at, folder_at, read_codes
+from whyclip.data.files import Mask, file_at, folder_at, read_codes, stamp
 from whyclip.data.imagenet import (
     SYNSET,
     SynsetImages,
@@ -19,6 +19,7 @@ from whyclip.data.imagenet import (
 )
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import TEMPLATE, Masks, Sample, filled_in
+from whyclip.data.tables import read_text, shown
 from whyclip.errors import InputError
 
 OTHER, IGNORED = 0, 1000
@@ -89,6 +90,12 @@ class ImageNetS(SynsetImages):
             raise InputError(f"no images below {str(self.images)!r}")
         self.template = template
 
+    def state_of(self, index: int) -> list[Any]:
+        """The image's state, with size and time of its segmentation."""
+        path, synset = self.items[index]
+        segmentation = self.segmentations / synset / f"{path.stem}.png"
+        return [*super().state_of(index), stamp(segmentation)]
+
     def sample(self, index: int) -> Sample:
         """Name one image, its class and its segmentation."""
         path, synset = self.items[index]
@@ -118,7 +125,7 @@ def _synsets(present: list[str], categories: str | Path | None, folder: Path) ->
     synsets = present
     if categories is not None:
         file = file_at(categories, "the list of ImageNet-S categories")
-        synsets = sorted(file.read_text(encoding="utf-8").split())
+        synsets = sorted(read_text(file).split())
     elif len(present) not in SIZES:
         raise InputError(
             f"{len(present)} classes below {str(folder)!r}, not 50, 300 or 919; their ids depend "
@@ -126,7 +133,7 @@ def _synsets(present: list[str], categories: str | Path | None, folder: Path) ->
         )
     for synset in [*synsets, *(s for s in present if s not in synsets)]:
         if not SYNSET.fullmatch(synset) or synset not in synset_names():
-            raise InputError(f"category {synset!r} is none of ImageNet's synsets")
+            raise InputError(f"category {shown(synset)} is none of ImageNet's synsets")
         if synset not in synsets:
             raise InputError(f"folder {synset!r} is none of the {len(synsets)} categories")
     return synsets

@@ -17,6 +17,8 @@ class DatasetKind:
         layout: what is expected there.
         has_masks: whether places are known, or may be.
         open: from what follows the colon to the dataset.
+        names_files: whether a table of the dataset names its files; ``open`` then takes
+            ``outside``, whether they may lie outside the dataset's folder.
     """
 
     name: str
@@ -25,4 +27,5 @@ class DatasetKind:
     form: str
     layout: str
     has_masks: bool
-    open: Callable[[str], Dataset]
+    open: Callable[..., Dataset]
+    names_files: bool = False

@@ -18,13 +18,16 @@ def dataset_kinds() -> Mapping[str, DatasetKind]:
     return gather(whyclip.data.__name__, whyclip.data.__path__, "KINDS")
 
 
-def open_dataset(spec: str, *, limit: int | None = None, seed: int = 0) -> Dataset:
+def open_dataset(
+    spec: str, *, limit: int | None = None, seed: int = 0, outside: bool = False
+) -> Dataset:
     """Open a dataset by its kind and place, such as ``"scenes:200"`` or ``"imagenet:FOLDER"``.
 
     Args:
         spec: ``name`` or ``name:rest``; see :func:`dataset_kinds` for what the rest is.
         limit: draw as many samples at random.
         seed: of that draw.
+        outside: whether a table of the dataset may name files outside the dataset's folder.
 
     Raises:
         InputError: nothing usable is there; nothing is ever downloaded.
@@ -38,5 +41,6 @@ def open_dataset(spec: str, *, limit: int | None = None, seed: int = 0) -> Datas
     kinds = dataset_kinds()
     if name not in kinds:
         raise unknown("dataset", spec, [f"{kind.name}:{kind.form}" for kind in kinds.values()])
-    dataset = kinds[name].open(rest)
+    options = {"outside": True} if outside and kinds[name].names_files else {}
+    dataset = kinds[name].open(rest, **options)
     return dataset if limit is None else Drawn(dataset, limit, seed)

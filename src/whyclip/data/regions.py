@@ -28,6 +28,15 @@ def decode_region(region: Any, height: int, width: int) -> Region:
     Raises:
         InputError: it is of another kind, or does not fit the image.
     """
+    try:
+        return _decoded(region, height, width)
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"segmentation {region!r:.60} cannot be decoded: {error!s:.60}") from None
+
+
+def _decoded(region: Any, height: int, width: int) -> Region:
     if isinstance(region, Mapping):
         if list(region.get("size", ())) != [height, width]:
             raise InputError(
@@ -112,6 +121,8 @@ def fill_polygon(polygon: Sequence[float], height: int, width: int) -> Region:
     if len(polygon) < 6 or len(polygon) % 2:
         raise InputError(f"polygon {list(polygon)!r:.60} has not three or more corners")
     corners = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(corners).all():
+        raise InputError(f"polygon {list(polygon)!r:.60} has a corner that is no number")
     found = np.zeros((height, width), bool)
     left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, [width, height])
     right, bottom = np.clip(np.ceil(corners.max(0)).astype(int), 0, [width, height])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, overload
 import numpy as np
 from PIL import Image
 
-from whyclip.data.files import Mask
+from whyclip.data.files import Mask, digest
 from whyclip.errors import InputError
 from whyclip.inputs import read_image
 
@@ -66,10 +66,11 @@ class Sample:
     picture: str = ""
 
     def __post_init__(self) -> None:
-        """Name the picture where nobody did."""
-        if not self.picture:
-            own = str(self.source) if isinstance(self.source, Path) else self.id
-            object.__setattr__(self, "picture", own)
+        """Name the image where nobody did."""
+        own = str(self.source) if isinstance(self.source, Path) else self.id
+        # A file name may have bytes that are no characters, which no report can be written with.
+        object.__setattr__(self, "picture", _writable(self.picture or own))
+        object.__setattr__(self, "id", _writable(self.id))
 
     @property
     def image(self) -> Image.Image:
@@ -156,14 +157,29 @@ class Dataset(Sequence[Sample]):
 
     def has_masks(self) -> bool:
         """Say whether any sample has masks; by default one of the first is looked for."""
-        return any(sample.masks is not None for sample in islice(self, _LOOKED_AT_FOR_MASKS))
+        found = (sample_or_error(self, index) for index in range(len(self)))
+        return any(
+            isinstance(one, Sample) and one.masks is not None
+            for one in islice(found, _LOOKED_AT_FOR_MASKS)
+        )
 
     def contents(self) -> Any:
         """Say, in JSON's types, by what two datasets of one kind with one name differ.
 
-        Whoever keeps results of a dataset compares it, so that those of another are not taken for
-        them. Nothing by default: for a kind of which there is only one.
+        Whoever keeps results of a dataset compares it, so that results of another one are not
+        mixed in. It covers everything that :meth:`state_of` does not say of single samples. None
+        by default: for a kind of which there is only one.
         """
+        return None
+
+    def state_of(self, index: int) -> Any:
+        """Say, in JSON's types, by what a sample differs from others and from its earlier self.
+
+        Kept results of a sample are valid as long as this stays the same, whatever becomes of
+        the other samples. It must not read the image. None by default: for datasets whose samples
+        are known by their number.
+        """
+        del index
         return None
 
     @cached_property
@@ -209,10 +225,57 @@ class Drawn(Dataset):
         """Say what the whole dataset says, and which samples were drawn."""
         return [self.dataset.contents(), self.numbers]
 
+    def state_of(self, index: int) -> Any:
+        """Say what the whole dataset says of this sample."""
+        return self.dataset.state_of(self.numbers[index])
+
 
 def base_of(dataset: Dataset) -> Dataset:
     """The dataset from which samples were drawn."""
     return base_of(dataset.dataset) if isinstance(dataset, Drawn) else dataset
+
+
+def numbers_of(dataset: Dataset) -> list[int]:
+    """Each sample's number in the whole dataset, so that more can be drawn later."""
+    if not isinstance(dataset, Drawn):
+        return list(range(len(dataset)))
+    below = numbers_of(dataset.dataset)
+    return [below[number] for number in dataset.numbers]
+
+
+def keys_of(dataset: Dataset) -> list[str]:
+    """For each sample a key that stays the same until the sample itself changes."""
+    states = (dataset.state_of(index) for index in range(len(dataset)))
+    return [
+        str(number) if state is None else digest(state)
+        for number, state in zip(numbers_of(dataset), states, strict=True)
+    ]
+
+
+def sample_or_error(dataset: Dataset, index: int) -> Sample | InputError:
+    """Describe a sample, or say what is wrong with it."""
+    try:
+        return dataset[index]
+    except InputError as error:
+        return error
+
+
+def same_size(mask: Mask, height: int, width: int, of: str = "the mask") -> Mask:
+    """Check that a mask has the size of its image.
+
+    Raises:
+        InputError: it has another.
+    """
+    if mask.shape != (height, width):
+        raise InputError(
+            f"{of} has {'x'.join(map(str, mask.shape[::-1]))} pixels and its image "
+            f"{width}x{height}; give a mask of the same size"
+        )
+    return mask
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:

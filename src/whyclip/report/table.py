@@ -147,7 +147,7 @@ class Table:
         writer = csv.DictWriter(text, self._keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        write_whole(Path(path), lambda: text.getvalue().encode("utf-8"))
+        write_whole(Path(path), lambda: text.getvalue().encode("utf-8", "backslashreplace"))
         return Path(path)
 
     def to_parquet(self, path: str | Path) -> Path:

@@ -37,6 +37,10 @@ class Shrunk(Dataset):
         """Say what the dataset says, and how small its pictures are made."""
         return [self.dataset.contents(), self.short_side]
 
+    def state_of(self, index: int) -> Any:
+        """Say what the dataset says of this sample."""
+        return self.dataset.state_of(index)
+
     def prompt_of(self, label: str) -> str:
         """Write the text of a class as the dataset does."""
         return self.dataset.prompt_of(label)
