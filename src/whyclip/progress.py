@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,12 +16,14 @@ T = TypeVar("T")
 _shown: list[Progress] = []
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], what: str | Callable[[], str], total: int | None = None
+) -> Iterator[T]:
     """Iterate with a bar on the terminal when there is more than one item to wait for.
 
     Args:
         items: what to go through.
-        what: what is being done, in a word or two.
+        what: name of the work, in a word or two; a function if it changes on the way.
         total: how many items there are, where ``items`` cannot tell.
     """
     if total is None:
@@ -50,9 +52,14 @@ def shared(progress: Progress) -> Iterator[None]:
         _shown.remove(progress)
 
 
-def _line(progress: Progress, items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    task = progress.add_task(what, total=total)
+def _line(
+    progress: Progress, items: Iterable[T], what: str | Callable[[], str], total: int
+) -> Iterator[T]:
+    name = what if callable(what) else lambda: what
+    task = progress.add_task(name(), total=total)
     try:
-        yield from progress.track(items, task_id=task, total=total)
+        for item in progress.track(items, task_id=task, total=total):
+            yield item
+            progress.update(task, description=name())
     finally:
         progress.remove_task(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,21 +62,50 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "prompt": lambda at: written(at, HEAD, FIRST.replace("big", "small"), SECOND),
     "another mask": lambda at: written(at, HEAD, FIRST.replace("mask", "other"), SECOND),
     "one mask more": lambda at: written(at, HEAD, FIRST, SECOND + "other.png"),
-    "pictures exchanged": lambda at: written(at, HEAD, "1" + FIRST[1:], "0" + SECOND[1:]),
+    "another picture": lambda at: written(at, HEAD, "other" + FIRST[1:], SECOND),
     "picture drawn anew": lambda at: drawn(at / "1.png", 4),
     "mask drawn anew": lambda at: drawn(at / "mask.png", 4),
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_rows_that_were_changed_are_another_dataset(own: Folder, tmp_path: Path, what: str) -> None:
+def test_only_rows_that_were_changed_are_measured_again(
+    own: Folder, tmp_path: Path, what: str
+) -> None:
     first = run(tmp_path / "out", own)
     again = run(tmp_path / "out", Folder(own.root))
     assert repr(again.rows) == repr(first.rows)
     assert again.facts["measured before"].startswith("2 samples")
     CHANGES[what](own.root)
-    with pytest.raises(OutputError, match="its dataset: contents"):
+    changed = run(tmp_path / "out", Folder(own.root))
+    assert changed.facts["measured before"].startswith("1 samples")
+    assert repr(changed.rows) == repr(run(None, Folder(own.root)).rows)
+    lines = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
+    ids = [record.sample for record in changed.records]
+    assert set(ids) <= {json.loads(line)["sample"] for line in lines}
+
+
+def test_rows_that_were_all_changed_are_another_dataset(own: Folder, tmp_path: Path) -> None:
+    run(tmp_path / "out", own)
+    for number, name in enumerate(("0.png", "1.png"), 4):
+        drawn(own.root / name, number)
+    with pytest.raises(OutputError, match="its dataset: none of its samples"):
         run(tmp_path / "out", Folder(own.root))
+
+
+def test_the_next_checkpoint_in_the_same_module_is_another_model(tmp_path: Path) -> None:
+    """A model's view is asked again after its module was given other weights."""
+    module, *rest = tiny.openclip_parts()
+    view = whyclip.wrap(module, *rest)
+    first = run(tmp_path / "out", Pictures(), view)
+    module.load_state_dict(tiny.openclip_parts(seed=1)[0].state_dict())
+    with pytest.raises(OutputError, match="its weights"):
+        run(tmp_path / "out", Pictures(), view)
+    second = run(tmp_path / "other", Pictures(), view)
+    assert repr(second.rows) != repr(first.rows)
+    fresh = run(None, Pictures(), whyclip.wrap(*tiny.openclip_parts(seed=1)))
+    assert repr(second.rows) == repr(fresh.rows), "classes.safetensors is not the first model's"
+    assert second.subjects == fresh.subjects
 
 
 def test_other_scenes_are_another_dataset(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import whyclip
 from pictures import Pictures
 from whyclip.data import Sample
 from whyclip.data.sample import Drawn
-from whyclip.errors import ImageError, InputError, OutputError
+from whyclip.errors import InputError, OutputError
 from whyclip.evaluation import Evaluation, evaluate
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
@@ -35,11 +35,6 @@ class CutOff(Pictures):
         return super().sample(index)
 
 
-@pytest.fixture
-def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyclip.evaluation.run.SAMPLES_AT_ONCE", 1)
-
-
 def cut_off(folder: Path) -> list[str]:
     """A run that ends early; the ids of the samples it wrote."""
     with pytest.raises(KeyboardInterrupt):
@@ -48,7 +43,6 @@ def cut_off(folder: Path) -> list[str]:
     return [json.loads(line)["sample"] for line in lines]
 
 
-@pytest.mark.usefixtures("one_at_a_time")
 def test_what_goes_on_is_what_was_never_cut_off(tmp_path: Path) -> None:
     assert cut_off(tmp_path) == ["picture 0", "picture 1", "picture 2"]
     dataset = Pictures()
@@ -65,7 +59,6 @@ def test_what_goes_on_is_what_was_never_cut_off(tmp_path: Path) -> None:
     assert resumed.facts["measured before"].startswith("3 samples")
 
 
-@pytest.mark.usefixtures("one_at_a_time")
 def test_half_a_line_is_measured_again(tmp_path: Path) -> None:
     cut_off(tmp_path)
     file = tmp_path / "samples.jsonl"
@@ -192,18 +185,6 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):
         run(tmp_path / "file" / "out")
-
-
-def test_an_error_names_the_sample() -> None:
-    class Broken(Pictures):
-        def sample(self, index: int) -> Sample:
-            found = super().sample(index)
-            if index != 2:
-                return found
-            return Sample(found.id, Path("gone.png"), found.labels, found.prompts)
-
-    with pytest.raises(ImageError, match=r"sample 'picture 2': .*gone\.png"):
-        run(None, Broken())
 
 
 def test_a_label_that_is_no_class_names_the_sample() -> None:

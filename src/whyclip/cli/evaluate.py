@@ -109,6 +109,12 @@ def evaluate(
         Path,
         typer.Option(help="The folder of the report and of what goes on after an interruption."),
     ] = FOLDER,
+    outside: Annotated[
+        bool,
+        typer.Option(
+            "--outside", help="Permission for a table to name files outside the dataset's folder."
+        ),
+    ] = False,
 ) -> None:
     """See ``HELP``."""
     if data is None and model != "mini":
@@ -142,9 +148,10 @@ def evaluate(
         "--geometry": None if geometry == "model" else geometry,
         "--precision": None if precision == "fp32" else precision,
         "--out": out,
+        "--outside": outside or None,
     }
     variants = [_variant(text) for text in named]
-    dataset = open_dataset(data or SCENES, limit=limit, seed=seed)
+    dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)
     view = whyclip.load(model, device)
     try:
         found = run(

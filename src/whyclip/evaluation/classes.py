@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from whyclip.data import Dataset, Sample
+from whyclip.data.files import digest
 from whyclip.errors import OutputError
-from whyclip.evaluation.identity import digest
 from whyclip.evaluation.plan import PromptName
 from whyclip.model import ModelView
 from whyclip.progress import track
@@ -81,6 +81,12 @@ class Classifier:
             Subject(label, number, self._text(number, text), number, predicted, number in best)
             for label, number, text in zip(sample.labels, numbers, sample.prompts, strict=True)
         ]
+
+    def renumbered(self, subject: Subject, prompt: PromptName) -> Subject:
+        """The subject of an earlier run, whose classes may have been in another order."""
+        number = self.dataset.number_of(subject.label)
+        explained = number if prompt == "gt" else self.dataset.number_of(subject.predicted)
+        return replace(subject, number=number, explained=explained)
 
     def _text(self, number: int, text: str) -> str:
         """A plain classifier is asked by the names of classes."""

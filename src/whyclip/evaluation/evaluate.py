@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from whyclip.ambient import in_plain_state
 from whyclip.data import Dataset
-from whyclip.data.sample import Drawn, base_of
-from whyclip.errors import OptionError
+from whyclip.data.sample import base_of, keys_of, numbers_of
+from whyclip.errors import InputError, OptionError, OutputError, WhyclipWarning
 from whyclip.evaluation.classes import Classifier, zero_shot
 from whyclip.evaluation.identity import identity
 from whyclip.evaluation.plan import Plan, PromptName, ProtocolName, Variant, make_plan
@@ -49,7 +50,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     """Measure every metric for every method on every sample of a dataset.
 
     The random control is always among the methods. Top-k accuracy is zero-shot, over the dataset's
-    classes. Results do not depend on the batch size, beyond rounding.
+    classes. Results do not depend on the batch size, beyond rounding. A sample that cannot be read
+    is listed with its error in ``Evaluation.failed``, and a warning says so.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
@@ -67,13 +69,14 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         precision: likewise.
         seed: of the noise of edits, the order of equal pixels, the random control and intervals.
         batch_size: how many edited inputs the model sees at once.
-        out: a folder to which finished samples are written; where it has some of the same
-            evaluation, they are not measured again.
+        out: a folder to which finished samples are written; if it has some of the same
+            evaluation, only samples that failed or changed since are measured again.
         data: what to call the dataset in results.
         command: what to type to get the same again, for the report.
 
     Raises:
-        InputError: something asked for cannot be had; the message says what would work.
+        InputError: something asked for cannot be had, or no sample can be measured.
+        OutputError: the folder cannot be written, or holds another evaluation.
     """
     if batch_size < 1:
         raise OptionError(f"batch_size={batch_size}; give at least 1")
@@ -93,44 +96,85 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         seed=seed,
     )
     store = None if out is None else Store(Path(out), identity(model, dataset, plan, data))
-    keep = None if store is None else store.folder / CLASSES
-    classifier = zero_shot(model, dataset, precision, keep)
-    run = Run(model, dataset, plan, classifier, batch_size)
-    numbers = _numbers(dataset)
-    records = store.records() if store else {}
-    missing = [index for index, number in enumerate(numbers) if number not in records]
-    before = len(numbers) - len(missing)
     with store or nullcontext():
-        for record in _watched(run, missing, numbers):
-            now = time.perf_counter()
-            record.seconds, start = round(now - start, 3), now
-            records[record.number] = record
-            if store:
-                store.add(record)
-    found = [records[number] for number in numbers]
+        keep = None if store is None else store.folder / CLASSES
+        classifier = zero_shot(model, dataset, precision, keep)
+        run = Run(model, dataset, plan, classifier, batch_size)
+        every, before = _measured(run, store, start)
+        found = tuple(record for record in every if not record.error)
+        failed = tuple(record for record in every if record.error)
+        if not found:
+            first = f"sample {failed[0].sample!r}: {failed[0].error}"
+            raise InputError(f"none of the {len(failed)} samples can be measured; {first}")
     facts = run_facts(
         model=model.name,
         dataset=data or base_of(dataset).name,
-        samples=len(numbers),
+        samples=len(found),
         seed=seed,
         # Of all runs that it took.
         seconds=sum(record.seconds for record in found),
         **_more_facts(plan, classifier, before, found),
     )
-    return Evaluation(plan, tuple(found), facts, command)
+    result = Evaluation(plan, found, facts, command, failed)
+    if failed:
+        warnings.warn(WhyclipWarning(result.failures), stacklevel=2)
+    return result
 
 
-def _watched(run: Run, missing: Sequence[int], numbers: Sequence[int]) -> Iterator[Record]:
-    found = run.records(missing, [numbers[index] for index in missing])
-    return track(found, "evaluating", len(missing))
+def _measured(run: Run, store: Store | None, start: float) -> tuple[list[Record], int]:
+    """Measure what is not in the store; give all records in order, and how many were there."""
+    numbers, keys = numbers_of(run.dataset), keys_of(run.dataset)
+    kept = _kept(store, run.dataset, keys) if store else {}
+    records = {key: kept[key] for key in keys if key in kept}
+    for number, key in zip(numbers, keys, strict=True):
+        if key in records:
+            _renumber(records[key], number, run)
+    missing = [index for index, key in enumerate(keys) if key not in records]
+    before, begun = len(keys) - len(missing), bool(kept)
+    waiting: list[Record] = []
+    key_of = dict(zip(numbers, keys, strict=True))
+    work = run.records(missing, [numbers[index] for index in missing])
+    for record in track(work, lambda: _told(records), len(missing)):
+        now = time.perf_counter()
+        record.seconds, start = round(now - start, 3), now
+        record.key = key_of[record.number]
+        records[record.key] = record
+        if store:
+            waiting.append(record)
+            # Nothing is written until there is something to go on from.
+            begun = begun or not record.error
+            for one in waiting if begun else ():
+                store.add(one)
+            if begun:
+                waiting.clear()
+    return [records[key] for key in keys], before
 
 
-def _numbers(dataset: Dataset) -> list[int]:
-    """For each sample its number in the whole dataset, so that more can be drawn later."""
-    if not isinstance(dataset, Drawn):
-        return list(range(len(dataset)))
-    below = _numbers(dataset.dataset)
-    return [below[number] for number in dataset.numbers]
+def _told(records: Mapping[str, Record]) -> str:
+    failed = sum(bool(record.error) for record in records.values())
+    return f"evaluating ({failed} failed)" if failed else "evaluating"
+
+
+def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Record]:
+    """The finished samples of a store, none of which another dataset wrote.
+
+    Raises:
+        OutputError: none of them is of this dataset.
+    """
+    kept = store.records()
+    if kept and kept.keys().isdisjoint(keys) and kept.keys().isdisjoint(keys_of(base_of(dataset))):
+        raise OutputError(
+            f"{str(store.folder)!r} holds another evaluation; its dataset: none of its samples is "
+            "among those of now, or all were changed; give another --out"
+        )
+    return kept
+
+
+def _renumber(record: Record, number: int, run: Run) -> None:
+    """Say of a record of an earlier run where its sample and its classes are now."""
+    record.number = number
+    for one in record.measured:
+        one.subject = run.classifier.renumbered(one.subject, run.plan.prompt)
 
 
 def _more_facts(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from hashlib import blake2b
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,43 +10,57 @@ from PIL import Image
 
 from whyclip import __version__
 from whyclip.data import Dataset
+from whyclip.data.files import digest
 from whyclip.data.sample import base_of
 from whyclip.evaluation.plan import Plan
 from whyclip.model import ModelView, model_inputs
 
 
 def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
-    """Everything that decides the results, but which samples are drawn.
+    """Everything that decides the results of all samples alike.
+
+    What is of single samples is not here: see :func:`whyclip.data.sample.keys_of`.
 
     Args:
         model: what is asked.
-        dataset: of its samples, of the whole from which they were drawn.
+        dataset: of the whole from which samples were drawn.
         plan: what is measured.
         data: what the dataset is called.
 
     Returns:
         JSON types; digests stand for what is long.
     """
-    base = base_of(dataset)
-    texts = [base.classes, base.class_prompts, base.prompt_of(base.classes[0])]
+    return {**plan.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}
+
+
+def model_identity(model: ModelView) -> dict[str, Any]:
+    """Weights and preprocessing of a model, and the version that looks at them."""
     return {
-        **plan.to_json(),
         "whyclip": __version__,
         "model": model.name,
         "weights": model.fingerprint,
         "preprocessing": _preprocessing(model),
-        "dataset": {
-            "name": data or base.name,
-            "samples": len(base),
-            "contents": digest(json.dumps(base.contents()).encode()),
-            "classes": f"{len(base.classes)}, {digest(json.dumps(texts).encode())}",
-        },
     }
 
 
-def digest(content: bytes) -> str:
-    """Sixteen hexadecimal digits that stand for some bytes."""
-    return blake2b(content, digest_size=8).hexdigest()
+def dataset_identity(dataset: Dataset, data: str = "") -> dict[str, Any]:
+    """A dataset's name and classes; its length, too, if its samples are known by number alone."""
+    base = base_of(dataset)
+    # In any order: where classes are those of the rows, the first row may be taken away.
+    classes = sorted([label, *texts] for label, texts in _classes(base))
+    template = base.prompt_of(min(base.classes)) if base.classes else ""
+    found: dict[str, Any] = {
+        "name": data or base.name,
+        "contents": digest(base.contents()),
+        "classes": f"{len(base.classes)}, {digest([classes, template])}",
+    }
+    if len(base) and base.state_of(0) is None:
+        found["samples"] = len(base)
+    return found
+
+
+def _classes(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
+    return zip(dataset.classes, dataset.class_prompts, strict=True)
 
 
 def _preprocessing(model: ModelView) -> str:

@@ -11,7 +11,12 @@ from pathlib import Path
 from whyclip.evaluation.figures import curves, dots
 from whyclip.evaluation.result import Evaluation, Row
 from whyclip.evaluation.summary import Line, summarise
-from whyclip.evaluation.tables import difference_table, main_tables, readings_table
+from whyclip.evaluation.tables import (
+    difference_table,
+    failed_table,
+    main_tables,
+    readings_table,
+)
 from whyclip.report import Picture, Report
 from whyclip.report.document import Section
 from whyclip.storage import write_whole
@@ -52,6 +57,8 @@ def report_of(evaluation: Evaluation, lines: Sequence[Line] | None = None) -> Re
         )
     )
     sections += [difference_table(lines), readings_table(evaluation)]
+    if evaluation.failed:
+        sections.append(failed_table(evaluation))
     return Report(f"Evaluation of {_and(methods)}", evaluation.command, sections, evaluation.facts)
 
 
@@ -61,12 +68,15 @@ def save(evaluation: Evaluation, folder: Path, lines: Sequence[Line] | None = No
     Raises:
         OutputError: a file cannot be written.
     """
+    for old in folder.glob("failed-samples.*"):
+        # Of an earlier run, whose samples may be repaired by now.
+        old.unlink()
     page = report_of(evaluation, lines).save(folder)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Row._fields)
     writer.writerows(evaluation.iterate())
-    write_whole(folder / "values.csv", lambda: text.getvalue().encode("utf-8"))
+    write_whole(folder / "values.csv", lambda: text.getvalue().encode("utf-8", "backslashreplace"))
     if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
         frame = evaluation.to_dataframe()
         write_whole(folder / "values.parquet", lambda: frame.to_parquet(index=False))
@@ -76,7 +86,8 @@ def save(evaluation: Evaluation, folder: Path, lines: Sequence[Line] | None = No
 def _introduction(evaluation: Evaluation) -> str:
     accuracy = evaluation.accuracy
     tables = ", ".join(f"`{metric.name}`" for metric in evaluation.metrics)
-    return (
+    failed = f"**{evaluation.failures}** (all are listed below).\n\n" if evaluation.failed else ""
+    return failed + (
         f"{len(evaluation.subjects)} prompts on {len(evaluation.records)} pictures. "
         f"{TRUTHS[evaluation.plan.prompt]} The model gets {100 * accuracy.mean:.1f} % of them "
         f"right.\n\nMeasured: {tables}. `random` is the control: relevance drawn at random, which "

@@ -54,6 +54,8 @@ class Record:
         image: what tells its picture from others; rows of one picture are not independent.
         strange: whether the model's domain does not have this picture.
         seconds: since the sample before was finished.
+        key: of the sample as it was when it was measured; it is measured again when it changed.
+        error: why nothing could be measured; the next run tries again.
     """
 
     number: int
@@ -62,6 +64,8 @@ class Record:
     strange: bool
     measured: list[Measured]
     seconds: float = 0.0
+    key: str = ""
+    error: str = ""
 
     def sort(self, keys: Sequence[Key]) -> None:
         """Bring values and curves into this order."""
@@ -73,6 +77,8 @@ class Record:
         """As text and numbers; NaN becomes None."""
         return {
             "number": self.number,
+            "key": self.key,
+            "error": self.error,
             "sample": self.sample,
             "image": self.image,
             "strange": self.strange,
@@ -105,6 +111,8 @@ def record_from_json(content: Mapping[str, Any]) -> Record:
             content["strange"],
             [_measured(one) for one in content["subjects"]],
             content["seconds"],
+            content["key"],
+            content["error"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(f"a record of an evaluation lacks {error}") from None

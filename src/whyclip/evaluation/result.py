@@ -56,15 +56,28 @@ class Evaluation:
 
     Attributes:
         plan: what was run.
-        records: a record for each sample, in the order of the dataset.
+        records: a record for each measured sample, in the order of the dataset.
         facts: of the run: model, dataset, samples, seed, versions, seconds.
         command: what to type to get it again; empty from Python.
+        failed: a record with its ``error`` for each sample that could not be measured.
     """
 
     plan: Plan
     records: tuple[Record, ...]
     facts: Mapping[str, str]
     command: str = ""
+    failed: tuple[Record, ...] = ()
+
+    @property
+    def failures(self) -> str:
+        """How many samples failed, with the first error; empty if none did."""
+        if not self.failed:
+            return ""
+        first, total = self.failed[0], len(self.failed) + len(self.records)
+        return (
+            f"{len(self.failed)} of {total} samples failed; first: {first.sample!r:.80}: "
+            f"{first.error}"
+        )
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.data import Dataset, Sample
-from whyclip.errors import WhyclipError
+from whyclip.data.sample import same_size, sample_or_error
+from whyclip.errors import InputError, ModelError
 from whyclip.evaluation.classes import Classifier, Subject
 from whyclip.evaluation.encode import Encoder
 from whyclip.evaluation.explaining import Explainer
@@ -26,9 +27,6 @@ from whyclip.metrics.accuracy import probability
 from whyclip.metrics.fill import Pixels
 from whyclip.model import ModelView
 from whyclip.targets import Targets
-
-# Pictures are embedded together before they are explained one by one.
-SAMPLES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,10 @@ class Run:
             indices: of the samples in the dataset.
             numbers: for each the number that its record shall have.
 
+        A sample that cannot be read gives a record with its error.
+
         Raises:
-            WhyclipError: a sample cannot be read or explained; the message has its id.
+            ModelError: the model cannot be asked; the message has the sample's id.
         """
         sequences = self._sequences(indices, numbers)
         for embeddings in stream(sequences, self.encoder.images, self.batch_size):
@@ -79,21 +79,27 @@ class Run:
                 yield asked.finished
 
     def _sequences(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Edits[Pixels]]:
-        for start in range(0, len(indices), SAMPLES_AT_ONCE):
-            part = slice(start, start + SAMPLES_AT_ONCE)
-            samples = [self.dataset[index] for index in indices[part]]
-            pictures = [_picture(sample) for sample in samples]
-            embeddings = self.encoder.images(pictures)
-            for sample, number, pixels, embedding in zip(
-                samples, numbers[part], pictures, embeddings, strict=True
-            ):
+        for index, number in zip(indices, numbers, strict=True):
+            sample = sample_or_error(self.dataset, index)
+            if isinstance(sample, InputError):
+                yield self._end(_failed(number, f"number {number}", "", sample))
+                continue
+            try:
                 with _named(sample):
-                    yield from self._sample(sample, number, pixels, embedding)
+                    yield from self._sample(sample, number)
+            except InputError as error:
+                yield self._end(_failed(number, sample.id, sample.picture, error))
 
-    def _sample(
-        self, sample: Sample, number: int, pixels: Pixels, embedding: Tensor
-    ) -> Iterator[Edits[Pixels]]:
+    def _end(self, record: Record) -> Edits[Any]:
+        """A sequence of no edits comes back when all before it have."""
+        self.waiting.append(Asked(lambda _: None, record))
+        return Edits(torch.zeros(0), lambda: iter(()))
+
+    def _sample(self, sample: Sample, number: int) -> Iterator[Edits[Pixels]]:
         """Explain one sample, measure what asks nothing of the model, and yield all edits."""
+        pixels = np.asarray(sample.image)
+        # Alone, so that neither a damaged image nor rounding reaches other samples.
+        [embedding] = self.encoder.images([pixels])
         subjects = self.classifier.subjects(sample, embedding, self.plan.prompt)
         found = self.explainer.explain(pixels, [subject.prompt for subject in subjects])
         first = next(iter(found.values()))
@@ -118,9 +124,7 @@ class Run:
                     made = edits(pixels, heatmap[index], seed=self.plan.seed)
                     self.waiting.append(Asked(self._reader(one, name, metrics, made, target)))
                     yield made
-        # A sequence of no edits comes back when all before it have.
-        self.waiting.append(Asked(lambda _: None, record))
-        yield Edits(torch.zeros(0), lambda: iter(()))
+        yield self._end(record)
 
     def _reader(
         self,
@@ -163,10 +167,15 @@ class Run:
         """Hold maps ``[n, H, W]`` against masks; what has no mask has no value."""
         if not self.plan.located:
             return
-        if sample.ignored is not None:
-            heatmap = heatmap.masked_fill(torch.from_numpy(sample.ignored), float("nan"))
+        size = heatmap.shape[1], heatmap.shape[2]
+        ignored = sample.ignored
+        if ignored is not None:
+            same_size(ignored, *size, "the mask of open parts")
+            heatmap = heatmap.masked_fill(torch.from_numpy(ignored), float("nan"))
         for one, laid in zip(record.measured, heatmap, strict=True):
             mask = (sample.masks or {}).get(one.subject.label)
+            if mask is not None:
+                same_size(mask, *size, f"the mask of {one.subject.label!r:.60}")
             for metric in self.plan.located:
                 value = float("nan")
                 if mask is not None:
@@ -214,15 +223,14 @@ def _put(
                 one.put_curve(metric, method, read, amounts, answers[read])
 
 
-def _picture(sample: Sample) -> Pixels:
-    with _named(sample):
-        return np.asarray(sample.image)
+def _failed(number: int, sample: str, image: str, error: InputError) -> Record:
+    return Record(number, sample, image, False, [], error=" ".join(str(error).split()))
 
 
 @contextmanager
 def _named(sample: Sample) -> Iterator[None]:
-    """Say in errors which sample they are about."""
+    """Say in errors of the model at which sample they came up."""
     try:
         yield
-    except WhyclipError as error:
+    except ModelError as error:
         raise type(error)(f"sample {sample.id!r}: {error}") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from whyclip.data.tables import shown
 from whyclip.errors import OutputError
 from whyclip.evaluation.record import Record, record_from_json
 from whyclip.storage import write_whole
@@ -23,7 +25,8 @@ class Store:
     ``classes.safetensors`` has the directions of the classes, so that they are embedded once.
 
     The plan has nothing of the batch size, of how many samples are drawn, or of the folder: these
-    may change from run to run.
+    may change from run to run. Nor has it anything of single samples: each line has the key of its
+    sample, see :func:`whyclip.data.sample.keys_of`.
     """
 
     folder: Path
@@ -35,12 +38,13 @@ class Store:
         Raises:
             OutputError: it cannot be made or read, or holds another evaluation.
         """
+        # Those that this run makes, the outermost last.
+        self._made = [f for f in (self.folder, *self.folder.parents) if not exists(f)]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"folder {str(self.folder)!r} cannot be made: {error.strerror or error}"
-            ) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"folder {shown(self.folder)} cannot be made: {reason}") from None
         self._file: IO[str] | None = None
         place = self.folder / PLAN
         if place.exists():
@@ -66,10 +70,11 @@ class Store:
                     "before to go on"
                 )
 
-    def records(self) -> dict[int, Record]:
-        """Read the samples that are finished, by their numbers.
+    def records(self) -> dict[str, Record]:
+        """Read the samples that are finished, by their keys.
 
-        A last line that was cut off is taken away, so that its sample is measured again.
+        A last line that was cut off is removed, and so are lines of samples that could not be
+        measured and of samples that were measured again since, so that they are measured again.
 
         Raises:
             OutputError: a line was not written by whyclip.
@@ -77,19 +82,18 @@ class Store:
         file = self.folder / SAMPLES
         if not file.exists():
             return {}
-        content = file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with file.open("r+b") as opened:
-                opened.truncate(len(whole))
-        found = {}
-        for line in whole.decode("utf-8").splitlines():
-            try:
-                record = record_from_json(json.loads(line))
-            except ValueError as error:
-                raise OutputError(f"{str(file)!r} was not written by whyclip: {error}") from None
-            found[record.number] = record
-        return found
+        try:
+            content = file.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            lines = whole.decode("utf-8").splitlines()
+            read = [(line, record_from_json(json.loads(line))) for line in lines]
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{str(file)!r} was not written by whyclip: {error}") from None
+        last = {(r.sample, r.image): (line, r) for line, r in read if not r.error}
+        kept = "".join(f"{line}\n" for line, _ in last.values()).encode()
+        if kept != content:
+            write_whole(file, lambda: kept)
+        return {record.key: record for _, record in last.values()}
 
     def add(self, record: Record) -> None:
         """Write one finished sample through to the file.
@@ -118,10 +122,30 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file."""
+        """Close the file; a run that failed before its first sample leaves nothing behind."""
         if self._file is not None:
             self._file.close()
             self._file = None
+        elif isinstance(error, Exception):
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what this run made, unless there is anything else in it."""
+        if not self._made:
+            return
+        for name in (PLAN, CLASSES):
+            (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at a path; False for a name that nothing can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _shown(value: Any, other: Any) -> str:

@@ -91,6 +91,17 @@ def difference_table(lines: Sequence[Line]) -> Table:
     return Table("Differences", columns, rows, note)
 
 
+def failed_table(evaluation: Evaluation) -> Table:
+    """The samples that could not be measured, each with its error."""
+    rows = tuple(
+        {"sample": record.sample, "image": record.image, "error": record.error}
+        for record in evaluation.failed
+    )
+    note = "The next run into the same folder tries them again."
+    columns = (Column("sample"), Column("image"), Column("error"))
+    return Table("Failed samples", columns, rows, note)
+
+
 def readings_table(evaluation: Evaluation) -> Table:
     """Every reading of every metric, for those who want top-5 and top-10 accuracy, too."""
     rows = tuple(
