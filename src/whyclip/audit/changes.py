@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,7 @@ from whyclip.types import GeometryName
 HEADS: tuple[Heads, ...] = ("native", "single")
 GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep")
 Scores = tuple[SampleEvidence, Tensor, Tensor]
+Row = tuple[Heads, GeometryName, Tensor, Tensor]
 
 
 class TwoByTwo:
@@ -35,9 +38,11 @@ class TwoByTwo:
         tower = self.auditor.model.image
         return tower.opaque or tower.fixed
 
-    def add(self, seen: Seen) -> None:
-        """Read one sample's picture in the four ways."""
+    def read(self, seen: Seen) -> tuple[list[Row], bool]:
+        """Read one sample's image in the four ways, and say whether both inputs are the same."""
         model, tower = self.auditor.model, self.auditor.model.image
+        rows: list[Row] = []
+        same_input = True
         for geometry in GEOMETRIES:
             capture = seen.capture
             if geometry != "model":
@@ -45,14 +50,20 @@ class TwoByTwo:
                 if pixels.shape != seen.pixels.shape[1:] or not torch.allclose(
                     pixels, seen.pixels[0], atol=1e-6
                 ):
-                    self.same_input = False
+                    same_input = False
                     capture = run_trunk(tower, pixels[None], seen.capture.targets)
             for heads in HEADS:
                 embedding = capture.replay(1, heads).embedding
                 own = seen.capture.targets.score(embedding)[0].cpu()
                 among: Targets = self.auditor.pool.targets
-                scores = (seen.evidence, own, among.score(embedding)[0].cpu())
-                self.found.setdefault((heads, geometry), []).append(scores)
+                rows.append((heads, geometry, own, among.score(embedding)[0].cpu()))
+        return rows, same_input
+
+    def put(self, evidence: SampleEvidence, rows: Sequence[Row], same_input: bool) -> None:
+        """Add what was read of one sample."""
+        self.same_input = self.same_input and same_input
+        for heads, geometry, own, among in rows:
+            self.found.setdefault((heads, geometry), []).append((evidence, own, among))
 
     def cells(self, seed: int) -> tuple[Cell, ...]:
         """The four, each with its intervals."""

@@ -72,4 +72,6 @@ def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
 
 
 def _bytes(record: object) -> bytes:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode(
+        "utf-8", "backslashreplace"
+    )

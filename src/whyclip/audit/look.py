@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.audit.pool import Pool, among_best
 from whyclip.capture import Capture
-from whyclip.data.sample import Sample
+from whyclip.data.sample import Sample, same_size
 from whyclip.forward import run_trunk
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
@@ -98,6 +99,28 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
         auditor: model, methods and pool.
         sample: with at least one prompt.
         index: its number; decides which of its prompts is edited.
+
+    Raises:
+        InputError: the sample cannot be read, or a mask does not fit its image.
+    """
+    seen = prepare(auditor, sample, index)
+    for name, plan in auditor.plans.items():
+        seen.evidence.methods[name] = _explained(auditor, seen, name, plan)
+    if sample.masks is not None:
+        _locate(seen)
+    return seen
+
+
+def prepare(
+    auditor: Auditor, sample: Sample, index: int, evidence: SampleEvidence | None = None
+) -> Seen:
+    """Run one sample through the model alone.
+
+    Args:
+        auditor: model, methods and pool.
+        sample: with at least one prompt.
+        index: its number.
+        evidence: what was found of it before, if anything was.
     """
     model, pool = auditor.model, auditor.pool
     tower = model.image
@@ -112,7 +135,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
     prompts = own if rival is None else (*own, pool.prompts[rival])
     question = auditor.question(prompts)
     capture = capture.aim(question.targets())
-    evidence = SampleEvidence(
+    evidence = evidence or SampleEvidence(
         picture=sample.picture,
         prompts=prompts,
         own=len(own),
@@ -122,12 +145,7 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
         among=among,
         asked=index % len(own),
     )
-    seen = Seen(sample, pixels[None], geometry, capture, question, evidence)
-    for name, plan in auditor.plans.items():
-        evidence.methods[name] = _explained(auditor, seen, name, plan)
-    if sample.masks is not None:
-        _locate(seen)
-    return seen
+    return Seen(sample, pixels[None], geometry, capture, question, evidence)
 
 
 def _explained(auditor: Auditor, seen: Seen, name: str, plan: Plan) -> MethodEvidence:
@@ -190,11 +208,16 @@ def _locate(seen: Seen) -> None:
     sample = seen.sample
     assert sample.masks is not None, "only samples with masks are located"
     found = [sample.masks.get(label) for label in sample.labels]
-    blank = torch.zeros(seen.geometry.height, seen.geometry.width, dtype=torch.bool)
-    masks = torch.stack(
-        [blank if mask is None else torch.from_numpy(mask.copy()) for mask in found]
-    )
+    size = seen.geometry.height, seen.geometry.width
+    blank = np.zeros(size, bool)
+    fitting = [
+        blank if mask is None else same_size(mask, *size, f"the mask of {label!r:.60}")
+        for mask, label in zip(found, sample.labels, strict=True)
+    ]
+    masks = torch.from_numpy(np.stack(fitting))
     ignored = sample.ignored
+    if ignored is not None:
+        same_size(ignored, *size, "the mask of open parts")
     for evidence in seen.evidence.methods.values():
         if evidence.maps is None:
             continue

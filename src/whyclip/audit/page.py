@@ -50,6 +50,8 @@ def report_of(audit: Audit, command: str) -> Report:
     sections.append("## Each method in words")
     sections += [_method_words(audit, name) for name in audit.methods]
     sections += [HOW_TO_READ, _checks_words(audit)]
+    if audit.failed:
+        sections.append(failed_table(audit))
     return Report("Can these explanations be trusted?", command, sections, _facts(audit))
 
 
@@ -78,6 +80,12 @@ def verdict_table(audit: Audit) -> Table:
         tuple(rows),
         note="In brackets: checks passed, of those that could be measured.",
     )
+
+
+def failed_table(audit: Audit) -> Table:
+    """The samples that could not be audited, each with its error."""
+    rows = tuple({"sample": name, "error": error} for name, error in audit.failed)
+    return Table("Failed samples", (Column("sample"), Column("error")), rows)
 
 
 def cells_table(audit: Audit) -> Table:

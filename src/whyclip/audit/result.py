@@ -105,6 +105,7 @@ class Audit:
         methods: by the names that the findings have.
         cells: the 2 x 2 of heads and geometry; empty where the model has no heads to join.
         notes: what to bear in mind.
+        failed: name and error of each sample that could not be audited.
     """
 
     model: str
@@ -120,6 +121,7 @@ class Audit:
     seconds: float = 0.0
     date: str = ""
     software: str = ""
+    failed: tuple[tuple[str, str], ...] = ()
 
     def of(self, method: str, principle: Principle | None = None) -> tuple[Finding, ...]:
         """The findings of one method, of one principle or of both."""
@@ -203,7 +205,9 @@ class Audit:
         findings_table(self).to_csv(Path(folder) / "findings.csv")
         figures_table(self).to_csv(Path(folder) / "figures.csv")
         content = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(Path(folder) / "audit.json", content.encode)
+        write_whole(
+            Path(folder) / "audit.json", lambda: content.encode("utf-8", "backslashreplace")
+        )
         return page
 
     @classmethod
@@ -255,6 +259,7 @@ class Audit:
                 for cell in record["cells"]
             )
             rest["notes"] = tuple(record["notes"])
+            rest["failed"] = tuple((name, error) for name, error in record.get("failed", ()))
             return cls(**rest)
         except (KeyError, TypeError, ValueError) as error:
             raise OutputError(f"not an audit written by whyclip: {error!r}") from error

@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-
-import numpy as np
+from pathlib import Path
+from typing import Any
 
 from whyclip.ambient import in_plain_state
 from whyclip.api import check_asked
-from whyclip.audit.changes import TwoByTwo
 from whyclip.audit.check import Check, Measured
 from whyclip.audit.checks import CHECKS, get_check
-from whyclip.audit.curves import measure_curves
-from whyclip.audit.evidence import CONTROL, Ask, Evidence
-from whyclip.audit.look import Auditor, Seen, look
-from whyclip.audit.plans import Asked, plans_of
+from whyclip.audit.evidence import CONTROL, Evidence
+from whyclip.audit.look import Auditor
+from whyclip.audit.measure import Asked, Work, gather
+from whyclip.audit.plans import Asked as AskedMethod
+from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import Pool, pool_of
-from whyclip.audit.removal import (
-    AT_ONCE,
-    BLURRED,
-    MASKED,
-    Texts,
-    blurred_scores,
-    chosen_patches,
-    masked_scores,
-    words_removed,
-)
 from whyclip.audit.result import Audit, Audited, Finding
-from whyclip.audit.shuffled import measure_shuffled
-from whyclip.audit.spatial import read_with
+from whyclip.audit.store import Store
 from whyclip.audit.verdict import Verdict, judge, state, summarise
+from whyclip.data.files import digest
 from whyclip.data.load import open_dataset
-from whyclip.data.sample import Dataset, Drawn, Sample, base_of
-from whyclip.errors import InputError, OptionError, WhyclipWarning, unknown
-from whyclip.evaluation.encode import Encoder
+from whyclip.data.sample import (
+    Dataset,
+    Drawn,
+    Sample,
+    base_of,
+    keys_of,
+    numbers_of,
+    sample_or_error,
+)
+from whyclip.errors import InputError, OptionError, unknown
+from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.model import ModelView
-from whyclip.progress import track
+from whyclip.plan import Plan
 from whyclip.report.facts import versions
 from whyclip.types import Side
 
@@ -51,7 +48,7 @@ PATCHES = 49
 def audit(
     model: ModelView,
     dataset: Dataset | str,
-    methods: Sequence[Asked] | None = None,
+    methods: Sequence[AskedMethod] | None = None,
     checks: Sequence[str] | None = None,
     *,
     limit: int = LIMIT,
@@ -59,8 +56,11 @@ def audit(
     patches: int = PATCHES,
     seed: int = 0,
     thresholds: Mapping[str, float] | None = None,
+    out: str | Path | None = None,
 ) -> Audit:
     """Ask which explanations of a model can be trusted, on a dataset.
+
+    A sample that cannot be read is listed with its error in ``Audit.failed`` and in a note.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
@@ -75,10 +75,13 @@ def audit(
         patches: how many patches of a picture are removed, each alone.
         seed: of all draws.
         thresholds: by check, in place of its own.
+        out: a folder to which what is measured of each sample is written; the same audit
+            resumes from there after an interruption.
 
     Raises:
         OptionError: a method or check is not known, or a number is out of its range.
-        InputError: the data does not give two different prompts.
+        InputError: the data does not give two different prompts, or no sample can be read.
+        OutputError: the folder cannot be written.
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
@@ -92,15 +95,18 @@ def audit(
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    samples = list(Drawn(dataset, limit, seed))
+    asked = _asked(Drawn(dataset, limit, seed))
+    samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
+    if not samples:
+        raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
     plans = plans_of(model, methods)
     pool = pool_of(model, dataset, samples)
-    auditor = Auditor(model, plans, pool)
     asks = frozenset(ask for check in chosen for ask in check.asks)
-    without = _without(model, pool, samples)
-    evidence, two_by_two = _gather(
-        auditor, samples, asks, without, min(edited, limit), patches, seed
-    )
+    work = Work(asks, _without(model, pool, samples), min(edited, limit), patches, seed)
+    store = None
+    if out is not None:
+        store = Store(Path(out), _identity(model, dataset, plans, pool, work))
+    evidence, two_by_two, failed = gather(Auditor(model, plans, pool), asked, work, store)
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
         for name, plan in plans.items()
@@ -110,6 +116,9 @@ def audit(
         if side in plan.sides and (name != CONTROL or check.principle != "itself")
     ]
     notes = []
+    if failed:
+        name, error = failed[0]
+        notes.append(f"{len(failed)} of {len(asked)} samples failed; first: {name!r:.80}: {error}")
     if two_by_two.why_not():
         notes.append(f"no 2 x 2 of heads and geometry: {two_by_two.why_not()}")
     elif two_by_two.same_input:
@@ -121,8 +130,8 @@ def audit(
         model=model.name,
         fingerprint=model.fingerprint,
         dataset=base_of(dataset).name,
-        samples=len(samples),
-        edited=min(edited, len(samples)) if asks - {"spatial"} else 0,
+        samples=len(evidence.samples),
+        edited=min(edited, len(evidence.samples)) if asks - {"spatial"} else 0,
         seed=seed,
         methods={
             name: Audited(
@@ -136,7 +145,19 @@ def audit(
         seconds=time.perf_counter() - began,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         software=versions(),
+        failed=failed,
     )
+
+
+def _asked(drawn: Drawn) -> list[Asked]:
+    """The drawn samples with their keys; an error in place of one that cannot be described."""
+    keys, numbers = keys_of(drawn), numbers_of(drawn)
+    found = []
+    for index, (key, number) in enumerate(zip(keys, numbers, strict=True)):
+        sample = sample_or_error(drawn, index)
+        name = sample.id if isinstance(sample, Sample) else f"number {number}"
+        found.append(Asked(key, sample, name))
+    return found
 
 
 def _without(model: ModelView, pool: Pool, samples: Sequence[Sample]) -> dict[str, str]:
@@ -153,74 +174,27 @@ def _without(model: ModelView, pool: Pool, samples: Sequence[Sample]) -> dict[st
     return found
 
 
-def _gather(
-    auditor: Auditor,
-    samples: Sequence[Sample],
-    asks: frozenset[Ask],
-    without: Mapping[str, str],
-    edited: int,
-    patches: int,
-    seed: int,
-) -> tuple[Evidence, TwoByTwo]:
-    two_by_two = TwoByTwo(auditor)
-    texts = Texts(Encoder(auditor.model, batch_size=AT_ONCE))
-    found, kept = [], []
-    # Samples are in their dataset's order, which may be that of its classes.
-    chosen = set(np.random.default_rng((seed, 6)).permutation(len(samples))[:edited].tolist())
-    for index, sample in enumerate(track(samples, "auditing")):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", WhyclipWarning)
-                seen = look(auditor, sample, index)
-                if "spatial" in asks and "attention" not in without:
-                    _read_with_own_weights(auditor, seen)
-                if index in chosen:
-                    _edit(seen, texts, asks, without, patches, seed)
-                    kept.append(seen.light())
-        except InputError as error:
-            raise type(error)(f"sample {sample.id!r}: {error}") from error
-        if not two_by_two.why_not():
-            two_by_two.add(seen)
-        # The graphs of the re-runs are large, and nobody asks for them again.
-        seen.capture.forget()
-        for capture in seen.question.captures:
-            capture.forget()
-        found.append(seen.evidence)
-    stages: tuple[str, ...] = ()
-    if "shuffled" in asks and "shuffled" not in without:
-        stages = measure_shuffled(auditor, kept, seed)
-    methods = {name: plan.method for name, plan in auditor.plans.items()}
-    return Evidence(tuple(found), methods, stages, without), two_by_two
-
-
-def _edit(
-    seen: Seen,
-    texts: Texts,
-    asks: frozenset[Ask],
-    without: Mapping[str, str],
-    patches: int,
-    seed: int,
-) -> None:
-    evidence = seen.evidence
-    if "patches" in asks:
-        count = int(seen.capture.content[0].sum())
-        evidence.patches = chosen_patches(count, patches, seed)
-        if "attention" not in without:
-            evidence.removed[MASKED] = evidence.scores - masked_scores(seen, evidence.patches)
-        evidence.removed[BLURRED] = evidence.scores - blurred_scores(seen, evidence.patches)
-    if "words" in asks and texts.encoder.model.classes is None:
-        evidence.words_removed = tuple(words_removed(seen, texts))
-    if "curves" in asks:
-        measure_curves(seen, texts, seed)
-
-
-def _read_with_own_weights(auditor: Auditor, seen: Seen) -> None:
-    for name, plan in auditor.plans.items():
-        if "image" in plan.sides:
-            embedding = read_with(seen.capture, plan)
-            if embedding is not None:
-                among = auditor.pool.targets.score(embedding)[0].cpu()
-                seen.evidence.methods[name].spatial = among
+def _identity(
+    model: ModelView, dataset: Dataset, plans: Mapping[str, Plan], pool: Pool, work: Work
+) -> dict[str, Any]:
+    """Everything that decides what is measured of all samples alike."""
+    return {
+        **model_identity(model),
+        "dataset": dataset_identity(dataset),
+        "pool": digest([pool.prompts, sorted((pool.numbers or {}).items())]),
+        "methods": {
+            name: {
+                "options": {key: str(value) for key, value in plan.options.items()},
+                "sides": list(plan.sides),
+                "source": plan.method.source,
+            }
+            for name, plan in plans.items()
+        },
+        "asks": sorted(work.asks),
+        "without": sorted(work.without),
+        "patches": work.patches,
+        "seed": work.seed,
+    }
 
 
 def _finding(

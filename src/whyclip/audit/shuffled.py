@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from whyclip.audit.evidence import relevance_of
+from whyclip.audit.evidence import SampleEvidence, relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
+from whyclip.audit.store import Store
 from whyclip.forward import run_trunk
 from whyclip.model import ModelView, wrap
 from whyclip.model.view import Block, Tower
 from whyclip.progress import track
+from whyclip.types import Side
 
 LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
 # By stage the share of each tower's blocks, from the top; at least one.
@@ -69,7 +73,30 @@ def _count(tower: Tower, share: float) -> int:
     return max(1, ceil(share * len(tower.blocks)))
 
 
-def measure_shuffled(auditor: Auditor, seen: Sequence[Seen], seed: int) -> tuple[str, ...]:
+@dataclass
+class Kept:
+    """A sample for the stages.
+
+    Attributes:
+        key: of what is stored of it.
+        evidence: to which the stages are added.
+        seen: its forward passes, run again only if a stage was not measured before.
+    """
+
+    key: str
+    evidence: SampleEvidence
+    seen: Callable[[], Seen] | None
+
+    @cached_property
+    def passes(self) -> Seen:
+        """The forward passes."""
+        assert self.seen is not None, "of an edited sample"
+        return self.seen()
+
+
+def measure_shuffled(
+    auditor: Auditor, samples: Sequence[Kept], seed: int, store: Store | None = None
+) -> tuple[str, ...]:
     """Explain the samples again at each stage, against the model's own targets.
 
     Returns:
@@ -81,23 +108,35 @@ def measure_shuffled(auditor: Auditor, seen: Sequence[Seen], seed: int) -> tuple
     for stage, parameters in stages_of(copy, module):
         shuffle(parameters, generator)
         names.append(stage)
-        for one in track(seen, f"weights shuffled: {stage}"):
-            _explain_again(auditor, one, copy)
+        for one in track(samples, f"weights shuffled: {stage}"):
+            key = f"{one.key} {stage}"
+            found = store.get(key) if store else None
+            if found is None:
+                found = _explained_again(auditor, one.passes, copy)
+                if store:
+                    store.put(key, found)
+            for name, sides in found.items():
+                for side, values in sides.items():
+                    one.evidence.methods[name].shuffled.setdefault(side, []).append(values)
     return tuple(names)
 
 
-def _explain_again(auditor: Auditor, seen: Seen, copy: ModelView) -> None:
+def _explained_again(
+    auditor: Auditor, seen: Seen, copy: ModelView
+) -> dict[str, dict[Side, list[Tensor]]]:
     """Of an image against the model's own texts, and of the texts against its own image."""
     capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach)
     question = None
     if seen.question.tokens is not None:
         question = auditor.question(seen.evidence.prompts, copy)
+    again: dict[str, dict[Side, list[Tensor]]] = {}
     for name, plan in auditor.plans.items():
-        found = seen.evidence.methods[name]
+        found = again.setdefault(name, {})
         if "image" in plan.sides:
             values = plan.relevance(capture).values.detach().float().cpu()
-            found.shuffled.setdefault("image", []).append(list(values[0]))
+            found["image"] = list(values[0])
         if "text" in plan.sides and question is not None:
             pieces, _ = explained_texts(plan, question, seen.image)
             words = words_of_texts(question, pieces)
-            found.shuffled.setdefault("text", []).append([relevance_of(row) for row in words])
+            found["text"] = [relevance_of(row) for row in words]
+    return again

@@ -95,6 +95,12 @@ def audit(
             "only one of all checks with their own thresholds."
         ),
     ] = True,
+    outside: Annotated[
+        bool,
+        typer.Option(
+            "--outside", help="Permission for a table to name files outside the dataset's folder."
+        ),
+    ] = False,
 ) -> None:
     """See ``HELP``."""
     if data is None and model != "mini":
@@ -117,7 +123,7 @@ def audit(
     for name in (*wanted, *thresholds):
         get_check(name)
     options.check_device(device)
-    dataset = open_dataset(data or SCENES)
+    dataset = open_dataset(data or SCENES, outside=outside)
     found = run(
         whyclip.load(model, device),
         dataset,
@@ -127,6 +133,7 @@ def audit(
         edited=edited or EDITED,
         seed=seed,
         thresholds=thresholds,
+        out=out,
     )
     # Before anything is printed: a closed pipe must not cost the run.
     page = found.save(out, _command(model, data or SCENES, named, wanted, found, threshold))
