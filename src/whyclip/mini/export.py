@@ -8,11 +8,12 @@ from typing import Annotated
 
 import torch
 import typer
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from whyclip.data.sprites import load_atlas
 from whyclip.mini.batches import all_words
 from whyclip.mini.model import CONFIG, PREPROCESS, Vocabulary
+from whyclip.storage import write_whole
 
 
 def export(checkpoint: Path, out: Path) -> None:
@@ -30,9 +31,9 @@ def export(checkpoint: Path, out: Path) -> None:
     weights["token_embedding.weight"] = table
     weights = {n: w.half().contiguous() for n, w in weights.items() if n != "attn_mask"}
     out.mkdir(parents=True, exist_ok=True)
-    save_file(weights, out / "open_clip_model.safetensors", metadata={"format": "pt"})
-    config = {"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}
-    (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_whole(out / "open_clip_model.safetensors", lambda: save(weights, {"format": "pt"}))
+    config = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}, indent=2) + "\n"
+    write_whole(out / "open_clip_config.json", config.encode)
 
 
 def main(

@@ -14,12 +14,11 @@ patches. From stage 3 on every object's colour is held against those of the othe
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import torch.distributed as dist
@@ -31,6 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, OutputError
+from whyclip.mini import checkpoints
 from whyclip.mini.batches import Batch, Batches, all_words
 from whyclip.mini.export import export
 from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, naming_loss
@@ -105,12 +105,6 @@ def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict
     return {name: round(float(values.mean()), 4) for name, values in shares.items() if len(values)}
 
 
-def _save(path: Path, state: Any) -> None:
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
 def train(  # noqa: PLR0915 - one loop, read from top to bottom
     rank: int,
     out: Path,
@@ -138,16 +132,16 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
     tools = Optimisers(towers, plan.rate, rank, workers)
     average = {n: p.detach().clone() for n, p in towers.named_parameters()}
     step, spent = 0, 0.0
-    checkpoint, own = out / "checkpoint.pt", out / f"momentum-{rank}.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
+    saved = checkpoints.load(out, rank, device)
+    if saved is not None:
+        state, momentum = saved
         towers.load_state_dict(state["towers"])
         average, step, spent = state["average"], state["step"], state["seconds"]
-        if own.exists():
-            for tool, saved in zip(
-                tools.tools, torch.load(own, weights_only=True, map_location=device), strict=True
-            ):
-                tool.load_state_dict(saved)
+        for tool, own in zip(tools.tools, momentum, strict=True):
+            tool.load_state_dict(own)
+    if rank == 0:
+        checkpoints.trim_log(out, step)
+    checkpoint = out / checkpoints.CHECKPOINT
     total = sum(plan.pictures)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=rank > 0) as progress:
@@ -182,23 +176,18 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                         fresh = batches.make((step + 1) * workers, stage, done)
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line |= quick_score(i, t, fresh)
-                with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(line) + "\n")
+                checkpoints.log_line(out, line)
             if step % save_every == 0 or step in keep or step * plan.batch >= total:
-                _save(own, [tool.state_dict() for tool in tools.tools])
-                if rank == 0:
-                    state = {"towers": towers.state_dict(), "average": average}
-                    _save(checkpoint, state | {"step": step, "seconds": spent})
+                momentum = [tool.state_dict() for tool in tools.tools]
+                state = {"towers": towers.state_dict(), "average": average, "seconds": spent}
+                checkpoints.save(out, rank, workers, step, momentum, state)
     if rank == 0:
         export(checkpoint, out / "weights")
 
 
 def _over(out: Path, keep: Collection[int]) -> list[int]:
     """Steps that can no longer be kept: the run is past them, and did not keep them then."""
-    checkpoint = out / "checkpoint.pt"
-    if not keep or not checkpoint.exists():
-        return []
-    reached = torch.load(checkpoint, weights_only=True, mmap=True)["step"]
+    reached = checkpoints.step_of(out) if keep else 0
     return [s for s in sorted(keep) if s < reached and not (out / f"weights-{s}").is_dir()]
 
 
@@ -246,8 +235,8 @@ def main(
         raise OptionError(f"--keep {over[0]}: the run in {str(out)!r} is past that step already")
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
-    with (out / "log.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"plan": asdict(plan), "workers": workers, "seed": seed}) + "\n")
+    given = {"plan": asdict(plan), "workers": workers, "seed": seed}
+    checkpoints.log_plan(out, given, checkpoints.step_of(out))
     arguments = (out, plan, workers, threads, seed, save_every, kept)
     if workers == 1:
         train(0, *arguments)
