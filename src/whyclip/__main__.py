@@ -1,6 +1,25 @@
-"""``python -m whyclip``: the command line."""
+"""``whyclip`` and ``python -m whyclip``: the command line as a process of its own."""
 
-from whyclip.cli import main
+from __future__ import annotations
+
+import gc
+from typing import NoReturn
+
+from whyclip.cli.process import FAILED, leave, own_process
+
+
+def run() -> NoReturn:
+    """Run the command line on ``sys.argv`` and end the process."""
+    own_process()
+    gc.disable()
+    from whyclip.cli.app import main
+
+    gc.enable()
+    try:
+        main()
+    except SystemExit as ending:
+        leave(ending.code if isinstance(ending.code, int) else FAILED if ending.code else 0)
+
 
 if __name__ == "__main__":
-    main()
+    run()

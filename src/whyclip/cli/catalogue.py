@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
+from whyclip.cli import lists
 from whyclip.cli.options import show
 from whyclip.cli.terminal import stdout
-
-if TYPE_CHECKING:
-    from whyclip.methods import Method
 
 METHODS_HELP = """
 List the methods: what each reads, costs and claims, and its options.
@@ -65,15 +64,13 @@ def methods(
     """See ``METHODS_HELP``."""
     from rich.table import Table
 
-    from whyclip.methods import METHODS, get_method
-
     if name is not None:
-        _describe(get_method(name))
+        _describe(lists.find("methods", "method", name))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
-    for method in METHODS.values():
+    for method in lists.declared("methods").values():
         claims = [
             " and ".join(method.sides),
             _kind(method),
@@ -90,7 +87,7 @@ def methods(
     print(LEGEND)
 
 
-def _describe(method: Method) -> None:
+def _describe(method: Any) -> None:
     from rich.table import Table
 
     console = stdout()
@@ -112,12 +109,12 @@ def _describe(method: Method) -> None:
     console.print(facts, highlight=False)
 
 
-def _kind(method: Method) -> str:
+def _kind(method: Any) -> str:
     target = "depends on the prompt" if method.text_specific else "the same for every prompt"
     return f"{target} · {'signed' if method.signed else 'never negative'}"
 
 
-def _choices(choices: tuple[object, ...], default: object) -> str:
+def _choices(choices: Sequence[object], default: object) -> str:
     others = [show(choice) for choice in choices if choice != default]
     return f" (or {', '.join(others)})" if others else ""
 
@@ -155,28 +152,28 @@ def models(
 
 def titles() -> list[str]:
     """What the families of transformers are called, as the loader knows them."""
-    from whyclip.model.hf import FAMILIES
-
-    return [family.title for family in FAMILIES.values()]
+    return [family.title for family in lists.declared("families").values()]
 
 
 def mini_facts() -> list[str]:
     """What the embedded model is, read from its own configuration and weights."""
     import json
     from importlib import resources
-
-    from safetensors import safe_open
+    from math import prod
 
     folder = resources.files("whyclip") / "mini" / "weights"
     config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
     weights = folder / "open_clip_model.safetensors"
     with resources.as_file(weights) as path:
         size = path.stat().st_size / 1e6
-        with safe_open(path, "pt") as file:
-            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118
+        # Eight bytes with the length of the header, then the header as JSON; the library that
+        # reads it would import torch.
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    shapes = [entry["shape"] for key, entry in header.items() if key != "__metadata__"]
     vision, text = config["vision_cfg"], config["text_cfg"]
     side = vision["image_size"] // vision["patch_size"]
-    parameters = sum(_product(shape) for shape in shapes) / 1e6
+    parameters = sum(map(prod, shapes)) / 1e6
     return [
         f"mini: {parameters:.1f} million parameters, {size:.0f} MB; pictures of "
         f"{vision['image_size']}×{vision['image_size']} pixels on a {side}×{side} grid, "
@@ -185,10 +182,3 @@ def mini_facts() -> list[str]:
         "It was trained on controlled scenes of emoji artwork, not on photos: "
         "an instrument and a teaching model.",
     ]
-
-
-def _product(shape: list[int]) -> int:
-    result = 1
-    for side in shape:
-        result *= side
-    return result

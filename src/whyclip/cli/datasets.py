@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whyclip.cli import lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
@@ -20,13 +21,11 @@ def datasets() -> None:
     """See ``HELP``."""
     from rich.table import Table
 
-    from whyclip.data import dataset_kinds
-
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
     table.add_column("--data", no_wrap=True, style="bold")
     table.add_column("what it is")
     table.add_column("masks")
-    for kind in dataset_kinds().values():
+    for kind in lists.declared("datasets").values():
         masks = "yes" if kind.has_masks else "no"
         form = f"{kind.name}:{kind.form}".replace("[", r"\[")
         about = f"{kind.title} ({kind.source})".replace("[", r"\[")

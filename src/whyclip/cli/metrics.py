@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from whyclip.cli import lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
@@ -26,16 +27,12 @@ def metrics(
     ] = None,
 ) -> None:
     """See ``HELP``."""
-    import inspect
-
     from rich.table import Table
-
-    from whyclip.metrics import METRICS, get_metric
 
     console = stdout()
     if name is not None:
-        metric = get_metric(name)
-        text = (inspect.getdoc(metric.value) or "").split("\n\nArgs:")[0]
+        metric = lists.find("metrics", "metric", name)
+        text = metric.doc.split("\n\nArgs:")[0]
         console.print(f"[bold]{metric.name}[/bold]: {metric.title} ({metric.source})")
         console.print(text.replace("``", ""), highlight=False, markup=False)
         return
@@ -43,7 +40,7 @@ def metrics(
     table.add_column("metric", no_wrap=True, style="bold")
     for heading in ("what it measures", "better", "looks at"):
         table.add_column(heading)
-    for metric in METRICS.values():
+    for metric in lists.declared("metrics").values():
         better = "higher" if metric.higher_is_better else "lower"
         reads = f"words: {', '.join(metric.reads)}" if metric.side == "text" else ""
         reads = reads or ", ".join(metric.reads) or "the object's mask"

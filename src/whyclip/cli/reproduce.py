@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import lists, options
 from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
 
@@ -124,15 +124,13 @@ def _print(report: Report) -> None:
 def _list() -> Table:
     from rich.table import Table
 
-    from whyclip.reproduce import EXPERIMENTS
-
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("experiment", no_wrap=True)
     table.add_column("claim", ratio=1)
     table.add_column("samples, of one core", no_wrap=True)
     table.add_column("options")
-    for one in EXPERIMENTS.values():
+    for one in lists.declared("experiments").values():
         known = ", ".join(f"{key}={options.show(value)}" for key, value in one.options.items())
-        usual = one.defaults
-        table.add_row(one.name, one.claim, f"{usual.limit} at {one.cost}", known or "–")
+        usual = one.defaults["limit"]
+        table.add_row(one.name, one.claim, f"{usual} at {one.cost}", known or "–")
     return table

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from whyclip.errors import InputError
@@ -30,6 +30,9 @@ from whyclip.render.parts import (
 from whyclip.render.reading import display_size, map_scales, overlays, words_of
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEXT = 9.0
 _MOST_COLUMNS = 6

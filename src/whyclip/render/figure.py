@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 from whyclip.explanation import Explanation
@@ -28,6 +28,9 @@ from whyclip.render.reading import contrast_of, facts, map_scales, overlays, sha
 from whyclip.render.typeset import MUTED, Paper, line_height, text_width, wrap
 from whyclip.render.words import Segment
 from whyclip.resample import Interpolation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LARGE = 12.0
 _PROMPT = 10.0

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-
-import matplotlib
-from matplotlib.font_manager import FontEntry, FontProperties, fontManager, get_font
+from typing import TYPE_CHECKING
 
 from whyclip.errors import WhyclipWarning
+
+if TYPE_CHECKING:
+    from matplotlib.font_manager import FontEntry, FontProperties
 
 OWN = "DejaVu Sans"
 """Ships with matplotlib, so that figures look the same everywhere."""
@@ -35,6 +36,8 @@ _warned: set[str] = set()
 
 def font(text: str, size: float, weight: str) -> FontProperties:
     """The fonts to set a line of text in: its own one and, where that lacks letters, others."""
+    from matplotlib.font_manager import FontProperties
+
     return FontProperties(family=_families(_foreign(text)), size=size, weight=weight)
 
 
@@ -78,6 +81,8 @@ def _foreign(text: str) -> tuple[str, ...]:
 
 @cache
 def _own() -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, fontManager, get_font
+
     return frozenset(get_font(fontManager.findfont(FontProperties(OWN))).get_charmap())
 
 
@@ -97,6 +102,8 @@ def _family(character: str) -> str | None:
 @cache
 def _installed() -> list[FontEntry]:
     """One upright entry for each family, in the order they are tried."""
+    from matplotlib.font_manager import fontManager
+
     regular = [e for e in fontManager.ttflist if e.style == "normal" and _is_for_text(e)]
     regular.sort(key=lambda e: (_rank(e.name), e.name, abs(_weight(e.weight) - 400)))
     return list({entry.name: entry for entry in reversed(regular)}.values())[::-1]
@@ -104,6 +111,8 @@ def _installed() -> list[FontEntry]:
 
 def _is_for_text(entry: FontEntry) -> bool:
     """Whether letters look like letters: matplotlib's own fonts for formulas and boxes do not."""
+    import matplotlib
+
     bundled = entry.fname.startswith(matplotlib.get_data_path())
     return not bundled or entry.name.startswith("DejaVu S")
 
@@ -118,6 +127,8 @@ def _weight(weight: str | int) -> int:
 
 @cache
 def _charmap(path: str) -> frozenset[int]:
+    from matplotlib.font_manager import get_font
+
     try:
         return frozenset(get_font(path).get_charmap())
     except (OSError, RuntimeError):
@@ -126,6 +137,8 @@ def _charmap(path: str) -> frozenset[int]:
 
 def _draws(path: str, character: str) -> bool:
     """Whether matplotlib can draw it: fonts of coloured bitmaps list characters but cannot."""
+    from matplotlib.font_manager import get_font
+
     try:
         loaded = get_font(path)
         loaded.set_size(10, 100)

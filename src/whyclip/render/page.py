@@ -30,6 +30,11 @@ from whyclip.storage import to_json
 _SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "viewer.js")
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
+_SAMPLE = 256
+_ENCODERS: dict[str, dict[str, Any]] = {
+    "jpeg": {"quality": 90, "subsampling": 0},
+    "png": {"optimize": True},
+}
 
 
 def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = None) -> str:
@@ -117,21 +122,26 @@ def _options(explanation: Explanation) -> str:
 
 
 def _data_uri(image: Image.Image) -> str:
-    """The image as JPEG of at most 1400 pixels, or as PNG where that is smaller."""
+    """The image as JPEG of at most 1400 pixels, or as PNG where that promises to be smaller."""
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    kinds: dict[str, dict[str, Any]] = {
-        "jpeg": {"quality": 90, "subsampling": 0},
-        "png": {"optimize": True},
-    }
-    best: tuple[str, bytes] | None = None
-    for kind, options in kinds.items():
-        file = BytesIO()
-        picture.save(file, kind, **options)
-        if best is None or len(file.getvalue()) < len(best[1]):
-            best = (kind, file.getvalue())
-    assert best is not None
-    return f"data:image/{best[0]};base64,{b64encode(best[1]).decode('ascii')}"
+    part = picture
+    if max(picture.size) > 2 * _SAMPLE:
+        # Encoding all of a photo as PNG takes most of the time to write a page.
+        left, top = (max(0, (length - _SAMPLE) // 2) for length in picture.size)
+        part = picture.crop(
+            (left, top, min(left + _SAMPLE, picture.width), min(top + _SAMPLE, picture.height))
+        )
+    found = {kind: _encoded(part, kind) for kind in _ENCODERS}
+    kind = min(found, key=lambda kind: len(found[kind]))
+    content = found[kind] if part is picture else _encoded(picture, kind)
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    file = BytesIO()
+    picture.save(file, kind, **_ENCODERS[kind])
+    return file.getvalue()
 
 
 def _colours() -> dict[str, Any]:

@@ -6,16 +6,16 @@ import sys
 import tempfile
 from io import BytesIO
 from pathlib import Path
-
-import matplotlib
-from matplotlib.backends.registry import BackendFilter, backend_registry
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from whyclip.explanation import Explanation
 from whyclip.render.figure import figure
 from whyclip.render.fonts import without_glyph_warnings
 from whyclip.render.page import fragment
 from whyclip.storage import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def show(explanation: Explanation) -> None:
@@ -42,14 +42,30 @@ def png_bytes(explanation: Explanation) -> bytes:
     return figure_bytes(figure(explanation))
 
 
-def figure_bytes(drawn: Figure) -> bytes:
-    """Any figure as the content of a PNG file, at its own resolution and size."""
+def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") -> bytes:
+    """Encode a figure at its own size.
+
+    Text in PDF is text, in embedded TrueType fonts. Text in SVG is outlines, so that it looks the
+    same where the font is not installed. Equal figures give equal files.
+
+    Args:
+        drawn: any figure of matplotlib.
+        kind: ``"png"``, ``"jpg"``, ``"pdf"`` or ``"svg"``.
+        dpi: resolution of PNG and JPEG, and of images inside the others.
+    """
+    import matplotlib
+
+    fixed: dict[Any, Any] = {
+        "savefig.bbox": None,
+        "savefig.dpi": dpi,
+        "pdf.fonttype": 42,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "whyclip",
+    }
+    dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     file = BytesIO()
-    with (
-        without_glyph_warnings(),
-        matplotlib.rc_context({"savefig.bbox": None, "savefig.dpi": "figure"}),
-    ):
-        drawn.savefig(file, format="png")
+    with without_glyph_warnings(), matplotlib.rc_context(fixed):
+        drawn.savefig(file, format=kind, metadata=dated.get(kind))
     return file.getvalue()
 
 
@@ -73,6 +89,9 @@ def _in_notebook() -> bool:
 
 def _interactive_backend() -> str | None:
     """The backend in use, or the one matplotlib would choose here, if it opens windows."""
+    import matplotlib
+    from matplotlib.backends.registry import BackendFilter, backend_registry
+
     name = matplotlib.get_backend()
     windowed = backend_registry.list_builtin(BackendFilter.INTERACTIVE)
     return name if name.lower() in {backend.lower() for backend in windowed} else None
@@ -80,6 +99,9 @@ def _interactive_backend() -> str | None:
 
 def _open_window(drawn: Figure) -> None:
     """Open a window for this figure alone; returns when it is closed, or at once if interactive."""
+    import matplotlib
+    from matplotlib.backends.registry import backend_registry
+
     module = backend_registry.load_backend_module(matplotlib.get_backend())
     manager = module.FigureCanvas.new_manager(drawn, 1)
     manager.show()

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch
+from typing import TYPE_CHECKING, Any
 
 from whyclip.render.fonts import font, warn_of_boxes, without_glyph_warnings
 from whyclip.render.words import Segment
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 INK = "#1c1f24"
 MUTED = "#646b75"
@@ -32,6 +29,9 @@ class Paper:
     """A figure whose parts are placed by hand; all lengths in inches, y downwards."""
 
     def __init__(self, width: float, height: float) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         self.width = width
         self.height = height
         self.figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
@@ -98,6 +98,8 @@ class Paper:
     def _highlight(self, x: float, y: float, width: float, piece: Segment, size: float) -> None:
         if not piece.strength:
             return
+        from matplotlib.patches import FancyBboxPatch
+
         high = 0.84 * line_height(size)
         self.figure.add_artist(
             FancyBboxPatch(
@@ -115,6 +117,8 @@ class Paper:
             self._line(x, y + 0.93 * line_height(size), width, piece.colour, 0.9, (0, (2, 1.2)))
 
     def _line(self, x: float, y: float, width: float, colour: str, thick: float, dash: Any) -> None:
+        from matplotlib.lines import Line2D
+
         self.figure.add_artist(
             Line2D(
                 (x, x + width),
@@ -205,6 +209,9 @@ def _wide(line: Sequence[Segment], size: float) -> float:
 
 @cache
 def _renderer() -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     return FigureCanvasAgg(Figure(dpi=_MEASURING_DPI)).get_renderer()
 
 

@@ -1,0 +1,139 @@
+"""Plain descriptions of everything that a command lists, without importing torch.
+
+``lists.json`` holds the declarations of methods, metrics, datasets, experiments and model
+families as plain data. It is used only while the sources it was made from are unchanged;
+otherwise, or if they are imported already, the declarations themselves are described.
+``python -m whyclip.cli.lists`` writes the file again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+from whyclip.gather import look_up
+
+Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
+
+# The folder whose files declare them, and the name that such a file assigns.
+_SOURCES: Mapping[Kind, tuple[str, str]] = {
+    "methods": ("methods", "METHOD"),
+    "metrics": ("metrics", "METRICS"),
+    "datasets": ("data", "KINDS"),
+    "experiments": ("reproduce", "EXPERIMENT"),
+    "families": ("model", "FAMILIES"),
+}
+FILE = "lists.json"
+
+
+def declared(kind: Kind) -> Mapping[str, Any]:
+    """Describe everything of one kind by name, in the order of the registry.
+
+    The values have the attributes of the declarations that are plain data (names, claims,
+    options, choices); a metric also has ``doc``, the docstring of its function.
+    """
+    kept = _kept().get(kind, {})
+    imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
+    fresh = not imported and kept.get("digest") == digest(kind)
+    found = kept["entries"] if fresh else described(kind)
+    return {name: SimpleNamespace(**entry) for name, entry in found.items()}
+
+
+def find(kind: Kind, noun: str, name: str) -> Any:
+    """Describe one of a kind.
+
+    Raises:
+        OptionError: there is none of that name; the message names the nearest.
+    """
+    return look_up(noun, name, declared(kind))
+
+
+@lru_cache(maxsize=1)
+def _kept() -> Mapping[str, Any]:
+    try:
+        kept = json.loads((files("whyclip.cli") / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def digest(kind: Kind) -> str:
+    """Fingerprint of the files that declare a kind, the same for all line endings."""
+    found = hashlib.sha256()
+    room, assigned = _SOURCES[kind]
+    folder = files("whyclip") / room
+    for name in sorted(one.name for one in folder.iterdir() if one.name.endswith(".py")):
+        source = (folder / name).read_text(encoding="utf-8")
+        if re.search(rf"^{assigned}\b.*=", source, re.MULTILINE):
+            found.update("\0".join((name, *source.splitlines(), "")).encode())
+    return found.hexdigest()[:16]
+
+
+def described(kind: Kind) -> dict[str, Any]:
+    """Describe everything of one kind from the declarations themselves."""
+    return {name: _plain(one) for name, one in _registry(kind).items()}
+
+
+def _registry(kind: Kind) -> Mapping[str, Any]:
+    if kind == "methods":
+        from whyclip.methods import METHODS
+
+        return METHODS
+    if kind == "metrics":
+        from whyclip.metrics import METRICS
+
+        return METRICS
+    if kind == "datasets":
+        from whyclip.data import dataset_kinds
+
+        return dataset_kinds()
+    if kind == "experiments":
+        from whyclip.reproduce import EXPERIMENTS
+
+        return EXPERIMENTS
+    from whyclip.model.hf import FAMILIES
+
+    return FAMILIES
+
+
+def _plain(one: Any) -> dict[str, Any]:
+    """Take every public attribute of a declaration that JSON can hold."""
+    entry: dict[str, Any] = {}
+    for name in sorted(set(dir(one)) | set(vars(one))):
+        if name.startswith("_") or name == "available":
+            continue
+        value = _as_json(getattr(one, name))
+        if value is not NotImplemented:
+            entry[name] = value
+    if hasattr(one, "value"):
+        entry["doc"] = inspect.getdoc(one.value) or ""
+    return entry
+
+
+def _as_json(value: Any) -> Any:
+    """Turn a value into what reading its JSON gives; ``NotImplemented`` for functions."""
+    if hasattr(value, "__dataclass_fields__"):
+        value = vars(value)
+    try:
+        return json.loads(json.dumps(dict(value) if isinstance(value, Mapping) else value))
+    except TypeError:
+        return NotImplemented
+
+
+def text() -> str:
+    """The content of ``lists.json`` for the present sources."""
+    kinds = {kind: {"digest": digest(kind), "entries": described(kind)} for kind in _SOURCES}
+    return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name(FILE).write_text(text(), encoding="utf-8")
