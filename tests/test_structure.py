@@ -20,6 +20,7 @@ SRC = Path(__file__).parent.parent / "src" / "whyclip"
 FLOW = (
     "errors",
     "types",
+    "process",
     "progress",
     "ambient",
     "paths",

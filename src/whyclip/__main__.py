@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import NoReturn
 
-from whyclip.cli.process import FAILED, leave, own_process
+from whyclip.process import FAILED, leave, own_process
 
 
 def run() -> NoReturn:

@@ -145,7 +145,10 @@ class Explanation:
         return to_dataframe(self)
 
     def save(self, path: str | Path) -> Path:
-        """Write to ``.html``, ``.png``, ``.json``, ``.npz`` or ``.safetensors``.
+        """Write to a file; its extension decides the format.
+
+        ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
+        ``.npz`` and ``.safetensors`` hold numbers.
 
         The file appears whole or not at all. Returns the path written.
 

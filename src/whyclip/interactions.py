@@ -105,7 +105,10 @@ class Interaction:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write to ``.html``, ``.png``, ``.json``, ``.npz`` or ``.safetensors``.
+        """Write to a file; its extension decides the format.
+
+        ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
+        ``.npz`` and ``.safetensors`` hold numbers.
 
         Raises:
             OutputError: another ending, or a folder that does not exist.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from whyclip.errors import OutputError, quoted
 
-ENDINGS = (".html", ".png", ".json", ".npz", ".safetensors")
+FIGURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
+ENDINGS = (".html", *FIGURES, ".json", ".npz", ".safetensors")
 
 
 def path_of(path: str | Path) -> Path:

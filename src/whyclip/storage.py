@@ -18,7 +18,7 @@ from whyclip.ambient import in_plain_state
 from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
-from whyclip.paths import ENDINGS, check_path, is_file, path_of, write_whole
+from whyclip.paths import ENDINGS, FIGURES, check_path, is_file, path_of, write_whole
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDINGS",
+    "FIGURES",
     "READABLE",
     "check_path",
     "from_json",
@@ -191,10 +192,10 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
         from whyclip.render import page
 
         return page([explanation]).encode()
-    if ending == ".png":
-        from whyclip.render import png_bytes
+    if ending in FIGURES:
+        from whyclip.render import figure, figure_bytes
 
-        return png_bytes(explanation)
+        return figure_bytes(figure(explanation), ending[1:])
     record = to_json(explanation)
     if ending == ".json":
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)

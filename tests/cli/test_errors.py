@@ -104,7 +104,8 @@ def test_an_empty_prompt(refused: Callable[..., str], picture: Path, prompt: str
 
 
 def test_no_prompt(refused: Callable[..., str], picture: Path) -> None:
-    line = refused("explain", picture)
+    assert "no prompt given" in refused("explain", picture)
+    line = refused("explain")
     assert "PROMPT" in line
     assert "whyclip explain --help" in line
 
@@ -116,11 +117,11 @@ def test_no_prompt(refused: Callable[..., str], picture: Path) -> None:
         (("--geometry", "keeep"), "keep"),
         (("--side", "images"), "image"),
         (("--precision", "bf32"), "fp32"),
-        (("--option", "head=single"), "heads"),
-        (("--option", "heads=one"), "'single'"),
-        (("--option", "layers=many"), "whole number"),
-        (("--option", "relu=maybe"), "true or false"),
-        (("--option", "relu"), "KEY=VALUE"),
+        (("--method", "grad_eclip", "--option", "head=single"), "heads"),
+        (("--method", "grad_eclip", "--option", "heads=one"), "'single'"),
+        (("--method", "grad_eclip", "--option", "layers=many"), "whole number"),
+        (("--method", "grad_eclip", "--option", "relu=maybe"), "true or false"),
+        (("--method", "grad_eclip", "--option", "relu"), "KEY=VALUE"),
         (("--model", "mimi"), "mini"),
         (("--model", "openclip:ViT-B-61/openai"), "ViT-B-16"),
         (("--model", "openclip:ViT-B-16/openia"), "openai"),
@@ -164,11 +165,11 @@ def test_a_name_that_is_too_long_is_named(
     long = "x" * 300
     for command in ("explain", "compare", "interaction"):
         line = refused(command, picture, "a dog", "--model", "nonesuch", "--out", f"{long}.png")
-        assert f"--out '{long}.png' cannot be written: " in line
+        assert f"--out '{long[:26]}…{long[:49]}.png' cannot be written: " in line
     # One of the picture is not blamed on the output.
     (tmp_path / "old.png").touch()
     line = refused("explain", f"{long}.png", "a dog", "--out", "old.png")
-    assert line.startswith(f"whyclip: '{long}.png' cannot be opened")
+    assert line.startswith(f"whyclip: '{long[:26]}…{long[:49]}.png' cannot be opened")
 
 
 def test_a_folder_that_may_not_be_entered(
@@ -193,8 +194,8 @@ def test_the_picture_is_never_overwritten(
 ) -> None:
     own = tmp_path / "own.png"
     own.write_bytes(picture.read_bytes())
-    assert "picture itself" in refused("explain", own, "a dog", "--out", "own.png")
-    assert "picture itself" in refused("compare", own, "a dog", "--out", own)
+    assert "image itself" in refused("explain", own, "a dog", "--out", "own.png")
+    assert "image itself" in refused("compare", own, "a dog", "--out", own)
     assert own.read_bytes() == picture.read_bytes()
 
 

@@ -60,7 +60,8 @@ def test_a_single_head_is_certified_as_a_changed_model(
     whyclip_command: Run, folder: Path, picture: Path
 ) -> None:
     done = whyclip_command(
-        "explain", picture, "a dog", "--model", folder, "--option", "heads=single"
+        *("explain", picture, "a dog", "--model", folder),
+        *("--method", "grad_eclip", "--option", "heads=single"),
     )
     assert done.code == 0
     assert "explains a changed model" in done.out
@@ -105,10 +106,12 @@ def test_method_options_arrive_with_their_types(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "why.json"
-    flags = ("-o", "layers=2", "-o", "relu=false", "-o", "spatial=none")
+    flags = ("--method", "grad_eclip", "-o", "layers=2", "-o", "relu=false", "-o", "spatial=none")
     whyclip_command("explain", picture, "a dog", "-m", folder, *flags, "--out", out)
     record = json.loads(out.read_text(encoding="utf-8"))
-    own = whyclip.explain(model, picture, "a dog", layers=2, relu=False, spatial="none")
+    own = whyclip.explain(
+        model, picture, "a dog", method="grad_eclip", layers=2, relu=False, spatial="none"
+    )
     assert own.maps is not None
     assert torch.allclose(flat(record), own.maps.flatten(1), atol=1e-6)
     assert float(flat(record).min()) < 0
@@ -128,5 +131,6 @@ def test_a_prompt_that_is_cut_is_a_note_and_not_an_error(
 def test_defaults_are_those_of_the_library() -> None:
     command = inspect.signature(explain_command).parameters
     library = inspect.signature(whyclip.explain).parameters
-    for name in ("method", "geometry", "precision", "against"):
+    for name in ("geometry", "precision", "against"):
         assert command[name].default == library[name].default
+    assert command["method"].default is None  # then the library chooses

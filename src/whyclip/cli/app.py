@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -18,8 +19,11 @@ from whyclip.cli import explain as explaining
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import reproduce as reproducing
+from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
+from whyclip.cli.shared import shared
 from whyclip.cli.terminal import any_text, complain, quiet
 from whyclip.errors import WhyclipError
+from whyclip.process import INTERRUPTED
 
 # The base of all usage errors: ClickException, which older versions of typer take from click
 # and newer ones carry themselves.
@@ -38,21 +42,18 @@ whether the model itself was explained.
   whyclip explain --help
 """
 
-WRONG_INPUT = 2
-INTERRUPTED = 130
-
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command(help=explaining.HELP)(explaining.explain)
-app.command(help=comparing.HELP)(comparing.compare)
-app.command(help=interacting.HELP)(interacting.interaction)
-app.command(help=evaluating.HELP)(evaluating.evaluate)
-app.command(help=reproducing.HELP)(reproducing.reproduce)
-app.command(help=auditing.HELP)(auditing.audit)
+app.command(help=explaining.HELP)(shared(explaining.explain))
+app.command(help=comparing.HELP)(shared(comparing.compare))
+app.command(help=interacting.HELP)(shared(interacting.interaction))
+app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
+app.command(help=reproducing.HELP)(shared(reproducing.reproduce))
+app.command(help=auditing.HELP)(shared(auditing.audit))
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
 app.command(help=listing_metrics.HELP)(listing_metrics.metrics)
 app.command(help=listing_datasets.HELP)(listing_datasets.datasets)
@@ -83,27 +84,33 @@ def whyclip(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    0 when all went well; 1 when ``compare --equality`` finds a difference; 2 for anything
-    wrong with the input, said in one line on stderr; 130 when interrupted.
+    0 when all went well; 1 when ``compare --equality`` finds a difference, or when the reader of
+    the output left; 2 for anything wrong with the input, said in one line on stderr; 3 for a
+    fault of whyclip itself; 130 when interrupted.
 
     Args:
         arguments: what follows ``whyclip``; ``sys.argv`` by default.
     """
     command = typer.main.get_command(app)
-    given = None if arguments is None else list(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     any_text()
     try:
         with quiet():
             code = command.main(given, prog_name="whyclip", standalone_mode=False)
     except WhyclipError as error:
-        complain(str(error))
+        complain(f"{error}{hint_of(given)}")
         code = WRONG_INPUT
     except _UsageError as error:
-        complain(f"{_usage(error)} (see {_help_of(error)})")
+        complain(f"{_usage(error)}{hint_of(given)} (see {_help_of(error)})")
         code = WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         code = INTERRUPTED
+    except Exception as error:
+        if os.environ.get("WHYCLIP_TRACEBACK"):
+            raise
+        message, code = fault(error)
+        complain(message)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyclip.cli import options
+from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
+from whyclip.process import importing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,10 +55,12 @@ def audit(
     methods: Annotated[
         list[str] | None,
         typer.Option(
+            "--methods",
+            "--method",
             metavar="NAME[:KEY=VALUE...],...",
-            help="Methods, separated by commas, each with options if wished. [dim]Default: "
-            "all that can read the model without running it dozens of times. The random control "
-            "is always there.[/dim]",
+            help="Methods, separated by commas, each with optional options. [dim]Default: all that "
+            "support the model and run it only a few times. The random baseline is always "
+            "included.[/dim]",
         ),
     ] = None,
     checks: Annotated[
@@ -83,7 +87,7 @@ def audit(
             metavar="CHECK=VALUE", help="Another threshold for a check; may be given several times."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    seed: options.Seed = 0,
     device: options.Device = None,
     out: Annotated[
         Path, typer.Option(help="The folder of the report, made if it is not there.")
@@ -112,12 +116,12 @@ def audit(
         raise OutputError(f"--out {str(out)!r} is a file; name a folder")
     thresholds = dict(map(_parse_threshold, threshold or ()))
     named, wanted = options.split_names(methods), options.split_names(checks)
-    import whyclip
-    from whyclip.audit import audit as run
-    from whyclip.audit import get_check
-    from whyclip.audit.keep import keep as remember
-    from whyclip.audit.run import EDITED, LIMIT
-    from whyclip.data.load import open_dataset
+    with importing():
+        from whyclip.audit import audit as run
+        from whyclip.audit import get_check
+        from whyclip.audit.keep import keep as remember
+        from whyclip.audit.run import EDITED, LIMIT
+        from whyclip.data.load import open_dataset
 
     asked = [_parse_method(text) for text in named] or None
     for name in (*wanted, *thresholds):
@@ -125,7 +129,7 @@ def audit(
     options.check_device(device)
     dataset = open_dataset(data or SCENES, outside=outside)
     found = run(
-        whyclip.load(model, device),
+        load(model, device),
         dataset,
         asked,
         wanted or None,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from whyclip.cli import options
+from whyclip.cli.given import read
+from whyclip.cli.outputs import check_outputs
+from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
+from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
 if TYPE_CHECKING:
@@ -22,9 +25,9 @@ if TYPE_CHECKING:
     from whyclip.types import Side
 
 HELP = """
-Set methods side by side, as one figure: a column for each method, a row for each prompt.
+Compare methods in one figure: a column for each method, a row for each prompt.
 
-All methods share one forward pass of the model, so that what differs is the method alone.
+All methods share one forward pass of the model, so the method is the only difference.
 
 \b
 [bold]Examples[/bold]
@@ -33,14 +36,14 @@ All methods share one forward pass of the model, so that what differs is the met
   [dim]# and those that run the model thousands of times[/dim]
   whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
-  whyclip compare scene.png --prompts words.txt --method grad_eclip --method contribution
+  whyclip compare scene.png --prompts words.txt --methods grad_eclip,contribution
   [dim]# two of them[/dim]
-  whyclip compare scene.png "a dog" --method grad_eclip --method contribution
+  whyclip compare scene.png "a dog" --methods grad_eclip,contribution
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
   whyclip compare scene.png "a dog" --equality
 """
 
-ENDINGS = (".png", ".pdf", ".svg")
+ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
 DEFAULT_OUT = Path("compare.png")
 EQUAL = ("grad_eclip", "attention_eclip")
 EQUAL_WITHIN = 1e-5
@@ -54,11 +57,14 @@ def compare(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="A method to show; may be given several times. [dim]Default: every one that can "
-            "read the model and costs a few forward passes. [/dim][bold]all[/bold][dim] has those, "
-            "too, that run it dozens to thousands of times (RISE, KernelSHAP, occlusion, "
-            "integrated gradients, M2IB): minutes, on a large model without a GPU many. "
-            "See: whyclip methods.[/dim]"
+            "--methods",
+            "--method",
+            metavar="NAME,...",
+            help="Methods to show, separated by commas; may be given several times. [dim]Default: "
+            "every method that supports the model and costs a few forward passes. [/dim]"
+            "[bold]all[/bold][dim] adds those that run it dozens to thousands of times (RISE, "
+            "KernelSHAP, occlusion, integrated gradients, M2IB): minutes without a GPU. "
+            "See: whyclip methods.[/dim]",
         ),
     ] = None,
     against: options.Against = None,
@@ -77,7 +83,8 @@ def compare(
         Path | None,
         typer.Option(
             "--out",
-            help=f"Where the figure goes: {', '.join(ENDINGS)}. [dim]Default: {DEFAULT_OUT}.[/dim]",
+            metavar="FILE",
+            help=f"File of the figure: {', '.join(ENDINGS)}. [dim]Default: {DEFAULT_OUT}.[/dim]",
         ),
     ] = None,
 ) -> None:
@@ -89,23 +96,24 @@ def compare(
     options.check_prompts(asked)
     if against:
         options.check_prompts(against)
-    options.check_outputs([target] if target else [], ENDINGS, image)
+    check_outputs([target] if target else [], ENDINGS, [image])
     with progress(4) as begin:
         begin("starting")
-        import whyclip
-        from whyclip.inputs import read_image
-        from whyclip.methods import METHODS, get_method
-        from whyclip.selection import ALL
+        with importing():
+            import whyclip
+            from whyclip.methods import METHODS, get_method
+            from whyclip.selection import ALL
 
-        chosen: list[str] | str | None = method
-        if method and ALL in method:
+        named = options.split_names(method)
+        chosen: list[str] | str | None = None
+        if ALL in named:
             chosen = ALL
         elif method:
-            chosen = [get_method(name).name for name in method]
-        picture = read_image(image)
+            chosen = list(dict.fromkeys(get_method(name).name for name in named or method))
+        picture = read(image)
         options.check_device(device)
         begin(f"loading {model}")
-        view = whyclip.load(model, device)
+        view = load(model, device)
         begin("explaining")
 
         def explained(names: Sequence[str] | str | None) -> dict[str, Explanation]:
@@ -144,12 +152,11 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
-    from whyclip.render import comparison
+    from whyclip.render import comparison, figure_bytes
     from whyclip.storage import write_whole
 
-    file = BytesIO()
-    comparison(explanations).savefig(file, format=path.suffix[1:].lower(), dpi=160)
-    write_whole(path, file.getvalue)
+    kind = path.suffix[1:].lower()
+    write_whole(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 
 
 def _certificates(explanations: Mapping[str, Explanation]) -> Table:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from whyclip.cli import options
+from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError
+from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 if TYPE_CHECKING:
@@ -56,8 +58,10 @@ def evaluate(
     methods: Annotated[
         list[str] | None,
         typer.Option(
+            "--methods",
+            "--method",
             metavar="NAME[:KEY=VALUE...],...",
-            help="Methods, with options if wished, separated by commas; may be given several "
+            help="Methods, each with optional options, separated by commas; may be given several "
             "times. [dim]Default: all that run the model only a few times. See: whyclip "
             "methods.[/dim]",
         ),
@@ -79,10 +83,15 @@ def evaluate(
             "[dim]Default: all.[/dim]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    seed: options.Seed = 0,
     sides: Annotated[
         list[str] | None,
-        typer.Option(help="image, text, or both. [dim]Default: both.[/dim]", metavar="SIDE,..."),
+        typer.Option(
+            "--sides",
+            "--side",
+            help="image, text, or both. [dim]Default: both.[/dim]",
+            metavar="SIDE,...",
+        ),
     ] = None,
     prompt: Annotated[
         str,
@@ -127,13 +136,13 @@ def evaluate(
     asked: list[Side] = [options.check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
-    import whyclip
-    from whyclip.data import open_dataset
-    from whyclip.evaluation import evaluate as run
-    from whyclip.evaluation import main_tables, summarise
-    from whyclip.evaluation.pages import save
-    from whyclip.evaluation.plan import PromptName, ProtocolName
-    from whyclip.report import command_line
+    with importing():
+        from whyclip.data import open_dataset
+        from whyclip.evaluation import evaluate as run
+        from whyclip.evaluation import main_tables, summarise
+        from whyclip.evaluation.pages import save
+        from whyclip.evaluation.plan import PromptName, ProtocolName
+        from whyclip.report import command_line
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
@@ -152,7 +161,7 @@ def evaluate(
     }
     variants = [_variant(text) for text in named]
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)
-    view = whyclip.load(model, device)
+    view = load(model, device)
     try:
         found = run(
             view,
@@ -178,7 +187,7 @@ def evaluate(
     page = save(found, out, lines)
     for table in main_tables(lines):
         stdout().print(table.to_rich())
-        print()
+        stdout().print()
     wrote(page)
 
 

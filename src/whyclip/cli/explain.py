@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from whyclip.cli import options
-from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.cli.given import Given, places, read, split
+from whyclip.cli.outputs import check_outputs, make_folder
+from whyclip.cli.shared import load
+from whyclip.cli.terminal import complain, progress, stdout, wrote
+from whyclip.errors import ImageError, OptionError
+from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
-HELP = """
-Explain why a picture matched each of some texts.
+if TYPE_CHECKING:
+    from whyclip.explanation import Explanation
 
-Prints, for each prompt, its score and the words that spoke for it, and the certificate: was \
-the model itself explained? With --out, also writes the heat maps.
+HELP = """
+Explain why an image matches one or more prompts.
+
+Prints, for each prompt, its score, the words that matter most, and the certificate. With --out, \
+also writes the heat maps. Images come first: files, folders or patterns; - is standard input.
 
 \b
 [bold]Examples[/bold]
@@ -23,7 +33,11 @@ the model itself explained? With --out, also writes the heat maps.
   whyclip explain scene.png "a dog" "a red car" --out why.html
   [dim]# why a dog rather than a cat? as a figure, and as numbers[/dim]
   whyclip explain scene.png "a dog" --against "a cat" --out why.png --out why.json
-  [dim]# the whole of a wide picture, with a model of your own[/dim]
+  [dim]# all images of a folder, one page each[/dim]
+  whyclip explain photos/ "a dog" --out maps/
+  [dim]# the same as figures, with prompts from a file, one per line[/dim]
+  whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
+  [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
   [dim]# the variant that the published Grad-ECLIP code computes (a changed model)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
@@ -31,12 +45,16 @@ the model itself explained? With --out, also writes the heat maps.
 
 
 def explain(
-    image: options.Image,
-    prompts: options.Prompts,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE... PROMPT...",
+            help="Images (files, folders, patterns or -), then prompts, each in quotes.",
+        ),
+    ],
+    prompts_file: options.PromptsFile = None,
     model: options.Model = "mini",
-    method: Annotated[
-        str, typer.Option(help="How relevance is computed. [dim]See: whyclip methods.[/dim]")
-    ] = "grad_eclip",
+    method: options.OneMethod = None,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,66 +62,132 @@ def explain(
             "-o",
             metavar="KEY=VALUE",
             help="An option of the method; may be given several times. "
-            "[dim]See: whyclip methods.[/dim]",
+            "[dim]See: whyclip methods METHOD.[/dim]",
         ),
     ] = None,
     against: options.Against = None,
     side: Annotated[
         list[str] | None,
         typer.Option(
-            help="[bold]image[/bold]: where in the picture. [bold]text[/bold]: which words. "
-            "May be given twice. [dim]Default: both.[/dim]"
+            "--side",
+            "--sides",
+            metavar="SIDE,...",
+            help="[bold]image[/bold] for maps, [bold]text[/bold] for words. "
+            "[dim]Default: both.[/dim]",
         ),
     ] = None,
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",
     device: options.Device = None,
     out: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--out",
-            help="Write the explanation; may be given several times. The ending decides: .html "
-            "(a page of its own), .png (a figure), .json, .npz, .safetensors (numbers).",
+            metavar="FILE|FOLDER",
+            help="File of the explanation; may be given several times. The extension decides: "
+            ".html (a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors "
+            "(numbers). For several images: a folder, or a pattern with {name}.",
         ),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the explanation as JSON and nothing else, one image per line."
+        ),
+    ] = False,
 ) -> None:
     """See ``HELP``."""
-    outputs = out or []
-    sides = tuple(options.check_choice("side", name, SIDES) for name in side or SIDES)
+    given = split(inputs, options.read_prompts(prompts_file) if prompts_file else ())
+    names = options.split_names(side) or SIDES
     seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
     exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
-    options.check_prompts(prompts)
+    asked: dict[str, Any] = {
+        "sides": tuple(options.check_choice("side", name, SIDES) for name in names),
+        "against": against or None,
+        "geometry": seen,
+        "precision": exactness,
+    }
+    options.check_prompts(given.prompts)
     if against:
         options.check_prompts(against)
-    with progress(3 + len(outputs)) as begin:
+    name = options.one_name("--method", method)
+    if option and name is None:
+        raise OptionError(f"--option {option[0]!r} belongs to a method; name it with --method")
+    targets = places(given, out or ())
+    with progress(3 + sum(map(len, targets))) as begin:
         begin("starting")
-        import whyclip
-        from whyclip.inputs import read_image
-        from whyclip.methods import get_method
-        from whyclip.render import summary
-        from whyclip.storage import ENDINGS
+        with importing():
+            import whyclip
+            from whyclip.methods import get_method
+            from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
+            from whyclip.storage import ENDINGS
 
-        options.check_outputs(outputs, ENDINGS, image)
-        method_options = options.parse_options(get_method(method), option or [])
-        picture = read_image(image)
+        files = [path for paths in targets for path in paths]
+        check_outputs(files, ENDINGS, given.images, folders=given.many)
+        if name is not None:
+            asked["method"] = name
+            asked |= options.parse_options(get_method(name), option or [])
         options.check_device(device)
+        # The first image before the model: a wrong name is reported in no time.
+        pictures = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
-        view = whyclip.load(model, device)
-        begin(f"explaining {len(prompts)} prompts" if len(prompts) > 1 else "explaining")
-        explanation = whyclip.explain(
-            view,
-            picture,
-            list(prompts),
-            method=method,
-            sides=sides,
-            against=against or None,
-            geometry=seen,
-            precision=exactness,
-            **method_options,
-        )
-        for path in outputs:
+        view = load(model, device)
+
+        def one(index: int) -> Explanation:
+            picture = pictures[index] if pictures else read(given.images[index])
+            return whyclip.explain(view, picture, list(given.prompts), **asked)
+
+        _each(given, targets, one, begin, as_json=as_json)
+
+
+def _each(
+    given: Given,
+    targets: Sequence[Sequence[Path]],
+    explained: Callable[[int], Explanation],
+    begin: Callable[[str], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Explain, write and print one image after the other; go on after one that is broken.
+
+    Raises:
+        ImageError: the only image is broken.
+        typer.Exit: one of several images is broken, with exit code 2.
+    """
+    broken = 0
+    for index, (name, paths) in enumerate(zip(given.images, targets, strict=True)):
+        begin(f"explaining {name}" if given.many else "explaining")
+        try:
+            explanation = explained(index)
+        except ImageError as error:
+            if not given.many:
+                raise
+            complain(str(error))
+            broken += 1
+            continue
+        for path in paths:
             begin(f"writing {path.name}")
+            if given.many:
+                make_folder(path.parent)
             explanation.save(path)
-    stdout().print(summary(explanation))
-    for path in outputs:
-        wrote(path)
+        _print(name, explanation, many=given.many, as_json=as_json)
+        for path in paths:
+            wrote(path)
+    if broken:
+        raise typer.Exit(2)
+
+
+def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:
+    if as_json:
+        from whyclip.storage import to_json
+
+        # ASCII alone, so that it is JSON whatever the encoding of the stream.
+        record = {"file": name, **to_json(explanation)}
+        print(json.dumps(record, allow_nan=False), flush=True)
+        return
+    from whyclip.render import summary
+
+    console = stdout()
+    if many:
+        console.print(name, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(summary(explanation))

@@ -8,14 +8,18 @@ from typing import Annotated, get_args
 import typer
 
 from whyclip.cli import options
+from whyclip.cli.given import read
+from whyclip.cli.outputs import check_outputs
+from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.process import importing
 from whyclip.types import GeometryName, Precision
 
 HELP = """
-Show which word of a text looked at which region of a picture: one map for each word.
+Map which word of a prompt matches which region of an image.
 
-Prints, for each word, what it adds to the score over the whole picture, and how far all pairs \
-of words and regions are from adding up to the score.
+Draws one map for each word. Prints what each word adds to the score over the whole image, and how \
+far the sum over all pairs of words and regions is from the score.
 
 \b
 [bold]Examples[/bold]
@@ -27,7 +31,7 @@ of words and regions are from adding up to the score.
 
 def interaction(
     image: options.Image,
-    prompt: Annotated[str, typer.Argument(help="One text, in quotes.", metavar="PROMPT")],
+    prompt: Annotated[str, typer.Argument(help="One prompt, in quotes.", metavar="PROMPT")],
     model: options.Model = "mini",
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",
@@ -36,8 +40,9 @@ def interaction(
         list[Path] | None,
         typer.Option(
             "--out",
-            help="Write the maps; may be given several times. The ending decides: .html "
-            "(a page of its own), .png (a figure), .json, .npz, .safetensors (numbers).",
+            metavar="FILE",
+            help="File of the maps; may be given several times. The extension decides: .html "
+            "(a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors (numbers).",
         ),
     ] = None,
 ) -> None:
@@ -48,16 +53,16 @@ def interaction(
     options.check_prompts([prompt])
     with progress(3 + len(outputs)) as begin:
         begin("starting")
-        import whyclip
-        from whyclip.inputs import read_image
-        from whyclip.render import summary
-        from whyclip.storage import ENDINGS
+        with importing():
+            import whyclip
+            from whyclip.render import summary
+            from whyclip.storage import ENDINGS
 
-        options.check_outputs(outputs, ENDINGS, image)
-        picture = read_image(image)
+        check_outputs(outputs, ENDINGS, [image])
+        picture = read(image)
         options.check_device(device)
         begin(f"loading {model}")
-        view = whyclip.load(model, device)
+        view = load(model, device)
         begin("explaining")
         found = whyclip.interaction(view, picture, prompt, geometry=seen, precision=exactness)
         for path in outputs:

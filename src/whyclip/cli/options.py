@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -19,28 +19,34 @@ from typing import (
 
 import typer
 
-from whyclip.errors import OptionError, OutputError, PromptError, unknown
+from whyclip.errors import OptionError, PromptError, unknown
 
 if TYPE_CHECKING:
     from whyclip.methods import Method
 
 Image = Annotated[
-    str, typer.Argument(help="The picture: any file Pillow can read.", metavar="IMAGE")
-]
-Prompts = Annotated[
-    list[str],
-    typer.Argument(
-        help="One or more texts, each in quotes. Each gets its own map.", metavar="PROMPT"
-    ),
+    str,
+    typer.Argument(help="The image: any file Pillow can read, or - for stdin.", metavar="IMAGE"),
 ]
 OptionalPrompts = Annotated[
     list[str] | None,
-    typer.Argument(help="Texts, each in quotes. Each gets its own row of maps.", metavar="PROMPT"),
+    typer.Argument(help="Prompts, each in quotes. Each gets a row of maps.", metavar="PROMPT"),
 ]
 PromptsFile = Annotated[
     Path | None,
-    typer.Option("--prompts", help="A text file with more prompts, one a line."),
+    typer.Option("--prompts", metavar="FILE", help="Text file with more prompts, one per line."),
 ]
+OneMethod = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method",
+        "--methods",
+        metavar="NAME",
+        help="Method that computes relevance. [dim]Default: chosen for the model. "
+        "See: whyclip methods.[/dim]",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed.")]
 Model = Annotated[
     str,
     typer.Option(
@@ -55,15 +61,15 @@ Against = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PROMPT",
-        help="Explain why each prompt [italic]rather than[/italic] this text: the difference "
+        help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
         "of the two scores. Given several times: rather than their mean.",
     ),
 ]
 Geometry = Annotated[
     str,
     typer.Option(
-        help="What of the picture the model sees. [bold]model[/bold]: its own preprocessing, "
-        "as a rule a centred square. [bold]keep[/bold]: all of it, at its own proportions; "
+        help="Part of the image that the model sees. [bold]model[/bold]: its own preprocessing, "
+        "usually a centred square. [bold]keep[/bold]: all of it, with its aspect ratio; "
         "position embeddings are resampled. [bold]pad[/bold]: all of it, with mean-coloured "
         "borders."
     ),
@@ -108,7 +114,8 @@ def check_device(given: str | None) -> None:
     import torch
 
     try:
-        torch.empty(0, device=given)
+        # A device without memory, such as "meta", has no number to give back.
+        torch.ones(1, device=given).item()
     # What is raised depends on the kind of device and on how torch was built.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:80]
@@ -131,7 +138,7 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Read prompts from a text file, one a line; empty lines do not count.
+    """Read prompts from a text file, one per line; empty lines do not count.
 
     Raises:
         PromptError: no such file, not a text, or nothing in it.
@@ -143,46 +150,23 @@ def read_prompts(path: Path) -> list[str]:
         raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise PromptError(f"--prompts {str(path)!r} has no prompt in it; write one a line")
+        raise PromptError(f"--prompts {str(path)!r} has no prompt in it; write one per line")
     return found
 
 
-def check_outputs(outputs: Sequence[Path], endings: Iterable[str], image: str) -> None:
-    """Refuse what could not be written, before any work is done for it.
-
-    Args:
-        outputs: the files to be written.
-        endings: those that can be, with their dots.
-        image: the picture that is read, which must not be overwritten.
+def one_name(option: str, given: Sequence[str] | None) -> str | None:
+    """The one name that an option was given, if any.
 
     Raises:
-        OutputError: an unknown ending, a missing or read-only folder, a folder in place of a
-            file, the same file twice, or the picture itself.
+        OptionError: several names; or none, although the option was given.
     """
-    try:
-        _check_outputs(outputs, tuple(endings), image)
-    # A folder that may not be entered, a name that is too long for one.
-    except OSError as error:
-        if error.filename is not None and Path(error.filename) == Path(image):
-            return  # reading it says so
-        raise OutputError(f"--out {error.filename!r} cannot be written: {error.strerror}") from None
-
-
-def _check_outputs(outputs: Sequence[Path], endings: tuple[str, ...], image: str) -> None:
-    for index, path in enumerate(outputs):
-        if path.suffix.lower() not in endings:
-            reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
-            raise OutputError(f"--out {str(path)!r} {reason}; known: {', '.join(endings)}")
-        if not path.parent.is_dir():
-            raise OutputError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}")
-        if path.is_dir():
-            raise OutputError(f"--out {str(path)!r} is a folder; name a file in it")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise OutputError(f"--out {str(path)!r} cannot be written: permission denied")
-        if path in outputs[:index]:
-            raise OutputError(f"--out {str(path)!r} is given twice")
-        if path.exists() and Path(image).exists() and path.samefile(image):
-            raise OutputError(f"--out {str(path)!r} is the picture itself; name another file")
+    names = split_names(given)
+    if given and len(names) != 1:
+        raise OptionError(
+            f"{option} {','.join(given)!r} names {len(names)} methods; explain takes one, and "
+            "whyclip compare takes several"
+        )
+    return names[0] if names else None
 
 
 def split_names(given: Iterable[str] | None) -> list[str]:
@@ -260,8 +244,22 @@ def _parse_value(key: str, text: str, hint: Any) -> Any:
             return _WORDS[kind][text.lower()]
         if kind in (int, float, str):
             try:
-                return kind(text)
+                value = kind(text)
             except ValueError:
                 continue
+            return _sized(key, value)
     expected = " or ".join(_EXPECTED.get(kind, str(kind)) for kind in types)
     raise OptionError(f"--option {key}={text!r}: expected {expected}")
+
+
+def _sized(key: str, value: Any) -> Any:
+    """Return a value that computing can hold.
+
+    Raises:
+        OptionError: an integer of more than 64 bits, an infinite number or NaN.
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise OptionError(f"--option {key}={value}: a smaller number is needed")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"--option {key}={value}: a finite number is needed")
+    return value

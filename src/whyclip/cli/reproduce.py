@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyclip.cli import lists, options
+from whyclip.cli.shared import use_threads
 from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
+from whyclip.process import importing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +59,7 @@ def reproduce(
             help="How many samples are drawn; 0 for all. [dim]Default: the experiment's own.[/dim]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    seed: options.Seed = 0,
     option: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,8 +83,9 @@ def reproduce(
     if name is None:
         stdout().print(_list())
         return
-    from whyclip.reproduce import get_experiment
-    from whyclip.reproduce.run import reproduce as run
+    with importing():
+        from whyclip.reproduce import get_experiment
+        from whyclip.reproduce.run import reproduce as run
 
     experiment = get_experiment(name)
     chosen = options.parse_pairs(name, experiment.options, experiment.run, option or ())
@@ -90,6 +93,7 @@ def reproduce(
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
+    use_threads(1 if model == "mini" else None)
     report = run(
         experiment,
         data=data,

@@ -1,0 +1,79 @@
+"""Files that a command will write, checked before any work is done for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from whyclip.errors import OutputError
+
+
+def check_outputs(
+    outputs: Sequence[Path],
+    endings: Iterable[str],
+    images: Sequence[str],
+    *,
+    folders: bool = False,
+) -> None:
+    """Refuse files that could not be written.
+
+    Args:
+        outputs: the files to be written.
+        endings: the extensions that can be written, with their dots.
+        images: the images that are read, which must not be overwritten.
+        folders: whether missing folders will be made.
+
+    Raises:
+        OutputError: an unknown extension, a missing or read-only folder, a folder in place of a
+            file, the same file twice, or one of the images itself.
+    """
+    try:
+        _check(outputs, tuple(endings), images, folders)
+    # A folder that may not be entered, a name that is too long for one.
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) in map(Path, images):
+            return  # reading it says so
+        raise OutputError(f"--out {error.filename!r} cannot be written: {error.strerror}") from None
+
+
+def _check(
+    outputs: Sequence[Path], endings: tuple[str, ...], images: Sequence[str], folders: bool
+) -> None:
+    read = {_identity(Path(image)) for image in images if outputs and Path(image).exists()}
+    seen: set[Path] = set()
+    for path in outputs:
+        if path.suffix.lower() not in endings:
+            reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+            raise OutputError(f"--out {str(path)!r} {reason}; known: {', '.join(endings)}")
+        if path in seen:
+            raise OutputError(f"--out {str(path)!r} is given twice")
+        seen.add(path)
+        if not path.parent.is_dir():
+            if folders:
+                continue
+            raise OutputError(f"--out {str(path)!r}: there is no folder {str(path.parent)!r}")
+        if path.is_dir():
+            raise OutputError(f"--out {str(path)!r} is a folder; name a file in it")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise OutputError(f"--out {str(path)!r} cannot be written: permission denied")
+        if path.exists() and _identity(path) in read:
+            raise OutputError(f"--out {str(path)!r} is the image itself; name another file")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What two names of one file have in common."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, with those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None

@@ -1,0 +1,121 @@
+"""What every command that runs a model has in common: ``--threads``, ``--quiet``, ``--verbose``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyclip.cli.terminal import Loudness, detail, loudness
+from whyclip.errors import OptionError
+from whyclip.process import importing
+
+if TYPE_CHECKING:
+    from whyclip.model import ModelView
+
+SMALL = 60_000_000
+"""Models with fewer parameters run on one CPU thread, unless ``--threads`` says otherwise.
+
+Their layers are so small that threads wait for each other most of the time, above all on a
+machine that is busy.
+"""
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1024,
+        help="CPU threads. [dim]Default: 1 for a model under "
+        f"{SMALL // 1_000_000} million parameters, else PyTorch's own choice.[/dim]",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print timings and the libraries' warnings.")
+]
+_ADDED: dict[str, tuple[Any, Any]] = {
+    "threads": (Threads, None),
+    "quiet": (Quiet, False),
+    "verbose": (Verbose, False),
+}
+
+
+class _Wanted:
+    """The number of threads that the running command was given."""
+
+    threads: int | None = None
+
+
+def shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all commands that run a model have."""
+
+    @wraps(command)
+    def run(*, threads: int | None, quiet: bool, verbose: bool, **given: Any) -> None:
+        if quiet and verbose:
+            raise OptionError("--quiet and --verbose exclude each other; give one of them")
+        level: Loudness = "quiet" if quiet else "verbose" if verbose else "normal"
+        with loudness(level), _threads(threads):
+            command(**given)
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in _ADDED.items()
+    ]
+    parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *added]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[None]:
+    """Put the number of threads back afterwards, for callers of ``main`` in Python."""
+    before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
+    _Wanted.threads = wanted
+    try:
+        yield
+    finally:
+        _Wanted.threads = None
+        if before is not None:
+            sys.modules["torch"].set_num_threads(before)
+
+
+def load(spec: str, device: str | None) -> ModelView:
+    """Load a model for a command, on the number of threads that suits it.
+
+    Raises:
+        WhyclipError: as from :func:`whyclip.load`.
+    """
+    use_threads(1 if spec == "mini" else None)
+    with importing():
+        import whyclip.model
+
+        if not spec.startswith("hf:"):
+            import open_clip  # noqa: F401  loading needs it, and here it is imported faster
+    view = whyclip.load(spec, device)
+    if view.module is not None:
+        count = sum(one.numel() for one in view.module.parameters())
+        use_threads(1 if count < SMALL else None)
+    import torch
+
+    detail(f"PyTorch {torch.__version__}, CPU threads: {torch.get_num_threads()}")
+    return view
+
+
+def use_threads(suited: int | None) -> None:
+    """Set the number of threads of PyTorch.
+
+    Args:
+        suited: the number for this model where ``--threads`` gives none; None leaves it alone.
+    """
+    number = _Wanted.threads or suited
+    if number is not None:
+        import torch
+
+        torch.set_num_threads(number)
