@@ -98,7 +98,9 @@ def explain(
 ) -> None:
     """See ``HELP``."""
     given = split(inputs, options.read_prompts(prompts_file) if prompts_file else ())
-    names = options.split_names(side) or SIDES
+    names = options.split_names(side) if side else SIDES
+    if not names:
+        raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
     seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
     exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
     asked: dict[str, Any] = {

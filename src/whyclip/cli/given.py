@@ -96,6 +96,8 @@ def _named(argument: str) -> list[str] | None:
             return None
         matching = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  patterns may be absolute
     # A name that is too long, a null byte, a folder that may not be entered.
+    except ImageError:
+        raise
     except (OSError, ValueError, re.error):
         return None
     files = [name for name in matching if Path(name).is_file()]

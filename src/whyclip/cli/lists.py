@@ -3,7 +3,7 @@
 ``lists.json`` holds the declarations of methods, metrics, datasets, experiments and model
 families as plain data. It is used only while the sources it was made from are unchanged;
 otherwise, or if they are imported already, the declarations themselves are described.
-``python -m whyclip.cli.lists`` writes the file again.
+``python -m whyclip.cli.write_lists`` writes the file again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -133,7 +132,3 @@ def text() -> str:
     """The content of ``lists.json`` for the present sources."""
     kinds = {kind: {"digest": digest(kind), "entries": described(kind)} for kind in _SOURCES}
     return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    Path(__file__).with_name(FILE).write_text(text(), encoding="utf-8")

@@ -43,6 +43,8 @@ def _check(
     read = {_identity(Path(image)) for image in images if outputs and Path(image).exists()}
     seen: set[Path] = set()
     for path in outputs:
+        if "\0" in str(path):
+            raise OutputError(f"--out {str(path)!r} cannot be written: it has a null character")
         if path.suffix.lower() not in endings:
             reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
             raise OutputError(f"--out {str(path)!r} {reason}; known: {', '.join(endings)}")

@@ -190,7 +190,7 @@ def _timings() -> Iterator[Callable[[str], None]]:
         nonlocal running, since
         now = time.perf_counter()
         if running:
-            detail(f"{now - since:6.2f} s  {running}")
+            detail(f"{now - since:.2f} s {running}")
         running, since = what, now
 
     yield begin
