@@ -52,7 +52,7 @@ def test_the_summary_names_prompts_scores_and_the_certificate(
     for label, score in zip(own.labels, own.scores.tolist(), strict=True):
         row = next(line for line in done.out.splitlines() if line.startswith(label))
         assert f"{score:.3f}" in row
-    assert "explains the model itself" in done.out
+    assert "● explains the model's score" in done.out
     assert done.err == ""
 
 
@@ -64,7 +64,7 @@ def test_a_single_head_is_certified_as_a_changed_model(
         *("--method", "grad_eclip", "--option", "heads=single"),
     )
     assert done.code == 0
-    assert "explains a changed model" in done.out
+    assert "▲ explains a modified computation" in done.out
 
 
 @pytest.mark.parametrize("side", ["image", "text"])
