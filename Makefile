@@ -2,6 +2,8 @@
 #   python3 -m venv .venv && . .venv/bin/activate && pip install '.[dev]' && make test
 
 PYTHON ?= python3
+# More would mean that something is not installed or that tests were lost.
+MOST_SKIPS ?= 0
 
 .PHONY: help demo test test-slow test-matrix check bench docs
 .DEFAULT_GOAL := help
@@ -13,9 +15,9 @@ demo:       ## explain an example image with the embedded model, into why.html
 	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --method decomposition --out why.html
 
 test:       ## the quick tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --most-skips=$(MOST_SKIPS)
 
-test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json
+test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json (needs: pip install '.[dev,quantus]')
 	$(PYTHON) -m benchmarks.slow
 
 test-matrix: ## models and methods with the last two major versions of both libraries (outside CI)

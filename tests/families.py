@@ -102,12 +102,18 @@ def vit(text: dict[str, Any] | None = None, tokens: str = "clip", **vision: Any)
     )
 
 
-def coca(pooling: bool | str, pool_type: str = "tok") -> Parts:
+def coca(pooling: bool | str, pool_type: str = "tok", layers: int = tiny.LAYERS) -> Parts:
     pool = {"attentional_pool": pooling, "attn_pooler_queries": 5, "attn_pooler_heads": 2}
     return openclip(
         embed_dim=tiny.WIDTH if isinstance(pooling, str) else tiny.EMBED,
-        vision_cfg={**VIT, **pool, "pool_type": pool_type, "output_tokens": True},
-        text_cfg={**TEXT, "embed_cls": True, "output_tokens": True},
+        vision_cfg={
+            **VIT,
+            **pool,
+            "pool_type": pool_type,
+            "output_tokens": True,
+            "layers": layers,
+        },
+        text_cfg={**TEXT, "embed_cls": True, "output_tokens": True, "layers": layers},
         multimodal_cfg=DECODER,
         custom_text=True,
     )
@@ -174,8 +180,13 @@ SMALL: dict[str, Callable[[], Parts]] = {
         transformers_clip, "AltCLIP", bert_text(project_dim=20), side=tiny.IMAGE_SIZE + 6
     ),
     "blip": blip,
+    # Of four blocks, so that there are blocks between the first and the last; masks differ by text.
+    "chinese-clip-deep": partial(transformers_clip, "ChineseCLIP", bert_text(), layers=4),
+    "coca-deep": partial(coca, True, layers=4),
 }
-"""Two-layer models, by family."""
+"""Models of two layers, or four where the name says so, by family."""
+BLIND = ("vit-average", "coca-average", "coca-cascade", "timm-average")
+"""Those whose image tower shows no attention."""
 
 if open_clip.__version__.startswith("2."):
     # Its version 2 has no switches for these.

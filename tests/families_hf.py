@@ -98,11 +98,13 @@ def transformers_clip(
     tokens: str = "bert",
     true_size: bool = False,
     side: int = tiny.IMAGE_SIZE,
+    layers: int = tiny.LAYERS,
 ) -> Parts:
     """A model of a class of transformers that is put together like its CLIP."""
     import transformers
 
     vision = {**SIZES, **PICTURE, "image_size": side, "projection_dim": tiny.EMBED}
+    text, vision = ({**sizes, "num_hidden_layers": layers} for sizes in (text, vision))
     if true_size:
         text, vision = {**text, **BASE}, {**vision, **BASE, "image_size": 224, "patch_size": 16}
     config = getattr(transformers, f"{kind}Config")(

@@ -32,8 +32,6 @@ class EnoughError(Exception):
 @pytest.mark.parametrize("name", [name for name in METHODS if "image" in METHODS[name].sides])
 def test_slow_is_what_runs_the_tower_dozens_of_times(name: str) -> None:
     """Counted in the model's own MLPs, for one prompt, in a tower as deep as ViT-L."""
-    if not METHODS[name].available:
-        pytest.skip("needs a package")
     side = 14 * tiny.PATCH
     model = tiny.openclip_model(image_size=side, layers=24)
     view = whyclip.wrap(model, image_transform(side, is_train=False), tiny.openclip_parts()[2])
@@ -96,7 +94,6 @@ def test_without_names_a_comparison_has_them_all(
 def test_what_cannot_read_a_tower_is_left_out_with_the_reason(
     family: str, reason: str, left: str, stays: str
 ) -> None:
-    pytest.importorskip("transformers")
     plans, left_out = comparable(whyclip.wrap(*SMALL[family]()), ["image"])
     names = [plan.method.name for plan in plans]
     assert stays in names

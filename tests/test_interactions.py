@@ -48,8 +48,6 @@ class Case:
 
 
 def case_of(family: str, columns: int) -> Case:
-    if family == "hf":
-        pytest.importorskip("transformers")
     parts = tiny.hf_parts(3) if family == "hf" else tiny.openclip_parts(3)
     size = (tiny.IMAGE_SIZE, columns * tiny.PATCH, 3)
     noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)

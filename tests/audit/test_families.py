@@ -42,7 +42,6 @@ def test_every_kind_of_tower_can_be_audited(family: str) -> None:
 
 
 def test_a_classifier_is_asked_its_classes() -> None:
-    pytest.importorskip("transformers")
     names = ("tabby cat", "sports car", "daisy", "tiger")
     view = whyclip.wrap(*classifier(names), None, "vit")
     data: Any = Toy(3, names=names)

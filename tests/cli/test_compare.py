@@ -141,7 +141,6 @@ def test_a_model_that_some_methods_cannot_read_is_compared_by_the_others(
     family: str,
     note: str,
 ) -> None:
-    pytest.importorskip("transformers")
     view = whyclip.wrap(*SMALL[family]())
     monkeypatch.setattr(whyclip, "load", lambda *_: view)
     few = ("contribution", "decomposition", "grad_cam", "leave_one_out", "maskclip", "random")

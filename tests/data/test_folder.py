@@ -96,7 +96,8 @@ def test_masks_are_known_of_wherever_they_begin(folder: Path) -> None:
 
 
 def test_the_datasets_library(tmp_path: Path) -> None:
-    library = pytest.importorskip("datasets")
+    import datasets as library
+
     pictures = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
     coded = library.ClassLabel(names=["cat", "dog"])
     rows = library.Dataset.from_dict(
@@ -137,7 +138,8 @@ def test_the_datasets_library(tmp_path: Path) -> None:
 
 
 def test_masks_of_the_datasets_library_may_be_transparent_or_missing() -> None:
-    library = pytest.importorskip("datasets")
+    import datasets as library
+
     # Opaque everywhere, and so nowhere 0 if transparency counted.
     drawn = [Image.fromarray(MASK).convert(mode) for mode in ("L", "LA", "RGB", "RGBA")]
     rows = library.Dataset.from_dict(

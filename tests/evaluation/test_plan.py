@@ -114,7 +114,6 @@ def test_a_method_of_ones_own_is_measured() -> None:
 
 
 def test_a_plain_classifier_is_asked_by_the_names_of_its_classes() -> None:
-    pytest.importorskip("transformers")
     model = whyclip.wrap(*classifier([*CLASSES, "none of these"]), None, "vit")
     result = evaluate(model, Pictures(), ["grad_eclip"], ["deletion", "iou"])
     assert {subject.prompt for subject in result.subjects} <= set(CLASSES)

@@ -168,7 +168,6 @@ def test_everything_is_written(tmp_path: Path) -> None:
 
 
 def test_the_data_frame_has_a_row_for_each_value() -> None:
-    pytest.importorskip("pandas")
     found = planted({"good": [1.0, 0.5], "random": [0.0, 0.25]})
     frame = found.to_dataframe()
     assert frame.groupby("method").value.mean().to_dict() == {"good": 0.75, "random": 0.125}

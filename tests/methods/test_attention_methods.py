@@ -245,7 +245,6 @@ def case_of(parts: tuple[Any, Any, Any], width: int, height: int) -> Case:
 
 def tiny_parts(family: str, **vision: Any) -> tuple[Any, Any, Any]:
     if family == "hf":
-        pytest.importorskip("transformers")
         return tiny.hf_parts(seed=3, **vision)
     return tiny.openclip_parts(seed=3, **vision)
 
@@ -451,7 +450,6 @@ def test_decomposition_says_where_it_cannot_work(
 @pytest.fixture(scope="module")
 def pooling() -> whyclip.ModelView:
     """Its image tower has no CLS; a pooling head reads the patches."""
-    pytest.importorskip("transformers")
     return whyclip.wrap(*families.SMALL["siglip"]())
 
 
@@ -561,7 +559,6 @@ def is_no_sum(tower: Any, family: str) -> bool:
 def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("transformers")
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     few = {name: METHODS[name] for name in (*FORMULAS, "contribution")}
     monkeypatch.setattr("whyclip.selection.METHODS", few)
@@ -576,7 +573,6 @@ def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
 @pytest.mark.parametrize("method", FORMULAS)
 @pytest.mark.parametrize("family", families.SMALL)
 def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
-    pytest.importorskip("transformers")
     view = view_of(family)
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     for tower in (view.image, view.text):
@@ -668,7 +664,8 @@ def true_size(family: str) -> Case:
     if family == "openclip":
         model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-16-quickgelu")
         return case_of((model.eval(), preprocess, SimpleTokenizer()), 224, 224)
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     config = transformers.CLIPConfig(
         text_config={"bos_token_id": 49406, "eos_token_id": 49407},
         vision_config={"patch_size": 16},

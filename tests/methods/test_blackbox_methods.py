@@ -84,11 +84,7 @@ def embed_text(tower: reference.PlainTower, words: list[list[int]]) -> Tensor:
 
 
 def case_of(family: str, columns: int = 4) -> Case:
-    if family == "hf":
-        pytest.importorskip("transformers")
-        parts = tiny.hf_parts(seed=3)
-    else:
-        parts = tiny.openclip_parts(seed=3)
+    parts = tiny.hf_parts(seed=3) if family == "hf" else tiny.openclip_parts(seed=3)
     size = (4 * PATCH, columns * PATCH, 3)
     noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)
     towers = reference.towers_of(parts[0])
@@ -282,7 +278,6 @@ def test_a_text_that_fills_the_context(case: Case) -> None:
 @pytest.mark.parametrize("family", ["custom-text-last", "coca", "altclip", "chinese-clip", "blip"])
 def test_a_full_text_is_padded_as_the_tokenizer_pads(family: str) -> None:
     """These read what stands behind the end token, too, or mask by what it is."""
-    pytest.importorskip("transformers")
     view = whyclip.wrap(*families.SMALL[family]())
     prompt = " ".join(("dog", "cat", "red", "car", "tree")[i % 5] for i in range(view.text.context))
     with pytest.warns(WhyclipWarning, match="longer"):
@@ -400,7 +395,6 @@ def exact_shapley(players: int, worth: Callable[[frozenset[int]], float]) -> lis
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_words_get_their_exact_shapley_values(case: Case, prompt: str) -> None:
-    pytest.importorskip("shap")
     words, score = pieces_of(prompt), case.text_score()
     expected = exact_shapley(
         len(words), lambda kept: score([w for i, w in enumerate(words) if i in kept])
@@ -409,7 +403,6 @@ def test_words_get_their_exact_shapley_values(case: Case, prompt: str) -> None:
 
 
 def test_cells_get_their_exact_shapley_values(case: Case) -> None:
-    pytest.importorskip("shap")
     score = case.image_score(PROMPTS[1])
 
     def worth(kept: frozenset[int]) -> float:
@@ -427,7 +420,6 @@ def test_cells_get_their_exact_shapley_values(case: Case) -> None:
 
 
 def test_shapley_values_sum_to_what_the_picture_adds(wide: Case) -> None:
-    pytest.importorskip("shap")
     ex = explain(wide, method="kernel_shap", geometry="keep", samples=80, cells=5, seed=1)
     for row, prompt in enumerate(PROMPTS):
         score = wide.image_score(prompt)
@@ -438,7 +430,6 @@ def test_shapley_values_sum_to_what_the_picture_adds(wide: Case) -> None:
 
 
 def test_numpys_own_generator_is_left_as_it_was(case: Case) -> None:
-    pytest.importorskip("shap")
     np.random.seed(11)
     expected = np.random.random(3)
     np.random.seed(11)

@@ -214,7 +214,6 @@ class Case:
 
 def case_of(family: str, columns: int) -> Case:
     if family == "hf":
-        pytest.importorskip("transformers")
         parts = tiny.hf_parts(3, num_hidden_layers=DEPTH)
     else:
         parts = tiny.openclip_parts(3, layers=DEPTH)

@@ -99,7 +99,6 @@ def case_of(parts: tuple[Any, Any, Any], width: int, height: int) -> Case:
 
 def tiny_case(family: str, width: int = tiny.IMAGE_SIZE, height: int = tiny.IMAGE_SIZE) -> Case:
     if family == "hf":
-        pytest.importorskip("transformers")
         return case_of(tiny.hf_parts(seed=3), width, height)
     return case_of(tiny.openclip_parts(seed=3), width, height)
 
@@ -256,7 +255,8 @@ def true_size(family: str) -> Case:
     if family == "openclip":
         model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-16-quickgelu")
         return case_of((model.eval(), preprocess, SimpleTokenizer()), 224, 224)
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     config = transformers.CLIPConfig(
         text_config={"bos_token_id": 49406, "eos_token_id": 49407},
         vision_config={"patch_size": 16},

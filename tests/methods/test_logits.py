@@ -14,7 +14,6 @@ from families_hf import classifier
 from whyclip.methods.clip_surgery import SHARPNESS
 from whyclip.targets import Targets
 
-pytest.importorskip("transformers")
 NAMES = ["cat", "dog", "car", "tree"]
 
 

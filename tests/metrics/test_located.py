@@ -168,7 +168,8 @@ def test_what_does_not_fit_is_said(name: str) -> None:
 
 
 def test_torchmetrics_says_the_same() -> None:
-    functional = pytest.importorskip("torchmetrics.functional.classification")
+    from torchmetrics.functional import classification as functional
+
     generator = torch.Generator().manual_seed(3)
     for _ in range(10):
         heatmap = torch.rand(9, 11, generator=generator).mul(20).round() / 20
@@ -185,8 +186,10 @@ def test_torchmetrics_says_the_same() -> None:
             torch.testing.assert_close(value(name, heatmap, mask), theirs, msg=name)
 
 
+@pytest.mark.slow  # needs: pip install '.[quantus]'
 def test_quantus_says_the_same() -> None:
-    quantus = pytest.importorskip("quantus")
+    import quantus
+
     rng = np.random.default_rng(1)
     maps, masks = rng.random((6, 1, 8, 8)), rng.random((6, 1, 8, 8)) < 0.3
     quiet = {"disable_warnings": True, "abs": False, "normalise": False}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from PIL import Image
 
 import tiny
@@ -15,7 +16,6 @@ from families_hf import classifier
 from whyclip.errors import InputError, PromptError, UnsupportedModelError
 from whyclip.methods import METHODS
 
-transformers = pytest.importorskip("transformers")
 NAMES = ("tabby, tabby cat", "golden retriever", "sports car", "daisy", "tiger")
 
 

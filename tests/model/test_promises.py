@@ -52,7 +52,8 @@ def other_size(kind: str) -> whyclip.ModelView:
         return whyclip.wrap(
             model, open_clip.transform.image_transform(48, is_train=False), tokenizer
         )
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     model, _, tokenizer = tiny.hf_parts()
     side = {"shortest_edge": tiny.IMAGE_SIZE}
     return whyclip.wrap(
@@ -97,7 +98,8 @@ def test_rounding_of_weights_in_half_precision_is_no_changed_model() -> None:
 
 
 def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     own = transformers.BertConfig(**SIZES, max_position_embeddings=50, vocab_size=64)
     own.save_pretrained(tmp_path)
     text = {
@@ -119,7 +121,6 @@ def test_a_kept_forward_pass_does_not_hold_what_it_does_not_show() -> None:
     pixels = torch.randn(4, 3, *view.image.input_size)
     capture = run_trunk(view.image, pixels, Targets(torch.empty(0, 0)), keep=0)
     assert capture.stream.x.untyped_storage().nbytes() == 0
-    pytest.importorskip("transformers")
     with torch.no_grad():
         found = whyclip.wrap(*classifier(["cat", "dog"]), None).image.encode(pixels)
     assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
@@ -128,7 +129,6 @@ def test_a_kept_forward_pass_does_not_hold_what_it_does_not_show() -> None:
 @pytest.mark.parametrize("family", ["timm-remainder", "altclip-remainder"])
 def test_pixels_that_fill_no_patch_change_nothing_of_the_model(family: str) -> None:
     """The library takes 38 pixels, of which the patches of 8 read 32."""
-    pytest.importorskip("transformers")
     model, preprocess, tokenizer = families.SMALL[family]()
     view = whyclip.wrap(model, preprocess, tokenizer)
     assert view.image.input_size == (38, 38)

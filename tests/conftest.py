@@ -1,0 +1,28 @@
+"""What holds for all tests: draws that can be repeated, no clock in hypothesis, skips counted."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
+
+__all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
+
+SEED = 20
+
+# On a busy machine a deadline says more about the other processes than about the code.
+settings.register_profile("whyclip", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("whyclip")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seed the global generators before any fixture, so that a failure comes back when rerun."""
+    random.seed(SEED)
+    np.random.seed(SEED)
+    torch.manual_seed(SEED)
