@@ -65,6 +65,16 @@ def test_the_best_is_marked_only_where_it_is_more_than_chance() -> None:
     assert table.best == {(0, "iou")}
 
 
+def test_of_two_methods_with_the_same_values_none_is_best() -> None:
+    row = noisy(0.8, 1)
+    lines = summarise(planted({"good": row, "equal": row, "random": noisy(0.1, 3)}))
+    assert not any(line.best for line in lines)
+    [second] = [line for line in lines if line.method == "equal"]
+    assert second.to_best is not None
+    assert (second.to_best.low, second.to_best.high) == (0, 0)
+    assert not main_tables(lines)[0].best
+
+
 @pytest.mark.parametrize("per_image", [1, 4])
 def test_few_pictures_have_no_best(per_image: int) -> None:
     for pictures, best in ((FEWEST - 1, set()), (FEWEST, {"good"})):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from whyclip.metrics.correlation import pearson, spearman
 
+Correlation = Callable[[Tensor, Tensor], Tensor]
 SCALES = [10.0**power for power in range(-6, 7)]
 
 
@@ -20,9 +21,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("correlation", [pearson, spearman])
-def test_the_unit_does_not_matter(
-    correlation: Callable[[Tensor, Tensor], Tensor], scale: float
-) -> None:
+def test_the_unit_does_not_matter(correlation: Correlation, scale: float) -> None:
     a, b = drawn(5, 40), drawn(5, 40, seed=1)
     expected = correlation(a, b)
     assert expected.abs().min() > 1e-3
