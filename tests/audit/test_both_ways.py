@@ -159,6 +159,7 @@ PLANTED: dict[tuple[str, str], tuple[str, str]] = {
         for check in ("accuracy", "best_prompt", "completeness", "computation", "score_gap")
         for side in BOTH
     },
+    **{("scope", side): ("contribution", "raw_attention") for side in BOTH},
     ("spatial_weights", "image"): (SAME, NEGATED),
     ("localisation_true", "image"): (ON, OFF),
     ("localisation_predicted", "image"): (ON, OFF),
@@ -186,6 +187,7 @@ def of_many() -> Audit:
         computed("same"),
         computed("negated"),
         BLOB,
+        *(METHODS[name] for name in ("contribution", "raw_attention")),
     ]
     cheap = [name for name in CHECKS if name not in EDITING]
     return audit(view(), data, methods, cheap, limit=N)
