@@ -223,7 +223,7 @@ def test_sides(view: whyclip.ModelView) -> None:
         ({"method": "grad_eclip", "head": "native"}, OptionError, "did you mean heads"),
         ({"method": "grad_eclip", "layers": 3}, OptionError, "1 to 2 blocks"),
         ({"heads": "single"}, OptionError, "option heads='single' needs a method.*'grad_eclip'"),
-        ({"check": "some"}, OptionError, "unknown check 'some'.*all, auto, none"),
+        ({"check": "some"}, OptionError, "unknown check 'some'"),
         ({"prompts": []}, PromptError, "no prompt"),
         ({"prompts": ["  "]}, PromptError, "empty"),
         ({"prompts": torch.randn(2, 7)}, PromptError, "has 7 numbers"),

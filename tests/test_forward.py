@@ -204,7 +204,7 @@ def test_a_text_encoder_that_answers_otherwise_is_noticed(view: ModelView, check
     assert view.module is not None
     encode = view.module.encode_text
     view.module.encode_text = lambda ids, normalize=False: -encode(ids, normalize=normalize)
-    with pytest.raises(ScoreMismatchError, match=r"gives score -?0\.\d+.* -?0\.\d+"):
+    with pytest.raises(ScoreMismatchError, match=r"explains score -0\.\d+.* gives 0\.\d+"):
         whyclip.explain(view, picture(), "a dog", check=check)
 
 
@@ -232,7 +232,11 @@ def test_what_the_user_hooks_into_the_model_is_explained(view: ModelView) -> Non
     handle.remove()
 
 
-@pytest.mark.parametrize("name", PARTS)
+# The decoders of the small CoCas do not fit their encoders: nobody can call them as a whole.
+CALLABLE = [name for name in PARTS if not name.startswith("coca")]
+
+
+@pytest.mark.parametrize("name", CALLABLE)
 @pytest.mark.parametrize("how", ["hook", "forward"])
 def test_the_model_called_as_a_whole_must_agree(name: str, how: str) -> None:
     """A harmless hook on the model itself passes; one that changes its answer does not."""
@@ -243,7 +247,8 @@ def test_the_model_called_as_a_whole_must_agree(name: str, how: str) -> None:
     else:
         whole = module.forward
         module.forward = partial(_as_before, whole)
-    explained = whyclip.explain(view, picture(), TEXTS[:2])
+    words: dict[str, Any] = {"method": "leave_one_out", "sides": ["text"]}
+    explained = whyclip.explain(view, picture(), TEXTS[:2], **words)
     assert explained.certificate.score_check == "passed"
 
     def wrong(output: Any) -> Any:
@@ -258,4 +263,4 @@ def test_the_model_called_as_a_whole_must_agree(name: str, how: str) -> None:
     else:
         module.forward = lambda *args, **kwargs: wrong(whole(*args, **kwargs))
     with pytest.raises(ScoreMismatchError, match=r"give score .*as a whole gives"):
-        whyclip.explain(view, picture(), TEXTS[:2])
+        whyclip.explain(view, picture(), TEXTS[:2], **words)

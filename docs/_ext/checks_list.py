@@ -28,15 +28,9 @@ def as_markdown() -> str:
     """A list for each principle."""
     lines = []
     for principle, claim in PRINCIPLES.items():
-        lines += [f"### Does it {infinitive(claim)}?", ""]
+        lines += [f"### {claim.capitalize()}", ""]
         lines += [entry(c) for c in CHECKS.values() if c.principle == principle]
     return "\n".join(lines)
-
-
-def infinitive(claim: str) -> str:
-    """``"explains the model"`` to ``"explain the model"``."""
-    verb, _, rest = claim.partition(" ")
-    return f"{verb.removesuffix('s')} {rest}"
 
 
 class ChecksList(SphinxDirective):

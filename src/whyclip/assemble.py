@@ -12,7 +12,7 @@ from whyclip.capture import Capture
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
-from whyclip.last_audit import last_audit
+from whyclip.last_audit import AuditLink, joined_links
 from whyclip.model import ModelView
 from whyclip.plan import Plan
 from whyclip.question import Question
@@ -42,6 +42,7 @@ class Setting:
         own: the model's own pass over what the library's pipeline makes of the images.
         notes: for each image what to bear in mind.
         checked: for each image the certificate's ``checked``.
+        audits: by method what the last audit of this model found.
     """
 
     model: ModelView
@@ -50,6 +51,7 @@ class Setting:
     own: Capture
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
+    audits: Mapping[str, AuditLink | None]
 
 
 def checked_of(
@@ -76,7 +78,6 @@ def explanations(
     model, question, batch = setting.model, setting.question, setting.batch
     of_method = [change for result in found.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in question.prompts)
-    audit = last_audit(model, plan.method.name, plan.options)
     tolerance = tolerance_of(model.towers, setting.own.precision)
     own = question.targets().score(setting.own.embedding).cpu()
     contrast = question.contrast(setting.own.embedding)
@@ -84,7 +85,7 @@ def explanations(
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
-            modified_computation=tuple(dict.fromkeys(of_method)),
+            modified_computation=tuple(dict.fromkeys((*model.changes, *of_method))),
             modified_input=batch.changes[i],
             scope=dict.fromkeys(found, plan.method.verified_scope),
             checked=setting.checked[i],
@@ -95,7 +96,7 @@ def explanations(
             },
             precision=setting.own.precision,
             tolerance=tolerance,
-            audit=audit,
+            audit=setting.audits[plan.method.name],
         )
         first = next(iter(found.values()), None)
         image_side, text_side = found.get("image"), found.get("text")
@@ -124,7 +125,6 @@ def joined(image: Explanation, text: Explanation) -> Explanation:
     if "text" not in text.certificate.scores:
         return image
     a, b = image.certificate, text.certificate
-    audit = a.audit if b.audit is None or a.audit is None else a.audit.joined(b.audit)
     certificate = replace(
         a,
         scores={**a.scores, **b.scores},
@@ -133,7 +133,7 @@ def joined(image: Explanation, text: Explanation) -> Explanation:
         ),
         scope={**a.scope, **b.scope},
         diagnostics={**a.diagnostics, **b.diagnostics},
-        audit=audit or b.audit,
+        audit=joined_links(a.audit, b.audit),
     )
     return replace(
         image,

@@ -48,18 +48,19 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
     first = len(tower.blocks) - kept
     blocks = {index: tower.blocks[index] for index in range(first, len(tower.blocks))}
     modules = [block.hooked for block in blocks.values()]
+    # Removed twice if need be: an interrupt may arrive while the hooks are being removed.
     try:
-        for (index, block), module in zip(blocks.items(), modules, strict=True):
-            if module is not None:
-                recorder = _Recorder(block, index, found)
-                module.register_forward_pre_hook(recorder, with_kwargs=True)
-        yield found
-    finally:
         try:
+            for (index, block), module in zip(blocks.items(), modules, strict=True):
+                if module is not None:
+                    recorder = _Recorder(block, index, found)
+                    module.register_forward_pre_hook(recorder, with_kwargs=True)
+            yield found
+        finally:
             _remove(modules, found)
-        except BaseException:  # An interrupt may arrive here as well.
-            _remove(modules, found)
-            raise
+    except BaseException:
+        _remove(modules, found)
+        raise
 
 
 def _remove(modules: list[nn.Module | None], found: dict[int, Tensor]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -52,20 +52,12 @@ class AuditLink:
         """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
         return cache_folder() / self.file
 
-    def joined(self, text: AuditLink) -> AuditLink | None:
-        """This audit of a method for images with another's words; None if they are two audits."""
-        if self.file != text.file:
+    def only(self, side: Side) -> AuditLink | None:
+        """The part of the audit that concerns one side; None if that side was not audited."""
+        if side not in self.verdicts:
             return None
-        verdicts: dict[Side, Mapping[str, str]] = {}
-        if "image" in self.verdicts:
-            verdicts["image"] = self.verdicts["image"]
-        if "text" in text.verdicts:
-            verdicts["text"] = text.verdicts["text"]
-        failed = (
-            *(title for title in self.failed if title.endswith("(image)")),
-            *(title for title in text.failed if title.endswith("(text)")),
-        )
-        return replace(self, verdicts=verdicts, failed=failed)
+        failed = tuple(title for title in self.failed if title.endswith(f"({side})"))
+        return replace(self, verdicts={side: self.verdicts[side]}, failed=failed)
 
     def __str__(self) -> str:
         found = "; ".join(
@@ -75,6 +67,19 @@ class AuditLink:
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
+
+
+def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink | None:
+    """Join the audit of one method's maps and of another's words; the newer one if they differ."""
+    parts = [link for link in (image and image.only("image"), text and text.only("text")) if link]
+    if len(parts) < 2 or parts[0].file != parts[1].file:
+        return max(parts, key=lambda link: link.date, default=None)
+    first, second = parts
+    return replace(
+        first,
+        verdicts={**first.verdicts, **second.verdicts},
+        failed=(*first.failed, *second.failed),
+    )
 
 
 def _shown(verdict: str) -> str:
@@ -105,21 +110,25 @@ def key_of(method: str, options: Mapping[str, Any]) -> str:
     return json.dumps([method, dict(sorted(options.items()))], default=str)
 
 
-def last_audit(model: ModelView, method: str, options: Mapping[str, Any]) -> AuditLink | None:
-    """Find what the last audit of this very model found of a method with these options.
+def last_audits(
+    model: ModelView, variants: Sequence[tuple[str, Mapping[str, Any]]]
+) -> dict[str, AuditLink | None]:
+    """Find what the last audit of this very model found of methods with their options.
 
     Nothing is computed where no model was ever audited. A link that cannot be read is no link:
     an explanation is worth having without it.
     """
+    nothing: dict[str, AuditLink | None] = {name: None for name, _ in variants}
     try:
         if model.module is None or not (cache_folder() / "audits").is_dir():
-            return None
+            return nothing
         path = folder_of(model.fingerprint) / INDEX
-        link = read_index(path, path.stat().st_mtime_ns).get(key_of(method, options))
-        return None if link is None else link_of(link)
+        index = read_index(path, path.stat().st_mtime_ns)
+        links = {name: index.get(key_of(name, options)) for name, options in variants}
+        return {name: link_of(link) if link else None for name, link in links.items()}
     # A home that is not known, a folder that is not ours to read, a file half of another version.
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
-        return None
+        return nothing
 
 
 @lru_cache(maxsize=16)

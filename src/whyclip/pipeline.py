@@ -16,8 +16,10 @@ from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import PassCheck, check_walk, run_trunk, takes_input
 from whyclip.inputs import ImageSource, word_relevance
+from whyclip.last_audit import last_audits
 from whyclip.model import ModelView
 from whyclip.model.entry import is_altered, joint_scores
+from whyclip.model.health import first_not_finite
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
@@ -42,6 +44,7 @@ def run(
     targets = question.targets()
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
+    audits = last_audits(model, [(plan.method.name, plan.options) for plan in plans])
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
         reach = max(plan.reach(model.image) for plan in plans)
         how = pass_check(check, number)
@@ -57,7 +60,8 @@ def run(
         if number == 0 and check != "none" and is_altered(model):
             _check_whole(model, question, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-        setting = Setting(model, question, batch, own, notes, checked_of(own, question, sources))
+        checked = checked_of(own, question, sources)
+        setting = Setting(model, question, batch, own, notes, checked, audits)
         for plan in plans:
             found: dict[Side, SideResult] = {}
             if "image" in plan.sides:
@@ -116,9 +120,11 @@ def _check_found(
         finite = torch.isfinite(own) & torch.isfinite(result.scores)
         if not finite.all():
             image, prompt = (~finite).nonzero()[0].tolist()
+            seen = setting.own.inputs[image : image + 1]
             raise UnsupportedModelError(
-                f"{setting.model.name} gives a score that is NaN or infinite for image "
-                f"#{image + 1} and prompt {labels[prompt]!r:.60}; check its weights and the image"
+                f"{setting.model.name} gives NaN or infinity for image #{image + 1} and prompt "
+                f"{labels[prompt]!r:.40}, from {first_not_finite(setting.model.image, seen)} on; "
+                "check its weights and its precision"
             )
         if not result.changes and not bool((differences <= tolerance).all()):
             image, prompt = (differences > tolerance).nonzero()[0].tolist()

@@ -25,6 +25,7 @@ def found(view: whyclip.ModelView) -> Audit:
 
 
 def explained(view: whyclip.ModelView, **options: object) -> whyclip.Explanation:
+    options = {"method": "grad_eclip", **options}
     return whyclip.explain(view, Toy(1)[0].image, ["a dog"], **options)  # type: ignore[arg-type]
 
 
@@ -74,6 +75,12 @@ def test_an_explanation_says_what_the_last_audit_found(
     # Another method, other options and other weights have no audit.
     assert explained(view, method="raw_attention").certificate.audit is None
     assert explained(view, heads="single").certificate.audit is None
+    # Maps and words of two methods have the audits of both, each of its own side.
+    default = explained(view, method=None).certificate.audit
+    assert default is not None
+    assert set(default.verdicts) == {"image"}
+    assert default.verdicts["image"] == link.verdicts["image"]
+    assert all(title.endswith("(image)") for title in default.failed)
     other = whyclip.wrap(*tiny.openclip_parts(seed=1))
     assert explained(other).certificate.audit is None
     # The same weights in another place are the same model.

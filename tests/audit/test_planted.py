@@ -119,7 +119,9 @@ def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> N
             order = scores.scores.argsort(descending=True).tolist()
             rival = next(i for i in order if NAMES[i] not in sample.labels)
             prompts = [*sample.prompts, f"a photo of a {NAMES[rival]}."]
-            own = whyclip.explain(view, sample.image, prompts, heads="single").certificate
+            own = whyclip.explain(
+                view, sample.image, prompts, method="grad_eclip", heads="single"
+            ).certificate
             explained = own.scores[side]  # type: ignore[index]
             gaps += [abs(a - b) for a, b in zip(explained, own.score_model, strict=True)]
         value = found.finding("grad_eclip[heads=single]", "score_gap", side)  # type: ignore[arg-type]

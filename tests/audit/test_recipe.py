@@ -69,5 +69,5 @@ def test_the_list_of_checks_is_that_of_the_declarations() -> None:
         assert check.formula in item
         assert f"{check.threshold:g}" in item
         assert check.reason in item
-    assert "### Does it explain the model itself?" in text
-    assert "### Does it stay consistent with the model's performance?" in text
+    assert "### Model fidelity" in text
+    assert "### Performance consistency" in text

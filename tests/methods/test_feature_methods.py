@@ -333,7 +333,11 @@ def test_grad_cam_is_linear_in_directions_and_bounded(
 def test_dense_features_say_what_they_are(plain: Case) -> None:
     native: dict[str, Any] = {"geometry": "model"}
     assert plain.explain("grad_cam", **native).certificate.explains_score
-    assert plain.explain("patch_text", **native).certificate.explains_score
+    tokens = plain.explain("patch_text", **native).certificate
+    assert tokens.score_check == "passed"
+    assert tokens.changes == ()
+    assert not tokens.explains_score
+    assert "features of the model" in str(tokens)
     for method, change in (("maskclip", "sees itself alone"), ("clip_surgery", "second path")):
         certificate = plain.explain(method, **native).certificate
         assert not certificate.explains_score

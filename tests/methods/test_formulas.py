@@ -215,7 +215,13 @@ def test_an_ensemble_is_the_mean_of_unit_embeddings(case: Case) -> None:
 def test_against_is_the_difference_of_two_explanations(case: Case) -> None:
     """A gradient is linear in its target: unit direction minus unit direction."""
     ex = whyclip.explain(
-        case.view, case.image, PROMPTS[0], against=PROMPTS[1], sides=("image",), relu=False
+        case.view,
+        case.image,
+        PROMPTS[0],
+        method="grad_eclip",
+        against=PROMPTS[1],
+        sides=("image",),
+        relu=False,
     )
     one, other = (
         case.patches("grad_eclip", case.text_embedding(prompt), relu=False) for prompt in PROMPTS

@@ -89,7 +89,9 @@ def test_a_direction_that_is_the_sum_has_the_sum_of_the_maps(setting: Setting, p
     directions = plain.texts("a dog", "a red car")
     image = setting.dataset[0].image
     whole = F.normalize(directions.sum(0), dim=-1)[None]
-    maps = whyclip.explain(setting.model, image, torch.cat([whole, directions]), relu=False).maps
+    maps = whyclip.explain(
+        setting.model, image, torch.cat([whole, directions]), method="grad_eclip", relu=False
+    ).maps
     assert maps is not None
     length = directions.sum(0).norm()
     torch.testing.assert_close(maps[0] * length, maps[1] + maps[2], rtol=1e-4, atol=1e-7)

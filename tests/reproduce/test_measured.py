@@ -278,7 +278,8 @@ def test_weights_from_one_kind_of_vector_as_written_out(
             max(0.0, (r - low) / (high - low) * float((g * v).sum()))
             for r, v in zip(alike, trace.v[1:].detach(), strict=True)
         ]
-        np.testing.assert_allclose(found_map.flatten(), expected, atol=1e-5 * max(expected))
+        # The model's own pass over whole contexts rounds otherwise than one over cut texts.
+        np.testing.assert_allclose(found_map.flatten(), expected, atol=2e-5 * max(expected))
 
 
 def test_where_all_are_alike_there_is_nothing_to_prefer() -> None:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from whyclip.audit import Audit
 
 HELP = """
-Which explanations of your model can be trusted? Ask every method two things.
+Measure which explanations of your model can be trusted.
 
-Does it [bold]explain the model itself[/bold] (the score that the model gives, not that of a \
-changed model), and does it [bold]stay consistent with the model's performance[/bold] (does \
-removing what it calls relevant cost the score; is the object shown where the model knows it; is \
-the map gone when what the model learnt is gone)? Each check ends in pass, fail or undecided, with \
-its 95 % interval.
+[bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
+[bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
+does the map show the object where the model is right; does it change when the weights are \
+randomised? \
+Each check ends in pass, fail or undecided, with its 95 % interval.
 
 \b
 [bold]Examples[/bold]

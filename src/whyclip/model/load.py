@@ -28,6 +28,7 @@ from whyclip.model.openclip_load import (
     load_openclip_folder,
     stored_weights,
 )
+from whyclip.model.state import refuse_training
 from whyclip.model.vocabulary import check_tokenizer, followed
 from whyclip.model.weights_file import resampled
 from whyclip.model.wrappers import plain_module
@@ -106,11 +107,7 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
     """
     name = name or type(model).__name__
     model = plain_module(model, name)
-    if any(module.training for module in model.modules()):
-        raise UnsupportedModelError(
-            f"{name} has parts in training mode, where dropout and running statistics change "
-            "what it computes; call model.eval() first"
-        )
+    refuse_training(name, model)
     check_usable(model, name)
     check_weights(model, name)
     check_preprocess(preprocess, name)
