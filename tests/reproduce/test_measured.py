@@ -226,7 +226,11 @@ def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
     for sample in setting.dataset:
         for number, into in energies.items():
             maps = whyclip.explain(
-                setting.model, sample.image, list(sample.prompts), layers=number
+                setting.model,
+                sample.image,
+                list(sample.prompts),
+                method="grad_eclip",
+                layers=number,
             ).heatmap(interpolation="bilinear")
             for label, heat in zip(sample.labels, maps.numpy(), strict=True):
                 if sample.masks is None:
