@@ -71,8 +71,10 @@ def assert_each_is_as_alone(view: whyclip.ModelView, prompts: list[str], **asked
             ours, theirs = together.words[index], alone.words[0]
             assert [word.text for word in ours] == [word.text for word in theirs] == prompt.split()
             close(*(torch.tensor([word.relevance for word in row]) for row in (ours, theirs)))
-        for name, values in alone.certificate.checks.items():
-            assert together.certificate.checks[name][index] == pytest.approx(values[0], abs=1e-4)
+        for name, values in alone.certificate.diagnostics.items():
+            assert together.certificate.diagnostics[name][index] == pytest.approx(
+                values[0], abs=1e-4
+            )
 
 
 def close(one: torch.Tensor, other: torch.Tensor) -> None:

@@ -189,7 +189,6 @@ def test_half_a_surrogate_pair_is_saved(ending: str, tmp_path: Path) -> None:
 
 
 def test_half_a_surrogate_pair_fits_a_table() -> None:
-    pytest.importorskip("pandas")
     found = whyclip.explain(VIEW, IMAGE, SURROGATES, method="contribution")
     table = found.to_dataframe()
     assert "a \\ud83d dog" in set(table["prompt"])

@@ -24,10 +24,13 @@ class _Recorder:
         self.block, self.index, self.found = block, index, found
         self.thread = threading.get_ident()
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
+    ) -> None:
+        # Another thread may find the hook half registered, and then calls it without kwargs.
         del module
         if self.thread == threading.get_ident() and self.index not in self.found:
-            seen = self.block.hooked_input(args, kwargs)
+            seen = self.block.hooked_input(args, kwargs or {})
             if seen is not None:
                 self.found[self.index] = seen.detach()
 

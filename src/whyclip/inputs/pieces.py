@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from whyclip.errors import PromptError, UnsupportedModelError, quoted, reason
+from whyclip.errors import PromptError, UnsupportedModelError, WhyclipError, quoted, reason
 from whyclip.inputs.words import Span
 
 
@@ -64,6 +64,8 @@ def _reading(texts: Sequence[str]) -> Iterator[None]:
     """Turn what a tokenizer raises on a prompt, such as half a surrogate pair, into one line."""
     try:
         yield
+    except WhyclipError:
+        raise
     except Exception as error:
         odd = next((t for t in texts if not _encodable(t)), texts[0] if texts else "")
         raise PromptError(

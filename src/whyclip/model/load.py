@@ -66,8 +66,6 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
     if not isinstance(spec, str | os.PathLike):
         raise OptionError(f"model {spec!r:.60} is of type {type(spec).__name__}; give {FORMS}")
     spec, place = os.fspath(spec), _place(device)
-    if place.type == "meta":
-        raise OptionError("device 'meta' holds no weights; use 'cpu' or 'cuda'")
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
