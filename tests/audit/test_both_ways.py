@@ -129,8 +129,10 @@ def misled(capture: Capture, options: Mapping[str, Any]) -> Tensor:
 
 
 def of_weights(capture: Capture) -> Relevance:
-    """Draws anew whenever the weights are others."""
-    return Relevance(drawn(capture, int(1e6 * capture.embedding.sum().abs())), capture.embedding)
+    """Of any other model than the one that is audited it says the opposite."""
+    own = capture.tower is view().image or capture.tower is view().text
+    values = drawn(capture, 0)
+    return Relevance(values if own else -values, capture.embedding)
 
 
 def by_itself(capture: Capture) -> Relevance:
