@@ -157,7 +157,7 @@ def interaction(
     """
     check_asked(model, geometry, precision)
     if not isinstance(prompt, str):
-        raise PromptError(f"prompt {quoted(prompt)}: an interaction reads one, such as 'a dog'")
+        raise PromptError(f"prompt {quoted(prompt)}: an interaction is of one text: 'a dog'")
     for tower in (model.image, model.text):
         if tower.opaque:
             raise UnsupportedModelError(

@@ -191,10 +191,12 @@ def test_the_global_random_state_is_left_alone(view: whyclip.ModelView) -> None:
 def test_edited_samples_are_drawn_from_all(
     view: whyclip.ModelView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyclip.audit import run
+    from whyclip.audit import measure
 
     edited: list[str] = []
-    monkeypatch.setattr(run, "_edit", lambda seen, *rest: edited.append(seen.sample.id))
+    monkeypatch.setattr(
+        measure, "_edit", lambda auditor, seen, *rest: edited.append(seen.sample.id)
+    )
     for seed in range(4):
         audit(view, Toy(20), ["grad_eclip"], ["deletion"], limit=20, edited=3, seed=seed)
     assert len(edited) == 12

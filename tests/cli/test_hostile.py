@@ -33,7 +33,7 @@ HOSTILE: list[tuple[tuple[str, ...], str]] = [
     (("explain", "new\nline.png", "a dog"), "line.png"),
     (("explain", "\x1b[31mred.png", "a dog"), r"\x1b[31mred.png"),
     (("explain", "\u202egnp.exe", "a dog"), r"\u202egnp.exe"),
-    (("explain", "x" * 5000, "a dog"), "…"),
+    (("explain", "x" * 5000, "a dog"), "..."),
     (("explain", "https://example.org/a.png", "a dog"), "https://example.org/a.png"),
     (("explain", "/dev/null", "a dog"), "/dev/null"),
     (("explain", "/", "a dog"), "has no images"),
