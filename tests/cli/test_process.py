@@ -22,7 +22,11 @@ from whyclip.process import importing
 
 Run = Callable[..., Any]
 
-START = "import whyclip.__main__ as w; print('up', flush=True); w.run()"
+# Tests run in the background may have inherited that Ctrl-C is ignored.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "import whyclip.__main__ as w; print('up', flush=True); w.run()"
+)
 
 
 def popen(*arguments: object, code: str = START, **more: Any) -> subprocess.Popen[str]:

@@ -19,7 +19,7 @@ from typing import (
 
 import typer
 
-from whyclip.errors import OptionError, PromptError, unknown
+from whyclip.errors import OptionError, PromptError, quoted, unknown
 
 if TYPE_CHECKING:
     from whyclip.methods import Method
@@ -203,10 +203,12 @@ def parse_pairs(
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise OptionError(f"--option {pair!r} is not KEY=VALUE; {_options_of(name, known)}")
+            raise OptionError(
+                f"--option {quoted(pair)} is not KEY=VALUE; {_options_of(name, known)}"
+            )
         if key not in known:
             if not known:
-                raise OptionError(f"--option {pair!r}: {_options_of(name, known)}")
+                raise OptionError(f"--option {quoted(pair)}: {_options_of(name, known)}")
             raise unknown(f"option of {name}", key, known)
         options[key] = _parse_value(key, text, hints[key])
     return options
@@ -249,7 +251,7 @@ def _parse_value(key: str, text: str, hint: Any) -> Any:
                 continue
             return _sized(key, value)
     expected = " or ".join(_EXPECTED.get(kind, str(kind)) for kind in types)
-    raise OptionError(f"--option {key}={text!r}: expected {expected}")
+    raise OptionError(f"--option {key}={quoted(text)}: expected {expected}")
 
 
 def _sized(key: str, value: Any) -> Any:
@@ -259,7 +261,7 @@ def _sized(key: str, value: Any) -> Any:
         OptionError: an integer of more than 64 bits, an infinite number or NaN.
     """
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise OptionError(f"--option {key}={value}: a smaller number is needed")
+        raise OptionError(f"--option {key}={quoted(value)}: a smaller number is needed")
     if isinstance(value, float) and not math.isfinite(value):
         raise OptionError(f"--option {key}={value}: a finite number is needed")
     return value
