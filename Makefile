@@ -12,7 +12,7 @@ help:       ## list these entries
 	@grep -E '^[a-z-]+: +##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+): +## /  make \1\t/' | expand -t 20
 
 demo:       ## explain an example image with the embedded model, into why.html
-	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --method decomposition --out why.html
+	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --out why.html
 
 test:       ## the quick tests
 	$(PYTHON) -m pytest --most-skips=$(MOST_SKIPS)

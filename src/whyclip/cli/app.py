@@ -33,7 +33,7 @@ HELP = """
 Why did this image match this text?
 
 Heat maps and word highlights for CLIP-like models, each with a certificate that says \
-whether the model itself was explained.
+which score was explained and what the map is derived from.
 
 \b
 [bold]Start here[/bold]

@@ -16,7 +16,7 @@ from whyclip.cli.shared import load
 from whyclip.cli.terminal import complain, progress, stdout, wrote
 from whyclip.errors import ImageError, OptionError
 from whyclip.process import importing
-from whyclip.types import SIDES, GeometryName, Precision
+from whyclip.types import SIDES, Check, GeometryName, Precision
 
 if TYPE_CHECKING:
     from whyclip.explanation import Explanation
@@ -78,6 +78,7 @@ def explain(
     ] = None,
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",
+    check: options.Check = "auto",
     device: options.Device = None,
     out: Annotated[
         list[str] | None,
@@ -108,6 +109,7 @@ def explain(
         "against": against or None,
         "geometry": seen,
         "precision": exactness,
+        "check": options.check_choice("check", check, get_args(Check)),
     }
     options.check_prompts(given.prompts)
     if against:

@@ -133,15 +133,22 @@ def _question(prompt: str) -> None:
         )
 
 
-def read(name: str) -> Image.Image:
-    """Read an image of the command line, upright and in RGB.
+def read(name: str) -> str | Image.Image:
+    """Read an image of the command line.
+
+    Returns:
+        The image, upright and in RGB. Where the library's own pipeline may read the file
+        differently, what was given instead, so that the certificate can compare the two.
 
     Raises:
         ImageError: it cannot be read.
     """
     from whyclip.inputs import read_image
+    from whyclip.inputs.decoding import library_image
 
-    return read_image(_standard_input() if name == STDIN else name)
+    source = _standard_input() if name == STDIN else name
+    image = read_image(source)
+    return image if library_image(source) is None else source
 
 
 def _standard_input() -> Image.Image:

@@ -80,6 +80,14 @@ Precision = Annotated[
         help="[bold]fp32[/bold], or [bold]bf16[/bold]: faster on hardware made for it, less exact."
     ),
 ]
+Check = Annotated[
+    str,
+    typer.Option(
+        help="Inputs run through the model's public entry point for the score check. "
+        "[bold]auto[/bold]: every image, and of many prompts a sample. [bold]all[/bold], or "
+        "[bold]none[/bold]."
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.inputs.images import ImageSource
+from whyclip.inputs.images import ImageSource, local_path
 from whyclip.inputs.preprocessing import Preprocess, run_preprocess
 
 ORIENTATION = 0x0112
@@ -35,7 +35,7 @@ def library_image(source: ImageSource) -> Image.Image | None:
     if not isinstance(source, (str, Path)):
         return None
     try:
-        with Image.open(source) as image:
+        with Image.open(local_path(str(source), repr(source))) as image:
             if _is_plain(image):
                 return None
             image.load()

@@ -88,7 +88,7 @@ def _one_line(name: str) -> Iterator[None]:
 
 def _from_path(source: str | Path) -> Image.Image:
     name = quoted(str(source))
-    path = _local(str(source), name)
+    path = local_path(str(source), name)
     try:
         if path.is_dir():
             raise ImageError(f"{name} is a folder; give the path of one image file")
@@ -107,7 +107,7 @@ def _from_path(source: str | Path) -> Image.Image:
         return _decode(image, name)
 
 
-def _local(written: str, name: str) -> Path:
+def local_path(written: str, name: str) -> Path:
     """The path in a ``file://`` address, or the path itself."""
     scheme, colon, rest = written.partition(":")
     # pathlib makes one slash of two.

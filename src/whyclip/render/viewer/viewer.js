@@ -129,6 +129,9 @@ function audited({ audit }) {
   );
 }
 
+const methodName = ({ method, methods }) =>
+  methods && methods.text ? `image: ${methods.image}, words: ${methods.text}` : method;
+
 function about(explanation, item) {
   const { width, height } = explanation.image;
   const value = (option) => {
@@ -138,7 +141,7 @@ function about(explanation, item) {
   return card(
     "How it was made",
     facts([
-      ["method", explanation.method],
+      ["method", methodName(explanation)],
       ...Object.entries(explanation.options || {}).map(([name, option]) => [name, value(option)]),
       ...(explanation.against.length
         ? [["rather than", explanation.against.map((p) => [p].flat()[0]).join(" or ")]]
