@@ -38,6 +38,7 @@ FLOW = (
     "certificate",
     "resample",
     "explanation",
+    "directions",
     "question",
     "plan",
     "batches",

@@ -81,8 +81,9 @@ def explain(
             fits the whole picture in.
         precision: ``"bf16"`` runs the forward pass under autocast.
         check: how many inputs are also run through the model's public entry point.
-            ``"auto"``: all where it costs nothing, else those of the first batch and one of each
-            further batch; ``"all"``; or ``"none"``. ``Certificate.checked`` says which were.
+            ``"auto"``: all where it costs nothing or something in the model was hooked or replaced,
+            else those of the first batch and one of each further batch; ``"all"``; or ``"none"``.
+            ``Certificate.checked`` says which were.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:

@@ -79,14 +79,14 @@ def explanations(
     of_method = [change for result in found.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in question.prompts)
     tolerance = tolerance_of(model.towers, setting.own.precision)
-    own = question.targets().score(setting.own.embedding).cpu()
-    contrast = question.contrast(setting.own.embedding)
+    own = question.own_targets().score(setting.own.public).cpu()
+    contrast = question.contrast(setting.own.public)
     for i, image in enumerate(batch.images):
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
             modified_computation=tuple(dict.fromkeys((*model.changes, *of_method))),
-            modified_input=batch.changes[i],
+            modified_input=(*batch.changes[i], *question.changes),
             scope=dict.fromkeys(found, plan.method.verified_scope),
             checked=setting.checked[i],
             diagnostics={

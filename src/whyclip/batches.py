@@ -10,7 +10,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.inputs import ImageSource, read_image
-from whyclip.inputs.decoding import library_image, library_pixels, reading_change
+from whyclip.inputs.decoding import library_reading
 from whyclip.model import ModelView, model_inputs
 from whyclip.resample import display_copy
 from whyclip.types import Geometry, GeometryName
@@ -53,15 +53,8 @@ def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryN
     plain = inputs if geometry == "model" else model_inputs(model, images)
     own, changes = [], []
     for source, (pixels, _), (read, _) in zip(sources, inputs, plain, strict=True):
-        seen, sentences = read, []
-        opened = library_image(source)
-        if opened is not None:
-            by_library = library_pixels(model.preprocess, opened)
-            sentence = reading_change(opened, by_library, read)
-            if sentence:
-                sentences.append(sentence)
-            if by_library is not None and by_library.shape == read.shape:
-                seen = by_library
+        seen, sentence = library_reading(model.preprocess, source, read)
+        sentences = [sentence] if sentence else []
         if not _same(pixels, read):
             sentences += _geometry_changes(model, pixels, geometry)
         own.append(seen)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, ScoreMismatchError
 from whyclip.fidelity import check_same, tolerance_of
 from whyclip.model.view import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
@@ -43,6 +43,8 @@ class Capture:
         pad: the id that stands behind texts.
         by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
         checked: how many of the b inputs went through the model's public entry point.
+        own: ``[b, e]`` what that gave, where it is another pass than the one explained; of inputs
+            that did not go through it, ``embedding``.
     """
 
     tower: Tower
@@ -56,6 +58,7 @@ class Capture:
     pad: int = 0
     by_jacobian: bool = False
     checked: int = 0
+    own: Tensor | None = field(default=None, repr=False)
     _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
 
     @property
@@ -72,6 +75,11 @@ class Capture:
     def tolerance(self) -> float:
         """Largest difference of two scores that rounding explains."""
         return tolerance_of((self.tower,), self.precision)
+
+    @property
+    def public(self) -> Tensor:
+        """``[b, e]`` what the model itself gives, as far as it was run."""
+        return self.embedding if self.own is None else self.own
 
     def aim(self, targets: Targets, *, by_jacobian: bool = False) -> Capture:
         """Score the same forward pass against other targets; nothing is run again."""
@@ -102,6 +110,31 @@ class Capture:
                 )
             self._replays[key] = replay
         return self._replays[key]
+
+    def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
+        """Compare the end of a block's parts with what the next kept block got.
+
+        Args:
+            index: of the block.
+            after: ``[b, w]`` at the readout tokens, or ``[b, t, w]``.
+            inputs: which of the inputs these are.
+
+        Raises:
+            ScoreMismatchError: they differ, as with a hook on a part of the block.
+        """
+        if index + 1 not in self.states:
+            return
+        given = self.states[index + 1][inputs].float()
+        if after.ndim < given.ndim:
+            rows = self.stream.row[inputs]
+            given = given[torch.arange(len(given), device=given.device), rows]
+        largest = given.abs().max().clamp_min(1e-12)
+        difference = float((after.float() - given).abs().max() / largest)
+        if not difference <= 10 * self.tolerance:
+            raise ScoreMismatchError(
+                f"{self.side} block {index}: its parts end {difference:.1e} of the largest value "
+                "away from what the next block gets in the model's own pass"
+            )
 
     @torch.no_grad()
     def attention(self, index: int) -> Tensor:

@@ -31,7 +31,8 @@ def check_same(
 
     Args:
         side: of the encoder, for the message.
-        targets: what to score against; without any, the cosine of the two embeddings counts.
+        targets: what to score against; without any, the distance of the two unit embeddings
+            counts, which no difference of scores exceeds.
         tolerance: largest difference of two scores that rounding explains.
         explained: embeddings that the explained computation ends in.
         own: embeddings that the model's public entry point gives.
@@ -39,12 +40,17 @@ def check_same(
     Raises:
         ScoreMismatchError: the scores differ by more; quotes both numbers.
     """
-    if len(targets):
-        ours, theirs = targets.score(explained), targets.score(own)
-    else:
-        # The model's own direction serves as target: its cosine with itself is 1.
-        unit = F.normalize(own, dim=-1)
-        ours, theirs = (F.normalize(explained, dim=-1) * unit).sum(-1), (unit * unit).sum(-1)
+    if not len(targets):
+        distance = (F.normalize(explained, dim=-1) - F.normalize(own, dim=-1)).norm(dim=-1)
+        # In half precision the parts of an embedding stray far more than any score of it.
+        limit = tolerance if tolerance <= TOLERANCE["fp32"] else (2 * tolerance) ** 0.5
+        if not bool((distance <= limit).all()):
+            raise ScoreMismatchError(
+                f"{side} encoder: the explained computation gives another embedding than the "
+                f"model itself, {float(distance.nan_to_num(nan=2.0).max()):.1e} away at length 1"
+            )
+        return
+    ours, theirs = targets.score(explained), targets.score(own)
     difference = (ours - theirs).abs().flatten()
     # Written so that NaN is a mismatch.
     if bool((difference <= tolerance).all()):

@@ -10,13 +10,29 @@ import torch
 from torch import Tensor
 
 from whyclip.capture import Capture, precision_context
+from whyclip.errors import ScoreMismatchError
 from whyclip.fidelity import check_same
 from whyclip.hooks import hooks_fire, recorded_inputs
 from whyclip.model.view import ImageTower, Stream, TextTower, Tower
 from whyclip.targets import Targets
-from whyclip.types import Precision
+from whyclip.types import Check, Precision
 
-PassCheck = Literal["all", "sample", "none"]
+PassCheck = Literal["again", "all", "sample", "none"]
+EVERY: tuple[PassCheck, ...] = ("again", "all")
+"""Which of these run every input through the public entry point."""
+
+
+def pass_check(check: Check, *, altered: bool, first: bool = True) -> PassCheck:
+    """How many inputs of a batch go through the public entry point: all of the first one.
+
+    All of every batch where something in the model was hooked or replaced, as a sample would say
+    little there.
+    """
+    if check == "none":
+        return "none"
+    if altered:
+        return "again"
+    return "all" if first or check == "all" else "sample"
 
 
 @torch.no_grad()
@@ -51,41 +67,69 @@ def run_trunk(
         whole_context: keep texts with all their padding; otherwise what stands behind the last
             readout token is cut off where nothing reads it.
         check: ``"all"`` runs every input through the public entry point; ``"sample"`` only the
-            first one, unless all of them cost nothing more; ``"none"`` runs the blocks alone.
+            longest one, unless all of them cost nothing more; ``"none"`` runs the blocks alone.
+            ``"again"`` is ``"all"``, and runs the last input a second time, alone.
 
     Raises:
-        ScoreMismatchError: blocks and public entry point give different embeddings.
+        ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
+            gives another one when it is run again.
 
     An opaque tower is run by the library's own encoder; of its stream only ``content`` and
-    ``grid`` mean something.
+    ``grid`` mean something. Under autocast the model is run once more in its own precision.
     """
     inputs = inputs.to(tower.device)
+    public = check != "none" and takes_input(tower, inputs)
     made = partial(
         Capture, tower, targets=targets, inputs=inputs, precision=precision, words=words, pad=pad
     )
     if tower.opaque:
         with precision_context(tower.device, precision):
             found = tower.encode(inputs).float()
-        return made(stream=tower.embed(inputs), states={}, embedding=found, checked=len(inputs))
+        capture = made(stream=tower.embed(inputs), states={}, embedding=found, checked=len(inputs))
+        return _beside_the_model(capture, check)
     read = inputs if whole_context else tower.trim(inputs)
-    public = check != "none" and takes_input(tower, inputs)
     # Hooks turn the public pass into the explained one, so that it costs nothing more; a text's
     # padding does cost, and is run for a sample only.
     free = tower.side == "image" or read.shape == inputs.shape
-    if public and (check == "all" or free) and hooks_fire(tower):
+    if public and (check in EVERY or free) and hooks_fire(tower):
         recorded = _public_pass(tower, inputs, read, keep, precision)
         if recorded is not None:
             stream, states, embedding = recorded
-            return made(stream=stream, states=states, embedding=embedding, checked=len(inputs))
+            capture = made(stream=stream, states=states, embedding=embedding, checked=len(inputs))
+            return _beside_the_model(capture, check)
     stream, states, embedding = _walk(tower, read, keep, precision)
     capture = made(stream=stream, states=states, embedding=embedding)
-    if not public:
-        return capture
-    checked = len(inputs) if check == "all" else 1
-    with precision_context(tower.device, precision):
-        own = tower.encode(inputs[:checked]).float()
-    check_same(tower.side, targets, capture.tolerance, embedding[:checked], own)
-    return replace(capture, checked=checked)
+    return _beside_the_model(capture, check) if public else capture
+
+
+def _beside_the_model(capture: Capture, check: PassCheck) -> Capture:
+    """Run the model itself where the explained pass was not that, and compare the two."""
+    tower, inputs = capture.tower, capture.inputs
+    if capture.precision != "fp32" or not capture.checked:
+        if check == "none":
+            return replace(capture, checked=0)
+        rows = list(range(len(inputs))) if check in EVERY else [_longest(tower, inputs)]
+        own = capture.embedding.clone()
+        own[rows] = tower.encode(inputs[rows]).float()
+        check_same(
+            tower.side, capture.targets, capture.tolerance, capture.embedding[rows], own[rows]
+        )
+        capture = replace(capture, checked=len(rows), own=own)
+    if check == "again":
+        alone, once = tower.encode(inputs[-1:]).float(), capture.public[-1:]
+        try:
+            check_same(tower.side, capture.targets, capture.tolerance, once, alone)
+        except ScoreMismatchError as error:
+            raise ScoreMismatchError(
+                f"{tower.side} encoder: the model gives another result when the same input is run "
+                "again, alone; it depends on chance, on the batch or on earlier calls"
+            ) from error
+    return capture
+
+
+def _longest(tower: Tower, inputs: Tensor) -> int:
+    """Where in a batch the input stands that has most to go wrong; of images any one does."""
+    return int(tower.readout_row(inputs).argmax()) if isinstance(tower, TextTower) else 0
 
 
 def takes_input(tower: Tower, inputs: Tensor) -> bool:

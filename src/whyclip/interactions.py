@@ -168,7 +168,7 @@ def interaction(
     layers = depth(model.text, text_layers)
     question = ask(model, prompt, keep=layers, precision=precision)
     [batch] = batches(model, [image], geometry)
-    asked = question.targets()
+    asked, own_asked = question.targets(), question.own_targets()
     seen = run_trunk(model.image, batch.pixels, asked, keep=1, precision=precision)
     own = seen
     if batch.own is not None:
@@ -181,7 +181,7 @@ def interaction(
     grid = seen.stream.grid or (1, -1)
     matrix = (of_words @ of_regions[seen.content[0]].T).cpu().unflatten(-1, grid)
     certificate = Certificate(
-        score_model=(float(asked.score(own.embedding)),),
+        score_model=(float(own_asked.score(own.public)),),
         scores={"image": (score,)},
         modified_input=batch.changes[0],
         scope={"image": "score"},

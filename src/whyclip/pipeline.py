@@ -14,12 +14,13 @@ from whyclip.capture import Capture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
-from whyclip.forward import PassCheck, check_walk, run_trunk, takes_input
+from whyclip.forward import EVERY, check_walk, pass_check, run_trunk, takes_input
 from whyclip.inputs import ImageSource, word_relevance
 from whyclip.last_audit import last_audits
 from whyclip.model import ModelView
-from whyclip.model.entry import is_altered, joint_scores
+from whyclip.model.entry import answers_as_a_whole, joint_scores
 from whyclip.model.health import first_not_finite
+from whyclip.model.state import is_altered
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
@@ -41,23 +42,27 @@ def run(
 ) -> dict[str, list[Explanation]]:
     """Explain every source by every plan; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {plan.method.name: [] for plan in plans}
-    targets = question.targets()
+    targets, own_targets = question.targets(), question.own_targets()
+    if question.changes:
+        # Image prompts that the library reads otherwise are explained as whyclip reads them.
+        own_targets = targets
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
     audits = last_audits(model, [(plan.method.name, plan.options) for plan in plans])
+    altered = is_altered(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
         reach = max(plan.reach(model.image) for plan in plans)
-        how = pass_check(check, number)
+        how = pass_check(check, altered=altered, first=number == 0)
         capture = run_trunk(
             model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
         )
         own = capture
         if batch.own is not None:
             own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision, check=how)
-            if not takes_input(model.image, batch.pixels) and how == "all":
+            if not takes_input(model.image, batch.pixels) and how in EVERY:
                 check_walk(model.image, batch.own, own)
         seen = batch.pixels if batch.own is None else batch.own
-        if number == 0 and check != "none" and is_altered(model):
+        if number == 0 and check != "none" and answers_as_a_whole(model):
             _check_whole(model, question, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
         checked = checked_of(own, question, sources)
@@ -68,16 +73,9 @@ def run(
                 found["image"] = _image_side(plan, capture)
             if "text" in plan.sides and question.tokens is not None:
                 found["text"] = _text_side(plan, question, capture.embedding)
-            _check_found(setting, plan, found, targets.score(capture.embedding).cpu())
+            _check_found(setting, plan, found, own_targets.score(capture.public).cpu())
             results[plan.method.name] += explanations(setting, plan, found)
     return results
-
-
-def pass_check(check: Check, number: int) -> PassCheck:
-    """How many inputs of a batch go through the public entry point: all of the first one."""
-    if check == "auto":
-        return "all" if number == 0 else "sample"
-    return check
 
 
 def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
@@ -91,10 +89,10 @@ def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capt
         return
     whole = joint_scores(model, pixels[:1], ids)
     if model.classes is not None:
-        ours = Targets(model.classes.weight, bias=model.classes.bias).score(own.embedding[:1])
+        ours = Targets(model.classes.weight, bias=model.classes.bias).score(own.public[:1])
     else:
         texts = F.normalize(question.own_embeddings[:TEXTS_WHOLE], dim=-1)
-        ours = Targets(texts).score(own.embedding[:1])
+        ours = Targets(texts).score(own.public[:1])
     difference = (ours - whole).abs().flatten()
     if not bool((difference <= tolerance_of(model.towers, own.precision)).all()):
         worst = int(difference.nan_to_num(nan=float("inf")).argmax())
@@ -131,6 +129,7 @@ def _check_found(
             raise ScoreMismatchError(
                 f"{name} explains score {result.scores[image, prompt]:.4g} ({side} side), but "
                 f"{setting.model.name} gives {own[image, prompt]:.4g} for {labels[prompt]!r:.60}"
+                + ("; use precision 'fp32'" if setting.own.precision != "fp32" else "")
             )
         values = [] if result.maps is None else [result.maps]
         values += [torch.tensor(r) for r in _relevances(result.words or ())]

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.capture import Capture, precision_context
+from whyclip.directions import fixed_directions
 from whyclip.errors import PromptError
-from whyclip.forward import PassCheck, run_trunk
+from whyclip.forward import PassCheck, pass_check, run_trunk
 from whyclip.inputs import (
-    DirectionPrompt,
-    ImagePrompt,
     Prompt,
     TextPrompt,
     Tokens,
@@ -23,8 +22,9 @@ from whyclip.inputs import (
     parse_prompts,
     tokenize,
 )
-from whyclip.model import ModelView, model_inputs
+from whyclip.model import ModelView
 from whyclip.model.classes import Classes
+from whyclip.model.state import is_altered
 from whyclip.targets import Targets
 from whyclip.types import Check, Precision
 
@@ -49,6 +49,9 @@ class Question:
         others: the prompts of ``against``.
         empty: ``[e]`` unit direction of the empty string, where a method asked for it.
         bias: ``[n]`` of a plain classifier's logits, whose ``fixed`` are rows of its last layer.
+        own_fixed: ``fixed`` by the library's own pipeline, where that reads an image otherwise.
+        own_against: ``against`` by the model's public entry point.
+        changes: in words, how image prompts differ from what the library makes of them.
     """
 
     prompts: tuple[Prompt, ...]
@@ -61,6 +64,9 @@ class Question:
     others: tuple[Prompt, ...] = ()
     empty: Tensor | None = None
     bias: Tensor | None = None
+    own_fixed: Tensor | None = None
+    own_against: Tensor | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def strings_total(self) -> int:
@@ -75,23 +81,30 @@ class Question:
     def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
         """For images ``[b, e]``: each prompt's own score, and the mean score of its opponents.
 
-        Empty where the prompts are not set against others.
+        Both are the model's own. Empty where the prompts are not set against others.
         """
         if self.against is None:
             return []
-        alone = replace(self, against=None).targets().score(embedding)
-        differences = self.targets().score(embedding)
+        alone = replace(self, against=None, own_against=None).own_targets().score(embedding)
+        differences = self.own_targets().score(embedding)
         return [
             tuple(zip(own.tolist(), (own - difference).tolist(), strict=True))
             for own, difference in zip(alone, differences, strict=True)
         ]
 
     @property
-    def own_embeddings(self) -> Tensor:
-        """The model's embeddings ``[p, e]`` of all template strings."""
+    def embeddings(self) -> Tensor:
+        """Embeddings ``[p, e]`` of all template strings, by the pass that is explained."""
         if not self.captures:
             return self.fixed[:0]
         return torch.cat([capture.embedding for capture in self.captures])
+
+    @property
+    def own_embeddings(self) -> Tensor:
+        """The same by the model's public entry point, as far as it was run."""
+        if not self.captures:
+            return self.fixed[:0]
+        return torch.cat([capture.public for capture in self.captures])
 
     def unit_directions(self, embeddings: Tensor) -> Tensor:
         """One unit direction ``[n, e]`` a prompt, from embeddings of its strings ``[p, e]``.
@@ -107,13 +120,19 @@ class Question:
         return directions
 
     def targets(self, embeddings: Tensor | None = None) -> Targets:
-        """Make targets of embeddings of the strings ``[p, e]``; the model's own by default."""
-        unit = self.unit_directions(self.own_embeddings if embeddings is None else embeddings)
+        """Make targets of embeddings of the strings ``[p, e]``; the explained ones by default."""
+        unit = self.unit_directions(self.embeddings if embeddings is None else embeddings)
         if self.against is None:
             return Targets(unit, self.scale, self.empty, self.bias)
         # What the empty string says is in both of the directions, and so not in their difference.
         nothing = None if self.empty is None else torch.zeros_like(self.empty)
         return Targets(unit - self.against, self.scale, nothing, self.bias)
+
+    def own_targets(self) -> Targets:
+        """Make targets of what the library's own pipeline gives."""
+        fixed = self.fixed if self.own_fixed is None else self.own_fixed
+        against = self.against if self.own_against is None else self.own_against
+        return replace(self, fixed=fixed, against=against).targets(self.own_embeddings)
 
 
 def ask(
@@ -149,11 +168,18 @@ def ask(
     if against is None:
         return question
     other = _encode(view, parse_prompts(against), 0, False, precision, check)
-    mean = other.unit_directions(other.own_embeddings).mean(0)
+    mean, own = (o.directions.mean(0) for o in (other.targets(), other.own_targets()))
     bias = question.bias
     if bias is not None and other.bias is not None:
         bias = bias - other.bias.mean()
-    return replace(question, against=mean, others=other.prompts, bias=bias)
+    return replace(
+        question,
+        against=mean,
+        own_against=own,
+        others=other.prompts,
+        bias=bias,
+        changes=(*question.changes, *other.changes),
+    )
 
 
 def _encode(
@@ -177,7 +203,7 @@ def _encode(
     pad = padding(view.tokenizer, view.text.context) if texts else 0
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
-    for part, how in text_batches(len(texts), check) if texts else ():
+    for part, how in text_batches(len(texts), check, altered=is_altered(view)) if texts else ():
         assert tokens is not None
         captures.append(
             run_trunk(
@@ -192,19 +218,28 @@ def _encode(
                 check=how,
             )
         )
-    fixed = _fixed_directions(view, prompts, precision)
-    return Question(prompts, tokens, tuple(strings), tuple(captures), fixed, scale=view.logit_scale)
+    fixed, own_fixed, changes = fixed_directions(view, prompts, precision, check)
+    return Question(
+        prompts,
+        tokens,
+        tuple(strings),
+        tuple(captures),
+        fixed,
+        scale=view.logit_scale,
+        own_fixed=own_fixed,
+        changes=changes,
+    )
 
 
-def text_batches(count: int, check: Check) -> Iterator[tuple[slice, PassCheck]]:
+def text_batches(
+    count: int, check: Check, *, altered: bool = False
+) -> Iterator[tuple[slice, PassCheck]]:
     """Cut strings into batches, and say how each is checked against the model itself."""
-    if check != "auto":
-        for start in range(0, count, TEXTS_AT_ONCE):
-            yield slice(start, start + TEXTS_AT_ONCE), check
-        return
-    yield slice(0, TEXTS_CHECKED), "all"
-    for start in range(TEXTS_CHECKED, count, TEXTS_AT_ONCE):
-        yield slice(start, start + TEXTS_AT_ONCE), "sample"
+    first = TEXTS_CHECKED if check == "auto" and not altered else TEXTS_AT_ONCE
+    yield slice(0, first), pass_check(check, altered=altered)
+    for start in range(first, count, TEXTS_AT_ONCE):
+        how = pass_check(check, altered=altered, first=False)
+        yield slice(start, start + TEXTS_AT_ONCE), how
 
 
 def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ...]) -> Question:
@@ -232,25 +267,3 @@ def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
     ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)
     with torch.no_grad(), precision_context(view.text.device, precision):
         return F.normalize(view.text.encode(ids)[0].float(), dim=-1)
-
-
-def _fixed_directions(view: ModelView, prompts: tuple[Prompt, ...], precision: Precision) -> Tensor:
-    directions = torch.zeros(len(prompts), view.width, device=view.image.device)
-    for row, prompt in zip(directions, prompts, strict=True):
-        if isinstance(prompt, ImagePrompt):
-            row.copy_(F.normalize(encode_image(view, prompt, precision), dim=-1))
-        elif isinstance(prompt, DirectionPrompt):
-            if len(prompt.vector) != view.width:
-                raise PromptError(
-                    f"{prompt.label!r} has {len(prompt.vector)} numbers, but embeddings of "
-                    f"{view.name} have {view.width}"
-                )
-            row.copy_(F.normalize(prompt.vector, dim=-1))
-    return directions
-
-
-def encode_image(view: ModelView, prompt: ImagePrompt, precision: Precision) -> Tensor:
-    """Embed another picture ``[e]`` by the model's own preprocessing."""
-    [(pixels, _)] = model_inputs(view, [prompt.image])
-    nothing = Targets(torch.empty(0, 0))
-    return run_trunk(view.image, pixels[None], nothing, keep=0, precision=precision).embedding[0]

@@ -20,6 +20,28 @@ ORIENTATION = 0x0112
 _DEEP = ("I", "F")
 
 
+def library_reading(
+    preprocess: Preprocess, source: ImageSource, read: Tensor
+) -> tuple[Tensor, str]:
+    """Say what the library's own pipeline makes of an image, beside what whyclip makes of it.
+
+    Args:
+        preprocess: the library's own preprocessing.
+        source: what the user gave.
+        read: ``[3, H, W]`` what the preprocessing makes of the image as whyclip reads it.
+
+    Returns:
+        The library's pixels, or ``read`` where it does not take the image or gives another size;
+        and a sentence that says how ``read`` differs from them, empty if it does not.
+    """
+    opened = library_image(source)
+    if opened is None:
+        return read, ""
+    own = library_pixels(preprocess, opened)
+    fits = own is not None and own.shape == read.shape
+    return (own if own is not None and fits else read), reading_change(opened, own, read)
+
+
 def library_image(source: ImageSource) -> Image.Image | None:
     """Open an image as a library's user does, if that may differ from what whyclip reads.
 
@@ -45,11 +67,7 @@ def library_image(source: ImageSource) -> Image.Image | None:
 
 
 def _is_plain(image: Image.Image) -> bool:
-    return (
-        image.mode in ("RGB", "L", "1")
-        and not image.has_transparency_data
-        and _orientation(image) == 1
-    )
+    return image.mode == "RGB" and not image.has_transparency_data and _orientation(image) == 1
 
 
 def _orientation(image: Image.Image) -> int:

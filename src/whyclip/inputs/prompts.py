@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.errors import ImageError, PromptError, quoted
-from whyclip.inputs.images import read_image
+from whyclip.inputs.images import ImageSource, read_image
 
 _KINDS = (
     "a prompt is a string, a list of template strings, or an image (path object, PIL or array); "
@@ -38,6 +38,7 @@ class ImagePrompt:
     """Another picture: why are these two alike?"""
 
     image: Image.Image = field(repr=False)
+    source: ImageSource = field(repr=False, compare=False)
     label: str = "image"
 
 
@@ -84,7 +85,7 @@ def _parse(prompt: Any, name: str) -> Prompt:
     if isinstance(prompt, (Path, Image.Image, np.ndarray, Tensor)):
         label = f"image {prompt.name}" if isinstance(prompt, Path) else f"image ({name})"
         try:
-            return ImagePrompt(read_image(prompt), label)
+            return ImagePrompt(read_image(prompt), prompt, label)
         except ImageError as error:
             raise PromptError(f"{name}: {error}") from None
     if isinstance(prompt, (list, tuple)):

@@ -15,14 +15,16 @@ from torch import Tensor
 from whyclip.errors import ScoreMismatchError
 from whyclip.model.model_view import ModelView
 from whyclip.model.openai_clip import is_openai
+from whyclip.model.state import altered
 
 
-def is_altered(model: ModelView) -> bool:
-    """Whether the model as a whole has hooks or a replaced ``forward``."""
+def answers_as_a_whole(model: ModelView) -> bool:
+    """Whether calling the model itself may say other than its encoders do.
+
+    It may where it has hooks or a replaced ``forward``, and where its last layer gives classes.
+    """
     module = model.module
-    return module is not None and bool(
-        module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module)
-    )
+    return module is not None and (model.classes is not None or bool(altered(module)))
 
 
 @torch.no_grad()

@@ -1,0 +1,72 @@
+"""Prompts that are no texts: images and directions in embedding space."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import PromptError
+from whyclip.forward import pass_check, run_trunk
+from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
+from whyclip.inputs.decoding import library_reading
+from whyclip.model import ModelView, model_inputs
+from whyclip.model.state import is_altered
+from whyclip.targets import Targets
+from whyclip.types import Check, Precision
+
+
+def fixed_directions(
+    view: ModelView, prompts: tuple[Prompt, ...], precision: Precision, check: Check
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Embed those prompts that are no texts.
+
+    Returns:
+        Unit directions ``[n, e]``, zeros for texts; the same by the library's own pipeline, which
+        may read an image otherwise; and sentences that say how it does.
+
+    Raises:
+        PromptError: a direction has the wrong width.
+    """
+    directions = torch.zeros(len(prompts), view.width, device=view.image.device)
+    own, changes = directions.clone(), []
+    for index, prompt in enumerate(prompts):
+        if isinstance(prompt, ImagePrompt):
+            explained, seen, change = encode_image(view, prompt, precision, check)
+            directions[index], own[index] = explained, seen
+            changes += [f"{prompt.label}: {change}"] if change else []
+        elif isinstance(prompt, DirectionPrompt):
+            if len(prompt.vector) != view.width:
+                raise PromptError(
+                    f"{prompt.label!r} has {len(prompt.vector)} numbers, but embeddings of "
+                    f"{view.name} have {view.width}"
+                )
+            directions[index] = own[index] = F.normalize(prompt.vector, dim=-1)
+    return directions, own, tuple(changes)
+
+
+def encode_image(
+    view: ModelView, prompt: ImagePrompt, precision: Precision, check: Check
+) -> tuple[Tensor, Tensor, str]:
+    """Embed another image.
+
+    Returns:
+        Its unit embedding ``[e]`` as whyclip reads it, the same as the library reads it, and a
+        sentence that says how the two readings differ, or nothing.
+    """
+    how = pass_check(check, altered=is_altered(view))
+    [(pixels, _)] = model_inputs(view, [prompt.image])
+    own, change = library_reading(view.preprocess, prompt.source, pixels)
+
+    def run(pixels: Tensor) -> Capture:
+        nothing = Targets(torch.empty(0, 0))
+        return run_trunk(view.image, pixels[None], nothing, keep=0, precision=precision, check=how)
+
+    explained = run(pixels)
+    seen = run(own) if change else explained
+    return (
+        F.normalize(explained.embedding[0], dim=-1),
+        F.normalize(seen.public[0], dim=-1),
+        change,
+    )
