@@ -24,7 +24,7 @@ import reference
 import tiny
 import whyclip
 from whyclip.capture import Capture
-from whyclip.errors import OptionError, UnsupportedModelError
+from whyclip.errors import OptionError, ScoreMismatchError, UnsupportedModelError
 from whyclip.forward import run_trunk
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
@@ -424,11 +424,18 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
     assert ex.certificate.explains_score
     for side in ("image", "text"):
         assert max(ex.certificate.diagnostics[f"additivity gap, {side} side"]) < 1e-4
-    # A layer whose input is not what the layer before it gave out breaks the sum.
+    # A layer whose input is not what the layer before it gave out breaks the sum: a little of it
+    # shows in the gap, more is refused.
     capture = capture_of(case.view, "image", some_targets(case.view))
-    capture.states[1].add_(torch.linspace(0, 1, capture.states[1].shape[-1]))  # type: ignore[union-attr]
-    broken = METHODS["decomposition"].relevance(capture, start_layer=0)
-    assert float(broken.checks["additivity gap"].max()) > 1e-3
+    whole = METHODS["decomposition"].relevance(capture, start_layer=0).checks["additivity gap"]
+    state = capture.states[1]
+    ramp = torch.linspace(0, 1, state.shape[-1])
+    state.add_(5e-4 * ramp * state[:, 0].abs().max())
+    broken = METHODS["decomposition"].relevance(capture, start_layer=0).checks["additivity gap"]
+    assert float(broken.max()) > 10 * float(whole.max())
+    state.add_(ramp)
+    with pytest.raises(ScoreMismatchError, match="image block 0: its parts end .* the next block"):
+        METHODS["decomposition"].relevance(capture, start_layer=0)
 
 
 def test_decomposition_says_where_it_cannot_work(

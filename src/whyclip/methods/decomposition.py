@@ -54,6 +54,7 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
             update = block.merge(o)
             after = block.finish(x_row, update)
             bias = block.merge(torch.zeros_like(o))
+        capture.follow(index, after)
         if index == depth - 1:
             embedding = tower.project(after).detach().float()
             direction, constant = _through_norm(capture, norm, after.float(), embedding)

@@ -57,6 +57,7 @@ def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Ten
     embedding, upstream = torch.empty(0), torch.empty(0)
     for index in range(last, first - 1, -1):
         run = run_block(capture, index, inputs)
+        capture.follow(index, run.output.detach(), inputs)
         if index == last:
             with torch.enable_grad():
                 end = tower.project(run.output[every, readout])

@@ -66,8 +66,14 @@ def integrated_gradients(
         )
     promised = capture.targets.score(capture.embedding) - capture.targets.score(start)
     gap = (total.sum(-1) - promised).abs()
-    values = on_patches(capture, total) if capture.side == "image" else total
-    return Relevance(values, capture.embedding, checks={"completeness gap": gap})
+    if capture.side == "image":
+        values, end = on_patches(capture, total), capture.embedding
+    else:
+        with torch.no_grad():
+            every = torch.arange(b).split(AT_ONCE)
+            end = torch.cat([path.embed(part, part.new_ones(len(part))) for part in every])
+        values = total
+    return Relevance(values, end, checks={"completeness gap": gap})
 
 
 class _Path:

@@ -79,7 +79,7 @@ def m2ib(
         values[pair] = kl.float()
         lost[pair] = own[pair] - score.float()
     checks = {"score lost to the noise": lost.unflatten(0, (b, n))}
-    return Relevance(values.unflatten(0, (b, n)), capture.embedding, checks=checks)
+    return Relevance(values.unflatten(0, (b, n)), search.end(), checks=checks)
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,13 @@ class _Search:
             [alpha.grad] = torch.autograd.grad(loss, alpha)
             adam.step()
         return kl.detach().sum(-1), score.detach()
+
+    @torch.no_grad()
+    def end(self) -> Tensor:
+        """Where the blocks behind the bottleneck end without noise: ``[b, e]``."""
+        x = self.capture.states[self.first]
+        every = torch.arange(len(x), device=x.device)
+        return self._finish(x.float()[None], every, 1)[0]
 
     def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
         """``[samples, 1, t, w]``; drawn for a text's whole context, wherever it was cut."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -119,7 +120,10 @@ class Method:
     @property
     def verified_scope(self) -> Scope:
         """The declared scope of whyclip's own methods; ``"unverified"`` for anybody else's."""
-        return self.scope if self.relevance.__module__.startswith(OWN_METHODS) else "unverified"
+        name = str(getattr(self.relevance, "__module__", ""))
+        declared = getattr(sys.modules.get(name), "METHOD", ())
+        own = declared if isinstance(declared, tuple) else (declared,)
+        return self.scope if name.startswith(OWN_METHODS) and self in own else "unverified"
 
     @property
     def available(self) -> bool:
