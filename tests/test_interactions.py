@@ -199,7 +199,7 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction reads one"),
+        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction is of one text"),
         ({"prompt": " "}, PromptError, "empty"),
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),
