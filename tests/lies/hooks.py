@@ -43,7 +43,7 @@ HF = {
     "the attention of the first text layer": "text_model.encoder.layers.0.self_attn",
     "the text projection": "text_projection",
 }
-METHODS: tuple[str | None, ...] = (None, "decomposition", "occlusion", "contribution")
+METHODS: tuple[str | None, ...] = (None, "decomposition", "occlusion")
 
 
 def bend(value: Any) -> Any:
