@@ -67,6 +67,31 @@ def test_a_single_head_is_certified_as_a_changed_model(
     assert "▲ explains a modified computation" in done.out
 
 
+@pytest.mark.parametrize("command", ["explain", "interaction"])
+def test_a_file_that_the_library_reads_otherwise_is_not_certified(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path, command: str
+) -> None:
+    """The command line passes files on as they are, turned ones too."""
+    turned, out = tmp_path / "turned.png", tmp_path / "why.json"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(picture) as image:
+        image.convert("RGB").save(turned, exif=exif)
+    done = whyclip_command(command, turned, "a dog", "-m", folder, "--out", out)
+    assert done.code == 0, done.err
+    certificate = json.loads(out.read_text(encoding="utf-8"))["certificate"]
+    assert "EXIF orientation (3)" in certificate["modified_input"][0]
+    assert not certificate["explains_score"]
+
+
+def test_the_score_check_can_be_switched_off(
+    whyclip_command: Run, folder: Path, picture: Path
+) -> None:
+    done = whyclip_command("explain", picture, "a dog", "-m", folder, "--check", "none")
+    assert "score check not run" in done.out
+    assert "●" not in done.out
+
+
 @pytest.mark.parametrize("side", ["image", "text"])
 def test_one_side_alone(
     whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path, side: str
