@@ -1,0 +1,111 @@
+"""Run many cases, show how far they are, and keep what came out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.fuzz import calls, commands
+from benchmarks.fuzz.draw import Draw
+
+RESULT = Path(__file__).resolve().parent.parent / "fuzz.json"
+SHARES = {"explain": 0.5, "file": 0.2, "command": 0.17, "compare": 0.06, "interaction": 0.07}
+
+
+def case(seed: int, index: int, *, show: bool = False) -> tuple[str, str, str, list[str]]:
+    """Run one case.
+
+    Returns:
+        Its kind, how it ended, what it was, and what is wrong.
+    """
+    chance = Draw(f"{seed}/{index}")
+    [kind] = chance.choices(list(SHARES), list(SHARES.values()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        if kind == "command":
+            given = commands.drawn(chance, folder)
+            told = f"whyclip {given!r}"
+        else:
+            call = calls.drawn(chance, kind, folder)  # type: ignore[arg-type]
+            told = str(call)
+        if show:
+            print(told)
+        if kind == "command":
+            outcome, faults = commands.run(given, folder)
+        else:
+            outcome, faults = calls.run(call, chance)
+    return kind, outcome, told, faults
+
+
+def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
+    """Run cases until they or the time are at an end; every failure is printed at once."""
+    start, console = perf_counter(), Console(stderr=True)
+    kinds: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = {}
+    failures: list[dict[str, Any]] = []
+    slowest: list[tuple[float, int]] = []
+    indices = list(indices)
+    with Progress(console=console) as progress:
+        bar = progress.add_task("fuzzing", total=len(indices))
+        for index in indices:
+            began = perf_counter()
+            if began - start > seconds:
+                break
+            kind, outcome, told, faults = case(seed, index)
+            kinds[kind] += 1
+            outcomes.setdefault(kind, Counter())[outcome] += 1
+            slowest = sorted([*slowest, (round(perf_counter() - began, 1), index)])[-3:]
+            if faults:
+                failures.append({"index": index, "case": told, "faults": faults})
+                text = f"case {index}: {told}\n    " + "\n    ".join(faults)
+                print(text, file=sys.stderr, flush=True)
+            rate = sum(kinds.values()) / (perf_counter() - start)
+            progress.update(
+                bar, advance=1, description=f"{rate:.1f} cases/s, {len(failures)} failures"
+            )
+    return {
+        "seed": seed,
+        "cases": sum(kinds.values()),
+        "seconds": round(perf_counter() - start),
+        "kinds": dict(sorted(kinds.items())),
+        "outcomes": {kind: dict(counts.most_common()) for kind, counts in sorted(outcomes.items())},
+        "failures": failures,
+        "slowest": [{"index": index, "seconds": spent} for spent, index in reversed(slowest)],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line says; 1 if any case failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--start", type=int, default=0, help="index of the first case")
+    parser.add_argument("--only", type=int, help="index of the one case to run")
+    parser.add_argument("--keep", type=Path, help=f"file of the summary; usually {RESULT.name}")
+    given = parser.parse_args(arguments)
+    if given.only is not None:
+        kind, outcome, _, faults = case(given.seed, given.only, show=True)
+        print(kind, outcome, *faults, sep="\n")
+        return int(bool(faults))
+    found = fuzz(given.seed, range(given.start, given.start + given.cases), given.seconds)
+    told = json.dumps(found, indent=1)
+    print(told)
+    (given.keep or RESULT).write_text(told + "\n", encoding="utf-8")
+    rate = found["cases"] / max(found["seconds"], 1)
+    print(f"{found['cases']} cases, {rate:.1f} a second, {len(found['failures'])} failed")
+    return int(bool(found["failures"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
