@@ -5,7 +5,7 @@ PYTHON ?= python3
 # More would mean that something is not installed or that tests were lost.
 MOST_SKIPS ?= 0
 
-.PHONY: help demo test test-slow test-matrix check bench docs
+.PHONY: help demo test test-slow test-matrix fuzz check bench docs
 .DEFAULT_GOAL := help
 
 help:       ## list these entries
@@ -22,6 +22,13 @@ test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json (nee
 
 test-matrix: ## models and methods with the last two major versions of both libraries (outside CI)
 	$(PYTHON) -m benchmarks.matrix
+
+SEED ?= 0
+CASES ?= 10000
+SECONDS ?= 900
+
+fuzz:       ## random and damaged inputs, kept in benchmarks/fuzz.json (SEED=, CASES=, SECONDS=)
+	$(PYTHON) -m benchmarks.fuzz --seed $(SEED) --cases $(CASES) --seconds $(SECONDS)
 
 check:      ## lint, format, types
 	$(PYTHON) -m ruff check .

@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from benchmarks.fuzz import calls, commands
 from benchmarks.fuzz.draw import Draw
+from benchmarks.fuzz.models import warm_up
 
 RESULT = Path(__file__).resolve().parent.parent / "fuzz.json"
 SHARES = {"explain": 0.5, "file": 0.2, "command": 0.17, "compare": 0.06, "interaction": 0.07}
@@ -49,6 +50,7 @@ def case(seed: int, index: int, *, show: bool = False) -> tuple[str, str, str, l
 
 def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
     """Run cases until they or the time are at an end; every failure is printed at once."""
+    warm_up()
     start, console = perf_counter(), Console(stderr=True)
     kinds: Counter[str] = Counter()
     outcomes: dict[str, Counter[str]] = {}
@@ -95,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help=f"file of the summary; usually {RESULT.name}")
     given = parser.parse_args(arguments)
     if given.only is not None:
+        warm_up()
         kind, outcome, _, faults = case(given.seed, given.only, show=True)
         print(kind, outcome, *faults, sep="\n")
         return int(bool(faults))

@@ -37,9 +37,9 @@ def _of_explanation(found: Explanation, asked: Any) -> Iterator[str]:
     count = 1 if isinstance(asked, str) else len(asked)
     if len(found) != count or len(found.words) != count:
         yield f"{count} prompts, but {len(found)} results and words of {len(found.words)}"
-    if isinstance(asked, list) and all(isinstance(prompt, str) for prompt in asked):
-        if list(found.prompts) != asked:
-            yield f"prompts {asked!r:.80} became {found.prompts!r:.80}"
+    plain = isinstance(asked, list) and all(isinstance(prompt, str) for prompt in asked)
+    if plain and list(found.prompts) != asked:
+        yield f"prompts {asked!r:.80} became {found.prompts!r:.80}"
     yield from _of_tensor("scores", found.scores, (count,))
     bound = 2.0 if found.against else 1.0
     if found.scores.numel() and found.scores.abs().max() > bound + 1e-4:
@@ -75,7 +75,9 @@ def _of_words(prompt: Any, words: Any) -> Iterator[str]:
 def _of_certificate(found: Explanation) -> Iterator[str]:
     held = found.certificate
     sides = set(found.method_of)
-    if len(held.score_model) != len(found) or any(len(s) != len(found) for s in held.scores.values()):
+    if len(held.score_model) != len(found) or any(
+        len(s) != len(found) for s in held.scores.values()
+    ):
         yield f"certificate for another number of prompts than {len(found)}"
     if set(held.scope) != sides or ("image" in sides) != (found.maps is not None):
         yield f"sides {sides}, scopes {dict(held.scope)}, maps {found.maps is not None}"
@@ -85,14 +87,10 @@ def _of_certificate(found: Explanation) -> Iterator[str]:
         yield f"green with scopes {declared}, changes {held.changes}, gap {held.gap:.1e}"
     if held.score_check == "failed" and not held.changes and set(declared.values()) == {"score"}:
         yield f"the score check failed without a change: {held.score_statement}"
-    if held.score_check != "not run" and not held.gap == held.gap:
+    if held.score_check != "not run" and held.gap != held.gap:
         yield "the gap is NaN"
-    yield from of_message_parts(str(held))
-
-
-def of_message_parts(text: str) -> Iterator[str]:
-    if not text.isprintable():
-        yield f"a certificate of several lines: {text!r:.200}"
+    if not str(held).isprintable():
+        yield f"a certificate of several lines: {str(held)!r:.200}"
 
 
 def _of_interaction(found: Interaction) -> Iterator[str]:

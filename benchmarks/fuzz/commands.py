@@ -25,7 +25,18 @@ CODES = (0, 1, 2)
 LONGEST = 500
 JUNK = (
     *("", " ", "--", "-", "-5 degrees", "--nosuch", "-x", "--out", "\x1b[31m", "a\nb", "x" * 400),
-    *("no.png", "*.png", "[", "~", "/", "{name}", "--help", "file:///no.png", "\udcff", "--threads=0"),
+    *(
+        "no.png",
+        "*.png",
+        "[",
+        "~",
+        "/",
+        "{name}",
+        "--help",
+        "file:///no.png",
+        "\udcff",
+        "--threads=0",
+    ),
 )
 OTHERS: tuple[tuple[str, ...], ...] = (
     *((), ("--version",), ("--help",), ("methods",), ("metrics",), ("datasets",), ("models",)),
@@ -45,10 +56,7 @@ def drawn(chance: Draw, folder: Path) -> list[str]:
     (folder / "prompts.txt").write_bytes(
         b"a dog\n\ntwo cars\n" if chance.odds(0.7) else chance.randbytes(40)
     )
-    if chance.odds(0.12):
-        given = list(chance.choice(OTHERS))
-    else:
-        given = _with_model(chance)
+    given = list(chance.choice(OTHERS)) if chance.odds(0.12) else _with_model(chance)
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
         given.insert(chance.randrange(len(given) + 1), chance.choice(JUNK))
     return given
@@ -69,9 +77,21 @@ def _with_model(chance: Draw) -> list[str]:
         "--device": chance.choice(("cpu", "cpu", "cuda:77", "nosuch", "")),
         "--prompts": chance.choice(("prompts.txt", "prompts.txt", "no.txt", ".", "one.png")),
         "--threads": chance.choice(("1", "1", "0", "x")),
-        "--model": chance.choice(("mini", "mini", "hf:", "openclip:nosuch", "min", "hf:./no/where")),
+        "--model": chance.choice(
+            ("mini", "mini", "hf:", "openclip:nosuch", "min", "hf:./no/where")
+        ),
         "--out": chance.choice(
-            ("why.html", "why.json", "w.npz", "w.png", "no/w.html", "w.txt", ".", "m/{name}.json", "")
+            (
+                "why.html",
+                "why.json",
+                "w.npz",
+                "w.png",
+                "no/w.html",
+                "w.txt",
+                ".",
+                "m/{name}.json",
+                "",
+            )
         ),
         "--json": None,
         "--quiet": None,
@@ -136,7 +156,7 @@ def _of_json(out: str) -> Iterator[str]:
     for line in out.splitlines():
         try:
             json.loads(line, parse_constant=float)
-        except ValueError as error:
+        except ValueError as error:  # noqa: PERF203
             yield f"--json printed what is no JSON ({error}): {line!r:.160}"
 
 
@@ -166,5 +186,3 @@ def _written(stream: TextIOWrapper) -> str:
     held = stream.buffer
     assert isinstance(held, BytesIO)
     return held.getvalue().decode("utf-8", "replace")
-
-

@@ -21,7 +21,21 @@ TINY: dict[str, dict[str, Any]] = {
 }
 WORDS = (
     *("a", "dog", "two", "red", "cars", "photo", "of", "the", "on", "Grass", "snow-man", "it's"),
-    *("-5", "degrees", "?!", "3.14", "ü", "狗", "🐕", "собака", "مرحبا", "ﬁn", "ﾊﾝ", "İ", "e\u0301"),
+    *(
+        "-5",
+        "degrees",
+        "?!",
+        "3.14",
+        "ü",
+        "狗",
+        "🐕",
+        "собака",
+        "مرحبا",
+        "ﬁn",
+        "ﾊﾝ",
+        "İ",
+        "e\u0301",
+    ),
     *("[MASK]", "<end_of_text>", "</s>", "a" * 90, "x@y.z", "\u200b", "\u00ad", "\ufeff", "&amp;"),
 )
 BAD_PROMPTS: tuple[Any, ...] = (

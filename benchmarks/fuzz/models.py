@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import whyclip
+from whyclip.cli import main
 from whyclip.errors import OptionError, quoted
 from whyclip.model import ModelView
 
@@ -25,6 +29,17 @@ def view_of(name: str) -> ModelView:
     if name == "mini":
         return whyclip.load("mini", device="cpu")
     return whyclip.wrap(*(tiny.hf_parts() if name == "hf" else tiny.openclip_parts()))
+
+
+def warm_up() -> None:
+    """Let whyclip and the libraries import what they import when first used."""
+    for name in NAMES:
+        for part in (None, "kernel_shap"):
+            more = {"samples": 98} if part else {}
+            whyclip.explain(view_of(name), Image.new("RGB", (40, 40)), "a dog", method=part, **more)
+    for arguments in (["explain"], ["methods"]):
+        with suppress(SystemExit), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            main(arguments)
 
 
 @contextmanager

@@ -35,8 +35,17 @@ BAD: tuple[Any, ...] = (
     *(np.zeros((0, 4, 3)), np.zeros((8, 8, 2)), np.zeros((8, 8, 3), complex), np.zeros(5)),
     *(np.full((9, 9, 3), np.nan), np.full((9, 9, 3), -1.0), np.full((9, 9), "a", object)),
     *(np.zeros((9, 9, 3), np.int64), np.full((9, 9, 3), 7.5), torch.zeros(3, 9, 9).to_sparse()),
-    *(torch.zeros(3, 9, 9, device="meta"), torch.full((3, 9, 9), math.inf), torch.zeros(1, 3, 9, 9)),
-    *(Image.new("RGB", (1, 9)), Image.new("RGB", (4, 900)), "file:///nowhere.png", "http://x/y.png"),
+    *(
+        torch.zeros(3, 9, 9, device="meta"),
+        torch.full((3, 9, 9), math.inf),
+        torch.zeros(1, 3, 9, 9),
+    ),
+    *(
+        Image.new("RGB", (1, 9)),
+        Image.new("RGB", (4, 900)),
+        "file:///nowhere.png",
+        "http://x/y.png",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""The state of the process: torch's, as callers leave it, and what must be as it was after a call."""
+"""The states of torch that cases run in, and what must be as it was after each."""
 
 from __future__ import annotations
 
@@ -60,7 +60,6 @@ def autocast() -> Any:
     return torch.autocast("cpu", torch.bfloat16)
 
 
-# Of each state whether the model runs in it; "threads" is what the fuzzer does itself.
 STATES: dict[str, Callable[[], Any]] = {
     "inference_mode": torch.inference_mode,
     "no_grad": torch.no_grad,
@@ -107,7 +106,7 @@ def of_process() -> dict[str, Any]:
         "random numbers of Python": hash(random.getstate()),
         "threads": {thread.name for thread in threading.enumerate()},
         "folder": os.getcwd(),  # noqa: PTH109
-        "environment": dict(os.environ),
+        **{f"variable {name}": value for name, value in os.environ.items()},
         "streams": (id(sys.stdout), id(sys.stderr), id(sys.stdin)),
         "Pillow": (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES),
     }
