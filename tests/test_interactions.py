@@ -204,6 +204,9 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),
         ({"text_layers": 3}, OptionError, "1 to 2 blocks"),
+        ({"text_layers": 1.5}, OptionError, "text_layers=1.5 of interaction: give a whole number"),
+        ({"text_layers": "2"}, OptionError, "give a whole number"),
+        ({"text_layers": True}, OptionError, "give a whole number"),
         ({"model": "mini"}, OptionError, "whyclip.load"),
     ],
 )

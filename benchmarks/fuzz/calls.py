@@ -110,9 +110,10 @@ def run(call: Call, chance: Draw) -> tuple[str, list[str]]:
         faults += _of_repetitions(call, found, chance, state) if not faults else []
     for warning in caught:
         if issubclass(warning.category, WhyclipWarning):
-            faults += checks.of_message(str(warning.message))
+            faults += checks.of_message(str(warning.message), checks.LONGEST_WARNING)
     faults += states.differences(model, states.of_model(module))
-    return type(found).__name__ if isinstance(found, Exception) else "result", faults
+    outcome = type(found).__name__ if isinstance(found, Exception) else "result"
+    return outcome, list(dict.fromkeys(faults))
 
 
 def _of(found: Any, call: Call) -> list[str]:

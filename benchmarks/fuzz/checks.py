@@ -12,14 +12,16 @@ from whyclip.interactions import Interaction
 from whyclip.methods import METHODS
 
 LONGEST = 200
+# A warning quotes a prompt and what of it the model did not see.
+LONGEST_WARNING = 320
 
 
-def of_message(message: str) -> Iterator[str]:
+def of_message(message: str, longest: int = LONGEST) -> Iterator[str]:
     if not message.strip():
         yield "an error without words"
     if not message.isprintable():
         yield f"a message of several lines, or with control characters: {message!r:.200}"
-    if len(message) > LONGEST:
+    if len(message) > longest:
         yield f"a message of {len(message)} characters: {message!r:.700}"
 
 

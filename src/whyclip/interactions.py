@@ -20,6 +20,7 @@ from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
+from whyclip.methods.options import checked
 from whyclip.model import ModelView
 from whyclip.question import ask
 from whyclip.types import Geometry, GeometryName, Precision, Word
@@ -165,7 +166,8 @@ def interaction(
                 f"is none to read: {tower.opaque}; whyclip.explain with occlusion, rise, "
                 "kernel_shap or leave_one_out works"
             )
-    layers = depth(model.text, text_layers)
+    wanted = checked(NAME, "text_layers", text_layers, int | None)
+    layers = depth(model.text, wanted)
     question = ask(model, prompt, keep=layers, precision=precision)
     [batch] = batches(model, [image], geometry)
     asked, own_asked = question.targets(), question.own_targets()
@@ -227,6 +229,6 @@ def _by_word(
         words = word_relevance(tokens.words[0], tokens.spans[0], one)
         columns.append([word.relevance for word in words])
     if not words:
-        raise PromptError(f"prompt {prompt!r} has no words; write some, such as 'a dog'")
+        raise PromptError(f"prompt {quoted(prompt)} has no words; write some, such as 'a dog'")
     share = torch.tensor(columns, device=of_pieces.device).T
     return words, share @ of_pieces[positions]

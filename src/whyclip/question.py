@@ -12,7 +12,7 @@ from torch import Tensor
 
 from whyclip.capture import Capture, precision_context
 from whyclip.directions import fixed_directions
-from whyclip.errors import PromptError
+from whyclip.errors import PromptError, quoted
 from whyclip.forward import PassCheck, pass_check, run_trunk
 from whyclip.inputs import (
     Prompt,
@@ -248,8 +248,8 @@ def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ..
     for prompt in prompts:
         if not isinstance(prompt, TextPrompt):
             raise PromptError(
-                f"{prompt.label!r}: {view.name} is a classifier, its prompts are class names, "
-                f"such as {classes.names[0]!r}"
+                f"{quoted(prompt.label)}: {view.name} is a classifier, its prompts are class "
+                f"names, such as {classes.names[0]!r}"
             )
         found = [classes.index(name) for name in prompt.templates]
         rows.append(classes.weight[found].mean(0))
