@@ -24,7 +24,7 @@ from difflib import get_close_matches
 # Of the user's input, and of the names that would work.
 QUOTED = 80
 NAMED = 8
-# Of a library's message within one of whyclip's, and of a whole message.
+# Of a library's message within one of whyclip's, or a list of names, and of a whole message.
 _REASON = 200
 _LONGEST = 600
 
@@ -88,9 +88,18 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
     near = []
     if isinstance(given, str):
         near = get_close_matches(given[:QUOTED], names, n=3, cutoff=0.5)
-    listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" * (len(names) > NAMED))
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed}"
-    return OptionError(f"unknown {kind} {quoted(given)}; {hint}")
+    start = f"unknown {kind} {quoted(given)}; "
+    if near:
+        return OptionError(f"{start}did you mean {' or '.join(near)}?")
+    count = min(len(names), NAMED)
+    while count > 1 and len(start) + len(_known(names, count)) > _REASON:
+        count -= 1
+    return OptionError(start + _known(names, count))
+
+
+def _known(names: list[str], count: int) -> str:
+    more = f" and {len(names) - count} more" * (len(names) > count)
+    return f"known: {', '.join(names[:count])}{more}"
 
 
 def quoted(given: object) -> str:
