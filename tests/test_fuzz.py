@@ -53,7 +53,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, relevance: Any) -> None:
     def planted(capture: Capture, *, key_weight: bool = False) -> Relevance:
         return relevance(capture, maskclip.relevance(capture, key_weight=key_weight))
 
-    monkeypatch.setitem(METHODS, "maskclip", replace(maskclip, relevance=planted))
+    found = {**METHODS, "maskclip": replace(maskclip, relevance=planted)}
+    monkeypatch.setattr("whyclip.methods.METHODS", found)
 
 
 def test_an_unplanted_method_is_clean() -> None:
