@@ -148,8 +148,8 @@ def test_every_error_normalises_its_message(text: str) -> None:
 
 def test_fewer_names_are_listed_behind_a_long_one() -> None:
     names = [f"a_name_of_some_length_{index}" for index in range(19)]
-    for given in ("x" * 500, "x", 3, ["\n" * 500]):
-        assert len(str(unknown("method", given, names))) <= 200
+    for wrong in ("x" * 500, "x", 3, ["\n" * 500]):
+        assert len(str(unknown("method", wrong, names))) <= 200
     assert "a_name_of_some_length_13" not in str(unknown("method", "x" * 500, names))
     assert str(unknown("check", "x", ["b", "a"])) == "unknown check 'x'; known: a, b"
 
