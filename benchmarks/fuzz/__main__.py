@@ -72,9 +72,10 @@ def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
                 text = f"case {index}: {told}\n    " + "\n    ".join(faults)
                 print(text, file=sys.stderr, flush=True)
             rate = sum(kinds.values()) / (perf_counter() - start)
-            progress.update(
-                bar, advance=1, description=f"{rate:.1f} cases/s, {len(failures)} failures"
-            )
+            how_far = f"{rate:.1f} cases/s, {len(failures)} failures"
+            progress.update(bar, advance=1, description=how_far)
+            if not console.is_terminal and sum(kinds.values()) % 200 == 0:
+                print(f"{sum(kinds.values())} cases, {how_far}", file=sys.stderr, flush=True)
     return {
         "seed": seed,
         "cases": sum(kinds.values()),

@@ -19,8 +19,6 @@ from whyclip.model import ModelView
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
-NAMES = ("openclip", "hf", "mini")
-
 
 @lru_cache
 def view_of(name: str) -> ModelView:
@@ -33,7 +31,7 @@ def view_of(name: str) -> ModelView:
 
 def warm_up() -> None:
     """Let whyclip and the libraries import what they import when first used."""
-    for name in NAMES:
+    for name in ("openclip", "hf"):
         for part in (None, "kernel_shap"):
             more = {"samples": 98} if part else {}
             whyclip.explain(view_of(name), Image.new("RGB", (40, 40)), "a dog", method=part, **more)
