@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.errors import PromptError
+from whyclip.errors import PromptError, quoted
 from whyclip.forward import pass_check, run_trunk
 from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
 from whyclip.inputs.decoding import library_reading
@@ -39,7 +39,7 @@ def fixed_directions(
         elif isinstance(prompt, DirectionPrompt):
             if len(prompt.vector) != view.width:
                 raise PromptError(
-                    f"{prompt.label!r} has {len(prompt.vector)} numbers, but embeddings of "
+                    f"{quoted(prompt.label)} has {len(prompt.vector)} numbers, but embeddings of "
                     f"{view.name} have {view.width}"
                 )
             directions[index] = own[index] = F.normalize(prompt.vector, dim=-1)
