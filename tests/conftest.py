@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+
+# The models of the tests are small: several threads only wait for each other. Set before torch is
+# imported, and inherited by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
