@@ -41,7 +41,7 @@ JUNK = (
 OTHERS: tuple[tuple[str, ...], ...] = (
     *((), ("--version",), ("--help",), ("methods",), ("metrics",), ("datasets",), ("models",)),
     *(("methods", "grad_eclip"), ("methods", "nosuch"), ("metrics", "deletion"), ("nosuch",)),
-    *(("evaluate",), ("audit",), ("reproduce",), ("evaluate", "--help"), ("audit", "--help")),
+    *(("audit",), ("reproduce",), ("evaluate", "--help"), ("audit", "--help")),
     *(("evaluate", "--data", "nosuch"), ("audit", "--data", "coco:nowhere"), ("reproduce", "x")),
     *(("evaluate", "--data", "folder:.", "--methods", "nosuch"), ("audit", "--data", "folder:.")),
 )
