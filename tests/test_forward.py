@@ -264,3 +264,31 @@ def test_the_model_called_as_a_whole_must_agree(name: str, how: str) -> None:
         module.forward = lambda *args, **kwargs: wrong(whole(*args, **kwargs))
     with pytest.raises(ScoreMismatchError, match=r"give score .*as a whole gives"):
         whyclip.explain(view, picture(), TEXTS[:2], **words)
+
+
+@pytest.mark.parametrize("method", ["kernel_shap", "contribution"])
+@pytest.mark.parametrize("name", ["openclip", "hf"])
+def test_threads_share_no_state_of_the_libraries(name: str, method: str) -> None:
+    """Tokenizers keep padding as state, and KernelSHAP draws from a generator of the process."""
+    view = whyclip.wrap(*PARTS[name]())
+    prompts = [["a dog", "two red cars next to a tree"], ["a cat"], ["it", "red", "a photo of it"]]
+    options: dict[str, Any] = {"method": method}
+    if method == "kernel_shap":
+        options |= {"samples": 40, "cells": 3}
+    alone = [whyclip.explain(view, picture(), given, **options) for given in prompts]
+    found: dict[int, list[Any]] = {}
+
+    def explain(index: int) -> None:
+        found[index] = [
+            whyclip.explain(view, picture(), prompts[index], **options) for _ in range(8)
+        ]
+
+    workers = [threading.Thread(target=explain, args=(index,)) for index in range(len(prompts))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for index, expected in enumerate(alone):
+        for one in found[index]:
+            torch.testing.assert_close(one.maps, expected.maps, rtol=1e-4, atol=1e-6)
+            assert [w.text for w in one.words[0]] == [w.text for w in expected.words[0]]

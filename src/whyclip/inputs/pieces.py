@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 from torch import Tensor
 
 from whyclip.errors import PromptError, UnsupportedModelError, WhyclipError, quoted, reason
 from whyclip.inputs.words import Span
+
+# A tokenizer of transformers keeps padding and truncation as state from call to call, so that two
+# threads would read each other's.
+_TURN = RLock()
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,10 @@ def pieces_of(tokenizer: Any, text: str) -> Pieces:
 
 @contextmanager
 def _reading(texts: Sequence[str]) -> Iterator[None]:
-    """Turn what a tokenizer raises on a prompt, such as half a surrogate pair, into one line."""
+    """Call a tokenizer on one thread at a time, and turn what it raises into one line."""
     try:
-        yield
+        with _TURN:
+            yield
     except WhyclipError:
         raise
     except Exception as error:

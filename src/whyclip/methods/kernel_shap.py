@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from whyclip.methods.perturb import (
     grid_of,
     without,
 )
+
+_TURN = Lock()
 
 
 def kernel_shap(
@@ -75,7 +78,8 @@ def kernel_shap(
 def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: int) -> Any:
     """Values ``[f, n]`` of a game given by scores ``[m, n]`` of coalitions ``[m, f]``.
 
-    The library draws from NumPy's global generator: it is seeded here and put back after.
+    The library draws from NumPy's global generator: it is seeded here and put back after, on one
+    thread at a time.
     """
     needed = min(2 * features, 2**features - 2)
     if samples < needed:
@@ -86,15 +90,16 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
         raise OptionError(
             "method 'kernel_shap' needs the package shap: pip install 'whyclip[shap]'"
         ) from error
-    before = np.random.get_state()
-    np.random.seed(seed % 2**32)
-    try:
-        explainer = KernelExplainer(scores, np.zeros((1, features)))
-        found = explainer.shap_values(
-            np.ones((1, features)), nsamples=samples, l1_reg=False, silent=True
-        )
-    finally:
-        np.random.set_state(before)
+    with _TURN:
+        before = np.random.get_state()
+        np.random.seed(seed % 2**32)
+        try:
+            explainer = KernelExplainer(scores, np.zeros((1, features)))
+            found = explainer.shap_values(
+                np.ones((1, features)), nsamples=samples, l1_reg=False, silent=True
+            )
+        finally:
+            np.random.set_state(before)
     return np.asarray(found)[0]
 
 
