@@ -146,10 +146,10 @@ def _of(code: Any, out: str, err: str, given: list[str]) -> Iterator[str]:
             yield f"an error of {len(line)} characters: {line!r:.600}"
     if code == 2:
         said = [line for line in lines if line.startswith("whyclip: ")]
-        # Of several images each broken one has a line of its own.
+        # Of several images each broken one has a line of its own, and the others are explained.
         of_images = given[:1] == ["explain"] and all("'" in line for line in said)
         wrong = len(said) != 1 and not (of_images and len(set(said)) == len(said) > 1)
-        if wrong or lines[-1] != said[-1]:
+        if wrong or (lines[-1] != said[-1] and not of_images):
             yield f"an error of {len(said)} lines: {err!r:.400}"
     if code == 0 and given[:1] == ["explain"] and "--json" in given and "--help" not in given:
         yield from _of_json(out)
