@@ -78,7 +78,7 @@ def assert_each_is_as_alone(view: whyclip.ModelView, prompts: list[str], **asked
 
 
 def close(one: torch.Tensor, other: torch.Tensor) -> None:
-    """Equal but for rounding, and not because there is nothing."""
+    """Require equality up to rounding, and values that are not all zero."""
     size = float(other.abs().max())
     assert size > 0
     torch.testing.assert_close(one, other, rtol=1e-3, atol=max(1e-4 * size, 1e-7))

@@ -17,7 +17,7 @@ from benchmarks.fuzz.models import view_of
 from whyclip.errors import WhyclipError, WhyclipWarning, quoted
 
 Kind = Literal["explain", "compare", "interaction", "file"]
-# Their results in a batch are the same but for rounding, which many steps enlarge.
+# Their results in a batch are the same up to rounding, which many steps enlarge.
 UNSTABLE = ("m2ib",)
 
 

@@ -160,7 +160,7 @@ def _of_json(out: str) -> Iterator[str]:
         try:
             json.loads(line, parse_constant=float)
         except ValueError as error:  # noqa: PERF203
-            yield f"--json printed what is no JSON ({error}): {line!r:.160}"
+            yield f"--json printed invalid JSON ({error}): {line!r:.160}"
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def comparable(
 
     Args:
         model: the model to be read.
-        sides: those that are asked for.
+        sides: the sides to explain.
         slow: choose the slow ones, too.
 
     Returns:

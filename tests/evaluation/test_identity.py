@@ -94,7 +94,7 @@ def test_rows_that_were_all_changed_are_another_dataset(own: Folder, tmp_path: P
 
 
 def test_the_next_checkpoint_in_the_same_module_is_another_model(tmp_path: Path) -> None:
-    """A model's view is asked again after its module was given other weights."""
+    """A view is evaluated again after its module has loaded other weights."""
     module, *rest = tiny.openclip_parts()
     view = whyclip.wrap(module, *rest)
     first = run(tmp_path / "out", Pictures(), view)
