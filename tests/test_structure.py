@@ -55,6 +55,8 @@ FLOW = (
     "mini",
     "report",
     "evaluation",
+    "regions",
+    "finetuning",
     "audit",
     "reproduce",
     "cli",

@@ -1,0 +1,1 @@
+"""Fine-tuning of a CLIP-like model so that words find their regions."""

@@ -1,0 +1,1 @@
+"""Region classification: which class does each box or mask of an image get."""
