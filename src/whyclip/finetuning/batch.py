@@ -23,7 +23,9 @@ TEMPLATE = "This is a photo of the {}."
 PHRASES_PER_CAPTION = 5
 WORDS_PER_PHRASE = 8
 # Words that do not tell two phrases apart.
-_FUNCTION_WORDS = frozenset("a an the this that these those some of in on with and".split())
+_FUNCTION_WORDS = frozenset(
+    ["a", "an", "the", "this", "that", "these", "those", "some", "of", "in", "on", "with", "and"]
+)
 
 
 @dataclass(frozen=True)
