@@ -59,6 +59,7 @@ METHOD = Method(
     source="Cui & Fan 2026, arXiv 2605.12952",
     relevance=attention_eclip,
     text_specific=True,
+    by_image=True,
     signed=False,
     cost="1 + n readout gradients",
     scope="score",

@@ -38,6 +38,7 @@ METHOD = Method(
     source="whyclip; first-order, cf. GAME (Chefer et al., ICCV 2021)",
     relevance=contribution,
     text_specific=True,
+    by_image=True,
     signed=True,
     cost="1 + n readout gradients",
     scope="score",

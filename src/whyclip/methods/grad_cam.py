@@ -52,6 +52,7 @@ METHOD = Method(
     source="Selvaraju et al., ICCV 2017, arXiv 1610.02391",
     relevance=grad_cam,
     text_specific=True,
+    by_image=True,
     signed=False,
     cost="1 + n gradients of the last block",
     scope="score",

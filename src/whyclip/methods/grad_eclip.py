@@ -64,6 +64,7 @@ METHOD = Method(
     source="Zhao et al., ICML 2024, arXiv 2502.18816",
     relevance=grad_eclip,
     text_specific=True,
+    by_image=True,
     signed=False,
     cost="1 + n readout gradients",
     scope="score",

@@ -50,6 +50,7 @@ METHOD = Method(
     source="Zhou et al., ECCV 2022, arXiv 2112.01071",
     relevance=maskclip,
     text_specific=True,
+    by_image=True,
     signed=True,
     cost="1 + the last block",
     scope="features",

@@ -83,6 +83,8 @@ class Method:
             that only change the input and watch the score.
         joint: whether targets are to be seen together, because each map depends on the others,
             or because one run of changed inputs serves them all.
+        by_image: whether it reads its targets through ``score`` and ``gradient`` alone, so that
+            every image of a batch can have targets of its own.
         empty: whether it asks for the empty string's embedding, ``targets.empty``.
         slow: whether it runs much of a tower dozens to thousands of times, so that a comparison
             leaves it out unless asked for it.
@@ -112,6 +114,7 @@ class Method:
     sides: tuple[Side, ...] = SIDES
     reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
     joint: bool = False
+    by_image: bool = False
     empty: bool = False
     slow: bool = False
     needs: str = ""

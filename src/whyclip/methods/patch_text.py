@@ -58,6 +58,7 @@ METHOD = Method(
     source="Li et al. 2023, arXiv 2304.05653, as a baseline",
     relevance=patch_text,
     text_specific=True,
+    by_image=True,
     signed=True,
     cost="1 + the last block",
     scope="features",

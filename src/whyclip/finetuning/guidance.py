@@ -1,0 +1,192 @@
+"""Which patches belong to a phrase: heat maps from the training step's own forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError, UnsupportedModelError, unknown
+from whyclip.finetuning.passes import TrainingPass
+from whyclip.methods import METHODS, Method
+from whyclip.model import ModelView
+from whyclip.model.view import ImageTower, Tower
+from whyclip.plan import Plan
+from whyclip.replay import Heads, Replay, replay_blocks
+from whyclip.targets import Targets
+
+UNIFORM, TRUE_MASKS = "uniform", "true"
+"""Guidance that is no method: every patch alike, and the masks that the data brings."""
+
+
+@dataclass(frozen=True)
+class StepCapture(Capture):
+    """A training step's forward pass, as methods read it; nothing is certified.
+
+    Under autocast the blocks that a method runs again differ from the pass by rounding, which
+    must not stop a training run.
+    """
+
+    def replay(self, layers: int = 1, heads: Heads = "native") -> Replay:
+        """Run the last blocks again through their parts, once for each number of them."""
+        key = (layers, heads)
+        if key not in self._replays:
+            first = len(self.tower.blocks) - layers
+            self._replays[key] = replay_blocks(
+                self.tower, self.stream, self.states[first], layers, heads
+            )
+        return self._replays[key]
+
+    def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
+        """Do not compare the parts of a block with the pass."""
+
+
+@dataclass(frozen=True)
+class TargetsByImage(Targets):
+    """n directions for each image, ``[n, b, e]``: its own phrases, not those of all images."""
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """Score embeddings ``[b, ..., e]`` against the targets of their own image: ``[b, ..., n]``.
+
+        Of ``[1, b, e]``, which methods write where all images share a target, this is not used.
+        """
+        unit = torch.nn.functional.normalize(embedding.float(), dim=-1)
+        return torch.einsum("b...e,nbe->b...n", unit, self.directions)
+
+    def gradient(self, embedding: Tensor) -> Tensor:
+        """∂S/∂F at embeddings ``[b, e]``: ``[n, b, e]``."""
+        length = embedding.float().norm(dim=-1, keepdim=True)
+        unit = embedding.float() / length
+        along = torch.einsum("nbe,be->nb", self.directions, unit)
+        return (self.directions - along[..., None] * unit) / length
+
+    def __getitem__(self, part: slice) -> Targets:
+        return TargetsByImage(self.directions[part], self.scale, self.empty)
+
+
+class Guidance:
+    """Heat maps of each image's own phrases by one method.
+
+    Raises:
+        OptionError: an unknown method or option.
+        UnsupportedModelError: the method cannot read the model's image encoder.
+    """
+
+    def __init__(
+        self, view: ModelView, name: str, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self.view, self.name = view, name
+        self.plan: Plan | None = None
+        self.blocks_needed = 0
+        if name in (UNIFORM, TRUE_MASKS):
+            if options:
+                raise OptionError(f"guidance {name!r} has no options, got {dict(options)!r}")
+            return
+        if name not in METHODS:
+            raise unknown("guidance", name, [*METHODS, UNIFORM, TRUE_MASKS])
+        method = METHODS[name]
+        if "image" not in method.sides:
+            raise OptionError(f"guidance {name!r} draws no maps of images")
+        self.plan = Plan(method, method.complete(options or {}), ("image",))
+        obstacle = self.plan.why_not(view.image)
+        if obstacle:
+            raise UnsupportedModelError(f"guidance {name!r}: {obstacle}")
+        self.blocks_needed = self.plan.reach(view.image)
+
+    def maps(
+        self,
+        run: TrainingPass,
+        pixels: Tensor,
+        phrases: Tensor,
+        pairs: Tensor,
+        true_maps: Tensor | None = None,
+        empty: Tensor | None = None,
+    ) -> Tensor:
+        """Draw the map of each pair of an image and a phrase, without gradients to parameters.
+
+        Args:
+            run: the step's forward pass over the images.
+            pixels: ``[b, 3, H, W]`` what went in.
+            phrases: ``[p, e]`` of length 1.
+            pairs: ``[m, 2]`` image and phrase.
+            true_maps: ``[m, patches]``, for the guidance ``"true"``.
+            empty: ``[e]`` of length 1, the empty string, for methods that ask for it.
+
+        Returns:
+            ``[m, patches]``, 0 or more, none all zero.
+
+        Raises:
+            OptionError: guidance by true masks, and the data has none.
+        """
+        grid = run.stream.grid or (1, int(run.stream.content[0].sum()))
+        patches = grid[0] * grid[1]
+        if self.name == TRUE_MASKS:
+            if true_maps is None:
+                raise OptionError("guidance 'true' needs the true masks, which this data lacks")
+            return _not_all_zero(true_maps)
+        if self.plan is None:
+            return torch.ones(len(pairs), patches, device=pixels.device)
+        # Autocast off: the parts of blocks that are run again are cheap, and in full precision
+        # they give the map that whyclip.explain draws.
+        with torch.autocast(pixels.device.type, enabled=False):
+            capture = _captured(self.view.image, run, pixels, self.blocks_needed)
+            raw = _of_pairs(self.plan, capture, phrases.detach().float(), pairs, empty)
+        return _not_all_zero(_positive(self.plan.method, raw.detach()))
+
+
+def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepCapture:
+    """Describe a step's pass as methods read one, cut off from its graph."""
+    depth = len(tower.blocks)
+    stream = replace(run.stream, x=run.stream.x[:, :0].detach())
+    states = {index: run.inputs[index].detach() for index in range(depth - blocks, depth)}
+    nothing = Targets(torch.zeros(0, run.embedding.shape[-1], device=pixels.device))
+    return StepCapture(tower, stream, states, run.embedding.detach().float(), nothing, pixels)
+
+
+def _of_pairs(
+    plan: Plan, capture: StepCapture, phrases: Tensor, pairs: Tensor, empty: Tensor | None
+) -> Tensor:
+    """Run a method for each image's own phrases: ``[m, patches]``."""
+    if not plan.method.by_image:
+        found = plan.relevance(capture.aim(Targets(phrases, empty=empty))).values
+        return found[pairs[:, 0], pairs[:, 1]]
+    slots = _slots(pairs[:, 0])
+    directions = phrases.new_zeros(int(slots.max()) + 1, len(capture.inputs), phrases.shape[1])
+    directions[slots, pairs[:, 0]] = phrases[pairs[:, 1]]
+    found = plan.method.relevance(capture.aim(TargetsByImage(directions)), **plan.options).values
+    return found[:, :, capture.content[0]][pairs[:, 0], slots]
+
+
+def _slots(images: Tensor) -> Tensor:
+    """Number the pairs of each image from 0: ``[m]`` from ``[m]``."""
+    same = images[:, None] == images[None]
+    return same.tril(-1).sum(1)
+
+
+def _positive(method: Method, maps: Tensor) -> Tensor:
+    """Keep what speaks for the match.
+
+    A cosine of dense features has no meaningful zero, so such maps are stretched from 0 to 1.
+    """
+    if method.scope != "features":
+        return maps.relu()
+    return maps - maps.amin(-1, keepdim=True)
+
+
+def _not_all_zero(maps: Tensor) -> Tensor:
+    """Put a uniform map where a map is zero everywhere."""
+    nothing = (maps <= 0).all(-1, keepdim=True)
+    return torch.where(nothing, torch.ones_like(maps), maps)
+
+
+def supports(tower: Tower, name: str) -> bool:
+    """Whether a method can guide the training of a model with this image encoder."""
+    if name in (UNIFORM, TRUE_MASKS):
+        return not tower.opaque
+    method = METHODS[name]
+    plan = Plan(method, method.complete({}), ("image",))
+    return "image" in method.sides and not tower.opaque and not plan.why_not(tower)
