@@ -24,6 +24,10 @@ class Average:
         self.live = dict(parameters)
         self.shadow = {name: p.detach().clone() for name, p in self.live.items()}
 
+    def to(self, device: torch.device) -> None:
+        """Move the averages to a device."""
+        self.shadow = {name: tensor.to(device) for name, tensor in self.shadow.items()}
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after a step, counted from 1."""

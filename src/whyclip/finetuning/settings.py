@@ -67,7 +67,9 @@ class Settings:
         local: weight of the phrase–region loss.
         removal: weight of the removal loss on marked patches.
         relevance: weight of the relevance penalty on marked patches.
-        guidance: method whose maps guide the local loss; None for uniform maps.
+        guidance: method whose maps guide the local loss, ``"uniform"``, or ``"true"`` for the
+            masks that the data brings.
+        weigh: let a phrase count by the peak of its map in the local loss.
         template: sentence that a phrase is put into, with ``{}`` for the phrase.
         phrases: largest number of phrases of one caption.
         extractor: ``"auto"``, ``"rules"``, ``"spacy"``, or a function from a caption to phrases.
@@ -94,7 +96,8 @@ class Settings:
     local: float = 1.0
     removal: float = 0.0
     relevance: float = 0.0
-    guidance: str | None = "grad_eclip"
+    guidance: str = "grad_eclip"
+    weigh: bool = False
     template: str = TEMPLATE
     phrases: int = PHRASES_PER_CAPTION
     extractor: str | Callable[[str], Sequence[str]] = "auto"
