@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
+from open_clip.transform import image_transform
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -62,7 +64,9 @@ def settings(**more: Any) -> Settings:
     return Settings(**{**usual, **more})
 
 
-CONFIG = {
+# Fewer positions than CLIP's, as most of a step's time goes into the padding of texts.
+CONTEXT = 20
+CONFIG: dict[str, Any] = {
     "embed_dim": tiny.EMBED,
     "vision_cfg": {
         "image_size": tiny.IMAGE_SIZE,
@@ -72,7 +76,7 @@ CONFIG = {
         "head_width": tiny.WIDTH // tiny.HEADS,
     },
     "text_cfg": {
-        "context_length": tiny.CONTEXT,
+        "context_length": CONTEXT,
         "vocab_size": tiny.VOCABULARY,
         "width": tiny.WIDTH,
         "heads": tiny.HEADS,
@@ -85,12 +89,21 @@ def openclip_folder(where: Path) -> Path:
     where.mkdir(parents=True, exist_ok=True)
     config = {"model_cfg": CONFIG, "preprocess_cfg": {}}
     (where / "open_clip_config.json").write_text(json.dumps(config))
-    save_file(tiny.openclip_model().state_dict(), where / "open_clip_model.safetensors")
+    save_file(openclip_model().state_dict(), where / "open_clip_model.safetensors")
     return where
 
 
-def openclip_tiny(name: str | None = None) -> whyclip.ModelView:
-    return whyclip.wrap(*tiny.openclip_parts(), name)
+@tiny.seeded
+def openclip_model(**vision: Any) -> Any:
+    vision_cfg = open_clip.CLIPVisionCfg(**{**CONFIG["vision_cfg"], **vision})
+    text_cfg = open_clip.CLIPTextCfg(**CONFIG["text_cfg"])
+    return tiny.randomise(open_clip.model.CLIP(tiny.EMBED, vision_cfg, text_cfg))
+
+
+def openclip_tiny(name: str | None = None, **vision: Any) -> whyclip.ModelView:
+    preprocess = image_transform(tiny.IMAGE_SIZE, is_train=False)
+    tokenizer = open_clip.SimpleTokenizer(context_length=CONTEXT)
+    return whyclip.wrap(openclip_model(**vision), preprocess, tokenizer, name)
 
 
 def hf_tiny() -> whyclip.ModelView:

@@ -47,7 +47,7 @@ def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
             at += 4
             loss = objective(make_batch(view, examples, extract=extract))["loss"]
             (loss / accumulate).backward()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
         norm = math.sqrt(sum(float((p.grad**2).sum()) for p in moments if p.grad is not None))
         found.append((sum(losses) / accumulate, norm))
         with torch.no_grad():

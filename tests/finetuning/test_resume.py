@@ -19,6 +19,7 @@ from small_runs import Noise
 from whyclip.errors import OptionError, OutputError
 from whyclip.finetuning.checkpoint import checkpoints, load_checkpoint, step_of
 from whyclip.finetuning.logs import read_log
+from whyclip.finetuning.train import finetune
 
 EVERYTHING: dict[str, Any] = {"ema": 0.9, "accumulate": 2, "checkpoint_every": 3}
 TESTS = Path(__file__).parent.parent
@@ -65,18 +66,13 @@ def test_after_a_crash_the_curve_continues_digit_for_digit(tmp_path: Path, whole
 
 
 def test_dropout_continues_too(tmp_path: Path) -> None:
-    from whyclip.finetuning.train import finetune
-
     dropping = {
         **small_runs.CONFIG,
         "vision_cfg": {**small_runs.CONFIG["vision_cfg"], "patch_dropout": 0.5},
     }
 
     def run(out: Path, data: Noise) -> Any:
-        import tiny
-        import whyclip
-
-        view = whyclip.wrap(*tiny.openclip_parts(patch_dropout=0.5))
+        view = small_runs.openclip_tiny(patch_dropout=0.5)
         chosen = small_runs.settings(local=0, checkpoint_every=3)
         return finetune(view, data, out, chosen, progress=False, config=dropping)
 
@@ -98,8 +94,6 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, whole: Path) -> None
     data.name = "other"
     with pytest.raises(OptionError, match=r"data \(was 'noise', now 'other'\)"):
         small_runs.run(whole, data, **EVERYTHING)
-    from whyclip.finetuning.train import finetune
-
     with pytest.raises(OutputError, match="holds a run at step 8"):
         finetune(
             small_runs.openclip_tiny(), Noise(), whole, small_runs.settings(**EVERYTHING),

@@ -16,6 +16,7 @@ from whyclip.cli import compare as comparing
 from whyclip.cli import datasets as listing_datasets
 from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
+from whyclip.cli import finetune as finetuning
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import reproduce as reproducing
@@ -52,6 +53,7 @@ app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
+app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=reproducing.HELP)(shared(reproducing.reproduce))
 app.command(help=auditing.HELP)(shared(auditing.audit))
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)

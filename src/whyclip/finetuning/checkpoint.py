@@ -157,6 +157,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def _unreadable(path: Path, error: Exception) -> OutputError:
     why = getattr(error, "strerror", None) or reason(error)
     return OutputError(
-        f"checkpoint {quoted(str(path))} cannot be read: {why:.100}; remove this folder to resume "
-        "from the one before it"
+        f"checkpoint {path.name} in {quoted(str(path.parent))} cannot be read ({why:.60}); remove "
+        "this folder to resume from the checkpoint before it"
     )
