@@ -54,3 +54,13 @@ def pad_rows(rows: Tensor, count: int) -> Tensor:
     """Append rows of zeros to ``[n, ...]`` up to ``count`` rows."""
     missing = count - len(rows)
     return rows if missing == 0 else torch.cat([rows, rows.new_zeros(missing, *rows.shape[1:])])
+
+
+def without_repeats(rows: Tensor) -> Tensor:
+    """Set to zero each row of ``[n, k]`` that equals an earlier one.
+
+    A phrase that several processes have then counts once, as it does in one process.
+    """
+    same = (rows[:, None] == rows[None]).all(-1)
+    repeated = same.tril(diagonal=-1).any(1)
+    return rows.masked_fill(repeated[:, None], 0)

@@ -17,6 +17,7 @@ from whyclip.finetuning.gathering import (
     gathered_sum,
     pad_rows,
     rank,
+    without_repeats,
     world_size,
 )
 from whyclip.finetuning.guidance import Guidance
@@ -147,7 +148,7 @@ class Objective(nn.Module):
         else:
             phrases = texts.unit[:0]
         everyones = gather_rows(pad_rows(phrases, most_phrases) + anchor)
-        words = gather_rows(pad_rows(batch.words, most_phrases))
+        words = without_repeats(gather_rows(pad_rows(batch.words, most_phrases)))
         if len(batch.pairs) == 0:
             return anchor + everyones.sum() * 0
         image, phrase = batch.pairs.T
