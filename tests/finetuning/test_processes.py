@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 import small_runs
 from whyclip.finetuning.checkpoint import checkpoints, load_checkpoint
+from whyclip.finetuning.gathering import without_repeats
 from whyclip.finetuning.logs import read_log
 
 TESTS = Path(__file__).parent.parent
@@ -31,8 +35,9 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     # Accelerate's --cpu launches one process; this launches two, which find no GPU.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     port = ["--num_processes", "2", "--main_process_port", "0", "--num_machines", "1"]
+    plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]
     done = subprocess.run(
-        [*launch, *port, "--mixed_precision", "no", "--dynamo_backend", "no", str(script), str(tmp_path / "two")],
+        [*launch, *port, *plain, str(script), str(tmp_path / "two")],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -44,7 +49,20 @@ def test_two_processes_match_one(tmp_path: Path) -> None:
     name = "model/open_clip_model.safetensors"
     one, two = load_file(tmp_path / "one" / name), load_file(tmp_path / "two" / name)
     start = small_runs.openclip_model().state_dict()
-    for key, tensor in one.items():
-        gap = (tensor - two[key]).norm()
-        # AdamW's first steps follow the gradient's sign, also where it is rounding alone.
-        assert gap <= 0.05 * (tensor - start[key]).norm() + 1e-6, key
+
+    def distance(these: Mapping[str, Tensor], those: Mapping[str, Tensor]) -> float:
+        return float(sum((these[key] - those[key]).double().square().sum() for key in one) ** 0.5)
+
+    # Together, as AdamW moves a weight of zero gradient, such as a key's bias, by rounding alone.
+    assert distance(one, two) < 0.02 * distance(one, start)
+
+
+def test_a_repeated_row_is_set_to_zero() -> None:
+    rows = torch.tensor([[1, 2], [3, 0], [1, 2], [2, 1], [3, 0], [0, 0], [1, 2]])
+    expected = rows.clone()
+    seen = set()
+    for number, row in enumerate(rows.tolist()):
+        if tuple(row) in seen:
+            expected[number] = 0
+        seen.add(tuple(row))
+    assert without_repeats(rows).equal(expected)
