@@ -169,7 +169,15 @@ def _listed(cell: Any) -> list[Any]:
     return list(cell) if isinstance(cell, (list, tuple)) else [cell]
 
 
-def _open(rest: str, outside: bool = False) -> HfDataset:
+def rows_at(rest: str) -> tuple[Any, Path]:
+    """Open ``FOLDER[#SPLIT]`` as a ``datasets.Dataset``.
+
+    Returns:
+        The rows, and their folder.
+
+    Raises:
+        InputError: the library is missing, or no such data set or split is there.
+    """
     place, _, split = rest.partition("#")
     folder = folder_at(place, "a folder written by Dataset.save_to_disk; nothing is downloaded")
     try:
@@ -186,6 +194,11 @@ def _open(rest: str, outside: bool = False) -> HfDataset:
         if split not in rows:
             raise InputError(f"{place!r} has splits {', '.join(rows)}; give hf:{place}#SPLIT")
         rows = rows[split]
+    return rows, folder
+
+
+def _open(rest: str, outside: bool = False) -> HfDataset:
+    rows, folder = rows_at(rest)
     return HfDataset(rows, root=None if outside else folder)
 
 
