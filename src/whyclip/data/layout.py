@@ -121,6 +121,7 @@ def sample_layouts(
     colours: int = 8,
     tinted: float = TINTED_SHARE,
     side: int = SIDE,
+    concepts: int | None = None,
 ) -> Layout:
     """Draw the layouts of the scenes with these keys.
 
@@ -133,9 +134,10 @@ def sample_layouts(
         colours: how many tints there are.
         tinted: share of the objects that are tinted, 0..1.
         side: width and height of the scene in pixels.
+        concepts: draw objects among the first so many of the atlas; None for all.
 
     Raises:
-        OptionError: objects or tinted out of range, or held_out not known.
+        OptionError: objects, tinted or concepts out of range, or held_out not known.
     """
     low, high = objects
     if not 1 <= low <= high <= MAX_OBJECTS:
@@ -144,10 +146,12 @@ def sample_layouts(
         raise OptionError(f"tinted is a share, 0..1: {tinted}")
     if held_out not in ("never", "only", "any"):
         raise unknown("held_out", held_out, ("never", "only", "any"))
+    if concepts is not None and not high <= concepts <= len(atlas.names):
+        raise OptionError(f"concepts must be within {high}..{len(atlas.names)}, got {concepts}")
     b, k = len(keys), MAX_OBJECTS
     tape = _Tape(uniforms(keys, _DRAWS))
     number = low + (tape.take(1)[:, 0] * (high - low + 1)).astype(int)
-    concept = _distinct(tape.take(k), atlas, held_out)
+    concept = _distinct(tape.take(k), atlas, held_out, concepts)
     style = (tape.take(k) * len(atlas.styles)).astype(int)
     barred = atlas.held_out[concept, style]
     if held_out == "never":
@@ -170,11 +174,13 @@ def sample_layouts(
     )  # fmt: skip
 
 
-def _distinct(u: np.ndarray, atlas: Atlas, held_out: HeldOut) -> np.ndarray:
+def _distinct(
+    u: np.ndarray, atlas: Atlas, held_out: HeldOut, concepts: int | None = None
+) -> np.ndarray:
     """Draw distinct concepts a scene, so that a phrase never means two objects."""
-    pool = np.arange(len(atlas.names))
+    pool = np.arange(len(atlas.names) if concepts is None else concepts)
     if held_out == "only":
-        pool = pool[atlas.held_out.any(1)]
+        pool = pool[atlas.held_out[pool].any(1)]
     chosen = np.zeros(u.shape, dtype=int)
     for j in range(u.shape[1]):
         pick = (u[:, j] * (len(pool) - j)).astype(int)

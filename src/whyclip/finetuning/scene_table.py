@@ -1,0 +1,154 @@
+"""Controlled scenes as tensors that are drawn once, so that many short trainings are quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyclip.data.captions import Writer, phrase
+from whyclip.data.draw import COLOURS, draw
+from whyclip.data.layout import Layout, Split, keys_of, sample_layouts
+from whyclip.data.sprites import load_atlas
+from whyclip.finetuning.batch import Batch, token_ids, word_hashes
+from whyclip.model import ModelView
+from whyclip.progress import track
+
+SIDE = 112
+CONCEPTS = 32
+PHRASE_TEMPLATE = "a photo of {}"
+_DRAWN_AT_ONCE = 256
+_SLOTS = 4
+
+
+@dataclass(frozen=True)
+class SceneTable:
+    """Scenes with their captions, and the objects that each caption names.
+
+    Attributes:
+        images: ``[n, 3, SIDE, SIDE]`` uint8.
+        shares: ``[n, 4, patches]`` float16, the share of each patch that each object covers.
+        boxes: ``[n, 4, 4]`` left, top, right, bottom in pixels; zeros where nothing is visible.
+        concepts: ``[n, 4]`` each object's number; -1 where there is none.
+        captions: n sentences.
+        captions_ids: ``[n, t]`` their token ids.
+        phrases: all distinct phrases of the captions.
+        phrase_ids: ``[p, t]`` token ids of the phrases in their template.
+        words: ``[p, 8]`` numbers of each phrase's words.
+        named: ``[n, 4]`` row of each object's phrase; -1 where the caption does not name it.
+    """
+
+    images: Tensor
+    shares: Tensor
+    boxes: Tensor
+    concepts: Tensor
+    captions: tuple[str, ...]
+    caption_ids: Tensor
+    phrases: tuple[str, ...]
+    phrase_ids: Tensor
+    words: Tensor
+    named: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> SceneTable:
+        """Copy all tensors to a device."""
+        moved = {
+            name: value.to(device) if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return SceneTable(**moved)
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """Normalise images as the small model's preprocessing does: ``[b, 3, SIDE, SIDE]``."""
+        return self.images[rows].float() / 127.5 - 1
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Put together the batch of a training step from scenes by number ``[b]``."""
+        named = self.named[rows]
+        image, slot = (named >= 0).nonzero(as_tuple=True)
+        distinct, phrase_row = named[image, slot].unique(return_inverse=True)
+        return Batch(
+            pixels=self.pixels(rows),
+            captions=self.caption_ids[rows],
+            phrases=self.phrase_ids[distinct],
+            words=self.words[distinct],
+            pairs=torch.stack([image, phrase_row], 1),
+            true_maps=self.shares[rows][image, slot].float(),
+        )
+
+
+def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> SceneTable:
+    """Draw scenes of up to four of 32 concepts, and tokenise their captions.
+
+    Args:
+        view: whose tokenizer and patches are used.
+        n: number of scenes.
+        split: scenes of different splits never meet.
+        seed: which scenes.
+    """
+    atlas, patch = load_atlas(), view.image.patch
+    keys = keys_of(np.arange(n) + seed * 10**6, split)
+    starts = range(0, n, _DRAWN_AT_ONCE)
+    images, shares, boxes, layouts = [], [], [], []
+    for start in track(starts, "drawing scenes", len(starts)):
+        layout = sample_layouts(
+            atlas, keys[start : start + _DRAWN_AT_ONCE], side=SIDE, concepts=CONCEPTS
+        )
+        pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True)
+        visible = cast(Tensor, masks)
+        images.append((pixels * 255).round().byte())
+        shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
+        boxes.append(_boxes(visible))
+        layouts.append(layout)
+    captions, told = _captions(layouts)
+    phrases = tuple(sorted({text for row in told for text in row if text}))
+    number = {text: row for row, text in enumerate(phrases)}
+    concepts = np.concatenate([layout.concept for layout in layouts])
+    return SceneTable(
+        images=torch.cat(images),
+        shares=torch.cat(shares),
+        boxes=torch.cat(boxes),
+        concepts=torch.from_numpy(concepts),
+        captions=captions,
+        caption_ids=token_ids(view, captions),
+        phrases=phrases,
+        phrase_ids=token_ids(view, [PHRASE_TEMPLATE.format(text) for text in phrases]),
+        words=torch.tensor([word_hashes(text) for text in phrases]),
+        named=torch.tensor([[number[text] if text else -1 for text in row] for row in told]),
+    )
+
+
+def _captions(layouts: list[Layout]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Write each scene's caption, and the phrase of each of its objects that it names."""
+    atlas = load_atlas()
+    writer, colours = Writer(atlas), tuple(COLOURS)
+    captions, told = [], []
+    for layout in layouts:
+        for row in range(len(layout)):
+            caption, claim = writer.caption(layout, row)
+            said = {
+                concept: phrase(atlas.names[concept], colours[colour] if colour >= 0 else None)
+                for concept, colour in claim.objects
+            }
+            captions.append(caption)
+            told.append([said.get(int(concept), "") for concept in layout.concept[row]])
+    return tuple(captions), told
+
+
+def _boxes(masks: Tensor) -> Tensor:
+    """Bounding boxes of masks ``[b, k, h, w]``: ``[b, k, 4]``, right and bottom exclusive."""
+    found = []
+    for axis in (2, 3):
+        line = masks.any(axis)
+        size = line.shape[-1]
+        first = line.int().argmax(-1)
+        last = size - line.flip(-1).int().argmax(-1)
+        there = line.any(-1)
+        found.append((torch.where(there, first, 0), torch.where(there, last, 0)))
+    (left, right), (top, bottom) = found
+    return torch.stack([left, top, right, bottom], -1)

@@ -1,0 +1,57 @@
+"""A small CLIP trained on captions alone, to fine-tune in experiments.
+
+``mini`` was trained with the regions of its scenes, so it cannot show what fine-tuning on regions
+adds. This model has seen images and whole captions only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transform import image_transform
+
+from whyclip.finetuning.scene_table import SIDE
+from whyclip.model import ModelView, wrap
+
+CONTEXT = 32
+CONFIG: dict[str, Any] = {
+    "embed_dim": 96,
+    "vision_cfg": {
+        "image_size": SIDE,
+        "patch_size": 16,
+        "width": 128,
+        "layers": 4,
+        "head_width": 32,
+    },
+    "text_cfg": {
+        "context_length": CONTEXT,
+        "vocab_size": 49408,
+        "width": 96,
+        "heads": 4,
+        "layers": 3,
+    },
+}
+PREPROCESS: dict[str, Any] = {
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+
+
+def small_clip(seed: int = 0, device: torch.device | str = "cpu") -> ModelView:
+    """Build the model with new weights: 112 × 112 pixels, 7 × 7 patches, 96 dimensions."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = open_clip.CLIP(CONFIG["embed_dim"], CONFIG["vision_cfg"], CONFIG["text_cfg"])
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(1 / 0.07))
+    preprocess = image_transform(
+        SIDE, is_train=False, mean=PREPROCESS["mean"], std=PREPROCESS["std"]
+    )
+    tokenizer = SimpleTokenizer(context_length=CONTEXT)
+    return wrap(model.eval().to(device), preprocess, tokenizer, name="small-clip")
