@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 import tiny
 import whyclip
 from whyclip.finetuning.batch import Example
+from whyclip.finetuning.captions import Indexed
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.train import Finetuned, finetune
 
@@ -37,24 +38,19 @@ def noise_examples(count: int = 40) -> list[Example]:
     return examples
 
 
-class Noise:
-    """Data in memory; item ``fail`` of an epoch raises, as a crash would."""
-
-    name = "noise"
+class Noise(Indexed):
+    """Data in memory; the read number ``fail`` raises, as a crash would."""
 
     def __init__(self, examples: Sequence[Example] | None = None, fail: int | None = None) -> None:
         self.examples = list(examples or noise_examples())
-        self.fail = fail
+        self.fail, self.reads = fail, 0
+        super().__init__("noise", len(self.examples))
 
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def epoch(self, number: int, *, seed: int, rank: int = 0, world: int = 1) -> Iterator[Any]:
-        order = np.random.default_rng([seed, number]).permutation(len(self.examples))
-        for place, index in enumerate(order[rank::world]):
-            if self.fail is not None and number * len(order) + place == self.fail:
-                raise RuntimeError("the machine lost its power")
-            yield self.examples[index]
+    def read(self, item: int) -> Example:
+        if self.reads == self.fail:
+            raise RuntimeError("the machine lost its power")
+        self.reads += 1
+        return self.examples[item]
 
 
 def settings(**more: Any) -> Settings:

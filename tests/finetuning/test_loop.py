@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,13 @@ import families
 import small_runs
 import whyclip
 from small_runs import CONFIG, Noise, extract, noise_examples, openclip_tiny, settings
-from whyclip.errors import InputError, OptionError, OutputError, UnsupportedModelError
+from whyclip.errors import (
+    InputError,
+    OptionError,
+    OutputError,
+    UnsupportedModelError,
+    WhyclipError,
+)
 from whyclip.finetuning.batch import Example, make_batch
 from whyclip.finetuning.checkpoint import checkpoints, step_of
 from whyclip.finetuning.interrupt import Interrupted
@@ -30,7 +34,7 @@ from whyclip.finetuning.train import finetune
 def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
     """Losses and gradient norms of the same run, written down without any library for it."""
     view, data = openclip_tiny(), noise_examples()
-    order = np.concatenate([np.random.default_rng([0, n]).permutation(40) for n in range(9)])
+    order = list(Noise().order(0, seed=0))
     objective = Objective(view)
     objective.train()
     decayed = [p for p in objective.parameters() if p.ndim > 1]
@@ -60,7 +64,7 @@ def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
                 if p.ndim > 1:
                     p.mul_(1 - rate * 0.1)
                 step_size = first / (1 - 0.9 ** (step + 1))
-                p -= rate * step_size / ((second / (1 - 0.98 ** (step + 1))).sqrt() + 1e-8)
+                p.sub_(rate * step_size / ((second / (1 - 0.98 ** (step + 1))).sqrt() + 1e-8))
                 p.grad = None
     return found
 
@@ -145,12 +149,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(tmp_pat
 
 def test_ctrl_c_finishes_the_step_and_writes_a_checkpoint(tmp_path: Path) -> None:
     class Pressed(Noise):
-        def epoch(self, number: int, **more: Any) -> Iterator[Any]:
-            for place, item in enumerate(super().epoch(number, **more)):
-                if place == 10:
-                    assert threading.current_thread() is threading.main_thread()
-                    os.kill(os.getpid(), signal.SIGINT)
-                yield item
+        def read(self, item: int) -> Example:
+            if self.reads == 10:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().read(item)
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted, match="stopped after step 3 of 8") as error:
@@ -164,9 +166,7 @@ def test_ctrl_c_finishes_the_step_and_writes_a_checkpoint(tmp_path: Path) -> Non
 def test_input_that_cannot_be_trained_on(tmp_path: Path) -> None:
     def failing(view: Any = None, data: Any = None, out: Path = tmp_path, **more: Any) -> str:
         with pytest.raises((InputError, UnsupportedModelError)) as error:
-            finetune(
-                view or openclip_tiny(), data or Noise(), out, settings(**more), config=CONFIG
-            )
+            finetune(view or openclip_tiny(), data or Noise(), out, settings(**more), config=CONFIG)
         return str(error.value)
 
     opaque = whyclip.wrap(*families.SMALL["vit-average"](), "averaging")
@@ -178,7 +178,7 @@ def test_input_that_cannot_be_trained_on(tmp_path: Path) -> None:
     halved.module.half()
     assert "float16" in failing(halved)
     few = Noise(noise_examples(3))
-    assert "fewer examples than one batch of 4" in failing(data=few, out=tmp_path / "few")
+    assert "fewer than one batch of 4" in failing(data=few, out=tmp_path / "few")
     wrong = Example("x7", families.picture(), "a dog", ("dog",), (np.ones((3, 3), bool),))
     message = failing(data=Noise([wrong] * 4), out=tmp_path / "mask")
     assert "x7" in message
@@ -223,3 +223,25 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk(tmp_path: Path) -> None:
         assert words in str(error.value), error.value
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000006"]
     assert small_runs.run(tmp_path, steps=8, checkpoint_every=2, batch_size=2).resumed == 6
+
+
+class Dying(Noise):
+    """Data whose worker process is killed, as the system does when memory runs out."""
+
+    def read(self, item: int) -> Example:
+        if self.reads == 6 and torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(item)
+
+
+def test_workers_give_the_same_curve_and_may_die(tmp_path: Path) -> None:
+    small_runs.run(tmp_path / "none", steps=4)
+    small_runs.run(tmp_path / "two", steps=4, workers=2)
+    ours, theirs = (read_log(tmp_path / name / "metrics.csv") for name in ("none", "two"))
+    assert [row["loss"] for row in ours] == [row["loss"] for row in theirs]
+    with pytest.raises(WhyclipError, match="a data worker stopped"):
+        small_runs.run(tmp_path / "dead", Dying(), workers=1, checkpoint_every=1)
+    kept = checkpoints(tmp_path / "dead")
+    assert kept
+    done = small_runs.run(tmp_path / "dead", Noise(), workers=1, checkpoint_every=1)
+    assert done.resumed == step_of(kept[-1])

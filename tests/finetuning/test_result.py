@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,8 @@ def _until(step: int) -> Any:
                 return self.step == step - 1
 
         self.stop = Wanted()  # type: ignore[assignment]
-        try:
+        with suppress(KeyboardInterrupt):
             whole(self, *given)
-        except KeyboardInterrupt:
-            pass
 
     return train
 

@@ -50,7 +50,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_after_a_crash_the_curve_continues_digit_for_digit(tmp_path: Path, whole: Path) -> None:
-    # Step 5 of 8 in the second epoch; the last checkpoint is that of step 3.
+    # In step 6 of 8, in the second epoch; the last checkpoint is that of step 3.
     with pytest.raises(RuntimeError, match="lost its power"):
         small_runs.run(tmp_path, Noise(fail=42), **EVERYTHING)
     assert len(curve(tmp_path)) == 5

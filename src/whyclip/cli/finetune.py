@@ -120,6 +120,15 @@ def finetune(
         float, typer.Option(help="Share of the data that is drawn at random by --seed, 0 to 1.")
     ] = 1.0,
     seed: options.Seed = 0,
+    image_column: Annotated[str, typer.Option(help="Column of a table with images.")] = "image",
+    caption_column: Annotated[str, typer.Option(help="Column with captions.")] = "caption",
+    mask_column: Annotated[
+        str, typer.Option(help="Column with masks of what the model must not use.")
+    ] = "mask",
+    outside: Annotated[
+        bool,
+        typer.Option("--outside", help="Permission for a table to name files outside its folder."),
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 1,
@@ -146,7 +155,16 @@ def finetune(
 
     named = {field.name for field in fields(Settings)}
     settings = Settings(**{key: value for key, value in given.items() if key in named})
-    captions = open_captions(data, fraction=fraction, seed=seed)
+    captions = open_captions(
+        data,
+        fraction=fraction,
+        seed=seed,
+        true_masks=guidance == "true",
+        outside=outside,
+        image=image_column,
+        caption=caption_column,
+        mask=mask_column,
+    )
     view = load(model, device or launched_device())
     if dry_run:
         _show(preview(view, captions, settings), settings.batch_size * settings.accumulate)

@@ -44,7 +44,7 @@ def stoppable() -> Iterator[Stop]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.getsignal(number) for number in numbers}
 
-    def handle(number: int, _: FrameType | None) -> None:
+    def handle(_: int, __: FrameType | None) -> None:
         if stop.wanted:
             raise KeyboardInterrupt
         stop.wanted = True

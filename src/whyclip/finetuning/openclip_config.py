@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from whyclip.errors import OptionError, quoted, reason
 from whyclip.finetuning.batch import token_ids
@@ -138,11 +137,11 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
     training = view.module.training  # type: ignore[union-attr]
     ids = token_ids(view, ["a dog"]).to(device)
     batch = pixels[None].to(device)
-    for ours, theirs in (
+    for ours, found in (
         (view.image.encode(batch), model.encode_image(batch)),
         (view.text.encode(ids), model.encode_text(ids)),
     ):
-        theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+        theirs = found[0] if isinstance(found, tuple) else found
         gap = float((ours.flatten() - theirs.flatten()).abs().max())
         if not training and not gap <= _EMBEDDING * max(1.0, float(ours.abs().max())):
             raise OptionError(
@@ -151,7 +150,7 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
             )
 
 
-def _build(model_cfg: Mapping[str, Any]) -> nn.Module:
+def _build(model_cfg: Mapping[str, Any]) -> Any:
     """Build an untrained model as the library does for a folder."""
     import open_clip
 

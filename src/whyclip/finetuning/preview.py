@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from whyclip.finetuning.batch import Example, make_batch
-from whyclip.finetuning.feed import Data
+from whyclip.finetuning.batch import Example
+from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.parameters import counts, module_of, prepared
+from whyclip.finetuning.phrases import phrase_extractor
 from whyclip.finetuning.settings import Settings
-from whyclip.finetuning.train import extractor_of, length_of, objective_of
+from whyclip.finetuning.train import objective_of, preparing
 from whyclip.model import ModelView
 
 
@@ -32,7 +33,7 @@ class Preview:
     captions: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def preview(view: ModelView, data: Data, settings: Settings, captions: int = 3) -> Preview:
+def preview(view: ModelView, data: CaptionData, settings: Settings, captions: int = 3) -> Preview:
     """Check model, data and settings, and describe the run. Nothing is written.
 
     Args:
@@ -45,19 +46,16 @@ def preview(view: ModelView, data: Data, settings: Settings, captions: int = 3) 
         WhyclipError: as :func:`whyclip.finetuning.train.finetune` raises it before it trains.
     """
     _, parameters = counts(module_of(view))
-    extract = extractor_of(settings)
+    extract = phrase_extractor(settings.extractor)
     objective_of(view, settings)
     with prepared(view, settings) as module:
         trained, _ = counts(module)
     items = data.epoch(0, seed=settings.seed)
     examples = list(islice((item for item in items if isinstance(item, Example)), captions))
     if examples:
-        make_batch(
-            view, examples, extract=extract, template=settings.template, limit=settings.phrases
-        )
-    size = length_of(data)
-    shown = tuple(
-        (e.caption, tuple((extract(e.caption) if e.phrases is None else e.phrases))[: settings.phrases])
-        for e in examples
-    )
-    return Preview(parameters, trained, settings.total(size), size, shown)
+        preparing(view, settings)(examples)
+    shown = []
+    for example in examples:
+        names = extract(example.caption) if example.phrases is None else example.phrases
+        shown.append((example.caption, tuple(names)[: settings.phrases]))
+    return Preview(parameters, trained, settings.total(data.length), data.length, tuple(shown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from whyclip.errors import InputError
-from whyclip.finetuning.batch import make_batch
+from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.checkpoint import (
     Checkpoint,
     checkpoints,
@@ -32,7 +32,7 @@ from whyclip.model import ModelView
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from whyclip.finetuning.feed import Feed
+    from whyclip.finetuning.loader import Loader
 
 # So many steps in a row without a usable gradient mean that fp16 does not work here.
 _MOST_OVERFLOWS = 50
@@ -50,12 +50,13 @@ class Run:
         identity: plain data that may not change between runs.
         out: folder of the run.
         total: number of optimiser steps.
-        extract: function from a caption to its phrases.
+        loader: batches of this process.
         stop: whether the run shall stop.
         step: number of steps done.
         seconds: time spent in training, over all runs.
         losses: mean losses of the last step.
-        skipped: examples skipped so far, by all processes.
+        skipped: number of examples skipped so far, by all processes.
+        faults: reason by id of the examples that this process skipped.
     """
 
     accelerator: Accelerator
@@ -65,12 +66,13 @@ class Run:
     identity: Mapping[str, Any]
     out: Path
     total: int
-    extract: Any
+    loader: Loader[Batch]
     stop: Stop
     step: int = 0
     seconds: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     skipped: int = 0
+    faults: dict[str, str] = field(default_factory=dict)
     average: Average | None = None
 
     def __post_init__(self) -> None:
@@ -108,11 +110,12 @@ class Run:
         scaler = self.accelerator.scaler
         if scaler is not None and saved.optimiser["scaler"]:
             scaler.load_state_dict(saved.optimiser["scaler"])
-        generators = saved.optimiser["generators"]
-        rank = self.accelerator.process_index
+        generators, rank = saved.optimiser["generators"], self.accelerator.process_index
         # With more processes than before, the new ones have no state to take over.
         if rank < len(generators):
             set_generator_states(generators[rank])
+            self.faults = dict(saved.state["faults"][rank])
+        self.loader.start_at(saved.step * self.settings.accumulate)
         self.step, self.seconds = saved.step, float(saved.state["seconds"])
         self.losses = dict(saved.state["losses"])
         self.skipped = int(saved.state["skipped"])
@@ -126,6 +129,7 @@ class Run:
         from accelerate.utils import gather_object
 
         generators = gather_object([generator_states()])
+        faults = gather_object([self.faults])
         scaler = self.accelerator.scaler
         if self.accelerator.is_main_process:
             save_checkpoint(
@@ -142,7 +146,7 @@ class Run:
                     state={
                         "identity": dict(self.identity),
                         "processes": self.accelerator.num_processes,
-                        "batches": self.step * self.settings.accumulate,
+                        "faults": faults,
                         "seconds": self.seconds,
                         "losses": self.losses,
                         "skipped": self.skipped,
@@ -151,7 +155,7 @@ class Run:
             )
         self.accelerator.wait_for_everyone()
 
-    def train(self, feed: Feed, progress: bool) -> None:
+    def train(self, progress: bool) -> None:
         """Train to the last step.
 
         Raises:
@@ -165,11 +169,12 @@ class Run:
             BOARD, init_kwargs={"tensorboard": {"purge_step": self.step + 1}}
         )
         saved, overflows, before = self.step, 0, time.monotonic()
+        batches = iter(self.loader)
         logged, since = self.step, before
         with bar(self.total, self.step, progress and main) as shown:
             while self.step < self.total:
                 rate = self.settings.rate(self.step, self.total)
-                norm, stop = self._one_step(feed, rate)
+                norm, stop = self._one_step(batches, rate)
                 self.step += 1
                 if self.average is not None:
                     self.average.update(self.step)
@@ -193,7 +198,7 @@ class Run:
                         saved, f"stopped after step {saved} of {self.total}; a checkpoint is there"
                     )
 
-    def _one_step(self, feed: Feed, rate: float) -> tuple[float, bool]:
+    def _one_step(self, batches: Iterator[Batch], rate: float) -> tuple[float, bool]:
         """Run one optimiser step and return the gradient's norm and whether to stop."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -201,21 +206,15 @@ class Run:
         sums: dict[str, float] = {}
         norm, stop = 0.0, False
         for _ in range(settings.accumulate):
-            batch = make_batch(
-                self.view,
-                next(feed),
-                extract=self.extract,
-                template=settings.template,
-                limit=settings.phrases,
-            ).to(accelerator.device)
+            batch = next(batches).to(accelerator.device)
+            self.faults |= {one.id: one.reason for one in self.loader.skipped_examples}
             with accelerator.accumulate(self.trained):
                 parts = self.trained(batch)
                 names = [name for name in PARTS if name in parts]
                 # One message for all, so that every process takes the same decision.
-                here = torch.stack(
-                    [parts[name].detach().float() for name in names]
-                    + [parts["loss"].new_tensor(float(n)) for n in (feed.skipped, self.stop.wanted)]
-                )
+                state = parts["loss"].new_tensor([len(self.faults), self.stop.wanted]).float()
+                losses = torch.stack([parts[name].detach().float() for name in names])
+                here = torch.cat([losses, state])
                 *values, skipped, wanted = accelerator.reduce(here, "mean").tolist()
                 for name, value in zip(names, values, strict=True):
                     if not math.isfinite(value):
@@ -241,7 +240,7 @@ class Run:
 
     def _fail(self, what: str, value: object) -> NoReturn:
         kept = checkpoints(self.out)
-        last = f"the checkpoint of step {step_of(kept[-1])} is kept" if kept else "no checkpoint yet"
+        last = f"checkpoint of step {step_of(kept[-1])} is kept" if kept else "no checkpoint yet"
         advice = "" if self.settings.precision == "fp32" else " or use precision fp32"
         raise InputError(
             f"step {self.step + 1}: the {what} is {value}; lower learning_rate (now "

@@ -83,7 +83,7 @@ def _save_openclip(view: ModelView, content: dict[str, Any], folder: Path) -> No
     save_file(plain(_state(view.module)), folder / WEIGHTS[0], {"format": "pt"})
     text = json.dumps(content, indent=2) + "\n"
     (folder / OPENCLIP_CONFIG).write_text(text, encoding="utf-8")
-    inner = getattr(view.tokenizer, "tokenizer", None)
+    inner: Any = getattr(view.tokenizer, "tokenizer", None)
     # Only tokenizers of transformers have files of their own; OpenCLIP brings CLIP's.
     if hasattr(inner, "save_pretrained"):
         inner.save_pretrained(folder)
@@ -92,7 +92,8 @@ def _save_openclip(view: ModelView, content: dict[str, Any], folder: Path) -> No
 def _save_hf(view: ModelView, folder: Path) -> None:
     module: Any = view.module
     module.save_pretrained(folder)
-    image_processor(view.preprocess).save_pretrained(folder)  # type: ignore[union-attr]
+    processor: Any = image_processor(view.preprocess)
+    processor.save_pretrained(folder)
     tokenizer = getattr(view.tokenizer, "tokenizer", view.tokenizer)
     if hasattr(tokenizer, "save_pretrained"):
         tokenizer.save_pretrained(folder)

@@ -150,7 +150,8 @@ class Settings:
             raise OptionError(
                 f"epochs={self.epochs} needs data of known size, and this data has none; give steps"
             )
-        return max(1, math.ceil(self.epochs * examples / (self.batch_size * self.accumulate)))
+        batches = examples // self.batch_size
+        return max(1, math.ceil(self.epochs * batches / self.accumulate))
 
     def rate(self, step: int, total: int) -> float:
         """Compute the learning rate of a step: linear warm-up, then a half cosine to 0.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +15,16 @@ from torch import nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, OutputError, quoted, unknown, warn
+from whyclip.finetuning.batch import Batch, Example, make_batch
+from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
-from whyclip.finetuning.feed import Data, Feed
 from whyclip.finetuning.interrupt import stoppable
+from whyclip.finetuning.loader import Loader
 from whyclip.finetuning.machine import check_installed, machine
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.openclip_config import Config
 from whyclip.finetuning.parameters import module_of, prepared
+from whyclip.finetuning.phrases import phrase_extractor
 from whyclip.finetuning.randomness import own_generators
 from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
@@ -55,7 +60,7 @@ class Finetuned:
 @in_plain_state
 def finetune(
     view: ModelView,
-    data: Data,
+    data: CaptionData,
     out: str | Path,
     settings: Settings | None = None,
     *,
@@ -91,7 +96,7 @@ def finetune(
     check_installed()
     settings = settings if settings is not None else Settings()
     module = module_of(view)
-    total = settings.total(length_of(data))
+    total = settings.total(data.length)
     identity = {
         **settings.as_json(),
         "total_steps": total,
@@ -101,34 +106,32 @@ def finetune(
     }
     folder = path_of(out)
     last = last_checkpoint(folder, identity, resume)
-    extract = extractor_of(settings)
     with ExitStack() as stack:
         accelerator = stack.enter_context(machine(settings, view.image.device, folder))
         rank, world = accelerator.process_index, accelerator.num_processes
         stack.enter_context(own_generators(settings.seed + rank))
         save = saver(view, config)
         objective = objective_of(view, settings)
+        loader: Loader[Batch] = Loader(
+            data,
+            settings.batch_size // world,
+            seed=settings.seed,
+            prepare=preparing(view, settings),
+            rank=rank,
+            world=world,
+            workers=settings.workers,
+        )
         if accelerator.is_main_process:
             _make(folder, identity)
         accelerator.wait_for_everyone()
         with prepared(view, settings), stoppable() as stop:
-            run = Run(
-                accelerator, view, objective, settings, identity, folder, total, extract, stop
-            )
+            run = Run(accelerator, view, objective, settings, identity, folder, total, loader, stop)
             if last is not None:
                 _note_processes(last, world)
                 run.resume(last)
             resumed = run.step
             if run.step < total:
-                feed = Feed(
-                    data,
-                    settings.batch_size // world,
-                    settings.seed,
-                    rank,
-                    world,
-                    run.step * settings.accumulate,
-                )
-                run.train(feed, progress)
+                run.train(progress)
             if run.average is not None:
                 run.average.apply()
         # Outside of the run, so that adapters are merged.
@@ -158,25 +161,19 @@ def objective_of(view: ModelView, settings: Settings) -> Objective:
     )
 
 
-def extractor_of(settings: Settings) -> Any:
-    """Find the function from a caption to its phrases.
+def preparing(view: ModelView, settings: Settings) -> Callable[[list[Example]], Batch]:
+    """Build the function from examples to a batch, which also runs in worker processes.
 
     Raises:
-        OptionError: an unknown name, or spaCy without its model.
+        OptionError: an unknown extractor, or spaCy without its model.
     """
-    if callable(settings.extractor):
-        return settings.extractor
-    from whyclip.finetuning.phrases import phrase_extractor
-
-    return phrase_extractor(settings.extractor)
-
-
-def length_of(data: Any) -> int | None:
-    """Return the number of examples of an epoch, where the data gives one."""
-    try:
-        return len(data)
-    except TypeError:
-        return getattr(data, "length", None)
+    return partial(
+        make_batch,
+        view,
+        extract=phrase_extractor(settings.extractor),
+        template=settings.template,
+        limit=settings.phrases,
+    )
 
 
 def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path | None:
@@ -218,7 +215,7 @@ def _make(folder: Path, identity: dict[str, Any]) -> None:
         raise OutputError(
             f"cannot make the folder {quoted(str(folder))}: {error.strerror}"
         ) from None
-    write_whole(folder / RUN, lambda: (json.dumps(identity, indent=2) + "\n").encode())
+    write_whole(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
 
 
 def _note_processes(last: Path, world: int) -> None:
@@ -234,5 +231,3 @@ def _architecture(module: nn.Module) -> str:
     """Hash the names and shapes of all weights."""
     shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in module.state_dict().items()]
     return hashlib.blake2b("\n".join(shapes).encode(), digest_size=8).hexdigest()
-
-

@@ -1,0 +1,131 @@
+"""``whyclip finetune``, as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import small_runs
+import whyclip
+from whyclip.finetuning.checkpoint import checkpoints, step_of
+from whyclip.finetuning.logs import read_log
+
+FAST = ("--batch-size", 4, "--learning-rate", "1e-3", "--warmup", 2, "--extractor", "rules")
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_runs.openclip_folder(tmp_path_factory.mktemp("start"))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images with captions; one more is broken and one caption is empty."""
+    where = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(14):
+        noise = rng.integers(0, 256, (32, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(where / f"{number}.png")
+        word = small_runs.WORDS[number % 6]
+        rows.append({"image": f"{number}.png", "caption": f"a {word} beside the old boat"})
+    (where / "3.png").write_bytes(b"no image")
+    rows[5]["caption"] = " "
+    with (where / "photos.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["image", "caption"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return where / "photos.csv"
+
+
+def test_train_on_a_table_and_load_the_result(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    asked = ["finetune", start, f"csv:{photos}", "--out", out, "--epochs", 2, *FAST]
+    dry = whyclip_command(*asked, "--dry-run")
+    assert dry.code == 0, dry.err
+    assert not out.exists()
+    for words in ("(100.0%)", "steps       6 of 4 images", "examples    14", "old boat"):
+        assert words in dry.out
+    done = whyclip_command(*asked)
+    assert done.code == 0, done.err
+    for words in ("steps    6", "global", "local", "skipped  2 broken images"):
+        assert words in done.out
+    assert f"wrote {out / 'model'}" in done.err
+    assert [row["step"] for row in read_log(out / "metrics.csv")] == [1, 2, 3, 4, 5, 6]
+    assert read_log(out / "metrics.csv")[-1]["skipped"] == 2
+    view = whyclip.load(str(out / "model"), "cpu")
+    assert view.fingerprint != whyclip.load(str(start), "cpu").fingerprint
+    assert list((out / "tensorboard").iterdir())
+    other = whyclip_command(*asked, "--seed", 1)
+    assert other.code == 2
+    assert "seed (was 0, now 1)" in other.err
+    never = whyclip_command(*asked, "--resume", "never")
+    assert never.code == 2
+    assert "holds a run at step 6" in never.err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--precision", "fp8"), "unknown precision 'fp8'"),
+        (("--ema", "1"), "ema=1.0 is not below 1"),
+        (("--steps", "3", "--epochs", "1"), "exclude each other"),
+        (("--learning-rate", "0"), "learning_rate=0.0"),
+        (("--guidance", "grad_elcip"), "did you mean grad_eclip"),
+        (("--template", "a photo"), "has no {} for the phrase"),
+        (("--fraction", "0"), "fraction=0.0"),
+        (("--extractor", "nonesuch"), "nonesuch"),
+        (("--batch-size", "500"), "smaller batch"),
+        (("--device", "cuda:77"), "cuda:77"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
+    wrong: tuple[str, ...], words: str,
+) -> None:  # fmt: skip
+    done = whyclip_command("finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *wrong)
+    assert done.code == 2, done.err
+    assert words in done.err
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_extra_is_named(
+    whyclip_command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whyclip.cli.finetune.find_spec", lambda _: None)
+    done = whyclip_command("finetune", "mini", "scenes:10", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert done.err == (
+        "whyclip: finetune needs Accelerate; install it with pip install 'whyclip[train]'\n"
+    )
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_resume(start: Path, photos: Path, tmp_path: Path) -> None:
+    words = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", "--steps", 400, *FAST]
+    command = [sys.executable, "-m", "whyclip", *map(str, words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "metrics.csv"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.is_file() and log.read_text().count("\n") > 3):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (last,) = checkpoints(tmp_path / "run")
+    assert f"stopped after step {step_of(last)} of 400" in said
+    assert "the same command resumes" in said
+    assert "Traceback" not in said
