@@ -229,7 +229,7 @@ class Dying(Noise):
     """Data whose worker process is killed, as the system does when memory runs out."""
 
     def read(self, item: int) -> Example:
-        if self.reads == 6 and torch.utils.data.get_worker_info() is not None:
+        if self.reads == 20 and torch.utils.data.get_worker_info() is not None:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(item)
 

@@ -19,6 +19,7 @@ from whyclip.errors import OutputError, quoted, reason
 
 FOLDER = "checkpoints"
 KEPT = 2
+DEAD_WORKER = "DataLoader worker"
 _STEP = "step-"
 _PARTIAL = ".writing-"
 _WEIGHTS, _AVERAGE = "model.safetensors", "ema.safetensors"
@@ -76,6 +77,9 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     # torch reports a failed write as a RuntimeError.
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
+        # torch raises this one wherever the main process happens to be.
+        if DEAD_WORKER in str(error):
+            raise
         kept = checkpoints(out)
         last = f"step {step_of(kept[-1])} is kept" if kept else "there is no earlier one"
         why = getattr(error, "strerror", None) or reason(error)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
-from whyclip.errors import InputError
+from whyclip.errors import InputError, reason
 from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.checkpoint import (
+    DEAD_WORKER,
     Checkpoint,
     checkpoints,
     load_checkpoint,
@@ -23,6 +24,7 @@ from whyclip.finetuning.checkpoint import (
 )
 from whyclip.finetuning.ema import Average
 from whyclip.finetuning.interrupt import Interrupted, Stop
+from whyclip.finetuning.loader import Loader, WorkerError
 from whyclip.finetuning.logs import BOARD, FILE, PARTS, Log, bar
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.randomness import generator_states, set_generator_states
@@ -31,8 +33,6 @@ from whyclip.model import ModelView
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-    from whyclip.finetuning.loader import Loader
 
 # So many steps in a row without a usable gradient mean that fp16 does not work here.
 _MOST_OVERFLOWS = 50
@@ -159,10 +159,23 @@ class Run:
         """Train to the last step.
 
         Raises:
+            WorkerError: a data worker died.
             InputError: a loss or gradient that is no finite number.
             OutputError: a log or checkpoint that cannot be written.
             Interrupted: a signal; a checkpoint was written.
         """
+        try:
+            self._train(progress)
+        except RuntimeError as error:
+            # A signal of the dead worker raises this anywhere, not only while data is read.
+            if DEAD_WORKER not in str(error):
+                raise
+            raise WorkerError(
+                f"a data worker stopped ({reason(error):.100}); memory may have run out: use fewer "
+                f"workers (now {self.settings.workers}) and run the same command again"
+            ) from None
+
+    def _train(self, progress: bool) -> None:
         main = self.accelerator.is_main_process
         log = Log(self.out / FILE, self.step) if main else None
         self.accelerator.init_trackers(
