@@ -19,7 +19,7 @@ from small_runs import CONFIG, Noise, hf_tiny, openclip_folder, settings
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.checkpoint import checkpoints, load_checkpoint
 from whyclip.finetuning.lora import adaptable_layers, adapters
-from whyclip.finetuning.parameters import text_parameters
+from whyclip.finetuning.parameters import prepared, read_parameters
 from whyclip.finetuning.train import finetune
 from whyclip.inputs.preprocessing import run_preprocess
 
@@ -122,10 +122,20 @@ def test_adapters_are_seen_by_whyclip_as_by_the_library(name: str) -> None:
     check_view(view, token_ids(view, TEXTS))
 
 
+@pytest.mark.parametrize("name", ["coca", "vit", "custom-text-last"])
+def test_what_no_loss_reads_is_not_trained(name: str) -> None:
+    view = whyclip.wrap(*families.SMALL[name]())
+    with prepared(view, settings()) as module:
+        trained = {n for n, p in module.named_parameters() if p.requires_grad}
+        rest = {n.split(".")[0] for n, p in module.named_parameters() if not p.requires_grad}
+    assert rest == ({"text_decoder"} if name == "coca" else set())
+    assert "logit_scale" in trained
+
+
 def test_text_parameters_are_all_but_those_of_the_image_and_the_scale() -> None:
     for view in (small_runs.openclip_tiny(), hf_tiny()):
         named = dict(view.module.named_parameters())  # type: ignore[union-attr]
-        text = text_parameters(view)
+        _, text = read_parameters(view)
         rest = {name.split(".")[0] for name, p in named.items() if p not in text}
         assert rest in (
             {"visual", "logit_scale"},

@@ -35,7 +35,7 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
             processes cannot share evenly.
     """
     check_installed()
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 
     if settings.precision == "fp16" and device.type == "cpu":
@@ -48,8 +48,6 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
             cpu=device.type == "cpu",
             mixed_precision="no" if settings.precision == "fp32" else settings.precision,
             gradient_accumulation_steps=settings.accumulate,
-            # Some models have parts that no loss reads, such as the decoder of CoCa.
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
             log_with="tensorboard" if has_board() else None,
             project_dir=str(out),
         )

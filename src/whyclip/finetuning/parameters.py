@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.finetuning.batch import token_ids
+from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.settings import Settings
 from whyclip.model import ModelView
+from whyclip.model.view import ImageTower, TextTower
 
 
 @contextmanager
@@ -28,18 +30,27 @@ def prepared(view: ModelView, settings: Settings) -> Iterator[nn.Module]:
     module = module_of(view)
     modes = {part: part.training for part in module.modules()}
     needs = {parameter: parameter.requires_grad for parameter in module.parameters()}
-    text = text_parameters(view) if settings.freeze_text else set()
+    image, text = read_parameters(view)
+    # Parts that no loss reads, such as the decoder of CoCa, stay as they are.
+    trained = image | _scales(module) if settings.freeze_text else image | text | _scales(module)
     with ExitStack() as stack:
         stack.callback(_give_back, modes, needs)
         for parameter in module.parameters():
-            parameter.requires_grad_(parameter not in text)
+            parameter.requires_grad_(parameter in trained)
             parameter.grad = None
         if settings.lora:
             from whyclip.finetuning.lora import adapters
 
-            stack.enter_context(adapters(view, settings.lora, skip=text))
+            stack.enter_context(
+                adapters(view, settings.lora, skip=text if settings.freeze_text else ())
+            )
         module.train()
         yield module
+
+
+def _scales(module: nn.Module) -> set[nn.Parameter]:
+    found = (getattr(module, name, None) for name in ("logit_scale", "logit_bias"))
+    return {parameter for parameter in found if isinstance(parameter, nn.Parameter)}
 
 
 def _give_back(modes: dict[nn.Module, bool], needs: dict[nn.Parameter, bool]) -> None:
@@ -73,16 +84,24 @@ def module_of(view: ModelView) -> nn.Module:
     return view.module
 
 
-def text_parameters(view: ModelView) -> set[nn.Parameter]:
-    """Find the parameters that the text embedding depends on."""
+def read_parameters(view: ModelView) -> tuple[set[nn.Parameter], set[nn.Parameter]]:
+    """Find the parameters that the image embedding and the text embedding depend on.
+
+    The losses read no others but the logit scale and bias.
+    """
+    pixels = torch.zeros(1, 3, *view.image.input_size, device=view.image.device)
+    ids = token_ids(view, ["a dog"]).to(view.text.device)
+    return _read(view, view.image, pixels), _read(view, view.text, ids)
+
+
+def _read(view: ModelView, tower: ImageTower | TextTower, inputs: Tensor) -> set[nn.Parameter]:
     parameters = list(module_of(view).parameters())
     needs = [parameter.requires_grad for parameter in parameters]
-    ids = token_ids(view, ["a dog"]).to(view.text.device)
     for parameter in parameters:
         parameter.requires_grad_(True)
     try:
         with torch.enable_grad():
-            total = view.text.encode(ids).sum()
+            total = run_with_gradients(tower, inputs).unit.sum()
         gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     finally:
         for parameter, needed in zip(parameters, needs, strict=True):
