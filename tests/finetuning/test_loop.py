@@ -25,7 +25,7 @@ from whyclip.errors import (
 )
 from whyclip.finetuning.batch import Example, make_batch
 from whyclip.finetuning.checkpoint import checkpoints, step_of
-from whyclip.finetuning.interrupt import Interrupted
+from whyclip.finetuning.interrupt import Interrupted, stoppable
 from whyclip.finetuning.logs import read_log
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.train import finetune
@@ -152,6 +152,7 @@ def test_ctrl_c_finishes_the_step_and_writes_a_checkpoint(tmp_path: Path) -> Non
         def read(self, item: int) -> Example:
             if self.reads == 10:
                 os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGTERM)  # as a launcher adds
             return super().read(item)
 
     before = signal.getsignal(signal.SIGINT)
@@ -245,3 +246,17 @@ def test_workers_give_the_same_curve_and_may_die(tmp_path: Path) -> None:
     assert kept
     done = small_runs.run(tmp_path / "dead", Noise(), workers=1, checkpoint_every=1)
     assert done.resumed == step_of(kept[-1])
+
+
+def test_a_later_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10.0]
+    monkeypatch.setattr("whyclip.finetuning.interrupt.time.monotonic", lambda: now[0])
+    with stoppable() as stop:
+        assert not stop.wanted
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.wanted
+        now[0] += 3
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

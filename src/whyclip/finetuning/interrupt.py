@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_ONE_PRESS = 1.0
 
 
 class Stop:
@@ -33,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C interrupts at once.
+    """Turn the first Ctrl-C or SIGTERM into a request; a later Ctrl-C interrupts at once.
 
     Signals that the process ignores stay ignored. Outside of the main thread nothing changes.
     """
@@ -44,10 +47,15 @@ def stoppable() -> Iterator[Stop]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     before = {number: signal.getsignal(number) for number in numbers}
 
-    def handle(_: int, __: FrameType | None) -> None:
-        if stop.wanted:
+    first = 0.0
+
+    def handle(number: int, _: FrameType | None) -> None:
+        nonlocal first
+        if not stop.wanted:
+            stop.wanted, first = True, time.monotonic()
+        # A launcher passes a Ctrl-C on to processes that have got it from the terminal already.
+        elif number == signal.SIGINT and time.monotonic() - first > _ONE_PRESS:
             raise KeyboardInterrupt
-        stop.wanted = True
 
     taken = [n for n in numbers if before[n] not in (signal.SIG_IGN, None)]
     for number in taken:

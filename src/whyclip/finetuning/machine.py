@@ -62,7 +62,6 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
         finally:
             for tracker in accelerator.trackers:
                 tracker.finish()
-            accelerator.free_memory()
             if not shared and count == 1:
                 # Accelerate keeps its state for the whole process, and has no public way to
                 # let a later run choose another precision.
