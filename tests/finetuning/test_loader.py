@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from functools import partial
 from itertools import islice
 
@@ -11,10 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caption_sources import number_of, picture, write_tars
+from caption_sources import encoded, number_of, picture, write_csv, write_tars
 from whyclip.errors import InputError, OptionError, WhyclipError
 from whyclip.finetuning.batch import Example
-from whyclip.finetuning.captions import UNREADABLE, Indexed, Skipped, UnusableError
+from whyclip.finetuning.captions import (
+    UNREADABLE,
+    Indexed,
+    Skipped,
+    UnusableError,
+    open_captions,
+)
 from whyclip.finetuning.loader import Loader, WorkerError
 from whyclip.finetuning.tar_captions import TarCaptions
 
@@ -158,3 +165,26 @@ def test_numbers_out_of_range_are_refused(wrong):
         Loader(Numbers(9), **options)
     with pytest.raises(OptionError):
         Loader(Numbers(9), 2, seed=0, prepare=prepare).start_at(-1)
+
+
+@pytest.mark.parametrize("kind", ["scenes", "csv", "parquet", "hf", "wds"])
+def test_data_can_be_sent_to_worker_processes_that_start_afresh(tmp_path, kind):
+    specs = {"scenes": lambda: "scenes:5", "csv": lambda: f"csv:{write_csv(tmp_path, 5)}"}
+    if kind == "wds":
+        pytest.importorskip("webdataset")
+        specs[kind] = lambda: f"wds:{write_tars(tmp_path, 1, 5)}"
+    if kind == "parquet":
+        pandas = pytest.importorskip("pandas")
+        rows = {"image": [encoded(picture(i)) for i in range(5)], "caption": ["a"] * 5}
+        pandas.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+        specs[kind] = lambda: f"parquet:{tmp_path / 'a.parquet'}"
+    if kind == "hf":
+        datasets = pytest.importorskip("datasets")
+        rows = {"image": [picture(i) for i in range(5)], "caption": ["a"] * 5}
+        datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "set")
+        specs[kind] = lambda: f"hf:{tmp_path / 'set'}"
+    data = open_captions(specs[kind](), fraction=0.999999)
+    copy = pickle.loads(pickle.dumps(data))
+    expected = [example.id for example in data.epoch(1, seed=0)]
+    assert [example.id for example in copy.epoch(1, seed=0)] == expected
+    assert len(expected) == 5

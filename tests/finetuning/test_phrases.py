@@ -155,3 +155,17 @@ def test_spacys_quantities_and_positions_are_no_phrases():
         ("white", "ADJ", "conj", 7), ("cars", "NOUN", "pobj", 6),
     ])  # fmt: skip
     assert spacy_phrases(lambda _: document, "…") == ["people", "black and white cars"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "phrases"),
+    [
+        ("the 3rd car of the man 's brother", ["car", "man", "brother"]),
+        ("a pencil drawing of a zebra", ["zebra"]),
+        ("a dog , despite the rain", ["dog", "rain"]),
+        ("the second half of a game", ["second half", "game"]),
+        ("people tour the park", ["people", "park"]),
+    ],
+)
+def test_forms_of_real_alt_text(caption, phrases):
+    assert rule_phrases(caption) == phrases

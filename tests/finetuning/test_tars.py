@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import sys
 import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +169,17 @@ def test_addresses_are_read_through_the_library(tmp_path, monkeypatch):
     assert sorted(map(number_of, good)) == [0, 1, 2]
     assert len(opened) == 2
     assert [(x.reason, x.detail) for x in bad] == [(kinds.CUT_TAR, "host is down")]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the library reads addresses with curl")
+def test_tars_of_a_web_server_and_one_that_is_gone(tmp_path):
+    write_tars(tmp_path, 2, 3)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        good, bad = epoch(open_captions(f"wds:{address}/part-{{00..02}}.tar"))
+        server.shutdown()
+    assert sorted(map(number_of, good)) == [0, 1, 2, 3, 4, 5]
+    assert [(x.id[-11:], x.reason) for x in bad] == [("part-02.tar", kinds.CUT_TAR)]
