@@ -194,8 +194,10 @@ class Indexed(CaptionData):
     def spares(self, position: int, number: int, seed: int) -> Iterator[int]:
         """List all other numbers, from a place half an epoch away."""
         order = self._permuted(number, seed)
-        for step in range(len(order) - 1):
-            yield int(order[(position + len(order) // 2 + step) % len(order)])
+        for step in range(len(order)):
+            place = (position + len(order) // 2 + step) % len(order)
+            if place != position:
+                yield int(order[place])
 
     def _permuted(self, number: int, seed: int) -> np.ndarray:
         return self.numbers[np.random.default_rng((seed, number, 17)).permutation(self.length)]

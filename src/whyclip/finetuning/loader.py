@@ -172,7 +172,9 @@ class _Batches(IterableDataset[Ready[Any]]):
             if not info:
                 raise
             # An exception would come with the worker's whole traceback in its message.
-            yield Ready(None, failure=str(error))
+            # A worker that ended would delay the end of the others.
+            while True:
+                yield Ready(None, failure=str(error))
 
     def _made(self, worker: int, workers: int) -> Iterator[Ready[Any]]:
         step, number = 0, 0

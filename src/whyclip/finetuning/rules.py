@@ -25,7 +25,7 @@ _MARKUP = re.compile(
 )
 _CLOSE_UP = re.compile(r"\bclose\s?-?\s?ups?\b", re.I)
 _TOKEN = re.compile(
-    r"[A-Za-zÀ-ɏ]+(?:[-'’][A-Za-zÀ-ɏ]+)*|\d+|[,\"“”]|[^\sA-Za-zÀ-ɏ\d]",
+    r"[A-Za-zÀ-ɏ]+(?:[-'’][A-Za-zÀ-ɏ]+)*|\d+\w*|[,\"“”]|[^\sA-Za-zÀ-ɏ\d]",
 )
 _BREAK = "."
 
@@ -61,7 +61,10 @@ def _tokens(caption: str) -> list[str]:
             tokens.append(_BREAK)
         elif word.endswith("'s") and word not in lists.AUXILIARIES:
             tokens += [word[:-2], _BREAK]
-        elif word.isdigit():
+        elif word == "s" and tokens[-1:] == [_BREAK]:
+            # Some captions come as separate tokens, with "man 's".
+            continue
+        elif word[0].isdigit():
             tokens.append("one")
         else:
             tokens.append(word if word[0].isalpha() or word == "," else _BREAK)
@@ -190,6 +193,8 @@ def _is_adverb(word: str) -> bool:
 
 def _is_adjective(word: str) -> bool:
     if word in lists.ADJECTIVES or word == "and":
+        return True
+    if word.endswith("ing") and word not in lists.ING_NOUNS and len(word) > 4:
         return True
     return word.endswith(lists.ADJECTIVE_ENDINGS) and not word.endswith(lists.NOUN_ENDINGS)
 

@@ -113,11 +113,15 @@ class TarCaptions(CaptionData):
             self._faults.append(Skipped(shard, CUT_TAR, reason(error)))
             return
         name = shard.rpartition("/")[2]
-        with closing(stream):
-            files = tar_file_expander([{"url": shard, "stream": stream}], handler=note)
-            for sample in group_by_keys(files, handler=note):
-                if self.chosen(f"{name}\0{sample['__key__']}"):
-                    yield sample
+        try:
+            with closing(stream):
+                files = tar_file_expander([{"url": shard, "stream": stream}], handler=note)
+                for sample in group_by_keys(files, handler=note):
+                    if self.chosen(f"{name}\0{sample['__key__']}"):
+                        yield sample
+        except OSError as error:
+            # A transfer can fail as late as at its end.
+            faults.append(error)
         if faults:
             # The library appends its own arguments to the error.
             detail = f"{type(faults[0]).__name__}: {str(faults[0].args[:1])[2:-3]:.120}"
