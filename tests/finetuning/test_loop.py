@@ -24,6 +24,7 @@ from whyclip.errors import (
     WhyclipError,
 )
 from whyclip.finetuning.batch import Example, make_batch
+from whyclip.finetuning.captions import Skipped, UnusableError
 from whyclip.finetuning.checkpoint import checkpoints, step_of
 from whyclip.finetuning.interrupt import Interrupted, stoppable
 from whyclip.finetuning.logs import read_log
@@ -260,3 +261,31 @@ def test_a_later_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_rows_are_logged_at_the_chosen_steps_and_at_the_end(tmp_path: Path) -> None:
+    small_runs.run(tmp_path / "all", steps=8)
+    small_runs.run(tmp_path / "some", steps=8, log_every=3)
+    every = read_log(tmp_path / "all" / "metrics.csv")
+    some = read_log(tmp_path / "some" / "metrics.csv")
+    assert [row["step"] for row in some] == [3, 6, 8]
+    assert [row["loss"] for row in some] == [every[k - 1]["loss"] for k in (3, 6, 8)]
+
+
+def test_a_data_set_of_broken_examples_counts_each_once(tmp_path: Path) -> None:
+    class Broken(Noise):
+        def read(self, item: int) -> Example:
+            if item % 10 == 3:
+                raise UnusableError(Skipped(str(item), "image cannot be read"))
+            return super().read(item)
+
+    chosen: dict[str, Any] = {"steps": 24, "checkpoint_every": 5}
+    done = small_runs.run(tmp_path / "whole", Broken(), **chosen)
+    assert done.skipped == 4, "in two epochs and more, each of the four"
+    with pytest.raises(RuntimeError, match="lost its power"):
+        small_runs.run(tmp_path / "cut", Broken(fail=60), **chosen)
+    again = small_runs.run(tmp_path / "cut", Broken(), **chosen)
+    assert again.resumed
+    whole, cut = (read_log(tmp_path / name / "metrics.csv") for name in ("whole", "cut"))
+    for name in ("loss", "skipped"):
+        assert [row.get(name) for row in cut] == [row.get(name) for row in whole]
