@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,11 +12,13 @@ from hypothesis import strategies as st
 from caption_sources import encoded, mask, number_of, picture, write_csv
 from whyclip.data.captions import Writer, phrase
 from whyclip.data.layout import keys_of, sample_layouts
+from whyclip.data.scenes import compose_scene
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, OptionError
 from whyclip.finetuning import captions as kinds
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import Indexed, Skipped, open_captions
+from whyclip.finetuning.scene_captions import mentioned
 
 
 def examples(data, number=0, seed=0, **share):
@@ -244,3 +248,22 @@ def test_fraction_out_of_range_is_refused(fraction):
 def test_fraction_that_leaves_nothing_is_refused():
     with pytest.raises(InputError, match="larger fraction"):
         open_captions("scenes:2", fraction=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("caption", "phrases"),
+    [
+        ("a cake and a birthday cake", {"cake": "cake", "birthday cake": "birthday cake"}),
+        ("a birthday cake", {"birthday cake": "birthday cake"}),
+        ("a red bike near a cake", {"red bike": "bicycle", "cake": "cake"}),
+        ("a blue bicycle and cupcakes", {"bicycle": "bicycle"}),
+    ],
+)
+def test_names_in_longer_names_are_not_mentioned(caption, phrases):
+    places = [("cake", None, None, (0.2, 0.5)), ("birthday cake", None, None, (0.5, 0.5)),
+              ("bicycle", "red", None, (0.8, 0.5))]  # fmt: skip
+    scene = replace(compose_scene(places), caption=caption)
+    masks = {thing.name: thing.mask for thing in scene.objects}
+    got = mentioned(scene)
+    assert list(got) == list(phrases)
+    assert all(np.array_equal(got[words], masks[name]) for words, name in phrases.items())

@@ -95,6 +95,18 @@ def test_tars_make_the_same_batches_for_workers_processes_and_interruptions(tmp_
         assert [shares[p % 2][step][p // 2] for p in range(4)] == batch
 
 
+def test_resuming_in_tars_reads_one_epoch_and_its_own(tmp_path, monkeypatch):
+    pytest.importorskip("webdataset")
+    data = TarCaptions(write_tars(tmp_path, 3, 7), buffer=5)
+    expected, _ = take(data, 4, 60)
+    read = []
+    order = data.order
+    monkeypatch.setattr(data, "order", lambda number, seed: read.append(number) or order(number, 5))
+    assert take(data, 4, 6, 54)[0] == expected[54:]
+    # 54 steps are ten epochs of five and four more.
+    assert read == [0, 10, 11]
+
+
 def test_damage_in_tars_does_not_move_other_examples(tmp_path):
     pytest.importorskip("webdataset")
     pattern = write_tars(tmp_path, 2, 8)

@@ -90,12 +90,15 @@ def test_kinds_of_images_captions_and_masks(tmp_path):
         add(tar, "x/8.png", encoded(picture(8)))
         add(tar, "x/8.txt", b"eight")
         add(tar, "x/8.mask.png", encoded(mask(7, 7)))
+        add(tar, "x/9.png", encoded(picture(9)))
+        add(tar, "x/9.json", b'{"text": "half \\ud800 pair"}')
     data = open_captions(str(tmp_path / "a.tar"))
     good, bad = epoch(data)
     read = {x.id: x for x in good}
     assert {id: x.caption for id, x in read.items()} == {
         "a.tar:x/1": "one",
         "a.tar:x/2": "zwei Äpfel",
+        "a.tar:x/9": "half ? pair",
     }
     assert np.array_equal(read["a.tar:x/1"].hidden, np.asarray(mask()) > 0)
     assert {x.id[-1]: x.reason for x in bad} == {

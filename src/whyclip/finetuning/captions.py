@@ -237,7 +237,8 @@ def caption_of(cell: object, id: str) -> str:
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")  # noqa: PLW2901
         if isinstance(text, str) and text.strip():
-            return text.strip()
+            # Half of a surrogate pair, which JSON can hold, is more than tokenizers take.
+            return text.strip().encode("utf-8", "replace").decode()
     raise UnusableError(Skipped(id, EMPTY_CAPTION))
 
 
@@ -278,7 +279,7 @@ def open_captions(
         InputError: nothing usable is there.
         OptionError: the kind or an option is not known.
     """
-    from whyclip.finetuning.open_captions import open_kind
+    from whyclip.finetuning.caption_kinds import open_kind
 
     columns = {"image": image, "caption": caption, "mask": mask}
     return open_kind(spec, fraction, seed, true_masks, outside, split, columns)

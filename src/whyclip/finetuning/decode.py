@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from whyclip.data.files import Mask, codes_of, nonzero
-from whyclip.errors import InputError, WhyclipWarning, reason
+from whyclip.errors import WhyclipWarning, reason
 from whyclip.finetuning.captions import BAD_MASK, UNREADABLE, Skipped, UnusableError
 from whyclip.inputs import read_image
 
@@ -27,7 +27,7 @@ def decode_image(source: bytes | Path | Image.Image, id: str) -> Image.Image:
             warnings.simplefilter("ignore", WhyclipWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return read_image(_opened(source))
-    except (InputError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # noqa: BLE001 - a decoder may raise anything on a damaged file
         raise UnusableError(Skipped(id, UNREADABLE, reason(error))) from None
 
 

@@ -191,7 +191,10 @@ class _Batches(IterableDataset[Ready[Any]]):
                 step += 1
             if step == before:
                 raise nothing_or_too_small(self.data, number, self.plan)
-            number += 1
+            # All epochs are of one length: those before the start need not be read.
+            passed = max(0, self.start - step) // (step - before)
+            number += 1 + passed
+            step += passed * (step - before)
 
     def _shares(self, number: int) -> Iterator[list[tuple[int, Any]]]:
         """Give this process's positions and items of each whole batch of all processes."""
