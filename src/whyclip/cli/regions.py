@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,9 +109,11 @@ def regions(
         "--masks": None if masks == "share" else masks,
         "--limit": limit,
         "--seed": seed,
-        "--outside": outside or None,
         "--out": out,
     }
+    # The argument may hold spaces, and a switch has no value.
+    command = command_line("regions", given).split(" ", 2)
+    command.insert(2, shlex.quote(data))
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
     # A wrong template must not cost the loading of a large model.
     class_prompts(dataset, template)
@@ -122,7 +125,7 @@ def regions(
         seed=seed,
         batch_size=batch_size,
         masks=rule,
-    ).described(data=data, command=command_line(f"regions {data}", given))
+    ).described(data=data, command=" ".join(command) + " --outside" * outside)
     # Before anything is printed: a closed pipe must not cost the report.
     page = found.save(out)
     stdout().print(main_table(found).to_rich())

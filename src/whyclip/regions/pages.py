@@ -11,7 +11,7 @@ from PIL import Image
 
 from whyclip.errors import InputError
 from whyclip.metrics import Interval
-from whyclip.regions.result import Confusion, Kind, RegionResult
+from whyclip.regions.result import Confusion, RegionResult
 from whyclip.regions.tables import (
     class_table,
     confusion_table,
@@ -137,18 +137,18 @@ def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:
     """Draw one row of crops for each confusion."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.5, 1.25 * len(confusions)), layout="constrained")
-    axes = figure.subplots(len(confusions), CROPS + 1, squeeze=False)
-    for row, confusion in zip(axes, confusions, strict=True):
+    shown = [crops(result, confusion) for confusion in confusions]
+    most = max(1, *map(len, shown))
+    figure = Figure(figsize=(1.9 + 1.5 * most, 1.25 * len(confusions)), layout="constrained")
+    axes = figure.subplots(len(confusions), most + 1, squeeze=False)
+    for row, confusion, images in zip(axes, confusions, shown, strict=True):
         for one in row:
             one.axis("off")
-        said = (
-            f"{_short(confusion.true)}\n→ {_short(confusion.predicted)}\n{confusion.count} of {{}}"
-        )
-        of = round(confusion.count / confusion.share)
-        row[0].text(0, 0.5, said.format(of), va="center", fontsize=10, parse_math=False)
-        for one, crop in zip(row[1:], crops(result, confusion), strict=False):
-            one.imshow(crop)
+        share = f"{confusion.count} of {round(confusion.count / confusion.share)}"
+        said = f"{_short(confusion.true)}\n→ {_short(confusion.predicted)}\n{share}"
+        row[0].text(0, 0.5, said, va="center", fontsize=10, parse_math=False)
+        for one, image in zip(row[1:], images, strict=False):
+            one.imshow(image)
     return figure
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from whyclip.data import Dataset
 from whyclip.data.files import Mask
+from whyclip.data.sample import base_of
 from whyclip.errors import InputError, OptionError
 from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
 from whyclip.model import ModelView
@@ -253,6 +254,7 @@ def check_any(prepared: Prepared) -> Prepared:
     """
     if not len(prepared.labels):
         said = next(iter(prepared.failed.values()), None)
+        name = base_of(prepared.dataset).name
         why = f"the first error: {said}" if said else "give a dataset with boxes or masks"
-        raise InputError(f"no image of {prepared.dataset.name} has a region to classify; {why}")
+        raise InputError(f"no image of {name} has a region to classify; {why}")
     return prepared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,28 +110,31 @@ def _regions(
     dataset: Dataset, number: int, sample: Sample, left_out: Counter[str]
 ) -> Iterable[Region]:
     if isinstance(dataset, Coco):
-        for segment in segments_of(dataset, number):
-            box = segment.box or box_of(segment.mask)
-            if segment.crowd:
-                left_out[CROWD] += 1
-            elif box is None or not segment.mask.any():
-                left_out[EMPTY] += 1
-            else:
-                kind: RegionKind = "thing" if segment.thing else "stuff"
-                yield Region(segment.label, box, segment.mask, kind)
-    elif isinstance(dataset, SceneSamples):
-        for thing in dataset.scenes[number].objects:
-            if thing.mask.any():
-                left, top, right, bottom = map(float, thing.box)
-                yield Region(thing.name, (left, top, right, bottom), thing.mask)
-    elif isinstance(dataset, Boxes):
-        for label, *edges in dataset.items[number][1]:
-            left, top, right, bottom = edges
-            yield Region(label, (left, top, right, bottom))
-    else:
-        for label, mask in (sample.masks or {}).items():
-            around = box_of(mask)
-            if around is None:
-                left_out[EMPTY] += 1
-            else:
-                yield Region(label, around, mask)
+        return _of_coco(dataset, number, left_out)
+    if isinstance(dataset, SceneSamples):
+        objects = dataset.scenes[number].objects
+        return [Region(one.name, one.box, one.mask) for one in objects if one.mask.any()]
+    if isinstance(dataset, Boxes):
+        return [Region(box.label, box[1:]) for box in dataset.items[number][1]]
+    return _of_masks(sample, left_out)
+
+
+def _of_coco(dataset: Coco, number: int, left_out: Counter[str]) -> Iterator[Region]:
+    for segment in segments_of(dataset, number):
+        box = segment.box or box_of(segment.mask)
+        if segment.crowd:
+            left_out[CROWD] += 1
+        elif box is None or not segment.mask.any():
+            left_out[EMPTY] += 1
+        else:
+            kind: RegionKind = "thing" if segment.thing else "stuff"
+            yield Region(segment.label, box, segment.mask, kind)
+
+
+def _of_masks(sample: Sample, left_out: Counter[str]) -> Iterator[Region]:
+    for label, mask in (sample.masks or {}).items():
+        box = box_of(mask)
+        if box is None:
+            left_out[EMPTY] += 1
+        else:
+            yield Region(label, box, mask)
