@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tiny
+import whyclip
 from whyclip.data import open_dataset
 from whyclip.errors import InputError
-from whyclip.regions import region_image
+from whyclip.regions import classify_regions, region_image
 
 # Segments as the PNG paints them, (id, category, left, top, right, bottom, crowd).
 SEGMENTS = [
@@ -195,3 +197,20 @@ def test_masks_of_other_datasets(tmp_path: Path) -> None:
     assert second.left_out == {"empty mask": 1}
     assert third.regions == ()
     assert not third.left_out
+
+
+def test_each_kind_of_region_is_counted_apart(coco: Path) -> None:
+    view = whyclip.wrap(*tiny.openclip_parts())
+    result = classify_regions(view, f"coco-panoptic:{coco}", template="a {}")
+    assert {kind: counts.n for kind, counts in result.counts.items()} == {
+        "boxes": 2,
+        "thing masks": 2,
+        "stuff masks": 1,
+    }
+    boxes, things, stuff = (result.counts[kind].total.sum(0) for kind in result.counts)
+    np.testing.assert_array_equal(boxes, [0, 2, 0])
+    np.testing.assert_array_equal(things, [0, 2, 0])
+    np.testing.assert_array_equal(stuff, [0, 0, 1])
+    assert result.top == (1,), "of three classes, five best are no question"
+    assert result.left_out == {"crowd": 1, "box below 8×8 pixels": 1}
+    assert result.save(coco / "out").is_file()

@@ -238,7 +238,7 @@ def _outcome(
         to = directions.to(features)
         here = (part.image >= start) & (part.image < start + step)
         row = part.image[here] - start
-        pooled = box_features(features, part.boxes[here], row.to(features.device))
+        pooled = box_features(features, part.boxes[here], row)
         boxes[here] = (F.normalize(pooled, dim=-1) @ to.T).cpu()
         under = here & part.masked
         row = part.image[under] - start

@@ -67,7 +67,7 @@ def box_features(features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
     """
     from torchvision.ops import roi_align
 
-    rows = torch.cat([image[:, None].to(boxes.dtype), boxes], 1).to(features)
+    rows = torch.cat([image[:, None].to(features), boxes.to(features)], 1)
     return roi_align(features, rows, output_size=1, aligned=True)[:, :, 0, 0]
 
 
