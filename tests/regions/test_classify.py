@@ -229,6 +229,18 @@ def test_models_that_cannot_be_measured() -> None:
         classify_regions(view, Mosaics(1), template="{}")
 
 
+def test_prepared_for_another_model(view: whyclip.ModelView) -> None:
+    prepared = prepare_regions(view, Mosaics(2), size=64)
+    assert region_accuracy(view, prepared, template="{}")["boxes"].n == 6
+    other = whyclip.wrap(*tiny.openclip_parts(patch_size=16))
+    with pytest.raises(InputError, match=r"prepared for 64×64 pixels in patches of 8; .* of 16"):
+        classify(other, prepared, template="{}")
+    model, preprocess, tokenizer = tiny.openclip_parts()
+    preprocess.transforms[-1].mean = (0.0, 0.0, 0.0)
+    with pytest.raises(InputError, match="normalises otherwise"):
+        classify(whyclip.wrap(model, preprocess, tokenizer), prepared, template="{}")
+
+
 def test_pooling_heads_and_transformers(tmp_path: Path) -> None:
     """A SigLIP of transformers, with a head that pools, from the data to the page."""
     view = whyclip.wrap(*SMALL["siglip"]())

@@ -13,8 +13,8 @@ import tiny
 import whyclip
 from families import SMALL
 from whyclip.errors import OptionError, UnsupportedModelError
+from whyclip.regions.canvas import Canvas, canvas_of
 from whyclip.regions.features import box_features, feature_map
-from whyclip.regions.prepare import Canvas, canvas_of
 from whyclip.regions.region import box_of
 
 
@@ -105,9 +105,30 @@ def test_one_pixel_still_has_a_patch(view: whyclip.ModelView) -> None:
     weights = canvas_of(view).weights(mask, image)
     # Patches of 8 input pixels are 160 of the image's.
     assert weights.nonzero().flatten().tolist() == [1 * 4 + 1]
-    touched = canvas_of(view, masks="touched").weights(mask, image)
-    assert touched[5] == 1
-    assert touched.sum() == 1
+    resized = canvas_of(view, masks="clipself").weights(mask, image)
+    torch.testing.assert_close(resized, weights, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(96, 72), (40, 56)])
+def test_masks_as_in_clipself(view: whyclip.ModelView, size: tuple[int, int]) -> None:
+    """Resized by torchvision to the grid, padded, and all that is above 0 counts alike."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.functional import resize
+
+    rng = np.random.default_rng(2)
+    mask = np.kron(rng.random((9, 9)) < 0.3, np.ones((9, 12))) > 0
+    mask = mask[: size[1], : size[0]]
+    image = noise(*mask.shape[::-1])
+    canvas = canvas_of(view, masks="clipself")
+    scale = 4 / max(mask.shape)
+    shape = [round(side * scale) for side in mask.shape]
+    small = resize(
+        torch.from_numpy(mask)[None].float(), shape, InterpolationMode.BICUBIC, antialias=False
+    )
+    expected = torch.zeros(4, 4)
+    expected[: shape[0], : shape[1]] = small[0] > 0
+    assert 0 < expected.sum() < 16
+    torch.testing.assert_close(canvas.weights(mask, image).reshape(4, 4), expected)
 
 
 def test_larger_inputs_have_more_patches(view: whyclip.ModelView) -> None:
@@ -132,7 +153,7 @@ def test_box_of_a_mask() -> None:
     ("family", "options", "error", "message"),
     [
         ("vit", {"size": 30}, OptionError, "size=30 is not a multiple of the 8-pixel .*give 32"),
-        ("vit", {"masks": "all"}, OptionError, "masks='all'; give one of share, touched"),
+        ("vit", {"masks": "all"}, OptionError, "masks='all'; give one of share, clipself"),
         ("resnet", {"size": 128}, OptionError, "size=128: .* takes only 64×64 pixels because its"),
         ("timm-eva", {"size": 64}, OptionError, "rotary"),
         ("vit-average", {}, UnsupportedModelError, "no dense features .*averages its patches"),

@@ -31,7 +31,7 @@ crops, and every region as CSV.
   [dim]# built-in scenes, with the embedded model: seconds[/dim]
   whyclip regions scenes:100 --template "{}"
   [dim]# the papers' table: COCO panoptic, 5,000 images of 1024 pixels[/dim]
-  whyclip regions coco-panoptic:COCO --model openclip:ViT-B-16/openai --size 1024
+  whyclip regions coco-panoptic:COCO --model openclip:ViT-B-16/openai --size 1024 --masks clipself
   [dim]# your own boxes: image,left,top,right,bottom,label[/dim]
   whyclip regions boxes:boxes.csv --model openclip:ViT-B-16/openai
 """
@@ -69,9 +69,8 @@ def regions(
     masks: Annotated[
         str,
         typer.Option(
-            help="Weight of a patch under a mask. [bold]share[/bold]: share of the patch that the "
-            "mask covers. [bold]touched[/bold]: 1 for each patch that it touches, as in "
-            "CLIPSelf's code."
+            help="Weights of patches under a mask. [bold]share[/bold]: share of the patch that "
+            "the mask covers. [bold]clipself[/bold]: 0 or 1, as in CLIPSelf's code."
         ),
     ] = "share",
     limit: Annotated[
@@ -95,9 +94,9 @@ def regions(
     options.check_device(device)
     with importing():
         from whyclip.data import open_dataset
+        from whyclip.regions.canvas import MASK_RULES
         from whyclip.regions.classes import class_prompts
         from whyclip.regions.classify import classify_regions
-        from whyclip.regions.prepare import MASK_RULES
         from whyclip.regions.tables import confusion_table, main_table
         from whyclip.report import command_line
 

@@ -19,14 +19,14 @@ from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.model import ModelView
 from whyclip.model.state import check_state
 from whyclip.progress import track
+from whyclip.regions.canvas import MaskRule, canvas_of
 from whyclip.regions.classes import class_embeddings
 from whyclip.regions.counts import Counts
 from whyclip.regions.features import box_features, check_tower, feature_map, mask_features
 from whyclip.regions.prepare import (
-    MaskRule,
     Prepared,
-    canvas_of,
     check_any,
+    check_fits,
     prepare_parts,
 )
 from whyclip.regions.result import Kind, Outcome, RegionResult
@@ -64,8 +64,8 @@ def classify_regions(
         seed: of that draw and of the bootstrap.
         batch_size: images in memory at once.
         top: a region counts as correct if its class is among the k best, for each k here.
-        masks: weight of a patch under a mask: ``"share"`` (of the patch that the mask covers) or
-            ``"touched"`` (1 for each patch that it touches, as in CLIPSelf's code).
+        masks: weights of patches under a mask: ``"share"``, or ``"clipself"`` as in CLIPSelf's
+            code; see :class:`whyclip.regions.canvas.Canvas`.
 
     Raises:
         InputError: the dataset cannot be read, or has no regions.
@@ -135,6 +135,7 @@ def classify(
     if directions is None:
         directions = class_embeddings(view, prepared.dataset, template)
     check_any(prepared)
+    check_fits(view, prepared)
     result = _classified(
         view, [prepared], prepared.dataset, directions, top, seed, batch_size=batch_size
     )

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from whyclip.data import Dataset
-from whyclip.data.files import Mask
 from whyclip.data.sample import base_of
-from whyclip.errors import InputError, OptionError
-from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
+from whyclip.errors import InputError
 from whyclip.model import ModelView
-from whyclip.regions.features import check_tower
+from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
 from whyclip.regions.region import Box, RegionImage, region_image
 
-MaskRule = Literal["share", "touched"]
-MASK_RULES: tuple[MaskRule, ...] = ("share", "touched")
 BEYOND = "mask outside the patches"
 
 
@@ -39,7 +31,7 @@ class Prepared:
         labels: ``[r]`` number of the true class.
         stuff: bool ``[r]``, whether the region is stuff.
         pixel_boxes: the boxes in pixels of the original images.
-        grid: rows and columns of patches.
+        canvas: the model input that they were made for.
         dataset: where the images and classes come from.
         numbers: number of each image in the dataset.
         ids: of the images.
@@ -54,7 +46,7 @@ class Prepared:
     labels: Tensor
     stuff: Tensor
     pixel_boxes: tuple[Box, ...]
-    grid: tuple[int, int]
+    canvas: Canvas
     dataset: Dataset = field(repr=False)
     numbers: tuple[int, ...] = ()
     ids: tuple[str, ...] = ()
@@ -66,109 +58,14 @@ class Prepared:
         return len(self.ids)
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.canvas.grid
+
+    @property
     def masked(self) -> Tensor:
         """Bool ``[r]``, whether the region has a mask."""
         return self.weights.sum(1) > 0
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """The input of a model, into which images are fitted at the top left.
-
-    Attributes:
-        height: in pixels.
-        width: in pixels.
-        patch: side of a patch in pixels.
-        norm: the model's own normalisation.
-        masks: ``"share"`` weighs each patch by the share of it that a mask covers, ``"touched"``
-            gives all patches that a mask touches the same weight, as CLIPSelf does.
-    """
-
-    height: int
-    width: int
-    patch: int
-    norm: Normalisation
-    masks: MaskRule = "share"
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of whole patches."""
-        return self.height // self.patch, self.width // self.patch
-
-    def fitted(self, image: Image.Image) -> tuple[int, int]:
-        """Height and width of an image whose longer side fills the canvas."""
-        scale = min(self.height / image.height, self.width / image.width)
-        return max(1, round(image.height * scale)), max(1, round(image.width * scale))
-
-    def pixels(self, image: Image.Image) -> Tensor:
-        """Resize, normalise and pad an image with black: ``[3, H, W]``.
-
-        Black pixels are added right and below, before the normalisation, as CLIPSelf's released
-        code does.
-        """
-        height, width = self.fitted(image)
-        black = self.norm.apply(torch.zeros(3, 1, 1))
-        canvas = black.expand(3, self.height, self.width).clone()
-        canvas[:, :height, :width] = keep_tensor(image, (height, width), self.norm)
-        return canvas
-
-    def box(self, box: Box, image: Image.Image) -> tuple[float, ...]:
-        """Scale a box from pixels of the image to patches."""
-        height, width = self.fitted(image)
-        across = width / image.width / self.patch
-        down = height / image.height / self.patch
-        left, top, right, bottom = box
-        return left * across, top * down, right * across, bottom * down
-
-    def weights(self, mask: Mask | None, image: Image.Image) -> Tensor:
-        """Weigh the patches under a mask: ``[gh·gw]``, 0 to 1; zeros without a mask."""
-        gh, gw = self.grid
-        if mask is None:
-            return torch.zeros(gh * gw)
-        height, width = self.fitted(image)
-        # The part of the image's plane that the grid covers, in pixels of the image.
-        right = gw * self.patch * image.width / width
-        bottom = gh * self.patch * image.height / height
-        more = max(0, math.ceil(bottom) - image.height), max(0, math.ceil(right) - image.width)
-        padded = np.pad(mask.astype(np.float32), ((0, more[0]), (0, more[1])))
-        shares = Image.fromarray(padded).resize(
-            (gw, gh), Image.Resampling.BOX, box=(0, 0, right, bottom)
-        )
-        found = torch.from_numpy(np.array(shares)).flatten()
-        return (found > 0).float() if self.masks == "touched" else found
-
-
-def canvas_of(view: ModelView, size: int | None = None, masks: MaskRule = "share") -> Canvas:
-    """Choose the input of a model.
-
-    Args:
-        view: the model.
-        size: height and width in pixels; the model's native input by default.
-        masks: as in :class:`Canvas`.
-
-    Raises:
-        OptionError: the size is not a multiple of the patch size, or the model takes no other
-            grid than its own.
-        UnsupportedModelError: the model has no dense features.
-    """
-    check_tower(view)
-    tower = view.image
-    height, width = tower.input_size
-    if masks not in MASK_RULES:
-        raise OptionError(f"masks={masks!r}; give one of {', '.join(MASK_RULES)}")
-    if size is not None and (size, size) != (height, width):
-        if tower.fixed:
-            raise OptionError(
-                f"size={size}: {view.name} takes only {height}×{width} pixels because {tower.fixed}"
-            )
-        if size < tower.patch or size % tower.patch:
-            near = max(1, round(size / tower.patch)) * tower.patch
-            raise OptionError(
-                f"size={size} is not a multiple of the {tower.patch}-pixel patches of "
-                f"{view.name}; give {near}"
-            )
-        height = width = size
-    return Canvas(height, width, tower.patch, normalisation_of(view.preprocess), masks)
 
 
 def prepare_regions(
@@ -237,13 +134,29 @@ def prepare_part(canvas: Canvas, dataset: Dataset, numbers: Sequence[int]) -> Pr
         labels=torch.tensor(labels, dtype=torch.long),
         stuff=torch.tensor(stuff, dtype=torch.bool),
         pixel_boxes=tuple(pixel_boxes),
-        grid=canvas.grid,
+        canvas=canvas,
         dataset=dataset,
         numbers=tuple(number for number, _ in images),
         ids=tuple(read.id for _, read in images),
         left_out=dict(left_out),
         failed=failed,
     )
+
+
+def check_fits(view: ModelView, prepared: Prepared) -> None:
+    """Check that a model takes what was prepared, perhaps with another model.
+
+    Raises:
+        InputError: its input size, patch size or normalisation differs.
+    """
+    made = prepared.canvas
+    own = canvas_of(view, made.height if made.height == made.width else None, made.masks)
+    if own != made:
+        raise InputError(
+            f"the regions were prepared for {made.height}×{made.width} pixels in patches of "
+            f"{made.patch}; {view.name} takes {own.height}×{own.width} in patches of {own.patch}, "
+            "or normalises otherwise; prepare them with this model"
+        )
 
 
 def check_any(prepared: Prepared) -> Prepared:
