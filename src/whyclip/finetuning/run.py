@@ -1,0 +1,261 @@
+"""The loop over optimiser steps of one run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import torch
+from torch import nn
+
+from whyclip.errors import InputError
+from whyclip.finetuning.batch import make_batch
+from whyclip.finetuning.checkpoint import (
+    Checkpoint,
+    checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+    step_of,
+)
+from whyclip.finetuning.ema import Average
+from whyclip.finetuning.interrupt import Interrupted, Stop
+from whyclip.finetuning.logs import BOARD, FILE, PARTS, Log, bar
+from whyclip.finetuning.parameters import parameter_groups
+from whyclip.finetuning.randomness import generator_states, set_generator_states
+from whyclip.finetuning.settings import Settings
+from whyclip.model import ModelView
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from whyclip.finetuning.feed import Feed
+
+# So many steps in a row without a usable gradient mean that fp16 does not work here.
+_MOST_OVERFLOWS = 50
+
+
+@dataclass
+class Run:
+    """Everything that a run holds while it trains.
+
+    Attributes:
+        accelerator: devices and processes.
+        view: the model.
+        objective: its losses.
+        settings: of the run.
+        identity: plain data that may not change between runs.
+        out: folder of the run.
+        total: number of optimiser steps.
+        extract: function from a caption to its phrases.
+        stop: whether the run shall stop.
+        step: number of steps done.
+        seconds: time spent in training, over all runs.
+        losses: mean losses of the last step.
+        skipped: examples skipped so far, by all processes.
+    """
+
+    accelerator: Accelerator
+    view: ModelView
+    objective: nn.Module
+    settings: Settings
+    identity: Mapping[str, Any]
+    out: Path
+    total: int
+    extract: Any
+    stop: Stop
+    step: int = 0
+    seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    skipped: int = 0
+    average: Average | None = None
+
+    def __post_init__(self) -> None:
+        """Build optimiser and average."""
+        settings = self.settings
+        optimiser = torch.optim.AdamW(
+            parameter_groups(self.objective, settings.weight_decay),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+        )
+        if settings.ema:
+            trained = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad]
+            self.average = Average(trained, settings.ema)
+        self.trained, self.optimiser = self.accelerator.prepare(self.objective, optimiser)
+        if self.average is not None:
+            self.average.to(self.accelerator.device)
+
+    @property
+    def module(self) -> nn.Module:
+        """The user's module."""
+        assert self.view.module is not None
+        return self.view.module
+
+    def resume(self, path: Path) -> None:
+        """Take over the state of a checkpoint.
+
+        Raises:
+            OutputError: the checkpoint cannot be read.
+        """
+        saved = load_checkpoint(path)
+        self.module.load_state_dict(dict(saved.weights))
+        self.optimiser.load_state_dict(saved.optimiser["optimiser"])
+        if self.average is not None:
+            self.average.load(saved.average)
+        scaler = self.accelerator.scaler
+        if scaler is not None and saved.optimiser["scaler"]:
+            scaler.load_state_dict(saved.optimiser["scaler"])
+        generators = saved.optimiser["generators"]
+        rank = self.accelerator.process_index
+        # With more processes than before, the new ones have no state to take over.
+        if rank < len(generators):
+            set_generator_states(generators[rank])
+        self.step, self.seconds = saved.step, float(saved.state["seconds"])
+        self.losses = dict(saved.state["losses"])
+        self.skipped = int(saved.state["skipped"])
+
+    def save(self) -> None:
+        """Write a checkpoint from the main process.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        from accelerate.utils import gather_object
+
+        generators = gather_object([generator_states()])
+        scaler = self.accelerator.scaler
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.out,
+                Checkpoint(
+                    step=self.step,
+                    weights=self.module.state_dict(),
+                    average=self.average.shadow if self.average is not None else {},
+                    optimiser={
+                        "optimiser": self.optimiser.state_dict(),
+                        "scaler": scaler.state_dict() if scaler is not None else {},
+                        "generators": generators,
+                    },
+                    state={
+                        "identity": dict(self.identity),
+                        "processes": self.accelerator.num_processes,
+                        "batches": self.step * self.settings.accumulate,
+                        "seconds": self.seconds,
+                        "losses": self.losses,
+                        "skipped": self.skipped,
+                    },
+                ),
+            )
+        self.accelerator.wait_for_everyone()
+
+    def train(self, feed: Feed, progress: bool) -> None:
+        """Train to the last step.
+
+        Raises:
+            InputError: a loss or gradient that is no finite number.
+            OutputError: a log or checkpoint that cannot be written.
+            Interrupted: a signal; a checkpoint was written.
+        """
+        main = self.accelerator.is_main_process
+        log = Log(self.out / FILE, self.step) if main else None
+        self.accelerator.init_trackers(
+            BOARD, init_kwargs={"tensorboard": {"purge_step": self.step + 1}}
+        )
+        saved, overflows, before = self.step, 0, time.monotonic()
+        logged, since = self.step, before
+        with bar(self.total, self.step, progress and main) as shown:
+            while self.step < self.total:
+                rate = self.settings.rate(self.step, self.total)
+                norm, stop = self._one_step(feed, rate)
+                self.step += 1
+                if self.average is not None:
+                    self.average.update(self.step)
+                overflows = overflows + 1 if self.optimiser.step_was_skipped else 0
+                if overflows > _MOST_OVERFLOWS:
+                    self._fail("gradient", "too large for fp16")
+                now = time.monotonic()
+                self.seconds, before = self.seconds + now - before, now
+                last = stop or self.step == self.total
+                if last or self.step % self.settings.log_every == 0:
+                    each = self.settings.batch_size * self.settings.accumulate
+                    speed = (self.step - logged) * each / max(now - since, 1e-9)
+                    logged, since = self.step, now
+                    self._log(log, rate, norm, speed)
+                    shown.step(self.step, self.losses["loss"], speed)
+                if last or self.step % self.settings.checkpoint_every == 0:
+                    self.save()
+                    saved = self.step
+                if stop and self.step < self.total:
+                    raise Interrupted(
+                        saved, f"stopped after step {saved} of {self.total}; a checkpoint is there"
+                    )
+
+    def _one_step(self, feed: Feed, rate: float) -> tuple[float, bool]:
+        """Run one optimiser step and return the gradient's norm and whether to stop."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        accelerator, settings = self.accelerator, self.settings
+        sums: dict[str, float] = {}
+        norm, stop = 0.0, False
+        for _ in range(settings.accumulate):
+            batch = make_batch(
+                self.view,
+                next(feed),
+                extract=self.extract,
+                template=settings.template,
+                limit=settings.phrases,
+            ).to(accelerator.device)
+            with accelerator.accumulate(self.trained):
+                parts = self.trained(batch)
+                names = [name for name in PARTS if name in parts]
+                # One message for all, so that every process takes the same decision.
+                here = torch.stack(
+                    [parts[name].detach().float() for name in names]
+                    + [parts["loss"].new_tensor(float(n)) for n in (feed.skipped, self.stop.wanted)]
+                )
+                *values, skipped, wanted = accelerator.reduce(here, "mean").tolist()
+                for name, value in zip(names, values, strict=True):
+                    if not math.isfinite(value):
+                        self._fail(f"{name} loss" if name != "loss" else "loss", value)
+                    sums[name] = sums.get(name, 0.0) + value / settings.accumulate
+                self.skipped = round(skipped * accelerator.num_processes)
+                stop = wanted > 0
+                accelerator.backward(parts["loss"])
+                if accelerator.sync_gradients:
+                    norm = self._clip()
+                self.optimiser.step()
+                self.optimiser.zero_grad()
+        self.losses = sums
+        return norm, stop
+
+    def _clip(self) -> float:
+        limit = self.settings.clip or math.inf
+        norm = float(self.accelerator.clip_grad_norm_(self.trained.parameters(), limit))
+        # In fp16 the loss scaler skips such a step and lowers its scale.
+        if not math.isfinite(norm) and self.settings.precision != "fp16":
+            self._fail("norm of the gradient", norm)
+        return norm
+
+    def _fail(self, what: str, value: object) -> NoReturn:
+        kept = checkpoints(self.out)
+        last = f"the checkpoint of step {step_of(kept[-1])} is kept" if kept else "no checkpoint yet"
+        advice = "" if self.settings.precision == "fp32" else " or use precision fp32"
+        raise InputError(
+            f"step {self.step + 1}: the {what} is {value}; lower learning_rate (now "
+            f"{self.settings.learning_rate:g}){advice} and start again in another folder ({last})"
+        )
+
+    def _log(self, log: Log | None, rate: float, norm: float, speed: float) -> None:
+        row = {
+            **self.losses,
+            "learning_rate": rate,
+            "gradient_norm": norm,
+            "examples_per_second": round(speed, 2),
+            "skipped": self.skipped,
+        }
+        if log is not None:
+            log.write({"step": self.step, **row})
+        self.accelerator.log(row, step=self.step)

@@ -1,0 +1,238 @@
+"""Fine-tune a model on captioned images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from whyclip.ambient import in_plain_state
+from whyclip.errors import OptionError, OutputError, quoted, unknown, warn
+from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
+from whyclip.finetuning.feed import Data, Feed
+from whyclip.finetuning.interrupt import stoppable
+from whyclip.finetuning.machine import check_installed, machine
+from whyclip.finetuning.objective import Objective
+from whyclip.finetuning.openclip_config import Config
+from whyclip.finetuning.parameters import module_of, prepared
+from whyclip.finetuning.randomness import own_generators
+from whyclip.finetuning.run import Run
+from whyclip.finetuning.save import MODEL, save_model, saver
+from whyclip.finetuning.settings import Settings, changed
+from whyclip.model import ModelView
+from whyclip.paths import path_of, write_whole
+
+RUN = "run.json"
+Resume = Literal["auto", "never"]
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """Result of a fine-tuning run.
+
+    Attributes:
+        folder: the model, which :func:`whyclip.load` and the model's own library open.
+        steps: number of optimiser steps done in all.
+        losses: mean losses of the last step, by name.
+        skipped: number of broken images and empty captions that were skipped.
+        seconds: time spent in training, over all runs.
+        resumed: step at which this run resumed; 0 if it started anew.
+    """
+
+    folder: Path
+    steps: int
+    losses: dict[str, float]
+    skipped: int
+    seconds: float
+    resumed: int = 0
+
+
+@in_plain_state
+def finetune(
+    view: ModelView,
+    data: Data,
+    out: str | Path,
+    settings: Settings | None = None,
+    *,
+    resume: Resume = "auto",
+    progress: bool = True,
+    config: Config | None = None,
+) -> Finetuned:
+    """Train a model on captioned images, so that words match their regions.
+
+    The weights of the view's module are changed in place: they are those of the saved model
+    afterwards. After an error they are those of the last step. The module keeps its mode (train
+    or eval) and the ``requires_grad`` of its parameters.
+
+    Args:
+        view: the model, with float32 weights.
+        data: captioned images, as from :func:`whyclip.finetuning.captions.open_captions`.
+        out: folder of the run. It gets ``model/`` (the result), ``checkpoints/`` (the last two),
+            ``metrics.csv``, ``tensorboard/`` and ``run.json``.
+        settings: of the run.
+        resume: ``"auto"`` resumes from the last checkpoint in ``out`` if there is one;
+            ``"never"`` raises an error then.
+        progress: show a progress bar on a terminal.
+        config: configuration of an OpenCLIP model that was wrapped in memory: the name of its
+            architecture, its ``model_cfg``, or a folder with ``open_clip_config.json``.
+
+    Raises:
+        OptionError: a setting that does not fit the model, the data or the checkpoint.
+        UnsupportedModelError: a model that cannot be trained or saved.
+        InputError: a loss that is no finite number, or data without a full batch.
+        OutputError: a folder or file that cannot be used.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
+    """
+    check_installed()
+    settings = settings if settings is not None else Settings()
+    module = module_of(view)
+    total = settings.total(length_of(data))
+    identity = {
+        **settings.as_json(),
+        "total_steps": total,
+        "data": data.name,
+        "model": view.name,
+        "architecture": _architecture(module),
+    }
+    folder = path_of(out)
+    last = last_checkpoint(folder, identity, resume)
+    extract = extractor_of(settings)
+    with ExitStack() as stack:
+        accelerator = stack.enter_context(machine(settings, view.image.device, folder))
+        rank, world = accelerator.process_index, accelerator.num_processes
+        stack.enter_context(own_generators(settings.seed + rank))
+        save = saver(view, config)
+        objective = objective_of(view, settings)
+        if accelerator.is_main_process:
+            _make(folder, identity)
+        accelerator.wait_for_everyone()
+        with prepared(view, settings), stoppable() as stop:
+            run = Run(
+                accelerator, view, objective, settings, identity, folder, total, extract, stop
+            )
+            if last is not None:
+                _note_processes(last, world)
+                run.resume(last)
+            resumed = run.step
+            if run.step < total:
+                feed = Feed(
+                    data,
+                    settings.batch_size // world,
+                    settings.seed,
+                    rank,
+                    world,
+                    run.step * settings.accumulate,
+                )
+                run.train(feed, progress)
+            if run.average is not None:
+                run.average.apply()
+        # Outside of the run, so that adapters are merged.
+        if accelerator.is_main_process:
+            save_model(save, folder / MODEL)
+        accelerator.wait_for_everyone()
+    return Finetuned(
+        folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed=resumed
+    )
+
+
+def objective_of(view: ModelView, settings: Settings) -> Objective:
+    """Build the losses of a run.
+
+    Raises:
+        OptionError: an unknown guidance.
+        UnsupportedModelError: a loss that the model's encoders do not support.
+    """
+    return Objective(
+        view,
+        local=settings.local,
+        guidance=settings.guidance,
+        weigh=settings.weigh,
+        removal=settings.removal,
+        relevance=settings.relevance,
+        checkpoint_blocks=settings.checkpoint_blocks,
+    )
+
+
+def extractor_of(settings: Settings) -> Any:
+    """Find the function from a caption to its phrases.
+
+    Raises:
+        OptionError: an unknown name, or spaCy without its model.
+    """
+    if callable(settings.extractor):
+        return settings.extractor
+    from whyclip.finetuning.phrases import phrase_extractor
+
+    return phrase_extractor(settings.extractor)
+
+
+def length_of(data: Any) -> int | None:
+    """Return the number of examples of an epoch, where the data gives one."""
+    try:
+        return len(data)
+    except TypeError:
+        return getattr(data, "length", None)
+
+
+def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path | None:
+    """Find the checkpoint that a run resumes from.
+
+    Raises:
+        OptionError: the earlier run had other settings, or an unknown ``resume``.
+        OutputError: the folder holds something else, or a run that must not be resumed.
+    """
+    name = quoted(str(out))
+    if resume not in ("auto", "never"):
+        raise unknown("resume", resume, ("auto", "never"))
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"out {name} is a file; name a folder")
+    saved = checkpoints(out)
+    if out.is_dir() and not (out / RUN).is_file() and any(out.iterdir()):
+        raise OutputError(f"folder {name} holds something else than a run; name another folder")
+    if not saved:
+        return None
+    if resume == "never":
+        raise OutputError(
+            f"folder {name} holds a run at step {step_of(saved[-1])}; name another folder, or "
+            "resume it"
+        )
+    differing = changed(load_state(saved[-1])["identity"], identity)
+    if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise OptionError(
+            f"the run in {name} had other settings: {', '.join(differing[:3])}{more}; give the "
+            "same ones to resume it, or another folder"
+        )
+    return saved[-1]
+
+
+def _make(folder: Path, identity: dict[str, Any]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {quoted(str(folder))}: {error.strerror}"
+        ) from None
+    write_whole(folder / RUN, lambda: (json.dumps(identity, indent=2) + "\n").encode())
+
+
+def _note_processes(last: Path, world: int) -> None:
+    before = load_state(last)["processes"]
+    if before != world:
+        warn(
+            f"this run has {world} processes and the one it resumes had {before}: the results are "
+            "equal within rounding, not digit for digit"
+        )
+
+
+def _architecture(module: nn.Module) -> str:
+    """Hash the names and shapes of all weights."""
+    shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in module.state_dict().items()]
+    return hashlib.blake2b("\n".join(shapes).encode(), digest_size=8).hexdigest()
+
+
