@@ -18,6 +18,7 @@ from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
+from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
 from whyclip.cli.shared import shared
@@ -52,6 +53,7 @@ app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
+app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))
 app.command(help=reproducing.HELP)(shared(reproducing.reproduce))
 app.command(help=auditing.HELP)(shared(auditing.audit))
 app.command(help=catalogue.METHODS_HELP)(catalogue.methods)

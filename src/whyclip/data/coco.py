@@ -66,6 +66,8 @@ class Coco(Dataset):
                 raise InputError(f"{shown(self.file)} has category {name!a:.60}; give it a name")
         self.names = tuple(map(readable, self.classes))
         self.labels = dict(zip((c["id"] for c in categories), self.classes, strict=True))
+        # Only panoptic annotations say it; all categories of instances are things.
+        self.things = {c["id"] for c in categories if c.get("isthing", 1)}
         regions: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
         for annotation in content["annotations"]:
             if self._check(annotation):

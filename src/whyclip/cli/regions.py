@@ -1,0 +1,138 @@
+"""``whyclip regions``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.shared import load
+from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.errors import OutputError
+from whyclip.process import importing
+
+HELP = """
+Measure region classification: how often a model names a box or a mask correctly.
+
+Each patch of an image gets a feature, from the last block without its attention. A box gets the \
+features under it by RoIAlign, a mask their mean. The prediction is the class with the greatest \
+cosine. The result is mAcc, the mean over classes of the accuracy within the class, top-1 and \
+top-5, with 95 % intervals. This is the protocol of CLIPSelf, which the tables of papers on \
+fine-tuning CLIP use.
+
+The folder given by --out gets a page, tables per class, the most frequent confusions with example \
+crops, and every region as CSV.
+
+\b
+[bold]Examples[/bold]
+  [dim]# built-in scenes, with the embedded model: seconds[/dim]
+  whyclip regions scenes:100 --template "{}"
+  [dim]# the papers' table: COCO panoptic, 5,000 images of 1024 pixels[/dim]
+  whyclip regions coco-panoptic:COCO --model openclip:ViT-B-16/openai --size 1024
+  [dim]# your own boxes: image,left,top,right,bottom,label[/dim]
+  whyclip regions boxes:boxes.csv --model openclip:ViT-B-16/openai
+"""
+
+FOLDER = Path("regions")
+
+
+def regions(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="coco-panoptic:FOLDER, boxes:FILE.csv, scenes:N, or any dataset with masks. "
+            "See: whyclip datasets.",
+            metavar="KIND:PLACE",
+        ),
+    ],
+    model: options.Model = "mini",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Side of the input in pixels, a multiple of the patch size. The longer side of an "
+            "image is resized to it. [dim]Default: the model's own.[/dim]",
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Prompt of a class with {} for its name; [bold]openai[/bold]: mean of OpenAI's 80 "
+            "templates; [bold]dataset[/bold]: the dataset's own prompts. "
+            "[dim]Default: openai.[/dim]",
+        ),
+    ] = None,
+    masks: Annotated[
+        str,
+        typer.Option(
+            help="Weight of a patch under a mask. [bold]share[/bold]: share of the patch that the "
+            "mask covers. [bold]touched[/bold]: 1 for each patch that it touches, as in "
+            "CLIPSelf's code."
+        ),
+    ] = "share",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of images to draw. [dim]Default: all.[/dim]"),
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of images in memory at once.")] = 8,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = FOLDER,
+    outside: Annotated[
+        bool,
+        typer.Option(
+            "--outside", help="Permission for a table to name files outside the dataset's folder."
+        ),
+    ] = False,
+) -> None:
+    """See ``HELP``."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"--out {str(out)!r} is a file; name a folder")
+    options.check_device(device)
+    with importing():
+        from whyclip.data import open_dataset
+        from whyclip.regions.classes import class_prompts
+        from whyclip.regions.classify import classify_regions
+        from whyclip.regions.prepare import MASK_RULES
+        from whyclip.regions.tables import confusion_table, main_table
+        from whyclip.report import command_line
+
+    rule = options.check_choice("masks", masks, MASK_RULES)
+    given: dict[str, Any] = {
+        "--model": model,
+        "--size": size,
+        "--template": template,
+        "--masks": None if masks == "share" else masks,
+        "--limit": limit,
+        "--seed": seed,
+        "--outside": outside or None,
+        "--out": out,
+    }
+    dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
+    # A wrong template must not cost the loading of a large model.
+    class_prompts(dataset, template)
+    found = classify_regions(
+        load(model, device),
+        dataset,
+        size=size,
+        template=template,
+        seed=seed,
+        batch_size=batch_size,
+        masks=rule,
+    ).described(data=data, command=command_line(f"regions {data}", given))
+    # Before anything is printed: a closed pipe must not cost the report.
+    page = found.save(out)
+    stdout().print(main_table(found).to_rich())
+    for kind in found.counts:
+        if found.confusions(kind, 1):
+            stdout().print()
+            stdout().print(confusion_table(found, kind, limit=5).to_rich())
+    for reason, number in sorted(found.left_out.items()):
+        note(f"{number} regions are not counted: {reason}")
+    if found.failed:
+        first = next(iter(found.failed.values()))
+        note(f"{len(found.failed)} images cannot be read and are not counted; the first: {first}")
+    wrote(page)

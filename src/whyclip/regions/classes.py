@@ -1,0 +1,56 @@
+"""Embeddings of a dataset's classes, which regions are compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whyclip.data import Dataset
+from whyclip.data.imagenet import imagenet_prompts
+from whyclip.data.sample import filled_in
+from whyclip.errors import OptionError
+from whyclip.model import ModelView
+from whyclip.progress import track
+from whyclip.question import ask
+
+CLASSES_AT_ONCE = 16
+OPENAI = "openai"
+OWN = "dataset"
+
+
+def class_embeddings(view: ModelView, dataset: Dataset, template: str | None = None) -> Tensor:
+    """Embed the classes of a dataset.
+
+    A class is the normalised mean of the normalised embeddings of its prompts.
+
+    Args:
+        view: the model.
+        dataset: whose class names are embedded.
+        template: one prompt with ``{}`` for the name; ``"openai"`` (default) for the 80 templates
+            of Radford et al., ICML 2021; ``"dataset"`` for the dataset's own prompts.
+
+    Returns:
+        ``[C, e]`` float32, each of length 1.
+
+    Raises:
+        OptionError: the template has no ``{}``.
+    """
+    prompts = class_prompts(dataset, template)
+    parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
+    return torch.cat(
+        [ask(view, part).targets().directions for part in track(parts, "embedding classes")]
+    ).float()
+
+
+def class_prompts(dataset: Dataset, template: str | None = None) -> list[tuple[str, ...]]:
+    """Write the prompts of each class; see :func:`class_embeddings`."""
+    if template is None or template == OPENAI:
+        return list(imagenet_prompts(dataset.names))
+    if template == OWN:
+        return list(dataset.class_prompts)
+    if "{}" not in template:
+        raise OptionError(
+            f"template {template!r:.80} has no {{}} for the class name; write one, or give "
+            f"{OPENAI} or {OWN}"
+        )
+    return [(prompt,) for prompt in filled_in(template, dataset.names)]

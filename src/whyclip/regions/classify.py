@@ -1,0 +1,270 @@
+"""Region classification by the protocol of CLIPSelf."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.ambient import in_plain_state
+from whyclip.data import Dataset, open_dataset
+from whyclip.data.sample import Drawn
+from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
+from whyclip.model import ModelView
+from whyclip.model.state import check_state
+from whyclip.progress import track
+from whyclip.regions.classes import class_embeddings
+from whyclip.regions.counts import Counts
+from whyclip.regions.features import box_features, check_tower, feature_map, mask_features
+from whyclip.regions.prepare import (
+    MaskRule,
+    Prepared,
+    canvas_of,
+    check_any,
+    prepare_parts,
+)
+from whyclip.regions.result import Kind, Outcome, RegionResult
+
+TOP = (1, 5)
+BATCH = 8
+
+
+@in_plain_state
+def classify_regions(
+    view: ModelView,
+    data: Dataset | str,
+    *,
+    size: int | None = None,
+    template: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH,
+    top: Sequence[int] = TOP,
+    masks: MaskRule = "share",
+) -> RegionResult:
+    """Measure how well a model names boxes and masks: mAcc by the protocol of CLIPSelf.
+
+    The longer side of each image is resized to ``size``, and the rest is padded. Each patch gets
+    a feature from the last block without its attention. A box gets the features under it by
+    RoIAlign, a mask their mean, and each of them the class with the greatest cosine. Wu et al.,
+    ICLR 2024 (arXiv 2310.01403), section 4.1 and the released code.
+
+    Args:
+        view: the model.
+        data: a dataset, or its specification as :func:`whyclip.data.open_dataset` takes it.
+        size: side of the input in pixels; the model's native input by default.
+        template: prompt of a class; see :func:`whyclip.regions.class_embeddings`.
+        limit: number of images to draw at random; all by default.
+        seed: of that draw and of the bootstrap.
+        batch_size: images in memory at once.
+        top: a region counts as correct if its class is among the k best, for each k here.
+        masks: weight of a patch under a mask: ``"share"`` (of the patch that the mask covers) or
+            ``"touched"`` (1 for each patch that it touches, as in CLIPSelf's code).
+
+    Raises:
+        InputError: the dataset cannot be read, or has no regions.
+        OptionError: an option is out of its range.
+        UnsupportedModelError: the model has no dense features or no text encoder.
+
+    Example:
+        >>> import whyclip
+        >>> result = classify_regions(whyclip.load("mini"), "scenes:8", template="{}")
+        >>> result.n_images, result.counts["boxes"].macc(5) > 0.5
+        (8, True)
+    """
+    if batch_size < 1:
+        raise OptionError(f"batch_size={batch_size}; give at least 1")
+    begun = time.perf_counter()
+    check_state(view)
+    canvas = canvas_of(view, size, masks)
+    spec = data if isinstance(data, str) else data.name
+    dataset = open_dataset(data) if isinstance(data, str) else data
+    if limit is not None:
+        dataset = Drawn(dataset, limit, seed)
+    directions = class_embeddings(view, dataset, template)
+    parts = prepare_parts(canvas, dataset, batch_size)
+    total = -(-len(dataset) // batch_size)
+    with warnings.catch_warnings():
+        # Warnings about single images would repeat for every one of them.
+        warnings.simplefilter("ignore", WhyclipWarning)
+        result = _classified(
+            view, track(parts, "classifying regions", total), dataset, directions, top, seed
+        )
+    return result.described(
+        data=spec,
+        size=(canvas.height, canvas.width),
+        template=template,
+        masks=masks,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+@in_plain_state
+def classify(
+    view: ModelView,
+    prepared: Prepared,
+    *,
+    directions: Tensor | None = None,
+    template: str | None = None,
+    batch_size: int = BATCH,
+    top: Sequence[int] = TOP,
+    seed: int = 0,
+) -> RegionResult:
+    """Classify regions that were prepared once, for example for several models.
+
+    Args:
+        view: the model.
+        prepared: from :func:`whyclip.regions.prepare_regions`.
+        directions: ``[C, e]`` class embeddings; by default those of the dataset's classes.
+        template: of those, see :func:`whyclip.regions.class_embeddings`.
+        batch_size: images that the model takes at once.
+        top: as for :func:`classify_regions`.
+        seed: of the bootstrap.
+
+    Raises:
+        UnsupportedModelError: the model has no dense features or no text encoder.
+    """
+    check_tower(view)
+    check_state(view)
+    if directions is None:
+        directions = class_embeddings(view, prepared.dataset, template)
+    check_any(prepared)
+    result = _classified(
+        view, [prepared], prepared.dataset, directions, top, seed, batch_size=batch_size
+    )
+    return result.described(
+        data=prepared.dataset.name,
+        size=tuple(prepared.pixels.shape[-2:]),
+        template=template,
+    )
+
+
+def region_accuracy(
+    view: ModelView,
+    prepared: Prepared,
+    *,
+    directions: Tensor | None = None,
+    template: str | None = None,
+    batch_size: int = BATCH,
+    top: Sequence[int] = TOP,
+) -> Mapping[Kind, Counts]:
+    """Count correct regions per image and class, the fast part for training experiments.
+
+    Compare two models by :func:`whyclip.regions.macc_difference`. The arguments are those of
+    :func:`classify`.
+
+    Returns:
+        For ``"boxes"``, ``"thing masks"`` and ``"stuff masks"``, as far as there are any, the
+        counts.
+    """
+    return classify(
+        view,
+        prepared,
+        directions=directions,
+        template=template,
+        batch_size=batch_size,
+        top=top,
+    ).counts
+
+
+def _classified(
+    view: ModelView,
+    parts: Iterable[Prepared],
+    dataset: Dataset,
+    directions: Tensor,
+    top: Sequence[int],
+    seed: int,
+    *,
+    batch_size: int | None = None,
+) -> RegionResult:
+    places = _places(top, len(directions))
+    outcomes: list[Outcome] = []
+    left_out: Counter[str] = Counter()
+    failed: dict[int, str] = {}
+    ids: list[str] = []
+    numbers: list[int] = []
+    last: Prepared | None = None
+    for part in parts:
+        left_out += Counter(part.left_out)
+        failed |= part.failed
+        last = part
+        if len(part.labels):
+            outcomes.append(_outcome(view, part, directions, batch_size, len(ids), max(places)))
+        ids += part.ids
+        numbers += part.numbers
+    if not outcomes and last is not None:
+        check_any(Prepared(**{**vars(last), "failed": failed}))
+    return RegionResult(
+        model=view.name,
+        classes=dataset.classes,
+        outcome=Outcome.joined(outcomes),
+        top=places,
+        ids=tuple(ids),
+        numbers=tuple(numbers),
+        left_out=dict(left_out),
+        failed=failed,
+        dataset=dataset,
+        seed=seed,
+    )
+
+
+def _places(top: Sequence[int], classes: int) -> tuple[int, ...]:
+    """Sort the values of k; of those that no class could miss, none but 1 is kept."""
+    if not top or min(top) < 1:
+        raise OptionError(f"top={tuple(top)!r}; give whole numbers of at least 1")
+    return tuple(sorted({k for k in top if k < classes} | ({1} if 1 in top else set()))) or (1,)
+
+
+def _outcome(
+    view: ModelView,
+    part: Prepared,
+    directions: Tensor,
+    batch_size: int | None,
+    before: int,
+    best: int,
+) -> Outcome:
+    """Classify the regions of some images; their rows are counted from ``before``."""
+    step = batch_size or len(part)
+    boxes = torch.zeros(len(part.labels), len(directions))
+    masks = torch.zeros_like(boxes)
+    for start in range(0, len(part), step):
+        features = feature_map(view.image, part.pixels[start : start + step], part.grid)
+        to = directions.to(features)
+        here = (part.image >= start) & (part.image < start + step)
+        row = part.image[here] - start
+        pooled = box_features(features, part.boxes[here], row.to(features.device))
+        boxes[here] = (F.normalize(pooled, dim=-1) @ to.T).cpu()
+        under = here & part.masked
+        row = part.image[under] - start
+        pooled = mask_features(features, part.weights[under], row)
+        masks[under] = (F.normalize(pooled, dim=-1) @ to.T).cpu()
+    if not (boxes.isfinite().all() and masks.isfinite().all()):
+        raise UnsupportedModelError(
+            f"{view.name} gives NaN or infinite features; check its weights"
+        )
+    box_rank, box_best = _ranked(boxes, part.labels, best)
+    mask_rank, mask_best = _ranked(masks, part.labels, best)
+    mask_rank[~part.masked.numpy()] = -1
+    return Outcome(
+        image=part.image.numpy() + before,
+        labels=part.labels.numpy(),
+        stuff=part.stuff.numpy(),
+        pixel_boxes=np.array(part.pixel_boxes).reshape(-1, 4),
+        box_rank=box_rank,
+        mask_rank=mask_rank,
+        box_best=box_best,
+        mask_best=mask_best,
+    )
+
+
+def _ranked(scores: Tensor, labels: Tensor, best: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the place of each label in the order of its scores, from 0, and the best classes."""
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    rank = (order == labels[:, None]).int().argmax(1)
+    return rank.numpy().astype(np.int64), order[:, :best].numpy()

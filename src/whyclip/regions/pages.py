@@ -1,0 +1,184 @@
+"""A result of region classification as a page and files."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from whyclip.errors import InputError
+from whyclip.metrics import Interval
+from whyclip.regions.result import Confusion, Kind, RegionResult
+from whyclip.regions.tables import (
+    class_table,
+    confusion_table,
+    failed_table,
+    left_out_table,
+    main_table,
+    region_table,
+)
+from whyclip.report import Picture, Report, run_facts
+from whyclip.report.document import Section
+from whyclip.storage import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAIRS, CROPS = 6, 5
+SIDE = 96
+MARGIN = 0.15
+
+
+def save(result: RegionResult, folder: Path) -> Path:
+    """Write the page, its tables and pictures, every region as CSV, and all numbers as JSON.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    page = report_of(result).save(folder)
+    region_table(result).to_csv(folder / "regions.csv")
+    content = json.dumps(to_json(result), indent=1, ensure_ascii=False)
+    write_whole(folder / "regions.json", lambda: content.encode("utf-8", "replace"))
+    return page
+
+
+def report_of(result: RegionResult) -> Report:
+    """Put the tables and example crops of a result into a report."""
+    sections: list[Section] = [_introduction(result), main_table(result)]
+    for kind in result.counts:
+        confusions = result.confusions(kind, PAIRS)
+        if not confusions:
+            continue
+        sections.append(confusion_table(result, kind))
+        if kind != "thing masks":
+            # Things are shown by their boxes.
+            sections.append(
+                Picture(
+                    crop_figure(result, confusions),
+                    f"Examples of confusions, {kind}",
+                    f"Up to {CROPS} regions of each pair, with a margin of "
+                    f"{100 * MARGIN:.0f} % around the box.",
+                )
+            )
+    sections.append(class_table(result))
+    if result.left_out or result.failed:
+        sections.append(left_out_table(result))
+    if result.failed:
+        sections.append(failed_table(result))
+    facts = run_facts(
+        model=result.model,
+        dataset=result.data,
+        samples=result.n_images,
+        seed=result.seed,
+        seconds=result.seconds,
+        **_settings(result),
+    )
+    return Report("Region classification", result.command, sections, facts)
+
+
+def to_json(result: RegionResult) -> dict[str, Any]:
+    """Describe a result in JSON's types: settings, mAcc with intervals, classes, confusions."""
+    return {
+        "model": result.model,
+        "dataset": result.data,
+        "settings": _settings(result),
+        "seed": result.seed,
+        "images": result.n_images,
+        "regions": result.n_regions,
+        "left_out": dict(result.left_out),
+        "failed_images": len(result.failed),
+        "kinds": {
+            kind: {
+                "regions": counts.n,
+                "images": counts.images,
+                "macc": {
+                    f"top{k}": _plain(counts.interval(k, seed=result.seed)) for k in result.top
+                },
+                "confusions": [
+                    {"true": one.true, "predicted": one.predicted, "regions": one.count}
+                    for one in result.confusions(kind)
+                ],
+            }
+            for kind, counts in result.counts.items()
+        },
+        "classes": list(class_table(result).records()),
+    }
+
+
+def crops(result: RegionResult, confusion: Confusion, limit: int = CROPS) -> list[Image.Image]:
+    """Cut the first regions of a confusion out of their images, as thumbnails."""
+    found = []
+    for row in confusion.regions[:limit]:
+        number = result.numbers[result.outcome.image[row]]
+        try:
+            image = result.dataset[number].image
+        except InputError:
+            # The file has gone since it was classified.
+            continue
+        left, top, right, bottom = result.outcome.pixel_boxes[row].tolist()
+        across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+        crop = image.crop(
+            (
+                max(0, math.floor(left - across)),
+                max(0, math.floor(top - down)),
+                min(image.width, math.ceil(right + across)),
+                min(image.height, math.ceil(bottom + down)),
+            )
+        )
+        crop.thumbnail((SIDE, SIDE))
+        found.append(crop)
+    return found
+
+
+def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:
+    """Draw one row of crops for each confusion."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 1.25 * len(confusions)), layout="constrained")
+    axes = figure.subplots(len(confusions), CROPS + 1, squeeze=False)
+    for row, confusion in zip(axes, confusions, strict=True):
+        for one in row:
+            one.axis("off")
+        said = (
+            f"{_short(confusion.true)}\n→ {_short(confusion.predicted)}\n{confusion.count} of {{}}"
+        )
+        of = round(confusion.count / confusion.share)
+        row[0].text(0, 0.5, said.format(of), va="center", fontsize=10, parse_math=False)
+        for one, crop in zip(row[1:], crops(result, confusion), strict=False):
+            one.imshow(crop)
+    return figure
+
+
+def _introduction(result: RegionResult) -> str:
+    return (
+        f"{result.n_regions} regions in {result.n_images} images, {len(result.classes)} classes. "
+        "Each patch gets a feature from the last block without its attention. A box gets the "
+        "features under it by RoIAlign, a mask their mean. The prediction is the class whose "
+        "embedding has the greatest cosine with the region's feature. The protocol is that of "
+        "CLIPSelf (Wu et al., ICLR 2024, arXiv 2310.01403)."
+    )
+
+
+def _settings(result: RegionResult) -> dict[str, str]:
+    from whyclip.regions.classes import OPENAI
+
+    return {
+        "input": "×".join(map(str, result.size)) + " pixels",
+        "class prompts": result.template or OPENAI,
+        "patches under masks": result.masks,
+    }
+
+
+def _plain(value: Interval) -> dict[str, float | None]:
+    return {
+        "mean": value.mean,
+        "low": None if math.isnan(value.low) else value.low,
+        "high": None if math.isnan(value.high) else value.high,
+    }
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:17]}…"

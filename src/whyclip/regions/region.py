@@ -1,0 +1,137 @@
+"""Regions of an image with their classes, read from any dataset that knows where things are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from whyclip.data import Dataset, Sample
+from whyclip.data.boxes import Boxes
+from whyclip.data.coco import Coco
+from whyclip.data.files import Mask
+from whyclip.data.sample import base_of, numbers_of, same_size
+from whyclip.data.scene_samples import SceneSamples
+from whyclip.data.segments import segments_of
+
+Box = tuple[float, float, float, float]
+RegionKind = Literal["thing", "stuff"]
+
+# CLIPSelf leaves out every region whose box has less than 8² pixels of the original image.
+LEAST_AREA = 8.0**2
+SMALL, CROWD, EMPTY = "box below 8×8 pixels", "crowd", "empty mask"
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region of an image.
+
+    Attributes:
+        label: its true class, one of the dataset's classes.
+        box: left, top, right, bottom in pixels of the original image; right and bottom exclusive.
+        mask: bool ``[H, W]``, or None where only the box is known.
+        kind: ``"thing"`` for countable objects, ``"stuff"`` for the rest, such as sky.
+    """
+
+    label: str
+    box: Box
+    mask: Mask | None = None
+    kind: RegionKind = "thing"
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        left, top, right, bottom = self.box
+        return max(right - left, 0.0) * max(bottom - top, 0.0)
+
+
+@dataclass(frozen=True)
+class RegionImage:
+    """An image with the regions that count, and how many do not count for which reason.
+
+    Attributes:
+        id: of the sample.
+        image: upright RGB.
+        regions: in the dataset's order.
+        left_out: number of regions by the reason for which they do not count.
+    """
+
+    id: str
+    image: Image.Image
+    regions: tuple[Region, ...]
+    left_out: Counter[str]
+
+
+def region_image(dataset: Dataset, index: int) -> RegionImage:
+    """Read one image of a dataset with its regions.
+
+    COCO gives one region per segment, without crowds; ``scenes`` one per visible object; a CSV
+    file of boxes one per row; any other dataset with masks one per label, as a thing.
+
+    Args:
+        dataset: the dataset, or samples drawn from one.
+        index: number of the sample.
+
+    Raises:
+        InputError: the image or its annotation cannot be read, or their sizes differ.
+    """
+    sample = dataset[index]
+    image = sample.image
+    left_out: Counter[str] = Counter()
+    regions = []
+    for region in _regions(base_of(dataset), numbers_of(dataset)[index], sample, left_out):
+        if region.mask is not None:
+            same_size(region.mask, image.height, image.width, f"the mask of {sample.id}")
+        if region.area < LEAST_AREA:
+            left_out[SMALL] += 1
+        else:
+            regions.append(region)
+    return RegionImage(sample.id, image, tuple(regions), left_out)
+
+
+def box_of(mask: Mask) -> Box | None:
+    """Return the smallest box around a mask; None for an empty mask.
+
+    Example:
+        >>> box_of(np.array([[False, False, False], [False, True, True]]))
+        (1.0, 1.0, 3.0, 2.0)
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return None
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _regions(
+    dataset: Dataset, number: int, sample: Sample, left_out: Counter[str]
+) -> Iterable[Region]:
+    if isinstance(dataset, Coco):
+        for segment in segments_of(dataset, number):
+            box = segment.box or box_of(segment.mask)
+            if segment.crowd:
+                left_out[CROWD] += 1
+            elif box is None or not segment.mask.any():
+                left_out[EMPTY] += 1
+            else:
+                kind: RegionKind = "thing" if segment.thing else "stuff"
+                yield Region(segment.label, box, segment.mask, kind)
+    elif isinstance(dataset, SceneSamples):
+        for thing in dataset.scenes[number].objects:
+            if thing.mask.any():
+                left, top, right, bottom = map(float, thing.box)
+                yield Region(thing.name, (left, top, right, bottom), thing.mask)
+    elif isinstance(dataset, Boxes):
+        for label, *edges in dataset.items[number][1]:
+            left, top, right, bottom = edges
+            yield Region(label, (left, top, right, bottom))
+    else:
+        for label, mask in (sample.masks or {}).items():
+            around = box_of(mask)
+            if around is None:
+                left_out[EMPTY] += 1
+            else:
+                yield Region(label, around, mask)
