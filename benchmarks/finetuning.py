@@ -1,7 +1,6 @@
 """Run the experiment ``finetuning`` with several processes, and write its page and its numbers.
 
     python -m benchmarks.finetuning --device cuda --processes 6 --out finetuned
-    python -m benchmarks.finetuning --out finetuned --report-only
 
 Each process claims the next task by a file in ``--out``, so an interrupted run goes on where it
 stopped. The report is the one of ``whyclip reproduce finetuning``.
@@ -20,15 +19,18 @@ import typer
 
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
+from whyclip.reproduce import get_experiment
 from whyclip.reproduce.finetuning_runs import (
     ARMS,
     FINETUNED_ON,
     UNSEEN,
     Task,
+    load_records,
     run_task,
     save_records,
 )
 from whyclip.reproduce.finetuning_starts import STEPS, load_start, start_file
+from whyclip.reproduce.run import reproduce
 
 # Most important first: what a run that is cut off must have.
 ORDER = (("weak", 1.0), ("strong", 1.0), ("weak", 0.1), ("weak", 0.01), ("strong", 0.1),
@@ -95,10 +97,19 @@ def main(
             claim.unlink()
     begun = time.time()
     threads = max(1, (os.cpu_count() or 1) // processes)
-    mp.spawn(
-        work, (device, threads, out, steps, seeds, begun + seconds), nprocs=processes
-    )
-    print(f"all tasks: {time.time() - begun:.0f} s")
+    mp.spawn(work, (device, threads, out, steps, seeds, begun + seconds), nprocs=processes)
+    print(f"all tasks: {time.time() - begun:.0f} s", flush=True)
+    report_on(out)
+
+
+def report_on(out: Path) -> None:
+    """Join the records, and write the report of the experiment over them."""
+    paths = sorted((out / "records").glob("*.npz"))
+    together = out / "records.npz"
+    save_records([record for path in paths for record in load_records(path)], together)
+    experiment = get_experiment("finetuning")
+    report = reproduce(experiment, options={"records": str(together)})
+    print(report.save(out / "report"))
 
 
 if __name__ == "__main__":

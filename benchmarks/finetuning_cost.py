@@ -3,8 +3,9 @@
     python -m benchmarks.finetuning_cost --model small --batch-size 128
     python -m benchmarks.finetuning_cost --model ViT-B-16 --batch-size 128 --device cuda --bf16
 
-Both kinds of step run by turns in one process; the figures are medians and their ratio. Memory is
-the peak of a process of its own, minus nothing. Rows are kept in ``benchmarks/finetuning_cost.json``.
+All kinds of step run by turns in one process; the figures are medians and their ratio. Memory is
+the peak of a process that runs this kind alone. Rows are kept in
+``benchmarks/finetuning_cost.json``.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def view_of(model: str, device: str) -> ModelView:
 
 def batch_of(view: ModelView, size: int) -> Batch:
     """Random pixels, with three phrases each, all distinct."""
-    colours = "red orange yellow green blue purple pink grey".split()
+    colours = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "grey"]
     phrases = [f"{colours[i % 8]} thing{i}" for i in range(size * PHRASES_EACH)]
     captions = [
         " and ".join(phrases[i * PHRASES_EACH : (i + 1) * PHRASES_EACH]) for i in range(size)

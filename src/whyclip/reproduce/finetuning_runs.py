@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from whyclip.data.captions import phrase
 from whyclip.data.sprites import load_atlas
 from whyclip.errors import WhyclipError
+from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE, SceneTable
 from whyclip.finetuning.settings import Settings
-from whyclip.finetuning.batch import token_ids
 from whyclip.model import ModelView
 from whyclip.regions.counts import Counts, count
-from whyclip.regions.features import box_features, mask_features
 from whyclip.regions.dense import dense_features
+from whyclip.regions.features import box_features, mask_features
 
 TOP = (1, 5)
 LEAST_AREA = 8**2
