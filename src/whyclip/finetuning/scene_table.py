@@ -82,7 +82,14 @@ class SceneTable:
         )
 
 
-def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> SceneTable:
+def draw_table(
+    view: ModelView,
+    n: int,
+    *,
+    split: Split,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> SceneTable:
     """Draw scenes of up to four of 32 concepts, and tokenise their captions.
 
     Args:
@@ -90,6 +97,7 @@ def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> Scene
         n: number of scenes.
         split: scenes of different splits never meet.
         seed: which scenes.
+        device: where to draw them, and where the tensors are; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
@@ -99,7 +107,7 @@ def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> Scene
         layout = sample_layouts(
             atlas, keys[start : start + _DRAWN_AT_ONCE], side=SIDE, concepts=CONCEPTS
         )
-        pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True)
+        pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)
         images.append((pixels * 255).round().byte())
         shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
@@ -120,7 +128,7 @@ def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> Scene
         phrase_ids=token_ids(view, [PHRASE_TEMPLATE.format(text) for text in phrases]),
         words=torch.tensor([word_hashes(text) for text in phrases]),
         named=torch.tensor([[number[text] if text else -1 for text in row] for row in told]),
-    )
+    ).to(device)
 
 
 def _captions(layouts: list[Layout]) -> tuple[tuple[str, ...], list[list[str]]]:

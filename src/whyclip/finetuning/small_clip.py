@@ -55,3 +55,9 @@ def small_clip(seed: int = 0, device: torch.device | str = "cpu") -> ModelView:
     )
     tokenizer = SimpleTokenizer(context_length=CONTEXT)
     return wrap(model.eval().to(device), preprocess, tokenizer, name="small-clip")
+
+
+def state_of(view: ModelView) -> dict[str, torch.Tensor]:
+    """Copy a model's weights to the CPU."""
+    assert view.module is not None
+    return {name: value.detach().cpu().clone() for name, value in view.module.state_dict().items()}

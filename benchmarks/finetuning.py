@@ -1,0 +1,116 @@
+"""Run the experiment ``finetuning`` with several processes, and write its page and its numbers.
+
+    python -m benchmarks.finetuning --device cuda --processes 6 --out finetuned
+
+Each process claims the next task by a file in ``--out``, so an interrupted run goes on where it
+stopped. The report is the one of ``whyclip reproduce finetuning``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import torch.multiprocessing as mp
+import typer
+
+from whyclip.finetuning.scene_table import draw_table
+from whyclip.finetuning.small_clip import small_clip
+from whyclip.reproduce import get_experiment
+from whyclip.reproduce.finetuning_runs import (
+    ARMS,
+    FINETUNED_ON,
+    UNSEEN,
+    Task,
+    load_records,
+    run_task,
+    save_records,
+)
+from whyclip.reproduce.finetuning_starts import STEPS, load_start, start_file
+from whyclip.reproduce.run import reproduce
+
+# Most important first: what a run that is cut off must have.
+ORDER = (("weak", 1.0), ("strong", 1.0), ("weak", 0.1), ("weak", 0.01), ("strong", 0.1),
+         ("strong", 0.01))  # fmt: skip
+
+
+def tasks(seeds: int) -> list[Task]:
+    return [
+        Task(start, share, arm, seed)
+        for start, share in ORDER
+        for seed in range(seeds)
+        for arm in ARMS
+        if arm != "original" or (seed == 0 and share == 1.0)
+    ]
+
+
+def work(
+    number: int, device: str, threads: int, out: Path, steps: int, seeds: int, until: float
+) -> None:
+    torch.set_num_threads(threads)
+    kept = out / "starts"
+    begun = time.time()
+    for name in list(STEPS)[number : number + 1]:
+        load_start(name, folder=kept, device=device)
+        print(f"start {name}: {time.time() - begun:.0f} s", flush=True)
+    starts = {}
+    view = small_clip(device=device)
+    table = draw_table(view, FINETUNED_ON, split="train", seed=1, device=device)
+    unseen = draw_table(view, UNSEEN, split="val", device=device)
+    for place, task in enumerate(tasks(seeds)):
+        path = out / "records" / f"{place:03d}.npz"
+        try:
+            os.close(os.open(path.with_suffix(".claimed"), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            continue
+        while not start_file(task.start, kept).exists():
+            time.sleep(0.2)
+        if time.time() > until:
+            return
+        if task.start not in starts:
+            starts[task.start] = load_start(task.start, folder=kept, device=device)
+        record = run_task(task, starts[task.start], table, unseen, steps=steps)
+        save_records([record], path)
+        found = record.measured
+        print(
+            f"{task} boxes {found.boxes.macc():.3f} masks {found.masks.macc():.3f} "
+            f"recall {found.recall:.3f} {record.seconds:.1f} s",
+            flush=True,
+        )
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="folder of starts, records and report")],
+    device: Annotated[str, typer.Option()] = "cpu",
+    processes: Annotated[int, typer.Option()] = 2,
+    steps: Annotated[int, typer.Option(help="of fine-tuning")] = 100,
+    seeds: Annotated[int, typer.Option()] = 3,
+    seconds: Annotated[float, typer.Option(help="begin no task later")] = float("inf"),
+) -> None:
+    """Run what is missing, then write the report."""
+    (out / "records").mkdir(parents=True, exist_ok=True)
+    for claim in (out / "records").glob("*.claimed"):
+        if not claim.with_suffix(".npz").exists():
+            claim.unlink()
+    begun = time.time()
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    mp.spawn(work, (device, threads, out, steps, seeds, begun + seconds), nprocs=processes)
+    print(f"all tasks: {time.time() - begun:.0f} s", flush=True)
+    report_on(out)
+
+
+def report_on(out: Path) -> None:
+    """Join the records, and write the report of the experiment over them."""
+    paths = sorted((out / "records").glob("*.npz"))
+    together = out / "records.npz"
+    save_records([record for path in paths for record in load_records(path)], together)
+    experiment = get_experiment("finetuning")
+    report = reproduce(experiment, options={"records": str(together)})
+    print(report.save(out / "report"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
