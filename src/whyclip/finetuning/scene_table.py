@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -34,7 +34,7 @@ class SceneTable:
         boxes: ``[n, 4, 4]`` left, top, right, bottom in pixels; zeros where nothing is visible.
         concepts: ``[n, 4]`` each object's number; -1 where there is none.
         captions: n sentences.
-        captions_ids: ``[n, t]`` their token ids.
+        caption_ids: ``[n, t]`` their token ids.
         phrases: all distinct phrases of the captions.
         phrase_ids: ``[p, t]`` token ids of the phrases in their template.
         words: ``[p, 8]`` numbers of each phrase's words.
@@ -57,11 +57,8 @@ class SceneTable:
 
     def to(self, device: torch.device | str) -> SceneTable:
         """Copy all tensors to a device."""
-        moved = {
-            name: value.to(device) if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
-        return SceneTable(**moved)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Normalise images as the small model's preprocessing does: ``[b, 3, SIDE, SIDE]``."""

@@ -229,8 +229,8 @@ def measure(view: ModelView, unseen: SceneTable) -> Measured:
     def counted(pooled: Tensor) -> Counts:
         scores = F.normalize(pooled, dim=-1) @ classes.T
         rank = (scores > scores.gather(1, labels[:, None])).sum(1)
-        arrays = (values.cpu().numpy() for values in (image, labels, rank))
-        return count(*arrays, (n, CONCEPTS), TOP)
+        rows, true, places = (values.cpu().numpy() for values in (image, labels, rank))
+        return count(rows, true, places, (n, CONCEPTS), TOP)
 
     present = unseen.concepts >= 0
     scores = torch.cat(embeddings) @ classes.T
