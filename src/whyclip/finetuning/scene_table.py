@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,8 +57,12 @@ class SceneTable:
 
     def to(self, device: torch.device | str) -> SceneTable:
         """Copy all tensors to a device."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+        moved: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Normalise images as the small model's preprocessing does: ``[b, 3, SIDE, SIDE]``."""
