@@ -51,7 +51,16 @@ def reproduce(
             "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
         ),
     ] = None,
-    model: options.Model = "mini",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
+            "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
+            "[dim]Default: mini; an experiment that trains its own model takes none.[/dim]",
+        ),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -93,7 +102,7 @@ def reproduce(
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
-    use_threads(1 if model == "mini" else None)
+    use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
     report = run(
         experiment,
         data=data,

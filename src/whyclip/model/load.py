@@ -65,7 +65,7 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
     """
     if not isinstance(spec, str | os.PathLike):
         raise OptionError(f"model {spec!r:.60} is of type {type(spec).__name__}; give {FORMS}")
-    spec, place = os.fspath(spec), _place(device)
+    spec, place = os.fspath(spec), device_for(device)
     kind, _, rest = spec.partition(":")
     if spec == MINI:
         folder = Path(str(resources.files("whyclip") / "mini" / "weights"))
@@ -170,7 +170,7 @@ def _load_folder(folder: Path, spec: str, device: torch.device) -> ModelView:
     return replace(wrap(model.eval(), preprocess, tokenizer, spec), changes=changes)
 
 
-def _place(device: str | int | torch.device | None) -> torch.device:
+def device_for(device: str | int | torch.device | None) -> torch.device:
     """Find a device, and put nothing on it to see that it is there.
 
     Raises:

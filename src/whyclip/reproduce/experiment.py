@@ -21,11 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What an experiment runs on where nothing else is asked for."""
+    """What an experiment runs on where nothing else is asked for.
+
+    Attributes:
+        limit: number of samples.
+        data: dataset, as ``open_dataset`` takes it.
+        model: model, as ``whyclip.load`` takes it; ``""`` if the experiment trains its own model
+            on scenes that it draws itself, and so takes neither ``data`` nor ``model``.
+    """
 
     limit: int
     data: str = "scenes:1000"
     model: str = "mini"
+
+    @property
+    def trains(self) -> bool:
+        """Whether the experiment trains its own model."""
+        return not self.model
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,9 @@ class Setting:
     """What an experiment runs on.
 
     Attributes:
-        model: the model.
-        dataset: the samples, all of them to be looked at.
+        model: the model; an untrained ``small_clip`` if the experiment trains its own.
+        dataset: the samples, all of them to be looked at; an experiment that trains its own
+            model uses their number only.
         seed: of whatever is drawn at random.
         data: how the dataset was called.
     """

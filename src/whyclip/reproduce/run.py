@@ -10,7 +10,9 @@ from typing import Any
 from whyclip.ambient import in_plain_state
 from whyclip.data import open_dataset
 from whyclip.errors import OptionError, WhyclipWarning
+from whyclip.finetuning.small_clip import small_clip
 from whyclip.model import ModelView, load
+from whyclip.model.load import device_for
 from whyclip.report import Report, command_line, run_facts
 from whyclip.reproduce.experiment import Experiment, Findings, Setting
 
@@ -31,7 +33,8 @@ def reproduce(
     Args:
         experiment: from :func:`whyclip.reproduce.get_experiment`.
         data: as :func:`whyclip.data.open_dataset` takes it; the experiment's own by default.
-        model: as :func:`whyclip.load` takes it, or a model that is loaded; likewise.
+        model: as :func:`whyclip.load` takes it, or a model that is loaded; likewise. An experiment
+            that trains its own model takes neither data nor model.
         limit: how many samples are drawn; 0 for all of them.
         seed: of that draw, and of whatever the experiment draws.
         device: where the model is loaded.
@@ -46,9 +49,16 @@ def reproduce(
     number = usual.limit if limit is None else limit
     if number < 0:
         raise OptionError(f"limit={number}; give how many samples, or 0 for all of them")
+    if usual.trains:
+        _check_own(experiment, data=data, model=model)
     dataset = open_dataset(spec, limit=number or None, seed=seed)
     asked = usual.model if model is None else model
-    view = asked if isinstance(asked, ModelView) else load(asked, device)
+    if isinstance(asked, ModelView):
+        view = asked
+    elif usual.trains:
+        view = small_clip(seed, device_for(device))
+    else:
+        view = load(asked, device)
     begun = time.perf_counter()
     with warnings.catch_warnings():
         # One scene in a hundred is unlike the others; of many samples nobody reads it each time.
@@ -68,9 +78,21 @@ def reproduce(
         for name, value in chosen.items()
         if value != experiment.options[name]
     ]
-    given = {"--data": spec, "--model": named, "--limit": number, "--seed": seed, "--option": pairs}
+    inputs = {} if usual.trains else {"--data": spec, "--model": named}
+    given = {**inputs, "--limit": number, "--seed": seed, "--option": pairs}
     command = command_line(f"reproduce {experiment.name}", given)
     return Report(experiment.title, command, _sections(experiment, found), facts)
+
+
+def _check_own(experiment: Experiment, **given: Any) -> None:
+    """Refuse a model or data for an experiment that trains its own model on its own scenes."""
+    for name, value in given.items():
+        if value is not None:
+            shown = value.name if isinstance(value, ModelView) else value
+            raise OptionError(
+                f"experiment {experiment.name!r} trains its own model on its own scenes; "
+                f"leave out --{name} {str(shown)!r:.40}"
+            )
 
 
 def _sections(experiment: Experiment, found: Findings) -> list[Any]:
