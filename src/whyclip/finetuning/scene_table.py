@@ -82,7 +82,9 @@ class SceneTable:
         )
 
 
-def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> SceneTable:
+def draw_table(
+    view: ModelView, n: int, *, split: Split, seed: int = 0, objects: tuple[int, int] = (1, _SLOTS)
+) -> SceneTable:
     """Draw scenes of up to four of 32 concepts, and tokenise their captions.
 
     Args:
@@ -90,6 +92,7 @@ def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> Scene
         n: number of scenes.
         split: scenes of different splits never meet.
         seed: which scenes.
+        objects: least and greatest number of objects in a scene, 1 to 4.
     """
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
@@ -97,7 +100,11 @@ def draw_table(view: ModelView, n: int, *, split: Split, seed: int = 0) -> Scene
     images, shares, boxes, layouts = [], [], [], []
     for start in track(starts, "drawing scenes", len(starts)):
         layout = sample_layouts(
-            atlas, keys[start : start + _DRAWN_AT_ONCE], side=SIDE, concepts=CONCEPTS
+            atlas,
+            keys[start : start + _DRAWN_AT_ONCE],
+            side=SIDE,
+            objects=objects,
+            concepts=CONCEPTS,
         )
         pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True)
         visible = cast(Tensor, masks)
