@@ -104,9 +104,7 @@ class BadgedScenes:
         image, y, x = self._window(rows)
         visible = disc & (shown & (self.badge[rows] >= 0))[:, None, None]
         badge = colours[self.badge[rows].clamp_min(0)]
-        images[image, :, y, x] = torch.where(
-            visible[..., None], badge, images[image, :, y, x]
-        )
+        images[image, :, y, x] = torch.where(visible[..., None], badge, images[image, :, y, x])
         return images
 
     def touched(self, rows: Tensor) -> Tensor:

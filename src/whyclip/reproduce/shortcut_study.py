@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -72,24 +73,34 @@ class Plan:
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuned model: its arm, weight and seed, and its measures on two splits."""
+    """One model with its measures.
+
+    Attributes:
+        arm: one of ``ARMS``.
+        weight: of its shortcut losses; 0 in the arms without any.
+        seed: of its weights and its training.
+        without_badge: accuracy without the badge on the validation scenes, 0 to 1.
+        others: accuracy for the other concepts on the validation scenes, 0 to 1.
+        seconds: duration of training and measuring, with the drawing of scenes before the first.
+        test: measures on the test scenes.
+    """
 
     arm: str
     weight: float
     seed: int
-    validation: Measured
+    without_badge: float
+    others: float
+    seconds: float
     test: Measured
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain data."""
-        values = {"validation": self.validation.as_lists(), "test": self.test.as_lists()}
-        return {"arm": self.arm, "weight": self.weight, "seed": self.seed, **values}
+        return {**vars(self), "test": self.test.as_lists()}
 
     @staticmethod
     def from_json(kept: dict[str, Any]) -> Run:
         """Read what ``to_json`` gives."""
-        splits = {name: Measured.from_lists(kept[name]) for name in ("validation", "test")}
-        return Run(kept["arm"], kept["weight"], kept["seed"], **splits)
+        return Run(**{**kept, "test": Measured.from_lists(kept["test"])})
 
 
 def draw_scenes(view: ModelView, n: int, split: Any, seed: int) -> BadgedScenes:
@@ -104,6 +115,7 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
     Raises:
         OptionError: there are fewer scenes with a badge than images to mark.
     """
+    begun = perf_counter()
     view = small_clip(seed, plan.device)
     scenes = draw_scenes(view, plan.train_scenes, "train", plan.scenes_seed + seed)
     validation = draw_scenes(view, plan.test_scenes, "val", plan.scenes_seed)
@@ -128,8 +140,15 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
             yield scenes.batch(everything, shown, is_marked & marks)
 
     def finish(arm: str, weight: float) -> Run:
-        found = [measure(view, split, maps=split is test) for split in (validation, test)]
-        return Run(arm, weight, seed, *found)
+        nonlocal begun
+        chosen_by = measure(view, validation, maps=False)
+        found = measure(view, test)
+        now = perf_counter()
+        begun, seconds = now, now - begun
+        return Run(
+            arm, weight, seed, float(chosen_by.without_badge.mean()),
+            float(chosen_by.others.mean()), round(seconds, 1), found,
+        )  # fmt: skip
 
     module = view.module
     assert module is not None
@@ -233,8 +252,3 @@ def _endless(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
             left = torch.cat([left, rows[order]])
         yield left[:size]
         left = left[size:]
-
-
-def plan_facts(plan: Plan) -> dict[str, Any]:
-    """Describe a plan as plain data."""
-    return asdict(plan)
