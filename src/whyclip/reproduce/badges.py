@@ -7,6 +7,7 @@ differs in the badge's pixels only.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -39,7 +40,8 @@ _TRIES = 128
 _MARGIN = 2
 
 
-def symbols() -> tuple[Tensor, Tensor]:
+@lru_cache
+def symbols(device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
     """Draw the badges: discs of one colour each with a white cross.
 
     Returns:
@@ -50,7 +52,8 @@ def symbols() -> tuple[Tensor, Tensor]:
     cross = ((away.abs()[:, None] < 1) | (away.abs()[None] < 1)) & (radius < SIZE / 2 - 2)
     colours = torch.tensor(_COLOURS, dtype=torch.uint8)[:, None, None]
     white = torch.tensor(255, dtype=torch.uint8)
-    return torch.where(cross[..., None], white, colours), radius <= SIZE / 2
+    drawn = torch.where(cross[..., None], white, colours)
+    return drawn.to(device), (radius <= SIZE / 2).to(device)
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class BadgedScenes:
             shown: bool ``[b]``, whether the badge is shown; without effect where there is none.
         """
         images = self.table.images[rows]
-        colours, disc = (part.to(images.device) for part in symbols())
+        colours, disc = symbols(images.device)
         image, y, x = self._window(rows)
         visible = disc & (shown & (self.badge[rows] >= 0))[:, None, None]
         badge = colours[self.badge[rows].clamp_min(0)]
@@ -109,7 +112,7 @@ class BadgedScenes:
 
     def touched(self, rows: Tensor) -> Tensor:
         """Find the patches that the badge touches: bool ``[b, patches]``."""
-        disc = symbols()[1].to(rows.device)
+        disc = symbols(rows.device)[1]
         image, y, x = self._window(rows)
         canvas = torch.zeros(len(rows), SIDE, SIDE, device=rows.device)
         canvas[image, y, x] = (disc & (self.badge[rows] >= 0)[:, None, None]).float()

@@ -25,7 +25,7 @@ from whyclip.model import ModelView
 from whyclip.reproduce.badges import GROUP, BadgedScenes
 
 Array = NDArray[np.float64]
-EXAMPLES = 4
+EXAMPLES = 3
 _AT_ONCE = 256
 
 
@@ -186,9 +186,12 @@ def _concepts_in(scenes: BadgedScenes, rows: Tensor) -> Tensor:
 
 
 def _among_best(scores: Tensor, number: Tensor) -> Tensor:
-    """Say which concepts are among the ``number`` ``[b]`` best: 0 or 1, ``[b, concepts]``."""
-    better = (scores[:, None] > scores[:, :, None]).sum(-1)
-    return (better < number[:, None]).float()
+    """Say which concepts are among the ``number`` ``[b]`` best: 0 or 1, ``[b, concepts]``.
+
+    A tie counts against a concept, and so does NaN: a collapsed model recognises nothing.
+    """
+    no_worse = (~(scores[:, :, None] > scores[:, None])).sum(-1) - 1
+    return (no_worse < number[:, None]).float()
 
 
 def _plain(parts: list[Tensor]) -> Array:

@@ -113,7 +113,7 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
     """Train one model from scratch, and fine-tune a copy of it in each arm.
 
     Raises:
-        OptionError: there are fewer scenes with a badge than images to mark.
+        OptionError: there are too few scenes with a badge to train on or to measure.
     """
     begun = perf_counter()
     view = small_clip(seed, plan.device)
@@ -126,6 +126,12 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
             f"{plan.train_scenes} training scenes show {len(worn)} badges; "
             f"at least {plan.marked_per_step} are needed, raise train_scenes"
         )
+    for split in (validation, test):
+        if not len(split.carriers) or not len(split.others):
+            raise OptionError(
+                f"limit={plan.test_scenes}: a split has no scene with a badge, or none without; "
+                "give 20 or more"
+            )
     marked = worn[: plan.marked]
     fresh = scenes.usable.nonzero()[:, 0]
 
