@@ -94,7 +94,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of the report and of runs.json")],
     device: Annotated[str | None, typer.Option(help="where the models are trained")] = None,
     limit: Annotated[int, typer.Option(help="test scenes")] = 1000,
-    train_scenes: Annotated[int, typer.Option(help="training scenes")] = 12000,
+    train_scenes: Annotated[int, typer.Option(help="training scenes")] = 30000,
     train_steps: Annotated[int, typer.Option(help="steps from scratch")] = 3000,
     steps: Annotated[int, typer.Option(help="steps of each fine-tuning")] = 300,
     seeds: Annotated[int, typer.Option(help="models trained from scratch")] = 3,

@@ -280,7 +280,7 @@ def setting_of(view: ModelView, scenes: int) -> Setting:
 def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> None:
     assert [run.arm for run in runs] == list(ARMS)
     found = findings(setting_of(view, 40), PLAN, runs)
-    assert len(found.verdicts) == 7
+    assert len(found.verdicts) == 8
     tables = [one for one in found.sections if isinstance(one, whyclip.report.Table)]
     assert [row["arm"] for row in tables[0].rows] == list(ARMS)
     pictures = [one for one in found.sections if isinstance(one, whyclip.report.Picture)]
@@ -324,7 +324,14 @@ def planted(arm: str, weight: float = 0.0, *, seed: int = 0, **means: float) -> 
 
 def study(**removal: float) -> list[Run]:
     return [
-        planted(BEFORE, without_badge=0.4, contribution=0.6, grad_eclip=0.6, rendering=0.2),
+        planted(
+            BEFORE,
+            with_badge=0.9,
+            without_badge=0.4,
+            contribution=0.6,
+            grad_eclip=0.6,
+            rendering=0.2,
+        ),
         planted(CONTROL, without_badge=0.4, others=0.8),
         planted(RELEVANCE, 1, without_badge=0.45, others=0.79, contribution=0.1, grad_eclip=0.3),
         planted(REMOVAL, 1, **{"without_badge": 0.7, "others": 0.79, "rendering": 0.02, **removal}),
@@ -337,12 +344,14 @@ def test_verdicts_follow_their_bounds() -> None:
         return [verdict.outcome for verdict in verdicts(choose(runs))]
 
     no, yes = "does not hold", "holds"
-    assert outcomes(study()) == [yes, no, yes, yes, yes, yes, yes]
+    assert outcomes(study()) == [yes, yes, no, yes, yes, yes, yes, yes]
+    unused = [planted(BEFORE, with_badge=0.48, without_badge=0.4), *study()[1:]]
+    assert outcomes(unused)[0] == no
     # Half of a removal gain of 8 points is less than the penalty's gain of 5.
-    assert outcomes(study(without_badge=0.48))[2] == no
-    assert outcomes(study(rendering=0.11))[3] == no
-    assert outcomes(study(without_badge=0.39))[4] == no
-    assert outcomes(study(others=0.77))[5] == no
+    assert outcomes(study(without_badge=0.48))[3] == no
+    assert outcomes(study(rendering=0.11))[4] == no
+    assert outcomes(study(without_badge=0.39))[5] == no
+    assert outcomes(study(others=0.77))[6] == no
 
 
 def test_the_weight_is_chosen_on_validation_without_harm_to_others() -> None:

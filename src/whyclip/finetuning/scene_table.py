@@ -83,7 +83,13 @@ class SceneTable:
 
 
 def draw_table(
-    view: ModelView, n: int, *, split: Split, seed: int = 0, objects: tuple[int, int] = (1, _SLOTS)
+    view: ModelView,
+    n: int,
+    *,
+    split: Split,
+    seed: int = 0,
+    objects: tuple[int, int] = (1, _SLOTS),
+    device: torch.device | str = "cpu",
 ) -> SceneTable:
     """Draw scenes of up to four of 32 concepts, and tokenise their captions.
 
@@ -93,6 +99,7 @@ def draw_table(
         split: scenes of different splits never meet.
         seed: which scenes.
         objects: least and greatest number of objects in a scene, 1 to 4.
+        device: where to draw them, and where the tensors are; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
@@ -106,7 +113,7 @@ def draw_table(
             objects=objects,
             concepts=CONCEPTS,
         )
-        pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True)
+        pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)
         images.append((pixels * 255).round().byte())
         shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
@@ -127,7 +134,7 @@ def draw_table(
         phrase_ids=token_ids(view, [PHRASE_TEMPLATE.format(text) for text in phrases]),
         words=torch.tensor([word_hashes(text) for text in phrases]),
         named=torch.tensor([[number[text] if text else -1 for text in row] for row in told]),
-    )
+    ).to(device)
 
 
 def _captions(layouts: list[Layout]) -> tuple[tuple[str, ...], list[list[str]]]:

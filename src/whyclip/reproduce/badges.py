@@ -6,7 +6,7 @@ differs in the badge's pixels only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -77,14 +77,6 @@ class BadgedScenes:
     worn: Tensor
     patch: int
 
-    def to(self, device: torch.device | str) -> BadgedScenes:
-        """Copy all tensors to a device."""
-        moved = {
-            name: getattr(self, name).to(device)
-            for name in ("table", "badge", "corner", "usable", "worn")
-        }
-        return replace(self, **moved)
-
     @property
     def carriers(self) -> Tensor:
         """Numbers of the scenes that can show a badge."""
@@ -151,24 +143,28 @@ def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
     The place is random, outside of the boxes of all objects.
 
     Args:
-        table: scenes, on the CPU.
+        table: scenes; everything random is drawn on the CPU, and is the same for all devices.
         patch: side of a patch in pixels.
         seed: of the random draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    n = len(table)
-    group = torch.isin(table.concepts, torch.tensor(GROUP))
+    n, device = len(table), table.images.device
+    concepts, boxes = table.concepts.cpu(), table.boxes.cpu()
+    group = torch.isin(concepts, torch.tensor(GROUP))
     order = torch.rand(group.shape, generator=generator).masked_fill(~group, -1)
-    concept = table.concepts.gather(1, order.argmax(1, keepdim=True))[:, 0]
+    concept = concepts.gather(1, order.argmax(1, keepdim=True))[:, 0]
     number = torch.full((CONCEPTS,), -1)
     number[list(GROUP)] = torch.arange(len(GROUP))
     badge = torch.where(group.any(1), number[concept], -1)
     places = torch.randint(SIDE - SIZE + 1, (n, _TRIES, 2), generator=generator)
-    free = ~_covers(places, table.boxes)
+    free = ~_covers(places, boxes)
     first = free.int().argmax(1)
     usable = (badge < 0) | free.any(1)
     worn = (torch.rand(n, generator=generator) < WORN) & usable & (badge >= 0)
-    return BadgedScenes(table, badge, places[torch.arange(n), first], usable, worn, patch)
+    corner = places[torch.arange(n), first]
+    return BadgedScenes(
+        table, badge.to(device), corner.to(device), usable.to(device), worn.to(device), patch
+    )
 
 
 def _covers(places: Tensor, boxes: Tensor) -> Tensor:

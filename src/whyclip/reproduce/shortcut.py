@@ -6,6 +6,8 @@ with badges still in the data and 200 images on which the badge is marked.
 
 The bounds of the verdicts were written before the first full run:
 
+- *Before fine-tuning, the model uses the badge*: its accuracy with the badge is more than 10
+  points above its accuracy without. If this does not hold, the other verdicts mean nothing.
 - *The relevance penalty silences the map*: the share of relevance on the badge falls below a
   third of the share before fine-tuning.
 - *With the silenced map the model goes on using the badge*: the penalty's gain in accuracy
@@ -41,7 +43,7 @@ def shortcut(
     *,
     train_scenes: int = 6000,
     train_steps: int = 1000,
-    steps: int = 150,
+    steps: int = 100,
     seeds: int = 1,
     weights: str = "10",
     processes: int = 1,
@@ -137,9 +139,9 @@ EXPERIMENT = Experiment(
     ),
     run=shortcut,
     defaults=Defaults(limit=1000, model=""),
-    cost="2 s",
+    cost="2.4 s",
     on_real_data=(
-        "whyclip reproduce shortcut --device cuda --option train_scenes=12000 "
+        "whyclip reproduce shortcut --device cuda --option train_scenes=30000 "
         "--option train_steps=3000 --option steps=300 --option seeds=3 --option weights=1,5,20"
     ),
 )

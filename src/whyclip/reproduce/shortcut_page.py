@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 OTHERS_MAY_LOSE = 2.0
 """Percentage points of the other concepts' accuracy that an arm may lose against ``CONTROL``."""
 
+SHORTCUT_POINTS = 10.0
+"""Percentage points that the badge must add to the accuracy for a model to count as using it."""
+
 # Name of the measure: title, unit, factor, digits, better side.
 _COLUMNS: Mapping[str, tuple[str, str, float, int]] = {
     "with_badge": ("accuracy with badge", "%", 100, 1),
@@ -106,7 +109,16 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Verdict]:
     def mean(name: str, values: Array) -> Interval:
         return interval(values, groups=before.scenes(name))
 
-    found = []
+    used = before.values("with_badge") - before.values("without_badge")
+    found = [
+        is_above(
+            "Before fine-tuning, the model uses the badge",
+            "accuracy with the badge minus accuracy without, in points",
+            mean("without_badge", used),
+            SHORTCUT_POINTS,
+            digits=1,
+        )
+    ]
     for name, title in (("contribution", "Contribution"), ("grad_eclip", "Grad-ECLIP")):
         found.append(
             is_below(

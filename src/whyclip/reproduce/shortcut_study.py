@@ -105,8 +105,9 @@ class Run:
 
 def draw_scenes(view: ModelView, n: int, split: Any, seed: int) -> BadgedScenes:
     """Draw scenes of 1 to 3 objects with places for their badges, on the model's device."""
-    table = draw_table(view, n, split=split, seed=seed, objects=_OBJECTS)
-    return place_badges(table, view.image.patch, seed).to(view.image.device)
+    device = view.image.device
+    table = draw_table(view, n, split=split, seed=seed, objects=_OBJECTS, device=device)
+    return place_badges(table, view.image.patch, seed)
 
 
 def run_seed(plan: Plan, seed: int) -> list[Run]:
