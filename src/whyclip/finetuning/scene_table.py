@@ -89,6 +89,7 @@ def draw_table(
     *,
     split: Split,
     seed: int = 0,
+    objects: tuple[int, int] = (1, _SLOTS),
     device: torch.device | str = "cpu",
 ) -> SceneTable:
     """Draw scenes of up to four of 32 concepts, and tokenise their captions.
@@ -98,6 +99,7 @@ def draw_table(
         n: number of scenes.
         split: scenes of different splits never meet.
         seed: which scenes.
+        objects: least and greatest number of objects in a scene, 1 to 4.
         device: where to draw them, and where the tensors are; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch
@@ -106,7 +108,11 @@ def draw_table(
     images, shares, boxes, layouts = [], [], [], []
     for start in track(starts, "drawing scenes", len(starts)):
         layout = sample_layouts(
-            atlas, keys[start : start + _DRAWN_AT_ONCE], side=SIDE, concepts=CONCEPTS
+            atlas,
+            keys[start : start + _DRAWN_AT_ONCE],
+            side=SIDE,
+            objects=objects,
+            concepts=CONCEPTS,
         )
         pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)

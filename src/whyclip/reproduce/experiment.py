@@ -90,7 +90,8 @@ class Experiment:
             experiment's options.
         defaults: what it runs on where nothing else is asked for.
         cost: of one core, for one sample of the default data with ``mini``.
-        on_real_data: how it is called on the data of the source.
+        on_real_data: how it is called on the data of the source; of an experiment that trains its
+            own model, at full size.
     """
 
     name: str

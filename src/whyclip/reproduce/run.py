@@ -101,7 +101,8 @@ def _sections(experiment: Experiment, found: Findings) -> list[Any]:
         f"## The claim\n\n{experiment.claim}\n\nSource: {experiment.source}.",
         f"## What was found here\n\n{verdicts}",
         *found.sections,
-        "## On the data of the source\n\n    " + experiment.on_real_data,
+        f"## {'At full size' if experiment.defaults.trains else 'On the data of the source'}"
+        f"\n\n    {experiment.on_real_data}",
     ]
 
 

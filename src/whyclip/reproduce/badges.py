@@ -1,0 +1,176 @@
+"""Scenes in which some concepts carry a badge, a shortcut that names the concept.
+
+The badge is pasted into the finished image, so that the same scene with and without its badge
+differs in the badge's pixels only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from whyclip.finetuning.batch import Batch
+from whyclip.finetuning.scene_table import CONCEPTS, SIDE, SceneTable
+
+GROUP = tuple(range(0, CONCEPTS, 4))
+"""Numbers of the concepts that carry a badge: every fourth of the 32."""
+
+SIZE = 14
+"""Height and width of a badge in pixels, a little less than a patch of the small model."""
+
+WORN = 0.95
+"""Share of the training scenes with a concept of the group that show its badge."""
+
+# Far from each other and from the colours of objects; one for each concept of the group.
+_COLOURS = (
+    (255, 0, 255),
+    (0, 255, 255),
+    (255, 255, 0),
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (0, 0, 0),
+    (255, 128, 0),
+)
+_TRIES = 128
+# Objects fade out at their edge, beyond the box of what counts as visible.
+_MARGIN = 2
+
+
+@lru_cache
+def symbols(device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Draw the badges: discs of one colour each with a white cross.
+
+    Returns:
+        uint8 ``[8, SIZE, SIZE, 3]`` and bool ``[SIZE, SIZE]``, the pixels of the disc.
+    """
+    away = torch.arange(SIZE) - (SIZE - 1) / 2
+    radius = (away[:, None].square() + away[None].square()).sqrt()
+    cross = ((away.abs()[:, None] < 1) | (away.abs()[None] < 1)) & (radius < SIZE / 2 - 2)
+    colours = torch.tensor(_COLOURS, dtype=torch.uint8)[:, None, None]
+    white = torch.tensor(255, dtype=torch.uint8)
+    drawn = torch.where(cross[..., None], white, colours)
+    return drawn.to(device), (radius <= SIZE / 2).to(device)
+
+
+@dataclass(frozen=True)
+class BadgedScenes:
+    """Scenes with the place of each badge.
+
+    Attributes:
+        table: the scenes without badges.
+        badge: ``[n]`` number of the concept in ``GROUP`` that the badge names; -1 in scenes
+            without a concept of the group.
+        corner: ``[n, 2]`` top and left of the badge in pixels.
+        usable: bool ``[n]``; False for a scene with a concept of the group and no free place.
+        worn: bool ``[n]``, the scenes that show their badge in training.
+        patch: side of a patch in pixels.
+    """
+
+    table: SceneTable
+    badge: Tensor
+    corner: Tensor
+    usable: Tensor
+    worn: Tensor
+    patch: int
+
+    @property
+    def carriers(self) -> Tensor:
+        """Numbers of the scenes that can show a badge."""
+        return (self.usable & (self.badge >= 0)).nonzero()[:, 0]
+
+    @property
+    def others(self) -> Tensor:
+        """Numbers of the scenes without a concept of the group."""
+        return (self.badge < 0).nonzero()[:, 0]
+
+    def render(self, rows: Tensor, shown: Tensor) -> Tensor:
+        """Draw scenes with or without their badges: uint8 ``[b, 3, SIDE, SIDE]``.
+
+        Args:
+            rows: ``[b]`` numbers of scenes.
+            shown: bool ``[b]``, whether the badge is shown; without effect where there is none.
+        """
+        images = self.table.images[rows]
+        colours, disc = symbols(images.device)
+        image, y, x = self._window(rows)
+        visible = disc & (shown & (self.badge[rows] >= 0))[:, None, None]
+        badge = colours[self.badge[rows].clamp_min(0)]
+        images[image, :, y, x] = torch.where(visible[..., None], badge, images[image, :, y, x])
+        return images
+
+    def touched(self, rows: Tensor) -> Tensor:
+        """Find the patches that the badge touches: bool ``[b, patches]``."""
+        disc = symbols(rows.device)[1]
+        image, y, x = self._window(rows)
+        canvas = torch.zeros(len(rows), SIDE, SIDE, device=rows.device)
+        canvas[image, y, x] = (disc & (self.badge[rows] >= 0)[:, None, None]).float()
+        pooled = torch.nn.functional.max_pool2d(canvas[:, None], self.patch)
+        return pooled.flatten(1) > 0
+
+    def batch(self, rows: Tensor, shown: Tensor, marked: Tensor) -> Batch:
+        """Put together a training batch of images and captions, without phrases.
+
+        Args:
+            rows: ``[b]`` numbers of scenes.
+            shown: bool ``[b]``, the scenes that show their badge.
+            marked: bool ``[b]``, the scenes whose badge a user has marked.
+        """
+        table, empty = self.table, rows[:0]
+        return Batch(
+            pixels=self.render(rows, shown).float() / 127.5 - 1,
+            captions=table.caption_ids[rows],
+            phrases=table.phrase_ids[empty],
+            words=table.words[empty],
+            pairs=empty.new_zeros(0, 2),
+            hidden=self.touched(rows) & (shown & marked)[:, None],
+        )
+
+    def _window(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Index the pixels of each badge: image, row and column, ``[b, SIZE, SIZE]`` together."""
+        span = torch.arange(SIZE, device=rows.device)
+        image = torch.arange(len(rows), device=rows.device)[:, None, None]
+        top, left = self.corner[rows].T
+        return image, top[:, None, None] + span[:, None], left[:, None, None] + span
+
+
+def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
+    """Choose for each scene the concept that its badge names, and where the badge is.
+
+    The place is random, outside of the boxes of all objects.
+
+    Args:
+        table: scenes; everything random is drawn on the CPU, and is the same for all devices.
+        patch: side of a patch in pixels.
+        seed: of the random draws.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    n, device = len(table), table.images.device
+    concepts, boxes = table.concepts.cpu(), table.boxes.cpu()
+    group = torch.isin(concepts, torch.tensor(GROUP))
+    order = torch.rand(group.shape, generator=generator).masked_fill(~group, -1)
+    concept = concepts.gather(1, order.argmax(1, keepdim=True))[:, 0]
+    number = torch.full((CONCEPTS,), -1)
+    number[list(GROUP)] = torch.arange(len(GROUP))
+    badge = torch.where(group.any(1), number[concept], -1)
+    places = torch.randint(SIDE - SIZE + 1, (n, _TRIES, 2), generator=generator)
+    free = ~_covers(places, boxes)
+    first = free.int().argmax(1)
+    usable = (badge < 0) | free.any(1)
+    worn = (torch.rand(n, generator=generator) < WORN) & usable & (badge >= 0)
+    corner = places[torch.arange(n), first]
+    return BadgedScenes(
+        table, badge.to(device), corner.to(device), usable.to(device), worn.to(device), patch
+    )
+
+
+def _covers(places: Tensor, boxes: Tensor) -> Tensor:
+    """Say which places ``[n, tries, 2]`` would cover an object in ``[n, k, 4]``: ``[n, tries]``."""
+    left, top, right, bottom = boxes[:, None].unbind(-1)
+    y, x = places[..., None].unbind(-2)
+    across = (x < right + _MARGIN) & (x + SIZE > left - _MARGIN)
+    down = (y < bottom + _MARGIN) & (y + SIZE > top - _MARGIN)
+    return (across & down & (right > left)).any(-1)
