@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -58,10 +58,11 @@ class SceneTable:
     def to(self, device: torch.device | str) -> SceneTable:
         """Copy all tensors to a device."""
         moved = {
-            name: value.to(device) if isinstance(value, Tensor) else value
+            name: value.to(device)
             for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
-        return SceneTable(**moved)
+        return replace(self, **moved)
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Normalise images as the small model's preprocessing does: ``[b, 3, SIDE, SIDE]``."""
