@@ -133,7 +133,6 @@ def main(
         json.dumps(summary(report, finished, kept), indent=1, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
-    print("\n".join(summary(report, finished, kept)["verdicts"]))
     if page:
         first, second = (s for s in report.sections if isinstance(s, Picture))
         (DOCS / "images" / IMAGE).write_bytes(first.png())
@@ -141,6 +140,7 @@ def main(
         text = outcome(report, IMAGE)
         shown = f"{text}\n\n![{second.alt}](images/{MAPS})\n\n{second.caption}"
         write(DOCS / "reproduce.md", {"shortcut": shown})
+    print("\n".join(summary(report, finished, kept)["verdicts"]))
 
 
 if __name__ == "__main__":
