@@ -4,6 +4,8 @@
 PYTHON ?= python3
 # More would mean that something is not installed or that tests were lost.
 MOST_SKIPS ?= 0
+# Processes that run the tests; each needs about 2 GB.
+WORKERS ?= 2
 
 .PHONY: help demo test test-slow test-matrix fuzz check bench docs
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ demo:       ## explain an example image with the embedded model, into why.html
 	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --out why.html
 
 test:       ## the quick tests
-	$(PYTHON) -m pytest --most-skips=$(MOST_SKIPS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --most-skips=$(MOST_SKIPS)
 
 test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json (needs: pip install '.[dev,quantus]')
 	$(PYTHON) -m benchmarks.slow
