@@ -7,7 +7,7 @@ MOST_SKIPS ?= 0
 # Processes that run the tests; each needs about 2 GB.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-matrix fuzz check bench docs
+.PHONY: help demo test test-slow test-matrix fuzz check bench docs dist
 .DEFAULT_GOAL := help
 
 help:       ## list these entries
@@ -42,3 +42,10 @@ bench:      ## speed against one plain forward pass, as ratios within one run
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site
+
+TAG ?=
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/whyclip/__init__.py)
+
+dist:       ## build the package into dist/; TAG=v1.2.3 must be its version (needs: pip install build)
+	@test -z "$(TAG)" || test "$(TAG)" = "v$(VERSION)" || { echo "tag $(TAG) is not v$(VERSION)"; exit 1; }
+	$(PYTHON) -m build
