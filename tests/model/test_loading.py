@@ -69,7 +69,7 @@ HF = ["siglip", "metaclip2", "chinese-clip", "altclip", "blip", "classifier"]
 def test_folders_whose_weights_do_not_fit_are_refused(
     family: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # Errors cut what is long: a short path leaves room for the name of the weights.
+    # The name of the folder must not hold the word that the error is searched for.
     place = tmp_path_factory.mktemp("w")
     folder = saved_hf(family, place / "m")
     sound = load_file(folder / "model.safetensors")
