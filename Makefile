@@ -4,8 +4,10 @@
 PYTHON ?= python3
 # More would mean that something is not installed or that tests were lost.
 MOST_SKIPS ?= 0
+# Processes that run the tests; each needs about 2 GB.
+WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-matrix fuzz check bench docs
+.PHONY: help demo test test-slow test-matrix fuzz check bench docs dist
 .DEFAULT_GOAL := help
 
 help:       ## list these entries
@@ -15,7 +17,7 @@ demo:       ## explain an example image with the embedded model, into why.html
 	$(PYTHON) -m whyclip explain examples/dog_and_red_car.png "a dog" "a red car" --model mini --out why.html
 
 test:       ## the quick tests
-	$(PYTHON) -m pytest --most-skips=$(MOST_SKIPS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --most-skips=$(MOST_SKIPS)
 
 test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json (needs: pip install '.[dev,quantus]')
 	$(PYTHON) -m benchmarks.slow
@@ -40,3 +42,10 @@ bench:      ## speed against one plain forward pass, as ratios within one run
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site
+
+TAG ?=
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/whyclip/__init__.py)
+
+dist:       ## build the package into dist/; TAG=v1.2.3 must be its version (needs: pip install build)
+	@test -z "$(TAG)" || test "$(TAG)" = "v$(VERSION)" || { echo "tag $(TAG) is not v$(VERSION)"; exit 1; }
+	$(PYTHON) -m build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 # The models of the tests are small: several threads only wait for each other. Set before torch is
 # imported, and inherited by the processes that tests start.
@@ -23,6 +24,14 @@ SEED = 20
 # On a busy machine a deadline says more about the other processes than about the code.
 settings.register_profile("whyclip", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("whyclip")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Shorten the name of a worker's temporary folder: errors cut long paths, which tests read."""
+    if hasattr(config, "workerinput"):
+        folder = Path(config.option.basetemp)
+        config.option.basetemp = str(folder.with_name(folder.name.removeprefix("popen-gw")))
 
 
 @pytest.hookimpl(tryfirst=True)

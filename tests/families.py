@@ -54,7 +54,7 @@ def openclip(true_size: str = "", tokens: str = "clip", **config: Any) -> Parts:
     context = model.text.context_length if hasattr(model, "text") else model.context_length
     size = model.visual.image_size
     if tokens == "clip":
-        tokenizer: Any = open_clip.SimpleTokenizer(context_length=context)
+        tokenizer: Any = tiny.tokenizer(context)
     else:
         tokenizer = word_tokenizer(tokens, context)
     return model.eval(), image_transform(size, is_train=False), tokenizer

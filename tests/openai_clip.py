@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import torch
-from open_clip import SimpleTokenizer
 from torch import Tensor, nn
 
 import tiny
@@ -172,7 +171,7 @@ class CLIP(nn.Module):
 
 def tokenize(texts: Any, context_length: int = CONTEXT, truncate: bool = False) -> Tensor:
     """Texts to ids by a plain function; one that is longer is an error unless truncated."""
-    tokenizer = SimpleTokenizer(context_length=context_length)
+    tokenizer = tiny.tokenizer(context_length)
     rows = torch.zeros(len(texts), context_length, dtype=torch.int)
     for row, text in zip(rows, texts, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]

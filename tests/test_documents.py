@@ -57,7 +57,7 @@ def test_commands_shown_use_options_that_exist() -> None:
 
 def test_make_entries_shown_exist() -> None:
     entries = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    every = "bench check demo docs fuzz help test test-matrix test-slow"
+    every = "bench check demo dist docs fuzz help test test-matrix test-slow"
     assert sorted(entries) == every.split()
     for path in DOCUMENTS:
         for entry in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8")):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from torch import Tensor
 
@@ -41,7 +40,7 @@ class Case:
     def text_tokens(self) -> tuple[Tensor, list[list[int]]]:
         words, ids = [], [49406]
         for word in PROMPT.split():
-            pieces = SimpleTokenizer().encode(word)
+            pieces = tiny.tokenizer().encode(word)
             words.append(list(range(len(ids), len(ids) + len(pieces))))
             ids += pieces
         return reference.stem_text(self.text_tower, torch.tensor([*ids, 49407])), words

@@ -20,8 +20,11 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 
-@pytest.mark.parametrize(("most", "passes"), [(1, False), (2, True), (None, True)])
-def test_more_skips_than_known_fail_the_run(tmp_path: Path, most: int | None, passes: bool) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("most", "passes"), [(1, False), (2, True)])
+def test_more_skips_than_known_fail_the_run(
+    tmp_path: Path, most: int, passes: bool, workers: int
+) -> None:
     file = tmp_path / "test_two.py"
     file.write_text(
         "import pytest\n"
@@ -29,7 +32,7 @@ def test_more_skips_than_known_fail_the_run(tmp_path: Path, most: int | None, pa
         "def test_two(): pytest.importorskip('no_such_package')\n"
         "def test_three(): pass\n"
     )
-    limit = [] if most is None else [f"--most-skips={most}"]
+    limit = [f"--most-skips={most}", f"-n{workers}"]
     plugin = ["-p", "skips", "-p", "no:cacheprovider", "-o", f"pythonpath={TESTS}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-c", "/dev/null", *plugin, *limit, str(file)],

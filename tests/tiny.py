@@ -6,6 +6,7 @@ shows; biases and norms are drawn too, so that nothing cancels by being zero or 
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import tempfile
@@ -96,10 +97,20 @@ def openclip_model(seed: int = 0, **vision: Any) -> nn.Module:
     return randomise(model, seed)
 
 
+@lru_cache
+def _tokenizer(context: int) -> SimpleTokenizer:
+    return SimpleTokenizer(context_length=context)
+
+
+def tokenizer(context: int = CONTEXT) -> SimpleTokenizer:
+    """Return an OpenCLIP tokenizer; its vocabulary, slow to read, is read once for all tests."""
+    return copy.copy(_tokenizer(context))
+
+
 def openclip_parts(seed: int = 0, **vision: Any) -> tuple[nn.Module, Any, SimpleTokenizer]:
     """Model, preprocessing and tokenizer, as ``open_clip`` would give them."""
     preprocess = image_transform(IMAGE_SIZE, is_train=False)
-    return openclip_model(seed, **vision), preprocess, SimpleTokenizer(context_length=CONTEXT)
+    return openclip_model(seed, **vision), preprocess, tokenizer()
 
 
 @seeded
@@ -150,7 +161,7 @@ def hf_tokenizer() -> Any:
 
     lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
     merges = [tuple(line.split()) for line in lines[1 : 49152 - 256 - 2 + 1]]
-    vocabulary = dict(SimpleTokenizer().encoder)
+    vocabulary = dict(_tokenizer(CONTEXT).encoder)
     vocabulary["<|startoftext|>"] = vocabulary.pop("<start_of_text>")
     vocabulary["<|endoftext|>"] = vocabulary.pop("<end_of_text>")
     if int(transformers.__version__.split(".")[0]) >= 5:

@@ -59,6 +59,19 @@ def test_ctrl_c_is_one_line_at_any_moment(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_while_computing_is_one_line(
+    whyclip_command: Run, folder: Path, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast the machine: the moments above may all lie in the imports."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whyclip, "explain", interrupted)
+    ended = whyclip_command("explain", picture, "a dog", "--model", folder)
+    assert ended == (130, "", "whyclip: interrupted\n")
+
+
 def test_a_parent_that_ignores_ctrl_c_is_respected() -> None:
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"

@@ -132,7 +132,7 @@ def test_an_unknown_tokenizer_is_refused():
 def test_any_text_is_laid_out_without_loss(text):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WhyclipWarning)
-        tokens = tokenize(SimpleTokenizer(), [text], 77)
+        tokens = tokenize(tiny.tokenizer(), [text], 77)
     assert len(tokens.positions[0]) == len(tokens.spans[0])
     for span in tokens.spans[0]:
         assert span is None or 0 <= span[0] < span[1] <= len(text)

@@ -41,6 +41,9 @@ KINDS = {
 
 
 def assert_nothing_cut_or_overlapping(drawn, dpis=(100,)):
+    for panel in drawn.axes:
+        for image in panel.images:
+            image.set_visible(False)  # slow to resample, and without effect on texts and panels
     for dpi in dpis:
         drawn.set_dpi(dpi)
         canvas = FigureCanvasAgg(drawn)
@@ -72,7 +75,7 @@ def test_no_text_is_cut_or_overlaps_in_a_figure(make, kind):
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("twenty", "eleven")])
 def test_no_text_is_cut_or_overlaps_in_a_comparison(make, kind):
     honest, changed = make(**KINDS[kind]), make(**{**KINDS[kind], "changes": ("one head",)})
-    methods = {f"method_{i}": honest for i in range(4)} | {"a changed one": changed}
+    methods = {f"method_{i}": honest for i in range(2)} | {"a changed one": changed}
     assert_nothing_cut_or_overlapping(comparison(methods))
 
 

@@ -108,13 +108,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         complain(f"{_usage(error)}{hint_of(given)} (see {_help_of(error)})")
         code = WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted")
         code = INTERRUPTED
     except Exception as error:
         if os.environ.get("WHYCLIP_TRACEBACK"):
             raise
         message, code = fault(error)
         complain(message)
+    if code == INTERRUPTED:
+        # Here, because newer versions of typer turn Ctrl-C into this code and print nothing.
+        complain("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
 
 

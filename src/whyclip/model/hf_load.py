@@ -99,7 +99,7 @@ def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str
         key, given, wanted = min(sizes)
         more = f"; {len(sizes)} shapes differ" if len(sizes) > 1 else ""
         raise UnsupportedModelError(
-            f"{what} does not fit {class_name}: {key!r:.60} is {_shape(given)}, expected "
+            f"{what} does not fit {class_name}: {key!r:.90} is {_shape(given)}, expected "
             f"{_shape(wanted)}{more}"
         )
     missing = set(report["missing_keys"])
