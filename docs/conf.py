@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "whyclip"
 author = "The whyclip authors"
+copyright = author
 version = release = whyclip.__version__
 
 extensions = [
@@ -20,6 +21,7 @@ extensions = [
     "checks_list",
     "metrics_table",
     "datasets_table",
+    "cli_reference",
 ]
 html_theme = "furo"
 html_title = f"whyclip {release}"

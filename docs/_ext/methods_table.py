@@ -9,16 +9,13 @@ from sphinx.util.docutils import SphinxDirective
 
 from whyclip.methods import METHODS, Method
 
-COLUMNS = (
-    "method",
-    "reads",
-    "by prompt",
-    "signed",
-    "explains",
-    "cost",
-    "adds up to",
-    "source",
-)
+COLUMNS = ("method", "sides", "by prompt", "signed", "derived from", "speed")
+SCOPES = {
+    "score": "the score",
+    "attention": "attention weights",
+    "features": "dense features",
+    "baseline": "nothing",
+}
 
 
 def row(method: Method) -> tuple[str, ...]:
@@ -28,10 +25,8 @@ def row(method: Method) -> tuple[str, ...]:
         ", ".join(method.sides),
         yes(method.text_specific),
         yes(method.signed),
-        method.explains,
-        method.cost + "; slow" * method.slow,
-        method.additive or "–",
-        method.source,
+        SCOPES.get(method.scope, method.scope),
+        "slow" if method.slow else "fast",
     )
 
 
@@ -57,10 +52,22 @@ def table() -> str:
     return "\n".join(lines + ["| " + " | ".join(row(method)) + " |" for method in METHODS.values()])
 
 
+def claims(method: Method) -> str:
+    """What the method explains, costs and adds up to, and its source."""
+    facts = {
+        "Explains": method.explains,
+        "Adds up to": method.additive,
+        "Cost": method.cost,
+        "Source": method.source,
+    }
+    return " ".join(f"*{name}*: {fact}." for name, fact in facts.items() if fact)
+
+
 def sections() -> str:
-    """Each method's summary and options."""
+    """Each method's summary, claims and options."""
     return "\n\n".join(
-        f"## {method.title}\n\n{method.summary}\n\n{options(method)}" for method in METHODS.values()
+        f"## {method.title}\n\n{method.summary}\n\n{claims(method)}\n\n{options(method)}"
+        for method in METHODS.values()
     )
 
 

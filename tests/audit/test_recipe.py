@@ -36,7 +36,7 @@ def alternating(capture: Capture) -> Relevance:
 
 
 def test_the_recipe_for_a_check_works_as_written(tmp_path: Path, view: whyclip.ModelView) -> None:
-    text = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "audit-checks.md").read_text(encoding="utf-8")
     [code] = [c for c in re.findall(r"(?s)```python\n(.*?)```", text) if "def measure" in c]
     file = tmp_path / "negative_share.py"
     file.write_text(IMPORTS + code, encoding="utf-8")
