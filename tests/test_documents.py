@@ -55,6 +55,51 @@ def test_commands_shown_use_options_that_exist() -> None:
         assert flags <= known, f"{where}: {flags - known}"
 
 
+def test_commands_in_a_sentence_use_options_that_exist() -> None:
+    shown = 0
+    for path in DOCUMENTS:
+        text = re.sub(r"(?s)```.*?```", "", path.read_text(encoding="utf-8"))
+        for command, arguments in re.findall(r"`whyclip ([a-z]+)\b([^`]*)`", text):
+            assert command in COMMANDS, f"{name_of(path)}: {command}"
+            known = {flag for parameter in COMMANDS[command].params for flag in parameter.opts}
+            flags = set(re.findall(r"(?<!\S)--[a-z][\w-]*", arguments)) - {"--help"}
+            assert flags <= known, f"{name_of(path)}: {flags - known}"
+            shown += bool(flags)
+    assert shown >= 5
+
+
+def test_the_command_line_reference_has_every_option() -> None:
+    place = ROOT / "docs" / "_ext" / "cli_reference.py"
+    spec = importlib.util.spec_from_file_location("cli_reference", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sections = dict(re.findall(r"(?ms)^## whyclip (\S+)\n(.*?)(?=^## |\Z)", module.as_markdown()))
+    assert sections.keys() == COMMANDS.keys()
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name, section in sections.items():
+        for parameter in COMMANDS[name].params:
+            for flag in (flag for flag in parameter.opts if flag.startswith("-")):
+                described = re.search(rf"(?m)^`.*`?{flag}`.*\n: \w*[^\n]", section + page)
+                assert described, f"{name}: {flag}"
+        # Markup of the terminal would be shown as text.
+        assert not re.search(r"\[/?(?:bold|dim|italic)\]", section), name
+
+
+@pytest.mark.parametrize("page", ["why-wrong", "paper-figure", "many-images", "mini"])
+def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    codes = re.findall(r"(?s)```python\n(.*?)```", text)
+    assert codes
+    names: dict[str, object] = {}
+    for code in codes:
+        exec(code, names)
+
+
 def test_make_entries_shown_exist() -> None:
     entries = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     every = "bench check demo dist docs fuzz help test test-matrix test-slow"

@@ -20,6 +20,9 @@ def plain(text: str) -> str:
     text = re.sub(r"\[bold\](.*?)\[/bold\]", r"`\1`", text)
     text = re.sub(r"\[italic\](.*?)\[/italic\]", r"*\1*", text)
     text = _COMMENT.sub(r"\1", text).replace("\\[", "[")
+    # As code, so that typographic quotes and dashes do not change what is to be typed.
+    text = re.sub(r"(?<![`\w-])(--[a-z][\w-]*)", r"`\1`", text)
+    text = re.sub(r"(pip install '[^']*')", r"`\1`", text)
     # Outside of code, a word such as {name} or <str> would be read as markup.
     return re.sub(r"(?<!`)([{}<>])(?!`)", r"\\\1", text)
 
