@@ -68,7 +68,8 @@ def entry(parameter: Any) -> str:
     """One argument or option as an item of a definition list."""
     text = plain(parameter.help or "").strip()
     default = parameter.default
-    shown = not parameter.required and default not in (None, False, "") and "Default" not in text
+    written = default is not None and default is not False and default != ""
+    shown = written and not parameter.required and "Default" not in text
     value = f" Default: `{default}`." if shown and not callable(default) else ""
     text += "." * (bool(text) and text[-1] not in ".!?")
     need = " Required." if parameter.required and parameter.param_type_name == "option" else ""

@@ -6,7 +6,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from whyclip.data import dataset_kinds
 
-COLUMNS = ("`--data`", "what it is", "what lies there", "masks", "source")
+COLUMNS = ("`--data`", "dataset", "files", "masks", "source")
 
 
 def as_markdown() -> str:

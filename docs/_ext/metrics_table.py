@@ -14,7 +14,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from whyclip.metrics import METRICS, Metric
 
-COLUMNS = ("metric", "better", "looks at", "source")
+COLUMNS = ("metric", "better", "input", "source")
 SECTIONS = ("Args", "Returns", "Raises", "Example")
 
 
@@ -69,7 +69,9 @@ def section(metric: Metric) -> str:
         told += f" The {'words' if given == 'words' else 'map'}: {what}" if what else ""
         parts.append(told)
     if "Returns" in own and not re.fullmatch(r"`\[[^`]*`\.", text(own["Returns"])):
-        parts.append(f"Value: {text(own['Returns'])}")
+        # The shape is of the function and not of the metric.
+        value = re.sub(r"^(?:float32 )?`\[[^`]*`[,;.] ?", "", text(own["Returns"]))
+        parts.append(f"Value: {value}")
     parts.append(f"Source: {metric.source}.")
     return "\n\n".join(parts)
 
