@@ -23,7 +23,7 @@ from benchmarks.page import write
 from benchmarks.reproduce import DOCS, outcome
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.report import Picture
+from whyclip.report import Picture, Table
 from whyclip.reproduce import get_experiment
 from whyclip.reproduce.finetuning_runs import (
     ARMS,
@@ -109,7 +109,9 @@ def main(
     if page:
         picture = next(part for part in report.sections if isinstance(part, Picture))
         (DOCS / "images" / IMAGE).write_bytes(picture.png())
-        write(DOCS / "reproduce.md", {"finetuning": outcome(report, IMAGE)})
+        tables = [part for part in report.sections if isinstance(part, Table)]
+        shown = [outcome(report, IMAGE), *(t.to_markdown().strip() for t in tables[1:-1])]
+        write(DOCS / "reproduce.md", {"finetuning": "\n\n".join(shown)})
 
 
 def train(out: Path, device: str, processes: int, steps: int, seeds: int, seconds: float) -> None:
