@@ -4,14 +4,12 @@
     python -m benchmarks.findings --no-run    # only write the page anew from what was kept
 
 The audits are kept as ``benchmarks/findings/*.json``. ``docs/findings.md`` gets their commands and
-verdicts and ``docs/images`` their matrices; what stood there before is replaced. The verdicts of
-the experiments are taken from ``docs/reproduce.md``, which ``benchmarks/reproduce.py`` writes.
+verdicts and ``docs/images`` their matrices; what stood there before is replaced.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import shlex
 import shutil
 import subprocess
@@ -24,12 +22,11 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from benchmarks.page import place, write
+from benchmarks.page import write
 from whyclip.audit import Audit
 from whyclip.audit.matrix import matrix
 from whyclip.audit.page import cells_table, verdict_table
 from whyclip.report import Picture
-from whyclip.reproduce import EXPERIMENTS
 
 ROOT = Path(__file__).parent.parent
 PAGE, IMAGES, KEPT = ROOT / "docs/findings.md", ROOT / "docs/images", ROOT / "benchmarks/findings"
@@ -78,20 +75,6 @@ def told(name: str, command: str) -> str:
     return "\n\n".join(parts)
 
 
-def claims() -> str:
-    """The verdicts on the papers' claims, from the page of the experiments."""
-    text = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
-    lines = []
-    for name in EXPERIMENTS:
-        found = place(name).search(text)
-        if found is None:
-            continue
-        lines.append(f"**[{name}](reproduce.md)**\n")
-        lines += re.findall(r"(?m)^- .*\*\*(?:holds|does not hold|cannot be told)\*\*.*$", found[1])
-        lines.append("")
-    return "\n".join(lines).strip()
-
-
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="audits; all by default")] = None,
     again: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
@@ -101,7 +84,6 @@ def main(
         if again:
             run(name, AUDITS[name])
         write(PAGE, {name: told(name, AUDITS[name])})
-    write(PAGE, {"claims": claims()})
 
 
 if __name__ == "__main__":

@@ -140,6 +140,8 @@ def main(
         text = outcome(report, IMAGE)
         shown = f"{text}\n\n![{second.alt}](images/{MAPS})\n\n{second.caption}"
         write(DOCS / "reproduce.md", {"shortcut": shown})
+        table = next(part for part in report.sections if isinstance(part, Table))
+        write(DOCS / "shortcut.md", {"shortcut": table.to_markdown().strip()})
     print("\n".join(summary(report, finished, kept)["verdicts"]))
 
 
