@@ -41,11 +41,14 @@ FLOW = (
     "directions",
     "question",
     "plan",
+    "preprocessed",
     "batches",
     "assemble",
     "pipeline",
     "selection",
     "api",
+    "iterate",
+    "integrations",
     "interactions",
     "storage",
     "metrics",
@@ -62,8 +65,14 @@ FLOW = (
     "cli",
     "__main__",
 )
-# Explanation.save and .show reach for what comes after them, when they are called.
-LATE = {("explanation", "storage"), ("explanation", "render"), ("storage", "render")}
+# Explanation.save and .show reach for what comes after them, when they are called, and so does
+# ModelView.scorer.
+LATE = {
+    ("explanation", "storage"),
+    ("explanation", "render"),
+    ("model", "integrations"),
+    ("storage", "render"),
+}
 LONGEST = 300
 
 MODULES = sorted(SRC.rglob("*.py"))

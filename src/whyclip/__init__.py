@@ -18,9 +18,13 @@ if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.certificate import Certificate
+    from whyclip.data import open_dataset
     from whyclip.explanation import Explanation
+    from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
+    from whyclip.iterate import explain_iter
     from whyclip.model import ModelView, load, wrap
+    from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
 
 __version__ = "0.1.0"
@@ -34,12 +38,17 @@ __all__ = [
     "ModelView",
     "Word",
     "compare",
+    "comparison",
     "errors",
     "explain",
+    "explain_func",
+    "explain_iter",
+    "figure",
     "interaction",
     "load",
     "load_explanation",
     "methods",
+    "open_dataset",
     "wrap",
 ]
 
@@ -51,10 +60,15 @@ if not typing.TYPE_CHECKING:
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",
         "compare": "whyclip.api",
+        "comparison": "whyclip.render",
         "explain": "whyclip.api",
+        "explain_func": "whyclip.integrations",
+        "explain_iter": "whyclip.iterate",
+        "figure": "whyclip.render",
         "interaction": "whyclip.interactions",
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
+        "open_dataset": "whyclip.data",
         "wrap": "whyclip.model",
     }
 

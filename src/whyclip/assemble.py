@@ -97,6 +97,7 @@ def explanations(
             precision=setting.own.precision,
             tolerance=tolerance,
             audit=setting.audits[plan.method.name],
+            input="pixels" if setting.batch.preprocessed else "image",
         )
         first = next(iter(found.values()), None)
         image_side, text_side = found.get("image"), found.get("text")

@@ -19,6 +19,12 @@ from whyclip.last_audit import AuditLink, link_of, link_to_json
 from whyclip.types import SIDES, Scope, Side
 
 ScoreCheck = Literal["passed", "failed", "not run"]
+InputKind = Literal["image", "pixels"]
+
+PIXELS_ONLY = (
+    "input: preprocessed pixels; whyclip did not see the original image, so the preprocessing is "
+    "not checked"
+)
 
 DERIVED_FROM: Mapping[Scope, str] = {
     "score": "derived from the model's score",
@@ -52,6 +58,8 @@ class Certificate:
         precision: of the forward pass.
         tolerance: largest difference of the two scores that rounding can account for.
         audit: what the last audit of this model found for this method, or None.
+        input: ``"image"``, or ``"pixels"`` if the caller gave preprocessed pixels. Then the scores
+            are compared on these pixels, and the preprocessing is not checked.
 
     Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the model itself".
     """
@@ -66,6 +74,12 @@ class Certificate:
     precision: str = "fp32"
     tolerance: float = 1e-4
     audit: AuditLink | None = None
+    input: InputKind = "image"
+
+    @property
+    def input_statement(self) -> str:
+        """What whyclip did not see of the input; empty if it read the image itself."""
+        return PIXELS_ONLY if self.input == "pixels" else ""
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -179,7 +193,13 @@ class Certificate:
         )
 
     def __str__(self) -> str:
-        parts = (self.score_statement, self.scope_statement, *self.changes, self.audit_statement)
+        parts = (
+            self.score_statement,
+            self.input_statement,
+            self.scope_statement,
+            *self.changes,
+            self.audit_statement,
+        )
         return "; ".join(part for part in parts if part)
 
 
@@ -191,9 +211,11 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
         "score_check": certificate.score_check,
         "statements": [
             certificate.score_statement,
+            *filter(None, [certificate.input_statement]),
             certificate.scope_statement,
             certificate.audit_statement,
         ],
+        "input": certificate.input,
         "gap": certificate.gap,
         "scope": dict(certificate.scope),
         "checked": {side: list(counts) for side, counts in certificate.checked.items()},
@@ -228,6 +250,7 @@ def certificate_of(record: Mapping[str, Any], score_model: tuple[float, ...]) ->
         precision=record["precision"],
         tolerance=record["tolerance"],
         audit=link_of(record["audit"]) if record.get("audit") else None,
+        input=record.get("input", "image"),
     )
 
 

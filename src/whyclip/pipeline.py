@@ -63,7 +63,7 @@ def run(
                 check_walk(model.image, batch.own, own)
         seen = batch.pixels if batch.own is None else batch.own
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            _check_whole(model, question, seen, own)
+            check_whole(model, question, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
         checked = checked_of(own, question, sources)
         setting = Setting(model, question, batch, own, notes, checked, audits)
@@ -78,7 +78,7 @@ def run(
     return results
 
 
-def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
+def check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
     """Compare the encoders with the model called as a whole, on one image and a few prompts.
 
     Raises:

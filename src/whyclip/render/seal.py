@@ -33,7 +33,12 @@ def statements(certificate: Certificate) -> tuple[str, ...]:
         modified.append(f"modified input: {'; '.join(certificate.modified_input)}")
     if certificate.modified_computation:
         modified.append(f"modified computation: {'; '.join(certificate.modified_computation)}")
-    parts = (certificate.score_statement, *modified, certificate.scope_statement)
+    parts = (
+        certificate.score_statement,
+        certificate.input_statement,
+        *modified,
+        certificate.scope_statement,
+    )
     return tuple(part for part in parts if part)
 
 
