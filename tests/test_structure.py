@@ -38,6 +38,7 @@ FLOW = (
     "certificate",
     "resample",
     "explanation",
+    "comparing",
     "directions",
     "question",
     "plan",
@@ -70,6 +71,7 @@ FLOW = (
 LATE = {
     ("explanation", "storage"),
     ("explanation", "render"),
+    ("comparing", "render"),
     ("model", "integrations"),
     ("storage", "render"),
 }

@@ -8,6 +8,7 @@ from typing import Any, get_args, overload
 
 from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
+from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import GEOMETRIES, ImageSource
@@ -158,7 +159,7 @@ def compare(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
-) -> dict[str, list[Explanation]]:
+) -> Comparison:
     """Explain the same images and prompts by several methods, from one forward pass.
 
     Args:
@@ -175,7 +176,7 @@ def compare(
         check: as for :func:`explain`.
 
     Returns:
-        For each method one Explanation an image.
+        A dictionary: for each method one Explanation per image. A notebook shows it as a page.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
@@ -191,7 +192,7 @@ def compare(
         if not methods:
             raise OptionError(f"methods={quoted(methods)}: name at least one, or {ALL!r}")
         plans = [plan_of(name, options, checked) for name, options in methods.items()]
-    return _run(model, setting, plans)
+    return Comparison(_run(model, setting, plans))
 
 
 @dataclass(frozen=True)

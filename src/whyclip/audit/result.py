@@ -186,6 +186,9 @@ class Audit:
 
         return report_of(self, command)
 
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
+
     def save(self, folder: str | Path, command: str = "whyclip audit") -> Path:
         """Write the report's page and tables, ``findings.csv``, ``figures.csv``, ``audit.json``.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from whyclip.ambient import in_plain_state
 from whyclip.api import check_asked
-from whyclip.audit.check import Check, Measured
+from whyclip.audit.check import Check, Measured, check_threshold
 from whyclip.audit.checks import CHECKS, get_check
 from whyclip.audit.evidence import CONTROL, Evidence
 from whyclip.audit.look import Auditor
@@ -79,16 +79,18 @@ def audit(
             resumes from there after an interruption.
 
     Raises:
-        OptionError: a method or check is not known, or a number is out of its range.
+        OptionError: a method or check is not known, or a number is out of its range, such as a
+            threshold that no value can pass.
         InputError: the data does not give two different prompts, or no sample can be read.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds another report.
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
-    for name in thresholds:
+    for name, threshold in thresholds.items():
         if name not in CHECKS:
             raise unknown("check", name, CHECKS)
+        check_threshold(CHECKS[name], threshold)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")
@@ -106,6 +108,7 @@ def audit(
     store = None
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, pool, work))
+        store.refuse_others()
     evidence, two_by_two, failed = gather(Auditor(model, plans, pool), asked, work, store)
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)

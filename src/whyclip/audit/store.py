@@ -18,6 +18,10 @@ from whyclip.data.files import digest
 from whyclip.errors import OutputError
 from whyclip.types import Word
 
+RESULT = "audit.json"
+# Files of a report, of an audit or of something else.
+_REPORTS = (RESULT, "index.html", "report.md")
+
 _KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Word)}
 
 
@@ -55,6 +59,19 @@ class Store:
             raise OutputError(
                 f"{str(self.file)!r:.80} cannot be read: {error!s:.60}; remove it to begin anew"
             ) from None
+
+    def refuse_others(self) -> None:
+        """Refuse a folder with a report that belongs to something else than this audit.
+
+        Raises:
+            OutputError: writing the audit's report would replace it.
+        """
+        held = [name for name in _REPORTS if (self.folder / name).exists()]
+        if held and not self.file.exists():
+            raise OutputError(
+                f"{str(self.folder)!r:.80} holds another report ({held[0]}); name another folder, "
+                "or remove this one"
+            )
 
     def get(self, key: str) -> Any:
         """What was measured under a key; None if nothing was.

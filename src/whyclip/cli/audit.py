@@ -119,13 +119,17 @@ def audit(
     with importing():
         from whyclip.audit import audit as run
         from whyclip.audit import get_check
+        from whyclip.audit.check import check_threshold
         from whyclip.audit.keep import keep as remember
         from whyclip.audit.run import EDITED, LIMIT
+        from whyclip.audit.store import RESULT
         from whyclip.data.load import open_dataset
 
     asked = [_parse_method(text) for text in named] or None
-    for name in (*wanted, *thresholds):
+    for name in wanted:
         get_check(name)
+    for name, number in thresholds.items():
+        check_threshold(get_check(name), number)
     options.check_device(device)
     dataset = open_dataset(data or SCENES, outside=outside)
     found = run(
@@ -140,7 +144,10 @@ def audit(
         out=out,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = found.save(out, _command(model, data or SCENES, named, wanted, found, threshold))
+    command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
+    if (out / RESULT).exists():
+        note(f"the report of the same audit in {str(out)!r} is replaced")
+    page = found.save(out, command)
     if keep and (wanted or thresholds):
         # On an explanation it would stand for the whole audit, and in the place of one.
         note("not remembered, as only an audit of all checks with their own thresholds is")
@@ -216,6 +223,8 @@ def _command(
     checks: list[str],
     found: Audit,
     threshold: list[str] | None,
+    *,
+    outside: bool = False,
 ) -> str:
     """What to type to get the same audit again."""
     from whyclip.report import command_line
@@ -229,5 +238,6 @@ def _command(
         "--limit": found.samples,
         "--edited": found.edited or None,
         "--seed": found.seed,
+        "--outside": outside,
     }
     return command_line("audit", given)

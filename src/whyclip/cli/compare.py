@@ -33,6 +33,8 @@ All methods share one forward pass of the model, so the method is the only diffe
 [bold]Examples[/bold]
   [dim]# every method that takes seconds[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
+  [dim]# as a page, a tab for each method[/dim]
+  whyclip compare scene.png "a dog" "a red car" --out compare.html
   [dim]# and those that run the model thousands of times[/dim]
   whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
@@ -43,7 +45,7 @@ All methods share one forward pass of the model, so the method is the only diffe
   whyclip compare scene.png "a dog" --equality
 """
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".html")
 DEFAULT_OUT = Path("compare.png")
 EQUAL = ("grad_eclip", "attention_eclip")
 EQUAL_WITHIN = 1e-5
@@ -84,7 +86,8 @@ def compare(
         typer.Option(
             "--out",
             metavar="FILE",
-            help=f"File of the figure: {', '.join(ENDINGS)}. [dim]Default: {DEFAULT_OUT}.[/dim]",
+            help=f"File of the figure: {', '.join(ENDINGS[:-1])}; or .html for a page with a tab "
+            f"for each method. [dim]Default: {DEFAULT_OUT}.[/dim]",
         ),
     ] = None,
 ) -> None:
@@ -152,10 +155,13 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
-    from whyclip.render import comparison, figure_bytes
+    from whyclip.render import comparison, figure_bytes, page
     from whyclip.storage import write_whole
 
     kind = path.suffix[1:].lower()
+    if kind == "html":
+        write_whole(path, lambda: page(list(explanations.values())).encode())
+        return
     write_whole(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 
 

@@ -157,7 +157,7 @@ def evaluate(
         "--geometry": None if geometry == "model" else geometry,
         "--precision": None if precision == "fp32" else precision,
         "--out": out,
-        "--outside": outside or None,
+        "--outside": outside,
     }
     variants = [_variant(text) for text in named]
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)

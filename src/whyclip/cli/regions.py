@@ -109,8 +109,9 @@ def regions(
         "--limit": limit,
         "--seed": seed,
         "--out": out,
+        "--outside": outside,
     }
-    # The argument may hold spaces, and a switch has no value.
+    # The argument may hold spaces.
     command = command_line("regions", given).split(" ", 2)
     command.insert(2, shlex.quote(data))
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
@@ -124,7 +125,7 @@ def regions(
         seed=seed,
         batch_size=batch_size,
         masks=rule,
-    ).described(data=data, command=" ".join(command) + " --outside" * outside)
+    ).described(data=data, command=" ".join(command))
     # Before anything is printed: a closed pipe must not cost the report.
     page = found.save(out)
     stdout().print(main_table(found).to_rich())

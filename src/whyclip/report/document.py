@@ -16,6 +16,7 @@ from string import Template
 from typing import Any
 
 from whyclip.errors import OutputError
+from whyclip.render.page import framed
 from whyclip.report.prose import inline, prose
 from whyclip.report.table import Table
 from whyclip.storage import write_whole
@@ -78,6 +79,20 @@ class Report:
     sections: Sequence[Section]
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def page(self) -> str:
+        """The report as one HTML page that loads nothing from anywhere.
+
+        Raises:
+            OutputError: a picture's file cannot be read.
+        """
+        return self._html(self._pictures())
+
+    def _repr_html_(self) -> str:
+        return framed(self.page(), self.title)
+
+    def _pictures(self) -> dict[int, bytes]:
+        return {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
+
     def save(self, folder: str | Path) -> Path:
         """Write ``index.html``, ``report.md``, each table as CSV and each picture as PNG.
 
@@ -101,7 +116,7 @@ class Report:
                 f"folder {str(place)!r} cannot be made: {error.strerror or error}"
             ) from None
         names = self._file_names()
-        pictures = {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
+        pictures = self._pictures()
         with_parquet = find_spec("pandas") is not None and find_spec("pyarrow") is not None
         for index, section in enumerate(self.sections):
             if isinstance(section, Table):
