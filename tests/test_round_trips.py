@@ -120,7 +120,10 @@ def full() -> whyclip.Explanation:
         method="grad_eclip",
     )
     certificate = replace(
-        explanation.certificate, audit=LINK, diagnostics={"gap, image side": (0.25, -0.5)}
+        explanation.certificate,
+        audit=LINK,
+        diagnostics={"gap, image side": (0.25, -0.5)},
+        input="pixels",
     )
     return replace(
         explanation,

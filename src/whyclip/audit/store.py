@@ -69,8 +69,8 @@ class Store:
         held = [name for name in _REPORTS if (self.folder / name).exists()]
         if held and not self.file.exists():
             raise OutputError(
-                f"{str(self.folder)!r:.80} holds another report ({held[0]}); name another folder, "
-                "or remove this one"
+                f"{str(self.folder)!r:.80} holds another report ({held[0]}); name another folder "
+                "with --out, or remove this one"
             )
 
     def get(self, key: str) -> Any:
