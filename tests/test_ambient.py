@@ -107,6 +107,27 @@ def explained(**options: Any) -> Callable[[Path], list[torch.Tensor]]:
     return lambda _: maps_and_words(whyclip.explain(VIEW, IMAGE, PROMPTS, **options))
 
 
+def pixels() -> torch.Tensor:
+    draw = np.random.default_rng(0).standard_normal((2, 3, *VIEW.image.input_size))
+    return torch.tensor(draw, dtype=torch.float32, device="cpu")
+
+
+def preprocessed(_: Path) -> list[torch.Tensor]:
+    found = whyclip.explain(VIEW, pixels=pixels(), prompts=PROMPTS)
+    return [t for one in found for t in maps_and_words(one)]
+
+
+def iterated(_: Path) -> list[torch.Tensor]:
+    found = whyclip.explain_iter(VIEW, [[IMAGE], pixels()], PROMPTS)
+    return [t for one in found for t in maps_and_words(one)]
+
+
+def adapted(_: Path) -> list[torch.Tensor]:
+    scorer = VIEW.scorer(PROMPTS)
+    found = whyclip.explain_func(scorer, pixels(), np.array([0, 1]), method="maskclip")
+    return [scorer.directions, torch.from_numpy(found)]
+
+
 def compared(_: Path) -> list[torch.Tensor]:
     found = whyclip.compare(VIEW, [IMAGE], PROMPTS, ["maskclip", "rollout", "game", "legrad"])
     return [t for [one] in found.values() for t in maps_and_words(one)]
@@ -156,6 +177,9 @@ ENTRIES: dict[str, Callable[[Path], list[torch.Tensor]]] = {
     "integrated_gradients": explained(method="integrated_gradients", steps=2),
     "m2ib": explained(method="m2ib", steps=2, samples=2),
     "occlusion": explained(method="occlusion"),
+    "explain pixels": preprocessed,
+    "explain_iter": iterated,
+    "scorer": adapted,
     "compare": compared,
     "interaction": interacted,
     "save": saved,

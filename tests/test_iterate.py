@@ -28,16 +28,16 @@ def view() -> whyclip.ModelView:
     return whyclip.wrap(*tiny.openclip_parts(), name="tiny")
 
 
-def picture(seed: int) -> Image.Image:
+def image(seed: int) -> Image.Image:
     noise = np.random.default_rng(seed).integers(0, 255, (40, 48, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
 
-PICTURES = [picture(seed) for seed in range(20)]
+IMAGES = [image(seed) for seed in range(20)]
 
 
 def pixels(view: whyclip.ModelView, count: int = 20) -> Tensor:
-    return torch.stack([view.preprocess(one) for one in PICTURES[:count]])
+    return torch.stack([view.preprocess(one) for one in IMAGES[:count]])
 
 
 def uncounted(ex: whyclip.Explanation) -> whyclip.Explanation:
@@ -46,11 +46,11 @@ def uncounted(ex: whyclip.Explanation) -> whyclip.Explanation:
 
 
 FORMS: dict[str, Callable[[whyclip.ModelView], Any]] = {
-    "single": lambda _: iter(PICTURES),
-    "lists": lambda _: [PICTURES[:3], PICTURES[3:4], PICTURES[4:]],
-    "iterables": lambda _: (iter(part) for part in (PICTURES[:7], PICTURES[7:])),
-    "mixed": lambda _: [PICTURES[0], PICTURES[1:5], *PICTURES[5:]],
-    "with labels": lambda _: [(PICTURES[:8], [0] * 8), (PICTURES[8:], [1] * 12)],
+    "single": lambda _: iter(IMAGES),
+    "lists": lambda _: [IMAGES[:3], IMAGES[3:4], IMAGES[4:]],
+    "iterables": lambda _: (iter(part) for part in (IMAGES[:7], IMAGES[7:])),
+    "mixed": lambda _: [IMAGES[0], IMAGES[1:5], *IMAGES[5:]],
+    "with labels": lambda _: [(IMAGES[:8], [0] * 8), (IMAGES[8:], [1] * 12)],
 }
 PIXELS: dict[str, Callable[[whyclip.ModelView], Any]] = {
     "tensors": lambda view: pixels(view).split(6),
@@ -66,7 +66,7 @@ PIXELS: dict[str, Callable[[whyclip.ModelView], Any]] = {
 def test_images_in_any_form_give_what_explain_gives(
     view: whyclip.ModelView, form: str, method: str | None
 ) -> None:
-    expected = whyclip.explain(view, PICTURES, PROMPTS, method=method)
+    expected = whyclip.explain(view, IMAGES, PROMPTS, method=method)
     found = list(whyclip.explain_iter(view, FORMS[form](view), PROMPTS, method=method))
     check_equal(found, expected)
 
@@ -95,8 +95,8 @@ def check_equal(found: list[whyclip.Explanation], expected: list[whyclip.Explana
 
 
 def test_in_the_same_batches_results_are_the_same_bits(view: whyclip.ModelView) -> None:
-    expected = whyclip.explain(view, PICTURES, PROMPTS)
-    found = whyclip.explain_iter(view, [PICTURES[:16], PICTURES[16:]], PROMPTS)
+    expected = whyclip.explain(view, IMAGES, PROMPTS)
+    found = whyclip.explain_iter(view, [IMAGES[:16], IMAGES[16:]], PROMPTS)
     for one, other in zip(found, expected, strict=True):
         assert uncounted(one) == uncounted(other)
 
@@ -114,7 +114,7 @@ def test_prompts_are_encoded_once_and_batches_when_they_are_needed(
     def batches() -> Iterator[list[Image.Image]]:
         for start in range(0, 20, 5):
             read.append(start)
-            yield PICTURES[start : start + 5]
+            yield IMAGES[start : start + 5]
 
     found = whyclip.explain_iter(view, batches(), PROMPTS)
     once = list(calls)
@@ -166,13 +166,13 @@ def test_a_list_that_is_kept_does_grow(view: whyclip.ModelView) -> None:
 
 def test_the_callers_state_is_his_own_between_explanations(view: whyclip.ModelView) -> None:
     with torch.inference_mode():
-        for ex in whyclip.explain_iter(view, [PICTURES[:2], PICTURES[2:4]], "a dog"):
+        for ex in whyclip.explain_iter(view, [IMAGES[:2], IMAGES[2:4]], "a dog"):
             assert torch.is_inference_mode_enabled()
             assert not ex.scores.is_inference()
-    loop = whyclip.explain_iter(view, PICTURES[:3], "a dog")
+    loop = whyclip.explain_iter(view, IMAGES[:3], "a dog")
     next(loop)
     # Another call between two explanations, and a loop that is never finished.
-    whyclip.explain(view, PICTURES[0], "a dog")
+    whyclip.explain(view, IMAGES[0], "a dog")
     loop.close()
     assert torch.get_default_dtype() == torch.float32
 
@@ -190,7 +190,7 @@ def test_wrong_arguments_are_named_before_any_batch_is_read(view: whyclip.ModelV
     ):
         with pytest.raises(error):
             whyclip.explain_iter(view, never(), **given)
-    for wrong in ("scene.png", Path("scene.png"), 3, PICTURES[0]):
+    for wrong in ("scene.png", Path("scene.png"), 3, IMAGES[0]):
         with pytest.raises(ImageError, match="give a DataLoader"):
             whyclip.explain_iter(view, wrong, "a dog")
     with pytest.raises(OptionError, match=r"whyclip\.load"):
@@ -201,14 +201,14 @@ def test_wrong_arguments_are_named_before_any_batch_is_read(view: whyclip.ModelV
     ("bad", "why"),
     [
         ([], "batch #2 has no image"),
-        ({"images": PICTURES[:2]}, "needs 'pixel_values'"),
+        ({"images": IMAGES[:2]}, "needs 'pixel_values'"),
         (7, "batch #2 is 7"),
         (torch.zeros(1, 3, 8, 8), "batch #2: pixels of shape"),
         (["nowhere.png"], "no such file: 'nowhere.png'"),
     ],
 )
 def test_a_batch_that_cannot_be_used_is_named(view: whyclip.ModelView, bad: Any, why: str) -> None:
-    found = whyclip.explain_iter(view, [PICTURES[:2], bad], "a dog")
+    found = whyclip.explain_iter(view, [IMAGES[:2], bad], "a dog")
     assert len([next(found), next(found)]) == 2
     with pytest.raises(ImageError, match=why):
         next(found)

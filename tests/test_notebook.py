@@ -25,7 +25,7 @@ def view() -> whyclip.ModelView:
     return whyclip.wrap(*tiny.openclip_parts(), name="tiny")
 
 
-def picture(seed: int = 0) -> Image.Image:
+def image(seed: int = 0) -> Image.Image:
     noise = np.random.default_rng(seed).integers(0, 255, (40, 48, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
@@ -45,7 +45,7 @@ def entries(shown: str) -> list[dict[str, Any]]:
 
 def test_a_comparison_is_a_dictionary_that_shows_itself(view: whyclip.ModelView) -> None:
     methods = ["contribution", "grad_cam"]
-    found = whyclip.compare(view, [picture(0), picture(1)], "a dog", methods)
+    found = whyclip.compare(view, [image(0), image(1)], "a dog", methods)
     assert isinstance(found, dict)
     assert list(found) == methods
     assert found == dict(found)
@@ -59,7 +59,7 @@ def test_a_comparison_is_a_dictionary_that_shows_itself(view: whyclip.ModelView)
 
 
 def test_a_large_comparison_is_cut_and_says_so(view: whyclip.ModelView) -> None:
-    [one] = whyclip.compare(view, [picture()], "a dog", "contribution")["contribution"]
+    [one] = whyclip.compare(view, [image()], "a dog", "contribution")["contribution"]
     from whyclip.comparing import SHOWN, Comparison
 
     shown = Comparison(contribution=[one] * (SHOWN + 3))._repr_html_()
@@ -87,7 +87,7 @@ def without_pictures(page: str) -> str:
 def test_figures_saved_by_hand_embed_truetype_fonts(
     view: whyclip.ModelView, tmp_path: Path, kind: str
 ) -> None:
-    ex = whyclip.explain(view, picture(), ["a dog", "a red car"])
+    ex = whyclip.explain(view, image(), ["a dog", "a red car"])
     figures = {"one": whyclip.figure(ex), "many": whyclip.comparison({"a": ex, "b": ex})}
     for name, figure in figures.items():
         path = tmp_path / f"{name}.{kind}"
@@ -104,7 +104,7 @@ def test_figures_saved_by_hand_embed_truetype_fonts(
 
 def test_prompts_are_iterated_and_picked(view: whyclip.ModelView) -> None:
     prompts = ["a dog", "a red car", "a tree"]
-    ex = whyclip.explain(view, picture(), prompts)
+    ex = whyclip.explain(view, image(), prompts)
     each = list(ex)
     assert [one.prompts for one in each] == [(prompt,) for prompt in prompts]
     assert each[1] == ex[1] == ex[-2]

@@ -18,7 +18,7 @@ class Comparison(dict[str, list[Explanation]]):
         from whyclip.render.page import framed, page
 
         images = max(map(len, self.values()), default=0)
-        every = [own[index] for index in range(images) for own in self.values()]
+        every = [results[index] for index in range(images) for results in self.values()]
         if not every:
             return "<p>whyclip comparison: no explanation</p>"
         more = len(every) - SHOWN

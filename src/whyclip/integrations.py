@@ -69,9 +69,9 @@ class Scorer(nn.Module):
             own_against=None,
         )
         self.register_buffer("directions", targets.directions.detach().clone())
-        for name, found in (("bias", targets.bias), ("empty", targets.empty)):
-            self.register_buffer(name, None if found is None else found.detach().clone())
-        # As is the model: a module starts in training mode, which would say otherwise.
+        for name, value in (("bias", targets.bias), ("empty", targets.empty)):
+            self.register_buffer(name, None if value is None else value.detach().clone())
+        # A new module starts in training mode, but the model is in evaluation mode.
         self.training = False
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Scorer(nn.Module):
         return targets.score(self.view.image.encode(pixels))
 
     def question(self) -> Question:
-        """What the scores ask of an image, for whyclip's own methods."""
+        """The fixed prompts, as whyclip's own methods take them."""
         return replace(self._question, fixed=self.directions, bias=self.bias, empty=self.empty)
 
     def to_grid(self, tokens: Tensor | tuple[Any, ...]) -> Tensor:
@@ -140,8 +140,8 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
         question = ask(view, prompts, against, empty=True, check="all")
         if answers_as_a_whole(view):
             blank = torch.zeros(1, RGB, *view.image.input_size)
-            own = run_trunk(view.image, blank, question.targets(), keep=0, check="all")
-            check_whole(view, question, blank, own)
+            encoded = run_trunk(view.image, blank, question.targets(), keep=0, check="all")
+            check_whole(view, question, blank, encoded)
     return Scorer(view, question)
 
 
@@ -193,9 +193,9 @@ def explain_func(
     else:
         plan = plan_of(method, method_options, ["image"])
     with naming_suspects(view):
-        [found] = run(view, pixels, question, [plan], "model", precision).values()
+        [explanations] = run(view, pixels, question, [plan], "model", precision).values()
     laid = []
-    for explanation, index in zip(found, wanted, strict=True):
+    for explanation, index in zip(explanations, wanted, strict=True):
         assert explanation.maps is not None
         chosen = explanation.maps[index : index + 1]
         laid.append(lay_on_image(chosen, explanation.geometry, interpolation=interpolation))

@@ -17,7 +17,7 @@ from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
 from whyclip.model import ModelView
-from whyclip.model.state import naming_suspects
+from whyclip.model.state import check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
 from whyclip.preprocessed import Pixels, check_pixels
@@ -44,8 +44,8 @@ def explain_iter(
 ) -> Iterator[Explanation]:
     """Explain many images, one explanation at a time, in constant memory.
 
-    Prompts are encoded once. Each batch is read when its first explanation is asked for, and
-    nothing of it is kept after its last one.
+    Prompts are encoded once. A batch is read when its first explanation is requested, and it
+    is released after its last one. The model must not change in between.
 
     Args:
         model: as for :func:`whyclip.explain`, like all arguments not named here.
@@ -94,9 +94,10 @@ def _each(
 ) -> Iterator[Explanation]:
     warned = False
     for sources in _sources(model, batches, request.geometry):
-        # Left before each explanation is handed out: the caller's own state of torch is his.
+        # Outside of yield, so that the caller's code runs in the caller's state of torch.
         with plain_state("explain_iter"), naming_suspects(model):
-            found = by_side(
+            check_state(model)
+            results = by_side(
                 run(
                     model,
                     sources,
@@ -107,19 +108,19 @@ def _each(
                     request.check,
                 )
             )
-        notes = [note for explanation in found for note in explanation.notes]
+        notes = [note for result in results for note in result.notes]
         if notes and not warned:
             warn(f"{notes[0]}; later images may be so, too: see their notes")
             warned = True
-        found.reverse()
-        while found:
-            yield found.pop()
+        results.reverse()
+        while results:
+            yield results.pop()
 
 
 def _sources(
     model: ModelView, batches: Iterable[Any], geometry: GeometryName
 ) -> Iterator[Sequence[ImageSource]]:
-    """Sort out what the user's iterable gives; single images are gathered to batches."""
+    """Turn the user's items into batches; single images are collected to batches."""
     single: list[ImageSource] = []
     for number, batch in enumerate(batches, 1):
         if _is_image(batch):

@@ -37,8 +37,8 @@ class Pixels(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> Pixels: ...
     def __getitem__(self, index: int | slice) -> Tensor | Pixels:
         """One input ``[3, H, W]``, or a part of the batch."""
-        found = self.tensor[index]
-        return Pixels(found) if isinstance(index, slice) else found
+        part = self.tensor[index]
+        return Pixels(part) if isinstance(index, slice) else part
 
 
 def check_pixels(

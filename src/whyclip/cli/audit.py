@@ -32,11 +32,12 @@ Each check ends in pass, fail or undecided, with its 95 % interval.
   [dim]# the embedded model on built-in scenes: a few minutes[/dim]
   whyclip audit
   [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
-  whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv
+  whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
   [dim]# is the published single-head re-run still an explanation of the model?[/dim]
-  whyclip audit --methods grad_eclip,grad_eclip:heads=single
+  whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
   [dim]# two checks, and a stricter threshold[/dim]
-  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3
+  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3 \
+--out strict
 """
 
 FOLDER = Path("audit")
