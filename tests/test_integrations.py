@@ -134,6 +134,18 @@ def test_a_copy_follows_its_own_weights(view: whyclip.ModelView, scorer: Scorer)
     assert not np.allclose(found, mine)
 
 
+@pytest.mark.parametrize(("kind", "within"), [(torch.double, 1e-6), (torch.bfloat16, 5e-2)])
+def test_it_takes_other_precisions(scorer: Scorer, kind: torch.dtype, within: float) -> None:
+    pixels = drawn()
+    other = copy.deepcopy(scorer).to(kind)
+    found = other(pixels.to(kind))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, scorer(pixels), atol=within, rtol=0)
+    maps = explain_func(other, pixels, np.zeros(3, int), method="contribution")
+    expected = explain_func(scorer, pixels, np.zeros(3, int), method="contribution")
+    assert np.corrcoef(maps.flatten(), expected.flatten())[0, 1] > 0.98
+
+
 def test_it_is_exported_with_any_number_of_images(scorer: Scorer) -> None:
     exported = torch.export.export(
         scorer, (drawn(3),), dynamic_shapes={"pixels": {0: torch.export.Dim("b")}}

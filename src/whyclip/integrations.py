@@ -86,12 +86,19 @@ class Scorer(nn.Module):
                 f"pixels of shape {tuple(pixels.shape)}; {self.view.name} takes "
                 f"[b, 3, {size[0]}, {size[1]}]"
             )
-        targets = Targets(self.directions, bias=self.bias)
+        question = self.question()
+        targets = Targets(question.fixed, bias=question.bias)
         return targets.score(self.view.image.encode(pixels))
 
     def question(self) -> Question:
         """The fixed prompts, as whyclip's own methods take them."""
-        return replace(self._question, fixed=self.directions, bias=self.bias, empty=self.empty)
+        # Scores are float32, also after ``half`` or ``double``.
+        fixed, bias, empty = (
+            None if value is None else value.float()
+            for value in (self.directions, self.bias, self.empty)
+        )
+        assert fixed is not None
+        return replace(self._question, fixed=fixed, bias=bias, empty=empty)
 
     def to_grid(self, tokens: Tensor | tuple[Any, ...]) -> Tensor:
         """Lay a layer's tokens out as feature maps; pytorch-grad-cam's ``reshape_transform``.
