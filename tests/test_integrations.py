@@ -206,6 +206,21 @@ def test_integrated_gradients_of_captum_are_whyclips(
     torch.testing.assert_close(by_patch, expected, atol=1e-5, rtol=1e-4)
 
 
+def test_occlusion_of_captum_is_a_difference_of_scores(parts: Any, scorer: Scorer) -> None:
+    from captum.attr import Occlusion
+
+    pixels, side = drawn(1), tiny.PATCH
+    window = (3, side, side)
+    found = Occlusion(scorer).attribute(pixels, window, strides=window, target=2)
+    with torch.no_grad():
+        whole = by_the_library(parts, pixels)[0, 2]
+        for top, left in ((0, 0), (8, 24), (24, 16)):
+            hidden = pixels.clone()
+            hidden[:, :, top : top + side, left : left + side] = 0
+            drop = whole - by_the_library(parts, hidden)[0, 2]
+            assert float(found[0, 0, top, left]) == pytest.approx(float(drop), abs=1e-5)
+
+
 def test_captums_layer_methods_reach_the_layers(parts: Any, scorer: Scorer) -> None:
     from captum.attr import LayerGradientXActivation
 
