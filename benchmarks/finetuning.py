@@ -1,9 +1,11 @@
 """Run the experiment ``finetuning`` with several processes, and write its page and its numbers.
 
     python -m benchmarks.finetuning --device cuda --processes 6 --out finetuned
+    python -m benchmarks.finetuning --records benchmarks/finetuning.npz --out finetuned --page
 
-Each process claims the next task by a file in ``--out``, so an interrupted run goes on where it
-stopped. The report is the one of ``whyclip reproduce finetuning``.
+The first trains; each process claims the next task by a file in ``--out``, so an interrupted run
+goes on where it stopped. The second reports on kept records, and writes the documentation with
+``--page``. The report is the one of ``whyclip reproduce finetuning``.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import torch
 import torch.multiprocessing as mp
 import typer
 
+from benchmarks.page import write
+from benchmarks.reproduce import DOCS, outcome
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
+from whyclip.report import Picture, Table
 from whyclip.reproduce import get_experiment
 from whyclip.reproduce.finetuning_runs import (
     ARMS,
@@ -32,6 +37,7 @@ from whyclip.reproduce.finetuning_runs import (
 from whyclip.reproduce.finetuning_starts import STEPS, load_start, start_file
 from whyclip.reproduce.run import reproduce
 
+IMAGE = "reproduce-finetuning.png"
 # Most important first: what a run that is cut off must have.
 ORDER = (("weak", 1.0), ("strong", 1.0), ("weak", 0.1), ("weak", 0.01), ("strong", 0.1),
          ("strong", 0.01))  # fmt: skip
@@ -89,8 +95,27 @@ def main(
     steps: Annotated[int, typer.Option(help="of fine-tuning")] = 100,
     seeds: Annotated[int, typer.Option()] = 3,
     seconds: Annotated[float, typer.Option(help="begin no task later")] = float("inf"),
+    records: Annotated[Path | None, typer.Option(help="report on these, train nothing")] = None,
+    page: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = False,
 ) -> None:
     """Run what is missing, then write the report."""
+    kept = records or out / "records.npz"
+    if records is None:
+        train(out, device, processes, steps, seeds, seconds)
+        paths = sorted((out / "records").glob("*.npz"))
+        save_records([record for path in paths for record in load_records(path)], kept)
+    report = reproduce(get_experiment("finetuning"), options={"records": str(kept)})
+    print(report.save(out / "report"))
+    if page:
+        picture = next(part for part in report.sections if isinstance(part, Picture))
+        (DOCS / "images" / IMAGE).write_bytes(picture.png())
+        tables = [part for part in report.sections if isinstance(part, Table)]
+        shown = [outcome(report, IMAGE), *(t.to_markdown().strip() for t in tables[1:-1])]
+        write(DOCS / "reproduce.md", {"finetuning": "\n\n".join(shown)})
+
+
+def train(out: Path, device: str, processes: int, steps: int, seeds: int, seconds: float) -> None:
+    """Run the tasks without a record."""
     (out / "records").mkdir(parents=True, exist_ok=True)
     for claim in (out / "records").glob("*.claimed"):
         if not claim.with_suffix(".npz").exists():
@@ -99,17 +124,6 @@ def main(
     threads = max(1, (os.cpu_count() or 1) // processes)
     mp.spawn(work, (device, threads, out, steps, seeds, begun + seconds), nprocs=processes)
     print(f"all tasks: {time.time() - begun:.0f} s", flush=True)
-    report_on(out)
-
-
-def report_on(out: Path) -> None:
-    """Join the records, and write the report of the experiment over them."""
-    paths = sorted((out / "records").glob("*.npz"))
-    together = out / "records.npz"
-    save_records([record for path in paths for record in load_records(path)], together)
-    experiment = get_experiment("finetuning")
-    report = reproduce(experiment, options={"records": str(together)})
-    print(report.save(out / "report"))
 
 
 if __name__ == "__main__":

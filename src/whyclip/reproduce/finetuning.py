@@ -113,7 +113,7 @@ EXPERIMENT = Experiment(
     source="Zhao et al., ICML 2024, arXiv 2502.18816, fine-tuning",
     run=finetuning,
     defaults=Defaults(limit=UNSEEN, data=f"scenes:{UNSEEN}", model=""),
-    cost="about an hour of two cores in all, and half an hour more for a start the first time",
+    cost="5 s",
     on_real_data="whyclip finetune openclip:ViT-B-16/openai 'wds:cc3m-{0000..0331}.tar' "
     "--fraction 0.1 --out finetuned\n    whyclip regions coco:COCO/val2017 --model "
     "finetuned",
