@@ -118,7 +118,7 @@ def explain(
     many = isinstance(image_or_images, (list, tuple)) or pixels is not None
     images = image_or_images if many else [image_or_images]
     if pixels is not None:
-        check_model(model)
+        check_asked(model, geometry, precision)
         if image_or_images is not None:
             raise OptionError(f"images={quoted(image_or_images)} and pixels; give one of them")
         images = check_pixels(model, pixels, geometry)
@@ -259,26 +259,17 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
     Raises:
         OptionError: one of them; the message says what would work.
     """
-    check_model(model)
+    if not isinstance(model, ModelView):
+        raise OptionError(
+            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
+            "whyclip.wrap(model, preprocess, tokenizer)"
+        )
     _among("geometry", geometry, GEOMETRIES)
     _among("precision", precision, get_args(Precision))
     if geometry == "keep" and model.image.fixed:
         raise OptionError(
             f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
             "use 'model' or 'pad'"
-        )
-
-
-def check_model(model: object) -> None:
-    """Validate that a model was loaded or wrapped.
-
-    Raises:
-        OptionError: it is something else.
-    """
-    if not isinstance(model, ModelView):
-        raise OptionError(
-            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
-            "whyclip.wrap(model, preprocess, tokenizer)"
         )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_model
+from whyclip.api import check_asked
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
 from whyclip.forward import run_trunk
 from whyclip.model import ModelView
@@ -141,7 +141,7 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
         ScoreMismatchError: the model called as a whole gives other scores than its encoders.
         UnsupportedModelError: the model is in training mode.
     """
-    check_model(view)
+    check_asked(view, "model", "fp32")
     check_state(view)
     with naming_suspects(view):
         question = ask(view, prompts, against, empty=True, check="all")

@@ -11,7 +11,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state, plain_state
-from whyclip.api import Request, by_side, check_model, check_request, chosen_plans
+from whyclip.api import Request, by_side, check_asked, check_request, chosen_plans
 from whyclip.batches import IMAGES_AT_ONCE
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
@@ -71,7 +71,7 @@ def explain_iter(
         ScoreMismatchError: as for :func:`whyclip.explain`.
         UnsupportedModelError: likewise.
     """
-    check_model(model)
+    check_asked(model, geometry, precision)
     if isinstance(batches, (str, bytes, Path, Image)) or not isinstance(batches, Iterable):
         raise ImageError(
             f"batches is {quoted(batches)} of type {type(batches).__name__}; give a DataLoader, or "

@@ -87,13 +87,14 @@ def audit(
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
-    for name, threshold in thresholds.items():
+    for name in thresholds:
         if name not in CHECKS:
             raise unknown("check", name, CHECKS)
-        check_threshold(CHECKS[name], threshold)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")
+    for name, threshold in thresholds.items():
+        check_threshold(CHECKS[name], threshold)
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
