@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from whyclip.errors import unknown
+from whyclip.errors import check_choice
 
 T = TypeVar("T")
 
@@ -39,6 +39,4 @@ def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
     Raises:
         OptionError: nothing is; the message names the nearest of its kind.
     """
-    if not isinstance(name, str) or name not in known:
-        raise unknown(kind, name, known)
-    return known[name]
+    return known[check_choice(kind, name, known)]

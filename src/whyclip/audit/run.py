@@ -32,7 +32,7 @@ from whyclip.data.sample import (
     numbers_of,
     sample_or_error,
 )
-from whyclip.errors import InputError, OptionError, unknown
+from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.model import ModelView
 from whyclip.plan import Plan
@@ -87,8 +87,7 @@ def audit(
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
     for name in thresholds:
-        if name not in CHECKS:
-            raise unknown("check", name, CHECKS)
+        check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")

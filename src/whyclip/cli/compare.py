@@ -12,6 +12,7 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
+from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
@@ -90,8 +91,8 @@ def compare(
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
     options.check_prompts(asked)
     if against:

@@ -14,7 +14,7 @@ from whyclip.cli.given import Given, places, read, split
 from whyclip.cli.outputs import check_outputs, make_folder
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import complain, progress, stdout, wrote
-from whyclip.errors import ImageError, OptionError
+from whyclip.errors import ImageError, OptionError, check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, Check, GeometryName, Precision
 
@@ -102,14 +102,14 @@ def explain(
     names = options.split_names(side) if side else SIDES
     if not names:
         raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: dict[str, Any] = {
-        "sides": tuple(options.check_choice("side", name, SIDES) for name in names),
+        "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
         "geometry": seen,
         "precision": exactness,
-        "check": options.check_choice("check", check, get_args(Check)),
+        "check": check_choice("check", check, get_args(Check)),
     }
     options.check_prompts(given.prompts)
     if against:

@@ -11,7 +11,6 @@ from typing import (
     Annotated,
     Any,
     Literal,
-    TypeVar,
     get_args,
     get_origin,
     get_type_hints,
@@ -94,21 +93,6 @@ Device = Annotated[
         help="cpu, cuda, cuda:1, mps ... [dim]Default: the first GPU, else the CPU.[/dim]"
     ),
 ]
-
-
-Name = TypeVar("Name", bound=str)
-
-
-def check_choice(kind: str, given: str, known: Iterable[Name]) -> Name:
-    """Return the one of ``known`` that was given.
-
-    Raises:
-        OptionError: none of them; the message names the nearest.
-    """
-    names = {str(name): name for name in known}
-    if given not in names:
-        raise unknown(kind, given, names)
-    return names[given]
 
 
 def check_device(given: str | None) -> None:

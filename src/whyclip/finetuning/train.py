@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
 from whyclip.ambient import in_plain_state
-from whyclip.errors import OptionError, OutputError, quoted, unknown, warn
+from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
@@ -184,8 +184,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
         OutputError: the folder holds something else, or a run that must not be resumed.
     """
     name = quoted(str(out))
-    if resume not in ("auto", "never"):
-        raise unknown("resume", resume, ("auto", "never"))
+    check_choice("resume", resume, get_args(Resume))
     if out.exists() and not out.is_dir():
         raise OutputError(f"out {name} is a file; name a folder")
     saved = checkpoints(out)
