@@ -18,6 +18,7 @@ SRC = Path(__file__).parent.parent / "src" / "whyclip"
 
 # Data flows down this list; a module may import from the rooms above its own, and its own.
 FLOW = (
+    "_version",
     "errors",
     "types",
     "process",

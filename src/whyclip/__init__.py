@@ -12,6 +12,7 @@ import importlib
 import typing
 
 from whyclip import errors
+from whyclip._version import __version__ as __version__
 from whyclip.types import Box, Geometry, Word
 
 if typing.TYPE_CHECKING:
@@ -22,8 +23,6 @@ if typing.TYPE_CHECKING:
     from whyclip.interactions import Interaction, interaction
     from whyclip.model import ModelView, load, wrap
     from whyclip.storage import load_explanation
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Box",

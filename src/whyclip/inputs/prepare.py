@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.errors import check_choice
-from whyclip.inputs.geometry import Canvas, model_canvas
+from whyclip.inputs.canvas import Canvas
+from whyclip.inputs.geometry import model_canvas, normalisation_of
 from whyclip.inputs.preprocessing import (
     Normalisation,
     Preprocess,
-    normalisation_of,
     run_preprocess,
 )
 from whyclip.types import Geometry, GeometryName
