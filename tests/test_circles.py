@@ -17,7 +17,6 @@ CIRCLES = {
     "api assemble explanation interactions pipeline render render.comparison render.figure"
     " render.page render.parts render.reading render.show render.terminal render.thumbnail"
     " render.typeset render.words storage",
-    "data data.load",
     "finetuning.caption_kinds finetuning.captions finetuning.decode finetuning.scene_captions"
     " finetuning.table_captions finetuning.tar_captions",
     "regions.pages regions.result regions.tables",

@@ -22,6 +22,7 @@ if typing.TYPE_CHECKING:
     from whyclip.explanation import Explanation
     from whyclip.interactions import Interaction, interaction
     from whyclip.model import ModelView, load, wrap
+    from whyclip.registry import register
     from whyclip.storage import load_explanation
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "load_explanation",
     "methods",
+    "register",
     "wrap",
 ]
 
@@ -54,6 +56,7 @@ if not typing.TYPE_CHECKING:
         "interaction": "whyclip.interactions",
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
+        "register": "whyclip.registry",
         "wrap": "whyclip.model",
     }
 

@@ -20,8 +20,8 @@ from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
-from whyclip.methods.options import checked
 from whyclip.model import ModelView
+from whyclip.options import checked
 from whyclip.question import ask
 from whyclip.types import Geometry, GeometryName, Precision, Word
 

@@ -11,6 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
+from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
@@ -198,4 +199,4 @@ def _variant(text: str) -> Variant:
 
     name, *pairs = text.split(":")
     method = get_method(name)
-    return Variant(text, name, options.parse_options(method, pairs) if pairs else {})
+    return Variant(text, name, parse(name, method.relevance, pairs))

@@ -15,6 +15,7 @@ from whyclip.cli.outputs import check_outputs, make_folder
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import complain, progress, stdout, wrote
 from whyclip.errors import ImageError, OptionError, check_choice
+from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, Check, GeometryName, Precision
 
@@ -130,7 +131,7 @@ def explain(
         check_outputs(files, ENDINGS, given.images, folders=given.many)
         if name is not None:
             asked["method"] = name
-            asked |= options.parse_options(get_method(name), option or [])
+            asked |= parse(name, get_method(name).relevance, option or [])
         options.check_device(device)
         # The first image before the model: a wrong name is reported in no time.
         pictures = None if given.many else [read(given.images[0])]
