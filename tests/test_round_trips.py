@@ -20,9 +20,10 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.last_audit import AuditLink
+from whyclip.audit_index import AuditLink
+from whyclip.files import write_atomic
 from whyclip.methods import METHODS
-from whyclip.storage import READABLE, write_whole
+from whyclip.storage import READABLE
 from whyclip.types import GeometryName, Precision
 
 PROMPTS = ["a dog", ["a photo of a cat", "two cats"]]
@@ -185,7 +186,7 @@ def test_files_have_the_mode_that_the_umask_leaves(umask: int, mode: int, tmp_pa
     before = os.umask(umask)
     try:
         saved = explained("model", "fp32")["grad_eclip"].save(tmp_path / "why.json")
-        write_whole(tmp_path / "bytes", lambda: b"x")
+        write_atomic(tmp_path / "bytes", lambda: b"x")
         kept = os.umask(umask)
     finally:
         os.umask(before)

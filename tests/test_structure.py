@@ -24,7 +24,7 @@ FLOW = (
     "process",
     "progress",
     "ambient",
-    "paths",
+    "files",
     "options",
     "registry",
     "inputs",
@@ -36,7 +36,7 @@ FLOW = (
     "capture",
     "forward",
     "methods",
-    "last_audit",
+    "audit_index",
     "certificate",
     "resample",
     "explanation",
@@ -52,6 +52,7 @@ FLOW = (
     "storage",
     "metrics",
     "render",
+    "export",
     "__init__",
     "data",
     "mini",
@@ -65,7 +66,7 @@ FLOW = (
     "__main__",
 )
 # Explanation.save and .show reach for what comes after them, when they are called.
-LATE = {("explanation", "storage"), ("explanation", "render"), ("storage", "render")}
+LATE = {("explanation", "storage"), ("explanation", "render"), ("explanation", "export")}
 LONGEST = 300
 
 MODULES = sorted(SRC.rglob("*.py"))

@@ -10,10 +10,10 @@ from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
-from whyclip.inputs import GEOMETRIES, ImageSource
+from whyclip.inputs import ImageSource
 from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
-from whyclip.model.state import check_state, naming_suspects
+from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
 from whyclip.selection import ALL, comparable, default_plans, plan_of
@@ -211,26 +211,6 @@ def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
     if notes:
         more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
         warn(notes[0] + more)
-
-
-def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
-    """Refuse what is no model view, and geometries and precisions that cannot be had.
-
-    Raises:
-        OptionError: one of them; the message says what would work.
-    """
-    if not isinstance(model, ModelView):
-        raise OptionError(
-            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
-            "whyclip.wrap(model, preprocess, tokenizer)"
-        )
-    check_choice("geometry", geometry, GEOMETRIES)
-    check_choice("precision", precision, get_args(Precision))
-    if geometry == "keep" and model.image.fixed:
-        raise OptionError(
-            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
-            "use 'model' or 'pad'"
-        )
 
 
 def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from whyclip.audit_index import AuditLink, joined_links
 from whyclip.batches import IMAGES_AT_ONCE, Batch
 from whyclip.capture import Capture
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
-from whyclip.last_audit import AuditLink, joined_links
 from whyclip.model import ModelView
 from whyclip.plan import Plan
 from whyclip.question import Question

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from whyclip.last_audit import AuditLink, link_of, link_to_json
+from whyclip.audit_index import AuditLink, link_of, link_to_json
 from whyclip.types import SIDES, Scope, Side
 
 ScoreCheck = Literal["passed", "failed", "not run"]

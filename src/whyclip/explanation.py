@@ -155,7 +155,7 @@ class Explanation:
         Raises:
             OutputError: another ending, or a folder that does not exist.
         """
-        from whyclip.storage import save
+        from whyclip.export import save
 
         return save(self, path)
 

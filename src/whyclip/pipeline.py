@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
+from whyclip.audit_index import last_audits
 from whyclip.batches import IMAGES_AT_ONCE, batches
 from whyclip.capture import Capture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
@@ -16,7 +17,6 @@ from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of, worst_mismatch
 from whyclip.forward import EVERY, check_walk, pass_check, run_trunk, takes_input
 from whyclip.inputs import ImageSource, word_relevance
-from whyclip.last_audit import last_audits
 from whyclip.model import ModelView
 from whyclip.model.entry import answers_as_a_whole, joint_scores
 from whyclip.model.health import first_not_finite

@@ -16,7 +16,7 @@ from audit_toy import Toy
 from whyclip.audit import Audit, audit
 from whyclip.audit.keep import keep
 from whyclip.errors import OutputError
-from whyclip.last_audit import cache_folder
+from whyclip.files import cache_folder
 
 
 @pytest.fixture(scope="module")

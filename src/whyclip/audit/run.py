@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_asked
 from whyclip.audit.check import Check, Measured
 from whyclip.audit.checks import CHECKS, get_check
 from whyclip.audit.evidence import CONTROL, Evidence
@@ -35,6 +34,7 @@ from whyclip.data.sample import (
 from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.model import ModelView
+from whyclip.model.state import check_asked
 from whyclip.plan import Plan
 from whyclip.report.facts import versions
 from whyclip.types import Side

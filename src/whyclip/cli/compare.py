@@ -153,11 +153,11 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
+    from whyclip.files import write_atomic
     from whyclip.render import comparison, figure_bytes
-    from whyclip.storage import write_whole
 
     kind = path.suffix[1:].lower()
-    write_whole(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
+    write_atomic(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 
 
 def _certificates(explanations: Mapping[str, Explanation]) -> Table:

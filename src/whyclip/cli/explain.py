@@ -123,9 +123,9 @@ def explain(
         begin("starting")
         with importing():
             import whyclip
+            from whyclip.export import ENDINGS
             from whyclip.methods import get_method
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
-            from whyclip.storage import ENDINGS
 
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)

@@ -56,8 +56,8 @@ def interaction(
         begin("starting")
         with importing():
             import whyclip
+            from whyclip.export import ENDINGS
             from whyclip.render import summary
-            from whyclip.storage import ENDINGS
 
         check_outputs(outputs, ENDINGS, [image])
         picture = read(image)

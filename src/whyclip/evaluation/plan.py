@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from whyclip.api import check_asked
 from whyclip.data import Dataset
 from whyclip.errors import OptionError, UnsupportedModelError, WhyclipError, check_choice, unknown
 from whyclip.methods import METHODS, Method, get_method
 from whyclip.metrics import METRICS, Metric, get_metric
 from whyclip.model import ModelView, Tower
+from whyclip.model.state import check_asked
 from whyclip.plan import Plan as MethodPlan
 from whyclip.types import SIDES, GeometryName, Precision, Side
 

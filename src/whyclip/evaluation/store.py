@@ -13,7 +13,7 @@ from typing import IO, Any
 from whyclip.data.tables import shown
 from whyclip.errors import OutputError
 from whyclip.evaluation.record import Record, record_from_json
-from whyclip.storage import write_whole
+from whyclip.files import write_atomic
 
 PLAN, SAMPLES, CLASSES = "plan.json", "samples.jsonl", "classes.safetensors"
 
@@ -53,7 +53,7 @@ class Store:
             raise OutputError(f"{str(self.folder)!r} has {SAMPLES} but no {PLAN}; name another")
         else:
             text = json.dumps(self.plan, indent=1, sort_keys=True) + "\n"
-            write_whole(place, lambda: text.encode("utf-8"))
+            write_atomic(place, lambda: text.encode("utf-8"))
 
     def _check(self, place: Path) -> None:
         try:
@@ -92,7 +92,7 @@ class Store:
         last = {(r.sample, r.image): (line, r) for line, r in read if not r.error}
         kept = "".join(f"{line}\n" for line, _ in last.values()).encode()
         if kept != content:
-            write_whole(file, lambda: kept)
+            write_atomic(file, lambda: kept)
         return {record.key: record for _, record in last.values()}
 
     def add(self, record: Record) -> None:

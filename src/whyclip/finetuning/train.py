@@ -15,6 +15,7 @@ from torch import nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
+from whyclip.files import path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
@@ -30,7 +31,6 @@ from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
 from whyclip.finetuning.settings import Settings, changed
 from whyclip.model import ModelView
-from whyclip.paths import path_of, write_whole
 
 RUN = "run.json"
 Resume = Literal["auto", "never"]
@@ -214,7 +214,7 @@ def _make(folder: Path, identity: dict[str, Any]) -> None:
         raise OutputError(
             f"cannot make the folder {quoted(str(folder))}: {error.strerror}"
         ) from None
-    write_whole(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
+    write_atomic(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
 
 
 def _note_processes(last: Path, world: int) -> None:

@@ -16,9 +16,9 @@ from string import Template
 from typing import Any
 
 from whyclip.errors import OutputError
+from whyclip.files import write_atomic
 from whyclip.report.prose import inline, prose
 from whyclip.report.table import Table
-from whyclip.storage import write_whole
 
 DPI = 160
 
@@ -109,10 +109,10 @@ class Report:
                 if with_parquet:
                     section.to_parquet(place / f"{names[index]}.parquet")
             elif isinstance(section, Picture):
-                write_whole(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
+                write_atomic(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
         markdown, page = self._markdown(names), self._html(pictures)
-        write_whole(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
-        write_whole(place / "index.html", lambda: page.encode("utf-8", "replace"))
+        write_atomic(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
+        write_atomic(place / "index.html", lambda: page.encode("utf-8", "replace"))
         return place / "index.html"
 
     def _file_names(self) -> dict[int, str]:

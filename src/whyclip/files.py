@@ -1,16 +1,16 @@
-"""Paths that can be written to, and files that are written whole or not at all."""
+"""Files that are written whole or not at all, folders, and where whyclip keeps its own."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from whyclip.errors import OutputError, quoted
 
-FIGURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
-ENDINGS = (".html", *FIGURES, ".json", ".npz", ".safetensors")
+VARIABLE = "WHYCLIP_CACHE"
 
 
 def path_of(path: str | Path) -> Path:
@@ -39,29 +39,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def check_path(path: str | Path) -> Path:
-    """Say before the work begins whether :meth:`Explanation.save` will be able to write there.
-
-    Raises:
-        OutputError: an unknown ending, a folder that does not exist, or a folder itself.
-    """
-    path = path_of(path)
-    name = quoted(str(path))
-    if path.suffix.lower() not in ENDINGS:
-        raise OutputError(f"cannot write {name}: end it in one of {', '.join(ENDINGS)}")
-    try:
-        if path.is_dir():
-            raise OutputError(f"cannot write {name}: it is a folder")
-        if not path.parent.is_dir():
-            raise OutputError(f"cannot write {name}: no such folder: {quoted(str(path.parent))}")
-        # A name that is too long for the file system.
-        path.exists()
-    except OSError as error:
-        raise OutputError(f"cannot write {name}: {error.strerror}") from None
-    return path
-
-
-def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
+def write_atomic(path: Path, encode: Callable[[], bytes]) -> None:
     """Write bytes beside the target first, so that a failure leaves nothing half-written.
 
     Raises:
@@ -85,3 +63,17 @@ def write_whole(path: Path, encode: Callable[[], bytes]) -> None:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"cannot write {quoted(str(path))}: {reason!s:.60}") from error
         raise
+
+
+def cache_folder() -> Path:
+    """The folder that whyclip keeps things in between runs; it need not exist."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Local") / "whyclip" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "whyclip"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "whyclip"

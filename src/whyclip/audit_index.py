@@ -9,18 +9,16 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from whyclip.files import cache_folder
 from whyclip.model import ModelView
 from whyclip.types import Side
 
-VARIABLE = "WHYCLIP_CACHE"
 INDEX = "index.json"
 
 
@@ -84,20 +82,6 @@ def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink |
 
 def _shown(verdict: str) -> str:
     return {"undecided": "inconclusive", "not measured": "not applicable"}.get(verdict, verdict)
-
-
-def cache_folder() -> Path:
-    """The folder that whyclip keeps things in between runs; it need not exist."""
-    given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "whyclip" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "whyclip"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "whyclip"
 
 
 def folder_of(fingerprint: str) -> Path:
