@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import families
 import tiny
 import whyclip
+from torch_states import STATES, default_dtype
 from whyclip.ambient import in_plain_state
 from whyclip.audit import audit
 from whyclip.data import open_dataset
@@ -28,66 +27,6 @@ PARTS = tiny.openclip_parts()
 VIEW = whyclip.wrap(*PARTS)
 IMAGE = families.picture()
 PROMPTS = ["a dog", "two red cars"]
-
-
-@contextmanager
-def default_dtype() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@contextmanager
-def default_device() -> Iterator[None]:
-    torch.set_default_device("meta")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@contextmanager
-def anomaly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with torch.autograd.detect_anomaly():
-            yield
-
-
-@contextmanager
-def several() -> Iterator[None]:
-    with torch.no_grad(), default_dtype(), torch.device("meta"), torch.inference_mode(), autocast():
-        yield
-
-
-def autocast() -> Any:
-    return torch.autocast("cpu", torch.bfloat16)
-
-
-STATES: dict[str, Callable[[], Any]] = {
-    "inference_mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
-    "autocast": autocast,
-    "default float64": default_dtype,
-    "detect_anomaly": anomaly,
-    "set_default_device": default_device,
-    "with device": lambda: torch.device("meta"),
-    "deterministic": deterministic,
-    "numpy raises": lambda: np.errstate(all="raise"),
-    "save_on_cpu": torch.autograd.graph.save_on_cpu,
-    "several": several,
-}
 
 
 def dataset() -> Any:

@@ -18,13 +18,16 @@ SRC = Path(__file__).parent.parent / "src" / "whyclip"
 
 # Data flows down this list; a module may import from the rooms above its own, and its own.
 FLOW = (
+    "_version",
     "errors",
     "types",
     "process",
     "progress",
     "ambient",
-    "paths",
-    "gather",
+    "files",
+    "audit_index",
+    "options",
+    "registry",
     "inputs",
     "model",
     "targets",
@@ -34,7 +37,6 @@ FLOW = (
     "capture",
     "forward",
     "methods",
-    "last_audit",
     "certificate",
     "resample",
     "explanation",
@@ -54,6 +56,7 @@ FLOW = (
     "storage",
     "metrics",
     "render",
+    "export",
     "__init__",
     "data",
     "mini",
@@ -73,7 +76,7 @@ LATE = {
     ("explanation", "render"),
     ("comparing", "render"),
     ("model", "integrations"),
-    ("storage", "render"),
+    ("explanation", "export"),
 }
 LONGEST = 300
 

@@ -12,6 +12,7 @@ import importlib
 import typing
 
 from whyclip import errors
+from whyclip._version import __version__ as __version__
 from whyclip.types import Box, Geometry, Word
 
 if typing.TYPE_CHECKING:
@@ -24,10 +25,9 @@ if typing.TYPE_CHECKING:
     from whyclip.interactions import Interaction, interaction
     from whyclip.iterate import explain_iter
     from whyclip.model import ModelView, load, wrap
+    from whyclip.registry import register
     from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Box",
@@ -49,6 +49,7 @@ __all__ = [
     "load_explanation",
     "methods",
     "open_dataset",
+    "register",
     "wrap",
 ]
 
@@ -69,6 +70,7 @@ if not typing.TYPE_CHECKING:
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
         "open_dataset": "whyclip.data",
+        "register": "whyclip.registry",
         "wrap": "whyclip.model",
     }
 

@@ -9,12 +9,12 @@ from typing import Any, get_args, overload
 from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
 from whyclip.comparing import Comparison
-from whyclip.errors import ImageError, OptionError, quoted, unknown, warn
+from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
-from whyclip.inputs import GEOMETRIES, ImageSource
+from whyclip.inputs import ImageSource
 from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
-from whyclip.model.state import check_state, naming_suspects
+from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
 from whyclip.preprocessed import check_pixels
@@ -231,7 +231,7 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         UnsupportedModelError: the model is in training mode.
     """
     check_asked(model, request.geometry, request.precision)
-    _among("check", request.check, get_args(Check))
+    check_choice("check", request.check, get_args(Check))
     check_state(model)
     images = request.images
     if not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
@@ -240,7 +240,7 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         raise ImageError(f"no image given ({quoted(images)})")
     asked: list[Side] = _listed("side", sides, SIDES)
     for side in asked:
-        _among("side", side, SIDES)
+        check_choice("side", side, SIDES)
     if not asked:
         raise OptionError(f"sides={quoted(sides)}: name 'image', 'text' or both")
     return ["image"] if model.classes is not None and "image" in asked else asked
@@ -253,33 +253,8 @@ def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
         warn(notes[0] + more)
 
 
-def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
-    """Refuse what is no model view, and geometries and precisions that cannot be had.
-
-    Raises:
-        OptionError: one of them; the message says what would work.
-    """
-    if not isinstance(model, ModelView):
-        raise OptionError(
-            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
-            "whyclip.wrap(model, preprocess, tokenizer)"
-        )
-    _among("geometry", geometry, GEOMETRIES)
-    _among("precision", precision, get_args(Precision))
-    if geometry == "keep" and model.image.fixed:
-        raise OptionError(
-            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
-            "use 'model' or 'pad'"
-        )
-
-
 def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
     """The names in a name or a list of names."""
     if not isinstance(given, (str, list, tuple, set, frozenset)):
         raise unknown(kind, given, known)
     return [given] if isinstance(given, str) else list(given)
-
-
-def _among(kind: str, given: object, known: Sequence[str]) -> None:
-    if not isinstance(given, str) or given not in known:
-        raise unknown(kind, given, known)

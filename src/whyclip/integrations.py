@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_asked
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
 from whyclip.forward import run_trunk
 from whyclip.model import ModelView
 from whyclip.model.entry import answers_as_a_whole
-from whyclip.model.state import check_state, naming_suspects
+from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import check_whole, run
 from whyclip.preprocessed import check_pixels
 from whyclip.question import Question, ask

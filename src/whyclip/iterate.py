@@ -11,13 +11,13 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state, plain_state
-from whyclip.api import Request, by_side, check_asked, check_request, chosen_plans
+from whyclip.api import Request, by_side, check_request, chosen_plans
 from whyclip.batches import IMAGES_AT_ONCE
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
 from whyclip.model import ModelView
-from whyclip.model.state import check_state, naming_suspects
+from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
 from whyclip.preprocessed import Pixels, check_pixels

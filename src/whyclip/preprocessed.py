@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted, warn
-from whyclip.inputs.geometry import Canvas
-from whyclip.inputs.preprocessing import Normalisation, normalisation_of
+from whyclip.inputs.canvas import Canvas
+from whyclip.inputs.geometry import normalisation_of
+from whyclip.inputs.preprocessing import Normalisation
 from whyclip.model import ModelView
 from whyclip.types import Geometry, GeometryName
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_asked
 from whyclip.audit.check import Check, Measured, check_threshold
 from whyclip.audit.checks import CHECKS, get_check
 from whyclip.audit.evidence import CONTROL, Evidence
@@ -32,9 +31,10 @@ from whyclip.data.sample import (
     numbers_of,
     sample_or_error,
 )
-from whyclip.errors import InputError, OptionError, unknown
+from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.model import ModelView
+from whyclip.model.state import check_asked
 from whyclip.plan import Plan
 from whyclip.report.facts import versions
 from whyclip.types import Side
@@ -88,8 +88,7 @@ def audit(
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
     for name in thresholds:
-        if name not in CHECKS:
-            raise unknown("check", name, CHECKS)
+        check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")

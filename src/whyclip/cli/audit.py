@@ -11,6 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
+from whyclip.options import parse
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -179,10 +180,7 @@ def _parse_method(text: str) -> tuple[str, dict[str, Any]]:
     from whyclip.methods import get_method
 
     name, *pairs = text.split(":")
-    method = get_method(name)
-    complete = options.parse_options(method, pairs)
-    given = {pair.partition("=")[0] for pair in pairs}
-    return name, {key: value for key, value in complete.items() if key in given}
+    return name, parse(name, get_method(name).relevance, pairs)
 
 
 def _table(found: Audit) -> Table:

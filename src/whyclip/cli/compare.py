@@ -12,6 +12,7 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
+from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
@@ -93,8 +94,8 @@ def compare(
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
     options.check_prompts(asked)
     if against:
@@ -155,14 +156,14 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
+    from whyclip.files import write_atomic
     from whyclip.render import comparison, figure_bytes, page
-    from whyclip.storage import write_whole
 
     kind = path.suffix[1:].lower()
     if kind == "html":
-        write_whole(path, lambda: page(list(explanations.values())).encode())
+        write_atomic(path, lambda: page(list(explanations.values())).encode())
         return
-    write_whole(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
+    write_atomic(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 
 
 def _certificates(explanations: Mapping[str, Explanation]) -> Table:

@@ -11,7 +11,7 @@ import typer
 from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OutputError
+from whyclip.errors import OutputError, check_choice
 from whyclip.process import importing
 
 HELP = """
@@ -100,7 +100,7 @@ def regions(
         from whyclip.regions.tables import confusion_table, main_table
         from whyclip.report import command_line
 
-    rule = options.check_choice("masks", masks, MASK_RULES)
+    rule = check_choice("masks", masks, MASK_RULES)
     given: dict[str, Any] = {
         "--model": model,
         "--size": size,
