@@ -69,13 +69,12 @@ FLOW = (
     "cli",
     "__main__",
 )
-# Explanation.save and .show reach for what comes after them, when they are called, and so does
-# ModelView.scorer.
+# Explanation.save and .show reach for what comes after them, when they are called. ModelView.scorer
+# does so by name.
 LATE = {
     ("explanation", "storage"),
     ("explanation", "render"),
     ("comparing", "render"),
-    ("model", "integrations"),
     ("explanation", "export"),
 }
 LONGEST = 300

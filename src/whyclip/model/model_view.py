@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -115,9 +116,9 @@ class ModelView:
             PromptError: a prompt cannot be used.
             ModelError: the model's scores cannot be followed.
         """
-        from whyclip.integrations import scorer
-
-        return scorer(self, prompts, against=against)
+        # By name, as the module comes after this package; nothing else here reaches that far.
+        made: Scorer = import_module("whyclip.integrations").scorer(self, prompts, against=against)
+        return made
 
     def probability(self, scores: Tensor) -> Tensor:
         """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
