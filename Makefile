@@ -44,7 +44,7 @@ docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site
 
 TAG ?=
-VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/whyclip/__init__.py)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/whyclip/_version.py)
 
 dist:       ## build the package into dist/; TAG=v1.2.3 must be its version (needs: pip install build)
 	@test -z "$(TAG)" || test "$(TAG)" = "v$(VERSION)" || { echo "tag $(TAG) is not v$(VERSION)"; exit 1; }

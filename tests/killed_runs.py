@@ -14,10 +14,10 @@ from audit_toy import Toy
 from pictures import Pictures
 from whyclip.audit import audit
 from whyclip.evaluation import evaluate
+from whyclip.files import write_atomic
 from whyclip.mini.model import CONFIG
 from whyclip.mini.train import Plan, train
 from whyclip.model import ModelView
-from whyclip.storage import write_whole
 
 
 class Many(Pictures):
@@ -37,7 +37,7 @@ def evaluation(folder: Path) -> None:
     found = evaluate(view(), Many(), ["grad_eclip"], metrics, batch_size=1, out=folder)
     rows = "\n".join(map(repr, found.rows))
     # A report takes longer than all samples; every number in it is one of these.
-    write_whole(folder / "rows.txt", rows.encode)
+    write_atomic(folder / "rows.txt", rows.encode)
 
 
 def auditing(folder: Path) -> None:
@@ -47,7 +47,7 @@ def auditing(folder: Path) -> None:
         view(), Toy(10), ["grad_eclip"], checks, limit=10, edited=6, patches=4, out=folder
     )
     content = json.dumps(found.to_json())
-    write_whole(folder / "audit.json", content.encode)
+    write_atomic(folder / "audit.json", content.encode)
 
 
 PICTURES = (56, 40, 32, 32, 32)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import families
 import tiny
 import whyclip
+from torch_states import STATES, default_dtype
 from whyclip.ambient import in_plain_state
 from whyclip.audit import audit
 from whyclip.data import open_dataset
@@ -28,66 +27,6 @@ PARTS = tiny.openclip_parts()
 VIEW = whyclip.wrap(*PARTS)
 IMAGE = families.picture()
 PROMPTS = ["a dog", "two red cars"]
-
-
-@contextmanager
-def default_dtype() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-@contextmanager
-def default_device() -> Iterator[None]:
-    torch.set_default_device("meta")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
-@contextmanager
-def deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@contextmanager
-def anomaly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with torch.autograd.detect_anomaly():
-            yield
-
-
-@contextmanager
-def several() -> Iterator[None]:
-    with torch.no_grad(), default_dtype(), torch.device("meta"), torch.inference_mode(), autocast():
-        yield
-
-
-def autocast() -> Any:
-    return torch.autocast("cpu", torch.bfloat16)
-
-
-STATES: dict[str, Callable[[], Any]] = {
-    "inference_mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
-    "autocast": autocast,
-    "default float64": default_dtype,
-    "detect_anomaly": anomaly,
-    "set_default_device": default_device,
-    "with device": lambda: torch.device("meta"),
-    "deterministic": deterministic,
-    "numpy raises": lambda: np.errstate(all="raise"),
-    "save_on_cpu": torch.autograd.graph.save_on_cpu,
-    "several": several,
-}
 
 
 def dataset() -> Any:
@@ -105,6 +44,27 @@ def maps_and_words(found: Any) -> list[torch.Tensor]:
 
 def explained(**options: Any) -> Callable[[Path], list[torch.Tensor]]:
     return lambda _: maps_and_words(whyclip.explain(VIEW, IMAGE, PROMPTS, **options))
+
+
+def pixels() -> torch.Tensor:
+    draw = np.random.default_rng(0).standard_normal((2, 3, *VIEW.image.input_size))
+    return torch.tensor(draw, dtype=torch.float32, device="cpu")
+
+
+def preprocessed(_: Path) -> list[torch.Tensor]:
+    found = whyclip.explain(VIEW, pixels=pixels(), prompts=PROMPTS)
+    return [t for one in found for t in maps_and_words(one)]
+
+
+def iterated(_: Path) -> list[torch.Tensor]:
+    found = whyclip.explain_iter(VIEW, [[IMAGE], pixels()], PROMPTS)
+    return [t for one in found for t in maps_and_words(one)]
+
+
+def adapted(_: Path) -> list[torch.Tensor]:
+    scorer = VIEW.scorer(PROMPTS)
+    found = whyclip.explain_func(scorer, pixels(), np.array([0, 1]), method="maskclip")
+    return [scorer.directions, torch.from_numpy(found)]
 
 
 def compared(_: Path) -> list[torch.Tensor]:
@@ -156,6 +116,9 @@ ENTRIES: dict[str, Callable[[Path], list[torch.Tensor]]] = {
     "integrated_gradients": explained(method="integrated_gradients", steps=2),
     "m2ib": explained(method="m2ib", steps=2, samples=2),
     "occlusion": explained(method="occlusion"),
+    "explain pixels": preprocessed,
+    "explain_iter": iterated,
+    "scorer": adapted,
     "compare": compared,
     "interaction": interacted,
     "save": saved,

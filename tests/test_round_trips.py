@@ -20,9 +20,10 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.last_audit import AuditLink
+from whyclip.audit_index import AuditLink, Audits
+from whyclip.files import write_atomic
 from whyclip.methods import METHODS
-from whyclip.storage import READABLE, write_whole
+from whyclip.storage import READABLE
 from whyclip.types import GeometryName, Precision
 
 PROMPTS = ["a dog", ["a photo of a cat", "two cats"]]
@@ -120,11 +121,14 @@ def full() -> whyclip.Explanation:
         method="grad_eclip",
     )
     certificate = replace(
-        explanation.certificate, audit=LINK, diagnostics={"gap, image side": (0.25, -0.5)}
+        explanation.certificate,
+        diagnostics={"gap, image side": (0.25, -0.5)},
+        input="pixels",
     )
     return replace(
         explanation,
         certificate=certificate,
+        audits=Audits(known=LINK),
         notes=("unlike what it was trained on",),
         methods={"image": "grad_eclip", "text": "decomposition"},
     )
@@ -170,7 +174,7 @@ def test_an_explanation_without_its_picture_comes_back(ending: str, tmp_path: Pa
 
 def test_a_lost_field_is_found(tmp_path: Path) -> None:
     explanation = full()
-    for name in ("modified_input", "diagnostics", "tolerance", "precision", "audit"):
+    for name in ("modified_input", "diagnostics", "tolerance", "precision"):
         usual = {f.name: f for f in fields(explanation.certificate)}[name]
         value = usual.default if usual.default is not MISSING else {}
         certificate = replace(explanation.certificate, **{name: value})
@@ -185,7 +189,7 @@ def test_files_have_the_mode_that_the_umask_leaves(umask: int, mode: int, tmp_pa
     before = os.umask(umask)
     try:
         saved = explained("model", "fp32")["grad_eclip"].save(tmp_path / "why.json")
-        write_whole(tmp_path / "bytes", lambda: b"x")
+        write_atomic(tmp_path / "bytes", lambda: b"x")
         kept = os.umask(umask)
     finally:
         os.umask(before)

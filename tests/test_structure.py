@@ -18,13 +18,16 @@ SRC = Path(__file__).parent.parent / "src" / "whyclip"
 
 # Data flows down this list; a module may import from the rooms above its own, and its own.
 FLOW = (
+    "_version",
     "errors",
     "types",
     "process",
     "progress",
     "ambient",
-    "paths",
-    "gather",
+    "files",
+    "audit_index",
+    "options",
+    "registry",
     "inputs",
     "model",
     "targets",
@@ -34,22 +37,26 @@ FLOW = (
     "capture",
     "forward",
     "methods",
-    "last_audit",
     "certificate",
     "resample",
     "explanation",
+    "comparing",
     "directions",
     "question",
     "plan",
+    "preprocessed",
     "batches",
     "assemble",
     "pipeline",
     "selection",
     "api",
+    "iterate",
+    "integrations",
     "interactions",
     "storage",
     "metrics",
     "render",
+    "export",
     "__init__",
     "data",
     "mini",
@@ -62,8 +69,14 @@ FLOW = (
     "cli",
     "__main__",
 )
-# Explanation.save and .show reach for what comes after them, when they are called.
-LATE = {("explanation", "storage"), ("explanation", "render"), ("storage", "render")}
+# Explanation.save and .show reach for what comes after them, when they are called. ModelView.scorer
+# does so by name.
+LATE = {
+    ("explanation", "storage"),
+    ("explanation", "render"),
+    ("comparing", "render"),
+    ("explanation", "export"),
+}
 LONGEST = 300
 
 MODULES = sorted(SRC.rglob("*.py"))

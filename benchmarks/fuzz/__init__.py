@@ -5,3 +5,9 @@
 
 A case is a function of the seed and its index alone.
 """
+
+import sys
+from pathlib import Path
+
+# For the small models and the states of torch that the tests use, too.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))

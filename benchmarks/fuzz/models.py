@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import lru_cache
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -16,8 +14,6 @@ import whyclip
 from whyclip.cli import main
 from whyclip.errors import OptionError, quoted
 from whyclip.model import ModelView
-
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
 
 @lru_cache

@@ -6,10 +6,7 @@ import os
 import random
 import sys
 import threading
-import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,59 +14,19 @@ import torch
 from PIL import Image, ImageFile
 from torch import nn
 
+import torch_states
+
 HOOKS = (
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),
     *("_state_dict_hooks", "_load_state_dict_pre_hooks"),
 )
 
 
-@contextmanager
-def default_dtype() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextmanager
-def default_device() -> Iterator[None]:
-    torch.set_default_device("meta")
-    try:
-        yield
-    finally:
-        torch.set_default_device(None)
-
-
-@contextmanager
-def anomaly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with torch.autograd.detect_anomaly():
-            yield
-
-
-@contextmanager
-def several() -> Iterator[None]:
-    with torch.no_grad(), default_dtype(), torch.inference_mode(), autocast():
-        yield
-
-
-def autocast() -> Any:
-    return torch.autocast("cpu", torch.bfloat16)
-
-
-STATES: dict[str, Callable[[], Any]] = {
-    "inference_mode": torch.inference_mode,
-    "no_grad": torch.no_grad,
-    "autocast": autocast,
-    "default float64": default_dtype,
-    "default device": default_device,
-    "detect_anomaly": anomaly,
-    "numpy raises": lambda: np.errstate(all="raise"),
-    "several": several,
-}
+NAMES = (
+    *("inference_mode", "no_grad", "autocast", "default float64", "set_default_device"),
+    *("detect_anomaly", "numpy raises", "several"),
+)
+STATES = {name: torch_states.STATES[name] for name in NAMES}
 
 
 def of_model(module: nn.Module) -> dict[str, Any]:

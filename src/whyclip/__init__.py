@@ -12,18 +12,22 @@ import importlib
 import typing
 
 from whyclip import errors
+from whyclip._version import __version__ as __version__
 from whyclip.types import Box, Geometry, Word
 
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.certificate import Certificate
+    from whyclip.data import open_dataset
     from whyclip.explanation import Explanation
+    from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
+    from whyclip.iterate import explain_iter
     from whyclip.model import ModelView, load, wrap
+    from whyclip.registry import register
+    from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Box",
@@ -34,12 +38,18 @@ __all__ = [
     "ModelView",
     "Word",
     "compare",
+    "comparison",
     "errors",
     "explain",
+    "explain_func",
+    "explain_iter",
+    "figure",
     "interaction",
     "load",
     "load_explanation",
     "methods",
+    "open_dataset",
+    "register",
     "wrap",
 ]
 
@@ -51,10 +61,16 @@ if not typing.TYPE_CHECKING:
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",
         "compare": "whyclip.api",
+        "comparison": "whyclip.render",
         "explain": "whyclip.api",
+        "explain_func": "whyclip.integrations",
+        "explain_iter": "whyclip.iterate",
+        "figure": "whyclip.render",
         "interaction": "whyclip.interactions",
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
+        "open_dataset": "whyclip.data",
+        "register": "whyclip.registry",
         "wrap": "whyclip.model",
     }
 

@@ -8,14 +8,16 @@ from typing import Any, get_args, overload
 
 from whyclip.ambient import in_plain_state
 from whyclip.assemble import joined
-from whyclip.errors import ImageError, OptionError, quoted, unknown, warn
+from whyclip.comparing import Comparison
+from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
-from whyclip.inputs import GEOMETRIES, ImageSource
+from whyclip.inputs import ImageSource
 from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
-from whyclip.model.state import check_state, naming_suspects
+from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.plan import Plan, ask_for
+from whyclip.preprocessed import check_pixels
 from whyclip.selection import ALL, comparable, default_plans, plan_of
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 
@@ -48,12 +50,28 @@ def explain(
     check: Check = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
+@overload
+def explain(
+    model: ModelView,
+    image_or_images: None = ...,
+    prompts: Any = ...,
+    *,
+    pixels: Any,
+    method: str | None = ...,
+    sides: Sequence[Side] = ...,
+    against: Any = ...,
+    geometry: GeometryName = ...,
+    precision: Precision = ...,
+    check: Check = ...,
+    **method_options: Any,
+) -> list[Explanation]: ...
 @in_plain_state
 def explain(
     model: ModelView,
-    image_or_images: Any,
-    prompts: Any,
+    image_or_images: Any = None,
+    prompts: Any = None,
     *,
+    pixels: Any = None,
     method: str | None = None,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
@@ -70,6 +88,9 @@ def explain(
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
             ensemble) or an image (why are these two alike?). A float tensor ``[n, e]`` is n
             directions in embedding space.
+        pixels: instead of images, a preprocessed batch ``[b, 3, H, W]`` of the model's input size,
+            such as a DataLoader gives. Maps then lie on this input, and the certificate says that
+            whyclip did not see the original images.
         method: a name from ``whyclip.methods.METHODS``. By default each side has its own: maps
             come from Grad-ECLIP and words from the decomposition, or from the first of
             :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
@@ -87,24 +108,43 @@ def explain(
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
-        One Explanation for one image, a list for a list.
+        One Explanation for one image, a list for a list or for ``pixels``.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
         ScoreMismatchError: the score that would be explained is not the model's own.
         UnsupportedModelError: the model is in training mode, or gives NaN or infinity.
     """
-    many = isinstance(image_or_images, (list, tuple))
+    many = isinstance(image_or_images, (list, tuple)) or pixels is not None
     images = image_or_images if many else [image_or_images]
+    if pixels is not None:
+        check_asked(model, geometry, precision)
+        if image_or_images is not None:
+            raise OptionError(f"images={quoted(image_or_images)} and pixels; give one of them")
+        images = check_pixels(model, pixels, geometry)
     setting = Request(images, prompts, against, geometry, precision, check)
     checked = check_request(model, setting, sides)
-    if method is None:
-        plans = default_plans(model, checked, method_options)
-    else:
-        plans = [plan_of(method, method_options, checked)]
-    found = list(_run(model, setting, plans).values())
-    results = found[0] if len(found) == 1 else list(map(joined, *found))
+    results = by_side(_run(model, setting, chosen_plans(model, checked, method, method_options)))
     return results if many else results[0]
+
+
+def chosen_plans(
+    model: ModelView, sides: Sequence[Side], method: str | None, options: Mapping[str, Any]
+) -> list[Plan]:
+    """Make the plans of one method, or of the default method of each side.
+
+    Raises:
+        OptionError: an unknown method or option.
+    """
+    if method is None:
+        return default_plans(model, sides, options)
+    return [plan_of(method, options, sides)]
+
+
+def by_side(found: Mapping[str, list[Explanation]]) -> list[Explanation]:
+    """Join the results of one method for each side; those of a single method stay as they are."""
+    results = list(found.values())
+    return results[0] if len(results) == 1 else list(map(joined, *results))
 
 
 @in_plain_state
@@ -119,7 +159,7 @@ def compare(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
-) -> dict[str, list[Explanation]]:
+) -> Comparison:
     """Explain the same images and prompts by several methods, from one forward pass.
 
     Args:
@@ -136,7 +176,7 @@ def compare(
         check: as for :func:`explain`.
 
     Returns:
-        For each method one Explanation an image.
+        A dictionary: for each method one Explanation per image. A notebook shows it as a page.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
@@ -152,7 +192,7 @@ def compare(
         if not methods:
             raise OptionError(f"methods={quoted(methods)}: name at least one, or {ALL!r}")
         plans = [plan_of(name, options, checked) for name, options in methods.items()]
-    return _run(model, setting, plans)
+    return Comparison(_run(model, setting, plans))
 
 
 @dataclass(frozen=True)
@@ -191,7 +231,7 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         UnsupportedModelError: the model is in training mode.
     """
     check_asked(model, request.geometry, request.precision)
-    _among("check", request.check, get_args(Check))
+    check_choice("check", request.check, get_args(Check))
     check_state(model)
     images = request.images
     if not isinstance(images, Sequence) or isinstance(images, (str, bytes)):
@@ -200,7 +240,7 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         raise ImageError(f"no image given ({quoted(images)})")
     asked: list[Side] = _listed("side", sides, SIDES)
     for side in asked:
-        _among("side", side, SIDES)
+        check_choice("side", side, SIDES)
     if not asked:
         raise OptionError(f"sides={quoted(sides)}: name 'image', 'text' or both")
     return ["image"] if model.classes is not None and "image" in asked else asked
@@ -213,33 +253,8 @@ def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
         warn(notes[0] + more)
 
 
-def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
-    """Refuse what is no model view, and geometries and precisions that cannot be had.
-
-    Raises:
-        OptionError: one of them; the message says what would work.
-    """
-    if not isinstance(model, ModelView):
-        raise OptionError(
-            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
-            "whyclip.wrap(model, preprocess, tokenizer)"
-        )
-    _among("geometry", geometry, GEOMETRIES)
-    _among("precision", precision, get_args(Precision))
-    if geometry == "keep" and model.image.fixed:
-        raise OptionError(
-            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
-            "use 'model' or 'pad'"
-        )
-
-
 def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
     """The names in a name or a list of names."""
     if not isinstance(given, (str, list, tuple, set, frozenset)):
         raise unknown(kind, given, known)
     return [given] if isinstance(given, str) else list(given)
-
-
-def _among(kind: str, given: object, known: Sequence[str]) -> None:
-    if not isinstance(given, str) or given not in known:
-        raise unknown(kind, given, known)

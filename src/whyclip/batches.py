@@ -12,6 +12,7 @@ from torch import Tensor
 from whyclip.inputs import ImageSource, read_image
 from whyclip.inputs.decoding import library_reading
 from whyclip.model import ModelView, model_inputs
+from whyclip.preprocessed import Pixels, geometry_of, images_of
 from whyclip.resample import display_copy
 from whyclip.types import Geometry, GeometryName
 
@@ -23,19 +24,22 @@ class Batch:
     """Images whose model inputs have the same size.
 
     Attributes:
-        images: upright RGB, at display size.
+        images: upright RGB, at display size; None if only pixels were given and their
+            normalisation is not known.
         geometries: where each grid lies on its image.
         pixels: ``[b, 3, H, W]`` what is explained.
         own: ``[b, 3, h, w]`` what the library's own pipeline makes of the sources; None where it
             is ``pixels``.
         changes: for each image, in words, how ``pixels`` differ from ``own``.
+        preprocessed: whether the user gave these pixels instead of images.
     """
 
-    images: list[Image]
+    images: Sequence[Image | None]
     geometries: list[Geometry]
     pixels: Tensor
     own: Tensor | None
     changes: tuple[tuple[str, ...], ...]
+    preprocessed: bool = False
 
 
 def batches(
@@ -44,7 +48,17 @@ def batches(
     """Read images and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     for start in range(0, len(sources), at_once):
-        yield _batch(model, sources[start : start + at_once], geometry)
+        part = sources[start : start + at_once]
+        yield _given(model, part) if isinstance(part, Pixels) else _batch(model, part, geometry)
+
+
+def _given(model: ModelView, part: Pixels) -> Batch:
+    """What the user preprocessed is at once the library's input and the explained one."""
+    pixels = part.tensor
+    where = [geometry_of(model, pixels)] * len(pixels)
+    return Batch(
+        images_of(model, pixels), where, pixels, None, ((),) * len(pixels), preprocessed=True
+    )
 
 
 def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName) -> Batch:

@@ -15,10 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from whyclip.last_audit import AuditLink, link_of, link_to_json
 from whyclip.types import SIDES, Scope, Side
 
 ScoreCheck = Literal["passed", "failed", "not run"]
+InputKind = Literal["image", "pixels"]
+
+PIXELS_ONLY = (
+    "input: preprocessed pixels; whyclip did not see the original image, so the preprocessing is "
+    "not checked"
+)
 
 DERIVED_FROM: Mapping[Scope, str] = {
     "score": "derived from the model's score",
@@ -51,7 +56,8 @@ class Certificate:
         diagnostics: for each prompt how exact the method was, such as a completeness gap.
         precision: of the forward pass.
         tolerance: largest difference of the two scores that rounding can account for.
-        audit: what the last audit of this model found for this method, or None.
+        input: ``"image"``, or ``"pixels"`` if the caller gave preprocessed pixels. Then the scores
+            are compared on these pixels, and the preprocessing is not checked.
 
     Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the model itself".
     """
@@ -65,7 +71,12 @@ class Certificate:
     diagnostics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     precision: str = "fp32"
     tolerance: float = 1e-4
-    audit: AuditLink | None = None
+    input: InputKind = "image"
+
+    @property
+    def input_statement(self) -> str:
+        """What whyclip did not see of the input; empty if it read the image itself."""
+        return PIXELS_ONLY if self.input == "pixels" else ""
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -136,11 +147,6 @@ class Certificate:
         return "; ".join(f"{titles[side]}: {sentence}" for side, sentence in named.items())
 
     @property
-    def audit_statement(self) -> str:
-        """What the last audit found, or that there was none."""
-        return "audit: not run" if self.audit is None else str(self.audit)
-
-    @property
     def explains_score(self) -> bool:
         """True if the score check passed, nothing was modified and every scope is the score."""
         return (
@@ -179,7 +185,12 @@ class Certificate:
         )
 
     def __str__(self) -> str:
-        parts = (self.score_statement, self.scope_statement, *self.changes, self.audit_statement)
+        parts = (
+            self.score_statement,
+            self.input_statement,
+            self.scope_statement,
+            *self.changes,
+        )
         return "; ".join(part for part in parts if part)
 
 
@@ -191,9 +202,10 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
         "score_check": certificate.score_check,
         "statements": [
             certificate.score_statement,
+            *filter(None, [certificate.input_statement]),
             certificate.scope_statement,
-            certificate.audit_statement,
         ],
+        "input": certificate.input,
         "gap": certificate.gap,
         "scope": dict(certificate.scope),
         "checked": {side: list(counts) for side, counts in certificate.checked.items()},
@@ -203,7 +215,6 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
         "precision": certificate.precision,
         "tolerance": certificate.tolerance,
         "scores": {side: list(scores) for side, scores in certificate.scores.items()},
-        "audit": None if certificate.audit is None else link_to_json(certificate.audit),
     }
 
 
@@ -227,7 +238,7 @@ def certificate_of(record: Mapping[str, Any], score_model: tuple[float, ...]) ->
         diagnostics={name: tuple(values) for name, values in diagnostics.items()},
         precision=record["precision"],
         tolerance=record["tolerance"],
-        audit=link_of(record["audit"]) if record.get("audit") else None,
+        input=record.get("input", "image"),
     )
 
 

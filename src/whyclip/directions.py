@@ -8,17 +8,16 @@ from torch import Tensor
 
 from whyclip.capture import Capture
 from whyclip.errors import PromptError, quoted
-from whyclip.forward import pass_check, run_trunk
+from whyclip.forward import PassCheck, run_trunk
 from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
 from whyclip.inputs.decoding import library_reading
 from whyclip.model import ModelView, model_inputs
-from whyclip.model.state import is_altered
 from whyclip.targets import Targets
-from whyclip.types import Check, Precision
+from whyclip.types import Precision
 
 
 def fixed_directions(
-    view: ModelView, prompts: tuple[Prompt, ...], precision: Precision, check: Check
+    view: ModelView, prompts: tuple[Prompt, ...], precision: Precision, how: PassCheck
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """Embed those prompts that are no texts.
 
@@ -33,7 +32,7 @@ def fixed_directions(
     own, changes = directions.clone(), []
     for index, prompt in enumerate(prompts):
         if isinstance(prompt, ImagePrompt):
-            explained, seen, change = encode_image(view, prompt, precision, check)
+            explained, seen, change = encode_image(view, prompt, precision, how)
             directions[index], own[index] = explained, seen
             changes += [f"{prompt.label}: {change}"] if change else []
         elif isinstance(prompt, DirectionPrompt):
@@ -47,7 +46,7 @@ def fixed_directions(
 
 
 def encode_image(
-    view: ModelView, prompt: ImagePrompt, precision: Precision, check: Check
+    view: ModelView, prompt: ImagePrompt, precision: Precision, how: PassCheck
 ) -> tuple[Tensor, Tensor, str]:
     """Embed another image.
 
@@ -55,7 +54,6 @@ def encode_image(
         Its unit embedding ``[e]`` as whyclip reads it, the same as the library reads it, and a
         sentence that says how the two readings differ, or nothing.
     """
-    how = pass_check(check, altered=is_altered(view))
     [(pixels, _)] = model_inputs(view, [prompt.image])
     own, change = library_reading(view.preprocess, prompt.source, pixels)
 

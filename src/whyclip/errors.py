@@ -20,6 +20,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=str)
 
 # Of the user's input, and of the names that would work.
 QUOTED = 80
@@ -95,6 +98,18 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
     while count > 1 and len(start) + len(_known(names, count)) > _REASON:
         count -= 1
     return OptionError(start + _known(names, count))
+
+
+def check_choice(kind: str, given: object, known: Iterable[Name]) -> Name:
+    """Return the one of ``known`` that was given.
+
+    Raises:
+        OptionError: none of them; the message names the nearest.
+    """
+    names = {str(name): name for name in known}
+    if not isinstance(given, str) or given not in names:
+        raise unknown(kind, given, names)
+    return names[given]
 
 
 def _known(names: list[str], count: int) -> str:

@@ -50,13 +50,21 @@ def check_same(
                 f"model itself, {float(distance.nan_to_num(nan=2.0).max()):.1e} away at length 1"
             )
         return
-    ours, theirs = targets.score(explained), targets.score(own)
+    worst = worst_mismatch(targets.score(explained), targets.score(own), tolerance)
+    if worst is not None:
+        raise ScoreMismatchError(
+            f"{side} encoder: the explained computation gives score {worst[0]:.4g}, "
+            f"the model itself gives {worst[1]:.4g}"
+        )
+
+
+def worst_mismatch(ours: Tensor, theirs: Tensor, tolerance: float) -> tuple[float, float] | None:
+    """Return the two scores that differ most, or None if no two differ by more than ``tolerance``.
+
+    NaN on either side is a mismatch.
+    """
     difference = (ours - theirs).abs().flatten()
-    # Written so that NaN is a mismatch.
     if bool((difference <= tolerance).all()):
-        return
+        return None
     worst = int(difference.nan_to_num(nan=float("inf")).argmax())
-    raise ScoreMismatchError(
-        f"{side} encoder: the explained computation gives score {ours.flatten()[worst]:.4g}, "
-        f"the model itself gives {theirs.flatten()[worst]:.4g}"
-    )
+    return float(ours.flatten()[worst]), float(theirs.flatten()[worst])

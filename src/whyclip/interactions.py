@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_asked
 from whyclip.assemble import checked_of
 from whyclip.batches import batches
 from whyclip.capture import Capture, depth
@@ -20,15 +19,14 @@ from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
-from whyclip.methods.options import checked
 from whyclip.model import ModelView
+from whyclip.model.state import check_asked
+from whyclip.options import checked
 from whyclip.question import ask
-from whyclip.types import Geometry, GeometryName, Precision, Word
+from whyclip.types import INTERACTION, Geometry, GeometryName, Precision, Word
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-NAME = "interaction"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,7 +87,7 @@ class Interaction:
         alone = [replace(word, start=0, end=len(word.text)) for word in self.words]
         return Explanation(
             model=self.model,
-            method=NAME,
+            method=INTERACTION,
             prompts=tuple(word.text for word in self.words),
             scores=torch.full((n,), self.score),
             maps=self.matrix,
@@ -166,7 +164,7 @@ def interaction(
                 f"is none to read: {tower.opaque}; whyclip.explain with occlusion, rise, "
                 "kernel_shap or leave_one_out works"
             )
-    wanted = checked(NAME, "text_layers", text_layers, int | None)
+    wanted = checked(INTERACTION, "text_layers", text_layers, int | None)
     layers = depth(model.text, wanted)
     question = ask(model, prompt, keep=layers, precision=precision)
     [batch] = batches(model, [image], geometry)

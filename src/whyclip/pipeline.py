@@ -9,18 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
+from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, batches
 from whyclip.capture import Capture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
-from whyclip.fidelity import tolerance_of
+from whyclip.fidelity import tolerance_of, worst_mismatch
 from whyclip.forward import EVERY, check_walk, pass_check, run_trunk, takes_input
 from whyclip.inputs import ImageSource, word_relevance
-from whyclip.last_audit import last_audits
 from whyclip.model import ModelView
 from whyclip.model.entry import answers_as_a_whole, joint_scores
 from whyclip.model.health import first_not_finite
-from whyclip.model.state import is_altered
 from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
@@ -48,11 +47,10 @@ def run(
         own_targets = targets
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
-    audits = last_audits(model, [(plan.method.name, plan.options) for plan in plans])
-    altered = is_altered(model)
+    audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
         reach = max(plan.reach(model.image) for plan in plans)
-        how = pass_check(check, altered=altered, first=number == 0)
+        how = pass_check(check, altered=question.altered, first=number == 0)
         capture = run_trunk(
             model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
         )
@@ -63,7 +61,7 @@ def run(
                 check_walk(model.image, batch.own, own)
         seen = batch.pixels if batch.own is None else batch.own
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            _check_whole(model, question, seen, own)
+            check_whole(model, question, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
         checked = checked_of(own, question, sources)
         setting = Setting(model, question, batch, own, notes, checked, audits)
@@ -78,7 +76,7 @@ def run(
     return results
 
 
-def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
+def check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
     """Compare the encoders with the model called as a whole, on one image and a few prompts.
 
     Raises:
@@ -93,12 +91,11 @@ def _check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capt
     else:
         texts = F.normalize(question.own_embeddings[:TEXTS_WHOLE], dim=-1)
         ours = Targets(texts).score(own.public[:1])
-    difference = (ours - whole).abs().flatten()
-    if not bool((difference <= tolerance_of(model.towers, own.precision)).all()):
-        worst = int(difference.nan_to_num(nan=float("inf")).argmax())
+    worst = worst_mismatch(ours, whole, tolerance_of(model.towers, own.precision))
+    if worst is not None:
         raise ScoreMismatchError(
-            f"{model.name}: its encoders give score {ours.flatten()[worst]:.4g}, the model called "
-            f"as a whole gives {whole.flatten()[worst]:.4g}"
+            f"{model.name}: its encoders give score {worst[0]:.4g}, the model called as a whole "
+            f"gives {worst[1]:.4g}"
         )
 
 

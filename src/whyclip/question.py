@@ -52,6 +52,7 @@ class Question:
         own_fixed: ``fixed`` by the library's own pipeline, where that reads an image otherwise.
         own_against: ``against`` by the model's public entry point.
         changes: in words, how image prompts differ from what the library makes of them.
+        altered: whether something in the model is hooked or replaced, as it was encoded.
     """
 
     prompts: tuple[Prompt, ...]
@@ -67,6 +68,7 @@ class Question:
     own_fixed: Tensor | None = None
     own_against: Tensor | None = None
     changes: tuple[str, ...] = ()
+    altered: bool = False
 
     @property
     def strings_total(self) -> int:
@@ -162,12 +164,14 @@ def ask(
     Raises:
         PromptError: a prompt cannot be used, or a direction has the wrong width.
     """
-    question = _encode(view, parse_prompts(prompts), keep, whole_context, precision, check)
+    altered = is_altered(view)
+    parsed = parse_prompts(prompts)
+    question = _encode(view, parsed, keep, whole_context, precision, check, altered)
     if empty:
         question = replace(question, empty=_encode_empty(view, precision))
     if against is None:
         return question
-    other = _encode(view, parse_prompts(against), 0, False, precision, check)
+    other = _encode(view, parse_prompts(against), 0, False, precision, check, altered)
     mean, own = (o.directions.mean(0) for o in (other.targets(), other.own_targets()))
     bias = question.bias
     if bias is not None and other.bias is not None:
@@ -189,9 +193,10 @@ def _encode(
     whole: bool,
     precision: Precision,
     check: Check,
+    altered: bool,
 ) -> Question:
     if view.classes is not None:
-        return _encode_classes(view, view.classes, prompts)
+        return replace(_encode_classes(view, view.classes, prompts), altered=altered)
     texts: list[str] = []
     strings: list[tuple[int, ...]] = []
     for prompt in prompts:
@@ -203,7 +208,7 @@ def _encode(
     pad = padding(view.tokenizer, view.text.context) if texts else 0
     captures: list[Capture] = []
     nothing = Targets(torch.empty(0, 0))
-    for part, how in text_batches(len(texts), check, altered=is_altered(view)) if texts else ():
+    for part, how in text_batches(len(texts), check, altered=altered) if texts else ():
         assert tokens is not None
         captures.append(
             run_trunk(
@@ -218,7 +223,9 @@ def _encode(
                 check=how,
             )
         )
-    fixed, own_fixed, changes = fixed_directions(view, prompts, precision, check)
+    fixed, own_fixed, changes = fixed_directions(
+        view, prompts, precision, pass_check(check, altered=altered)
+    )
     return Question(
         prompts,
         tokens,
@@ -228,6 +235,7 @@ def _encode(
         scale=view.logit_scale,
         own_fixed=own_fixed,
         changes=changes,
+        altered=altered,
     )
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state
-from whyclip.errors import unknown
+from whyclip.errors import check_choice
 from whyclip.types import Geometry
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def lay_on_image(
     Raises:
         OptionError: the interpolation is unknown.
     """
-    if interpolation not in get_args(Interpolation):
-        raise unknown("interpolation", interpolation, get_args(Interpolation))
+    check_choice("interpolation", interpolation, get_args(Interpolation))
     height, width = size or (geometry.height, geometry.width)
     box = geometry.box
     x = (torch.arange(width) + 0.5) * (geometry.width / width)

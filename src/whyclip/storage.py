@@ -15,27 +15,15 @@ from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from whyclip.ambient import in_plain_state
+from whyclip.audit_index import Audits, audit_statement, link_of, link_to_json
 from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
-from whyclip.paths import ENDINGS, FIGURES, check_path, is_file, path_of, write_whole
+from whyclip.files import is_file, path_of
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
     import pandas
-
-__all__ = [
-    "ENDINGS",
-    "FIGURES",
-    "READABLE",
-    "check_path",
-    "from_json",
-    "load_explanation",
-    "save",
-    "to_dataframe",
-    "to_json",
-    "write_whole",
-]
 
 READABLE = (".json", ".npz", ".safetensors")
 _META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
@@ -48,6 +36,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     the original image that the grid covers: left, top, right, bottom in pixels.
     """
     certificate, geometry = explanation.certificate, explanation.geometry
+    noted, audit = certificate_to_json(certificate), explanation.audit
 
     def plain(prompt: Prompt) -> str | list[str]:
         return prompt if isinstance(prompt, str) else list(prompt)
@@ -95,7 +84,11 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "against": [plain(prompt) for prompt in explanation.against],
         "contrast": [list(pair) for pair in explanation.contrast],
         "notes": list(explanation.notes),
-        "certificate": certificate_to_json(certificate),
+        "certificate": {
+            **noted,
+            "statements": [*noted["statements"], audit_statement(audit)],
+            "audit": None if audit is None else link_to_json(audit),
+        },
     }
 
 
@@ -144,6 +137,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         notes=tuple(record["notes"]),
         contrast=tuple((own, other) for own, other in record.get("contrast", ())),
         methods=record.get("methods", {}),
+        audits=Audits(known=link_of(noted["audit"]) if noted.get("audit") else None),
     )
 
 
@@ -179,25 +173,10 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-@in_plain_state
-def save(explanation: Explanation, path: str | Path) -> Path:
-    """Write an explanation; see :meth:`Explanation.save`."""
-    path = check_path(path)
-    write_whole(path, lambda: _encoded(explanation, path.suffix.lower()))
-    return path
-
-
-def _encoded(explanation: Explanation, ending: str) -> bytes:
-    if ending == ".html":
-        from whyclip.render import page
-
-        return page([explanation]).encode()
-    if ending in FIGURES:
-        from whyclip.render import figure, figure_bytes
-
-        return figure_bytes(figure(explanation), ending[1:])
+def encoded(explanation: Explanation, extension: str) -> bytes:
+    """Encode as ``.json``, ``.npz`` or ``.safetensors``; the latter two also hold the image."""
     record = to_json(explanation)
-    if ending == ".json":
+    if extension == ".json":
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
         # Half of a surrogate pair has no UTF-8; as an escape it is JSON and comes back the same.
         return text.encode("utf-8", "backslashreplace")
@@ -209,7 +188,7 @@ def _encoded(explanation: Explanation, ending: str) -> bytes:
         explanation.image.save(picture, "PNG")
         arrays[_IMAGE] = np.frombuffer(picture.getvalue(), np.uint8)
     meta = json.dumps(record, allow_nan=False)
-    if ending == ".safetensors":
+    if extension == ".safetensors":
         return safetensors_bytes(arrays, {_META: meta})
     packed = BytesIO()
     arrays[_META] = np.frombuffer(meta.encode(), np.uint8)

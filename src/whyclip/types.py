@@ -16,6 +16,8 @@ Scope = Literal["score", "attention", "features", "baseline", "unverified"]
 Check = Literal["auto", "all", "none"]
 
 SIDES: tuple[Side, ...] = ("image", "text")
+# Stands for a method where an explanation comes from ``whyclip.interaction``.
+INTERACTION = "interaction"
 
 
 class Box(NamedTuple):

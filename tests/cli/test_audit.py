@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,17 @@ def test_an_audit_need_not_be_remembered(
 
 @pytest.mark.usefixtures("cache")
 def test_only_a_whole_audit_is_remembered(
-    whyclip_command: Run, folder: Path, photos: Path, arguments: tuple[Any, ...]
+    whyclip_command: Run, folder: Path, photos: Path, arguments: tuple[Any, ...], tmp_path: Path
 ) -> None:
     view = whyclip.load(str(folder))
+    runs = count()
 
     def remembered(*more: object) -> int | None:
-        done = whyclip_command(*arguments, *more)
+        # The last --out counts; a folder is not taken for another audit.
+        done = whyclip_command(*arguments, *more, "--out", tmp_path / str(next(runs)))
         assert done.code == 0, done.err
         own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
-        link = own.certificate.audit
+        link = own.audit
         partial = "--checks" in more or "--threshold" in more
         assert ("not remembered, as only an audit of all checks" in done.err) == partial
         return None if link is None else link.samples
@@ -123,3 +126,22 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     assert said in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_audit_is_not_written_over_and_the_same_one_says_so(
+    whyclip_command: Run, arguments: tuple[Any, ...], tmp_path: Path
+) -> None:
+    asked = (*arguments, "--limit", 2, "--checks", "score_gap")
+    assert whyclip_command(*asked).code == 0
+    before = (tmp_path / "out" / "audit.json").read_bytes()
+    other = whyclip_command(*arguments, "--limit", 2, "--checks", "score_gap", "--seed", 1)
+    assert other.code == 2
+    assert "holds another report (audit.json); name another folder" in other.err
+    assert (tmp_path / "out" / "audit.json").read_bytes() == before
+    again = whyclip_command(*asked, "--threshold", "score_gap=0.5")
+    assert again.code == 0
+    assert "the report of the same audit in" in again.err
+    done = whyclip_command(*asked, "--threshold", "patch_masked=2")
+    assert done.code == 2
+    assert "threshold patch_masked=2 is impossible" in done.err

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -180,3 +183,39 @@ def test_prompts_from_a_file_are_more_rows(
         assert bad.code == 2
         assert name in bad.err
         assert len(bad.err.strip().splitlines()) == 1
+
+
+def test_a_page_has_a_tab_for_each_method(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "compare.html"
+    asked = ("a dog", "a red car", "-m", folder, "--methods", "contribution,grad_cam")
+    done = whyclip_command("compare", picture, *asked, "--out", out)
+    assert done.code == 0, done.err
+    html = out.read_text(encoding="utf-8")
+    [data] = re.findall(r'(?s)<script[^>]*type="application/json"[^>]*>(.*?)</script>', html)
+    found = json.loads(data)["entries"]
+    assert [entry["name"] for entry in found] == ["contribution", "grad_cam"]
+    expected = whyclip.compare(
+        whyclip.load(str(folder)), [picture], ["a dog", "a red car"], ["contribution", "grad_cam"]
+    )
+    for entry in found:
+        [ex] = expected[entry["name"]]
+        values = [prompt["map"]["values"] for prompt in entry["explanation"]["prompts"]]
+        np.testing.assert_allclose(values, ex.maps.flatten(1), atol=1e-6)
+
+
+def test_a_contrast_shows_both_scores_and_their_difference(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    asked = ("-m", folder, "--methods", "contribution")
+    out = tmp_path / "compare.svg"
+    done = whyclip_command("compare", picture, "a dog", "--against", "a cat", *asked, "--out", out)
+    assert done.code == 0, done.err
+    view = whyclip.load(str(folder))
+    own, other = whyclip.explain(view, picture, ["a dog", "a cat"]).scores.tolist()
+    [ex] = whyclip.compare(view, [picture], "a dog", "contribution", against="a cat")[
+        "contribution"
+    ]
+    texts = [text.get_text() for text in whyclip.comparison({"one": ex}).texts]
+    assert f"{own:.3f} − {other:.3f} = {own - other:.3f}" in texts

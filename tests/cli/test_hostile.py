@@ -74,7 +74,7 @@ HOSTILE: list[tuple[tuple[str, ...], str]] = [
     (("compare", "IMAGE"), "no prompt given"),
     (("compare", "IMAGE", "a dog", "--methods", ","), "method"),
     (("compare", "IMAGE", "-5 degrees"), "write -- before the prompts"),
-    (("compare", "IMAGE", "a dog", "--out", "why.html"), ".png"),
+    (("compare", "IMAGE", "a dog", "--out", "why.json"), ".png"),
     (("interaction", "IMAGE", "a dog", "a cat"), "a cat"),
     (("interaction", "IMAGE", ""), "empty"),
     (("evaluate", "--seed", HUGE), "--seed"),

@@ -16,7 +16,7 @@ from whyclip.data.folder import Folder
 from whyclip.data.imagenet import ImageNet
 from whyclip.data.sample import Sample, same_size
 from whyclip.errors import InputError, WhyclipError
-from whyclip.storage import write_whole
+from whyclip.files import write_atomic
 
 TEXT = "image,label\none.png,café\n"
 
@@ -256,7 +256,7 @@ def test_rows_of_the_datasets_library_name_files_of_their_folder_only(tmp_path: 
 
 @pytest.mark.parametrize("name", ["x" * 250 + ".json", "x" * 255])
 def test_a_file_may_have_as_long_a_name_as_any(tmp_path: Path, name: str) -> None:
-    write_whole(tmp_path / name, lambda: b"whole")
+    write_atomic(tmp_path / name, lambda: b"whole")
     assert (tmp_path / name).read_bytes() == b"whole"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -266,6 +266,6 @@ def test_a_name_that_no_file_can_have_is_an_output_error(tmp_path: Path, name: s
     from whyclip.errors import OutputError
 
     with pytest.raises(OutputError, match="cannot write") as caught:
-        write_whole(tmp_path / name, lambda: b"whole")
+        write_atomic(tmp_path / name, lambda: b"whole")
     one_sentence(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from open_clip.transform import image_transform
 from PIL import Image
 
 from whyclip.inputs import model_geometry, normalisation_of
-from whyclip.inputs.geometry import Canvas
+from whyclip.inputs.canvas import Canvas
 from whyclip.inputs.prepare import prepare
 from whyclip.types import GeometryName
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from whyclip.inputs.geometry import Canvas
+from whyclip.inputs.canvas import Canvas
 from whyclip.render.reading import asked, map_scales, patches_on
 from whyclip.types import Box, Geometry
 

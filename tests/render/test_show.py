@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from whyclip.errors import OutputError
@@ -44,7 +45,7 @@ def test_with_a_window_the_figure_opens_there_and_pyplot_stays_out(make, monkeyp
     class FigureCanvas:
         @staticmethod
         def new_manager(drawn, number):
-            opened.append(type(drawn).__name__)
+            opened.append("drawn" if isinstance(drawn, Figure) else "other")
             return Manager()
 
     module = SimpleNamespace(FigureCanvas=FigureCanvas)
@@ -53,7 +54,7 @@ def test_with_a_window_the_figure_opens_there_and_pyplot_stays_out(make, monkeyp
         "matplotlib.backends.registry.backend_registry.load_backend_module", lambda name: module
     )
     show(make())
-    assert opened == ["Figure", "shown", "looped"]
+    assert opened == ["drawn", "shown", "looped"]
 
 
 def test_save_png_writes_the_figure(make, tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from whyclip.audit.evidence import Ask, Evidence
+from whyclip.errors import OptionError
 from whyclip.types import SIDES, Side
 
 Principle = Literal["itself", "consistent"]
@@ -68,6 +70,7 @@ class Check:
         needs: of the data or the model; without it the check is "not measured".
         share: whether values are 1 or 0, so that their mean is a share.
         digits: after the decimal point.
+        bounds: the smallest and the largest possible value; thresholds lie between them.
         fact: whether it is a matter of fact: it passes if every value is 1 and fails otherwise, on
             any number of samples and without an interval.
     """
@@ -89,3 +92,23 @@ class Check:
     share: bool = False
     digits: int = 2
     fact: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+
+def check_threshold(check: Check, threshold: float) -> None:
+    """Validate another threshold for a check.
+
+    Raises:
+        OptionError: the check is a fact and has none, or every value would fail or pass.
+    """
+    given = f"threshold {check.name}={threshold:g}"
+    if check.fact:
+        raise OptionError(f"{given}: this check is a fact, not an estimate, and has no threshold")
+    low, high = check.bounds
+    # The worst possible value may be the threshold: then all that is better passes.
+    best, worst = (high, low) if check.higher_is_better else (low, high)
+    if not low <= threshold <= high or (threshold == best != worst):
+        raise OptionError(
+            f"{given} is impossible: values of {check.name} lie between {low:g} and {high:g}, and "
+            f"{'higher' if check.higher_is_better else 'lower'} is better"
+        )

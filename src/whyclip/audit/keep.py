@@ -9,17 +9,16 @@ from pathlib import Path
 from whyclip.audit.check import PRINCIPLES
 from whyclip.audit.checks import CHECKS
 from whyclip.audit.result import Audit
-from whyclip.errors import OutputError
-from whyclip.last_audit import (
+from whyclip.audit_index import (
     INDEX,
     AuditLink,
-    cache_folder,
     folder_of,
     key_of,
     link_to_json,
     read_index,
 )
-from whyclip.storage import write_whole
+from whyclip.errors import OutputError
+from whyclip.files import cache_folder, write_atomic
 
 
 def keep(audit: Audit) -> Path:
@@ -48,8 +47,8 @@ def keep(audit: Audit) -> Path:
     for name, method in audit.methods.items():
         link = link_to(audit, name, path)
         known[key_of(method.name, method.options)] = link_to_json(link)
-    write_whole(path, partial(_bytes, audit.to_json()))
-    write_whole(index, partial(_bytes, known))
+    write_atomic(path, partial(_bytes, audit.to_json()))
+    write_atomic(index, partial(_bytes, known))
     return path
 
 

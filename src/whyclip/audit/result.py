@@ -186,6 +186,9 @@ class Audit:
 
         return report_of(self, command)
 
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
+
     def save(self, folder: str | Path, command: str = "whyclip audit") -> Path:
         """Write the report's page and tables, ``findings.csv``, ``figures.csv``, ``audit.json``.
 
@@ -199,13 +202,13 @@ class Audit:
         from pathlib import Path
 
         from whyclip.audit.page import figures_table, findings_table
-        from whyclip.storage import write_whole
+        from whyclip.files import write_atomic
 
         page = self.report(command).save(folder)
         findings_table(self).to_csv(Path(folder) / "findings.csv")
         figures_table(self).to_csv(Path(folder) / "figures.csv")
         content = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(
+        write_atomic(
             Path(folder) / "audit.json", lambda: content.encode("utf-8", "backslashreplace")
         )
         return page

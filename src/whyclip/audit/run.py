@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whyclip.ambient import in_plain_state
-from whyclip.api import check_asked
-from whyclip.audit.check import Check, Measured
+from whyclip.audit.check import Check, Measured, check_threshold
 from whyclip.audit.checks import CHECKS, get_check
 from whyclip.audit.evidence import CONTROL, Evidence
 from whyclip.audit.look import Auditor
@@ -32,9 +31,10 @@ from whyclip.data.sample import (
     numbers_of,
     sample_or_error,
 )
-from whyclip.errors import InputError, OptionError, unknown
+from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.model import ModelView
+from whyclip.model.state import check_asked
 from whyclip.plan import Plan
 from whyclip.report.facts import versions
 from whyclip.types import Side
@@ -79,19 +79,21 @@ def audit(
             resumes from there after an interruption.
 
     Raises:
-        OptionError: a method or check is not known, or a number is out of its range.
+        OptionError: a method or check is not known, or a number is out of its range, such as a
+            threshold that no value can pass.
         InputError: the data does not give two different prompts, or no sample can be read.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds another report.
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
     for name in thresholds:
-        if name not in CHECKS:
-            raise unknown("check", name, CHECKS)
+        check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
         if number < 1:
             raise OptionError(f"{name}={number}; give at least 1")
+    for name, threshold in thresholds.items():
+        check_threshold(CHECKS[name], threshold)
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
@@ -106,6 +108,7 @@ def audit(
     store = None
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, pool, work))
+        store.refuse_others()
     evidence, two_by_two, failed = gather(Auditor(model, plans, pool), asked, work, store)
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)

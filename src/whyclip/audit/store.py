@@ -16,7 +16,12 @@ from torch import Tensor
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.data.files import digest
 from whyclip.errors import OutputError
+from whyclip.files import append_line, make_folder
 from whyclip.types import Word
+
+RESULT = "audit.json"
+# Files of a report, of an audit or of something else.
+_REPORTS = (RESULT, "index.html", "report.md")
 
 _KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Word)}
 
@@ -56,6 +61,19 @@ class Store:
                 f"{str(self.file)!r:.80} cannot be read: {error!s:.60}; remove it to begin anew"
             ) from None
 
+    def refuse_others(self) -> None:
+        """Refuse a folder with a report that belongs to something else than this audit.
+
+        Raises:
+            OutputError: writing the audit's report would replace it.
+        """
+        held = [name for name in _REPORTS if (self.folder / name).exists()]
+        if held and not self.file.exists():
+            raise OutputError(
+                f"{str(self.folder)!r:.80} holds another report ({held[0]}); name another folder "
+                "with --out, or remove this one"
+            )
+
     def get(self, key: str) -> Any:
         """What was measured under a key; None if nothing was.
 
@@ -78,16 +96,8 @@ class Store:
             OutputError: the file cannot be written.
         """
         line = json.dumps({"key": key, "value": _packed(value)}, separators=(",", ":"))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as file:
-                if file.tell() == 0:
-                    file.write(json.dumps(self.identity) + "\n")
-                file.write(line + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"{str(self.file)!r:.80} cannot be written: {error.strerror}"
-            ) from None
+        make_folder(self.folder)
+        append_line(self.file, line, header=json.dumps(self.identity))
 
 
 def _packed(value: Any) -> Any:

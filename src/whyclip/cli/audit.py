@@ -11,6 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
+from whyclip.options import parse
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ Each check ends in pass, fail or undecided, with its 95 % interval.
   [dim]# the embedded model on built-in scenes: a few minutes[/dim]
   whyclip audit
   [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
-  whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv
+  whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
   [dim]# is the published single-head re-run still an explanation of the model?[/dim]
-  whyclip audit --methods grad_eclip,grad_eclip:heads=single
+  whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
   [dim]# two checks, and a stricter threshold[/dim]
-  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3
+  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3 \
+--out strict
 """
 
 FOLDER = Path("audit")
@@ -119,13 +121,17 @@ def audit(
     with importing():
         from whyclip.audit import audit as run
         from whyclip.audit import get_check
+        from whyclip.audit.check import check_threshold
         from whyclip.audit.keep import keep as remember
         from whyclip.audit.run import EDITED, LIMIT
+        from whyclip.audit.store import RESULT
         from whyclip.data.load import open_dataset
 
     asked = [_parse_method(text) for text in named] or None
-    for name in (*wanted, *thresholds):
+    for name in wanted:
         get_check(name)
+    for name, number in thresholds.items():
+        check_threshold(get_check(name), number)
     options.check_device(device)
     dataset = open_dataset(data or SCENES, outside=outside)
     found = run(
@@ -140,7 +146,10 @@ def audit(
         out=out,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = found.save(out, _command(model, data or SCENES, named, wanted, found, threshold))
+    command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
+    if (out / RESULT).exists():
+        note(f"the report of the same audit in {str(out)!r} is replaced")
+    page = found.save(out, command)
     if keep and (wanted or thresholds):
         # On an explanation it would stand for the whole audit, and in the place of one.
         note("not remembered, as only an audit of all checks with their own thresholds is")
@@ -171,10 +180,7 @@ def _parse_method(text: str) -> tuple[str, dict[str, Any]]:
     from whyclip.methods import get_method
 
     name, *pairs = text.split(":")
-    method = get_method(name)
-    complete = options.parse_options(method, pairs)
-    given = {pair.partition("=")[0] for pair in pairs}
-    return name, {key: value for key, value in complete.items() if key in given}
+    return name, parse(name, get_method(name).relevance, pairs)
 
 
 def _table(found: Audit) -> Table:
@@ -216,6 +222,8 @@ def _command(
     checks: list[str],
     found: Audit,
     threshold: list[str] | None,
+    *,
+    outside: bool = False,
 ) -> str:
     """What to type to get the same audit again."""
     from whyclip.report import command_line
@@ -229,5 +237,6 @@ def _command(
         "--limit": found.samples,
         "--edited": found.edited or None,
         "--seed": found.seed,
+        "--outside": outside,
     }
     return command_line("audit", given)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from whyclip.cli import lists
-from whyclip.cli.options import show
 from whyclip.cli.terminal import stdout
+from whyclip.options import show
 
 METHODS_HELP = """
 List the methods: what each reads, costs and claims, and its options.

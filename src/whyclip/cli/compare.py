@@ -12,6 +12,7 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
+from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
@@ -33,6 +34,8 @@ All methods share one forward pass of the model, so the method is the only diffe
 [bold]Examples[/bold]
   [dim]# every method that takes seconds[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
+  [dim]# as a page, a tab for each method[/dim]
+  whyclip compare scene.png "a dog" "a red car" --out compare.html
   [dim]# and those that run the model thousands of times[/dim]
   whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
@@ -43,7 +46,7 @@ All methods share one forward pass of the model, so the method is the only diffe
   whyclip compare scene.png "a dog" --equality
 """
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg")
+ENDINGS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".html")
 DEFAULT_OUT = Path("compare.png")
 EQUAL = ("grad_eclip", "attention_eclip")
 EQUAL_WITHIN = 1e-5
@@ -84,14 +87,15 @@ def compare(
         typer.Option(
             "--out",
             metavar="FILE",
-            help=f"File of the figure: {', '.join(ENDINGS)}. [dim]Default: {DEFAULT_OUT}.[/dim]",
+            help=f"File of the figure: {', '.join(ENDINGS[:-1])}; or .html for a page with a tab "
+            f"for each method. [dim]Default: {DEFAULT_OUT}.[/dim]",
         ),
     ] = None,
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
     options.check_prompts(asked)
     if against:
@@ -152,11 +156,14 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
-    from whyclip.render import comparison, figure_bytes
-    from whyclip.storage import write_whole
+    from whyclip.files import write_atomic
+    from whyclip.render import comparison, figure_bytes, page
 
     kind = path.suffix[1:].lower()
-    write_whole(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
+    if kind == "html":
+        write_atomic(path, lambda: page(list(explanations.values())).encode())
+        return
+    write_atomic(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 
 
 def _certificates(explanations: Mapping[str, Explanation]) -> Table:

@@ -10,7 +10,8 @@ import typer
 from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, check_choice
+from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
@@ -131,9 +132,9 @@ def evaluate(
             f"--data is missing: say on what {model!r} shall be evaluated, such as "
             "imagenet:FOLDER or folder:FILE.csv; see whyclip datasets"
         )
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
-    asked: list[Side] = [options.check_choice("side", s, SIDES) for s in options.split_names(sides)]
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
+    asked: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
     with importing():
@@ -157,7 +158,7 @@ def evaluate(
         "--geometry": None if geometry == "model" else geometry,
         "--precision": None if precision == "fp32" else precision,
         "--out": out,
-        "--outside": outside or None,
+        "--outside": outside,
     }
     variants = [_variant(text) for text in named]
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)
@@ -169,8 +170,8 @@ def evaluate(
             variants or None,
             measured or None,
             sides=asked or SIDES,
-            prompt=options.check_choice("prompt", prompt, get_args(PromptName)),
-            protocol=options.check_choice("protocol", protocol, get_args(ProtocolName)),
+            prompt=check_choice("prompt", prompt, get_args(PromptName)),
+            protocol=check_choice("protocol", protocol, get_args(ProtocolName)),
             geometry=seen,
             precision=exactness,
             seed=seed,
@@ -198,4 +199,4 @@ def _variant(text: str) -> Variant:
 
     name, *pairs = text.split(":")
     method = get_method(name)
-    return Variant(text, name, options.parse_options(method, pairs) if pairs else {})
+    return Variant(text, name, parse(name, method.relevance, pairs))

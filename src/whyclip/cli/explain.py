@@ -11,10 +11,12 @@ import typer
 
 from whyclip.cli import options
 from whyclip.cli.given import Given, places, read, split
-from whyclip.cli.outputs import check_outputs, make_folder
+from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import complain, progress, stdout, wrote
-from whyclip.errors import ImageError, OptionError
+from whyclip.errors import ImageError, OptionError, check_choice
+from whyclip.files import make_folder
+from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, Check, GeometryName, Precision
 
@@ -102,14 +104,14 @@ def explain(
     names = options.split_names(side) if side else SIDES
     if not names:
         raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: dict[str, Any] = {
-        "sides": tuple(options.check_choice("side", name, SIDES) for name in names),
+        "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
         "geometry": seen,
         "precision": exactness,
-        "check": options.check_choice("check", check, get_args(Check)),
+        "check": check_choice("check", check, get_args(Check)),
     }
     options.check_prompts(given.prompts)
     if against:
@@ -122,15 +124,15 @@ def explain(
         begin("starting")
         with importing():
             import whyclip
+            from whyclip.export import ENDINGS
             from whyclip.methods import get_method
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
-            from whyclip.storage import ENDINGS
 
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)
         if name is not None:
             asked["method"] = name
-            asked |= options.parse_options(get_method(name), option or [])
+            asked |= parse(name, get_method(name).relevance, option or [])
         options.check_device(device)
         # The first image before the model: a wrong name is reported in no time.
         pictures = None if given.many else [read(given.images[0])]

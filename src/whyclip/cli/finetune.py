@@ -14,7 +14,7 @@ from rich.markup import escape
 from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def finetune(
             captions,
             out,
             settings,
-            resume=options.check_choice("--resume", resume, get_args(Resume)),
+            resume=check_choice("--resume", resume, get_args(Resume)),
         )
     except KeyboardInterrupt as stopped:
         if _first_process():

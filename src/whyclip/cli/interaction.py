@@ -12,6 +12,7 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import GeometryName, Precision
 
@@ -48,15 +49,15 @@ def interaction(
 ) -> None:
     """See ``HELP``."""
     outputs = out or []
-    seen: GeometryName = options.check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = options.check_choice("precision", precision, get_args(Precision))
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     options.check_prompts([prompt])
     with progress(3 + len(outputs)) as begin:
         begin("starting")
         with importing():
             import whyclip
+            from whyclip.export import ENDINGS
             from whyclip.render import summary
-            from whyclip.storage import ENDINGS
 
         check_outputs(outputs, ENDINGS, [image])
         picture = read(image)

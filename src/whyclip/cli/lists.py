@@ -19,7 +19,7 @@ from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from whyclip.gather import look_up
+from whyclip.registry import look_up, third_party
 
 Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 
@@ -31,6 +31,8 @@ _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "experiments": ("reproduce", "EXPERIMENT"),
     "families": ("model", "FAMILIES"),
 }
+# The entry points by which other packages declare more of them.
+_GROUPS = {kind: f"whyclip.{kind}" for kind in ("methods", "metrics", "datasets")}
 FILE = "lists.json"
 
 
@@ -40,11 +42,16 @@ def declared(kind: Kind) -> Mapping[str, Any]:
     The values have the attributes of the declarations that are plain data (names, claims,
     options, choices); a metric also has ``doc``, the docstring of its function.
     """
+    found = described(kind) if third_party(_GROUPS.get(kind, "")) else _own(kind)
+    return {name: SimpleNamespace(**entry) for name, entry in found.items()}
+
+
+def _own(kind: Kind) -> Mapping[str, Any]:
+    """Describe what whyclip declares, and what is registered if the declarations are imported."""
     kept = _kept().get(kind, {})
     imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
     fresh = not imported and kept.get("digest") == digest(kind)
-    found = kept["entries"] if fresh else described(kind)
-    return {name: SimpleNamespace(**entry) for name, entry in found.items()}
+    return kept["entries"] if fresh else described(kind)
 
 
 def find(kind: Kind, noun: str, name: str) -> Any:
@@ -53,6 +60,9 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     Raises:
         OptionError: there is none of that name; the message names the nearest.
     """
+    own = _own(kind)
+    if isinstance(name, str) and name in own:
+        return SimpleNamespace(**own[name])
     return look_up(noun, name, declared(kind))
 
 

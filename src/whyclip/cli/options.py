@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import (
     TYPE_CHECKING,
     Annotated,
-    Any,
-    Literal,
-    TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
 import typer
 
-from whyclip.errors import OptionError, PromptError, quoted, unknown
+from whyclip.errors import OptionError, PromptError
 
 if TYPE_CHECKING:
-    from whyclip.methods import Method
+    pass
 
 Image = Annotated[
     str,
@@ -96,21 +88,6 @@ Device = Annotated[
 ]
 
 
-Name = TypeVar("Name", bound=str)
-
-
-def check_choice(kind: str, given: str, known: Iterable[Name]) -> Name:
-    """Return the one of ``known`` that was given.
-
-    Raises:
-        OptionError: none of them; the message names the nearest.
-    """
-    names = {str(name): name for name in known}
-    if given not in names:
-        raise unknown(kind, given, names)
-    return names[given]
-
-
 def check_device(given: str | None) -> None:
     """Refuse a device that this machine does not have.
 
@@ -181,95 +158,3 @@ def split_names(given: Iterable[str] | None) -> list[str]:
     """Names separated by commas, from an option that may be given several times."""
     names = [name.strip() for text in given or () for name in text.split(",")]
     return [name for name in names if name]
-
-
-def parse_options(method: Method, pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` pairs by the types of the method's own options.
-
-    Raises:
-        OptionError: not a pair, a name the method does not know, or a value of another type.
-    """
-    return method.complete(parse_pairs(method.name, method.options, method.relevance, pairs))
-
-
-def parse_pairs(
-    name: str, known: Mapping[str, Any], function: Callable[..., Any], pairs: Sequence[str]
-) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` pairs by the types of a function's keywords.
-
-    Args:
-        name: whose options they are.
-        known: the keywords and their defaults.
-        function: that has them.
-        pairs: as the user wrote them.
-
-    Raises:
-        OptionError: not a pair, an unknown name, or a value of another type.
-    """
-    hints = get_type_hints(function)
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise OptionError(
-                f"--option {quoted(pair)} is not KEY=VALUE; {_options_of(name, known)}"
-            )
-        if key not in known:
-            if not known:
-                raise OptionError(f"--option {quoted(pair)}: {_options_of(name, known)}")
-            raise unknown(f"option of {name}", key, known)
-        options[key] = _parse_value(key, text, hints[key])
-    return options
-
-
-def _options_of(name: str, known: Mapping[str, Any]) -> str:
-    if not known:
-        return f"{name} has no options"
-    defaults = ", ".join(f"{key}={show(value)}" for key, value in known.items())
-    return f"options of {name}: {defaults}"
-
-
-def show(value: Any) -> str:
-    """Write a default as the user would type it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
-
-
-_WORDS: Mapping[type, Mapping[str, Any]] = {
-    bool: {"true": True, "yes": True, "on": True, "1": True}
-    | {"false": False, "no": False, "off": False, "0": False},
-    NoneType: {"none": None, "default": None},
-}
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "none"}
-
-
-def _parse_value(key: str, text: str, hint: Any) -> Any:
-    """Read a value as the first of the hint's types that it fits."""
-    if get_origin(hint) is Literal:
-        return next((choice for choice in get_args(hint) if show(choice) == text), text)
-    types = get_args(hint) or (hint,)
-    for kind in types:
-        if kind in _WORDS and text.lower() in _WORDS[kind]:
-            return _WORDS[kind][text.lower()]
-        if kind in (int, float, str):
-            try:
-                value = kind(text)
-            except ValueError:
-                continue
-            return _sized(key, value)
-    expected = " or ".join(_EXPECTED.get(kind, str(kind)) for kind in types)
-    raise OptionError(f"--option {key}={quoted(text)}: expected {expected}")
-
-
-def _sized(key: str, value: Any) -> Any:
-    """Return a value that computing can hold.
-
-    Raises:
-        OptionError: an integer of more than 64 bits, an infinite number or NaN.
-    """
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise OptionError(f"--option {key}={quoted(value)}: a smaller number is needed")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise OptionError(f"--option {key}={value}: a finite number is needed")
-    return value

@@ -11,7 +11,7 @@ import typer
 from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OutputError
+from whyclip.errors import OutputError, check_choice
 from whyclip.process import importing
 
 HELP = """
@@ -100,7 +100,7 @@ def regions(
         from whyclip.regions.tables import confusion_table, main_table
         from whyclip.report import command_line
 
-    rule = options.check_choice("masks", masks, MASK_RULES)
+    rule = check_choice("masks", masks, MASK_RULES)
     given: dict[str, Any] = {
         "--model": model,
         "--size": size,
@@ -109,8 +109,9 @@ def regions(
         "--limit": limit,
         "--seed": seed,
         "--out": out,
+        "--outside": outside,
     }
-    # The argument may hold spaces, and a switch has no value.
+    # The argument may hold spaces.
     command = command_line("regions", given).split(" ", 2)
     command.insert(2, shlex.quote(data))
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
@@ -124,7 +125,7 @@ def regions(
         seed=seed,
         batch_size=batch_size,
         masks=rule,
-    ).described(data=data, command=" ".join(command) + " --outside" * outside)
+    ).described(data=data, command=" ".join(command))
     # Before anything is printed: a closed pipe must not cost the report.
     page = found.save(out)
     stdout().print(main_table(found).to_rich())

@@ -11,6 +11,7 @@ from whyclip.cli import lists, options
 from whyclip.cli.shared import use_threads
 from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
+from whyclip.options import parse, show
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def reproduce(
         from whyclip.reproduce.run import reproduce as run
 
     experiment = get_experiment(name)
-    chosen = options.parse_pairs(name, experiment.options, experiment.run, option or ())
+    chosen = parse(name, experiment.run, option or ())
     folder = out or FOLDER / name
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
@@ -143,7 +144,7 @@ def _list() -> Table:
     table.add_column("samples, of one core", no_wrap=True)
     table.add_column("options")
     for one in lists.declared("experiments").values():
-        known = ", ".join(f"{key}={options.show(value)}" for key, value in one.options.items())
+        known = ", ".join(f"{key}={show(value)}" for key, value in one.options.items())
         usual = one.defaults["limit"]
         table.add_row(one.name, one.claim, f"{usual} at {one.cost}", known or "–")
     return table

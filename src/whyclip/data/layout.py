@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from whyclip.data.sprites import Atlas
-from whyclip.errors import OptionError, unknown
+from whyclip.errors import OptionError, check_choice
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -44,8 +44,7 @@ def keys_of(seeds: np.ndarray, split: Split) -> np.ndarray:
     Raises:
         OptionError: the split is not known or a seed is negative or above 2**60.
     """
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    check_choice("split", split, SPLITS)
     if seeds.size and (seeds.min() < 0 or seeds.max() >= 2**60):
         raise OptionError(f"seeds must be in 0 .. 2**60 - 1, got {seeds.min()} .. {seeds.max()}")
     return seeds.astype(np.uint64) * np.uint64(len(SPLITS)) + np.uint64(SPLITS.index(split))
@@ -144,8 +143,7 @@ def sample_layouts(
         raise OptionError(f"objects must be within 1..{MAX_OBJECTS}, got {objects}")
     if not 0 <= tinted <= 1:
         raise OptionError(f"tinted is a share, 0..1: {tinted}")
-    if held_out not in ("never", "only", "any"):
-        raise unknown("held_out", held_out, ("never", "only", "any"))
+    check_choice("held_out", held_out, ("never", "only", "any"))
     if concepts is not None and not high <= concepts <= len(atlas.names):
         raise OptionError(f"concepts must be within {high}..{len(atlas.names)}, got {concepts}")
     b, k = len(keys), MAX_OBJECTS

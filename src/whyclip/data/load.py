@@ -1,21 +1,22 @@
-"""Every kind of dataset, gathered from the files of this folder, and opened by name."""
+"""Every kind of dataset, opened by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 
-import whyclip.data
 from whyclip.data.kind import DatasetKind
 from whyclip.data.sample import Dataset, Drawn
 from whyclip.errors import unknown
-from whyclip.gather import gather
+from whyclip.registry import Registry
+
+KINDS_OF_DATASETS = Registry(
+    "dataset", "whyclip.data", DatasetKind, "KINDS", group="whyclip.datasets"
+)
 
 
-@lru_cache(maxsize=1)
 def dataset_kinds() -> Mapping[str, DatasetKind]:
-    """Gather what the modules here have as ``KINDS``; nothing else needs to be told of them."""
-    return gather(whyclip.data.__name__, whyclip.data.__path__, "KINDS")
+    """All kinds of datasets by name: whyclip's own, registered ones, those of other packages."""
+    return KINDS_OF_DATASETS
 
 
 def open_dataset(

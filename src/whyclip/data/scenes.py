@@ -22,7 +22,7 @@ from whyclip.data.layout import (
     sample_layouts,
 )
 from whyclip.data.sprites import load_atlas
-from whyclip.errors import OptionError, unknown
+from whyclip.errors import OptionError, check_choice
 
 Item = tuple[str, "str | None", "str | None", tuple[float, float]]
 
@@ -200,8 +200,8 @@ def compose_scene(
     # What the seed drew for the background may be as wide as this picture, not as 224 pixels.
     layout.wave[:, 3:5] *= SIDE / max(size)
     for slot, (name, colour, style, (x, y)) in enumerate(items):
-        if colour is not None and colour not in COLOURS:
-            raise unknown("colour", colour, COLOURS)
+        if colour is not None:
+            check_choice("colour", colour, COLOURS)
         concept = atlas.concept(name)
         layout.concept[0, slot] = concept
         layout.variant[0, slot] = atlas.first[concept]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from whyclip.errors import unknown
+from whyclip.errors import check_choice, unknown
 
 HELD_OUT_SHARE = 0.10
 
@@ -56,8 +56,7 @@ class Atlas:
         Raises:
             OptionError: no style is called so.
         """
-        if name not in self.styles:
-            raise unknown("style", name, self.styles)
+        check_choice("style", name, self.styles)
         return self.styles.index(name)
 
 

@@ -15,10 +15,10 @@ from whyclip.data import Dataset, Sample
 from whyclip.data.files import digest
 from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
+from whyclip.files import write_atomic
 from whyclip.model import ModelView
 from whyclip.progress import track
 from whyclip.question import ask
-from whyclip.storage import write_whole
 from whyclip.targets import Targets
 from whyclip.types import Precision
 
@@ -139,7 +139,7 @@ def _write(file: Path, of: str, targets: Targets) -> None:
     arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
     if targets.bias is not None:
         arrays["bias"] = targets.bias
-    write_whole(file, lambda: save(arrays, {OF: of}))
+    write_atomic(file, lambda: save(arrays, {OF: of}))
 
 
 def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:

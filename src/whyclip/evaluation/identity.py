@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from whyclip import __version__
+from whyclip._version import __version__
 from whyclip.data import Dataset
 from whyclip.data.files import digest
 from whyclip.data.sample import base_of

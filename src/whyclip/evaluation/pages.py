@@ -17,9 +17,9 @@ from whyclip.evaluation.tables import (
     main_tables,
     readings_table,
 )
+from whyclip.files import write_atomic
 from whyclip.report import Picture, Report
 from whyclip.report.document import Section
-from whyclip.storage import write_whole
 
 TRUTHS = {
     "gt": "Explained is, for each true label, the prompt of the sample.",
@@ -76,10 +76,10 @@ def save(evaluation: Evaluation, folder: Path, lines: Sequence[Line] | None = No
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Row._fields)
     writer.writerows(evaluation.iterate())
-    write_whole(folder / "values.csv", lambda: text.getvalue().encode("utf-8", "backslashreplace"))
+    write_atomic(folder / "values.csv", lambda: text.getvalue().encode("utf-8", "backslashreplace"))
     if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
         frame = evaluation.to_dataframe()
-        write_whole(folder / "values.parquet", lambda: frame.to_parquet(index=False))
+        write_atomic(folder / "values.parquet", lambda: frame.to_parquet(index=False))
     return page
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from whyclip.api import check_asked
 from whyclip.data import Dataset
-from whyclip.errors import OptionError, UnsupportedModelError, WhyclipError, unknown
+from whyclip.errors import OptionError, UnsupportedModelError, WhyclipError, check_choice, unknown
 from whyclip.methods import METHODS, Method, get_method
 from whyclip.metrics import METRICS, Metric, get_metric
 from whyclip.model import ModelView, Tower
+from whyclip.model.state import check_asked
 from whyclip.plan import Plan as MethodPlan
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
@@ -148,10 +148,10 @@ def make_plan(
             has no method or no mask to look at, a side has no metric.
     """
     check_asked(model, geometry, precision)
-    _among("prompt", prompt, get_args(PromptName))
-    _among("protocol", protocol, get_args(ProtocolName))
+    check_choice("prompt", prompt, get_args(PromptName))
+    check_choice("protocol", protocol, get_args(ProtocolName))
     for side in sides:
-        _among("side", side, SIDES)
+        check_choice("side", side, SIDES)
     asked = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
     chosen = _metrics(dataset, metrics, asked, PROTOCOLS[protocol])
     looked_at = [side for side in asked if any(metric.side == side for metric in chosen)]
@@ -200,8 +200,6 @@ def _method_plan(
     model: ModelView, variant: Variant, sides: Sequence[Side], lenient: bool
 ) -> MethodPlan:
     """Choose the sides that a method can read of this model; none only where ``lenient``."""
-    if isinstance(variant.method, str) and variant.method not in METHODS:
-        raise unknown("method", variant.method, METHODS)
     method = variant.resolve()
     if not method.available:
         raise OptionError(
@@ -241,8 +239,7 @@ def _metrics(
     if isinstance(names, str):
         names = (names,)
     for name in names or ():
-        if not isinstance(name, str) or name not in METRICS:
-            raise unknown("metric", name, METRICS)
+        check_choice("metric", name, METRICS)
     wanted = dict.fromkeys(protocol.get(name, name) for name in names or DEFAULT_METRICS)
     found = [get_metric(name) for name in wanted]
     masked = dataset.has_masks() if any("mask" in metric.needs for metric in found) else False
@@ -262,8 +259,3 @@ def _metrics(
     if not found:
         raise OptionError(f"no metric looks at {' or '.join(sides) or 'no side'}; name one")
     return found
-
-
-def _among(kind: str, given: object, known: Sequence[str]) -> None:
-    if given not in known:
-        raise unknown(kind, given, known)

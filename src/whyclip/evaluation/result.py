@@ -206,6 +206,11 @@ class Evaluation:
             raise OutputError("to_dataframe needs pandas: pip install 'whyclip[pandas]'") from None
         return pandas.DataFrame.from_records(list(self.iterate()), columns=Row._fields)
 
+    def _repr_html_(self) -> str:
+        from whyclip.evaluation.pages import report_of
+
+        return report_of(self)._repr_html_()
+
     def save(self, folder: str | Path) -> Path:
         """Write the report (``index.html``, ``report.md``), its tables, pictures, and every value.
 

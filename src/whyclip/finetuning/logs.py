@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from whyclip.errors import OutputError, quoted
-from whyclip.paths import write_whole
+from whyclip.files import write_atomic
 
 FILE = "metrics.csv"
 BOARD = "tensorboard"
@@ -31,7 +31,7 @@ def cut_back(path: Path, step: int) -> None:
     lines = content[: content.rfind("\n") + 1].splitlines(keepends=True)
     kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) <= step]
     if "".join(kept) != content:
-        write_whole(path, lambda: "".join(kept).encode())
+        write_atomic(path, lambda: "".join(kept).encode())
 
 
 class Log:

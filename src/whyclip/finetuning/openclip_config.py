@@ -15,7 +15,8 @@ from PIL import Image
 
 from whyclip.errors import OptionError, quoted, reason
 from whyclip.finetuning.batch import token_ids
-from whyclip.inputs.preprocessing import compose_steps, normalisation_of, run_preprocess, step_kind
+from whyclip.inputs.geometry import normalisation_of
+from whyclip.inputs.preprocessing import compose_steps, run_preprocess, step_kind
 from whyclip.model import ModelView
 from whyclip.model.load import MINI
 from whyclip.model.openclip_load import OPENCLIP_CONFIG

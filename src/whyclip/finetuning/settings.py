@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from whyclip.errors import OptionError, quoted, unknown
+from whyclip.errors import OptionError, check_choice, quoted
 from whyclip.finetuning.batch import PHRASES_PER_CAPTION, TEMPLATE
 
 TrainingPrecision = Literal["fp32", "bf16", "fp16"]
@@ -118,8 +118,7 @@ class Settings:
             raise OptionError(
                 f"steps={self.steps} and epochs={self.epochs} exclude each other; give one of them"
             )
-        if self.precision not in get_args(TrainingPrecision):
-            raise unknown("precision", self.precision, get_args(TrainingPrecision))
+        check_choice("precision", self.precision, get_args(TrainingPrecision))
         if not self.ema < 1:
             raise OptionError(f"ema={self.ema} is not below 1; try 0.999, or 0 to turn it off")
         ok = isinstance(self.betas, tuple) and len(self.betas) == 2

@@ -9,12 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch import nn
 
 from whyclip.ambient import in_plain_state
-from whyclip.errors import OptionError, OutputError, quoted, unknown, warn
+from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
+from whyclip.files import make_folder, path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
@@ -30,7 +31,6 @@ from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
 from whyclip.finetuning.settings import Settings, changed
 from whyclip.model import ModelView
-from whyclip.paths import path_of, write_whole
 
 RUN = "run.json"
 Resume = Literal["auto", "never"]
@@ -184,8 +184,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
         OutputError: the folder holds something else, or a run that must not be resumed.
     """
     name = quoted(str(out))
-    if resume not in ("auto", "never"):
-        raise unknown("resume", resume, ("auto", "never"))
+    check_choice("resume", resume, get_args(Resume))
     if out.exists() and not out.is_dir():
         raise OutputError(f"out {name} is a file; name a folder")
     saved = checkpoints(out)
@@ -209,13 +208,8 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
 
 
 def _make(folder: Path, identity: dict[str, Any]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {quoted(str(folder))}: {error.strerror}"
-        ) from None
-    write_whole(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
+    make_folder(folder)
+    write_atomic(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
 
 
 def _note_processes(last: Path, world: int) -> None:

@@ -1,9 +1,9 @@
 """Inputs: pictures and prompts as the model wants them, and the way back to the user's own."""
 
-from whyclip.inputs.geometry import model_geometry
+from whyclip.inputs.geometry import model_geometry, normalisation_of
 from whyclip.inputs.images import ImageSource, read_image
 from whyclip.inputs.prepare import GEOMETRIES, keep_size, keep_tensor, pad_tensor, prepare
-from whyclip.inputs.preprocessing import Normalisation, Preprocess, normalisation_of
+from whyclip.inputs.preprocessing import Normalisation, Preprocess
 from whyclip.inputs.prompts import (
     DirectionPrompt,
     ImagePrompt,

@@ -10,45 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from whyclip.inputs.preprocessing import Preprocess, compose_steps, image_processor, step_kind
-from whyclip.types import Box, Geometry
+from PIL import Image
 
-
-@dataclass(frozen=True)
-class Canvas:
-    """A picture of ``width`` x ``height`` pixels that shows ``box`` of the original one."""
-
-    width: int
-    height: int
-    box: Box
-
-    @classmethod
-    def of(cls, width: int, height: int) -> Canvas:
-        """Start from the original picture itself."""
-        return cls(width, height, Box(0.0, 0.0, float(width), float(height)))
-
-    def resize(self, width: int, height: int) -> Canvas:
-        """Other pixels, the same rectangle of the original."""
-        return Canvas(width, height, self.box)
-
-    def crop(self, left: int, top: int, width: int, height: int) -> Canvas:
-        """Cut a window out of the canvas; one that reaches outside of it is padding."""
-        x = (self.box.right - self.box.left) / self.width
-        y = (self.box.bottom - self.box.top) / self.height
-        box = Box(
-            self.box.left + left * x,
-            self.box.top + top * y,
-            self.box.left + (left + width) * x,
-            self.box.top + (top + height) * y,
-        )
-        return Canvas(width, height, box)
-
-    def whole_patches(self, patch: int) -> Canvas:
-        """Drop the last rows and columns that are too few for a patch, as the model does."""
-        return self.crop(0, 0, self.width // patch * patch, self.height // patch * patch)
+from whyclip.inputs.canvas import Canvas
+from whyclip.inputs.preprocessing import (
+    MIXING,
+    PLAIN_STEPS,
+    Normalisation,
+    Preprocess,
+    compose_steps,
+    image_processor,
+    step_kind,
+)
+from whyclip.inputs.probe import probe_canvas, probe_normalisation
+from whyclip.types import Geometry
 
 
 def model_geometry(
@@ -85,10 +63,58 @@ def model_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     else:
         traced = _through_steps(compose_steps(preprocess), canvas)
     if traced is None:
-        from whyclip.inputs.probe import probe_canvas
-
         return probe_canvas(preprocess, width, height)
     return traced
+
+
+def normalisation_of(preprocess: Preprocess) -> Normalisation:
+    """Read mean, standard deviation and interpolation out of a preprocessing.
+
+    Raises:
+        UnsupportedModelError: the callable does not treat its pixels as ``(v - mean) / std``.
+    """
+    processor = image_processor(preprocess)
+    if processor is not None:
+        mixing = any(getattr(processor, name, False) for name in MIXING)
+        return _measured(preprocess, ()) if mixing else _of_processor(processor)
+    steps = compose_steps(preprocess)
+    normalize = [s for s in steps or [] if step_kind(s) == ("torchvision", "Normalize")]
+    if steps is None or len(normalize) != 1:
+        return _measured(preprocess, steps or ())
+    if any(step_kind(step) not in PLAIN_STEPS for step in steps):
+        return _measured(preprocess, steps)
+    return Normalisation(_rgb(normalize[0].mean), _rgb(normalize[0].std), _interpolation_of(steps))
+
+
+def _measured(preprocess: Preprocess, steps: Sequence[Any]) -> Normalisation:
+    return replace(probe_normalisation(preprocess), interpolation=_interpolation_of(steps))
+
+
+def _of_processor(processor: Any) -> Normalisation:
+    """Undo the rescale factor too, which a few models set to other than 1/255."""
+    scale = 255.0 * processor.rescale_factor if processor.do_rescale else 255.0
+    normalize = bool(processor.do_normalize)
+    mean = _rgb(processor.image_mean) if normalize else (0.0, 0.0, 0.0)
+    std = _rgb(processor.image_std) if normalize else (1.0, 1.0, 1.0)
+    resample = Image.Resampling(int(processor.resample))
+    first, second, third = (m / scale for m in mean)
+    low, mid, high = (s / scale for s in std)
+    return Normalisation((first, second, third), (low, mid, high), resample)
+
+
+def _interpolation_of(steps: Sequence[Any]) -> Image.Resampling:
+    for step in steps:
+        mode = getattr(step, "interpolation", None)
+        if mode is not None:
+            return Image.Resampling[str(getattr(mode, "name", mode)).upper().split("_")[0]]
+    return Image.Resampling.BICUBIC
+
+
+def _rgb(values: float | Sequence[float]) -> tuple[float, float, float]:
+    if isinstance(values, (int, float)):
+        return (float(values),) * 3
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
 
 
 def _through_steps(steps: Sequence[Any] | None, canvas: Canvas) -> Canvas | None:

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.errors import unknown
-from whyclip.inputs.geometry import Canvas, model_canvas
+from whyclip.errors import check_choice
+from whyclip.inputs.canvas import Canvas
+from whyclip.inputs.geometry import model_canvas, normalisation_of
 from whyclip.inputs.preprocessing import (
     Normalisation,
     Preprocess,
-    normalisation_of,
     run_preprocess,
 )
 from whyclip.types import Geometry, GeometryName
@@ -54,8 +54,7 @@ def prepare(
         OptionError: another geometry.
         UnsupportedModelError: the preprocessing cannot be followed.
     """
-    if geometry not in GEOMETRIES:
-        raise unknown("geometry", geometry, GEOMETRIES)
+    check_choice("geometry", geometry, GEOMETRIES)
     if geometry == "model":
         return [_model(image, preprocess, patch) for image in images]
     norm = normalisation_of(preprocess)

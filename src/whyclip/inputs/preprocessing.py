@@ -6,8 +6,8 @@ image processor of transformers. Any other callable is measured by :mod:`whyclip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -111,61 +111,9 @@ def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
     return pixels.detach().float().cpu()
 
 
-def normalisation_of(preprocess: Preprocess) -> Normalisation:
-    """Read mean, standard deviation and interpolation out of a preprocessing.
-
-    Raises:
-        UnsupportedModelError: the callable does not treat its pixels as ``(v - mean) / std``.
-    """
-    processor = image_processor(preprocess)
-    if processor is not None:
-        mixing = any(getattr(processor, name, False) for name in MIXING)
-        return _measured(preprocess, ()) if mixing else _of_processor(processor)
-    steps = compose_steps(preprocess)
-    normalize = [s for s in steps or [] if step_kind(s) == ("torchvision", "Normalize")]
-    if steps is None or len(normalize) != 1:
-        return _measured(preprocess, steps or ())
-    if any(step_kind(step) not in PLAIN_STEPS for step in steps):
-        return _measured(preprocess, steps)
-    return Normalisation(_rgb(normalize[0].mean), _rgb(normalize[0].std), _interpolation_of(steps))
-
-
-def _measured(preprocess: Preprocess, steps: Sequence[Any]) -> Normalisation:
-    from whyclip.inputs.probe import probe_normalisation
-
-    return replace(probe_normalisation(preprocess), interpolation=_interpolation_of(steps))
-
-
 def describe(preprocess: Preprocess) -> str:
     """Name a preprocessing in an error, on one line."""
     return quoted(preprocess)
-
-
-def _of_processor(processor: Any) -> Normalisation:
-    """Undo the rescale factor too, which a few models set to other than 1/255."""
-    scale = 255.0 * processor.rescale_factor if processor.do_rescale else 255.0
-    normalize = bool(processor.do_normalize)
-    mean = _rgb(processor.image_mean) if normalize else (0.0, 0.0, 0.0)
-    std = _rgb(processor.image_std) if normalize else (1.0, 1.0, 1.0)
-    resample = Image.Resampling(int(processor.resample))
-    first, second, third = (m / scale for m in mean)
-    low, mid, high = (s / scale for s in std)
-    return Normalisation((first, second, third), (low, mid, high), resample)
-
-
-def _interpolation_of(steps: Sequence[Any]) -> Image.Resampling:
-    for step in steps:
-        mode = getattr(step, "interpolation", None)
-        if mode is not None:
-            return Image.Resampling[str(getattr(mode, "name", mode)).upper().split("_")[0]]
-    return Image.Resampling.BICUBIC
-
-
-def _rgb(values: float | Sequence[float]) -> tuple[float, float, float]:
-    if isinstance(values, (int, float)):
-        return (float(values),) * 3
-    red, green, blue = (float(v) for v in values)
-    return red, green, blue
 
 
 def _kind(thing: Any) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.inputs.geometry import Canvas
+from whyclip.inputs.canvas import Canvas
 from whyclip.inputs.preprocessing import Normalisation, Preprocess, describe, run_preprocess
 from whyclip.types import Box
 
@@ -36,7 +36,7 @@ _PROBE_SIDE = 64
 def probe_normalisation(preprocess: Preprocess) -> Normalisation:
     """Measure how the channels are mixed, and mean and standard deviation.
 
-    See :func:`~whyclip.inputs.preprocessing.normalisation_of`.
+    See :func:`~whyclip.inputs.geometry.normalisation_of`.
     """
     low, middle, high, colour = (
         _flat_values(preprocess, rgb) for rgb in (_BLACK, (51, 51, 51), _WHITE, _MIXED)

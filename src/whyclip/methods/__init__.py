@@ -1,19 +1,17 @@
-"""Every method, gathered from the files of this folder.
+"""Every method.
 
 A module here that has a ``METHOD`` is a method; nothing else needs to be told of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from whyclip.gather import gather, look_up
 from whyclip.methods.method import Method, Relevance
+from whyclip.registry import Registry, look_up
 
 __all__ = ["METHODS", "Method", "Relevance", "get_method"]
 
 
-METHODS: Mapping[str, Method] = gather(__name__, __path__, "METHOD")
+METHODS = Registry("method", __name__, Method, "METHOD", group="whyclip.methods")
 
 
 def get_method(name: str) -> Method:

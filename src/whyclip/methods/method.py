@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.errors import OptionError, quoted, unknown
-from whyclip.methods.options import checked
+from whyclip.errors import OptionError
 from whyclip.model.view import Tower
+from whyclip.options import hints_of, options_of, validate
 from whyclip.types import SIDES, Scope, Side
 
 OWN_METHODS = "whyclip.methods."
@@ -141,17 +141,12 @@ class Method:
     @cached_property
     def options(self) -> Mapping[str, Any]:
         """Names and defaults of the method's options."""
-        return {
-            name: parameter.default
-            for name, parameter in inspect.signature(self.relevance).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
+        return options_of(self.relevance)
 
     @cached_property
     def hints(self) -> Mapping[str, Any]:
         """The annotations of the method's options, by name."""
-        hints = get_type_hints(self.relevance)
-        return {name: hints[name] for name in self.options if name in hints}
+        return hints_of(self.relevance)
 
     @cached_property
     def choices(self) -> Mapping[str, tuple[Any, ...]]:
@@ -172,16 +167,7 @@ class Method:
         Raises:
             OptionError: a name or value that the method does not know.
         """
-        found = dict(self.options)
-        for name, value in options.items():
-            if name not in self.options:
-                if not self.options:
-                    raise OptionError(
-                        f"method {self.name!r} has no options, got {name}={quoted(value)}"
-                    )
-                raise unknown(f"option of {self.name}", name, self.options)
-            found[name] = checked(self.name, name, value, self.hints.get(name, Any))
-        return found
+        return validate(self.name, self.relevance, options)
 
 
 def label_of(name: str, options: Mapping[str, Any]) -> str:

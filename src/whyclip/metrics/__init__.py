@@ -1,4 +1,4 @@
-"""Every metric, gathered from the files of this folder.
+"""Every metric.
 
 A module here that has ``METRICS`` declares metrics; nothing else needs to be told of them. All
 are pure functions; the model comes in as a function ``score``, see
@@ -7,13 +7,11 @@ are pure functions; the model comes in as a function ``score``, see
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from whyclip.gather import gather, look_up
 from whyclip.metrics.accuracy import READS
 from whyclip.metrics.bootstrap import FEWEST, Interval, interval, paired_difference, wilson
 from whyclip.metrics.edits import Edits, Score, stream
 from whyclip.metrics.metric import Metric, Need
+from whyclip.registry import Registry, look_up
 
 __all__ = [
     "FEWEST",
@@ -32,7 +30,7 @@ __all__ = [
 ]
 
 
-METRICS: Mapping[str, Metric] = gather(__name__, __path__, "METRICS")
+METRICS = Registry("metric", __name__, Metric, "METRICS", group="whyclip.metrics")
 
 
 def get_metric(name: str) -> Metric:

@@ -11,9 +11,9 @@ import typer
 from safetensors.torch import save
 
 from whyclip.data.sprites import load_atlas
+from whyclip.files import write_atomic
 from whyclip.mini.batches import all_words
 from whyclip.mini.model import CONFIG, PREPROCESS, Vocabulary
-from whyclip.storage import write_whole
 
 
 def export(checkpoint: Path, out: Path) -> None:
@@ -31,9 +31,9 @@ def export(checkpoint: Path, out: Path) -> None:
     weights["token_embedding.weight"] = table
     weights = {n: w.half().contiguous() for n, w in weights.items() if n != "attn_mask"}
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "open_clip_model.safetensors", lambda: save(weights, {"format": "pt"}))
+    write_atomic(out / "open_clip_model.safetensors", lambda: save(weights, {"format": "pt"}))
     config = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": PREPROCESS}, indent=2) + "\n"
-    write_whole(out / "open_clip_config.json", config.encode)
+    write_atomic(out / "open_clip_config.json", config.encode)
 
 
 def main(

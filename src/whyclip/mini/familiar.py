@@ -42,20 +42,6 @@ def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
     return _domain(folder / FILE).strangeness(pixels)
 
 
-def is_scene_like(pixels: torch.Tensor, folder: Path = WEIGHTS) -> tuple[bool, float]:
-    """Say whether one picture is like the model's scenes, and how far it is from them.
-
-    Args:
-        pixels: `[3, H, W]` or `[1, 3, H, W]`, -1..1, as mini's own preprocessing gives them.
-        folder: where the fitted statistics are.
-
-    Returns:
-        Whether the distance is at most 1, and the distance.
-    """
-    distance = float(strangeness(pixels.reshape(-1, *pixels.shape[-3:]), folder)[0])
-    return distance <= 1.0, distance
-
-
 def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
     """Fit the statistics to scenes of the val split and write them beside the weights.
 

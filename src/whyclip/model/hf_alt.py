@@ -6,27 +6,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from whyclip.model.hf_bert import BertTextTower
+from whyclip.model.hf_bert import BertTextTower, FirstTokenBert
 from whyclip.model.hf_clip import HFImageTower, pooled
 from whyclip.model.model_view import ModelView
 
 
-class ChineseCLIPTextTower(BertTextTower):
-    """``ChineseCLIPTextModel`` with its projection."""
+class ChineseCLIPTextTower(FirstTokenBert):
+    """``ChineseCLIPTextModel`` with its projection.
+
+    It is run as the model's forward does it: ``get_text_features`` of transformers 4 looks for a
+    pooler that this class does not have, and fails.
+    """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
-        text, config = model.text_model, model.config.text_config
-        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
-        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+        super().__init__(model, model.text_model, tokenizer)
 
     def head(self, x: Tensor) -> Tensor:
         return self.model.text_projection(x)
-
-    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        # As the model's forward does it; get_text_features of transformers 4 looks for a pooler
-        # that this class does not have, and fails.
-        out = self.text(input_ids=ids, attention_mask=mask)
-        return self.head(out.last_hidden_state[:, 0])
 
 
 class AltCLIPTextTower(BertTextTower):

@@ -117,3 +117,22 @@ class BertTextTower(TextTower):
         # Padding is masked, and running all of its 512 places would only take time.
         inputs = self.trim(inputs)
         return self.encode_masked(inputs, (inputs != self.pad).long())
+
+
+class FirstTokenBert(BertTextTower):
+    """A ``BertModel`` without pooler: what its last block leaves of the first token is projected.
+
+    Args:
+        model: the whole model.
+        text: its text encoder.
+        tokenizer: the library's own.
+    """
+
+    def __init__(self, model: Any, text: Any, tokenizer: Any) -> None:
+        config = model.config.text_config
+        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
+        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        out = self.text(input_ids=ids, attention_mask=mask)
+        return self.head(out.last_hidden_state[:, 0])

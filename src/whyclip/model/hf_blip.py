@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.model.hf_bert import BertTextTower
+from whyclip.model.hf_bert import FirstTokenBert
 from whyclip.model.model_view import ModelView
 from whyclip.model.patches import layout_of, read_at_first, with_class_token
 from whyclip.model.view import (
@@ -90,20 +90,14 @@ class BlipImageTower(ImageTower):
         return self.model.vision_proj(out.last_hidden_state[:, 0])
 
 
-class BlipTextTower(BertTextTower):
+class BlipTextTower(FirstTokenBert):
     """``BlipTextModel`` with the projection of ``BlipForImageTextRetrieval``."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
-        text, config = model.text_encoder, model.config.text_config
-        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
-        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+        super().__init__(model, model.text_encoder, tokenizer)
 
     def head(self, x: Tensor) -> Tensor:
         return self.model.text_proj(x)
-
-    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        out = self.text(input_ids=ids, attention_mask=mask)
-        return self.head(out.last_hidden_state[:, 0])
 
 
 def blip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from whyclip.model.classes import Classes
 from whyclip.model.domain import Domain
 from whyclip.model.fingerprint import fingerprint
 from whyclip.model.view import ImageTower, TextTower
+
+if TYPE_CHECKING:
+    from whyclip.integrations import Scorer
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,25 @@ class ModelView:
             raise UnsupportedModelError(f"{self.name} was described without its module")
         self.module.to(device)
         return self
+
+    def scorer(self, prompts: Any, *, against: Any = None) -> Scorer:
+        """Make a module for captum, pytorch-grad-cam, Quantus or ``torch.export``.
+
+        Args:
+            prompts: as for :func:`whyclip.explain`.
+            against: likewise.
+
+        Returns:
+            A module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``, with gradients. It
+            contains the user's own module, not a copy.
+
+        Raises:
+            PromptError: a prompt cannot be used.
+            ModelError: the model's scores cannot be followed.
+        """
+        # By name, as the module comes after this package; nothing else here reaches that far.
+        made: Scorer = import_module("whyclip.integrations").scorer(self, prompts, against=against)
+        return made
 
     def probability(self, scores: Tensor) -> Tensor:
         """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.

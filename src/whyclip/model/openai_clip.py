@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.inputs import written
+from whyclip.model.class_token_vit import ClassTokenViT
 from whyclip.model.model_view import ModelView
 from whyclip.model.openclip_block import OpenCLIPBlock
-from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.resnet import ResNetTower
 from whyclip.model.view import ImageTower, Stream, TextTower
 
@@ -56,7 +56,7 @@ class OpenAIBlock(OpenCLIPBlock):
         return x + self.module.mlp(self.module.ln_2(x))
 
 
-class OpenAIImageTower(ImageTower):
+class OpenAIImageTower(ClassTokenViT):
     """``VisionTransformer``, read at its class token."""
 
     def __init__(self, model: Any) -> None:
@@ -64,25 +64,6 @@ class OpenAIImageTower(ImageTower):
         self.blocks = tuple(map(OpenAIBlock, self.visual.transformer.resblocks))
         self.patch = int(self.visual.conv1.kernel_size[0])
         self.native = (int(self.visual.input_resolution) // self.patch,) * 2
-
-    @property
-    def device(self) -> torch.device:
-        return self.visual.class_embedding.device
-
-    def embed(self, inputs: Tensor) -> Stream:
-        visual = self.visual
-        features = visual.conv1(inputs.to(visual.conv1.weight.dtype))
-        first = visual.class_embedding.to(features.dtype)
-        positions = visual.positional_embedding.to(features.dtype)
-        x = with_class_token(first, features, positions, self.native)
-        return read_at_first(visual.ln_pre(x), features.shape[-2:])
-
-    @property
-    def norm(self) -> nn.Module:
-        return self.visual.ln_post
-
-    def head(self, x: Tensor) -> Tensor:
-        return x if self.visual.proj is None else x @ self.visual.proj
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self.model.encode_image(inputs.to(self.visual.conv1.weight.dtype))

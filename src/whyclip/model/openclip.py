@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.model.class_token_vit import ClassTokenViT
 from whyclip.model.model_view import ModelView
 from whyclip.model.opaque import Encode, OpaqueImageTower
 from whyclip.model.openclip_block import transformer_blocks
 from whyclip.model.openclip_pool import AttentionalPoolerBlock
 from whyclip.model.openclip_text import text_tower
-from whyclip.model.patches import read_at_first, with_class_token
 from whyclip.model.resnet import ResNetTower
 from whyclip.model.timm import timm_tower
-from whyclip.model.view import Block, ImageTower, Stream
+from whyclip.model.view import Block, ImageTower
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ImageEncoder:
         return embedding.flatten(1)
 
 
-class OpenCLIPImageTower(ImageTower):
+class OpenCLIPImageTower(ClassTokenViT):
     """OpenCLIP's ``VisionTransformer``, read at its class token or by an attentional pooler."""
 
     def __init__(self, visual: Any, encode: Encode) -> None:
@@ -52,24 +51,12 @@ class OpenCLIPImageTower(ImageTower):
         rows, columns = visual.grid_size
         self.native = (int(rows), int(columns))
 
-    @property
-    def device(self) -> torch.device:
-        return self.visual.class_embedding.device
-
-    def embed(self, inputs: Tensor) -> Stream:
-        visual = self.visual
-        features = visual.conv1(inputs.to(visual.conv1.weight.dtype))
-        first = visual.class_embedding.to(features.dtype)
-        positions = visual.positional_embedding.to(features.dtype)
-        x = with_class_token(first, features, positions, self.native)
-        return read_at_first(visual.ln_pre(visual.patch_dropout(x)), features.shape[-2:])
+    def drop(self, x: Tensor) -> Tensor:
+        return self.visual.patch_dropout(x)
 
     @property
     def norm(self) -> nn.Module:
         return nn.Identity() if self.norm_before_pool else self.visual.ln_post
-
-    def head(self, x: Tensor) -> Tensor:
-        return x if self.visual.proj is None else x @ self.visual.proj
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self._encode(inputs.to(self.visual.conv1.weight.dtype))

@@ -6,12 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType, MethodType
+from typing import get_args
 
 from torch import nn
 from torch.nn.modules import module as torch_modules
 
-from whyclip.errors import ScoreMismatchError, UnsupportedModelError
+from whyclip.errors import (
+    OptionError,
+    ScoreMismatchError,
+    UnsupportedModelError,
+    check_choice,
+    quoted,
+)
+from whyclip.inputs import GEOMETRIES
 from whyclip.model.model_view import ModelView
+from whyclip.types import GeometryName, Precision
 
 NAMED = 3
 LIBRARIES = ("torch", "open_clip", "clip", "transformers", "timm", "whyclip")
@@ -19,6 +28,26 @@ LIBRARIES = ("torch", "open_clip", "clip", "transformers", "timm", "whyclip")
 _FUNCTIONS = (FunctionType, MethodType, partial)
 # Hooks that torch runs on all modules of the process.
 _GLOBAL = (torch_modules._global_forward_hooks, torch_modules._global_forward_pre_hooks)
+
+
+def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
+    """Refuse what is no model view, and geometries and precisions that cannot be had.
+
+    Raises:
+        OptionError: one of them; the message says what would work.
+    """
+    if not isinstance(model, ModelView):
+        raise OptionError(
+            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
+            "whyclip.wrap(model, preprocess, tokenizer)"
+        )
+    check_choice("geometry", geometry, GEOMETRIES)
+    check_choice("precision", precision, get_args(Precision))
+    if geometry == "keep" and model.image.fixed:
+        raise OptionError(
+            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
+            "use 'model' or 'pad'"
+        )
 
 
 def check_state(model: ModelView) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from whyclip.errors import InputError
+from whyclip.files import write_atomic
 from whyclip.metrics import Interval
 from whyclip.regions.result import Confusion, RegionResult
 from whyclip.regions.tables import (
@@ -22,7 +23,6 @@ from whyclip.regions.tables import (
 )
 from whyclip.report import Picture, Report, run_facts
 from whyclip.report.document import Section
-from whyclip.storage import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def save(result: RegionResult, folder: Path) -> Path:
     page = report_of(result).save(folder)
     region_table(result).to_csv(folder / "regions.csv")
     content = json.dumps(to_json(result), indent=1, ensure_ascii=False)
-    write_whole(folder / "regions.json", lambda: content.encode("utf-8", "replace"))
+    write_atomic(folder / "regions.json", lambda: content.encode("utf-8", "replace"))
     return page
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from whyclip.render.comparison import comparison
 from whyclip.render.figure import figure
 from whyclip.render.overlay import overlay
-from whyclip.render.page import fragment, page
+from whyclip.render.page import fragment, framed, page
 from whyclip.render.show import figure_bytes, png_bytes, save_png, show
 from whyclip.render.terminal import summary
 
@@ -18,6 +18,7 @@ __all__ = [
     "figure",
     "figure_bytes",
     "fragment",
+    "framed",
     "overlay",
     "page",
     "png_bytes",

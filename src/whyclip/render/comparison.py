@@ -27,7 +27,7 @@ from whyclip.render.parts import (
     small_print,
     title,
 )
-from whyclip.render.reading import display_size, map_scales, overlays, words_of
+from whyclip.render.reading import contrast_of, display_size, map_scales, overlays, words_of
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment
 
@@ -134,7 +134,7 @@ def _draw(
                 place(paper, shown, left, y, cell, tall)
                 below = y + tall + 0.05
             below = paper.words(left, below, cell, labels[row], _TEXT)
-            score = f"score {first.certificate.score_model[row]:.3f}"
+            score = clip(_score(first, row), cell, SMALL)
             paper.text(left + cell / 2, below, score, SMALL, ha="center", color=MUTED)
             for at, column in enumerate(band):
                 x = left + lead + at * (cell + _BETWEEN)
@@ -149,6 +149,13 @@ def _draw(
     if any(column.pictures for column in columns):
         colour_bar(paper, scale, legend)
     return paper.figure
+
+
+def _score(explanation: Explanation, row: int) -> str:
+    """The model's score of a prompt; a difference with the two scores it is made of."""
+    score = f"{explanation.certificate.score_model[row]:.3f}"
+    contrast = contrast_of(explanation, row)
+    return f"{contrast} = {score}" if contrast else f"score {score}"
 
 
 def _deepest(columns: Sequence[_Column], row: int) -> float:

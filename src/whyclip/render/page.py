@@ -69,8 +69,13 @@ def fragment(explanation: Explanation) -> str:
     The page sits in a frame of its own: its names, styles and script clash with nothing
     around it, however often it is shown.
     """
+    return framed(page([explanation]), "whyclip explanation")
+
+
+def framed(html: str, title: str) -> str:
+    """Put a whole page into a frame of its own, for a notebook."""
     return (
-        f'<iframe srcdoc="{escape(page([explanation]))}" title="whyclip explanation" '
+        f'<iframe srcdoc="{escape(html)}" title="{escape(title)}" '
         f'loading="lazy" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
     )
 
@@ -180,7 +185,7 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     )
     certificate = explanation.certificate
     of = f"{', '.join(facts(explanation))}: {certificate.verdict}"
-    told = "; ".join(filter(None, (of, seal.details(certificate), seal.audited(certificate))))
+    told = "; ".join(filter(None, (of, seal.details(certificate), str(explanation.audit or ""))))
     return f"<ol>{rows}</ol><p>{escape(told)}</p>"
 
 

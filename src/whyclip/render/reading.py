@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.explanation import Explanation
-from whyclip.interactions import NAME as INTERACTION
 from whyclip.methods import METHODS
 from whyclip.methods.method import label_of
 from whyclip.render.colour import Scale, scales
@@ -15,7 +14,7 @@ from whyclip.render.grey import grey
 from whyclip.render.overlay import painted
 from whyclip.render.words import Segment, segments
 from whyclip.resample import Interpolation
-from whyclip.types import Geometry
+from whyclip.types import INTERACTION, Geometry
 
 _LONGEST_SIDE = 720
 

@@ -33,13 +33,13 @@ def statements(certificate: Certificate) -> tuple[str, ...]:
         modified.append(f"modified input: {'; '.join(certificate.modified_input)}")
     if certificate.modified_computation:
         modified.append(f"modified computation: {'; '.join(certificate.modified_computation)}")
-    parts = (certificate.score_statement, *modified, certificate.scope_statement)
+    parts = (
+        certificate.score_statement,
+        certificate.input_statement,
+        *modified,
+        certificate.scope_statement,
+    )
     return tuple(part for part in parts if part)
-
-
-def audited(certificate: Certificate) -> str:
-    """What the last audit of the model and method found; empty where there was none."""
-    return str(certificate.audit or "")
 
 
 def details(certificate: Certificate) -> str:

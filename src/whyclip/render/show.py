@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyclip.explanation import Explanation
+from whyclip.files import write_atomic
 from whyclip.render.figure import figure
 from whyclip.render.fonts import without_glyph_warnings
 from whyclip.render.page import fragment
-from whyclip.storage import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def save_png(explanation: Explanation, path: str | Path) -> Path:
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    write_whole(path, lambda: png_bytes(explanation))
+    write_atomic(path, lambda: png_bytes(explanation))
     return path
 
 

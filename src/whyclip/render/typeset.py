@@ -15,6 +15,7 @@ from whyclip.render.words import Segment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#1c1f24"
 MUTED = "#646b75"
@@ -25,16 +26,34 @@ _MEASURING_DPI = 150
 _SAFETY = 0.98
 
 
+@cache
+def _sheet() -> type[Figure]:
+    """A figure whose ``savefig`` embeds fonts as TrueType, as publishers ask.
+
+    Matplotlib's own default for PDF and PostScript is Type 3.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    class Sheet(Figure):
+        """A figure of whyclip."""
+
+        def savefig(self, *args: Any, **kwargs: Any) -> None:
+            with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
+                super().savefig(*args, **kwargs)
+
+    return Sheet
+
+
 class Paper:
     """A figure whose parts are placed by hand; all lengths in inches, y downwards."""
 
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
 
         self.width = width
         self.height = height
-        self.figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
+        self.figure = _sheet()(figsize=(width, height), dpi=150, facecolor="white")
         FigureCanvasAgg(self.figure)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:

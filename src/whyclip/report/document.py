@@ -16,9 +16,10 @@ from string import Template
 from typing import Any
 
 from whyclip.errors import OutputError
+from whyclip.files import make_folder, write_atomic
+from whyclip.render.page import framed
 from whyclip.report.prose import inline, prose
 from whyclip.report.table import Table
-from whyclip.storage import write_whole
 
 DPI = 160
 
@@ -78,6 +79,20 @@ class Report:
     sections: Sequence[Section]
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def page(self) -> str:
+        """The report as one HTML page that loads nothing from anywhere.
+
+        Raises:
+            OutputError: a picture's file cannot be read.
+        """
+        return self._html(self._pictures())
+
+    def _repr_html_(self) -> str:
+        return framed(self.page(), self.title)
+
+    def _pictures(self) -> dict[int, bytes]:
+        return {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
+
     def save(self, folder: str | Path) -> Path:
         """Write ``index.html``, ``report.md``, each table as CSV and each picture as PNG.
 
@@ -93,15 +108,9 @@ class Report:
         Raises:
             OutputError: the folder or a file cannot be written.
         """
-        place = Path(folder)
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"folder {str(place)!r} cannot be made: {error.strerror or error}"
-            ) from None
+        place = make_folder(Path(folder))
         names = self._file_names()
-        pictures = {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
+        pictures = self._pictures()
         with_parquet = find_spec("pandas") is not None and find_spec("pyarrow") is not None
         for index, section in enumerate(self.sections):
             if isinstance(section, Table):
@@ -109,10 +118,10 @@ class Report:
                 if with_parquet:
                     section.to_parquet(place / f"{names[index]}.parquet")
             elif isinstance(section, Picture):
-                write_whole(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
+                write_atomic(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
         markdown, page = self._markdown(names), self._html(pictures)
-        write_whole(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
-        write_whole(place / "index.html", lambda: page.encode("utf-8", "replace"))
+        write_atomic(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
+        write_atomic(place / "index.html", lambda: page.encode("utf-8", "replace"))
         return place / "index.html"
 
     def _file_names(self) -> dict[int, str]:

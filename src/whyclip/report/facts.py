@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from datetime import datetime, timezone
 
-from whyclip import __version__
+from whyclip._version import __version__
 
 
 def run_facts(

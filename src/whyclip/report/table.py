@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyclip.errors import InputError, OutputError
+from whyclip.files import write_atomic
 from whyclip.metrics import Interval
 from whyclip.report.column import Cell, Column, is_number
 from whyclip.report.prose import inline
-from whyclip.storage import write_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -147,7 +147,7 @@ class Table:
         writer = csv.DictWriter(text, self._keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        write_whole(Path(path), lambda: text.getvalue().encode("utf-8", "backslashreplace"))
+        write_atomic(Path(path), lambda: text.getvalue().encode("utf-8", "backslashreplace"))
         return Path(path)
 
     def to_parquet(self, path: str | Path) -> Path:
@@ -165,7 +165,7 @@ class Table:
                 f"{str(path)!r}: Parquet needs {error.name}: pip install 'whyclip[pandas]'"
             ) from None
         frame = pandas.DataFrame(list(self.records()), columns=self._keys())
-        write_whole(Path(path), lambda: frame.to_parquet(engine="pyarrow", index=False))
+        write_atomic(Path(path), lambda: frame.to_parquet(engine="pyarrow", index=False))
         return Path(path)
 
     def _keys(self) -> list[str]:

@@ -1,13 +1,11 @@
-"""Every experiment, gathered from the files of this folder.
+"""Every experiment.
 
 A module here that has an ``EXPERIMENT`` is an experiment; nothing else needs to be told of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from whyclip.gather import gather, look_up
+from whyclip.registry import Registry, look_up
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import Verdict
 
@@ -22,7 +20,7 @@ __all__ = [
 ]
 
 
-EXPERIMENTS: Mapping[str, Experiment] = gather(__name__, __path__, "EXPERIMENT")
+EXPERIMENTS = Registry("experiment", __name__, Experiment, "EXPERIMENT")
 
 
 def get_experiment(name: str) -> Experiment:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from whyclip.errors import OptionError, unknown
+from whyclip.options import options_of
 from whyclip.progress import track
 
 if TYPE_CHECKING:
@@ -106,23 +105,4 @@ class Experiment:
     @cached_property
     def options(self) -> Mapping[str, Any]:
         """Names and defaults of the experiment's options."""
-        return {
-            name: parameter.default
-            for name, parameter in inspect.signature(self.run).parameters.items()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-
-    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Check names of options and fill in the defaults.
-
-        Raises:
-            OptionError: a name that the experiment does not know.
-        """
-        for name, value in options.items():
-            if name not in self.options:
-                if not self.options:
-                    raise OptionError(
-                        f"experiment {self.name!r} has no options, got {name}={value!r}"
-                    )
-                raise unknown(f"option of {self.name}", name, self.options)
-        return {**self.options, **options}
+        return options_of(self.run)

@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 
+from whyclip.files import cache_folder, write_atomic
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip, state_of
-from whyclip.last_audit import cache_folder
 from whyclip.model import ModelView
-from whyclip.paths import write_whole
 from whyclip.reproduce.finetuning_runs import row_batches, train
 
 # Steps of training on captions after which each start is taken.
@@ -53,6 +52,6 @@ def load_start(
         table = draw_table(view, SCENES, split="train", device=device)
         rows = row_batches(len(table), RECIPE.batch_size, 1.0, 0)
         train(view, table, RECIPE, rows, STEPS[name], local=False, autocast=autocast)
-        write_whole(path, lambda: save(state_of(view)))
+        write_atomic(path, lambda: save(state_of(view)))
     view.module.load_state_dict(load_file(path))
     return view

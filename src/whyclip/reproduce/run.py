@@ -13,6 +13,7 @@ from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.model import ModelView, load
 from whyclip.model.load import device_for
+from whyclip.options import show, validate
 from whyclip.report import Report, command_line, run_facts
 from whyclip.reproduce.experiment import Experiment, Findings, Setting
 
@@ -43,7 +44,7 @@ def reproduce(
     Raises:
         InputError: data, model or options cannot be used.
     """
-    chosen = experiment.complete(options or {})
+    chosen = validate(experiment.name, experiment.run, options or {}, noun="experiment")
     usual = experiment.defaults
     spec = usual.data if data is None else data
     number = usual.limit if limit is None else limit
@@ -74,7 +75,7 @@ def reproduce(
     )
     named = asked if isinstance(asked, str) else view.name
     pairs = [
-        f"{name}={_written(value)}"
+        f"{name}={show(value)}"
         for name, value in chosen.items()
         if value != experiment.options[name]
     ]
@@ -104,7 +105,3 @@ def _sections(experiment: Experiment, found: Findings) -> list[Any]:
         f"## {'At full size' if experiment.defaults.trains else 'On the data of the source'}"
         f"\n\n    {experiment.on_real_data}",
     ]
-
-
-def _written(value: Any) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

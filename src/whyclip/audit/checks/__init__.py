@@ -1,26 +1,23 @@
-"""Every check, gathered from the files of this folder.
+"""Every check.
 
 A module here that has a ``CHECK`` or ``CHECKS`` declares checks; nothing else needs to be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from whyclip.audit.check import PRINCIPLES, Check
-from whyclip.gather import gather, look_up
+from whyclip.registry import Registry, look_up
 
 __all__ = ["CHECKS", "get_check"]
 
 
-def _in_order(found: Mapping[str, Check]) -> Mapping[str, Check]:
-    order = list(PRINCIPLES)
-    checks = sorted(found.values(), key=lambda check: order.index(check.principle))
-    return MappingProxyType({check.name: check for check in checks})
-
-
-CHECKS: Mapping[str, Check] = _in_order(gather(__name__, __path__, "CHECK", "CHECKS"))
+CHECKS = Registry(
+    "check",
+    __name__,
+    Check,
+    *("CHECK", "CHECKS"),
+    order=lambda check: list(PRINCIPLES).index(check.principle),
+)
 
 
 def get_check(name: str) -> Check:

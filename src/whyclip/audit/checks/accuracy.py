@@ -41,6 +41,7 @@ CHECK = Check(
     principle="itself",
     higher_is_better=True,
     threshold=-0.02,
+    bounds=(-1.0, 1.0),
     reason="A computation that gets one in fifty more wrong is another one.",
     passes="what is explained is as accurate as the model",
     fails="what is explained is less accurate than the model",

@@ -23,6 +23,7 @@ CHECK = Check(
     principle="itself",
     higher_is_better=True,
     threshold=0.9,
+    bounds=(0.0, 1.0),
     reason="One in ten may be a tie within rounding; 60 samples that all agree are sure of 0.94.",
     passes="chooses the prompts that the model chooses",
     fails="explains a computation that chooses other prompts than the model",

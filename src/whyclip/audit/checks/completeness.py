@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from whyclip.audit.check import Check, Measured, Values
 from whyclip.audit.evidence import Evidence
 from whyclip.types import Side
@@ -30,6 +32,7 @@ CHECK = Check(
     principle="itself",
     higher_is_better=False,
     threshold=0.05,
+    bounds=(0.0, math.inf),
     reason="What one in twenty of the score cannot account for does not change a map to the eye.",
     passes="the relevances add up as promised",
     fails="the relevances do not add up as promised",

@@ -45,6 +45,7 @@ CHECKS = (
         principle="consistent",
         higher_is_better=False,
         threshold=0.9,
+        bounds=(-1.0, 1.0),
         reason="Maps that share more than 80 % of their variance (0.9²) cannot be told apart by "
         "eye.",
         passes="different prompts get different maps",
@@ -60,6 +61,7 @@ CHECKS = (
         principle="consistent",
         higher_is_better=True,
         threshold=0.0,
+        bounds=(-1.0, 1.0),
         reason="At 0 the map does not depend on which object was asked for.",
         passes="the map moves to the object that is asked for",
         fails="the map does not move to the object that is asked for",

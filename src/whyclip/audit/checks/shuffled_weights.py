@@ -46,6 +46,7 @@ CHECK = Check(
     principle="consistent",
     higher_is_better=False,
     threshold=0.3,
+    bounds=(-1.0, 1.0),
     reason="What is left when nothing learnt is left cannot come from what was learnt. 0.3, a "
     "middling correlation, leaves room for what the picture alone puts into any map.",
     passes="its maps are gone when what the model learnt is gone",

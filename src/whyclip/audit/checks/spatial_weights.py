@@ -38,6 +38,7 @@ CHECK = Check(
     principle="itself",
     higher_is_better=True,
     threshold=-0.05,
+    bounds=(-1.0, 1.0),
     reason="Weights that say where the model looked should let it see nearly as well: at most one "
     "in twenty more wrong.",
     passes="the model decides as well by the method's weights as by its own",

@@ -37,6 +37,7 @@ CHECK = Check(
     principle="consistent",
     higher_is_better=True,
     threshold=0.1,
+    bounds=(-1.0, 1.0),
     reason="Words without any knowledge have 0; see the patches.",
     passes="the words it calls relevant are those that the model loses by",
     fails="the words it calls relevant are not those that the model loses by",

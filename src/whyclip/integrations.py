@@ -1,0 +1,224 @@
+"""A model as other explanation libraries take it: captum, pytorch-grad-cam, Quantus.
+
+None of them is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whyclip.ambient import in_plain_state
+from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
+from whyclip.forward import run_trunk
+from whyclip.model import ModelView
+from whyclip.model.entry import answers_as_a_whole
+from whyclip.model.state import check_asked, check_state, naming_suspects
+from whyclip.pipeline import check_whole, run
+from whyclip.preprocessed import check_pixels
+from whyclip.question import Question, ask
+from whyclip.resample import Interpolation, lay_on_image
+from whyclip.selection import default_plans, plan_of
+from whyclip.targets import Targets
+from whyclip.types import Precision
+
+RGB = 3
+AXES = 4
+
+
+class Scorer(nn.Module):
+    """Pixels ``[b, 3, H, W]`` in, match scores ``[b, n]`` out, with gradients.
+
+    Scores are cosines, or a classifier's logits. They come from the model's public image encoder;
+    the prompts' embeddings were computed once and are fixed. The user's model is a submodule, not
+    a copy: ``to``, ``half`` and ``train`` act on it.
+
+    Attributes:
+        view: the wrapped model.
+        model: the user's own module, ``view.module``.
+        prompts: one line of text for each of the n scores.
+        directions: ``[n, e]`` what the image's unit embedding is multiplied by.
+        bias: ``[n]`` of a classifier's logits, else None.
+        empty: ``[e]`` unit direction of the empty prompt, which some methods subtract.
+    """
+
+    directions: Tensor
+    bias: Tensor | None
+    empty: Tensor | None
+
+    def __init__(self, view: ModelView, question: Question) -> None:
+        super().__init__()
+        if view.module is None:
+            raise UnsupportedModelError(f"{view.name} was described without its module")
+        targets = question.own_targets()
+        self.view, self.model = view, view.module
+        self.prompts = tuple(str(prompt.label) for prompt in question.prompts)
+        self._question = replace(
+            question,
+            tokens=None,
+            strings=((),) * len(question.prompts),
+            captures=(),
+            against=None,
+            own_fixed=None,
+            own_against=None,
+        )
+        self.register_buffer("directions", targets.directions.detach().clone())
+        for name, value in (("bias", targets.bias), ("empty", targets.empty)):
+            self.register_buffer(name, None if value is None else value.detach().clone())
+        # A new module starts in training mode, but the model is in evaluation mode.
+        self.training = False
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Score inputs ``[b, 3, H, W]`` against every prompt: ``[b, n]`` float32.
+
+        Raises:
+            ImageError: the input has another shape or size.
+        """
+        size = self.view.image.input_size
+        if pixels.ndim != AXES or tuple(pixels.shape[1:]) != (RGB, *size):
+            raise ImageError(
+                f"pixels of shape {tuple(pixels.shape)}; {self.view.name} takes "
+                f"[b, 3, {size[0]}, {size[1]}]"
+            )
+        question = self.question()
+        targets = Targets(question.fixed, bias=question.bias)
+        return targets.score(self.view.image.encode(pixels))
+
+    def question(self) -> Question:
+        """The fixed prompts, as whyclip's own methods take them."""
+        # Scores are float32, also after ``half`` or ``double``.
+        fixed, bias, empty = (
+            None if value is None else value.float()
+            for value in (self.directions, self.bias, self.empty)
+        )
+        assert fixed is not None
+        return replace(self._question, fixed=fixed, bias=bias, empty=empty)
+
+    def to_grid(self, tokens: Tensor | tuple[Any, ...]) -> Tensor:
+        """Lay a layer's tokens out as feature maps; pytorch-grad-cam's ``reshape_transform``.
+
+        Args:
+            tokens: ``[b, t, w]`` (or ``[t, b, w]``, as in OpenAI's package), of which the patches
+                come last; or a tuple that starts with them. Feature maps ``[b, w, gh, gw]`` are
+                returned as they are.
+
+        Returns:
+            ``[b, w, gh, gw]``, without CLS and registers.
+
+        Raises:
+            ImageError: there are fewer tokens than patches.
+        """
+        x: Tensor = tokens if isinstance(tokens, Tensor) else tokens[0]
+        if x.ndim == AXES:
+            return x
+        rows, columns = self.view.image.native
+        if x.shape[1] < rows * columns:
+            x = x.transpose(0, 1)
+        if x.shape[1] < rows * columns:
+            raise ImageError(
+                f"tokens of shape {tuple(x.shape)}; {self.view.name} has {rows}×{columns} patches"
+            )
+        return x[:, -rows * columns :].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
+
+@in_plain_state
+def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
+    """Make a module that scores pixels against fixed prompts; see :class:`Scorer`.
+
+    Args:
+        view: from :func:`whyclip.load` or :func:`whyclip.wrap`.
+        prompts: as for :func:`whyclip.explain`.
+        against: likewise; scores are then differences of cosines.
+
+    Raises:
+        PromptError: a prompt cannot be used.
+        ScoreMismatchError: the model called as a whole gives other scores than its encoders.
+        UnsupportedModelError: the model is in training mode.
+    """
+    check_asked(view, "model", "fp32")
+    check_state(view)
+    with naming_suspects(view):
+        question = ask(view, prompts, against, empty=True, check="all")
+        if answers_as_a_whole(view):
+            blank = torch.zeros(1, RGB, *view.image.input_size)
+            encoded = run_trunk(view.image, blank, question.targets(), keep=0, check="all")
+            check_whole(view, question, blank, encoded)
+    return Scorer(view, question)
+
+
+@in_plain_state
+def explain_func(
+    model: nn.Module,
+    inputs: Any,
+    targets: Any,
+    *,
+    method: str | None = None,
+    interpolation: Interpolation = "bilinear",
+    precision: Precision = "fp32",
+    device: Any = None,
+    **method_options: Any,
+) -> NDArray[np.float32]:
+    """Explain a batch of pixels, with the signature that Quantus calls.
+
+    Pass it as ``explain_func`` to a metric of Quantus, and ``method`` and its options in
+    ``explain_func_kwargs``.
+
+    Args:
+        model: from :meth:`whyclip.ModelView.scorer`; its prompts are the classes.
+        inputs: preprocessed pixels ``[b, 3, H, W]``.
+        targets: ``[b]`` for each input the index of the prompt to explain.
+        method: a name from ``whyclip.methods.METHODS``; the default of the image side otherwise.
+        interpolation: from patches to pixels; see :meth:`whyclip.Explanation.heatmap`.
+        precision: of the forward pass.
+        device: ignored; the model is used where it is. Quantus passes it.
+        **method_options: options of the method.
+
+    Returns:
+        Relevance ``[b, 1, H, W]``, unnormalised; 0 where the patch grid does not reach.
+
+    Raises:
+        OptionError: ``model`` is no scorer, or a target is no index of a prompt.
+        ImageError: ``inputs`` are no such batch.
+    """
+    del device
+    if not isinstance(model, Scorer):
+        raise OptionError(
+            f"model is {quoted(type(model).__name__)}; make one with model.scorer(prompts)"
+        )
+    view, question = model.view, model.question()
+    pixels = check_pixels(view, inputs, looks=False)
+    wanted = _indices(targets, len(pixels), len(model.prompts))
+    check_state(view)
+    if method is None:
+        [plan] = default_plans(view, ["image"], method_options)
+    else:
+        plan = plan_of(method, method_options, ["image"])
+    with naming_suspects(view):
+        [explanations] = run(view, pixels, question, [plan], "model", precision).values()
+    laid = []
+    for explanation, index in zip(explanations, wanted, strict=True):
+        assert explanation.maps is not None
+        chosen = explanation.maps[index : index + 1]
+        laid.append(lay_on_image(chosen, explanation.geometry, interpolation=interpolation))
+    return torch.stack(laid).nan_to_num(nan=0.0).numpy()
+
+
+def _indices(targets: Any, count: int, prompts: int) -> list[int]:
+    """The targets as numbers of prompts.
+
+    Raises:
+        OptionError: they are not one whole number for each input, from 0 on.
+    """
+    given = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
+    whole = given.dtype.kind in "iu" and given.shape == (count,)
+    if not whole or not bool(((given >= 0) & (given < prompts)).all()):
+        raise OptionError(
+            f"targets={quoted(targets)}: give {count} whole numbers from 0 to {prompts - 1}, the "
+            "indices of the scorer's prompts"
+        )
+    return [int(index) for index in given]

@@ -1,0 +1,181 @@
+"""Explain any number of images in constant memory, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL.Image import Image
+from torch import Tensor
+
+from whyclip.ambient import in_plain_state, plain_state
+from whyclip.api import Request, by_side, check_request, chosen_plans
+from whyclip.batches import IMAGES_AT_ONCE
+from whyclip.errors import ImageError, quoted, warn
+from whyclip.explanation import Explanation
+from whyclip.inputs import ImageSource
+from whyclip.model import ModelView
+from whyclip.model.state import check_asked, check_state, naming_suspects
+from whyclip.pipeline import run
+from whyclip.plan import Plan, ask_for
+from whyclip.preprocessed import Pixels, check_pixels
+from whyclip.question import Question
+from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+
+# Under these keys the data loaders of transformers give preprocessed pixels.
+PIXEL_KEYS = ("pixel_values", "pixels")
+
+
+@in_plain_state
+def explain_iter(
+    model: ModelView,
+    batches: Iterable[Any],
+    prompts: Any,
+    *,
+    method: str | None = None,
+    sides: Sequence[Side] = SIDES,
+    against: Any = None,
+    geometry: GeometryName = "model",
+    precision: Precision = "fp32",
+    check: Check = "auto",
+    **method_options: Any,
+) -> Iterator[Explanation]:
+    """Explain many images, one explanation at a time, in constant memory.
+
+    Prompts are encoded once. A batch is read when its first explanation is requested, and it
+    is released after its last one. The model must not change in between.
+
+    Args:
+        model: as for :func:`whyclip.explain`, like all arguments not named here.
+        batches: images one by one; or batches of them; or preprocessed batches ``[b, 3, H, W]``;
+            or what a DataLoader gives: a tuple or list whose first part is such a batch, or a
+            mapping with ``pixel_values``.
+        prompts: likewise, the same for all images.
+        method: likewise.
+        sides: likewise.
+        against: likewise.
+        geometry: likewise.
+        precision: likewise.
+        check: likewise; ``"auto"`` runs at least one image of each batch through the model's
+            public entry point.
+        **method_options: likewise.
+
+    Returns:
+        An iterator of explanations, in the order of the images.
+
+    Raises:
+        InputError: an argument cannot be used, at once; an image cannot be read, when its batch
+            is reached.
+        ScoreMismatchError: as for :func:`whyclip.explain`.
+        UnsupportedModelError: likewise.
+    """
+    check_asked(model, geometry, precision)
+    if isinstance(batches, (str, bytes, Path, Image)) or not isinstance(batches, Iterable):
+        raise ImageError(
+            f"batches is {quoted(batches)} of type {type(batches).__name__}; give a DataLoader, or "
+            "a list of images or of batches"
+        )
+    # Checked with a stand-in for the images, which are not there yet.
+    request = Request([""], prompts, against, geometry, precision, check)
+    plans = chosen_plans(model, check_request(model, request, sides), method, method_options)
+    with naming_suspects(model):
+        question = ask_for(model, prompts, plans, against=against, precision=precision, check=check)
+    return _each(model, batches, request, plans, question)
+
+
+def _each(
+    model: ModelView,
+    batches: Iterable[Any],
+    request: Request,
+    plans: Sequence[Plan],
+    question: Question,
+) -> Iterator[Explanation]:
+    warned = False
+    for sources in _sources(model, batches, request.geometry):
+        # Outside of yield, so that the caller's code runs in the caller's state of torch.
+        with plain_state("explain_iter"), naming_suspects(model):
+            check_state(model)
+            results = by_side(
+                run(
+                    model,
+                    sources,
+                    question,
+                    plans,
+                    request.geometry,
+                    request.precision,
+                    request.check,
+                )
+            )
+        notes = [note for result in results for note in result.notes]
+        if notes and not warned:
+            warn(f"{notes[0]}; later images may be so, too: see their notes")
+            warned = True
+        results.reverse()
+        while results:
+            yield results.pop()
+
+
+def _sources(
+    model: ModelView, batches: Iterable[Any], geometry: GeometryName
+) -> Iterator[Sequence[ImageSource]]:
+    """Turn the user's items into batches; single images are collected to batches."""
+    single: list[ImageSource] = []
+    for number, batch in enumerate(batches, 1):
+        if _is_image(batch):
+            single.append(batch)
+            if len(single) < IMAGES_AT_ONCE:
+                continue
+            sources: Sequence[ImageSource] = single
+            single = []
+            yield sources
+            continue
+        if single:
+            yield single
+            single = []
+        yield _batch(model, batch, geometry, f"batch #{number}")
+    if single:
+        yield single
+
+
+def _batch(
+    model: ModelView, batch: Any, geometry: GeometryName, name: str
+) -> Sequence[ImageSource]:
+    if isinstance(batch, Mapping):
+        keys = [key for key in PIXEL_KEYS if key in batch]
+        if not keys:
+            raise ImageError(
+                f"{name} is a mapping with {quoted(list(batch))}; it needs {PIXEL_KEYS[0]!r}"
+            )
+        batch = batch[keys[0]]
+    if isinstance(batch, (list, tuple)) and batch and _is_batch(batch[0]):
+        batch = batch[0]
+    if isinstance(batch, (Tensor, np.ndarray)):
+        try:
+            return check_pixels(model, batch, geometry)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from None
+    if isinstance(batch, (str, bytes)) or not isinstance(batch, Iterable):
+        raise ImageError(
+            f"{name} is {quoted(batch)} of type {type(batch).__name__}; give images, or a tensor "
+            "[b, 3, height, width]"
+        )
+    images = list(batch)
+    if not images:
+        raise ImageError(f"{name} has no image ({quoted(batch)})")
+    return images
+
+
+def _is_image(given: object) -> bool:
+    """Whether this is one image, not a batch."""
+    if isinstance(given, (Tensor, np.ndarray)):
+        return given.ndim < 4
+    return isinstance(given, (str, Path, Image))
+
+
+def _is_batch(given: object) -> bool:
+    """Whether this is a batch beside something else, such as labels."""
+    if isinstance(given, (Tensor, np.ndarray)):
+        return given.ndim == 4
+    return isinstance(given, (list, tuple, Pixels))

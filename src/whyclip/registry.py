@@ -1,0 +1,177 @@
+"""Declarations by name: whyclip's own, those registered by the user, and those of other packages.
+
+A module of a registry's folder that has an attribute of the registry's name declares something;
+nothing else needs to know of it. Other packages add declarations by entry points, which are read
+only when a name is not known or when everything is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import iter_modules
+from threading import RLock
+from typing import Any, TypeVar
+
+from whyclip.errors import OptionError, quoted, reason, unknown, warn
+
+T = TypeVar("T")
+
+_BY_KIND: dict[type, Registry[Any]] = {}
+
+
+class Registry(Mapping[str, T]):
+    """Declarations of one kind by their ``name``, in the order of the modules' names.
+
+    Args:
+        noun: what one declaration is, for errors.
+        package: the package whose modules declare them.
+        kind: their class.
+        *attributes: names of the modules' attributes; each holds one declaration or a tuple.
+        group: the group of entry points by which other packages add to it; each refers to a
+            declaration or a tuple of them. Without a group there are none.
+        order: key by which whyclip's own are sorted.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        package: str,
+        kind: type[T],
+        *attributes: str,
+        group: str = "",
+        order: Callable[[T], Any] | None = None,
+    ) -> None:
+        self.noun, self.kind, self.group = noun, kind, group
+        self._package, self._attributes, self._order = package, attributes, order
+        self._declared: dict[str, T] = {}
+        self._origins: dict[str, str] = {}
+        self._read_own = self._read_others = False
+        self._lock = RLock()
+        if group:
+            _BY_KIND[kind] = self
+
+    def __getitem__(self, name: str) -> T:
+        """Return the declaration of this name; entry points are read only if it is not known."""
+        own = self._own()
+        return own[name] if name in own else self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def add(self, declaration: T, origin: str = "") -> None:
+        """Add one declaration; adding the same object again changes nothing.
+
+        Args:
+            declaration: has a ``name``.
+            origin: where it comes from, for errors; by default the module of its function.
+
+        Raises:
+            OptionError: another declaration has its name, or it is of another kind.
+        """
+        self._own()
+        self._add(declaration, origin or _home(declaration))
+
+    def _add(self, declaration: T, origin: str) -> None:
+        if not isinstance(declaration, self.kind):
+            raise OptionError(
+                f"{origin} declares {quoted(declaration)}; give a {self.kind.__name__}"
+            )
+        name: str = declaration.name  # type: ignore[attr-defined]
+        if self._declared.get(name, declaration) is not declaration:
+            raise OptionError(
+                f"{self.noun} {quoted(name)} is declared twice, by {self._origins[name]} and by "
+                f"{origin}; rename one of them"
+            )
+        self._declared[name] = declaration
+        self._origins.setdefault(name, origin)
+
+    def _own(self) -> Mapping[str, T]:
+        with self._lock:
+            if not self._read_own:
+                found = list(declared(self._package, *self._attributes))
+                if self._order is not None:
+                    order = self._order
+                    found.sort(key=lambda pair: order(pair[0]))
+                for declaration, origin in found:
+                    self._add(declaration, origin)
+                self._read_own = True
+        return self._declared
+
+    def _all(self) -> Mapping[str, T]:
+        self._own()
+        with self._lock:
+            if not self._read_others:
+                self._read_others = True
+                for point in third_party(self.group):
+                    self._read(point)
+        return self._declared
+
+    def _read(self, point: EntryPoint) -> None:
+        """Add what an entry point refers to; one that cannot be imported is left out."""
+        origin = f"entry point {point.value}" + (f" of {point.dist.name}" if point.dist else "")
+        try:
+            found = point.load()
+        except Exception as error:  # noqa: BLE001 - another package's code may raise anything
+            warn(f"{origin} cannot be loaded and is left out: {reason(error)}")
+            return
+        for declaration in found if isinstance(found, tuple) else (found,):
+            self._add(declaration, origin)
+
+
+def third_party(group: str) -> tuple[EntryPoint, ...]:
+    """Entry points of a group, in the order of their names."""
+    return tuple(sorted(entry_points(group=group), key=lambda p: p.name)) if group else ()
+
+
+def declared(package: str, *attributes: str) -> Iterator[tuple[Any, str]]:
+    """Yield what the modules of a package declare, with the module's name."""
+    paths: Iterable[str] = import_module(package).__path__
+    for found in iter_modules(paths):
+        name = f"{package}.{found.name}"
+        module = import_module(name)
+        for attribute in attributes:
+            value = getattr(module, attribute, ())
+            for declaration in value if isinstance(value, tuple) else (value,):
+                yield declaration, name
+
+
+def register(declaration: Any) -> None:
+    """Add a method, a metric or a kind of dataset of your own, for use by its name.
+
+    Args:
+        declaration: a ``whyclip.methods.Method``, ``whyclip.metrics.Metric`` or
+            ``whyclip.data.kind.DatasetKind``. Registering the same object again changes nothing.
+
+    Raises:
+        OptionError: something else, or its name is taken; the message names both places.
+    """
+    for kind, registry in _BY_KIND.items():
+        if isinstance(declaration, kind):
+            registry.add(declaration)
+            return
+    raise OptionError(
+        f"cannot register {quoted(declaration)}; give a Method, a Metric or a DatasetKind"
+    )
+
+
+def look_up(noun: str, name: str, known: Mapping[str, T]) -> T:
+    """Return what is known by a name.
+
+    Raises:
+        OptionError: nothing is; the message names the nearest of its kind.
+    """
+    if not isinstance(name, str) or name not in known:
+        raise unknown(noun, name, known)
+    return known[name]
+
+
+def _home(declaration: object) -> str:
+    """The module of a declaration's function, for errors."""
+    functions = (getattr(declaration, name, None) for name in ("relevance", "value", "open"))
+    function = next(filter(None, functions), None)
+    return str(getattr(function, "__module__", None) or "whyclip.register")
