@@ -138,7 +138,8 @@ def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:
     from matplotlib.figure import Figure
 
     shown = [crops(result, confusion) for confusion in confusions]
-    most = max(1, *map(len, shown))
+    # Few crops leave room empty instead of filling the page.
+    most = max(4, *map(len, shown))
     figure = Figure(figsize=(1.9 + 1.5 * most, 1.25 * len(confusions)), layout="constrained")
     axes = figure.subplots(len(confusions), most + 1, squeeze=False)
     for row, confusion, images in zip(axes, confusions, shown, strict=True):
