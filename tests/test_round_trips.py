@@ -20,7 +20,7 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.audit_index import AuditLink
+from whyclip.audit_index import AuditLink, Audits
 from whyclip.files import write_atomic
 from whyclip.methods import METHODS
 from whyclip.storage import READABLE
@@ -120,12 +120,11 @@ def full() -> whyclip.Explanation:
         heads="single",
         method="grad_eclip",
     )
-    certificate = replace(
-        explanation.certificate, audit=LINK, diagnostics={"gap, image side": (0.25, -0.5)}
-    )
+    certificate = replace(explanation.certificate, diagnostics={"gap, image side": (0.25, -0.5)})
     return replace(
         explanation,
         certificate=certificate,
+        audits=Audits(known=LINK),
         notes=("unlike what it was trained on",),
         methods={"image": "grad_eclip", "text": "decomposition"},
     )
@@ -171,7 +170,7 @@ def test_an_explanation_without_its_picture_comes_back(ending: str, tmp_path: Pa
 
 def test_a_lost_field_is_found(tmp_path: Path) -> None:
     explanation = full()
-    for name in ("modified_input", "diagnostics", "tolerance", "precision", "audit"):
+    for name in ("modified_input", "diagnostics", "tolerance", "precision"):
         usual = {f.name: f for f in fields(explanation.certificate)}[name]
         value = usual.default if usual.default is not MISSING else {}
         certificate = replace(explanation.certificate, **{name: value})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from whyclip.audit_index import AuditLink, joined_links
+from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, Batch
 from whyclip.capture import Capture
 from whyclip.certificate import Certificate
@@ -42,7 +42,7 @@ class Setting:
         own: the model's own pass over what the library's pipeline makes of the images.
         notes: for each image what to bear in mind.
         checked: for each image the certificate's ``checked``.
-        audits: by method what the last audit of this model found.
+        audits: finds the last audit of this model.
     """
 
     model: ModelView
@@ -51,7 +51,7 @@ class Setting:
     own: Capture
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
-    audits: Mapping[str, AuditLink | None]
+    audits: Audits
 
 
 def checked_of(
@@ -96,7 +96,6 @@ def explanations(
             },
             precision=setting.own.precision,
             tolerance=tolerance,
-            audit=setting.audits[plan.method.name],
         )
         first = next(iter(found.values()), None)
         image_side, text_side = found.get("image"), found.get("text")
@@ -114,6 +113,7 @@ def explanations(
             against=tuple(prompt.label for prompt in question.others),
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],
+            audits=setting.audits,
         )
 
 
@@ -133,7 +133,6 @@ def joined(image: Explanation, text: Explanation) -> Explanation:
         ),
         scope={**a.scope, **b.scope},
         diagnostics={**a.diagnostics, **b.diagnostics},
-        audit=joined_links(a.audit, b.audit),
     )
     return replace(
         image,

@@ -9,14 +9,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from weakref import ref
 
 from whyclip.files import cache_folder
-from whyclip.model import ModelView
 from whyclip.types import Side
 
 INDEX = "index.json"
@@ -94,25 +94,80 @@ def key_of(method: str, options: Mapping[str, Any]) -> str:
     return json.dumps([method, dict(sorted(options.items()))], default=str)
 
 
-def last_audits(
-    model: ModelView, variants: Sequence[tuple[str, Mapping[str, Any]]]
-) -> dict[str, AuditLink | None]:
-    """Find what the last audit of this very model found of methods with their options.
+class Audited(Protocol):
+    """What is needed of a model: its module, and the fingerprint of its weights."""
 
-    Nothing is computed where no model was ever audited. A link that cannot be read is no link:
-    an explanation is worth having without it.
+    @property
+    def module(self) -> object:
+        """None where there is none to take a fingerprint of."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digits that distinguish the weights from others."""
+
+
+class Audits:
+    """Finds the last audit of an explanation's model, when somebody asks for it.
+
+    It does not keep the model alive: after the model is gone, or in another process, nothing is
+    found but what was given.
+
+    Args:
+        model: the explained model.
+        known: the audit that a loaded explanation was saved with.
     """
-    nothing: dict[str, AuditLink | None] = {name: None for name, _ in variants}
-    try:
-        if model.module is None or not (cache_folder() / "audits").is_dir():
-            return nothing
-        path = folder_of(model.fingerprint) / INDEX
-        index = read_index(path, path.stat().st_mtime_ns)
-        links = {name: index.get(key_of(name, options)) for name, options in variants}
-        return {name: link_of(link) if link else None for name, link in links.items()}
-    # A home that is not known, a folder that is not ours to read, a file half of another version.
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
-        return nothing
+
+    def __init__(self, model: Audited | None = None, known: AuditLink | None = None) -> None:
+        self.known = known
+        self._model = None if model is None else ref(model)
+        self._fingerprint = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Audits, (None, self.known)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Audits) and self.known == other.known
+
+    __hash__ = object.__hash__
+
+    def __deepcopy__(self, memo: object) -> Audits:
+        return self
+
+    def find(self, variants: Mapping[Side, tuple[str, Mapping[str, Any]]]) -> AuditLink | None:
+        """Find what the last audit of this very model found of methods with their options.
+
+        Nothing is computed where no model was ever audited. A link that cannot be read is no link:
+        an explanation is worth having without it.
+
+        Args:
+            variants: by side the method's name and all of its options.
+        """
+        try:
+            index = self._index()
+            links = {
+                side: link_of(index[key]) if (key := key_of(*variant)) in index else None
+                for side, variant in variants.items()
+            }
+        # A home that is not known, a folder that is not ours, a file half of another version.
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
+            return self.known
+        if len({key_of(*variant) for variant in variants.values()}) > 1:
+            return joined_links(links.get("image"), links.get("text")) or self.known
+        return next(iter(links.values()), None) or self.known
+
+    def _index(self) -> Mapping[str, Any]:
+        model = None if self._model is None else self._model()
+        if model is None or model.module is None or not (cache_folder() / "audits").is_dir():
+            return {}
+        # One object serves all explanations of a call, so weights are read once at most.
+        self._fingerprint = self._fingerprint or model.fingerprint
+        path = folder_of(self._fingerprint) / INDEX
+        return read_index(path, path.stat().st_mtime_ns)
+
+
+def audit_statement(link: AuditLink | None) -> str:
+    """What the last audit found, or that there was none."""
+    return "audit: not run" if link is None else str(link)
 
 
 @lru_cache(maxsize=16)

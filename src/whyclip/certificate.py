@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from whyclip.audit_index import AuditLink, link_of, link_to_json
 from whyclip.types import SIDES, Scope, Side
 
 ScoreCheck = Literal["passed", "failed", "not run"]
@@ -51,7 +50,6 @@ class Certificate:
         diagnostics: for each prompt how exact the method was, such as a completeness gap.
         precision: of the forward pass.
         tolerance: largest difference of the two scores that rounding can account for.
-        audit: what the last audit of this model found for this method, or None.
 
     Source: Cui & Fan 2026 (arXiv 2605.12952), "explain the model itself".
     """
@@ -65,7 +63,6 @@ class Certificate:
     diagnostics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     precision: str = "fp32"
     tolerance: float = 1e-4
-    audit: AuditLink | None = None
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -136,11 +133,6 @@ class Certificate:
         return "; ".join(f"{titles[side]}: {sentence}" for side, sentence in named.items())
 
     @property
-    def audit_statement(self) -> str:
-        """What the last audit found, or that there was none."""
-        return "audit: not run" if self.audit is None else str(self.audit)
-
-    @property
     def explains_score(self) -> bool:
         """True if the score check passed, nothing was modified and every scope is the score."""
         return (
@@ -179,7 +171,7 @@ class Certificate:
         )
 
     def __str__(self) -> str:
-        parts = (self.score_statement, self.scope_statement, *self.changes, self.audit_statement)
+        parts = (self.score_statement, self.scope_statement, *self.changes)
         return "; ".join(part for part in parts if part)
 
 
@@ -192,7 +184,6 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
         "statements": [
             certificate.score_statement,
             certificate.scope_statement,
-            certificate.audit_statement,
         ],
         "gap": certificate.gap,
         "scope": dict(certificate.scope),
@@ -203,7 +194,6 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
         "precision": certificate.precision,
         "tolerance": certificate.tolerance,
         "scores": {side: list(scores) for side, scores in certificate.scores.items()},
-        "audit": None if certificate.audit is None else link_to_json(certificate.audit),
     }
 
 
@@ -227,7 +217,6 @@ def certificate_of(record: Mapping[str, Any], score_model: tuple[float, ...]) ->
         diagnostics={name: tuple(values) for name, values in diagnostics.items()},
         precision=record["precision"],
         tolerance=record["tolerance"],
-        audit=link_of(record["audit"]) if record.get("audit") else None,
     )
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
+from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, lay_on_image
 from whyclip.types import Geometry, Side, Word
 
@@ -41,6 +43,7 @@ class Explanation:
         method: the method's name; ``"a + b"`` where maps and words come from two methods.
         methods: by side the method, where maps and words come from two; empty otherwise.
         notes: what to bear in mind, such as an image unlike those the model was trained on.
+        audits: finds the last audit of the model; see :attr:`audit`.
     """
 
     model: str
@@ -57,6 +60,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     contrast: tuple[tuple[float, float], ...] = ()
     methods: Mapping[Side, str] = field(default_factory=dict)
+    audits: Audits = field(default_factory=Audits, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -105,6 +109,20 @@ class Explanation:
     def method_of(self) -> dict[Side, str]:
         """For each explained side the name of its method."""
         return {side: self.methods.get(side, self.method) for side in self.certificate.scores}
+
+    @property
+    def audit(self) -> AuditLink | None:
+        """What the last audit of this model found for this method, or None.
+
+        It is looked up in the cache when it is asked for, as pages, files and terminals do. Of an
+        explanation that was loaded, it is what the file says.
+        """
+        variants: dict[Side, tuple[str, Mapping[str, Any]]] = {}
+        for side, name in self.method_of.items():
+            # Methods that differ by side are the default ones, with their default options.
+            default = bool(self.methods) and name in METHODS
+            variants[side] = (name, METHODS[name].options if default else self.options)
+        return self.audits.find(variants)
 
     @property
     def versus(self) -> str:

@@ -65,6 +65,39 @@ def write_atomic(path: Path, encode: Callable[[], bytes]) -> None:
         raise
 
 
+def make_folder(folder: Path) -> Path:
+    """Make a folder with those above it, if it is not there; return it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"folder {quoted(str(folder))} cannot be made: {reason}") from None
+    return folder
+
+
+def append_line(path: Path, line: str, *, header: str = "") -> None:
+    """Write a line through to the end of a file, which is made if it is not there.
+
+    Args:
+        path: the file.
+        line: without a line break.
+        header: the first line of a file that is new or empty.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            first = f"{header}\n" if header and file.tell() == 0 else ""
+            file.write(f"{first}{line}\n")
+    except OSError as error:
+        raise OutputError(f"cannot write {quoted(str(path))}: {error.strerror}") from None
+
+
 def cache_folder() -> Path:
     """The folder that whyclip keeps things in between runs; it need not exist."""
     given = os.environ.get(VARIABLE)

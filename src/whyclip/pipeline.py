@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
-from whyclip.audit_index import last_audits
+from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, batches
 from whyclip.capture import Capture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
@@ -47,7 +47,7 @@ def run(
         own_targets = targets
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
-    audits = last_audits(model, [(plan.method.name, plan.options) for plan in plans])
+    audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
         reach = max(plan.reach(model.image) for plan in plans)
         how = pass_check(check, altered=question.altered, first=number == 0)

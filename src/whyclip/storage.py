@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 from whyclip.ambient import in_plain_state
+from whyclip.audit_index import Audits, audit_statement, link_of, link_to_json
 from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
@@ -35,6 +36,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
     the original image that the grid covers: left, top, right, bottom in pixels.
     """
     certificate, geometry = explanation.certificate, explanation.geometry
+    noted, audit = certificate_to_json(certificate), explanation.audit
 
     def plain(prompt: Prompt) -> str | list[str]:
         return prompt if isinstance(prompt, str) else list(prompt)
@@ -82,7 +84,11 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
         "against": [plain(prompt) for prompt in explanation.against],
         "contrast": [list(pair) for pair in explanation.contrast],
         "notes": list(explanation.notes),
-        "certificate": certificate_to_json(certificate),
+        "certificate": {
+            **noted,
+            "statements": [*noted["statements"], audit_statement(audit)],
+            "audit": None if audit is None else link_to_json(audit),
+        },
     }
 
 
@@ -131,6 +137,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         notes=tuple(record["notes"]),
         contrast=tuple((own, other) for own, other in record.get("contrast", ())),
         methods=record.get("methods", {}),
+        audits=Audits(known=link_of(noted["audit"]) if noted.get("audit") else None),
     )
 
 

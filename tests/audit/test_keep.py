@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import open_clip
 import pytest
@@ -61,9 +65,9 @@ def test_what_is_not_an_audit_is_refused(tmp_path: Path, found: Audit) -> None:
 def test_an_explanation_says_what_the_last_audit_found(
     view: whyclip.ModelView, found: Audit, cache: Path, tmp_path: Path
 ) -> None:
-    assert explained(view).certificate.audit is None
+    assert explained(view).audit is None
     path = keep(found)
-    link = explained(view).certificate.audit
+    link = explained(view).audit
     assert link is not None
     assert link.path == path
     assert path.is_relative_to(cache)
@@ -73,18 +77,49 @@ def test_an_explanation_says_what_the_last_audit_found(
         assert link.verdicts[side]["consistent"] == expected  # type: ignore[index]
     assert str(cache) not in json.dumps(str(link)), "a page that is passed on says no home"
     # Another method, other options and other weights have no audit.
-    assert explained(view, method="raw_attention").certificate.audit is None
-    assert explained(view, heads="single").certificate.audit is None
+    assert explained(view, method="raw_attention").audit is None
+    assert explained(view, heads="single").audit is None
     # Maps and words of two methods have the audits of both, each of its own side.
-    default = explained(view, method=None).certificate.audit
+    default = explained(view, method=None).audit
     assert default is not None
     assert set(default.verdicts) == {"image"}
     assert default.verdicts["image"] == link.verdicts["image"]
     assert all(title.endswith("(image)") for title in default.failed)
     other = whyclip.wrap(*tiny.openclip_parts(seed=1))
-    assert explained(other).certificate.audit is None
+    assert explained(other).audit is None
     # The same weights in another place are the same model.
-    assert explained(whyclip.wrap(*tiny.openclip_parts())).certificate.audit == link
+    same = whyclip.wrap(*tiny.openclip_parts())
+    one = explained(same)
+    assert one.audit == link
+    # A copy finds it, too; in another process the model is not there.
+    assert copy.deepcopy(one).audits.find({"image": ("grad_eclip", one.options)}) == link
+    assert (
+        pickle.loads(pickle.dumps(one.audits)).find({"image": ("grad_eclip", one.options)}) is None
+    )
+
+
+def test_explaining_reads_nothing_of_the_cache(
+    view: whyclip.ModelView, found: Audit, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(found)
+    reads: list[Path] = []
+
+    def watched() -> Path:
+        reads.append(cache)
+        return cache
+
+    monkeypatch.setattr("whyclip.audit_index.cache_folder", watched)
+    one = explained(view)
+    assert not reads
+    assert one.audit is not None
+    assert reads
+    # The explanation does not keep its model alive, and says nothing of an audit without it.
+    alone = whyclip.wrap(*tiny.openclip_parts())
+    gone, one = ref(alone), explained(alone)
+    del alone
+    gc.collect()
+    assert gone() is None
+    assert one.audit is None
 
 
 def test_the_last_audit_counts(view: whyclip.ModelView, found: Audit, cache: Path) -> None:
@@ -93,10 +128,10 @@ def test_the_last_audit_counts(view: whyclip.ModelView, found: Audit, cache: Pat
         "grad_eclip": found.methods["grad_eclip"]
     })  # fmt: skip
     keep(later)
-    link = explained(view).certificate.audit
+    link = explained(view).audit
     assert link is not None
     assert link.date == "2099-01-01T00:00:00Z"
-    earlier = explained(view, method="contribution").certificate.audit
+    earlier = explained(view, method="contribution").audit
     assert earlier is not None
     assert earlier.date == found.date
 
@@ -112,7 +147,7 @@ def test_the_link_is_saved_shown_and_loaded(
     one = explained(view)
     for ending in (".json", ".npz", ".safetensors"):
         again = whyclip.load_explanation(one.save(tmp_path / f"e{ending}"))
-        assert again.certificate.audit == one.certificate.audit
+        assert again.audit == one.audit
         assert again.certificate == one.certificate
     page = one.save(tmp_path / "e.html").read_text(encoding="utf-8")
     assert '"audit":{"date"' in page
@@ -129,7 +164,7 @@ def test_explanations_of_before_there_were_audits_are_read(
     record = json.loads(path.read_text())
     del record["certificate"]["audit"]
     path.write_text(json.dumps(record))
-    assert whyclip.load_explanation(path).certificate.audit is None
+    assert whyclip.load_explanation(path).audit is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', "null"])
@@ -138,9 +173,9 @@ def test_a_broken_index_is_no_audit(
 ) -> None:
     path = keep(found)
     (path.parent / "index.json").write_text(content)
-    assert explained(view).certificate.audit is None
+    assert explained(view).audit is None
     keep(found)
-    assert explained(view).certificate.audit is not None
+    assert explained(view).audit is not None
 
 
 def test_a_fingerprint_tells_weights_and_modules_and_nothing_else() -> None:

@@ -89,7 +89,7 @@ def test_only_a_whole_audit_is_remembered(
         done = whyclip_command(*arguments, *more)
         assert done.code == 0, done.err
         own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
-        link = own.certificate.audit
+        link = own.audit
         partial = "--checks" in more or "--threshold" in more
         assert ("not remembered, as only an audit of all checks" in done.err) == partial
         return None if link is None else link.samples

@@ -136,7 +136,7 @@ def test_images_of_one_name_get_files_of_their_own(
         ("why.html", "name a folder, or a pattern such as '{name}.html'"),
         ("photos/{name}.png", "is the image itself"),
         ("{name}.nonesuch", "known: .html"),
-        ("photos/notes.txt/{name}.html", "cannot make the folder"),
+        ("photos/notes.txt/{name}.html", "cannot be made"),
     ],
 )
 @pytest.mark.usefixtures("photos")

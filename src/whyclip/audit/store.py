@@ -16,6 +16,7 @@ from torch import Tensor
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.data.files import digest
 from whyclip.errors import OutputError
+from whyclip.files import append_line, make_folder
 from whyclip.types import Word
 
 _KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Word)}
@@ -78,16 +79,8 @@ class Store:
             OutputError: the file cannot be written.
         """
         line = json.dumps({"key": key, "value": _packed(value)}, separators=(",", ":"))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with self.file.open("a", encoding="utf-8") as file:
-                if file.tell() == 0:
-                    file.write(json.dumps(self.identity) + "\n")
-                file.write(line + "\n")
-        except OSError as error:
-            raise OutputError(
-                f"{str(self.file)!r:.80} cannot be written: {error.strerror}"
-            ) from None
+        make_folder(self.folder)
+        append_line(self.file, line, header=json.dumps(self.identity))
 
 
 def _packed(value: Any) -> Any:

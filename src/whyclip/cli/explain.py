@@ -11,10 +11,11 @@ import typer
 
 from whyclip.cli import options
 from whyclip.cli.given import Given, places, read, split
-from whyclip.cli.outputs import check_outputs, make_folder
+from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import complain, progress, stdout, wrote
 from whyclip.errors import ImageError, OptionError, check_choice
+from whyclip.files import make_folder
 from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, Check, GeometryName, Precision

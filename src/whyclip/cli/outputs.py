@@ -67,15 +67,3 @@ def _identity(path: Path) -> tuple[int, int]:
     """What two names of one file have in common."""
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results, with those above it.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None

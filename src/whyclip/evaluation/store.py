@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
-from whyclip.data.tables import shown
 from whyclip.errors import OutputError
 from whyclip.evaluation.record import Record, record_from_json
-from whyclip.files import write_atomic
+from whyclip.files import append_line, make_folder, write_atomic
 
 PLAN, SAMPLES, CLASSES = "plan.json", "samples.jsonl", "classes.safetensors"
 
@@ -40,12 +39,8 @@ class Store:
         """
         # Those that this run makes, the outermost last.
         self._made = [f for f in (self.folder, *self.folder.parents) if not exists(f)]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(f"folder {shown(self.folder)} cannot be made: {reason}") from None
-        self._file: IO[str] | None = None
+        make_folder(self.folder)
+        self._added = False
         place = self.folder / PLAN
         if place.exists():
             self._check(place)
@@ -102,15 +97,8 @@ class Store:
             OutputError: the file cannot be written.
         """
         line = json.dumps(record.to_json(), separators=(",", ":"), allow_nan=False)
-        try:
-            if self._file is None:
-                self._file = (self.folder / SAMPLES).open("a", encoding="utf-8")
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{str(self.folder / SAMPLES)!r} cannot be written: {error.strerror}"
-            ) from None
+        append_line(self.folder / SAMPLES, line)
+        self._added = True
 
     def __enter__(self) -> Store:
         """Nothing is opened before the first sample."""
@@ -122,11 +110,8 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file; a run that failed before its first sample leaves nothing behind."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        elif isinstance(error, Exception):
+        """A run that failed before its first sample leaves nothing behind."""
+        if not self._added and isinstance(error, Exception):
             self.discard()
 
     def discard(self) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
-from whyclip.files import path_of, write_atomic
+from whyclip.files import make_folder, path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
@@ -208,12 +208,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
 
 
 def _make(folder: Path, identity: dict[str, Any]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {quoted(str(folder))}: {error.strerror}"
-        ) from None
+    make_folder(folder)
     write_atomic(folder / RUN, (json.dumps(identity, indent=2) + "\n").encode)
 
 

@@ -180,7 +180,7 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     )
     certificate = explanation.certificate
     of = f"{', '.join(facts(explanation))}: {certificate.verdict}"
-    told = "; ".join(filter(None, (of, seal.details(certificate), seal.audited(certificate))))
+    told = "; ".join(filter(None, (of, seal.details(certificate), str(explanation.audit or ""))))
     return f"<ol>{rows}</ol><p>{escape(told)}</p>"
 
 

@@ -37,11 +37,6 @@ def statements(certificate: Certificate) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def audited(certificate: Certificate) -> str:
-    """What the last audit of the model and method found; empty where there was none."""
-    return str(certificate.audit or "")
-
-
 def details(certificate: Certificate) -> str:
     """Score check, modifications, scope and precision on one line."""
     return "; ".join((*statements(certificate), certificate.precision))

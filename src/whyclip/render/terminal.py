@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from whyclip.audit_index import audit_statement
 from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import AGAINST, FOR, Floats, Scale, hexadecimal, mixed
@@ -188,7 +189,7 @@ def _certificate(explanation: Explanation, plain: bool) -> Text:
     styles = {"score": "bold green", "other": "bold", "modified": "bold yellow"}
     mark = signs[tone] if plain else seal.mark(certificate)
     text = Text(f"{mark} {certificate.verdict}", styles[tone])
-    for line in (*seal.statements(certificate), certificate.audit_statement):
+    for line in (*seal.statements(certificate), audit_statement(explanation.audit)):
         text.append(f"\n  {line}", "not bold dim")
     text.append(f"\n  {', '.join(facts(explanation))}, {certificate.precision}", "not bold dim")
     return text

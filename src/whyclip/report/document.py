@@ -16,7 +16,7 @@ from string import Template
 from typing import Any
 
 from whyclip.errors import OutputError
-from whyclip.files import write_atomic
+from whyclip.files import make_folder, write_atomic
 from whyclip.report.prose import inline, prose
 from whyclip.report.table import Table
 
@@ -93,13 +93,7 @@ class Report:
         Raises:
             OutputError: the folder or a file cannot be written.
         """
-        place = Path(folder)
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"folder {str(place)!r} cannot be made: {error.strerror or error}"
-            ) from None
+        place = make_folder(Path(folder))
         names = self._file_names()
         pictures = {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
         with_parquet = find_spec("pandas") is not None and find_spec("pyarrow") is not None
