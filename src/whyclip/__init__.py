@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
     from whyclip.model import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.storage import load_explanation
+    from whyclip.variant import Variant
 
 __all__ = [
     "Box",
@@ -32,6 +33,7 @@ __all__ = [
     "Geometry",
     "Interaction",
     "ModelView",
+    "Variant",
     "Word",
     "compare",
     "errors",
@@ -51,6 +53,7 @@ if not typing.TYPE_CHECKING:
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",
+        "Variant": "whyclip.variant",
         "compare": "whyclip.api",
         "explain": "whyclip.api",
         "interaction": "whyclip.interactions",

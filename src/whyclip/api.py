@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, overload
 
 from whyclip.ambient import in_plain_state
@@ -11,13 +11,19 @@ from whyclip.assemble import joined
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
-from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
 from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
-from whyclip.plan import Plan, ask_for
-from whyclip.selection import ALL, comparable, default_plans, plan_of
+from whyclip.selection import (
+    ALL,
+    MethodsLike,
+    default_variants,
+    on_sides,
+    select_variants,
+    variants_of,
+)
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+from whyclip.variant import MethodLike, Variant, ask_for
 
 
 @overload
@@ -26,7 +32,7 @@ def explain(
     image_or_images: ImageSource,
     prompts: Any,
     *,
-    method: str | None = ...,
+    method: MethodLike | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
@@ -40,7 +46,7 @@ def explain(
     image_or_images: Sequence[ImageSource],
     prompts: Any,
     *,
-    method: str | None = ...,
+    method: MethodLike | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
@@ -54,7 +60,7 @@ def explain(
     image_or_images: Any,
     prompts: Any,
     *,
-    method: str | None = None,
+    method: MethodLike | None = None,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
     geometry: GeometryName = "model",
@@ -70,9 +76,10 @@ def explain(
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
             ensemble) or an image (why are these two alike?). A float tensor ``[n, e]`` is n
             directions in embedding space.
-        method: a name from ``whyclip.methods.METHODS``. By default each side has its own: maps
-            come from Grad-ECLIP and words from the decomposition, or from the first of
-            :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
+        method: a name from ``whyclip.methods.METHODS``, with or without options, such as
+            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default each side has
+            its own: maps come from Grad-ECLIP and words from the decomposition, or from the first
+            of :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
         sides: ``"image"`` for maps, ``"text"`` for words.
         against: prompts that the others are set against ("why a dog rather than a cat?"); the
             score is then the difference of the cosines.
@@ -99,10 +106,13 @@ def explain(
     setting = Request(images, prompts, against, geometry, precision, check)
     checked = check_request(model, setting, sides)
     if method is None:
-        plans = default_plans(model, checked, method_options)
+        variants = default_variants(model, checked, method_options)
     else:
-        plans = [plan_of(method, method_options, checked)]
-    found = list(_run(model, setting, plans).values())
+        chosen = Variant.of(method)
+        if method_options:
+            chosen = replace(chosen, options={**chosen.options, **method_options}, label="")
+        variants = [on_sides(chosen, checked)]
+    found = list(_run(model, setting, variants).values())
     results = found[0] if len(found) == 1 else list(map(joined, *found))
     return results if many else results[0]
 
@@ -112,7 +122,7 @@ def compare(
     model: ModelView,
     images: Sequence[ImageSource],
     prompts: Any,
-    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    methods: MethodsLike | None = None,
     *,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
@@ -126,9 +136,10 @@ def compare(
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
         prompts: likewise.
-        methods: names, or names with their options. By default every one that can read the
-            model, on the sides it can, but for those that run it dozens to thousands of times;
-            ``"all"`` has these, too.
+        methods: names, such as ``"grad_eclip"`` or ``"grad_eclip:heads=single"``, ``Method`` or
+            ``Variant`` objects, or a mapping with a label for each. By default every method that
+            supports the model, except those that run it dozens to thousands of times; ``"all"``
+            has these, too.
         sides: likewise; a side that a method does not read is left out for it.
         against: likewise.
         geometry: likewise.
@@ -136,7 +147,7 @@ def compare(
         check: as for :func:`explain`.
 
     Returns:
-        For each method one Explanation an image.
+        By label, for each method one Explanation per image.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
@@ -145,14 +156,13 @@ def compare(
     checked = check_request(model, setting, sides)
     every = isinstance(methods, str) and methods == ALL
     if methods is None or every:
-        plans = comparable(model, checked, slow=every)[0]
+        variants = list(select_variants(model, sides=checked, slow=every).variants)
     else:
-        if not isinstance(methods, Mapping):
-            methods = {get_method(name).name: {} for name in _listed("method", methods, METHODS)}
-        if not methods:
+        chosen = variants_of(methods)
+        if not chosen:
             raise OptionError(f"methods={quoted(methods)}: name at least one, or {ALL!r}")
-        plans = [plan_of(name, options, checked) for name, options in methods.items()]
-    return _run(model, setting, plans)
+        variants = [on_sides(variant, checked) for variant in chosen]
+    return _run(model, setting, variants)
 
 
 @dataclass(frozen=True)
@@ -167,18 +177,20 @@ class Request:
     check: Check
 
 
-def _run(model: ModelView, request: Request, plans: Sequence[Plan]) -> dict[str, list[Explanation]]:
+def _run(
+    model: ModelView, request: Request, variants: Sequence[Variant]
+) -> dict[str, list[Explanation]]:
     geometry, precision, check = request.geometry, request.precision, request.check
     with naming_suspects(model):
         question = ask_for(
             model,
             request.prompts,
-            plans,
+            variants,
             against=request.against,
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, question, plans, geometry, precision, check)
+        found = run(model, request.images, question, variants, geometry, precision, check)
     _warn_once(found)
     return found
 

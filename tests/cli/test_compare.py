@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -180,3 +181,23 @@ def test_prompts_from_a_file_are_more_rows(
         assert bad.code == 2
         assert name in bad.err
         assert len(bad.err.strip().splitlines()) == 1
+
+
+def test_two_variants_of_one_method_have_a_column_each(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    single, out = "grad_eclip:heads=single", tmp_path / "why.png"
+    flags = ("--model", folder, "--method", "grad_eclip", "--method", single)
+    done = whyclip_command("compare", picture, "a dog", *flags, "--out", out)
+    assert done.code == 0, done.err
+    listed = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
+    assert listed[1:] == ["grad_eclip", single]
+    with Image.open(out) as drawn:
+        two = drawn.size
+    whyclip_command("compare", picture, "a dog", *flags[:4], "--out", out)
+    with Image.open(out) as drawn:
+        # Wider by a column, and higher by the line that has the options.
+        assert two[0] > drawn.width
+        assert two[1] > drawn.height
+    done = whyclip_command("explain", picture, "a dog", "-m", folder, *flags[4:], "--json")
+    assert json.loads(done.out)["options"]["heads"] == "single"
