@@ -18,18 +18,19 @@ from whyclip.reproduce.measured import (
     value_of,
     whiskers,
 )
+from whyclip.reproduce.published import GRAD_ECLIP_PAPER, MASKCLIP_PAPER
+from whyclip.reproduce.published import NAME as PUBLISHED
 from whyclip.reproduce.verdict import Verdict, is_above
 from whyclip.selection import MethodsLike, obstacles, variants_of
 from whyclip.variant import Variant
 
-PUBLISHED = "Grad-ECLIP, as published"
 NATIVE = "Grad-ECLIP"
 CONTROL = "random"
 
 VARIANTS: Mapping[str, str] = {
     "Grad-CAM": "grad_cam",
-    "MaskCLIP": "maskclip:key_weight=true",
-    PUBLISHED: "grad_eclip:heads=single",
+    "MaskCLIP": MASKCLIP_PAPER,
+    PUBLISHED: GRAD_ECLIP_PAPER,
     NATIVE: "grad_eclip",
     "Attention-ECLIP": "attention_eclip",
     "Contribution": "contribution",

@@ -12,6 +12,8 @@ from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.localisation import able, extra_facts
 from whyclip.reproduce.measured import Asked, column, gain, measure, table, value_of
+from whyclip.reproduce.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
+from whyclip.reproduce.published import NAME as PUBLISHED
 from whyclip.reproduce.shrunk import Shrunk
 from whyclip.reproduce.verdict import Verdict, is_above
 from whyclip.types import GeometryName
@@ -19,13 +21,12 @@ from whyclip.types import GeometryName
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PUBLISHED = "Grad-ECLIP, as published"
 RIVALS = ("MaskCLIP", "Grad-CAM", "random")
 
 VARIANTS: Mapping[str, str] = {
     "Grad-CAM": "grad_cam",
-    "MaskCLIP": "maskclip:key_weight=true",
-    PUBLISHED: "grad_eclip:heads=single:qk=out_proj",
+    "MaskCLIP": MASKCLIP_PAPER,
+    PUBLISHED: GRAD_ECLIP_RELEASE,
     "Grad-ECLIP": "grad_eclip",
     "Grad-ECLIP, signed": "grad_eclip:relu=false",
     "Contribution": "contribution",
