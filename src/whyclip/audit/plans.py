@@ -10,13 +10,14 @@ from whyclip.selection import MethodsLike, obstacles, select_variants, variants_
 from whyclip.variant import Variant
 
 
-def plans_of(model: ModelView, methods: MethodsLike | None) -> dict[str, Variant]:
+def plans_of(model: ModelView, methods: MethodsLike | None, seed: int = 0) -> dict[str, Variant]:
     """Choose the methods asked for, and the random control.
 
     Args:
         model: to be explained.
         methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times.
+        seed: of the random control.
 
     Returns:
         Variants by label, each on the sides that it supports; the control last.
@@ -30,7 +31,7 @@ def plans_of(model: ModelView, methods: MethodsLike | None) -> dict[str, Variant
         variants = [_supported(model, variant) for variant in variants_of(methods)]
     chosen = {variant.label: variant for variant in variants if variant.label != CONTROL}
     sides = tuple(tower.side for tower in model.towers)
-    return {**chosen, CONTROL: Variant(get_method(CONTROL), sides=sides)}
+    return {**chosen, CONTROL: Variant(get_method(CONTROL), {"seed": seed}, CONTROL, sides)}
 
 
 def _supported(model: ModelView, variant: Variant) -> Variant:

@@ -98,7 +98,7 @@ def audit(
     samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
-    plans = plans_of(model, methods)
+    plans = plans_of(model, methods, seed)
     pool = pool_of(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
     work = Work(asks, _without(model, pool, samples), min(edited, limit), patches, seed)

@@ -21,7 +21,7 @@ from whyclip.reproduce.measured import (
 from whyclip.reproduce.published import GRAD_ECLIP_PAPER, MASKCLIP_PAPER
 from whyclip.reproduce.published import NAME as PUBLISHED
 from whyclip.reproduce.verdict import Verdict, is_above
-from whyclip.selection import MethodsLike, obstacles, variants_of
+from whyclip.selection import MethodsLike, select_variants
 from whyclip.variant import Variant
 
 NATIVE = "Grad-ECLIP"
@@ -113,18 +113,13 @@ def able(setting: Setting, variants: MethodsLike = VARIANTS) -> list[Variant]:
     Raises:
         OptionError: nothing can.
     """
-    reasons = {
-        variant.label: (variant, obstacles(setting.model, variant, ["image"]).get("image", ""))
-        for variant in variants_of(variants)
-    }
-    found = [variant for variant, reason in reasons.values() if not reason]
-    if not found:
-        why = next(reason for _, reason in reasons.values())
+    selected, left_out = select_variants(setting.model, variants, ["image"])
+    if not selected:
         raise OptionError(
-            f"{setting.model.name}: {why}; a ViT with a class token or a pooling head has it, such "
-            "as mini or openclip:ViT-B-16/openai"
+            f"{setting.model.name}: {next(iter(left_out))}; a ViT with a class token or a pooling "
+            "head has it, such as mini or openclip:ViT-B-16/openai"
         )
-    return found
+    return list(selected)
 
 
 def extra_facts(evaluation: Evaluation) -> dict[str, str]:
