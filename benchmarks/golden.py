@@ -30,7 +30,7 @@ from benchmarks.fuzz.models import view_of
 from whyclip.audit import audit
 from whyclip.data import open_dataset
 from whyclip.errors import WhyclipWarning
-from whyclip.evaluation import Variant, evaluate
+from whyclip.evaluation import evaluate
 from whyclip.metrics import METRICS
 from whyclip.report import Report, Table
 from whyclip.reproduce import EXPERIMENTS
@@ -43,9 +43,8 @@ ABSOLUTE, RELATIVE = 1e-4, 1e-3
 SHOWN = 20
 VALUES = 16
 
-PUBLISHED = ("grad_eclip", {"heads": "single"})
-# One name for a variant, however audits write it.
-LABELS = {"grad_eclip[heads=single]": "published", "grad_eclip:heads=single": "published"}
+PUBLISHED = "grad_eclip:heads=single"
+LABELS = {PUBLISHED: "published"}
 METHODS = ("grad_eclip", "contribution", "decomposition", "maskclip", "leave_one_out")
 
 
@@ -81,7 +80,7 @@ def thinned(maps: Tensor) -> list[list[float]]:
 
 def evaluated() -> dict[str, Any]:
     """Every value and curve of an evaluation with all metrics."""
-    variants = [Variant(name, name) for name in METHODS] + [Variant("published", *PUBLISHED)]
+    variants = {**{name: name for name in METHODS}, "published": PUBLISHED}
     data = open_dataset(DATA)
     found = evaluate(view_of("openclip"), data, variants, list(METRICS))
     values: dict[str, Any] = {}

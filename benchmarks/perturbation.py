@@ -24,7 +24,7 @@ import torch
 from benchmarks.speed import machine, random_targets, random_view, show
 from whyclip.forward import run_trunk
 from whyclip.methods import get_method
-from whyclip.plan import Plan
+from whyclip.variant import Variant
 
 RESULT = Path(__file__).with_name("perturbation.json")
 BATCH = 64
@@ -58,14 +58,14 @@ def measure(arch: str, rounds: int) -> dict[str, float]:
     for name in ("rise", "occlusion"):
         options, count = asked_of(name, view.image.native)
         method = get_method(name)
-        plan = Plan(method, method.complete({**options, "batch_size": BATCH}), ("image",))
+        plan = Variant(method, {**options, "batch_size": BATCH}, sides=("image",))
         many = torch.randn(min(count, BATCH), 3, size, size)
 
         def plain(many: torch.Tensor = many) -> None:
             with torch.no_grad():
                 model.encode_image(many)
 
-        def run(plan: Plan = plan) -> None:
+        def run(plan: Variant = plan) -> None:
             plan.relevance(capture)
 
         plain()

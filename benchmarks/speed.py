@@ -36,10 +36,9 @@ from rich.table import Table
 
 import whyclip
 from whyclip.forward import run_trunk
-from whyclip.methods import get_method
 from whyclip.pipeline import IMAGES_AT_ONCE
-from whyclip.plan import Plan
 from whyclip.targets import Targets
+from whyclip.variant import Variant
 
 RESULT = Path(__file__).with_name("speed.json")
 GOALS = {
@@ -87,7 +86,7 @@ def explain_targets(
     view: whyclip.ModelView, pixels: torch.Tensor, targets: Targets, **trunk: Any
 ) -> torch.Tensor:
     """Maps ``[b, n, patches]`` of pixels already prepared."""
-    plan = Plan(get_method("grad_eclip"), get_method("grad_eclip").complete({}), ("image",))
+    plan = Variant.of("grad_eclip").on(["image"])
     return plan.relevance(run_trunk(view.image, pixels, targets, keep=1, **trunk)).values
 
 

@@ -16,8 +16,8 @@ import torch
 import families
 import tiny
 import whyclip
-from whyclip.api import comparable
 from whyclip.methods import METHODS
+from whyclip.selection import select_variants
 
 PROMPTS = ["a dog", "a photo of two cars"]
 # Enough to run every line; how good they are at it is no matter here.
@@ -54,7 +54,7 @@ def view_of(family: str) -> whyclip.ModelView:
 
 
 def sides_of(family: str, method: str) -> tuple[str, ...]:
-    plans, _ = comparable(view_of(family), slow=True)
+    plans, _ = select_variants(view_of(family), slow=True)
     return {plan.method.name: plan.sides for plan in plans}.get(method, ())
 
 

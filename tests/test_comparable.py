@@ -15,7 +15,7 @@ import whyclip
 from families import SMALL, picture
 from whyclip.errors import OptionError
 from whyclip.methods import METHODS
-from whyclip.selection import comparable
+from whyclip.selection import select_variants
 
 QUICK = {name: method for name, method in METHODS.items() if not method.slow}
 
@@ -58,12 +58,12 @@ def test_slow_is_what_runs_the_tower_dozens_of_times(name: str) -> None:
 
 
 def test_slow_methods_are_left_out_unless_all_are_asked_for(view: whyclip.ModelView) -> None:
-    plans, left_out = comparable(view)
+    plans, left_out = select_variants(view)
     assert [plan.method.name for plan in plans] == list(QUICK)
     [reason] = left_out
     assert "'all'" in reason
     assert set(left_out[reason]) == {*METHODS} - {*QUICK}
-    plans, left_out = comparable(view, slow=True)
+    plans, left_out = select_variants(view, slow=True)
     assert [plan.method.name for plan in plans] == list(METHODS)
     assert not left_out
 
@@ -94,7 +94,7 @@ def test_without_names_a_comparison_has_them_all(
 def test_what_cannot_read_a_tower_is_left_out_with_the_reason(
     family: str, reason: str, left: str, stays: str
 ) -> None:
-    plans, left_out = comparable(whyclip.wrap(*SMALL[family]()), ["image"])
+    plans, left_out = select_variants(whyclip.wrap(*SMALL[family]()), sides=["image"])
     names = [plan.method.name for plan in plans]
     assert stays in names
     assert left not in names
@@ -104,7 +104,7 @@ def test_what_cannot_read_a_tower_is_left_out_with_the_reason(
 
 
 def test_a_method_left_out_on_one_side_names_the_side() -> None:
-    plans, left_out = comparable(whyclip.wrap(*SMALL["vit-average"]()))
+    plans, left_out = select_variants(whyclip.wrap(*SMALL["vit-average"]()))
     [game] = [plan for plan in plans if plan.method.name == "game"]
     assert game.sides == ("text",)
     [names] = [names for text, names in left_out.items() if "averages" in text]

@@ -10,7 +10,7 @@ from PIL import Image
 
 import tiny
 import whyclip
-from whyclip import forward, pipeline, plan, question
+from whyclip import forward, pipeline, question, variant
 from whyclip.errors import ImageError, OptionError, PromptError
 from whyclip.methods import METHODS
 
@@ -162,7 +162,7 @@ def test_many_targets_by_jacobian_give_what_few_give(
     view: whyclip.ModelView, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directions = torch.randn(view.width + 30, view.width)
-    monkeypatch.setattr(plan, "TARGETS_AT_ONCE", 17)
+    monkeypatch.setattr(variant, "TARGETS_AT_ONCE", 17)
     asked: dict[str, Any] = {"method": method, "sides": ["image"], **tiny.QUICK.get(method, {})}
     many = whyclip.explain(view, picture(), directions, **asked)
     few = whyclip.explain(view, picture(), directions[-9:], **asked)

@@ -77,8 +77,8 @@ def test_maps_of_another_kind_shape_or_value_differ(maps: torch.Tensor | None) -
     assert make(maps=torch.zeros(3, 2, 3)) != make(maps=maps)
 
 
-def test_every_part_but_the_image_is_compared() -> None:
-    assert set(CHANGES) | {"image"} == set(Explanation.__dataclass_fields__)
+def test_every_part_but_the_image_and_the_audits_is_compared() -> None:
+    assert set(CHANGES) | {"image", "audits"} == set(Explanation.__dataclass_fields__)
 
 
 def test_another_thing_is_not_equal() -> None:

@@ -28,6 +28,7 @@ if typing.TYPE_CHECKING:
     from whyclip.registry import register
     from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
+    from whyclip.variant import Variant
 
 __all__ = [
     "Box",
@@ -36,6 +37,7 @@ __all__ = [
     "Geometry",
     "Interaction",
     "ModelView",
+    "Variant",
     "Word",
     "compare",
     "comparison",
@@ -60,6 +62,7 @@ if not typing.TYPE_CHECKING:
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.model",
+        "Variant": "whyclip.variant",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
         "explain": "whyclip.api",

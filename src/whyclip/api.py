@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args, overload
 
 from whyclip.ambient import in_plain_state
@@ -12,14 +12,20 @@ from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
-from whyclip.methods import METHODS, get_method
 from whyclip.model import ModelView
 from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
-from whyclip.plan import Plan, ask_for
 from whyclip.preprocessed import check_pixels
-from whyclip.selection import ALL, comparable, default_plans, plan_of
+from whyclip.selection import (
+    ALL,
+    MethodsLike,
+    default_variants,
+    on_sides,
+    select_variants,
+    variants_of,
+)
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+from whyclip.variant import MethodLike, Variant, ask_for
 
 
 @overload
@@ -28,7 +34,7 @@ def explain(
     image_or_images: ImageSource,
     prompts: Any,
     *,
-    method: str | None = ...,
+    method: MethodLike | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
@@ -42,7 +48,7 @@ def explain(
     image_or_images: Sequence[ImageSource],
     prompts: Any,
     *,
-    method: str | None = ...,
+    method: MethodLike | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,
@@ -72,7 +78,7 @@ def explain(
     prompts: Any = None,
     *,
     pixels: Any = None,
-    method: str | None = None,
+    method: MethodLike | None = None,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
     geometry: GeometryName = "model",
@@ -91,9 +97,10 @@ def explain(
         pixels: instead of images, a preprocessed batch ``[b, 3, H, W]`` of the model's input size,
             such as a DataLoader gives. Maps then lie on this input, and the certificate says that
             whyclip did not see the original images.
-        method: a name from ``whyclip.methods.METHODS``. By default each side has its own: maps
-            come from Grad-ECLIP and words from the decomposition, or from the first of
-            :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
+        method: a name from ``whyclip.methods.METHODS``, with or without options, such as
+            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default each side has
+            its own: maps come from Grad-ECLIP and words from the decomposition, or from the first
+            of :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
         sides: ``"image"`` for maps, ``"text"`` for words.
         against: prompts that the others are set against ("why a dog rather than a cat?"); the
             score is then the difference of the cosines.
@@ -124,21 +131,25 @@ def explain(
         images = check_pixels(model, pixels, geometry)
     setting = Request(images, prompts, against, geometry, precision, check)
     checked = check_request(model, setting, sides)
-    results = by_side(_run(model, setting, chosen_plans(model, checked, method, method_options)))
+    variants = chosen_variants(model, checked, method, method_options)
+    results = by_side(_run(model, setting, variants))
     return results if many else results[0]
 
 
-def chosen_plans(
-    model: ModelView, sides: Sequence[Side], method: str | None, options: Mapping[str, Any]
-) -> list[Plan]:
-    """Make the plans of one method, or of the default method of each side.
+def chosen_variants(
+    model: ModelView, sides: Sequence[Side], method: MethodLike | None, options: Mapping[str, Any]
+) -> list[Variant]:
+    """Make the variant of one method, or of the default method of each side.
 
     Raises:
         OptionError: an unknown method or option.
     """
     if method is None:
-        return default_plans(model, sides, options)
-    return [plan_of(method, options, sides)]
+        return default_variants(model, sides, options)
+    chosen = Variant.of(method)
+    if options:
+        chosen = replace(chosen, options={**chosen.options, **options}, label="")
+    return [on_sides(chosen, sides)]
 
 
 def by_side(found: Mapping[str, list[Explanation]]) -> list[Explanation]:
@@ -152,7 +163,7 @@ def compare(
     model: ModelView,
     images: Sequence[ImageSource],
     prompts: Any,
-    methods: str | Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    methods: MethodsLike | None = None,
     *,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
@@ -166,9 +177,10 @@ def compare(
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
         prompts: likewise.
-        methods: names, or names with their options. By default every one that can read the
-            model, on the sides it can, but for those that run it dozens to thousands of times;
-            ``"all"`` has these, too.
+        methods: names, such as ``"grad_eclip"`` or ``"grad_eclip:heads=single"``, ``Method`` or
+            ``Variant`` objects, or a mapping with a label for each. By default every method that
+            supports the model, except those that run it dozens to thousands of times; ``"all"``
+            has these, too.
         sides: likewise; a side that a method does not read is left out for it.
         against: likewise.
         geometry: likewise.
@@ -176,7 +188,7 @@ def compare(
         check: as for :func:`explain`.
 
     Returns:
-        A dictionary: for each method one Explanation per image. A notebook shows it as a page.
+        By label, for each method one Explanation per image. A notebook shows it as a page.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
@@ -185,14 +197,13 @@ def compare(
     checked = check_request(model, setting, sides)
     every = isinstance(methods, str) and methods == ALL
     if methods is None or every:
-        plans = comparable(model, checked, slow=every)[0]
+        variants = list(select_variants(model, sides=checked, slow=every).variants)
     else:
-        if not isinstance(methods, Mapping):
-            methods = {get_method(name).name: {} for name in _listed("method", methods, METHODS)}
-        if not methods:
+        chosen = variants_of(methods)
+        if not chosen:
             raise OptionError(f"methods={quoted(methods)}: name at least one, or {ALL!r}")
-        plans = [plan_of(name, options, checked) for name, options in methods.items()]
-    return Comparison(_run(model, setting, plans))
+        variants = [on_sides(variant, checked) for variant in chosen]
+    return Comparison(_run(model, setting, variants))
 
 
 @dataclass(frozen=True)
@@ -207,18 +218,20 @@ class Request:
     check: Check
 
 
-def _run(model: ModelView, request: Request, plans: Sequence[Plan]) -> dict[str, list[Explanation]]:
+def _run(
+    model: ModelView, request: Request, variants: Sequence[Variant]
+) -> dict[str, list[Explanation]]:
     geometry, precision, check = request.geometry, request.precision, request.check
     with naming_suspects(model):
         question = ask_for(
             model,
             request.prompts,
-            plans,
+            variants,
             against=request.against,
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, question, plans, geometry, precision, check)
+        found = run(model, request.images, question, variants, geometry, precision, check)
     _warn_once(found)
     return found
 

@@ -14,9 +14,9 @@ from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
 from whyclip.model import ModelView
-from whyclip.plan import Plan
 from whyclip.question import Question
 from whyclip.types import Side, Word
+from whyclip.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def checked_of(
 
 
 def explanations(
-    setting: Setting, plan: Plan, found: Mapping[Side, SideResult]
+    setting: Setting, variant: Variant, found: Mapping[Side, SideResult]
 ) -> Iterator[Explanation]:
     """Put together one explanation for each image of a batch."""
     model, question, batch = setting.model, setting.question, setting.batch
@@ -87,7 +87,7 @@ def explanations(
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
             modified_computation=tuple(dict.fromkeys((*model.changes, *of_method))),
             modified_input=(*batch.changes[i], *question.changes),
-            scope=dict.fromkeys(found, plan.method.verified_scope),
+            scope=dict.fromkeys(found, variant.method.verified_scope),
             checked=setting.checked[i],
             diagnostics={
                 f"{name}, {side} side": tuple(values[i].tolist())
@@ -102,7 +102,7 @@ def explanations(
         image_side, text_side = found.get("image"), found.get("text")
         yield Explanation(
             model=model.name,
-            method=plan.method.name,
+            method=variant.method.name,
             prompts=labels,
             scores=first.scores[i].clone() if first else own[i].clone(),
             maps=None if image_side is None or image_side.maps is None else image_side.maps[i],
@@ -110,7 +110,7 @@ def explanations(
             certificate=certificate,
             geometry=batch.geometries[i],
             image=image,
-            options=plan.options,
+            options=dict(variant.settings),
             against=tuple(prompt.label for prompt in question.others),
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyclip.ambient import in_plain_state
+from whyclip.api import chosen_variants
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
 from whyclip.forward import run_trunk
 from whyclip.model import ModelView
@@ -23,9 +24,9 @@ from whyclip.pipeline import check_whole, run
 from whyclip.preprocessed import check_pixels
 from whyclip.question import Question, ask
 from whyclip.resample import Interpolation, lay_on_image
-from whyclip.selection import default_plans, plan_of
 from whyclip.targets import Targets
 from whyclip.types import Precision
+from whyclip.variant import MethodLike
 
 RGB = 3
 AXES = 4
@@ -157,7 +158,7 @@ def explain_func(
     inputs: Any,
     targets: Any,
     *,
-    method: str | None = None,
+    method: MethodLike | None = None,
     interpolation: Interpolation = "bilinear",
     precision: Precision = "fp32",
     device: Any = None,
@@ -194,12 +195,9 @@ def explain_func(
     pixels = check_pixels(view, inputs, looks=False)
     wanted = _indices(targets, len(pixels), len(model.prompts))
     check_state(view)
-    if method is None:
-        [plan] = default_plans(view, ["image"], method_options)
-    else:
-        plan = plan_of(method, method_options, ["image"])
+    variants = chosen_variants(view, ("image",), method, method_options)
     with naming_suspects(view):
-        [explanations] = run(view, pixels, question, [plan], "model", precision).values()
+        [explanations] = run(view, pixels, question, variants, "model", precision).values()
     laid = []
     for explanation, index in zip(explanations, wanted, strict=True):
         assert explanation.maps is not None

@@ -11,7 +11,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state, plain_state
-from whyclip.api import Request, by_side, check_request, chosen_plans
+from whyclip.api import Request, by_side, check_request, chosen_variants
 from whyclip.batches import IMAGES_AT_ONCE
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
@@ -19,10 +19,10 @@ from whyclip.inputs import ImageSource
 from whyclip.model import ModelView
 from whyclip.model.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
-from whyclip.plan import Plan, ask_for
 from whyclip.preprocessed import Pixels, check_pixels
 from whyclip.question import Question
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+from whyclip.variant import MethodLike, Variant, ask_for
 
 # Under these keys the data loaders of transformers give preprocessed pixels.
 PIXEL_KEYS = ("pixel_values", "pixels")
@@ -34,7 +34,7 @@ def explain_iter(
     batches: Iterable[Any],
     prompts: Any,
     *,
-    method: str | None = None,
+    method: MethodLike | None = None,
     sides: Sequence[Side] = SIDES,
     against: Any = None,
     geometry: GeometryName = "model",
@@ -79,17 +79,20 @@ def explain_iter(
         )
     # Checked with a stand-in for the images, which are not there yet.
     request = Request([""], prompts, against, geometry, precision, check)
-    plans = chosen_plans(model, check_request(model, request, sides), method, method_options)
+    checked = check_request(model, request, sides)
+    variants = chosen_variants(model, checked, method, method_options)
     with naming_suspects(model):
-        question = ask_for(model, prompts, plans, against=against, precision=precision, check=check)
-    return _each(model, batches, request, plans, question)
+        question = ask_for(
+            model, prompts, variants, against=against, precision=precision, check=check
+        )
+    return _each(model, batches, request, variants, question)
 
 
 def _each(
     model: ModelView,
     batches: Iterable[Any],
     request: Request,
-    plans: Sequence[Plan],
+    variants: Sequence[Variant],
     question: Question,
 ) -> Iterator[Explanation]:
     warned = False
@@ -102,7 +105,7 @@ def _each(
                     model,
                     sources,
                     question,
-                    plans,
+                    variants,
                     request.geometry,
                     request.precision,
                     request.check,

@@ -95,6 +95,16 @@ def parse(
     return options
 
 
+def spelled(name: str, options: Mapping[str, Any]) -> str:
+    """Write a name with options so that it can be typed again.
+
+    Example:
+        >>> spelled("grad_eclip", {}), spelled("grad_eclip", {"heads": "single", "relu": False})
+        ('grad_eclip', 'grad_eclip:heads=single:relu=false')
+    """
+    return ":".join((name, *(f"{key}={show(value)}" for key, value in options.items())))
+
+
 def _options_of(owner: str, known: Mapping[str, Any]) -> str:
     if not known:
         return f"{owner} has no options"

@@ -20,11 +20,11 @@ from whyclip.inputs import ImageSource, word_relevance
 from whyclip.model import ModelView
 from whyclip.model.entry import answers_as_a_whole, joint_scores
 from whyclip.model.health import first_not_finite
-from whyclip.plan import Plan
 from whyclip.progress import track
 from whyclip.question import Question
 from whyclip.targets import Targets
 from whyclip.types import Check, GeometryName, Precision, Side, Word
+from whyclip.variant import Variant
 
 # A model whose own forward was replaced is called as a whole with so many prompts.
 TEXTS_WHOLE = 4
@@ -34,13 +34,13 @@ def run(
     model: ModelView,
     sources: Sequence[ImageSource],
     question: Question,
-    plans: Sequence[Plan],
+    variants: Sequence[Variant],
     geometry: GeometryName,
     precision: Precision,
     check: Check = "auto",
 ) -> dict[str, list[Explanation]]:
-    """Explain every source by every plan; see :func:`whyclip.explain` for the rest."""
-    results: dict[str, list[Explanation]] = {plan.method.name: [] for plan in plans}
+    """Explain every source by every variant; see :func:`whyclip.explain` for the rest."""
+    results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
     targets, own_targets = question.targets(), question.own_targets()
     if question.changes:
         # Image prompts that the library reads otherwise are explained as whyclip reads them.
@@ -49,7 +49,7 @@ def run(
     total = -(-len(sources) // at_once)
     audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
-        reach = max(plan.reach(model.image) for plan in plans)
+        reach = max(variant.reach(model.image) for variant in variants)
         how = pass_check(check, altered=question.altered, first=number == 0)
         capture = run_trunk(
             model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
@@ -65,14 +65,14 @@ def run(
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
         checked = checked_of(own, question, sources)
         setting = Setting(model, question, batch, own, notes, checked, audits)
-        for plan in plans:
+        for variant in variants:
             found: dict[Side, SideResult] = {}
-            if "image" in plan.sides:
-                found["image"] = _image_side(plan, capture)
-            if "text" in plan.sides and question.tokens is not None:
-                found["text"] = _text_side(plan, question, capture.embedding)
-            _check_found(setting, plan, found, own_targets.score(capture.public).cpu())
-            results[plan.method.name] += explanations(setting, plan, found)
+            if "image" in variant.sides:
+                found["image"] = _image_side(variant, capture)
+            if "text" in variant.sides and question.tokens is not None:
+                found["text"] = _text_side(variant, question, capture.embedding)
+            _check_found(setting, variant, found, own_targets.score(capture.public).cpu())
+            results[variant.label] += explanations(setting, variant, found)
     return results
 
 
@@ -100,7 +100,7 @@ def check_whole(model: ModelView, question: Question, pixels: Tensor, own: Captu
 
 
 def _check_found(
-    setting: Setting, plan: Plan, found: Mapping[Side, SideResult], own: Tensor
+    setting: Setting, variant: Variant, found: Mapping[Side, SideResult], own: Tensor
 ) -> None:
     """Refuse results that are not finite, and scores that differ from the model's own.
 
@@ -108,7 +108,7 @@ def _check_found(
         ScoreMismatchError: the method declares no change and yet explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
-    name, tolerance = plan.method.name, tolerance_of(setting.model.towers, setting.own.precision)
+    name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
     labels = [prompt.label for prompt in setting.question.prompts]
     for side, result in found.items():
         differences = (result.scores - own).abs()
@@ -141,15 +141,15 @@ def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[floa
     return [[word.relevance for word in prompt] for image in words for prompt in image]
 
 
-def _image_side(plan: Plan, capture: Capture) -> SideResult:
-    found = plan.relevance(capture)
+def _image_side(variant: Variant, capture: Capture) -> SideResult:
+    found = variant.relevance(capture)
     grid = capture.stream.grid or (1, found.values.shape[-1])
     scores = capture.targets.score(found.embedding).cpu()
     maps = found.values.float().cpu().unflatten(-1, grid)
     return SideResult(scores, found.changes, found.checks, maps=maps)
 
 
-def _text_side(plan: Plan, question: Question, embedding: Tensor) -> SideResult:
+def _text_side(variant: Variant, question: Question, embedding: Tensor) -> SideResult:
     """Explain every string for every image of the batch, some strings at a time.
 
     The images are those that the image side explains, so that both sides explain one score.
@@ -160,7 +160,7 @@ def _text_side(plan: Plan, question: Question, embedding: Tensor) -> SideResult:
     changes: tuple[str, ...] = ()
     checks: list[Mapping[str, Tensor]] = []
     for capture in question.captures:
-        found = plan.relevance(capture.aim(images))
+        found = variant.relevance(capture.aim(images))
         checks.append(found.checks)
         values += list(found.values.float().cpu())
         embeddings.append(found.embedding)

@@ -1,16 +1,15 @@
-"""Which methods explain a model: by name, by default, or all that support it."""
+"""Which variants explain a model: those named, the default ones, or all that support it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from whyclip.errors import OptionError, quoted
-from whyclip.methods import METHODS, get_method
+from whyclip.errors import OptionError, quoted, unknown
+from whyclip.methods import METHODS, Method
 from whyclip.model import ModelView
-from whyclip.plan import Plan
 from whyclip.types import SIDES, Side
+from whyclip.variant import MethodLike, Variant
 
 ALL = "all"
 
@@ -22,11 +21,111 @@ DEFAULTS: Mapping[Side, tuple[str, ...]] = {
 
 SLOW = f"dozens to thousands of runs of the model; {ALL!r} has them"
 
+MethodsLike: TypeAlias = MethodLike | Sequence[MethodLike] | Mapping[str, Any]
+"""One or several methods; a mapping has a label for each, or a method's name and its options."""
 
-def default_plans(
+
+class Selection(NamedTuple):
+    """Variants that support a model, and those that do not.
+
+    Attributes:
+        variants: each on the sides that it supports.
+        left_out: by reason the labels of those left out; where a variant is left out on one side
+            alone, the side stands beside its label.
+    """
+
+    variants: tuple[Variant, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+
+def select_variants(
+    model: ModelView,
+    given: MethodsLike | None = None,
+    sides: Sequence[str] = SIDES,
+    *,
+    slow: bool = False,
+) -> Selection:
+    """Choose variants that support a model, on the sides that they support.
+
+    Args:
+        model: the model.
+        given: methods; by default all that are not slow.
+        sides: the sides to explain.
+        slow: whether the default has slow methods, too.
+
+    Raises:
+        OptionError: an unknown method or option, or one label given twice.
+    """
+    variants: list[Variant] = []
+    left_out: dict[str, list[str]] = {}
+    chosen = list(METHODS.values()) if given is None else given
+    for variant in variants_of(chosen):
+        everywhere = SLOW if given is None and variant.method.slow and not slow else ""
+        reasons = {
+            side: everywhere or reason for side, reason in obstacles(model, variant, sides).items()
+        }
+        supported = tuple(side for side in reasons if not reasons[side])
+        if supported:
+            variants.append(variant.on(supported))
+        for side, reason in reasons.items():
+            name = f"{variant.label} ({side} side)" if supported else variant.label
+            if reason and name not in left_out.setdefault(reason, []):
+                left_out[reason].append(name)
+    return Selection(
+        tuple(variants), {reason: tuple(names) for reason, names in left_out.items() if names}
+    )
+
+
+def obstacles(model: ModelView, variant: Variant, sides: Sequence[str] = SIDES) -> dict[Side, str]:
+    """Why a side cannot be explained, or ``""``, for those that model and variant have."""
+    missing = missing_package(variant.method)
+    return {
+        tower.side: missing or variant.why_not(tower)
+        for side in variant.sides
+        for tower in model.towers
+        if tower.side == side and side in sides
+    }
+
+
+def missing_package(method: Method) -> str:
+    """Say what to install for a method, or nothing."""
+    return "" if method.available else f"not installed; pip install 'whyclip[{method.needs}]'"
+
+
+def variants_of(given: MethodsLike) -> list[Variant]:
+    """Read one or several methods.
+
+    Raises:
+        OptionError: an unknown method or option, or one label given twice.
+    """
+    if isinstance(given, Mapping):
+        variants = [_labelled(label, one) for label, one in given.items()]
+    elif isinstance(given, (str, Method, Variant)):
+        variants = [Variant.of(given)]
+    elif isinstance(given, Iterable):
+        variants = [Variant.of(one) for one in given]
+    else:
+        raise unknown("method", given, METHODS)
+    labels = [variant.label for variant in variants]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise OptionError(
+                f"method {quoted(label)} is given twice; give its variants labels of their own"
+            )
+    return variants
+
+
+def _labelled(label: str, given: Any) -> Variant:
+    """Read one entry of a mapping: a label and a method, or a method's name and its options."""
+    if isinstance(given, Mapping):
+        return Variant(Variant.of(label).method, given, label)
+    return Variant.of(given, label)
+
+
+def default_variants(
     model: ModelView, sides: Sequence[Side], options: Mapping[str, Any]
-) -> list[Plan]:
-    """Choose the default method of each side; one plan where both sides have the same one.
+) -> list[Variant]:
+    """Choose the default method of each side; one variant where both sides have the same one.
 
     Raises:
         OptionError: options without a method to give them to.
@@ -38,59 +137,25 @@ def default_plans(
             f"option {name}={quoted(options[name])} needs a method; give method="
             f"{' or '.join(owners[:4]) or '...'}"
         )
-    towers = {tower.side: tower for tower in model.towers}
-    chosen: dict[Side, Plan] = {}
+    chosen: dict[Side, Variant] = {}
     for side in sides:
-        names = DEFAULTS[side]
-        plans = [plan_of(name, {}, [side]) for name in names]
-        fits = (plan for plan in plans if side in towers and not plan.why_not(towers[side]))
-        chosen[side] = next(fits, plans[0])
-    if len({plan.method.name for plan in chosen.values()}) == 1:
-        return [replace(next(iter(chosen.values())), sides=tuple(chosen))]
+        variants = [Variant.of(name).on((side,)) for name in DEFAULTS[side]]
+        fits = (variant for variant in variants if obstacles(model, variant).get(side) == "")
+        chosen[side] = next(fits, variants[0])
+    if len({variant.label for variant in chosen.values()}) == 1:
+        return [next(iter(chosen.values())).on(tuple(chosen))]
     return list(chosen.values())
 
 
-def plan_of(name: str, options: Mapping[str, Any], sides: Sequence[str]) -> Plan:
-    """Make a plan of a method by its name, on those of the sides that it supports.
+def on_sides(variant: Variant, sides: Sequence[str]) -> Variant:
+    """Keep those of the sides that a method supports.
 
     Raises:
-        OptionError: an unknown method or option, or none of the sides.
+        OptionError: it supports none of them.
     """
-    method = get_method(name)
-    read = tuple(side for side in SIDES if side in sides and side in method.sides)
+    read = tuple(side for side in SIDES if side in sides and side in variant.sides)
     if not read:
-        raise OptionError(f"sides={quoted(sides)}: method {name!r} reads {method.sides!r}")
-    return Plan(method, method.complete(options), read)
-
-
-def comparable(
-    model: ModelView, sides: Sequence[str] = SIDES, *, slow: bool = False
-) -> tuple[list[Plan], dict[str, list[str]]]:
-    """Choose every method that can read a model, on the sides it can.
-
-    Args:
-        model: the model to be read.
-        sides: the sides to explain.
-        slow: choose the slow ones, too.
-
-    Returns:
-        The methods, and by reason the names of those left out; of one that is left out on one
-        side alone, the side stands beside its name.
-    """
-    towers = {tower.side: tower for tower in model.towers if tower.side in sides}
-    plans: list[Plan] = []
-    left_out: dict[str, list[str]] = {}
-    for method in METHODS.values():
-        plan = Plan(method, method.complete({}), tuple(s for s in method.sides if s in towers))
-        everywhere = SLOW if method.slow and not slow else ""
-        if not method.available:
-            everywhere = f"not installed; pip install 'whyclip[{method.needs}]'"
-        reasons = {side: everywhere or plan.why_not(towers[side]) for side in plan.sides}
-        able = tuple(side for side in plan.sides if not reasons[side])
-        if able:
-            plans.append(replace(plan, sides=able))
-        for side, reason in reasons.items():
-            name = f"{method.name} ({side} side)" if able else method.name
-            if reason and name not in left_out.setdefault(reason, []):
-                left_out[reason].append(name)
-    return plans, {reason: names for reason, names in left_out.items() if names}
+        raise OptionError(
+            f"sides={quoted(sides)}: method {variant.label!r} reads {variant.sides!r}"
+        )
+    return variant.on(read)

@@ -92,6 +92,8 @@ def test_a_method_that_cannot_read_the_model_is_refused() -> None:
 
 
 def test_by_default_every_quick_method_and_the_control_last(view: whyclip.ModelView) -> None:
+    # The control is drawn by the seed of the audit, as it is in an evaluation.
+    assert plans_of(view, ["game"], 3)["random"].settings["seed"] == 3
     names = list(plans_of(view, None))
     assert set(names) == {name for name, method in METHODS.items() if not method.slow}
     assert names[-1] == "random"

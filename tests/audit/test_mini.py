@@ -14,7 +14,7 @@ CHECKS = ["prompts_differ", "prompts_follow", "score_gap", "best_prompt", "accur
 
 @pytest.fixture(scope="module")
 def found() -> Audit:
-    methods = ["contribution", ("grad_eclip", {"heads": "single"}), "raw_attention", BLOB]
+    methods = ["contribution", "grad_eclip:heads=single", "raw_attention", BLOB]
     model = whyclip.load("mini", device="cpu")
     return audit(model, open_dataset("scenes:100"), methods, CHECKS, limit=36)
 
@@ -34,4 +34,4 @@ def test_a_map_that_moves_with_its_prompt_passes_and_one_that_cannot_fails(found
 def test_contribution_explains_the_model_and_the_re_run_does_not(found: Audit) -> None:
     for side in ("image", "text"):
         assert found.verdict("contribution", "itself", side) == "pass"  # type: ignore[arg-type]
-        assert found.verdict("grad_eclip[heads=single]", "itself", side) == "fail"  # type: ignore[arg-type]
+        assert found.verdict("grad_eclip:heads=single", "itself", side) == "fail"  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from whyclip.data import Dataset, Sample
 from whyclip.data.folder import Folder
 from whyclip.metrics import FEWEST
 
-METHODS = ["grad_eclip", ("grad_eclip", {"heads": "single"}), "decomposition"]
+METHODS = ["grad_eclip", "grad_eclip:heads=single", "decomposition"]
 # A picture of the folder has one object a row, and no two masks to compare.
 SILENT = {"folder": {"prompts_follow"}, "toy": set()}
 

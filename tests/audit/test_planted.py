@@ -21,7 +21,7 @@ def toy_audit() -> Audit:
     view = whyclip.wrap(*tiny.openclip_parts(), name="tiny")
     methods = [
         "grad_eclip",
-        ("grad_eclip", {"heads": "single"}),
+        "grad_eclip:heads=single",
         "raw_attention",
         "decomposition",
         BLOB,
@@ -66,7 +66,7 @@ def test_a_map_that_does_not_read_the_prompt_is_caught_by_both_checks_of_prompts
     ],
 )
 def test_a_single_head_re_run_is_not_the_model(check: str, side: str) -> None:
-    assert verdict("grad_eclip[heads=single]", check, side) == "fail"
+    assert verdict("grad_eclip:heads=single", check, side) == "fail"
     assert verdict("grad_eclip", check, side) == "pass"
 
 
@@ -111,7 +111,7 @@ def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
 
 
 def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> None:
-    found = audit(view, Toy(6), [("grad_eclip", {"heads": "single"})], ["score_gap"])
+    found = audit(view, Toy(6), ["grad_eclip:heads=single"], ["score_gap"])
     for side in ("image", "text"):
         gaps: list[float] = []
         for sample in Toy(6):
@@ -124,7 +124,7 @@ def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> N
             ).certificate
             explained = own.scores[side]  # type: ignore[index]
             gaps += [abs(a - b) for a, b in zip(explained, own.score_model, strict=True)]
-        value = found.finding("grad_eclip[heads=single]", "score_gap", side)  # type: ignore[arg-type]
+        value = found.finding("grad_eclip:heads=single", "score_gap", side)  # type: ignore[arg-type]
         assert value is not None
         assert value.value is not None
         assert value.value.mean == pytest.approx(sum(gaps) / len(gaps), abs=1e-6)

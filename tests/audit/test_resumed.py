@@ -86,7 +86,7 @@ def test_nothing_of_another_audit_is_taken(tmp_path: Path) -> None:
         {"seed": 1},
         {"patches": 2},
         {"checks": ["patch_masked"]},
-        {"methods": [("grad_eclip", {"heads": "single"})]},
+        {"methods": ["grad_eclip:heads=single"]},
     ]
     for options in changes:
         assert found(run(one, Toy(8), tmp_path, **options)) == found(run(one, Toy(8), **options))

@@ -57,7 +57,7 @@ def test_a_model_and_pictures_of_ones_own(
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "contribution" in done.out
-    assert "grad_eclip[heads=single,qk=out_proj]" in done.out
+    assert "grad_eclip:heads=single:qk=out_proj" in done.out
     rows = list(csv.DictReader((out / "findings.csv").open()))
     reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not measured"}
     assert reasons["accuracy"] == "needs labels"

@@ -219,3 +219,23 @@ def test_a_contrast_shows_both_scores_and_their_difference(
     ]
     texts = [text.get_text() for text in whyclip.comparison({"one": ex}).texts]
     assert f"{own:.3f} − {other:.3f} = {own - other:.3f}" in texts
+
+
+def test_two_variants_of_one_method_have_a_column_each(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    single, out = "grad_eclip:heads=single", tmp_path / "why.png"
+    flags = ("--model", folder, "--method", "grad_eclip", "--method", single)
+    done = whyclip_command("compare", picture, "a dog", *flags, "--out", out)
+    assert done.code == 0, done.err
+    listed = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
+    assert listed[1:] == ["grad_eclip", single]
+    with Image.open(out) as drawn:
+        two = drawn.size
+    whyclip_command("compare", picture, "a dog", *flags[:4], "--out", out)
+    with Image.open(out) as drawn:
+        # Wider by a column, and higher by the line that has the options.
+        assert two[0] > drawn.width
+        assert two[1] > drawn.height
+    done = whyclip_command("explain", picture, "a dog", "-m", folder, *flags[4:], "--json")
+    assert json.loads(done.out)["options"]["heads"] == "single"

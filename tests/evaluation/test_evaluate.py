@@ -18,8 +18,9 @@ import tiny
 import whyclip
 from pictures import CLASSES, Pictures
 from whyclip.data import Sample
-from whyclip.evaluation import Evaluation, Variant, evaluate
+from whyclip.evaluation import Evaluation, evaluate
 from whyclip.metrics import METRICS
+from whyclip.variant import Variant
 
 SEED = 3
 METHODS = {"grad_eclip": {"spatial": "none"}, "maskclip": {}, "random": {"seed": SEED}}
@@ -211,7 +212,7 @@ def test_variants_of_one_method_stand_side_by_side() -> None:
     result = evaluate(
         MODEL,
         Pictures(),
-        ["grad_eclip", Variant("λ = 1", "grad_eclip", {"spatial": "none"})],
+        ["grad_eclip", Variant.of("grad_eclip:spatial=none", "λ = 1")],
         ["energy_pointing"],
         seed=SEED,
     )

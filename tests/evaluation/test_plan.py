@@ -16,8 +16,9 @@ from whyclip.data import Sample
 from whyclip.data.folder import Folder
 from whyclip.data.sample import Drawn
 from whyclip.errors import OptionError, UnsupportedModelError
-from whyclip.evaluation import Plan, Variant, evaluate, make_plan
+from whyclip.evaluation import Plan, evaluate, make_plan
 from whyclip.methods import METHODS, Method, Relevance
+from whyclip.variant import Variant
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
 
@@ -106,7 +107,7 @@ def test_a_method_of_ones_own_is_measured() -> None:
         "centre", "Centre", "here", centre, text_specific=False, signed=False, cost="1",
         explains="nothing", sides=("image",),
     )  # fmt: skip
-    result = evaluate(MODEL, Pictures(), [method, Variant("b", method)], ["energy_pointing"])
+    result = evaluate(MODEL, Pictures(), [method, Variant(method, label="b")], ["energy_pointing"])
     assert result.methods == ("centre", "b", "random")
     first, second = (result.values(name, "energy_pointing") for name in ("centre", "b"))
     assert first == pytest.approx(second, nan_ok=True)

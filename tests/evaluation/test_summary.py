@@ -44,7 +44,7 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
 
 
 def renamed(plan: Any, name: str) -> Any:
-    return replace(plan, method=replace(plan.method, name=name))
+    return replace(plan, label=name)
 
 
 def noisy(shift: float, seed: int, n: int = 60) -> list[float]:

@@ -89,9 +89,9 @@ def test_a_method_with_targets_by_image_draws_the_maps_it_draws_with_shared_ones
     image, phrase = batch.pairs.T
     for name in declared:
         guidance = Guidance(view, name)
-        assert guidance.plan is not None
+        assert guidance.variant is not None
         capture = run_trunk(view.image, batch.pixels, Targets(phrases), keep=guidance.blocks_needed)
-        shared = guidance.plan.relevance(capture).values[image, phrase]
+        shared = guidance.variant.relevance(capture).values[image, phrase]
         if METHODS[name].scope == "features":
             shared = shared - shared.amin(-1, keepdim=True)
         shared = shared.relu()

@@ -103,7 +103,7 @@ def test_the_figure_says_what_it_explains_and_how_well(make):
         assert part in text
     assert "score check failed: explained score 0.331, model score 0.31" in text
     assert "modified computation: one attention head" in text
-    assert "grad_eclip[heads=single] · openclip:ViT-B-16/openai" in text
+    assert "grad_eclip:heads=single · openclip:ViT-B-16/openai" in text
     assert "grad_eclip · openclip:ViT-B-16/openai" in shown(figure(make()))
 
 

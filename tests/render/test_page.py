@@ -123,7 +123,7 @@ def test_a_reader_without_script_gets_words_scores_and_certificate(make):
     assert static.count("<mark") == 12
     against = page([make(("a dog",), against=("a cat",), changes=("one head",))])
     static = against[against.index("<noscript>") : against.index("</noscript>")]
-    told = "grad_eclip[heads=single], openclip:ViT-B-16/openai, rather than a cat: explains a"
+    told = "grad_eclip:heads=single, openclip:ViT-B-16/openai, rather than a cat: explains a"
     assert told in static
 
 

@@ -48,6 +48,6 @@ def test_patches_beside_the_picture_set_neither_scale_nor_sign(make):
 def test_a_method_is_named_with_the_options_that_are_not_its_defaults(make):
     assert asked(make()) == "grad_eclip"
     assert asked(make(options={"heads": "single", "relu": False})) == (
-        "grad_eclip[heads=single,relu=False]"
+        "grad_eclip:heads=single:relu=false"
     )
-    assert asked(make(method="mine", options={"steps": 3})) == "mine[steps=3]"
+    assert asked(make(method="mine", options={"steps": 3})) == "mine:steps=3"

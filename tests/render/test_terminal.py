@@ -28,7 +28,7 @@ def test_prompt_score_strongest_words_and_certificate_are_there(make):
         assert part in text
     assert "score check failed: explained score 0.331, model score 0.31" in text
     assert "modified computation: one head" in text
-    assert "grad_eclip[heads=single], openclip:ViT-B-16/openai" in text
+    assert "grad_eclip:heads=single, openclip:ViT-B-16/openai" in text
     assert "grad_eclip, openclip:ViT-B-16/openai" in printed(make())
 
 

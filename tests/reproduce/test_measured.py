@@ -212,12 +212,12 @@ def test_only_large_pictures_are_shrunk() -> None:
 
 
 def test_variants_read_one_some_and_all_layers() -> None:
-    named = {v.name: v for v in layers.variants_of(6)}
+    named = {v.label: v for v in layers.variants_of(6)}
     assert named["grad_eclip, last 2"].options == {"layers": 2}
     assert named["game, last"].options == {"start_layer": 5}
     assert named["game, all 6"].options == {"start_layer": 0}
     # Of one layer, the last is all there is.
-    assert {v.name for v in layers.variants_of(1) if v.method == "game"} == {"game, last"}
+    assert {v.label for v in layers.variants_of(1) if v.method.name == "game"} == {"game, last"}
 
 
 def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
@@ -260,13 +260,13 @@ def test_weights_from_one_kind_of_vector_as_written_out(
     setting: Setting, plain: Any, likeness: str, heads: str
 ) -> None:
     from whyclip.pipeline import run
-    from whyclip.plan import Plan
     from whyclip.question import ask
+    from whyclip.variant import Variant
 
     sample = setting.dataset[0]
-    plan = Plan(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, ("image",))
+    plan = Variant(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, sides=("image",))
     question = ask(setting.model, list(sample.prompts), keep=0)
-    [found] = run(setting.model, [sample.image], question, [plan], "model", "fp32")["by_likeness"]
+    [found] = run(setting.model, [sample.image], question, [plan], "model", "fp32")[plan.label]
     assert found.maps is not None
     tokens = plain.tokens(sample.image)
     for prompt, found_map in zip(sample.prompts, found.maps, strict=True):

@@ -18,11 +18,11 @@ from whyclip.forward import run_trunk
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
 from whyclip.model import ModelView, Tower, model_inputs
-from whyclip.plan import Plan, ask_for
 from whyclip.question import Question
 from whyclip.resample import lay_on_image
 from whyclip.targets import Targets
 from whyclip.types import Geometry, Word
+from whyclip.variant import Variant, ask_for
 
 LOCATED = ("energy_pointing", "pointing_game")
 # What rounding may do to an embedding; any more, and another computation was explained.
@@ -39,7 +39,7 @@ class Auditor:
     """A model, the methods and the pool: all that every sample is looked at with."""
 
     model: ModelView
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, Variant]
     pool: Pool
     _pools: dict[str, Tensor] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Auditor:
     def reach(self) -> int:
         """How many last blocks of the image tower are read, its readout in any case."""
         tower = self.model.image
-        return max([plan.reach(tower) for plan in self.plans.values()] + [readout(tower)])
+        return max([variant.reach(tower) for variant in self.plans.values()] + [readout(tower)])
 
     def question(self, prompts: tuple[str, ...], model: ModelView | None = None) -> Question:
         """Encode a sample's prompts so that every method can read them."""
@@ -57,12 +57,12 @@ class Auditor:
     def explained_pool(self, name: str) -> Targets:
         """The pool's directions by the computation that a method explains on the text side."""
         if name not in self._pools:
-            plan, question = self.plans[name], self.pool.question
+            variant, question = self.plans[name], self.pool.question
             nothing = Targets(self.pool.targets.directions[:1], question.scale)
             found = []
             for start in range(0, len(self.pool.prompts), 64):
                 part = self.question(self.pool.prompts[start : start + 64])
-                found += [plan.relevance(c.aim(nothing)).embedding for c in part.captures]
+                found += [variant.relevance(c.aim(nothing)).embedding for c in part.captures]
             self._pools[name] = torch.cat(found)
         return self.pool.question.targets(self._pools[name])
 
@@ -104,8 +104,8 @@ def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
         InputError: the sample cannot be read, or a mask does not fit its image.
     """
     seen = prepare(auditor, sample, index)
-    for name, plan in auditor.plans.items():
-        seen.evidence.methods[name] = _explained(auditor, seen, name, plan)
+    for name, variant in auditor.plans.items():
+        seen.evidence.methods[name] = _explained(auditor, seen, name, variant)
     if sample.masks is not None:
         _locate(seen)
     return seen
@@ -148,18 +148,18 @@ def prepare(
     return Seen(sample, pixels[None], geometry, capture, question, evidence)
 
 
-def _explained(auditor: Auditor, seen: Seen, name: str, plan: Plan) -> MethodEvidence:
+def _explained(auditor: Auditor, seen: Seen, name: str, variant: Variant) -> MethodEvidence:
     found, pool = MethodEvidence(), auditor.pool
-    if "image" in plan.sides:
-        result = plan.relevance(seen.capture)
+    if "image" in variant.sides:
+        result = variant.relevance(seen.capture)
         grid = seen.capture.stream.grid or (1, result.values.shape[-1])
         found.maps = result.values.detach().float().cpu().unflatten(-1, grid)[0]
         found.scores["image"] = seen.capture.targets.score(result.embedding)[0].cpu()
         found.among["image"] = pool.targets.score(result.embedding)[0].cpu()
         found.changes["image"] = result.changes
         found.checks["image"] = {key: value[0].cpu() for key, value in result.checks.items()}
-    if "text" in plan.sides and seen.question.tokens is not None:
-        values, embeddings = explained_texts(plan, seen.question, seen.image, found)
+    if "text" in variant.sides and seen.question.tokens is not None:
+        values, embeddings = explained_texts(variant, seen.question, seen.image, found)
         found.words = words_of_texts(seen.question, values)
         own = seen.capture.embedding
         targets = seen.question.targets(embeddings)
@@ -172,13 +172,13 @@ def _explained(auditor: Auditor, seen: Seen, name: str, plan: Plan) -> MethodEvi
 
 
 def explained_texts(
-    plan: Plan, question: Question, image: Targets, into: MethodEvidence | None = None
+    variant: Variant, question: Question, image: Targets, into: MethodEvidence | None = None
 ) -> tuple[list[Tensor], Tensor]:
     """Explain every text against an image: values ``[t]`` each, and where they ended ``[m, e]``."""
     values: list[Tensor] = []
     embeddings, checks = [], []
     for capture in question.captures:
-        result = plan.relevance(capture.aim(image))
+        result = variant.relevance(capture.aim(image))
         values += list(result.values.detach().float().cpu()[:, 0])
         embeddings.append(result.embedding)
         checks.append(result.checks)

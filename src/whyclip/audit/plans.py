@@ -1,58 +1,44 @@
-"""Which methods are audited, by what names, and with which options."""
+"""Which methods are audited, by what labels, and with which options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
-
 from whyclip.audit.evidence import CONTROL
 from whyclip.errors import OptionError
-from whyclip.methods import METHODS, Method, get_method
-from whyclip.methods.method import label_of
+from whyclip.methods import get_method
 from whyclip.model import ModelView
-from whyclip.plan import Plan
-from whyclip.selection import comparable
-
-Asked = str | Method | tuple[str | Method, Mapping[str, Any]]
+from whyclip.selection import MethodsLike, obstacles, select_variants, variants_of
+from whyclip.variant import Variant
 
 
-def plans_of(model: ModelView, methods: Sequence[Asked] | None) -> dict[str, Plan]:
-    """Plan the methods asked for, and the random control.
+def plans_of(model: ModelView, methods: MethodsLike | None, seed: int = 0) -> dict[str, Variant]:
+    """Choose the methods asked for, and the random control.
 
     Args:
         model: to be explained.
-        methods: names, methods of one's own, or either with options; by default every one that
-            can read the model without running it dozens of times.
+        methods: as for :func:`whyclip.compare`; by default every one that supports the model
+            without running it dozens of times.
+        seed: of the random control.
 
     Returns:
-        Plans by name, ``"grad_eclip[heads=single]"`` for one with options; the control last.
+        Variants by label, each on the sides that it supports; the control last.
 
     Raises:
-        OptionError: a method is not known, cannot read the model, or was asked for twice.
+        OptionError: a method is not known, cannot read the model, or was given twice.
     """
-    plans: dict[str, Plan] = {}
     if methods is None:
-        plans = {plan.method.name: plan for plan in comparable(model)[0]}
-    for asked in methods or ():
-        given, options = asked if isinstance(asked, tuple) else (asked, {})
-        method = given if isinstance(given, Method) else get_method(given)
-        name = label_of(method.name, options)
-        if name in plans:
-            raise OptionError(f"method {name!r} is asked for twice")
-        plans[name] = _readable(model, Plan(method, method.complete(options), method.sides))
-    control = METHODS[CONTROL]
+        variants = list(select_variants(model).variants)
+    else:
+        variants = [_supported(model, variant) for variant in variants_of(methods)]
+    chosen = {variant.label: variant for variant in variants if variant.label != CONTROL}
     sides = tuple(tower.side for tower in model.towers)
-    plans.pop(CONTROL, None)
-    return {**plans, CONTROL: Plan(control, control.complete({}), sides)}
+    return {**chosen, CONTROL: Variant(get_method(CONTROL), {"seed": seed}, CONTROL, sides)}
 
 
-def _readable(model: ModelView, plan: Plan) -> Plan:
+def _supported(model: ModelView, variant: Variant) -> Variant:
     """Leave out the sides that the method cannot read."""
-    towers = {tower.side: tower for tower in model.towers}
-    reasons = {side: plan.why_not(towers[side]) for side in plan.sides if side in towers}
-    able = tuple(side for side, reason in reasons.items() if not reason)
+    reasons = obstacles(model, variant)
+    able = [side for side, reason in reasons.items() if not reason]
     if not able:
-        why = "; ".join(dict.fromkeys(reasons.values())) or f"it reads {plan.method.sides}"
-        raise OptionError(f"method {plan.method.name!r} cannot read {model.name}: {why}")
-    return replace(plan, sides=able)
+        why = "; ".join(dict.fromkeys(reasons.values())) or f"it reads {variant.sides}"
+        raise OptionError(f"method {variant.label!r} cannot read {model.name}: {why}")
+    return variant.on(able)

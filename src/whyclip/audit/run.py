@@ -14,7 +14,6 @@ from whyclip.audit.checks import CHECKS, get_check
 from whyclip.audit.evidence import CONTROL, Evidence
 from whyclip.audit.look import Auditor
 from whyclip.audit.measure import Asked, Work, gather
-from whyclip.audit.plans import Asked as AskedMethod
 from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import Pool, pool_of
 from whyclip.audit.result import Audit, Audited, Finding
@@ -33,11 +32,13 @@ from whyclip.data.sample import (
 )
 from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
+from whyclip.evaluation.plan import described
 from whyclip.model import ModelView
 from whyclip.model.state import check_asked
-from whyclip.plan import Plan
 from whyclip.report.facts import versions
+from whyclip.selection import MethodsLike
 from whyclip.types import Side
+from whyclip.variant import Variant
 
 LIMIT = 60
 EDITED = 24
@@ -48,7 +49,7 @@ PATCHES = 49
 def audit(
     model: ModelView,
     dataset: Dataset | str,
-    methods: Sequence[AskedMethod] | None = None,
+    methods: MethodsLike | None = None,
     checks: Sequence[str] | None = None,
     *,
     limit: int = LIMIT,
@@ -65,8 +66,7 @@ def audit(
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
         dataset: from :func:`whyclip.data.open_dataset`, or what that takes.
-        methods: names, ``Method`` objects of one's own, or either with options,
-            ``("grad_eclip", {"heads": "single"})``; by default every one that can read the model
+        methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times. The random control is always there.
         checks: names of ``whyclip.audit.CHECKS``; all by default.
         limit: how many samples, drawn at random.
@@ -101,7 +101,7 @@ def audit(
     samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
-    plans = plans_of(model, methods)
+    plans = plans_of(model, methods, seed)
     pool = pool_of(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
     work = Work(asks, _without(model, pool, samples), min(edited, limit), patches, seed)
@@ -138,7 +138,7 @@ def audit(
         seed=seed,
         methods={
             name: Audited(
-                plan.method.name, plan.method.title, plan.options, plan.method.text_specific
+                plan.method.name, plan.method.title, dict(plan.settings), plan.method.text_specific
             )
             for name, plan in plans.items()
         },
@@ -178,21 +178,14 @@ def _without(model: ModelView, pool: Pool, samples: Sequence[Sample]) -> dict[st
 
 
 def _identity(
-    model: ModelView, dataset: Dataset, plans: Mapping[str, Plan], pool: Pool, work: Work
+    model: ModelView, dataset: Dataset, plans: Mapping[str, Variant], pool: Pool, work: Work
 ) -> dict[str, Any]:
     """Everything that decides what is measured of all samples alike."""
     return {
         **model_identity(model),
         "dataset": dataset_identity(dataset),
         "pool": digest([pool.prompts, sorted((pool.numbers or {}).items())]),
-        "methods": {
-            name: {
-                "options": {key: str(value) for key, value in plan.options.items()},
-                "sides": list(plan.sides),
-                "source": plan.method.source,
-            }
-            for name, plan in plans.items()
-        },
+        "methods": {name: described(plan) for name, plan in plans.items()},
         "asks": sorted(work.asks),
         "without": sorted(work.without),
         "patches": work.patches,

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.plan import Plan
+from whyclip.variant import Variant
 
 
 @torch.no_grad()
-def read_with(capture: Capture, plan: Plan) -> Tensor | None:
+def read_with(capture: Capture, variant: Variant) -> Tensor | None:
     """Embeddings ``[b, e]`` when every head reads the tokens by the method's weights.
 
     ``o^h = Σ_i w_i v^h_i`` with ``w = max(λ, 0) / Σ max(λ, 0)``, then the rest of the last block
@@ -19,9 +19,9 @@ def read_with(capture: Capture, plan: Plan) -> Tensor | None:
     Returns:
         None where the method has no spatial weights of its own.
     """
-    if plan.method.spatial is None:
+    if variant.method.spatial is None:
         return None
-    weights = plan.method.spatial(capture, plan.options)
+    weights = variant.method.spatial(capture, variant.settings)
     if weights is None:
         return None
     weights = weights.clamp_min(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
-from whyclip.options import parse
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -126,8 +125,9 @@ def audit(
         from whyclip.audit.run import EDITED, LIMIT
         from whyclip.audit.store import RESULT
         from whyclip.data.load import open_dataset
+        from whyclip.selection import variants_of
 
-    asked = [_parse_method(text) for text in named] or None
+    asked = variants_of(named) or None
     for name in wanted:
         get_check(name)
     for name, number in thresholds.items():
@@ -173,14 +173,6 @@ def _parse_threshold(text: str) -> tuple[str, float]:
     if not equals or number != number:  # noqa: PLR0124  NaN is not itself
         raise OptionError(f"--threshold {text!r} is not CHECK=NUMBER, such as patch_masked=0.3")
     return name, number
-
-
-def _parse_method(text: str) -> tuple[str, dict[str, Any]]:
-    """Read ``name`` or ``name:key=value:key=value``."""
-    from whyclip.methods import get_method
-
-    name, *pairs = text.split(":")
-    return name, parse(name, get_method(name).relevance, pairs)
 
 
 def _table(found: Audit) -> Table:

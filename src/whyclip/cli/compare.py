@@ -17,12 +17,13 @@ from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rich.table import Table
 
     from whyclip.explanation import Explanation
     from whyclip.model import ModelView
+    from whyclip.selection import MethodsLike
     from whyclip.types import Side
 
 HELP = """
@@ -63,7 +64,8 @@ def compare(
             "--methods",
             "--method",
             metavar="NAME,...",
-            help="Methods to show, separated by commas; may be given several times. [dim]Default: "
+            help="Methods to show, separated by commas, optionally with options such as "
+            "grad_eclip:heads=single; may be given several times. [dim]Default: "
             "every method that supports the model and costs a few forward passes. [/dim]"
             "[bold]all[/bold][dim] adds those that run it dozens to thousands of times (RISE, "
             "KernelSHAP, occlusion, integrated gradients, M2IB): minutes without a GPU. "
@@ -105,22 +107,23 @@ def compare(
         begin("starting")
         with importing():
             import whyclip
-            from whyclip.methods import METHODS, get_method
             from whyclip.selection import ALL
+            from whyclip.variant import Variant
 
         named = options.split_names(method)
-        chosen: list[str] | str | None = None
+        chosen: list[Variant] | str | None = None
         if ALL in named:
             chosen = ALL
         elif method:
-            chosen = list(dict.fromkeys(get_method(name).name for name in named or method))
+            variants = map(Variant.of, named or method)
+            chosen = list({variant.label: variant for variant in variants}.values())
         picture = read(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = load(model, device)
         begin("explaining")
 
-        def explained(names: Sequence[str] | str | None) -> dict[str, Explanation]:
+        def explained(names: MethodsLike | None) -> dict[str, Explanation]:
             results = whyclip.compare(
                 view,
                 [picture],
@@ -138,7 +141,7 @@ def compare(
                 _say_left_out(view, every=chosen == ALL)
             found = explained(chosen)
             begin(f"writing {target.name}")
-            _draw({METHODS[name].title: one for name, one in found.items()}, target)
+            _draw({_title(one): explanation for one, explanation in found.items()}, target)
         equal = explained(EQUAL) if equality else {}
     if not equality:
         stdout().print(_certificates(found))
@@ -149,10 +152,19 @@ def compare(
 
 
 def _say_left_out(view: ModelView, *, every: bool) -> None:
-    from whyclip.selection import comparable
+    from whyclip.selection import select_variants
 
-    for reason, names in comparable(view, slow=every)[1].items():
+    for reason, names in select_variants(view, slow=every).left_out.items():
         note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
+
+
+def _title(label: str) -> str:
+    """The title of a method, with the options of its variant below it."""
+    from whyclip.methods import METHODS
+
+    name, *pairs = label.split(":")
+    title = METHODS[name].title if name in METHODS else name
+    return "\n".join((title, ", ".join(pairs))) if pairs else title
 
 
 def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -11,12 +11,8 @@ from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
-from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision, Side
-
-if TYPE_CHECKING:
-    from whyclip.evaluation import Variant
 
 HELP = """
 How true are the explanations? Methods by metrics, over a dataset, with intervals.
@@ -144,6 +140,7 @@ def evaluate(
         from whyclip.evaluation.pages import save
         from whyclip.evaluation.plan import PromptName, ProtocolName
         from whyclip.report import command_line
+        from whyclip.selection import variants_of
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
@@ -160,7 +157,7 @@ def evaluate(
         "--out": out,
         "--outside": outside,
     }
-    variants = [_variant(text) for text in named]
+    variants = variants_of(named)
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)
     view = load(model, device)
     try:
@@ -190,13 +187,3 @@ def evaluate(
         stdout().print(table.to_rich())
         stdout().print()
     wrote(page)
-
-
-def _variant(text: str) -> Variant:
-    """Read ``name`` or ``name:key=value:key=value``; the text is the variant's name."""
-    from whyclip.evaluation import Variant
-    from whyclip.methods import get_method
-
-    name, *pairs = text.split(":")
-    method = get_method(name)
-    return Variant(text, name, parse(name, method.relevance, pairs))

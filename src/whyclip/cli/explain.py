@@ -125,14 +125,14 @@ def explain(
         with importing():
             import whyclip
             from whyclip.export import ENDINGS
-            from whyclip.methods import get_method
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
+            from whyclip.variant import Variant
 
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)
         if name is not None:
-            asked["method"] = name
-            asked |= parse(name, get_method(name).relevance, option or [])
+            asked["method"] = variant = Variant.of(name)
+            asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
         # The first image before the model: a wrong name is reported in no time.
         pictures = None if given.many else [read(given.images[0])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyclip.evaluation.classes import Subject
 from whyclip.evaluation.evaluate import evaluate
-from whyclip.evaluation.plan import Plan, Variant, make_plan
+from whyclip.evaluation.plan import Plan, make_plan
 from whyclip.evaluation.result import Curve, Evaluation, Row
 from whyclip.evaluation.summary import Line, Measure, summarise
 from whyclip.evaluation.tables import difference_table, main_tables, tables_of
@@ -17,7 +17,6 @@ __all__ = [
     "Plan",
     "Row",
     "Subject",
-    "Variant",
     "difference_table",
     "evaluate",
     "main_tables",

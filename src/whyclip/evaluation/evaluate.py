@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from whyclip.ambient import in_plain_state
 from whyclip.data import Dataset
@@ -15,15 +14,15 @@ from whyclip.data.sample import base_of, keys_of, numbers_of
 from whyclip.errors import InputError, OptionError, OutputError, WhyclipWarning
 from whyclip.evaluation.classes import Classifier, zero_shot
 from whyclip.evaluation.identity import identity
-from whyclip.evaluation.plan import Plan, PromptName, ProtocolName, Variant, make_plan
+from whyclip.evaluation.plan import Plan, PromptName, ProtocolName, make_plan
 from whyclip.evaluation.record import Record
 from whyclip.evaluation.result import Evaluation
 from whyclip.evaluation.run import Run
 from whyclip.evaluation.store import CLASSES, Store
-from whyclip.methods import Method
 from whyclip.model import ModelView
 from whyclip.progress import track
 from whyclip.report import run_facts
+from whyclip.selection import MethodsLike
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 BATCH_SIZE = 64
@@ -33,7 +32,7 @@ BATCH_SIZE = 64
 def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defaults)
     model: ModelView,
     dataset: Dataset,
-    methods: Sequence[str | Method | Variant] | Mapping[str, Mapping[str, Any]] | None = None,
+    methods: MethodsLike | None = None,
     metrics: Sequence[str] | None = None,
     *,
     sides: Sequence[Side] = SIDES,
@@ -57,8 +56,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         dataset: from :func:`whyclip.data.open_dataset`, with ``limit`` and ``seed`` where not all
             of it is to be looked at.
-        methods: names, names with their options, or :class:`Variant` for several variants of
-            one method; by default all that are not slow, as ``METHODS`` has it.
+        methods: as for :func:`whyclip.compare`; by default all that are not slow, as ``METHODS``
+            has it. Results are under the labels.
         metrics: names from ``whyclip.metrics.METRICS``; by default deletion, insertion, those of
             location where there are masks, and those of words.
         sides: ``"image"``, ``"text"`` or both.

@@ -10,9 +10,9 @@ from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
 from whyclip.model import ModelView
 from whyclip.pipeline import run
-from whyclip.plan import ask_for
 from whyclip.question import Question
 from whyclip.targets import Targets
+from whyclip.variant import ask_for
 
 QUESTIONS_KEPT = 256
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from whyclip.data import Dataset
-from whyclip.errors import OptionError, UnsupportedModelError, WhyclipError, check_choice, unknown
-from whyclip.methods import METHODS, Method, get_method
+from whyclip.errors import OptionError, check_choice
+from whyclip.methods import METHODS, get_method
 from whyclip.metrics import METRICS, Metric, get_metric
-from whyclip.model import ModelView, Tower
+from whyclip.model import ModelView
 from whyclip.model.state import check_asked
-from whyclip.plan import Plan as MethodPlan
+from whyclip.selection import MethodsLike, obstacles, variants_of
 from whyclip.types import SIDES, GeometryName, Precision, Side
+from whyclip.variant import Variant
 
 PromptName = Literal["gt", "pred"]
 ProtocolName = Literal["grad-eclip", "rise"]
@@ -38,41 +39,17 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A method under a name of its own, with options.
-
-    Attributes:
-        name: in the results; several variants of one method need different ones.
-        method: a name from ``METHODS``, or a method that is not there.
-        options: the method's own; the rest are its defaults.
-    """
-
-    name: str
-    method: str | Method
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def resolve(self) -> Method:
-        """The method, under the variant's name.
-
-        Raises:
-            OptionError: no such method.
-        """
-        method = get_method(self.method) if isinstance(self.method, str) else self.method
-        return replace(method, name=self.name)
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is run; :func:`make_plan` checks it.
 
     Attributes:
-        methods: each under the name of its variant, with its options, and the sides that it
-            can read and metrics look at; the random control is among them.
+        methods: each with the sides that it supports and metrics look at; the random control is
+            among them.
         prompt: whether each true label's text is explained, or that of the predicted class.
         seed: of noise, of the order of equal pixels, of random maps.
     """
 
-    methods: tuple[MethodPlan, ...]
+    methods: tuple[Variant, ...]
     metrics: tuple[Metric, ...]
     prompt: PromptName = "gt"
     geometry: GeometryName = "model"
@@ -82,7 +59,7 @@ class Plan:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variants, in order."""
-        return tuple(plan.method.name for plan in self.methods)
+        return tuple(variant.label for variant in self.methods)
 
     @property
     def located(self) -> tuple[Metric, ...]:
@@ -93,7 +70,7 @@ class Plan:
         """The metrics that ask the model about edits of this side's input."""
         return tuple(m for m in self.metrics if m.edits is not None and m.side == side)
 
-    def measured(self, method: MethodPlan) -> tuple[Metric, ...]:
+    def measured(self, method: Variant) -> tuple[Metric, ...]:
         """The metrics of the sides that a method reads."""
         return tuple(metric for metric in self.metrics if metric.side in method.sides)
 
@@ -101,23 +78,16 @@ class Plan:
     def keys(self) -> list[tuple[str, str, str]]:
         """(method, metric, read) of everything that is measured, in order."""
         return [
-            (plan.method.name, metric.name, read)
-            for plan in self.methods
-            for metric in self.measured(plan)
+            (variant.label, metric.name, read)
+            for variant in self.methods
+            for metric in self.measured(variant)
             for read in metric.reads or ("",)
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Everything that results depend on, as text and numbers."""
         return {
-            "methods": {
-                plan.method.name: {
-                    "options": {key: str(value) for key, value in plan.options.items()},
-                    "sides": list(plan.sides),
-                    "source": plan.method.source,
-                }
-                for plan in self.methods
-            },
+            "methods": {variant.label: described(variant) for variant in self.methods},
             "metrics": [metric.name for metric in self.metrics],
             "prompt": self.prompt,
             "geometry": self.geometry,
@@ -126,10 +96,19 @@ class Plan:
         }
 
 
+def described(variant: Variant) -> dict[str, Any]:
+    """Everything of a variant that results depend on, as text."""
+    return {
+        "options": {key: str(value) for key, value in variant.settings.items()},
+        "sides": list(variant.sides),
+        "source": variant.method.source,
+    }
+
+
 def make_plan(
     model: ModelView,
     dataset: Dataset,
-    methods: Sequence[str | Method | Variant] | Mapping[str, Mapping[str, Any]] | None = None,
+    methods: MethodsLike | None = None,
     metrics: Sequence[str] | None = None,
     *,
     sides: Sequence[Side] = SIDES,
@@ -156,77 +135,50 @@ def make_plan(
     chosen = _metrics(dataset, metrics, asked, PROTOCOLS[protocol])
     looked_at = [side for side in asked if any(metric.side == side for metric in chosen)]
     variants = _variants(methods, seed)
-    plans = [_method_plan(model, variant, looked_at, methods is None) for variant in variants]
-    ready = tuple(plan for plan in plans if plan.sides)
+    supported = [_supported(model, one, looked_at, methods is None) for one in variants]
+    ready = tuple(variant for variant in supported if variant is not None)
     for metric in chosen:
-        readers = [p for p in ready if metric.side in p.sides and p.method.name != CONTROL]
+        readers = [p for p in ready if metric.side in p.sides and p.label != CONTROL]
         if metrics is not None and not readers and len(ready) > 1:
             raise OptionError(
                 f"metric {metric.name!r} looks at the {metric.side} side, which none of "
-                f"{', '.join(v.name for v in variants if v.name != CONTROL)} reads here"
+                f"{', '.join(v.label for v in variants if v.label != CONTROL)} reads here"
             )
     return Plan(ready, tuple(chosen), prompt, geometry, precision, seed)
 
 
-def _variants(methods: Any, seed: int) -> list[Variant]:
-    """Name every method, and put the control last if it is not there."""
+def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
+    """Read the methods, and put the control last if it is not there."""
     if methods is None:
-        methods = [m.name for m in METHODS.values() if m.available and not m.slow]
-    if isinstance(methods, str):
-        methods = (methods,)
-    given = methods.items() if isinstance(methods, Mapping) else [(m, {}) for m in methods]
-    found = []
-    for method, options in given:
-        if not isinstance(method, (str, Method, Variant)):
-            raise unknown("method", method, METHODS)
-        if isinstance(method, Variant):
-            found.append(method)
-        else:
-            found.append(
-                Variant(method if isinstance(method, str) else method.name, method, options)
-            )
-    names = [variant.name for variant in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise OptionError(
-            f"method {twice[0]!r} is given twice; give its variants names of their own"
-        )
-    if CONTROL not in names:
-        found.append(Variant(CONTROL, CONTROL, {"seed": seed}))
-    return found
+        methods = [m for m in METHODS.values() if m.available and not m.slow]
+    variants = variants_of(methods)
+    if CONTROL not in [variant.label for variant in variants]:
+        variants.append(Variant(get_method(CONTROL), {"seed": seed}, CONTROL))
+    return variants
 
 
-def _method_plan(
+def _supported(
     model: ModelView, variant: Variant, sides: Sequence[Side], lenient: bool
-) -> MethodPlan:
-    """Choose the sides that a method can read of this model; none only where ``lenient``."""
-    method = variant.resolve()
+) -> Variant | None:
+    """Keep the sides that a variant supports; None if it supports none, where ``lenient``."""
+    method = variant.method
     if not method.available:
         raise OptionError(
-            f"method {variant.name!r} needs {method.needs}: pip install 'whyclip[{method.needs}]'"
+            f"method {variant.label!r} needs {method.needs}: pip install 'whyclip[{method.needs}]'"
         )
-    own: tuple[Side, ...] = tuple(side for side in sides if side in method.sides)
-    plan = MethodPlan(method, method.complete(variant.options), own)
-    towers = {"image": model.image, "text": model.text}
-    obstacles = {side: _obstacle(plan, towers[side]) for side in own}
-    able = [side for side, obstacle in obstacles.items() if obstacle is None]
-    for obstacle in obstacles.values():
-        if obstacle and not able and not lenient:
-            raise obstacle
-    if not own and not lenient:
+    own = [side for side in variant.sides if side in sides]
+    reasons = obstacles(model, variant, own)
+    able = [side for side in own if not reasons[side]]
+    if able:
+        return variant.on(able)
+    if own and not lenient:
+        # The method says it best itself.
+        variant.reach(next(tower for tower in model.towers if tower.side == own[0]))
+    if not lenient:
         raise OptionError(
-            f"method {variant.name!r} reads {' and '.join(method.sides)}, but the metrics look at "
+            f"method {variant.label!r} reads {' and '.join(method.sides)}, but the metrics look at "
             f"{' and '.join(sides)}"
         )
-    return replace(plan, sides=tuple(able))
-
-
-def _obstacle(plan: MethodPlan, tower: Tower) -> WhyclipError | None:
-    """What keeps a method from reading a tower."""
-    try:
-        plan.reach(tower)
-    except (OptionError, UnsupportedModelError) as error:
-        return error
     return None
 
 

@@ -191,8 +191,8 @@ class Evaluation:
 
     def reads(self, method: str, metric: Metric) -> Sequence[str]:
         """What was read for a method: nothing where it does not read the metric's side."""
-        [plan] = [plan for plan in self.plan.methods if plan.method.name == method]
-        return (metric.reads or ("",)) if metric in self.plan.measured(plan) else ()
+        [variant] = [one for one in self.plan.methods if one.label == method]
+        return (metric.reads or ("",)) if metric in self.plan.measured(variant) else ()
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each value (needs pandas: ``pip install 'whyclip[pandas]'``).

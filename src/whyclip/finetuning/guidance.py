@@ -15,9 +15,9 @@ from whyclip.finetuning.passes import TrainingPass
 from whyclip.methods import METHODS, Method
 from whyclip.model import ModelView
 from whyclip.model.view import ImageTower, Tower
-from whyclip.plan import Plan
 from whyclip.replay import Heads, Replay, replay_blocks
 from whyclip.targets import Targets
+from whyclip.variant import Variant
 
 UNIFORM, TRUE_MASKS = "uniform", "true"
 """Guidance that is no method: every patch alike, and the masks that the data brings."""
@@ -80,7 +80,7 @@ class Guidance:
         self, view: ModelView, name: str, options: Mapping[str, Any] | None = None
     ) -> None:
         self.view, self.name = view, name
-        self.plan: Plan | None = None
+        self.variant: Variant | None = None
         self.blocks_needed = 0
         if name in (UNIFORM, TRUE_MASKS):
             if options:
@@ -91,11 +91,11 @@ class Guidance:
         method = METHODS[name]
         if "image" not in method.sides:
             raise OptionError(f"guidance {name!r} draws no maps of images")
-        self.plan = Plan(method, method.complete(options or {}), ("image",))
-        obstacle = self.plan.why_not(view.image)
+        self.variant = Variant(method, options or {}, sides=("image",))
+        obstacle = self.variant.why_not(view.image)
         if obstacle:
             raise UnsupportedModelError(f"guidance {name!r}: {obstacle}")
-        self.blocks_needed = self.plan.reach(view.image)
+        self.blocks_needed = self.variant.reach(view.image)
 
     def maps(
         self,
@@ -128,14 +128,14 @@ class Guidance:
             if true_maps is None:
                 raise OptionError("guidance 'true' needs the true masks, which this data lacks")
             return _not_all_zero(true_maps)
-        if self.plan is None:
+        if self.variant is None:
             return torch.ones(len(pairs), patches, device=pixels.device)
         # Autocast off: the parts of blocks that are run again are cheap, and in full precision
         # they give the map that whyclip.explain draws.
         with torch.autocast(pixels.device.type, enabled=False):
             capture = _captured(self.view.image, run, pixels, self.blocks_needed)
-            raw = _of_pairs(self.plan, capture, phrases.detach().float(), pairs, empty)
-        return _not_all_zero(_positive(self.plan.method, raw.detach()))
+            raw = _of_pairs(self.variant, capture, phrases.detach().float(), pairs, empty)
+        return _not_all_zero(_positive(self.variant.method, raw.detach()))
 
 
 def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepCapture:
@@ -148,16 +148,18 @@ def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int)
 
 
 def _of_pairs(
-    plan: Plan, capture: StepCapture, phrases: Tensor, pairs: Tensor, empty: Tensor | None
+    variant: Variant, capture: StepCapture, phrases: Tensor, pairs: Tensor, empty: Tensor | None
 ) -> Tensor:
     """Run a method for each image's own phrases: ``[m, patches]``."""
-    if not plan.method.by_image:
-        found = plan.relevance(capture.aim(Targets(phrases, empty=empty))).values
+    if not variant.method.by_image:
+        found = variant.relevance(capture.aim(Targets(phrases, empty=empty))).values
         return found[pairs[:, 0], pairs[:, 1]]
     slots = _slots(pairs[:, 0])
     directions = phrases.new_zeros(int(slots.max()) + 1, len(capture.inputs), phrases.shape[1])
     directions[slots, pairs[:, 0]] = phrases[pairs[:, 1]]
-    found = plan.method.relevance(capture.aim(TargetsByImage(directions)), **plan.options).values
+    found = variant.method.relevance(
+        capture.aim(TargetsByImage(directions)), **variant.options
+    ).values
     return found[:, :, capture.content[0]][pairs[:, 0], slots]
 
 
@@ -188,5 +190,5 @@ def supports(tower: Tower, name: str) -> bool:
     if name in (UNIFORM, TRUE_MASKS):
         return not tower.opaque
     method = METHODS[name]
-    plan = Plan(method, method.complete({}), ("image",))
-    return "image" in method.sides and not tower.opaque and not plan.why_not(tower)
+    variant = Variant(method, sides=("image",))
+    return "image" in method.sides and not tower.opaque and not variant.why_not(tower)

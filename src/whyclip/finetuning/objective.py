@@ -178,8 +178,8 @@ class Objective(nn.Module):
     @torch.no_grad()
     def _empty(self) -> Tensor | None:
         assert self.guidance is not None
-        plan = self.guidance.plan
-        if plan is None or not plan.method.empty:
+        variant = self.guidance.variant
+        if variant is None or not variant.method.empty:
             return None
         ids = token_ids(self.view, [""]).to(self.view.text.device)
         return run_with_gradients(self.view.text, ids).unit[0]

@@ -168,14 +168,3 @@ class Method:
             OptionError: a name or value that the method does not know.
         """
         return validate(self.name, self.relevance, options)
-
-
-def label_of(name: str, options: Mapping[str, Any]) -> str:
-    """Name a method with some of its options.
-
-    Example:
-        >>> label_of("grad_eclip", {}), label_of("grad_eclip", {"heads": "single"})
-        ('grad_eclip', 'grad_eclip[heads=single]')
-    """
-    told = ",".join(f"{key}={value}" for key, value in options.items())
-    return f"{name}[{told}]" if told else name

@@ -114,7 +114,10 @@ def _draw(
     content = lead + per_band * (cell + _BETWEEN) - _BETWEEN
     width = max(_NARROWEST, 2 * MARGIN + content)
     legend = _legend(columns, width)
-    height = MARGIN + TITLE_BAND + len(bands) * (_HEADER + sum(rows)) + foot_height(legend)
+    # The options of a variant stand below the name of its method.
+    second = line_height(SMALL) if any("\n" in column.name for column in columns) else 0.0
+    header = _HEADER + second
+    height = MARGIN + TITLE_BAND + len(bands) * (header + sum(rows)) + foot_height(legend)
     paper = Paper(width, height)
     methods = f"{len(columns)} method{'s' * (len(columns) > 1)}"
     title(paper, " · ".join(filter(None, (methods, first.model, first.versus))))
@@ -127,7 +130,7 @@ def _draw(
     y = MARGIN + TITLE_BAND
     for band in bands:
         _headers(paper, band, left + lead, y, cell)
-        y += _HEADER
+        y += header
         for row, high in enumerate(rows):
             below = y
             if shown is not None and tall:
@@ -170,13 +173,19 @@ def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: fl
     for column in band:
         certificate = column.explanation.certificate
         paper.text(x, y, seal.mark(certificate), _TEXT, color=seal.colour(certificate))
-        paper.text(x + 0.17, y, clip(column.name, cell - 0.2, _TEXT, "bold"), _TEXT, weight="bold")
+        name, _, options = column.name.partition("\n")
+        paper.text(x + 0.17, y, clip(name, cell - 0.2, _TEXT, "bold"), _TEXT, weight="bold")
+        if options:
+            below = y + line_height(_TEXT)
+            paper.text(x + 0.17, below, clip(options, cell - 0.2, SMALL), SMALL, color=MUTED)
         x += cell + _BETWEEN
 
 
 def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
     """One line for all that explain the model's score, and one for each of the others."""
-    certificates = {column.name: column.explanation.certificate for column in columns}
+    certificates = {
+        column.name.replace("\n", ", "): column.explanation.certificate for column in columns
+    }
     green = [noted for noted in certificates.values() if noted.explains_score]
     lines = []
     if green:

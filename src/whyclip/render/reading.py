@@ -8,7 +8,7 @@ from PIL import Image
 
 from whyclip.explanation import Explanation
 from whyclip.methods import METHODS
-from whyclip.methods.method import label_of
+from whyclip.options import spelled
 from whyclip.render.colour import Scale, scales
 from whyclip.render.grey import grey
 from whyclip.render.overlay import painted
@@ -26,7 +26,7 @@ def asked(explanation: Explanation) -> str:
         return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
     method = METHODS.get(explanation.method)
     changed = method.changed(explanation.options) if method else explanation.options
-    return label_of(explanation.method, changed)
+    return spelled(explanation.method, changed)
 
 
 def facts(explanation: Explanation) -> list[str]:

@@ -26,14 +26,15 @@ from whyclip.reproduce.verdict import is_above
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Signed, so that the sum of two maps is not decided by what a ReLU took from each.
-READERS: Mapping[str, Mapping[str, object]] = {
-    "grad_eclip": {"relu": False},
-    "contribution": {},
-    "maskclip": {},
-    "random": {},
-}
 PUBLISHED = "grad_eclip, ReLU"
+# Signed, so that the sum of two maps is not decided by what a ReLU took from each.
+READERS: Mapping[str, str] = {
+    PUBLISHED: "grad_eclip",
+    "grad_eclip": "grad_eclip:relu=false",
+    "contribution": "contribution",
+    "maskclip": "maskclip",
+    "random": "random",
+}
 THINGS, WORDS = "two things: “a and b”", "one phrase: its words"
 PREFIX = "a photo of "
 SILENT = frozenset({"a", "an", "the", "of", "in", "on", "with", "and", "photo", "picture"})
@@ -206,7 +207,7 @@ def _maps(setting: Setting, sample: Sample, whole: Whole) -> dict[str, Tensor]:
     for reader, (explanation,) in found.items():
         assert explanation.maps is not None, "the image side was asked for"
         maps[reader] = explanation.maps.flatten(1)
-    return {PUBLISHED: maps["grad_eclip"].relu(), **maps}
+    return maps
 
 
 def _correlate(into: Correlations, whole: Whole, group: str, maps: Tensor) -> None:
@@ -249,7 +250,7 @@ def _ordered(
     found: Mapping[tuple[str, str], Correlations], kinds: Sequence[str]
 ) -> Iterator[tuple[tuple[str, str], Correlations]]:
     for kind in kinds:
-        for reader in (PUBLISHED, *READERS):
+        for reader in READERS:
             yield (kind, reader), found[kind, reader]
 
 

@@ -10,11 +10,14 @@ import numpy as np
 from torch import Tensor, float64, tensor
 
 from whyclip.api import compare
+from whyclip.data import Sample
 from whyclip.explanation import Explanation
+from whyclip.methods import get_method
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import worst_is_below
 from whyclip.types import SIDES, Side
+from whyclip.variant import Variant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,22 +43,15 @@ def equality(setting: Setting) -> Findings:
     pictures: set[str] = set()
     for sample in setting.samples("comparing"):
         pictures.add(sample.picture)
-        for case, given in CASES.items():
-            for side in SIDES:
-                options = _for(setting, side, given)
-                if options is None:
+        explained = {side: _explained(setting, sample, side) for side in SIDES}
+        for case in CASES:
+            for side, of_side in explained.items():
+                if (case, ONE) not in of_side:
                     continue
-                two = compare(
-                    setting.model,
-                    [sample.source],
-                    list(sample.prompts),
-                    {ONE: options, OTHER: options, CONTROL: {}},
-                    sides=(side,),
-                )
-                one, other, control = (two[name][0] for name in (ONE, OTHER, CONTROL))
+                one, other = (of_side[case, name] for name in (ONE, OTHER))
                 found[case, side] += relative_differences(one, other, side)
                 if case == "signed":
-                    apart[side] += relative_differences(one, control, side)
+                    apart[side] += relative_differences(one, of_side["", CONTROL], side)
     everything = [value for values in found.values() for value in values]
     verdict = worst_is_below(
         "Grad-ECLIP and Attention-ECLIP give the same map",
@@ -87,6 +83,22 @@ def equality(setting: Setting) -> Findings:
         "Each map of each option and side, beside the control.",
     )
     return Findings([verdict], [table, picture], {})
+
+
+def _explained(setting: Setting, sample: Sample, side: Side) -> dict[tuple[str, str], Explanation]:
+    """Explain one side by both methods in every case, and by the control, from one forward pass."""
+    variants = {
+        (case, name): Variant(get_method(name), options)
+        for case, given in CASES.items()
+        if (options := _for(setting, side, given)) is not None
+        for name in (ONE, OTHER)
+    }
+    if not variants:
+        return {}
+    variants["", CONTROL] = Variant(get_method(CONTROL))
+    named = {f"{name}, {case}": variant for (case, name), variant in variants.items()}
+    explained = compare(setting.model, [sample.source], list(sample.prompts), named, sides=(side,))
+    return {key: one for key, [one] in zip(variants, explained.values(), strict=True)}
 
 
 def _for(setting: Setting, side: Side, given: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whyclip.evaluation import Evaluation, Variant
+from whyclip.evaluation import Evaluation
+from whyclip.methods import get_method
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.localisation import able, extra_facts
 from whyclip.reproduce.measured import Asked, gain, measure, table, value_of, whiskers
 from whyclip.reproduce.verdict import Verdict, is_above
 from whyclip.types import Side
+from whyclip.variant import Variant
 
 FAITHFUL: Mapping[str, tuple[str, Asked]] = {
     "deletion": ("Deletion, score", ("deletion", "score")),
@@ -53,7 +55,7 @@ def layers(setting: Setting) -> Findings:
     found = verdicts(image, columns, "image")
     depth = len(towers["text"].blocks)
     if setting.model.classes is None and depth > 1:
-        chosen = [v for v in variants_of(depth) if v.method in (*SUMMED, "game")]
+        chosen = [v for v in variants_of(depth) if v.method.name in (*SUMMED, "game")]
         text = measure(setting, chosen, [asked[0] for _, asked in WORDS.values()], side="text")
         sections += [
             table(text, "Texts: layers read", WORDS),
@@ -74,13 +76,13 @@ def variants_of(depth: int) -> list[Variant]:
     """List variants of the methods that take layers, for a tower of so many blocks."""
     some = sorted({1, min(2, depth), depth})
     found = [
-        Variant(named(method, number, depth), method, {"layers": number})
+        Variant(get_method(method), {"layers": number}, named(method, number, depth))
         for method in SUMMED
         for number in some
     ]
     starts = sorted({depth - 1, 0}, reverse=True)
     found += [
-        Variant(named(method, depth - start, depth), method, {"start_layer": start})
+        Variant(get_method(method), {"start_layer": start}, named(method, depth - start, depth))
         for method in STARTED
         for start in starts
     ]

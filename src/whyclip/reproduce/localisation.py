@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from whyclip.errors import OptionError
-from whyclip.evaluation import Evaluation, Variant
-from whyclip.plan import Plan
+from whyclip.evaluation import Evaluation
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.measured import (
@@ -19,27 +18,30 @@ from whyclip.reproduce.measured import (
     value_of,
     whiskers,
 )
+from whyclip.reproduce.published import GRAD_ECLIP_PAPER, MASKCLIP_PAPER
+from whyclip.reproduce.published import NAME as PUBLISHED
 from whyclip.reproduce.verdict import Verdict, is_above
+from whyclip.selection import MethodsLike, select_variants
+from whyclip.variant import Variant
 
-PUBLISHED = "Grad-ECLIP, as published"
 NATIVE = "Grad-ECLIP"
 CONTROL = "random"
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant("Grad-CAM", "grad_cam"),
-    Variant("MaskCLIP", "maskclip", {"key_weight": True}),
-    Variant(PUBLISHED, "grad_eclip", {"heads": "single"}),
-    Variant(NATIVE, "grad_eclip"),
-    Variant("Attention-ECLIP", "attention_eclip"),
-    Variant("Contribution", "contribution"),
-    Variant("GAME", "game"),
-    Variant("Raw attention", "raw_attention"),
-    Variant("Rollout", "rollout"),
-    Variant("Patch–text cosine", "patch_text"),
-    Variant("LeGrad", "legrad"),
-    Variant("Decomposition", "decomposition"),
-    Variant("CLIP Surgery", "clip_surgery"),
-)
+VARIANTS: Mapping[str, str] = {
+    "Grad-CAM": "grad_cam",
+    "MaskCLIP": MASKCLIP_PAPER,
+    PUBLISHED: GRAD_ECLIP_PAPER,
+    NATIVE: "grad_eclip",
+    "Attention-ECLIP": "attention_eclip",
+    "Contribution": "contribution",
+    "GAME": "game",
+    "Raw attention": "raw_attention",
+    "Rollout": "rollout",
+    "Patch–text cosine": "patch_text",
+    "LeGrad": "legrad",
+    "Decomposition": "decomposition",
+    "CLIP Surgery": "clip_surgery",
+}
 COLUMNS: Mapping[str, tuple[str, Asked]] = {
     "pointing": ("Pointing game", ("pointing_game", None)),
     "energy": ("Energy", ("energy_pointing", None)),
@@ -105,25 +107,19 @@ _NOTE = (
 )
 
 
-def able(setting: Setting, variants: Sequence[Variant] = VARIANTS) -> list[Variant]:
+def able(setting: Setting, variants: MethodsLike = VARIANTS) -> list[Variant]:
     """Leave out what cannot read this model's image tower.
 
     Raises:
         OptionError: nothing can.
     """
-    found, why = [], ""
-    for variant in variants:
-        method = variant.resolve()
-        plan = Plan(method, method.complete(variant.options), ("image",))
-        why = why or plan.why_not(setting.model.image)
-        if method.available and not plan.why_not(setting.model.image):
-            found.append(variant)
-    if not found:
+    selected, left_out = select_variants(setting.model, variants, ["image"])
+    if not selected:
         raise OptionError(
-            f"{setting.model.name}: {why}; a ViT with a class token or a pooling head has it, such "
-            "as mini or openclip:ViT-B-16/openai"
+            f"{setting.model.name}: {next(iter(left_out))}; a ViT with a class token or a pooling "
+            "head has it, such as mini or openclip:ViT-B-16/openai"
         )
-    return found
+    return list(selected)
 
 
 def extra_facts(evaluation: Evaluation) -> dict[str, str]:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from whyclip.audit.check import Values
 from whyclip.audit.verdict import summarise
-from whyclip.evaluation import Evaluation, Variant, evaluate
+from whyclip.evaluation import Evaluation, evaluate
 from whyclip.evaluation.plan import PromptName
 from whyclip.metrics import Interval, get_metric
 from whyclip.report import Column, Table
 from whyclip.reproduce.experiment import Setting
 from whyclip.types import GeometryName, Side
+from whyclip.variant import Variant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

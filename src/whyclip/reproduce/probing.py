@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.evaluation import Evaluation, Variant
-from whyclip.methods import Method, Relevance
+from whyclip.evaluation import Evaluation
+from whyclip.methods import Method, Relevance, get_method
 from whyclip.model.view import join_heads
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
@@ -27,6 +27,7 @@ from whyclip.reproduce.measured import (
     whiskers,
 )
 from whyclip.reproduce.verdict import Verdict, is_above
+from whyclip.variant import Variant
 
 Likeness = Literal["keys", "queries"]
 Heads = Literal["native", "single"]
@@ -100,19 +101,19 @@ def variants_of(setting: Setting) -> list[tuple[Variant, dict[str, Any]]]:
         name = f"λ {weights}, {heads} heads" + (f", {layers} layers" if layers > 1 else "")
         if weights in LIKENESS:
             options: dict[str, Any] = {"likeness": LIKENESS[weights], "heads": heads}
-            found.append((Variant(name, BY_LIKENESS, options), made))
+            found.append((Variant(BY_LIKENESS, options, name), made))
         else:
             options = {"spatial": SPATIAL[weights], "heads": heads, "layers": layers}
-            found.append((Variant(name, "grad_eclip", options), made))
+            found.append((Variant(get_method("grad_eclip"), options, name), made))
 
     for heads in ("native", "single"):
         for weights in (*SPATIAL, *(() if tower.pooled else LIKENESS)):
             add(weights, heads, 1)
-    for layers in sorted({2, len(tower.blocks)} - {1}):
+    for layers in sorted({2, len(tower.blocks)} - {0, 1}):
         add("q·k", "native", layers)
         add("uniform", "native", layers)
-    kept = {variant.name for variant in able(setting, [variant for variant, _ in found])}
-    return [(variant, made) for variant, made in found if variant.name in kept]
+    kept = {variant.label for variant in able(setting, [variant for variant, _ in found])}
+    return [(variant, made) for variant, made in found if variant.label in kept]
 
 
 def probing(setting: Setting) -> Findings:
@@ -121,7 +122,7 @@ def probing(setting: Setting) -> Findings:
     masked = setting.dataset.has_masks()
     columns = {**FAITHFUL, **(LOCATED if masked else {})}
     evaluation = measure(setting, [v for v, _ in made], [asked[0] for _, asked in columns.values()])
-    parts = {variant.name: part for variant, part in made}
+    parts = {variant.label: part for variant, part in made}
     one = Table(
         "λ, heads and layers",
         (

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whyclip.evaluation import Evaluation, Variant
+from whyclip.evaluation import Evaluation
 from whyclip.evaluation.plan import PromptName
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.localisation import able, extra_facts
 from whyclip.reproduce.measured import Asked, column, gain, measure, table, value_of
+from whyclip.reproduce.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
+from whyclip.reproduce.published import NAME as PUBLISHED
 from whyclip.reproduce.shrunk import Shrunk
 from whyclip.reproduce.verdict import Verdict, is_above
 from whyclip.types import GeometryName
@@ -19,22 +21,21 @@ from whyclip.types import GeometryName
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PUBLISHED = "Grad-ECLIP, as published"
 RIVALS = ("MaskCLIP", "Grad-CAM", "random")
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant("Grad-CAM", "grad_cam"),
-    Variant("MaskCLIP", "maskclip", {"key_weight": True}),
-    Variant(PUBLISHED, "grad_eclip", {"heads": "single", "qk": "out_proj"}),
-    Variant("Grad-ECLIP", "grad_eclip"),
-    Variant("Grad-ECLIP, signed", "grad_eclip", {"relu": False}),
-    Variant("Contribution", "contribution"),
-    Variant("GAME", "game"),
-    Variant("Raw attention", "raw_attention"),
-    Variant("Rollout", "rollout"),
-    Variant("Patch–text cosine", "patch_text"),
-    Variant("Decomposition", "decomposition"),
-)
+VARIANTS: Mapping[str, str] = {
+    "Grad-CAM": "grad_cam",
+    "MaskCLIP": MASKCLIP_PAPER,
+    PUBLISHED: GRAD_ECLIP_RELEASE,
+    "Grad-ECLIP": "grad_eclip",
+    "Grad-ECLIP, signed": "grad_eclip:relu=false",
+    "Contribution": "contribution",
+    "GAME": "game",
+    "Raw attention": "raw_attention",
+    "Rollout": "rollout",
+    "Patch–text cosine": "patch_text",
+    "Decomposition": "decomposition",
+}
 METRICS = ("deletion", "insertion")
 # Top-1 accuracy of OpenAI's ViT-B/16 on ImageNet's validation images, prompt of the true class:
 # in the paper of Grad-ECLIP, and where it was measured again.

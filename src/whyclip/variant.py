@@ -1,0 +1,194 @@
+"""A method with its options: one type, one spelling, and what it needs of a model and prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, Union
+
+import torch
+from torch import Tensor
+
+from whyclip.capture import Capture
+from whyclip.errors import OptionError, UnsupportedModelError, quoted, unknown
+from whyclip.methods import METHODS, Method, Relevance, get_method
+from whyclip.model import ModelView, Tower
+from whyclip.options import parse, spelled
+from whyclip.question import Question, ask
+from whyclip.types import Check, Precision, Side
+
+# Beyond this many, targets are taken in turn, so that memory does not grow with their number.
+TARGETS_AT_ONCE = 64
+
+MethodLike: TypeAlias = Union[str, Method, "Variant"]
+"""``"grad_eclip"``, ``"grad_eclip:heads=single"``, a method, or a method with its options."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with its options, under a label.
+
+    Attributes:
+        method: the method; see :meth:`of` for its name.
+        options: as given; checked against the annotations of the method's function.
+        label: names it in results; by default its :attr:`spelling`.
+        sides: the sides to explain; by default all that the method supports.
+
+    Raises:
+        OptionError: an option that the method does not take, or a side that it does not support.
+    """
+
+    method: Method
+    options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    sides: tuple[Side, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the options; fill in label and sides."""
+        settings = self.method.complete(self.options)
+        options = {name: settings[name] for name in self.options}
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "_settings", settings)
+        object.__setattr__(self, "label", self.label or self.spelling)
+        object.__setattr__(self, "sides", self.sides or self.method.sides)
+
+    @classmethod
+    def of(cls, given: MethodLike, label: str = "") -> Variant:
+        """Make a variant of a name, a spelling, a method, or a variant.
+
+        Args:
+            given: such as ``"grad_eclip"`` or ``"grad_eclip:heads=single:relu=false"``.
+            label: names it in results; by default the spelling, or the label that it has.
+
+        Raises:
+            OptionError: an unknown method or option; the message names the nearest.
+
+        Example:
+            >>> Variant.of("grad_eclip:heads=single").settings["heads"]
+            'single'
+        """
+        if isinstance(given, Variant):
+            return replace(given, label=label) if label else given
+        if isinstance(given, Method):
+            return cls(given, label=label)
+        if not isinstance(given, str):
+            raise unknown("method", given, METHODS)
+        name, options = _parsed(given)
+        return cls(get_method(name), options, label)
+
+    @property
+    def spelling(self) -> str:
+        """The method's name and the given options, as :meth:`of` reads them."""
+        return spelled(self.method.name, self.options)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All options of the method, those that were not given by their defaults."""
+        settings: Mapping[str, Any] = self._settings  # type: ignore[attr-defined]
+        return settings
+
+    def on(self, sides: Sequence[Side]) -> Variant:
+        """The same on some of its sides; at least one."""
+        return replace(self, sides=tuple(sides))
+
+    def reach(self, tower: Tower) -> int:
+        """How many last blocks of a tower are read.
+
+        Raises:
+            UnsupportedModelError: some, of a tower that shows none.
+        """
+        if tower.side not in self.sides:
+            return 0
+        if self.blind(tower):
+            raise UnsupportedModelError(
+                f"method {self.method.name!r} reads attention, but of this model's {tower.side} "
+                f"tower there is none to read: {tower.opaque}; methods that only change the "
+                "input work: occlusion, rise, kernel_shap, leave_one_out"
+            )
+        return self.method.reach(tower, self.settings)
+
+    def blind(self, tower: Tower) -> bool:
+        """Whether the method reads blocks of a tower that shows none."""
+        if not tower.opaque:
+            return False
+        try:
+            return self.method.reach(tower, self.settings) > 0
+        except OptionError:
+            return True
+
+    def why_not(self, tower: Tower) -> str:
+        """Why the method, with its options, cannot read this tower; empty if it can."""
+        if self.blind(tower):
+            return f"no attention to read in the {tower.side} tower: {tower.opaque}"
+        try:
+            self.reach(tower)
+        except OptionError as error:
+            return str(error)
+        return ""
+
+    def relevance(self, capture: Capture) -> Relevance:
+        """Run the method, some targets at a time; keep the values of content tokens only.
+
+        Of an image these are the patches, the same for all inputs; of a text all positions.
+        """
+        n, e = len(capture.targets), capture.embedding.shape[-1]
+        read = capture.content[0] if capture.side == "image" else slice(None)
+        whole = None
+        checks: list[Mapping[str, Tensor]] = []
+        at_once = n if self.method.joint else TARGETS_AT_ONCE
+        for start in range(0, n, at_once):
+            part = slice(start, start + at_once)
+            aimed = capture.aim(capture.targets[part], by_jacobian=n > e)
+            found = self.method.relevance(aimed, **self.settings)
+            values = found.values[:, :, read]
+            if whole is None:
+                whole = values.new_empty(len(values), n, values.shape[-1])
+            whole[:, part] = values
+            checks.append(found.checks)
+        assert whole is not None, "a question has at least one prompt"
+        joined = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
+        return Relevance(whole, found.embedding, found.changes, joined)
+
+
+def _parsed(spelling: str) -> tuple[str, dict[str, Any]]:
+    """Read ``name:key=value:key=value``, or ``name[key=value,key=value]`` of files before 0.2."""
+    if spelling.endswith("]") and "[" in spelling:
+        name, _, rest = spelling[:-1].partition("[")
+        pairs = rest.split(",")
+    else:
+        name, *pairs = spelling.split(":")
+    return name, parse(name, get_method(name).relevance, pairs, flag=f"method {quoted(name)}: ")
+
+
+def ask_for(
+    model: ModelView,
+    prompts: Any,
+    variants: Iterable[Variant],
+    *,
+    against: Any = None,
+    keep: int = 0,
+    precision: Precision = "fp32",
+    check: Check = "auto",
+) -> Question:
+    """Encode prompts so that every variant can read them.
+
+    Args:
+        model: the model.
+        prompts: as :func:`~whyclip.question.ask` takes them, like ``against``.
+        variants: what will read them.
+        against: likewise.
+        keep: how many last text blocks are kept in any case.
+        precision: of the forward pass.
+        check: how many strings go through the model's public entry point.
+    """
+    variants = list(variants)
+    return ask(
+        model,
+        prompts,
+        against,
+        keep=max([keep, *(variant.reach(model.text) for variant in variants)]),
+        whole_context=any(variant.settings.get("norm_over") == "context" for variant in variants),
+        empty=any(v.method.empty and "image" in v.sides for v in variants),
+        precision=precision,
+        check=check,
+    )
