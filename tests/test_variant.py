@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -109,6 +110,31 @@ def test_a_method_of_ones_own_works_without_a_name_in_the_registry() -> None:
         VIEW, [families.picture()], PROMPTS, [mine, Variant(mine, {"value": 3})]
     )
     assert list(found) == ["mine", "mine:value=3"]
+
+
+@pytest.mark.parametrize("kind", ["partial", "object", "unknown type"])
+def test_functions_of_any_kind_have_options(kind: str) -> None:
+    def constant(capture: Any, shift: float, *, value: float = 1.0) -> Relevance:
+        shape = (len(capture.embedding), len(capture.targets), capture.content.shape[1])
+        return Relevance(torch.full(shape, value + shift), capture.embedding)
+
+    class Constant:
+        def __call__(self, capture: Any, *, value: float = 1.0) -> Relevance:
+            return constant(capture, 0.5, value=value)
+
+    def vague(capture: Any, *, value: Nowhere = 1.0) -> Relevance:  # type: ignore[name-defined] # noqa: F821
+        return constant(capture, 0.5, value=value)
+
+    function = {
+        "partial": partial(constant, shift=0.5),
+        "object": Constant(),
+        "unknown type": vague,
+    }
+    mine = replace(METHODS["random"], name="mine", relevance=function[kind])
+    assert explained(mine, value=2.0).maps.eq(2.5).all()  # type: ignore[union-attr]
+    if kind != "unknown type":
+        with pytest.raises(OptionError, match="value='2' of mine: give a number"):
+            explained(mine, value="2")
 
 
 def test_a_selection_says_why_a_side_is_left_out() -> None:

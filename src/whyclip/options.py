@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -36,8 +37,14 @@ def options_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a function's keyword-only parameters, by name."""
-    hints = get_type_hints(function)
+    """Annotations of a function's keyword-only parameters by name, as far as they can be read."""
+    while isinstance(function, partial):
+        function = function.func
+    try:
+        hints = get_type_hints(function if inspect.isroutine(function) else type(function).__call__)
+    # A user's own function may name types that are not there; its values are then not checked.
+    except (NameError, TypeError, AttributeError):
+        return {}
     return {name: hints[name] for name in options_of(function) if name in hints}
 
 

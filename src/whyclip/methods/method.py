@@ -136,7 +136,7 @@ class Method:
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return inspect.getdoc(self.relevance).splitlines()[0]  # type: ignore[union-attr]
+        return (inspect.getdoc(self.relevance) or "").partition("\n")[0]
 
     @cached_property
     def options(self) -> Mapping[str, Any]:
