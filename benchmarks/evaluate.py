@@ -27,7 +27,7 @@ import torch
 
 import whyclip
 from benchmarks.speed import show
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.evaluation import evaluate, main_tables, summarise
 from whyclip.evaluation.encode import Encoder
 

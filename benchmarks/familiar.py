@@ -20,9 +20,9 @@ from PIL import Image
 from rich.console import Console
 
 import whyclip
-from whyclip.data import Scenes
 from whyclip.inputs import read_image
 from whyclip.mini.familiar import strangeness
+from whyclip.scenes import Scenes
 
 BUNDLED = (
     "astronaut", "brick", "camera", "cat", "clock", "coffee", "coins", "grass", "gravel", "horse",

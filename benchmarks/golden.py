@@ -28,7 +28,7 @@ from torch import Tensor
 import whyclip
 from benchmarks.fuzz.models import view_of
 from whyclip.audit import audit
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.errors import WhyclipWarning
 from whyclip.evaluation import evaluate
 from whyclip.metrics import METRICS

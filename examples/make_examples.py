@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from whyclip.data import compose_scene
+from whyclip.scenes import compose_scene
 
 Place = tuple[float, float]
 Wish = tuple[list[tuple[str, "str | None", "str | None", Place]], tuple[int, int], float, int]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from whyclip.capture import Capture
-from whyclip.data.sample import Dataset, Sample
+from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.methods import Method, Relevance
 from whyclip.methods.method import input_only
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from whyclip.data import Dataset, Sample
+from whyclip.datasets import Dataset, Sample
 
 CLASSES = ("dog", "cat", "red car", "apple", "tree", "boat")
 

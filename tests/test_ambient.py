@@ -19,7 +19,7 @@ import whyclip
 from torch_states import STATES, default_dtype
 from whyclip.ambient import in_plain_state
 from whyclip.audit import audit
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.errors import InputError, OptionError, UnsupportedModelError
 from whyclip.evaluation import evaluate
 

@@ -18,7 +18,7 @@ import tiny
 import whyclip
 from whyclip import errors
 from whyclip.audit import audit
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.errors import (
     QUOTED,
     OptionError,

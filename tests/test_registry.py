@@ -16,8 +16,8 @@ import torch
 import families
 import tiny
 import whyclip
-from whyclip.data import open_dataset
-from whyclip.data.load import KINDS_OF_DATASETS
+from whyclip.datasets import open_dataset
+from whyclip.datasets.load import KINDS_OF_DATASETS
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.methods import METHODS, Method
 from whyclip.metrics import METRICS, get_metric
@@ -27,7 +27,7 @@ THEIRS = '''
 """A package of somebody else."""
 from dataclasses import replace
 import torch
-from whyclip.data import dataset_kinds
+from whyclip.datasets import dataset_kinds
 from whyclip.methods import Method, Relevance
 from whyclip.metrics import get_metric
 

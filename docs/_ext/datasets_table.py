@@ -4,7 +4,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from whyclip.data import dataset_kinds
+from whyclip.datasets import dataset_kinds
 
 COLUMNS = ("`--data`", "dataset", "files", "masks", "source")
 

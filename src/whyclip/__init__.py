@@ -19,7 +19,7 @@ if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.certificate import Certificate
-    from whyclip.data import open_dataset
+    from whyclip.datasets import open_dataset
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
@@ -72,7 +72,7 @@ if not typing.TYPE_CHECKING:
         "interaction": "whyclip.interactions",
         "load": "whyclip.model",
         "load_explanation": "whyclip.storage",
-        "open_dataset": "whyclip.data",
+        "open_dataset": "whyclip.datasets",
         "register": "whyclip.registry",
         "wrap": "whyclip.model",
     }

@@ -21,7 +21,7 @@ import whyclip
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
 from whyclip.audit import CHECKS, Audit, Finding, audit
 from whyclip.capture import Capture
-from whyclip.data.sample import Sample
+from whyclip.datasets.dataset import Sample
 from whyclip.methods import METHODS, Method, Relevance
 from whyclip.methods.method import last_block_only
 from whyclip.methods.perturb import without

@@ -15,7 +15,7 @@ from whyclip.audit import audit
 from whyclip.audit.look import Auditor, look
 from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import pool_of
-from whyclip.data.sample import Sample
+from whyclip.datasets.dataset import Sample
 from whyclip.errors import ImageError, InputError, OptionError
 from whyclip.methods import METHODS
 

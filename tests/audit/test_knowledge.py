@@ -18,7 +18,7 @@ from whyclip.audit.checks.localisation import located, measure
 from whyclip.audit.evidence import Evidence, MethodEvidence, SampleEvidence
 from whyclip.audit.verdict import summarise
 from whyclip.capture import Capture
-from whyclip.data.sample import Sample
+from whyclip.datasets.dataset import Sample
 from whyclip.methods import METHODS, Relevance
 
 

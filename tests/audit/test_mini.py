@@ -7,7 +7,7 @@ import pytest
 import whyclip
 from audit_toy import BLOB
 from whyclip.audit import Audit, audit
-from whyclip.data.load import open_dataset
+from whyclip.datasets.load import open_dataset
 
 CHECKS = ["prompts_differ", "prompts_follow", "score_gap", "best_prompt", "accuracy"]
 

@@ -13,8 +13,8 @@ from PIL import Image
 import whyclip
 from audit_toy import NAMES, Toy
 from whyclip.audit import CHECKS, Audit, audit
-from whyclip.data import Dataset, Sample
-from whyclip.data.folder import Folder
+from whyclip.datasets import Dataset, Sample
+from whyclip.datasets.folder import Folder
 from whyclip.metrics import FEWEST
 
 METHODS = ["grad_eclip", "grad_eclip:heads=single", "decomposition"]

@@ -13,7 +13,7 @@ import tiny
 import whyclip
 from audit_toy import Toy
 from whyclip.audit import Audit, audit
-from whyclip.data.folder import Folder
+from whyclip.datasets.folder import Folder
 from whyclip.errors import InputError
 
 CHECKS = ["score_gap", "localisation_true", "patch_masked", "shuffled_weights", "word_removal"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import dataset_kinds
+from whyclip.datasets import dataset_kinds
 from whyclip.metrics import METRICS
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 import tiny
 import whyclip
 from pictures import CLASSES, Pictures
-from whyclip.data import Sample
+from whyclip.datasets import Sample
 from whyclip.evaluation import Evaluation, evaluate
 from whyclip.metrics import METRICS
 from whyclip.variant import Variant

@@ -16,9 +16,9 @@ from PIL import Image
 import tiny
 import whyclip
 from pictures import CLASSES, Pictures
-from whyclip.data import Sample
-from whyclip.data.coco import CocoInstances
-from whyclip.data.folder import Folder
+from whyclip.datasets import Sample
+from whyclip.datasets.coco import CocoInstances
+from whyclip.datasets.folder import Folder
 from whyclip.errors import InputError, ModelError, WhyclipWarning
 from whyclip.evaluation import Evaluation, evaluate
 from whyclip.evaluation.pages import save
@@ -241,8 +241,7 @@ def test_an_annotation_of_a_missing_file_is_a_row(data: Path, tmp_path: Path) ->
 
 def test_a_row_of_the_datasets_library_with_a_broken_image_is_a_row() -> None:
     import datasets as library
-
-    from whyclip.data.hf_datasets import HfDataset
+    from whyclip.datasets.huggingface import HfDataset
 
     pictures = [{"bytes": encoded(n), "path": None} for n in range(4)]
     pictures[1]["bytes"] = pictures[1]["bytes"][:50]  # type: ignore[index]

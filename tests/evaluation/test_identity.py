@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 import tiny
 import whyclip
 from pictures import Pictures
-from whyclip.data import Dataset
-from whyclip.data.folder import Folder
-from whyclip.data.scene_samples import SceneSamples
+from whyclip.datasets import Dataset
+from whyclip.datasets.folder import Folder
+from whyclip.datasets.scenes import SceneSamples
 from whyclip.errors import OutputError
 from whyclip.evaluation import Evaluation, evaluate
 from whyclip.evaluation.classes import zero_shot

@@ -12,9 +12,9 @@ import tiny
 import whyclip
 from families_hf import classifier
 from pictures import CLASSES, Pictures
-from whyclip.data import Sample
-from whyclip.data.folder import Folder
-from whyclip.data.sample import Drawn
+from whyclip.datasets import Sample
+from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.folder import Folder
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.evaluation import Plan, evaluate, make_plan
 from whyclip.methods import METHODS, Method, Relevance

@@ -12,8 +12,8 @@ import pytest
 import tiny
 import whyclip
 from pictures import Pictures
-from whyclip.data import Sample
-from whyclip.data.sample import Drawn
+from whyclip.datasets import Sample
+from whyclip.datasets.dataset import Drawn
 from whyclip.errors import InputError, OutputError
 from whyclip.evaluation import Evaluation, evaluate
 

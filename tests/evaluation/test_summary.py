@@ -13,7 +13,7 @@ import pytest
 import tiny
 import whyclip
 from pictures import Pictures
-from whyclip.data import Sample
+from whyclip.datasets import Sample
 from whyclip.errors import OptionError
 from whyclip.evaluation import Evaluation, Subject, evaluate, main_tables, make_plan, summarise
 from whyclip.evaluation.figures import curves, dots

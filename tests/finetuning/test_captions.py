@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caption_sources import encoded, mask, number_of, picture, write_csv
-from whyclip.data.captions import Writer, phrase
-from whyclip.data.layout import keys_of, sample_layouts
-from whyclip.data.scenes import compose_scene
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, OptionError
 from whyclip.finetuning import captions as kinds
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import Indexed, Skipped, open_captions
 from whyclip.finetuning.scene_captions import mentioned
+from whyclip.scenes.captions import Writer, phrase
+from whyclip.scenes.layout import keys_of, sample_layouts
+from whyclip.scenes.scene import compose_scene
+from whyclip.scenes.sprites import load_atlas
 
 
 def examples(data, number=0, seed=0, **share):

@@ -14,13 +14,13 @@ from PIL import Image
 
 import whyclip
 from convert import openclip_to_hf
-from whyclip.data import make_scene
-from whyclip.data.draw import draw
-from whyclip.data.layout import keys_of, sample_layouts
 from whyclip.errors import WhyclipWarning
 from whyclip.mini.evaluate import WEIGHTS, Judge, colours, naming
 from whyclip.mini.familiar import strangeness
 from whyclip.mini.model import CONFIG
+from whyclip.scenes import make_scene
+from whyclip.scenes.drawing import draw
+from whyclip.scenes.layout import keys_of, sample_layouts
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -13,11 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch.multiprocessing.spawn import spawn
 
-from whyclip.data import Scenes
-from whyclip.data.captions import Claim
-from whyclip.data.draw import COLOURS, draw
-from whyclip.data.layout import keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError
 from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
 from whyclip.mini.build_atlas import read_concepts
@@ -27,6 +22,11 @@ from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
 from whyclip.mini.stages import STAGES, Stage
 from whyclip.mini.train import Plan, main, train
 from whyclip.mini.truth import energy, pointing
+from whyclip.scenes import Scenes
+from whyclip.scenes.captions import Claim
+from whyclip.scenes.drawing import COLOURS, draw
+from whyclip.scenes.layout import keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 
 def test_the_training_forward_is_the_models_own() -> None:

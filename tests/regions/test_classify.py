@@ -16,8 +16,8 @@ import tiny
 import whyclip
 from families import SMALL
 from levels import PATCH, directions, level_of, level_view
-from whyclip.data import Dataset, Sample, open_dataset
-from whyclip.data.sample import Drawn
+from whyclip.datasets import Dataset, Sample, open_dataset
+from whyclip.datasets.dataset import Drawn
 from whyclip.errors import InputError, OptionError, UnsupportedModelError
 from whyclip.regions import (
     class_embeddings,

@@ -12,7 +12,7 @@ from PIL import Image
 
 import tiny
 import whyclip
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.errors import InputError
 from whyclip.regions import classify_regions, region_image
 

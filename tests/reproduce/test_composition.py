@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 import whyclip
 from pictures import Pictures
-from whyclip.data import Sample
+from whyclip.datasets import Sample
 from whyclip.errors import InputError
 from whyclip.reproduce import Setting
 from whyclip.reproduce.composition import (

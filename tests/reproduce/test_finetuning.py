@@ -12,10 +12,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from whyclip.data.captions import phrase
-from whyclip.data.draw import draw
-from whyclip.data.layout import keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, WhyclipError
 from whyclip.finetuning.batch import Example, make_batch
 from whyclip.finetuning.passes import run_with_gradients
@@ -40,6 +36,10 @@ from whyclip.reproduce.finetuning_runs import (
     save_records,
 )
 from whyclip.reproduce.run import reproduce
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.drawing import draw
+from whyclip.scenes.layout import keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 SCENES = 40
 

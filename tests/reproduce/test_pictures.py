@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pictures import Pictures
-from whyclip.data import Sample
-from whyclip.data.folder import Folder
+from whyclip.datasets import Sample
+from whyclip.datasets.folder import Folder
 from whyclip.evaluation import evaluate
 from whyclip.metrics import Interval
 from whyclip.report import Table

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from whyclip.cli import app
-from whyclip.data.load import dataset_kinds
+from whyclip.datasets.load import dataset_kinds
 from whyclip.errors import OptionError
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.reproduce import (

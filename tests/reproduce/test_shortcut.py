@@ -15,10 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 import whyclip
-from whyclip.data import open_dataset
-from whyclip.data.captions import phrase
-from whyclip.data.layout import keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
+from whyclip.datasets import open_dataset
 from whyclip.errors import OptionError
 from whyclip.finetuning.scene_table import CONCEPTS, SIDE, draw_table
 from whyclip.finetuning.small_clip import small_clip
@@ -40,6 +37,9 @@ from whyclip.reproduce.shortcut_study import (
     Run,
     run_study,
 )
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.layout import keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 PATCH = 16
 
@@ -109,7 +109,7 @@ def test_the_hidden_patches_are_those_that_the_badge_touches(scenes: BadgedScene
 
 
 def test_no_badge_covers_an_object(view: ModelView, scenes: BadgedScenes) -> None:
-    from whyclip.data.draw import draw
+    from whyclip.scenes.drawing import draw
 
     keys = keys_of(np.arange(len(scenes.badge)), "test")
     atlas = load_atlas()

@@ -13,7 +13,7 @@ from torch import Tensor
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.audit.pool import Pool, among_best
 from whyclip.capture import Capture
-from whyclip.data.sample import Sample, same_size
+from whyclip.datasets.dataset import Sample, same_size
 from whyclip.forward import run_trunk
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS

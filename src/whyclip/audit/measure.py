@@ -25,8 +25,8 @@ from whyclip.audit.removal import (
 from whyclip.audit.shuffled import Kept, measure_shuffled
 from whyclip.audit.spatial import read_with
 from whyclip.audit.store import Store
-from whyclip.data.files import digest
-from whyclip.data.sample import Sample
+from whyclip.datasets.annotation_files import digest
+from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError, OptionError, WhyclipWarning
 from whyclip.evaluation.encode import Encoder
 from whyclip.progress import track
@@ -37,7 +37,7 @@ class Asked:
     """A sample of an audit.
 
     Attributes:
-        key: of the sample as it is now, see :func:`whyclip.data.sample.keys_of`.
+        key: of the sample as it is now, see :func:`whyclip.datasets.dataset.keys_of`.
         sample: the sample; an error if it cannot be described.
         name: of the sample, for messages.
     """

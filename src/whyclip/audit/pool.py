@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyclip.data.sample import Dataset, Sample
+from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.errors import InputError
 from whyclip.model import ModelView
 from whyclip.question import Question, ask

@@ -19,9 +19,8 @@ from whyclip.audit.pool import Pool, pool_of
 from whyclip.audit.result import Audit, Audited, Finding
 from whyclip.audit.store import Store
 from whyclip.audit.verdict import Verdict, judge, state, summarise
-from whyclip.data.files import digest
-from whyclip.data.load import open_dataset
-from whyclip.data.sample import (
+from whyclip.datasets.annotation_files import digest
+from whyclip.datasets.dataset import (
     Dataset,
     Drawn,
     Sample,
@@ -30,6 +29,7 @@ from whyclip.data.sample import (
     numbers_of,
     sample_or_error,
 )
+from whyclip.datasets.load import open_dataset
 from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.evaluation.plan import described
@@ -65,7 +65,7 @@ def audit(
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
-        dataset: from :func:`whyclip.data.open_dataset`, or what that takes.
+        dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
         methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times. The random control is always there.
         checks: names of ``whyclip.audit.CHECKS``; all by default.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
-from whyclip.data.files import digest
+from whyclip.datasets.annotation_files import digest
 from whyclip.errors import OutputError
 from whyclip.files import append_line, make_folder
 from whyclip.types import Word

@@ -124,7 +124,7 @@ def audit(
         from whyclip.audit.keep import keep as remember
         from whyclip.audit.run import EDITED, LIMIT
         from whyclip.audit.store import RESULT
-        from whyclip.data.load import open_dataset
+        from whyclip.datasets.load import open_dataset
         from whyclip.selection import variants_of
 
     asked = variants_of(named) or None

@@ -134,7 +134,7 @@ def evaluate(
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
     with importing():
-        from whyclip.data import open_dataset
+        from whyclip.datasets import open_dataset
         from whyclip.evaluation import evaluate as run
         from whyclip.evaluation import main_tables, summarise
         from whyclip.evaluation.pages import save

@@ -27,7 +27,7 @@ Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "methods": ("methods", "METHOD"),
     "metrics": ("metrics", "METRICS"),
-    "datasets": ("data", "KINDS"),
+    "datasets": ("datasets", "KINDS"),
     "experiments": ("reproduce", "EXPERIMENT"),
     "families": ("model", "FAMILIES"),
 }
@@ -102,7 +102,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
 
         return METRICS
     if kind == "datasets":
-        from whyclip.data import dataset_kinds
+        from whyclip.datasets import dataset_kinds
 
         return dataset_kinds()
     if kind == "experiments":

@@ -93,7 +93,7 @@ def regions(
         raise OutputError(f"--out {str(out)!r} is a file; name a folder")
     options.check_device(device)
     with importing():
-        from whyclip.data import open_dataset
+        from whyclip.datasets import open_dataset
         from whyclip.regions.canvas import MASK_RULES
         from whyclip.regions.classes import class_prompts
         from whyclip.regions.classify import classify_regions

@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from whyclip.data import Dataset, Sample
-from whyclip.data.files import digest
+from whyclip.datasets import Dataset, Sample
+from whyclip.datasets.annotation_files import digest
 from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
 from whyclip.files import write_atomic

@@ -9,8 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from whyclip.ambient import in_plain_state
-from whyclip.data import Dataset
-from whyclip.data.sample import base_of, keys_of, numbers_of
+from whyclip.datasets import Dataset
+from whyclip.datasets.dataset import base_of, keys_of, numbers_of
 from whyclip.errors import InputError, OptionError, OutputError, WhyclipWarning
 from whyclip.evaluation.classes import Classifier, zero_shot
 from whyclip.evaluation.identity import identity
@@ -54,7 +54,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
-        dataset: from :func:`whyclip.data.open_dataset`, with ``limit`` and ``seed`` where not all
+        dataset: from :func:`whyclip.datasets.open_dataset`, with ``limit`` and ``seed`` where not all
             of it is to be looked at.
         methods: as for :func:`whyclip.compare`; by default all that are not slow, as ``METHODS``
             has it. Results are under the labels.

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from whyclip._version import __version__
-from whyclip.data import Dataset
-from whyclip.data.files import digest
-from whyclip.data.sample import base_of
+from whyclip.datasets import Dataset
+from whyclip.datasets.annotation_files import digest
+from whyclip.datasets.dataset import base_of
 from whyclip.evaluation.plan import Plan
 from whyclip.model import ModelView, model_inputs
 
@@ -19,7 +19,7 @@ from whyclip.model import ModelView, model_inputs
 def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
     """Everything that decides the results of all samples alike.
 
-    What is of single samples is not here: see :func:`whyclip.data.sample.keys_of`.
+    What is of single samples is not here: see :func:`whyclip.datasets.dataset.keys_of`.
 
     Args:
         model: what is asked.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from whyclip.data import Dataset
+from whyclip.datasets import Dataset
 from whyclip.errors import OptionError, check_choice
 from whyclip.methods import METHODS, get_method
 from whyclip.metrics import METRICS, Metric, get_metric

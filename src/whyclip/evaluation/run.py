@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.data import Dataset, Sample
-from whyclip.data.sample import same_size, sample_or_error
+from whyclip.datasets import Dataset, Sample
+from whyclip.datasets.dataset import same_size, sample_or_error
 from whyclip.errors import InputError, ModelError
 from whyclip.evaluation.classes import Classifier, Subject
 from whyclip.evaluation.encode import Encoder

@@ -25,7 +25,7 @@ class Store:
 
     The plan has nothing of the batch size, of how many samples are drawn, or of the folder: these
     may change from run to run. Nor has it anything of single samples: each line has the key of its
-    sample, see :func:`whyclip.data.sample.keys_of`.
+    sample, see :func:`whyclip.datasets.dataset.keys_of`.
     """
 
     folder: Path

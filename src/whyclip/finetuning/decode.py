@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from whyclip.data.files import Mask, codes_of, nonzero
+from whyclip.datasets.annotation_files import Mask, codes_of, nonzero
 from whyclip.errors import WhyclipWarning, reason
 from whyclip.finetuning.captions import BAD_MASK, UNREADABLE, Skipped, UnusableError
 from whyclip.inputs import read_image

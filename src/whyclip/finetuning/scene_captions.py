@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from whyclip.data.layout import SPLITS
-from whyclip.data.scenes import Scene, Scenes
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, quoted, unknown
 from whyclip.finetuning.batch import Example, Mask
 from whyclip.finetuning.captions import Indexed
+from whyclip.scenes.layout import SPLITS
+from whyclip.scenes.scene import Scene, Scenes
+from whyclip.scenes.sprites import load_atlas
 
 
 class SceneCaptions(Indexed):

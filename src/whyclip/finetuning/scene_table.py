@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyclip.data.captions import Writer, phrase
-from whyclip.data.draw import COLOURS, draw
-from whyclip.data.layout import Layout, Split, keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
 from whyclip.finetuning.batch import Batch, token_ids, word_hashes
 from whyclip.model import ModelView
 from whyclip.progress import track
+from whyclip.scenes.captions import Writer, phrase
+from whyclip.scenes.drawing import COLOURS, draw
+from whyclip.scenes.layout import Layout, Split, keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 SIDE = 112
 CONCEPTS = 32

@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from whyclip.data.files import file_at
-from whyclip.data.tables import inside, read_table, shown
+from whyclip.datasets.annotation_files import file_at
+from whyclip.datasets.tables import inside, read_table, shown
 from whyclip.errors import InputError, reason
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import (
@@ -168,7 +168,7 @@ class HfCaptions(TableCaptions):
     """
 
     def __init__(self, rest: str, *, columns: Mapping[str, str], **options: Any) -> None:
-        from whyclip.data.hf_datasets import rows_at
+        from whyclip.datasets.huggingface import rows_at
 
         rows, folder = rows_at(rest)
         check_columns(rows.column_names, columns, f"hf:{rest}")

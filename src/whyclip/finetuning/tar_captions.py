@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from whyclip.data.files import file_at
+from whyclip.datasets.annotation_files import file_at
 from whyclip.errors import InputError, quoted, reason
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import (

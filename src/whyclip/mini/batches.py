@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from whyclip.data.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
-from whyclip.data.draw import COLOURS, draw, draw_crops
-from whyclip.data.layout import SIDE, Layout, keys_of, sample_layouts
-from whyclip.data.sprites import Atlas
 from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
 from whyclip.mini.stages import Stage
+from whyclip.scenes.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
+from whyclip.scenes.drawing import COLOURS, draw, draw_crops
+from whyclip.scenes.layout import SIDE, Layout, keys_of, sample_layouts
+from whyclip.scenes.sprites import Atlas
 
 CROP = 64
 # An object's wrong colours: at most one of every other object, and one that is not there.

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from whyclip.errors import InputError
 
-ATLAS = Path(__file__).parent / "atlas"
+ATLAS = Path(__file__).parent.parent / "scenes" / "art"
 SIDE = 64
 COLUMNS = 32
 

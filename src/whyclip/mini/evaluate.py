@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from whyclip.data.captions import RELATIONS, phrase, relation_of
-from whyclip.data.draw import COLOURS, draw
-from whyclip.data.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError
 from whyclip.metrics import interval, wilson
+from whyclip.scenes.captions import RELATIONS, phrase, relation_of
+from whyclip.scenes.drawing import COLOURS, draw
+from whyclip.scenes.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 WEIGHTS = Path(__file__).parent / "weights"
 _CHUNK = 50

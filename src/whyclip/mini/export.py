@@ -10,10 +10,10 @@ import torch
 import typer
 from safetensors.torch import save
 
-from whyclip.data.sprites import load_atlas
 from whyclip.files import write_atomic
 from whyclip.mini.batches import all_words
 from whyclip.mini.model import CONFIG, PREPROCESS, Vocabulary
+from whyclip.scenes.sprites import load_atlas
 
 
 def export(checkpoint: Path, out: Path) -> None:

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from safetensors.torch import save_file
 
-from whyclip.data.draw import draw
-from whyclip.data.layout import SIDE, keys_of, sample_layouts
-from whyclip.data.sprites import load_atlas
 from whyclip.mini.evaluate import WEIGHTS
 from whyclip.model.domain import Domain, patch_statistics
+from whyclip.scenes.drawing import draw
+from whyclip.scenes.layout import SIDE, keys_of, sample_layouts
+from whyclip.scenes.sprites import load_atlas
 
 FILE = "familiar.safetensors"
 FALSE_ALARMS = 0.01

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whyclip.data.layout import TINTED_SHARE
 from whyclip.mini.model import GRID
+from whyclip.scenes.layout import TINTED_SHARE
 
 
 def few(rng: np.random.Generator) -> int:

@@ -28,7 +28,6 @@ from torch.func import functional_call
 from torch.multiprocessing.spawn import spawn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import OptionError, OutputError
 from whyclip.mini import checkpoints
 from whyclip.mini.batches import Batch, Batches, all_words
@@ -37,6 +36,7 @@ from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, namin
 from whyclip.mini.model import Towers, Vocabulary, build
 from whyclip.mini.optimisers import Optimisers
 from whyclip.mini.stages import STAGES, Stage
+from whyclip.scenes.sprites import load_atlas
 
 PICTURES = tuple(stage.pictures for stage in STAGES.values())
 AVERAGE = 0.998

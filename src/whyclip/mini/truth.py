@@ -24,9 +24,9 @@ from rich.progress import track
 from rich.table import Table
 
 import whyclip
-from whyclip.data import Scene, Scenes
-from whyclip.data.sprites import load_atlas
 from whyclip.mini.evaluate import WEIGHTS, Hits, Judge
+from whyclip.scenes import Scene, Scenes
+from whyclip.scenes.sprites import load_atlas
 
 METHODS = ("grad_eclip", "raw_attention")
 

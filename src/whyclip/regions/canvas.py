@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from whyclip.data.files import Mask
+from whyclip.datasets.annotation_files import Mask
 from whyclip.errors import OptionError
 from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
 from whyclip.model import ModelView

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.data import Dataset
-from whyclip.data.imagenet import imagenet_prompts
-from whyclip.data.sample import filled_in
+from whyclip.datasets import Dataset
+from whyclip.datasets.dataset import filled_in
+from whyclip.datasets.imagenet import imagenet_prompts
 from whyclip.errors import OptionError
 from whyclip.model import ModelView
 from whyclip.progress import track

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state
-from whyclip.data import Dataset, open_dataset
-from whyclip.data.sample import Drawn
+from whyclip.datasets import Dataset, open_dataset
+from whyclip.datasets.dataset import Drawn
 from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.model import ModelView
 from whyclip.model.state import check_state
@@ -57,7 +57,7 @@ def classify_regions(
 
     Args:
         view: the model.
-        data: a dataset, or its specification as :func:`whyclip.data.open_dataset` takes it.
+        data: a dataset, or its specification as :func:`whyclip.datasets.open_dataset` takes it.
         size: side of the input in pixels; the model's native input by default.
         template: prompt of a class; see :func:`whyclip.regions.class_embeddings`.
         limit: number of images to draw at random; all by default.

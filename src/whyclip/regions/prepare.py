@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from whyclip.data import Dataset
-from whyclip.data.sample import base_of
+from whyclip.datasets import Dataset
+from whyclip.datasets.dataset import base_of
 from whyclip.errors import InputError
 from whyclip.model import ModelView
 from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
@@ -78,7 +78,7 @@ def prepare_regions(
 
     Args:
         view: a model that will classify the regions.
-        dataset: as :func:`whyclip.data.open_dataset` gives it.
+        dataset: as :func:`whyclip.datasets.open_dataset` gives it.
         size: side of the input in pixels; the model's native input by default.
         masks: how patches under a mask are weighed, see :class:`Canvas`.
 

@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from whyclip.data import Dataset, Sample
-from whyclip.data.boxes import Boxes
-from whyclip.data.coco import Coco
-from whyclip.data.files import Mask
-from whyclip.data.sample import base_of, numbers_of, same_size
-from whyclip.data.scene_samples import SceneSamples
-from whyclip.data.segments import segments_of
+from whyclip.datasets import Dataset, Sample
+from whyclip.datasets.annotation_files import Mask
+from whyclip.datasets.boxes import Boxes
+from whyclip.datasets.coco import Coco
+from whyclip.datasets.dataset import base_of, numbers_of, same_size
+from whyclip.datasets.scenes import SceneSamples
+from whyclip.datasets.segments import segments_of
 
 Box = tuple[float, float, float, float]
 RegionKind = Literal["thing", "stuff"]

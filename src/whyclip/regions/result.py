@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.data import Dataset
+from whyclip.datasets import Dataset
 from whyclip.regions.counts import Counts, count
 
 Kind = Literal["boxes", "thing masks", "stuff masks"]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.api import compare
-from whyclip.data.sample import Sample
+from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError
 from whyclip.methods import METHODS
 from whyclip.metrics import interval, paired_difference

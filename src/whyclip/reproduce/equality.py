@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, float64, tensor
 
 from whyclip.api import compare
-from whyclip.data import Sample
+from whyclip.datasets import Sample
 from whyclip.explanation import Explanation
 from whyclip.methods import get_method
 from whyclip.report import Column, Picture, Table

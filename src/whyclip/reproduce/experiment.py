@@ -11,8 +11,8 @@ from whyclip.options import options_of
 from whyclip.progress import track
 
 if TYPE_CHECKING:
-    from whyclip.data import Dataset
-    from whyclip.data.sample import Sample
+    from whyclip.datasets import Dataset
+    from whyclip.datasets.dataset import Sample
     from whyclip.model import ModelView
     from whyclip.report import Picture, Table
     from whyclip.reproduce.verdict import Verdict

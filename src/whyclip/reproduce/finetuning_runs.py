@@ -14,8 +14,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyclip.data.captions import phrase
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import WhyclipError
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.objective import Objective
@@ -27,6 +25,8 @@ from whyclip.model import ModelView
 from whyclip.regions.counts import Counts, count
 from whyclip.regions.dense import dense_features
 from whyclip.regions.features import box_features, mask_features
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.sprites import load_atlas
 
 TOP = (1, 5)
 LEAST_AREA = 8**2

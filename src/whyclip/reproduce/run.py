@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from whyclip.ambient import in_plain_state
-from whyclip.data import open_dataset
+from whyclip.datasets import open_dataset
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.model import ModelView, load
@@ -33,7 +33,7 @@ def reproduce(
 
     Args:
         experiment: from :func:`whyclip.reproduce.get_experiment`.
-        data: as :func:`whyclip.data.open_dataset` takes it; the experiment's own by default.
+        data: as :func:`whyclip.datasets.open_dataset` takes it; the experiment's own by default.
         model: as :func:`whyclip.load` takes it, or a model that is loaded; likewise. An experiment
             that trains its own model takes neither data nor model.
         limit: how many samples are drawn; 0 for all of them.

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyclip.data.captions import phrase
-from whyclip.data.sprites import load_atlas
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.guidance import Guidance
 from whyclip.finetuning.passes import (
@@ -23,6 +21,8 @@ from whyclip.finetuning.passes import (
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE
 from whyclip.model import ModelView
 from whyclip.reproduce.badges import GROUP, BadgedScenes
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.sprites import load_atlas
 
 Array = NDArray[np.float64]
 EXAMPLES = 3

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from whyclip.data import Dataset
-from whyclip.data.sample import Sample
+from whyclip.datasets import Dataset
+from whyclip.datasets.dataset import Sample
 
 
 class Shrunk(Dataset):

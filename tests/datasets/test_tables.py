@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import open_dataset
-from whyclip.data.coco import CocoInstances, CocoPanoptic
-from whyclip.data.folder import Folder
-from whyclip.data.imagenet import ImageNet
-from whyclip.data.sample import Sample, same_size
+from whyclip.datasets import open_dataset
+from whyclip.datasets.coco import CocoInstances, CocoPanoptic
+from whyclip.datasets.dataset import Sample, same_size
+from whyclip.datasets.folder import Folder
+from whyclip.datasets.imagenet import ImageNet
 from whyclip.errors import InputError, WhyclipError
 from whyclip.files import write_atomic
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whyclip.data.draw import COLOURS
-from whyclip.data.layout import Layout
-from whyclip.data.sprites import Atlas
+from whyclip.scenes.drawing import COLOURS
+from whyclip.scenes.layout import Layout
+from whyclip.scenes.sprites import Atlas
 
 RELATIONS = ("to the left of", "to the right of", "above", "below")
 _SHORT = {"to the left of": "left of", "to the right of": "right of"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whyclip.data.sample import Dataset
+from whyclip.datasets.dataset import Dataset
 
 
 @dataclass(frozen=True)

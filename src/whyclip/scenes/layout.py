@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from whyclip.data.sprites import Atlas
 from whyclip.errors import OptionError, check_choice
+from whyclip.scenes.sprites import Atlas
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

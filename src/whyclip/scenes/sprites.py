@@ -75,7 +75,7 @@ def hold_out(concepts: int, styles: int, share: float = HELD_OUT_SHARE) -> np.nd
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
     """Read the sprite sheets that ship with the package (once a process)."""
-    folder = files("whyclip.mini").joinpath("atlas")
+    folder = files("whyclip.scenes").joinpath("art")
     index = json.loads(folder.joinpath("index.json").read_text(encoding="utf-8"))
     side, columns = index["side"], index["columns"]
     count = np.array([len(c["codes"]) for c in index["concepts"]])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import open_dataset
-from whyclip.data.folder import Folder
-from whyclip.data.hf_datasets import HfDataset
-from whyclip.data.sample import Drawn
+from whyclip.datasets import open_dataset
+from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.folder import Folder
+from whyclip.datasets.huggingface import HfDataset
 from whyclip.errors import InputError
 
 MASK = np.zeros((5, 6), np.uint8)

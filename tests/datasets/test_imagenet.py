@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import open_dataset
-from whyclip.data.imagenet import ImageNet, synset_names
-from whyclip.data.imagenet_s import ImageNetS
+from whyclip.datasets import open_dataset
+from whyclip.datasets.imagenet import ImageNet, synset_names
+from whyclip.datasets.imagenet_s import ImageNetS
 from whyclip.errors import ImageError, InputError
 
 TENCH, GOLDFISH, MISSILE, PROJECTILE = "n01440764", "n01443537", "n03773504", "n04008634"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import Dataset, Drawn
+from whyclip.datasets.dataset import Dataset, Drawn
+from whyclip.datasets.kind import DatasetKind
 from whyclip.errors import unknown
 from whyclip.registry import Registry
 
 KINDS_OF_DATASETS = Registry(
-    "dataset", "whyclip.data", DatasetKind, "KINDS", group="whyclip.datasets"
+    "dataset", "whyclip.datasets", DatasetKind, "KINDS", group="whyclip.datasets"
 )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from whyclip.data.captions import phrase
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import Dataset, Sample
-from whyclip.data.scenes import Scenes, concepts
+from whyclip.datasets.dataset import Dataset, Sample
+from whyclip.datasets.kind import DatasetKind
 from whyclip.errors import InputError
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.scene import Scenes, concepts
 
 # Their number, a seed, and how many objects each has.
 _MOST_NUMBERS = 3
@@ -29,7 +29,7 @@ class SceneSamples(Dataset):
     name = "scenes"
 
     def __init__(self, n: int, seed: int = 0, **options: Any) -> None:
-        """Describe n scenes; the options are those of :class:`~whyclip.data.scenes.Scenes`."""
+        """Describe n scenes; the options are those of :class:`~whyclip.scenes.scene.Scenes`."""
         self.scenes = Scenes(n, seed, **options)
         unseen = self.scenes.held_out == "only"
         self.origin = f"held-out-{self.scenes.split}" if unseen else self.scenes.split

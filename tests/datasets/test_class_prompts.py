@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import Dataset, open_dataset
-from whyclip.data.folder import Folder
-from whyclip.data.imagenet import ImageNet, imagenet_prompts
+from whyclip.datasets import Dataset, open_dataset
+from whyclip.datasets.folder import Folder
+from whyclip.datasets.imagenet import ImageNet, imagenet_prompts
 from whyclip.errors import InputError
 
 

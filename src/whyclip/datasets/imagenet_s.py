@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.data.files import Mask, file_at, folder_at, read_codes, stamp
-from whyclip.data.imagenet import (
+from whyclip.datasets.annotation_files import Mask, file_at, folder_at, read_codes, stamp
+from whyclip.datasets.dataset import TEMPLATE, Masks, Sample, filled_in
+from whyclip.datasets.imagenet import (
     SYNSET,
     SynsetImages,
     images_by_synset,
     synset_folders,
     synset_names,
 )
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Masks, Sample, filled_in
-from whyclip.data.tables import read_text, shown
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.tables import read_text, shown
 from whyclip.errors import InputError
 
 OTHER, IGNORED = 0, 1000

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from whyclip.data.captions import Writer, phrase
-from whyclip.data.draw import COLOURS, draw
-from whyclip.data.layout import (
+from whyclip.errors import OptionError, check_choice
+from whyclip.scenes.captions import Writer, phrase
+from whyclip.scenes.drawing import COLOURS, draw
+from whyclip.scenes.layout import (
     MAX_OBJECTS,
     SIDE,
     HeldOut,
@@ -21,8 +22,7 @@ from whyclip.data.layout import (
     keys_of,
     sample_layouts,
 )
-from whyclip.data.sprites import load_atlas
-from whyclip.errors import OptionError, check_choice
+from whyclip.scenes.sprites import load_atlas
 
 Item = tuple[str, "str | None", "str | None", tuple[float, float]]
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import open_dataset
-from whyclip.data.coco import CocoInstances, CocoPanoptic, readable
-from whyclip.data.regions import decode_region, decode_runs, fill_polygon, uncompress
+from whyclip.datasets import open_dataset
+from whyclip.datasets.coco import CocoInstances, CocoPanoptic, readable
+from whyclip.datasets.polygons import decode_region, decode_runs, fill_polygon, uncompress
 from whyclip.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from whyclip.data.layout import Layout
-from whyclip.data.sprites import Atlas
+from whyclip.scenes.layout import Layout
+from whyclip.scenes.sprites import Atlas
 
 COLOURS: dict[str, tuple[float, float, float]] = {
     "red": (0.88, 0.10, 0.12),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whyclip.data.tables import shown
+from whyclip.datasets.tables import shown
 from whyclip.errors import InputError
 
 Mask = NDArray[np.bool_]

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import Scenes, dataset_kinds, open_dataset
-from whyclip.data.files import read_codes, read_mask
-from whyclip.data.sample import Drawn, Masks, Sample, filled_in
-from whyclip.data.scene_samples import SceneSamples
-from whyclip.data.sprites import load_atlas
+from whyclip.datasets import dataset_kinds, open_dataset
+from whyclip.datasets.annotation_files import read_codes, read_mask
+from whyclip.datasets.dataset import Drawn, Masks, Sample, filled_in
+from whyclip.datasets.scenes import SceneSamples
 from whyclip.errors import InputError, OptionError
+from whyclip.scenes import Scenes
+from whyclip.scenes.sprites import load_atlas
 
-MODULES = ("sample", "scene_samples", "imagenet", "imagenet_s", "regions", "coco", "load")
+MODULES = ("dataset", "scenes", "imagenet", "imagenet_s", "polygons", "coco", "load")
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
-    found = doctest.testmod(import_module(f"whyclip.data.{module}"))
+    found = doctest.testmod(import_module(f"whyclip.datasets.{module}"))
     assert found.failed == 0
     assert found.attempted > 0
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from whyclip.data.coco import Coco, CocoPanoptic
-from whyclip.data.files import Mask, read_codes
-from whyclip.data.regions import decode_region, decode_segments
-from whyclip.data.tables import shown
+from whyclip.datasets.annotation_files import Mask, read_codes
+from whyclip.datasets.coco import Coco, CocoPanoptic
+from whyclip.datasets.polygons import decode_region, decode_segments
+from whyclip.datasets.tables import shown
 from whyclip.errors import InputError
 
 Box = tuple[float, float, float, float]

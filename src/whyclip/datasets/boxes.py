@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from whyclip.data.files import Mask, file_at, stamp
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
-from whyclip.data.tables import inside, read_table, shown
+from whyclip.datasets.annotation_files import Mask, file_at, stamp
+from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.tables import inside, read_table, shown
 from whyclip.errors import InputError
 
 COLUMNS = ("image", "left", "top", "right", "bottom", "label")

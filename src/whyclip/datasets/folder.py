@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from whyclip.data.files import Mask, file_at, is_folder, read_mask, stamp
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
-from whyclip.data.tables import inside, read_table, shown
+from whyclip.datasets.annotation_files import Mask, file_at, is_folder, read_mask, stamp
+from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.tables import inside, read_table, shown
 from whyclip.errors import InputError
 
 COLUMNS = ("image", "label", "prompt", "mask")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import open_dataset
-from whyclip.data.boxes import Boxes
+from whyclip.datasets import open_dataset
+from whyclip.datasets.boxes import Boxes
 from whyclip.errors import InputError
 
 HEADER = "image,left,top,right,bottom,label\n"

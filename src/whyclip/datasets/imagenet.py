@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from whyclip.data.files import file_at, folder_at, stamp
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Sample, filled_in
-from whyclip.data.tables import inside, read_table, read_text, shown
+from whyclip.datasets.annotation_files import file_at, folder_at, stamp
+from whyclip.datasets.dataset import TEMPLATE, Dataset, Sample, filled_in
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.tables import inside, read_table, read_text, shown
 from whyclip.errors import InputError
 
 SYNSET = re.compile(r"n\d{8}")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, overload
 import numpy as np
 from PIL import Image
 
-from whyclip.data.files import Mask, digest
+from whyclip.datasets.annotation_files import Mask, digest
 from whyclip.errors import InputError
 from whyclip.inputs import read_image
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from whyclip.data import COLOURS, Scenes, compose_scene, concepts, make_scene
-from whyclip.data.captions import Claim, Writer, phrase, relation_of, truth
-from whyclip.data.layout import Layout, keys_of, sample_layouts, uniforms
-from whyclip.data.sprites import load_atlas
 from whyclip.errors import InputError, OptionError
+from whyclip.scenes import COLOURS, Scenes, compose_scene, concepts, make_scene
+from whyclip.scenes.captions import Claim, Writer, phrase, relation_of, truth
+from whyclip.scenes.layout import Layout, keys_of, sample_layouts, uniforms
+from whyclip.scenes.sprites import load_atlas
 
 
 def plain_coverage(layout: Layout, slot: int, size: int) -> np.ndarray:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from whyclip.data.files import Mask, digest, file_at, folder_at, read_codes, stamp
-from whyclip.data.kind import DatasetKind
-from whyclip.data.regions import decode_region, decode_segments
-from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
-from whyclip.data.tables import inside, shown
+from whyclip.datasets.annotation_files import Mask, digest, file_at, folder_at, read_codes, stamp
+from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.polygons import decode_region, decode_segments
+from whyclip.datasets.tables import inside, shown
 from whyclip.errors import InputError
 
 SPLIT = "val2017"

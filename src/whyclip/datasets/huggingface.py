@@ -8,10 +8,10 @@ from typing import Any
 
 from PIL import Image
 
-from whyclip.data.files import Mask, codes_of, digest, folder_at, nonzero, stamp
-from whyclip.data.kind import DatasetKind
-from whyclip.data.sample import TEMPLATE, Dataset, Masks, Sample, filled_in
-from whyclip.data.tables import inside, shown
+from whyclip.datasets.annotation_files import Mask, codes_of, digest, folder_at, nonzero, stamp
+from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
+from whyclip.datasets.kind import DatasetKind
+from whyclip.datasets.tables import inside, shown
 from whyclip.errors import ImageError, InputError
 
 

@@ -1,0 +1,6 @@
+"""Datasets whose truth is known: controlled scenes are built in, others are read from disk."""
+
+from whyclip.datasets.dataset import Dataset, Sample
+from whyclip.datasets.load import dataset_kinds, open_dataset
+
+__all__ = ["Dataset", "Sample", "dataset_kinds", "open_dataset"]
