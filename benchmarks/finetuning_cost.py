@@ -29,7 +29,7 @@ from whyclip.finetuning.batch import Batch, token_ids, word_hashes
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 KEPT = Path(__file__).with_suffix(".json")
 KINDS = {

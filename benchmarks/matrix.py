@@ -25,7 +25,7 @@ from benchmarks.outcome import run
 RESULT = Path(__file__).with_name("matrix.json")
 OPENCLIP = ("open_clip_torch>=2,<3", "open_clip_torch>=3,<4")
 TRANSFORMERS = ("transformers>=4,<5", "transformers>=5,<6")
-TESTS = ("tests/inputs", "tests/model", "tests/methods")
+TESTS = ("tests/inputs", "tests/models", "tests/methods")
 READ_VERSIONS = """
 import importlib.metadata as m, json, platform
 names = ("open_clip_torch", "transformers", "timm", "torch")

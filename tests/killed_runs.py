@@ -17,7 +17,7 @@ from whyclip.evaluation import evaluate
 from whyclip.files import write_atomic
 from whyclip.mini.model import CONFIG
 from whyclip.mini.train import Plan, train
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 
 class Many(Pictures):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize, Resize, ToTensor
 
-from whyclip.model import Block, ImageTower, ModelView, Stream
+from whyclip.models import Block, ImageTower, ModelView, Stream
 
 PATCH = 8
 # Black is padding, and no class.

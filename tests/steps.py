@@ -9,7 +9,7 @@ import families
 import tiny
 import whyclip
 from whyclip.finetuning.batch import Batch, Example, make_batch
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 PATCHES = tiny.GRID[0] * tiny.GRID[1]
 PHRASES = [("a red dog", "the tree"), (), ("dog", "car", "a tall house"), ("car",)]

@@ -36,7 +36,7 @@ def imports_of(path: Path, known: Mapping[str, Path]) -> set[str]:
     for node, _ in walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             home = str(node.module).removeprefix("whyclip.")
-            # `from whyclip.model import load` names the file load.py, if there is one.
+            # `from whyclip.models import load` names the file load.py, if there is one.
             for alias in node.names:
                 file = f"{home}.{alias.name}"
                 found.add(file if file in known else home)

@@ -20,7 +20,7 @@ from whyclip import forward
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.forward import run_trunk
 from whyclip.inputs import tokenize
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.targets import Targets
 
 PARTS: dict[str, Callable[[], Any]] = {

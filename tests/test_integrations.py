@@ -17,7 +17,7 @@ import whyclip
 from families_hf import classifier
 from whyclip.errors import ImageError, OptionError, ScoreMismatchError, UnsupportedModelError
 from whyclip.integrations import Scorer, explain_func
-from whyclip.model import model_inputs
+from whyclip.models import model_inputs
 
 PROMPTS = ["a dog", "a photo of two red cars", ["a cat", "a drawing of a cat"]]
 

@@ -48,7 +48,7 @@ def test_a_batch_gives_what_its_images_give(view: whyclip.ModelView) -> None:
 
 @pytest.mark.parametrize("family", sorted(families.SMALL))
 def test_every_family_takes_what_its_preprocessing_makes(family: str) -> None:
-    from whyclip.model import model_inputs
+    from whyclip.models import model_inputs
 
     model = whyclip.wrap(*families.SMALL[family]())
     [(pixels, where)] = model_inputs(model, [families.picture()])

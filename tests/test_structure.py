@@ -29,7 +29,7 @@ FLOW = (
     "options",
     "registry",
     "inputs",
-    "model",
+    "models",
     "targets",
     "replay",
     "hooks",

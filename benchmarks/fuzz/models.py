@@ -13,7 +13,7 @@ from PIL import Image
 import whyclip
 from whyclip.cli import main
 from whyclip.errors import OptionError, quoted
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 
 @lru_cache

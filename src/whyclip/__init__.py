@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
     from whyclip.iterate import explain_iter
-    from whyclip.model import ModelView, load, wrap
+    from whyclip.models import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
@@ -61,7 +61,7 @@ if not typing.TYPE_CHECKING:
         "Certificate": "whyclip.certificate",
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
-        "ModelView": "whyclip.model",
+        "ModelView": "whyclip.models",
         "Variant": "whyclip.variant",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
@@ -70,11 +70,11 @@ if not typing.TYPE_CHECKING:
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
         "interaction": "whyclip.interactions",
-        "load": "whyclip.model",
+        "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
         "open_dataset": "whyclip.datasets",
         "register": "whyclip.registry",
-        "wrap": "whyclip.model",
+        "wrap": "whyclip.models",
     }
 
     def __getattr__(name):

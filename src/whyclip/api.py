@@ -12,8 +12,8 @@ from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
-from whyclip.model import ModelView
-from whyclip.model.state import check_asked, check_state, naming_suspects
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.preprocessed import check_pixels
 from whyclip.selection import (

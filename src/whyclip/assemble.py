@@ -13,7 +13,7 @@ from whyclip.capture import Capture
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.question import Question
 from whyclip.types import Side, Word
 from whyclip.variant import Variant

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyclip.inputs import ImageSource, read_image
 from whyclip.inputs.decoding import library_reading
-from whyclip.model import ModelView, model_inputs
+from whyclip.models import ModelView, model_inputs
 from whyclip.preprocessed import Pixels, geometry_of, images_of
 from whyclip.resample import display_copy
 from whyclip.types import Geometry, GeometryName

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from whyclip.errors import OptionError, ScoreMismatchError
 from whyclip.fidelity import check_same, tolerance_of
-from whyclip.model.view import ImageTower, Stream, Tower, attend
+from whyclip.models.tower import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
 from whyclip.replay import Heads, Node, Replay, replay_blocks
 from whyclip.targets import Targets

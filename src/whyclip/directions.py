@@ -11,7 +11,7 @@ from whyclip.errors import PromptError, quoted
 from whyclip.forward import PassCheck, run_trunk
 from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
 from whyclip.inputs.decoding import library_reading
-from whyclip.model import ModelView, model_inputs
+from whyclip.models import ModelView, model_inputs
 from whyclip.targets import Targets
 from whyclip.types import Precision
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import ScoreMismatchError
-from whyclip.model.view import Tower
+from whyclip.models.tower import Tower
 from whyclip.targets import Targets
 from whyclip.types import Precision, Side
 

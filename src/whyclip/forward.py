@@ -13,7 +13,7 @@ from whyclip.capture import Capture, precision_context
 from whyclip.errors import ScoreMismatchError
 from whyclip.fidelity import check_same
 from whyclip.hooks import hooks_fire, recorded_inputs
-from whyclip.model.view import ImageTower, Stream, TextTower, Tower
+from whyclip.models.tower import ImageTower, Stream, TextTower, Tower
 from whyclip.targets import Targets
 from whyclip.types import Check, Precision
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.model.view import Block, Tower
+from whyclip.models.tower import Block, Tower
 
 
 class _Recorder:

@@ -17,9 +17,9 @@ from whyclip.ambient import in_plain_state
 from whyclip.api import chosen_variants
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
 from whyclip.forward import run_trunk
-from whyclip.model import ModelView
-from whyclip.model.entry import answers_as_a_whole
-from whyclip.model.state import check_asked, check_state, naming_suspects
+from whyclip.models import ModelView
+from whyclip.models.entry import answers_as_a_whole
+from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import check_whole, run
 from whyclip.preprocessed import check_pixels
 from whyclip.question import Question, ask

@@ -19,8 +19,8 @@ from whyclip.explanation import Explanation, same
 from whyclip.fidelity import tolerance_of
 from whyclip.forward import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
-from whyclip.model import ModelView
-from whyclip.model.state import check_asked
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
 from whyclip.options import checked
 from whyclip.question import ask
 from whyclip.types import INTERACTION, Geometry, GeometryName, Precision, Word

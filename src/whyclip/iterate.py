@@ -16,8 +16,8 @@ from whyclip.batches import IMAGES_AT_ONCE
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
-from whyclip.model import ModelView
-from whyclip.model.state import check_asked, check_state, naming_suspects
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.preprocessed import Pixels, check_pixels
 from whyclip.question import Question

@@ -17,9 +17,9 @@ from whyclip.explanation import Explanation
 from whyclip.fidelity import tolerance_of, worst_mismatch
 from whyclip.forward import EVERY, check_walk, pass_check, run_trunk, takes_input
 from whyclip.inputs import ImageSource, word_relevance
-from whyclip.model import ModelView
-from whyclip.model.entry import answers_as_a_whole, joint_scores
-from whyclip.model.health import first_not_finite
+from whyclip.models import ModelView
+from whyclip.models.entry import answers_as_a_whole, joint_scores
+from whyclip.models.health import first_not_finite
 from whyclip.progress import track
 from whyclip.question import Question
 from whyclip.targets import Targets

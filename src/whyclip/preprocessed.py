@@ -15,7 +15,7 @@ from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quote
 from whyclip.inputs.canvas import Canvas
 from whyclip.inputs.geometry import normalisation_of
 from whyclip.inputs.preprocessing import Normalisation
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.types import Geometry, GeometryName
 
 # Normalised values of all known models lie between about -3 and 3.

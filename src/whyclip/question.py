@@ -22,9 +22,9 @@ from whyclip.inputs import (
     parse_prompts,
     tokenize,
 )
-from whyclip.model import ModelView
-from whyclip.model.classes import Classes
-from whyclip.model.state import is_altered
+from whyclip.models import ModelView
+from whyclip.models.classifier_head import Classes
+from whyclip.models.state import is_altered
 from whyclip.targets import Targets
 from whyclip.types import Check, Precision
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.model.view import Block, Stream, Tower, split_heads
+from whyclip.models.tower import Block, Stream, Tower, split_heads
 from whyclip.targets import Targets
 
 Heads = Literal["native", "single"]

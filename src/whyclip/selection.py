@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from whyclip.errors import OptionError, quoted, unknown
 from whyclip.methods import METHODS, Method
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.types import SIDES, Side
 from whyclip.variant import MethodLike, Variant
 

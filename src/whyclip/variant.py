@@ -12,7 +12,7 @@ from torch import Tensor
 from whyclip.capture import Capture
 from whyclip.errors import OptionError, UnsupportedModelError, quoted, unknown
 from whyclip.methods import METHODS, Method, Relevance, get_method
-from whyclip.model import ModelView, Tower
+from whyclip.models import ModelView, Tower
 from whyclip.options import parse, spelled
 from whyclip.question import Question, ask
 from whyclip.types import Check, Precision, Side

@@ -23,7 +23,7 @@ from whyclip.datasets.scenes import SceneSamples
 from whyclip.errors import OutputError
 from whyclip.evaluation import Evaluation, evaluate
 from whyclip.evaluation.classes import zero_shot
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.types import Precision
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())

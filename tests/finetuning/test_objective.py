@@ -23,7 +23,7 @@ from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.passes import embed_without, readout_contribution, run_with_gradients
 from whyclip.forward import run_trunk
 from whyclip.methods import METHODS
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.regions.dense import dense_features
 from whyclip.targets import Targets
 

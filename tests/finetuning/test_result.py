@@ -115,7 +115,7 @@ def test_adapters_are_seen_by_whyclip_as_by_the_library(name: str) -> None:
         adapted = embeddings(view)
         assert not adapted.allclose(before, atol=1e-3)
         # The blocks taken apart, against the library's own pass through the adapters.
-        from whyclip.model.check import check_view
+        from whyclip.models.check import check_view
 
         check_view(view, token_ids(view, TEXTS))
     assert embeddings(view).allclose(adapted, atol=1e-4)

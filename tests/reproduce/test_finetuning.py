@@ -17,7 +17,7 @@ from whyclip.finetuning.batch import Example, make_batch
 from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE, SIDE, SceneTable, draw_table
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.regions.counts import Counts
 from whyclip.regions.dense import dense_features
 from whyclip.reproduce import finetuning_runs as runs

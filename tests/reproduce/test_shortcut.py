@@ -19,7 +19,7 @@ from whyclip.datasets import open_dataset
 from whyclip.errors import OptionError
 from whyclip.finetuning.scene_table import CONCEPTS, SIDE, draw_table
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.reproduce import Setting, badges
 from whyclip.reproduce.badges import GROUP, SIZE, BadgedScenes, place_badges, symbols
 from whyclip.reproduce.run import reproduce

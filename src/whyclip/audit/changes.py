@@ -14,7 +14,7 @@ from whyclip.audit.look import Auditor, Seen
 from whyclip.audit.result import Cell
 from whyclip.audit.verdict import summarise
 from whyclip.forward import run_trunk
-from whyclip.model import model_inputs
+from whyclip.models import model_inputs
 from whyclip.replay import Heads
 from whyclip.targets import Targets
 from whyclip.types import GeometryName

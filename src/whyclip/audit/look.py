@@ -17,7 +17,7 @@ from whyclip.datasets.dataset import Sample, same_size
 from whyclip.forward import run_trunk
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
-from whyclip.model import ModelView, Tower, model_inputs
+from whyclip.models import ModelView, Tower, model_inputs
 from whyclip.question import Question
 from whyclip.resample import lay_on_image
 from whyclip.targets import Targets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whyclip.audit.evidence import CONTROL
 from whyclip.errors import OptionError
 from whyclip.methods import get_method
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.selection import MethodsLike, obstacles, select_variants, variants_of
 from whyclip.variant import Variant
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.errors import InputError
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.question import Question, ask
 from whyclip.targets import Targets
 

@@ -12,7 +12,7 @@ from whyclip.audit.look import Seen
 from whyclip.evaluation.encode import Encoder
 from whyclip.inputs import word_relevance
 from whyclip.metrics.words import unread, without
-from whyclip.model.view import Stream, Tower, after_attention
+from whyclip.models.tower import Stream, Tower, after_attention
 
 AT_ONCE = 64
 MASKED, BLURRED = "masked", "blurred"

@@ -33,8 +33,8 @@ from whyclip.datasets.load import open_dataset
 from whyclip.errors import InputError, OptionError, check_choice
 from whyclip.evaluation.identity import dataset_identity, model_identity
 from whyclip.evaluation.plan import described
-from whyclip.model import ModelView
-from whyclip.model.state import check_asked
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
 from whyclip.report.facts import versions
 from whyclip.selection import MethodsLike
 from whyclip.types import Side

@@ -15,8 +15,8 @@ from whyclip.audit.evidence import SampleEvidence, relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
 from whyclip.audit.store import Store
 from whyclip.forward import run_trunk
-from whyclip.model import ModelView, wrap
-from whyclip.model.view import Block, Tower
+from whyclip.models import ModelView, wrap
+from whyclip.models.tower import Block, Tower
 from whyclip.progress import track
 from whyclip.types import Side
 

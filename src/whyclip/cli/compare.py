@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from whyclip.explanation import Explanation
-    from whyclip.model import ModelView
+    from whyclip.models import ModelView
     from whyclip.selection import MethodsLike
     from whyclip.types import Side
 

@@ -29,7 +29,7 @@ _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "metrics": ("metrics", "METRICS"),
     "datasets": ("datasets", "KINDS"),
     "experiments": ("reproduce", "EXPERIMENT"),
-    "families": ("model", "FAMILIES"),
+    "families": ("models.transformers", "FAMILIES"),
 }
 # The entry points by which other packages declare more of them.
 _GROUPS = {kind: f"whyclip.{kind}" for kind in ("methods", "metrics", "datasets")}
@@ -79,7 +79,7 @@ def digest(kind: Kind) -> str:
     """Fingerprint of the files that declare a kind, the same for all line endings."""
     found = hashlib.sha256()
     room, assigned = _SOURCES[kind]
-    folder = files("whyclip") / room
+    folder = files("whyclip").joinpath(*room.split("."))
     for name in sorted(one.name for one in folder.iterdir() if one.name.endswith(".py")):
         source = (folder / name).read_text(encoding="utf-8")
         if re.search(rf"^{assigned}\b.*=", source, re.MULTILINE):
@@ -109,7 +109,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
         from whyclip.reproduce import EXPERIMENTS
 
         return EXPERIMENTS
-    from whyclip.model.hf import FAMILIES
+    from whyclip.models.transformers.families import FAMILIES
 
     return FAMILIES
 

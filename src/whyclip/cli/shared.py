@@ -16,7 +16,7 @@ from whyclip.errors import OptionError
 from whyclip.process import importing
 
 if TYPE_CHECKING:
-    from whyclip.model import ModelView
+    from whyclip.models import ModelView
 
 SMALL = 60_000_000
 """Models with fewer parameters run on one CPU thread, unless ``--threads`` says otherwise.
@@ -94,7 +94,7 @@ def load(spec: str, device: str | None) -> ModelView:
     """
     use_threads(1 if spec == "mini" else None)
     with importing():
-        import whyclip.model
+        import whyclip.models
 
         if not spec.startswith("hf:"):
             import open_clip  # noqa: F401  loading needs it, and here it is imported faster

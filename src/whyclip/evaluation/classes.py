@@ -16,7 +16,7 @@ from whyclip.datasets.annotation_files import digest
 from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
 from whyclip.files import write_atomic
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.question import ask
 from whyclip.targets import Targets

@@ -14,7 +14,7 @@ from whyclip.capture import precision_context
 from whyclip.inputs import tokenize
 from whyclip.inputs.preprocessing import run_preprocess
 from whyclip.metrics.fill import Pixels
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.types import Precision
 
 

@@ -19,7 +19,7 @@ from whyclip.evaluation.record import Record
 from whyclip.evaluation.result import Evaluation
 from whyclip.evaluation.run import Run
 from whyclip.evaluation.store import CLASSES, Store
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.report import run_facts
 from whyclip.selection import MethodsLike

@@ -8,7 +8,7 @@ from functools import lru_cache
 from whyclip.evaluation.plan import Plan
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.pipeline import run
 from whyclip.question import Question
 from whyclip.targets import Targets

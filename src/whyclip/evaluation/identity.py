@@ -13,7 +13,7 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import base_of
 from whyclip.evaluation.plan import Plan
-from whyclip.model import ModelView, model_inputs
+from whyclip.models import ModelView, model_inputs
 
 
 def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:

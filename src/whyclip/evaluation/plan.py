@@ -10,8 +10,8 @@ from whyclip.datasets import Dataset
 from whyclip.errors import OptionError, check_choice
 from whyclip.methods import METHODS, get_method
 from whyclip.metrics import METRICS, Metric, get_metric
-from whyclip.model import ModelView
-from whyclip.model.state import check_asked
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
 from whyclip.selection import MethodsLike, obstacles, variants_of
 from whyclip.types import SIDES, GeometryName, Precision, Side
 from whyclip.variant import Variant

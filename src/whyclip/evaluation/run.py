@@ -25,7 +25,7 @@ from whyclip.explanation import Explanation
 from whyclip.metrics import READS, Edits, Metric, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.metrics.fill import Pixels
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.targets import Targets
 
 

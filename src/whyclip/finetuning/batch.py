@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whyclip.errors import InputError
 from whyclip.inputs.pieces import ids_of
-from whyclip.model import ModelView, model_inputs
+from whyclip.models import ModelView, model_inputs
 from whyclip.types import Geometry
 
 Mask = np.ndarray

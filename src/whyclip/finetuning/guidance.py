@@ -13,8 +13,8 @@ from whyclip.capture import Capture
 from whyclip.errors import OptionError, UnsupportedModelError, unknown
 from whyclip.finetuning.passes import TrainingPass
 from whyclip.methods import METHODS, Method
-from whyclip.model import ModelView
-from whyclip.model.view import ImageTower, Tower
+from whyclip.models import ModelView
+from whyclip.models.tower import ImageTower, Tower
 from whyclip.replay import Heads, Replay, replay_blocks
 from whyclip.targets import Targets
 from whyclip.variant import Variant

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from torch import nn
 
 from whyclip.errors import OptionError
-from whyclip.model import ModelView
-from whyclip.model.state import refuse_stale
+from whyclip.models import ModelView
+from whyclip.models.state import refuse_stale
 
 # whyclip multiplies by the weight of timm's joint projection itself, past any adapter.
 _READ_DIRECTLY = ("qkv",)

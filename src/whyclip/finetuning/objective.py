@@ -38,8 +38,8 @@ from whyclip.finetuning.passes import (
     readout_contribution,
     run_with_gradients,
 )
-from whyclip.model import ModelView
-from whyclip.model.view import Stream
+from whyclip.models import ModelView
+from whyclip.models.tower import Stream
 from whyclip.regions.dense import dense_features
 
 # As CLIP limits its scale: a larger one makes training unstable.

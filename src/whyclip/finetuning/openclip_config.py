@@ -17,9 +17,9 @@ from whyclip.errors import OptionError, quoted, reason
 from whyclip.finetuning.batch import token_ids
 from whyclip.inputs.geometry import normalisation_of
 from whyclip.inputs.preprocessing import compose_steps, run_preprocess, step_kind
-from whyclip.model import ModelView
-from whyclip.model.load import MINI
-from whyclip.model.openclip_load import OPENCLIP_CONFIG
+from whyclip.models import ModelView
+from whyclip.models.load import MINI
+from whyclip.models.openclip.loading import OPENCLIP_CONFIG
 
 # Of a random image's pixels, whose resizing is the same code twice.
 _PIXELS = 1e-6

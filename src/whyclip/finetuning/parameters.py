@@ -13,8 +13,8 @@ from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.settings import Settings
-from whyclip.model import ModelView
-from whyclip.model.view import ImageTower, TextTower
+from whyclip.models import ModelView
+from whyclip.models.tower import ImageTower, TextTower
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from whyclip.model.view import Block, ImageTower, Stream, Tower, after_attention
+from whyclip.models.tower import Block, ImageTower, Stream, Tower, after_attention
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from whyclip.finetuning.parameters import counts, module_of, prepared
 from whyclip.finetuning.phrases import phrase_extractor
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.train import objective_of, preparing
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 
 @dataclass(frozen=True)

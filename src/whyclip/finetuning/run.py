@@ -29,7 +29,7 @@ from whyclip.finetuning.logs import BOARD, FILE, PARTS, Log, bar
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.randomness import generator_states, set_generator_states
 from whyclip.finetuning.settings import Settings
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

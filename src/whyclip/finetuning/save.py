@@ -16,8 +16,8 @@ from whyclip.errors import OutputError, UnsupportedModelError, quoted, reason
 from whyclip.finetuning.checkpoint import plain
 from whyclip.finetuning.openclip_config import Config, openclip_config
 from whyclip.inputs.preprocessing import image_processor
-from whyclip.model import ModelView
-from whyclip.model.openclip_load import OPENCLIP_CONFIG, WEIGHTS
+from whyclip.models import ModelView
+from whyclip.models.openclip.loading import OPENCLIP_CONFIG, WEIGHTS
 
 MODEL = "model"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyclip.finetuning.batch import Batch, token_ids, word_hashes
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.scenes.captions import Writer, phrase
 from whyclip.scenes.drawing import COLOURS, draw

@@ -15,7 +15,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transform import image_transform
 
 from whyclip.finetuning.scene_table import SIDE
-from whyclip.model import ModelView, wrap
+from whyclip.models import ModelView, wrap
 
 CONTEXT = 32
 CONFIG: dict[str, Any] = {

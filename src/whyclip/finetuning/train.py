@@ -30,7 +30,7 @@ from whyclip.finetuning.randomness import own_generators
 from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
 from whyclip.finetuning.settings import Settings, changed
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 
 RUN = "run.json"
 Resume = Literal["auto", "never"]

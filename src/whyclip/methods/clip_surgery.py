@@ -12,7 +12,7 @@ from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone
-from whyclip.model.view import Tower, join_heads
+from whyclip.models.tower import Tower, join_heads
 
 Redundant = Literal["auto", "prompts", "empty", "none"]
 

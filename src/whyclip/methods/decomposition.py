@@ -12,7 +12,7 @@ from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 from whyclip.methods.readout import mask_of_readout, readout_attention
-from whyclip.model.view import Block, Tower
+from whyclip.models.tower import Block, Tower
 
 INSTEAD = "use contribution, exact for the last attention of any tower"
 # A norm behind the attention breaks linearity wholly; half precision only at this scale.

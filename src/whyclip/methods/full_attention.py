@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyclip.capture import Capture
-from whyclip.model.view import Block, after_attention, attend
+from whyclip.models.tower import Block, after_attention, attend
 
 # Attention matrices of all heads, targets and inputs at once hold at most this many numbers
 # (32 MB), or those of one target and one input; a backward pass needs some ten times as much.

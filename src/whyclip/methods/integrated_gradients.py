@@ -14,7 +14,7 @@ from torch import Tensor
 from whyclip.capture import Capture, precision_context, run_blocks
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_patches
-from whyclip.model.view import Tower
+from whyclip.models.tower import Tower
 from whyclip.progress import track
 
 # A graph of every block is kept for each input, so fewer fit than where no gradient is asked.

@@ -11,7 +11,7 @@ from torch import Tensor
 from whyclip.capture import Capture
 from whyclip.methods.full_attention import portions, pull_back, run_block
 from whyclip.methods.method import Method, Relevance, first_layer
-from whyclip.model.view import Tower
+from whyclip.models.tower import Tower
 
 MEAN_TOKEN = "score of the mean token after each layer, not of the readout token"
 EARLY_POOL = "scores of earlier layers' tokens, pooled as if they were the last"

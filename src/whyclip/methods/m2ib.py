@@ -12,7 +12,7 @@ from whyclip.capture import Capture
 from whyclip.errors import OptionError
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.readout import mask_of_readout, read_out
-from whyclip.model.view import Stream, Tower
+from whyclip.models.tower import Stream, Tower
 from whyclip.progress import track
 
 DEFAULT_LAYER = 9

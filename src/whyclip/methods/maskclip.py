@@ -9,7 +9,7 @@ from torch import Tensor
 from whyclip.capture import Capture
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone, cosines
-from whyclip.model.view import join_heads
+from whyclip.models.tower import join_heads
 
 NO_ATTENTION = "in the last block each patch sees itself alone"
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whyclip.capture import Capture
 from whyclip.errors import OptionError
-from whyclip.model.view import Tower
+from whyclip.models.tower import Tower
 from whyclip.options import hints_of, options_of, validate
 from whyclip.types import SIDES, Scope, Side
 

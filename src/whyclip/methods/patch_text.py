@@ -7,7 +7,7 @@ from torch import Tensor
 
 from whyclip.capture import Capture
 from whyclip.methods.method import Method, Relevance
-from whyclip.model.view import join_heads
+from whyclip.models.tower import join_heads
 
 BY_POOLING_HEAD = "each patch read by the pooling head as if it were the only one"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.model.view import Block, Stream, Tower
+from whyclip.models.tower import Block, Stream, Tower
 
 
 def mask_of_readout(stream: Stream) -> Tensor | None:

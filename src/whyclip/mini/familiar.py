@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from whyclip.mini.evaluate import WEIGHTS
-from whyclip.model.domain import Domain, patch_statistics
+from whyclip.models.domain import Domain, patch_statistics
 from whyclip.scenes.drawing import draw
 from whyclip.scenes.layout import SIDE, keys_of, sample_layouts
 from whyclip.scenes.sprites import load_atlas
@@ -37,7 +37,7 @@ def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
         folder: where the fitted statistics are.
 
     Returns:
-        Distances `[b]`, 0 or more; see `whyclip.model.domain.Domain`.
+        Distances `[b]`, 0 or more; see `whyclip.models.domain.Domain`.
     """
     return _domain(folder / FILE).strangeness(pixels)
 

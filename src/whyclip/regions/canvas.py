@@ -15,7 +15,7 @@ from torch import Tensor
 from whyclip.datasets.annotation_files import Mask
 from whyclip.errors import OptionError
 from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.regions.features import check_tower
 from whyclip.regions.region import Box
 

@@ -9,7 +9,7 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import filled_in
 from whyclip.datasets.imagenet import imagenet_prompts
 from whyclip.errors import OptionError
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.question import ask
 

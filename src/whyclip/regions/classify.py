@@ -16,8 +16,8 @@ from whyclip.ambient import in_plain_state
 from whyclip.datasets import Dataset, open_dataset
 from whyclip.datasets.dataset import Drawn
 from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
-from whyclip.model import ModelView
-from whyclip.model.state import check_state
+from whyclip.models import ModelView
+from whyclip.models.state import check_state
 from whyclip.progress import track
 from whyclip.regions.canvas import MaskRule, canvas_of
 from whyclip.regions.classes import class_embeddings

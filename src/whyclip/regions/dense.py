@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model.view import ImageTower, join_heads
+from whyclip.models.tower import ImageTower, join_heads
 
 
 def dense_features(tower: ImageTower, x: Tensor, patches: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.model import ImageTower, ModelView
+from whyclip.models import ImageTower, ModelView
 from whyclip.regions.dense import dense_features
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import base_of
 from whyclip.errors import InputError
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
 from whyclip.regions.region import Box, RegionImage, region_image
 

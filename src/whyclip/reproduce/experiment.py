@@ -13,7 +13,7 @@ from whyclip.progress import track
 if TYPE_CHECKING:
     from whyclip.datasets import Dataset
     from whyclip.datasets.dataset import Sample
-    from whyclip.model import ModelView
+    from whyclip.models import ModelView
     from whyclip.report import Picture, Table
     from whyclip.reproduce.verdict import Verdict
 

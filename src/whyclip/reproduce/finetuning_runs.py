@@ -21,7 +21,7 @@ from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE, SceneTable
 from whyclip.finetuning.settings import Settings
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.regions.counts import Counts, count
 from whyclip.regions.dense import dense_features
 from whyclip.regions.features import box_features, mask_features

@@ -12,7 +12,7 @@ from whyclip.files import cache_folder, write_atomic
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip, state_of
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.reproduce.finetuning_runs import row_batches, train
 
 # Steps of training on captions after which each start is taken.

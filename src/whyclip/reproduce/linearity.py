@@ -16,7 +16,7 @@ from whyclip.capture import Capture
 from whyclip.forward import run_trunk
 from whyclip.metrics import interval
 from whyclip.metrics.correlation import pearson
-from whyclip.model.view import ImageTower
+from whyclip.models.tower import ImageTower
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting

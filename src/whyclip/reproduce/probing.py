@@ -12,7 +12,7 @@ from torch import Tensor
 from whyclip.capture import Capture
 from whyclip.evaluation import Evaluation
 from whyclip.methods import Method, Relevance, get_method
-from whyclip.model.view import join_heads
+from whyclip.models.tower import join_heads
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.layers import FAITHFUL, LOCATED

@@ -11,8 +11,8 @@ from whyclip.ambient import in_plain_state
 from whyclip.datasets import open_dataset
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.model import ModelView, load
-from whyclip.model.load import device_for
+from whyclip.models import ModelView, load
+from whyclip.models.load import device_for
 from whyclip.options import show, validate
 from whyclip.report import Report, command_line, run_facts
 from whyclip.reproduce.experiment import Experiment, Findings, Setting

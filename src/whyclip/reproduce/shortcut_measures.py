@@ -19,7 +19,7 @@ from whyclip.finetuning.passes import (
     run_with_gradients,
 )
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.reproduce.badges import GROUP, BadgedScenes
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.sprites import load_atlas

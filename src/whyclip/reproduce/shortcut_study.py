@@ -17,7 +17,7 @@ from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
-from whyclip.model import ModelView
+from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.reproduce.badges import BadgedScenes, place_badges
 from whyclip.reproduce.shortcut_measures import Measured, measure

@@ -1,0 +1,116 @@
+"""Does the view compute what the model computes? Asked once, when a model is loaded."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.health import first_not_finite
+from whyclip.models.tower import ImageTower, TextTower, after_attention, attend
+from whyclip.models.view import ModelView
+from whyclip.models.vocabulary import same_rows
+
+# Largest difference allowed, relative to the largest value, by the precision of the weights.
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
+HALF_TOLERANCE = 3e-2
+
+
+@torch.no_grad()
+def check_view(view: ModelView, token_ids: Tensor | None) -> None:
+    """Compare the view with the model's own forward passes, block by block and end to end.
+
+    Args:
+        view: the model as whyclip sees it.
+        token_ids: ``[b, t]`` a few tokenised texts; None where the model reads none.
+
+    Raises:
+        UnsupportedModelError: the model is in training mode, or a block or an embedding
+            differs; the message names the first that does and by how much.
+    """
+    image, text = view.image, view.text
+    seeded = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 3, *image.input_size, generator=seeded)
+    own = _check_tower(view.name, image, pixels)
+    if view.classes is not None:
+        _check_logits(view, pixels, own)
+    if token_ids is None:
+        return
+    words = _check_tower(view.name, text, token_ids)
+    if own.shape[-1] != words.shape[-1]:
+        raise UnsupportedModelError(
+            f"{view.name}: image embeddings have {own.shape[-1]} numbers, text embeddings "
+            f"{words.shape[-1]}, so no cosine compares them; give the model with its projections"
+        )
+
+
+def _check_logits(view: ModelView, pixels: Tensor, own: Tensor) -> None:
+    """Compare the logits of a classifier's directions with its own."""
+    assert view.classes is not None
+    assert view.module is not None
+    weight = view.classes.weight
+    given = view.module(pixels.to(view.image.device, own.dtype)).logits
+    _compare(f"{view.name}: logits", own.float() @ weight.T + view.classes.bias, given)
+
+
+def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Tensor:
+    """Compare a tower with its encoder, and return the encoder's embeddings."""
+    inputs = inputs.to(tower.device)
+    own = tower.encode(inputs)
+    if not own.isfinite().all():
+        raise UnsupportedModelError(
+            f"{name}: {first_not_finite(tower, inputs)} gives NaN or infinity; check its weights "
+            "and their precision (float16 overflows)"
+        )
+    if not torch.equal(own, tower.encode(inputs)):
+        raise UnsupportedModelError(
+            f"{name}: two encodings of the same {tower.side} differ, as with dropout in "
+            "training mode; call model.eval() first"
+        )
+    if same_rows(own):
+        raise UnsupportedModelError(
+            f"{name}: its {tower.side} encoder gives two different inputs the same embedding, so "
+            "it reads nothing; check its weights"
+        )
+    if tower.opaque:
+        return own
+    stream = tower.embed(inputs)
+    x = stream.x
+    for index, block in enumerate(tower.blocks):
+        after = block.forward(x, stream.mask)
+        parts = after_attention(block, x, *attend(block, x, stream.mask))
+        _compare(f"{name}: {tower.side} block {index}", parts, after)
+        x = after
+    every = torch.arange(len(x), device=x.device)
+    _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.row]), own)
+    return own
+
+
+def _compare(what: str, ours: Tensor, own: Tensor) -> None:
+    tolerance = TOLERANCE.get(own.dtype, HALF_TOLERANCE)
+    largest = own.abs().max().clamp_min(1e-12)
+    difference = float((ours - own).abs().max() / largest)
+    # Written so that NaN is refused, too.
+    if not difference <= tolerance:
+        raise UnsupportedModelError(
+            f"{what} differs from the model's own by {difference:.1e} of its largest value "
+            f"(allowed {tolerance:.0e}); its computation is not the one whyclip expects"
+        )
+
+
+def check_usable(module: nn.Module, name: str) -> None:
+    """Check that the weights hold numbers, and that autograd may run over them.
+
+    Raises:
+        UnsupportedModelError: they are on the device "meta", or were made in inference mode.
+    """
+    for layer, weight in module.named_parameters():
+        if weight.is_meta:
+            raise UnsupportedModelError(
+                f"{name}: {layer} is on the device 'meta', which holds no numbers; load the weights"
+            )
+        if weight.is_inference():
+            raise UnsupportedModelError(
+                f"{name}: {layer} was made under torch.inference_mode(), where no gradients exist; "
+                "build or load the model outside of it"
+            )

@@ -1,0 +1,73 @@
+"""The model called as a whole, for models whose own ``forward`` was hooked or replaced.
+
+``encode_image`` and its kin do not run hooks that are set on the model itself, but
+``model(image, text)`` does. Where somebody set one, both must give the same scores.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.errors import ScoreMismatchError
+from whyclip.models.openclip.openai_clip import is_openai
+from whyclip.models.state import altered
+from whyclip.models.view import ModelView
+
+
+def answers_as_a_whole(model: ModelView) -> bool:
+    """Whether calling the model itself may say other than its encoders do.
+
+    It may where it has hooks or a replaced ``forward``, and where its last layer gives classes.
+    """
+    module = model.module
+    return module is not None and (model.classes is not None or bool(altered(module)))
+
+
+@torch.no_grad()
+def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor:
+    """Call the model itself: cosines ``[b, p]``, or a classifier's logits ``[b, k]``.
+
+    Args:
+        model: the model.
+        pixels: ``[b, 3, H, W]``.
+        ids: ``[p, t]`` whole contexts; None for a classifier.
+
+    Raises:
+        ScoreMismatchError: its ``forward`` cannot be called, or gives no scores.
+    """
+    module: Any = model.module
+    pixels = pixels.to(model.image.device)
+    try:
+        if ids is None:
+            return module(pixel_values=pixels).logits.float()
+        ids = ids.to(model.text.device)
+        if is_openai(module):
+            # It gives logits, where OpenCLIP's gives embeddings.
+            return module(pixels, ids)[0].float() / model.logit_scale
+        if hasattr(module, "visual"):
+            return _cosines(module(pixels, ids))
+        given = {"pixel_values": pixels, "input_ids": ids}
+        pad = getattr(model.text, "pad", None)
+        if pad is not None:
+            given["attention_mask"] = (ids != pad).long()
+        if type(module).__name__.startswith("Blip"):
+            return module(**given, use_itm_head=False).itm_score.float()
+        logits = module(**given).logits_per_image.float()
+    except Exception as error:
+        raise ScoreMismatchError(
+            f"{model.name}: the model has hooks or a replaced forward, and calling it as a whole "
+            f"fails ({type(error).__name__}); remove them before explaining"
+        ) from error
+    return (logits - (model.logit_bias or 0.0)) / model.logit_scale
+
+
+def _cosines(output: Any) -> Tensor:
+    """From what OpenCLIP's ``forward`` gives, a tuple or a dictionary, to cosines."""
+    named = isinstance(output, dict)
+    image = output["image_features"] if named else output[0]
+    text = output["text_features"] if named else output[1]
+    return F.normalize(image.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T

@@ -1,0 +1,1 @@
+"""OpenCLIP's models as towers."""

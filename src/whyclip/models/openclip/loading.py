@@ -1,0 +1,149 @@
+"""OpenCLIP's models from names, weights files and folders, with its version 2 and 3."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whyclip.errors import OptionError
+from whyclip.models.weights_file import Shapes, misfit, read_shapes
+
+OPENCLIP_CONFIG = "open_clip_config.json"
+# In the library's own order of preference.
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+RUNS_CODE = "trust_remote_code"
+# Folders and the name of the switch that keeps pickled code out changed with this version.
+READS_FOLDERS = 3
+
+
+def load_openclip(name: str, pretrained: str | None, device: torch.device) -> tuple[Any, Any, Any]:
+    """Load an architecture of OpenCLIP with a pretrained tag or a weights file.
+
+    Returns:
+        Model, preprocessing and tokenizer.
+    """
+    import open_clip
+
+    safe = {"weights_only" if _version() >= READS_FOLDERS else "load_weights_only": True}
+    # Weights of a tag were trained with an activation that the architecture's name need not have:
+    # of "ViT-B-16" with "openai" the library would make another model, with a warning.
+    tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
+    # Read first by whyclip, which refuses what is no state dict: an error in there would let the
+    # library read the file once more, with less care.
+    shapes = {} if tag else stored_weights(name, pretrained)
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name,
+            pretrained=pretrained,
+            device=device,
+            force_quick_gelu=bool((tag or {}).get("quick_gelu")),
+            **safe,
+        )
+    except RuntimeError as error:
+        raise _refusal(error, name, pretrained, shapes) from error
+    return model, preprocess, open_clip.get_tokenizer(name)
+
+
+def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
+    """Load a folder with ``open_clip_config.json`` and weights.
+
+    Returns:
+        Model, preprocessing and tokenizer.
+
+    Raises:
+        OptionError: the folder has no weights, or its configuration asks to run code.
+    """
+    if not any((folder / file).is_file() for file in WEIGHTS):
+        raise OptionError(f"folder {str(folder)!r} has no weights; expected {' or '.join(WEIGHTS)}")
+    if RUNS_CODE in (folder / OPENCLIP_CONFIG).read_text(encoding="utf-8"):
+        raise OptionError(
+            f"folder {str(folder)!r:.60} asks for {RUNS_CODE}, which runs code from it; remove "
+            f"this key from its {OPENCLIP_CONFIG}"
+        )
+    if _version() >= READS_FOLDERS:
+        return load_openclip(f"local-dir:{folder}", None, device)
+    return _folder_of_version_2(folder, device)
+
+
+def _folder_of_version_2(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
+    """Put the model together as the library does for its hub, which reads the same files."""
+    import open_clip
+    from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = json.loads((folder / OPENCLIP_CONFIG).read_text(encoding="utf-8"))
+    parts = dict(config["model_cfg"])
+    text = dict(parts["text_cfg"])
+    custom = parts.pop("custom_text", False) or "hf_model_name" in text
+    if "hf_model_name" in text:
+        text["hf_model_pretrained"] = False
+    kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
+    model = (open_clip.CoCa if "multimodal_cfg" in parts else kind)(**{**parts, "text_cfg": text})
+    weights = next(folder / file for file in WEIGHTS if (folder / file).is_file())
+    open_clip.load_checkpoint(model, str(weights), weights_only=True)
+    look = {**config.get("preprocess_cfg", {}), "size": model.visual.image_size}
+    context = int(text.get("context_length", 77))
+    more = text.get("tokenizer_kwargs", {})
+    if text.get("hf_tokenizer_name"):
+        own = (folder / "tokenizer_config.json").is_file()
+        source = str(folder) if own else text["hf_tokenizer_name"]
+        tokenizer: Any = HFTokenizer(source, context_length=context, **more)
+    else:
+        tokenizer = SimpleTokenizer(context_length=context, **more)
+    preprocess = image_transform_v2(PreprocessCfg(**look), is_train=False)
+    return model.to(device), preprocess, tokenizer
+
+
+def stored_weights(name: str, pretrained: str | None) -> Shapes:
+    """Read names and shapes of the weights that :func:`load_openclip` loads.
+
+    Args:
+        name: of an architecture, ``local-dir:`` or ``hf-hub:`` and a place, or a folder.
+        pretrained: a tag, or a weights file.
+
+    Returns:
+        Shapes by name; none where the file is not on this machine.
+
+    Raises:
+        OptionError: a local file holds other things than a state dict.
+    """
+    import open_clip
+
+    folder = Path(name.removeprefix("local-dir:"))
+    if pretrained is None and folder.is_dir():
+        return read_shapes(next(folder / file for file in WEIGHTS if (folder / file).is_file()))
+    if pretrained is None:
+        return {}
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if not tag:
+        return read_shapes(Path(pretrained))
+    try:
+        return read_shapes(Path(open_clip.factory.download_pretrained(tag)))
+    # The library may know to read what whyclip does not, and its own tags can be trusted.
+    except (OptionError, OSError, RuntimeError, ValueError):
+        return {}
+
+
+def _refusal(
+    error: RuntimeError, name: str, pretrained: str | None, shapes: Shapes
+) -> RuntimeError | OptionError:
+    """Say in one line why weights do not fit; any other error stays as it is."""
+    arch = Path(name.removeprefix("local-dir:")).name
+    line = misfit(str(error), arch, shapes)
+    if line is None:
+        return error
+    what = f"weights file {Path(pretrained).name!r}" if pretrained else "weights file"
+    return OptionError(f"{what} {line}")
+
+
+def _version() -> int:
+    import open_clip
+
+    return int(open_clip.__version__.split(".")[0])

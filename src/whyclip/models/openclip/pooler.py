@@ -1,0 +1,66 @@
+"""OpenCLIP's attentional pooler as a block: the pooling head of CoCa."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from whyclip.models.tower import Block, split_heads
+
+
+class AttentionalPoolerBlock(Block):
+    """The first query of ``AttentionalPooler``, with the norm that may stand before it.
+
+    Its keys and values may be narrower or wider than the queries, so their projections are
+    three matrices instead of one.
+    """
+
+    pools = True
+
+    def __init__(self, pooler: Any, norm: nn.Module | None = None) -> None:
+        self.pooler, self.norm = pooler, norm or nn.Identity()
+        self.first = norm or pooler
+        self.attn = pooler.attn
+        self.heads = self.attn.num_heads
+        self.scale = float(self.attn.head_dim**-0.5)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.attn.out_proj.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.first
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        del mask
+        return self.pooler(self.norm(x))[:, :1]
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        normed = self.pooler.ln_k(self.norm(x))
+        query = self.pooler.ln_q(self.pooler.query)[:1].expand(len(x), -1, -1)
+        attn = self.attn
+        if attn.in_proj_weight is None:
+            weights = (attn.q_proj_weight, attn.k_proj_weight, attn.v_proj_weight)
+        else:
+            weights = attn.in_proj_weight.chunk(3)
+        q, k, v = (
+            split_heads(F.linear(source, weight, bias), self.heads)
+            for source, weight, bias in zip(
+                (query, normed, normed), weights, attn.in_proj_bias.chunk(3), strict=True
+            )
+        )
+        return q, k, v
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.attn.out_proj(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        del x
+        return update
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.attn.out_proj(z)

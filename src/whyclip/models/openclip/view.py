@@ -1,0 +1,121 @@
+"""OpenCLIP's vision transformer as a tower, and OpenCLIP's models as pairs of towers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.opaque import Encode, OpaqueImageTower
+from whyclip.models.openclip.block import transformer_blocks
+from whyclip.models.openclip.class_token_vit import ClassTokenViT
+from whyclip.models.openclip.pooler import AttentionalPoolerBlock
+from whyclip.models.openclip.resnet import ResNetTower
+from whyclip.models.openclip.text import text_tower
+from whyclip.models.timm.tower import timm_tower
+from whyclip.models.tower import Block, ImageTower
+from whyclip.models.view import ModelView
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """The library's own ``encode_image`` of a model; a copy calls its own copy of the model."""
+
+    model: Any
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Embed pixels ``[b, 3, H, W]``: ``[b, e]``."""
+        found = self.model.encode_image(pixels, normalize=False)
+        # With output_tokens, the embedding is the first of two.
+        embedding = found[0] if isinstance(found, tuple) else found
+        # The untried poolings of the library leave an axis of one query.
+        return embedding.flatten(1)
+
+
+class OpenCLIPImageTower(ClassTokenViT):
+    """OpenCLIP's ``VisionTransformer``, read at its class token or by an attentional pooler."""
+
+    def __init__(self, visual: Any, encode: Encode) -> None:
+        self.visual, self._encode = visual, encode
+        blocks: tuple[Block, ...] = transformer_blocks(visual.transformer)
+        # CoCa as OpenCLIP trained it norms what its pooler gave; the "parallel" kind, what it gets.
+        self.norm_before_pool = visual.attn_pool is not None and visual.attn_pool_type != ""
+        if self.norm_before_pool:
+            blocks += (AttentionalPoolerBlock(visual.attn_pool_contrastive, visual.ln_post),)
+        elif visual.attn_pool is not None:
+            blocks += (AttentionalPoolerBlock(visual.attn_pool),)
+        self.blocks = blocks
+        self.patch = int(visual.conv1.kernel_size[0])
+        rows, columns = visual.grid_size
+        self.native = (int(rows), int(columns))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return self.visual.patch_dropout(x)
+
+    @property
+    def norm(self) -> nn.Module:
+        return nn.Identity() if self.norm_before_pool else self.visual.ln_post
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        return self._encode(inputs.to(self.visual.conv1.weight.dtype))
+
+
+def _unread(visual: Any) -> str:
+    """Say why no one attention reads the patches of a ``VisionTransformer``; empty if one does."""
+    if visual.attn_pool is not None and visual.attn_pool_type == "cascade":
+        return "its readout attends to learnt queries, not to patches (cascaded pooling)"
+    if visual.pool_type == "avg":
+        averaged = "patches" if visual.attn_pool is None else "pooling queries"
+        return f"it averages its {averaged}"
+    return ""
+
+
+def image_tower(model: Any) -> ImageTower:
+    """Describe the image side of an OpenCLIP model.
+
+    Raises:
+        UnsupportedModelError: it gives no single embedding.
+    """
+    visual, encode = model.visual, ImageEncoder(model)
+    if hasattr(visual, "trunk"):
+        return timm_tower(visual, encode)
+    if hasattr(visual, "attnpool"):
+        return ResNetTower(visual, encode)
+    if not hasattr(visual, "class_embedding"):
+        kind = type(visual).__name__
+        raise UnsupportedModelError(f"image tower {kind} is none of OpenCLIP's that whyclip knows")
+    if visual.pool_type == "none" and visual.attn_pool is None:
+        raise UnsupportedModelError(
+            "image tower pools by 'none', which gives no single embedding; use 'tok'"
+        )
+    why = _unread(visual)
+    if why:
+        patch = int(visual.conv1.kernel_size[0])
+        return OpaqueImageTower(encode, visual, tuple(visual.image_size), why, patch)
+    return OpenCLIPImageTower(visual, encode)
+
+
+def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
+    """Describe an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa`` in memory.
+
+    Raises:
+        UnsupportedModelError: a tower is of a kind that cannot be followed.
+    """
+    image, text = image_tower(model), text_tower(model, tokenizer)
+    width = embedding_width(model)
+    return ModelView(name, image, text, preprocess, tokenizer, width, module=model)
+
+
+def embedding_width(model: Any) -> int:
+    """Find the width of the embedding space, which not every image tower tells."""
+    if getattr(model.visual, "proj", model) is None and hasattr(model.visual, "ln_post"):
+        # Its output_dim is that of the projection, which is not there.
+        return int(model.visual.ln_post.normalized_shape[0])
+    for part in (model.visual, getattr(model, "text", model)):
+        width = getattr(part, "output_dim", None)
+        if width is not None:
+            return int(width)
+    projection = model.text_projection
+    return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]

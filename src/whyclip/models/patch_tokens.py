@@ -1,0 +1,43 @@
+"""From a plane of patch features to the tokens that enter a vision transformer's first block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whyclip.models.tower import Stream, interpolate_positions
+
+
+def layout_of(config: Any) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Side of a patch, grid and input in pixels, by a vision configuration of transformers."""
+    patch, size = int(config.patch_size), int(config.image_size)
+    return patch, (size // patch,) * 2, (size,) * 2
+
+
+def with_class_token(
+    first: Tensor, features: Tensor, positions: Tensor, native: tuple[int, int]
+) -> Tensor:
+    """Lay features ``[b, w, gh, gw]`` out as tokens ``[b, 1 + gh·gw, w]`` with their positions.
+
+    Args:
+        first: the class token, ``[w]`` or broadcastable to ``[b, 1, w]``.
+        features: one vector a patch.
+        positions: ``[1 + rows·columns, w]`` of the native grid; resampled for another.
+        native: rows and columns of the native grid.
+    """
+    tokens = features.flatten(2).transpose(1, 2)
+    x = torch.cat([first.expand(len(tokens), 1, -1), tokens], dim=1)
+    gh, gw = features.shape[-2:]
+    return x + interpolate_positions(positions, native, (gh, gw))
+
+
+def read_at_first(x: Tensor, grid: Sequence[int]) -> Stream:
+    """Make a stream of tokens ``[b, 1 + gh·gw, w]`` whose first one becomes the embedding."""
+    content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    content[:, 0] = False
+    row = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    rows, columns = grid
+    return Stream(x, None, row, content, (rows, columns))

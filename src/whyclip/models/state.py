@@ -1,0 +1,183 @@
+"""The present state of a user's model: training mode, and parts that were replaced or hooked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FunctionType, MethodType
+from typing import get_args
+
+from torch import nn
+from torch.nn.modules import module as torch_modules
+
+from whyclip.errors import (
+    OptionError,
+    ScoreMismatchError,
+    UnsupportedModelError,
+    check_choice,
+    quoted,
+)
+from whyclip.inputs import GEOMETRIES
+from whyclip.models.view import ModelView
+from whyclip.types import GeometryName, Precision
+
+NAMED = 3
+LIBRARIES = ("torch", "open_clip", "clip", "transformers", "timm", "whyclip")
+"""Packages whose modules compute what their classes say; others are checked on every input."""
+_FUNCTIONS = (FunctionType, MethodType, partial)
+# Hooks that torch runs on all modules of the process.
+_GLOBAL = (torch_modules._global_forward_hooks, torch_modules._global_forward_pre_hooks)
+
+
+def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
+    """Refuse what is no model view, and geometries and precisions that cannot be had.
+
+    Raises:
+        OptionError: one of them; the message says what would work.
+    """
+    if not isinstance(model, ModelView):
+        raise OptionError(
+            f"model is {quoted(model)}; load one with whyclip.load('mini') or "
+            "whyclip.wrap(model, preprocess, tokenizer)"
+        )
+    check_choice("geometry", geometry, GEOMETRIES)
+    check_choice("precision", precision, get_args(Precision))
+    if geometry == "keep" and model.image.fixed:
+        raise OptionError(
+            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
+            "use 'model' or 'pad'"
+        )
+
+
+def check_state(model: ModelView) -> None:
+    """Refuse a model that was put into training mode, or got other parts, since it was wrapped.
+
+    Raises:
+        UnsupportedModelError: a part of it is in training mode, or was replaced.
+    """
+    if model.module is not None:
+        refuse_training(model.name, model.module)
+        refuse_stale(model)
+        _refuse_other_context(model)
+
+
+def refuse_training(name: str, module: nn.Module) -> None:
+    """Refuse training mode, where dropout and running statistics change every pass.
+
+    Raises:
+        UnsupportedModelError: a part is in training mode; names the first.
+    """
+    for part_name, part in module.named_modules():
+        if part.training:
+            where = f"part {part_name!r}" if part_name and not module.training else "it"
+            raise UnsupportedModelError(
+                f"{name}: {where} is in training mode, where dropout and running statistics "
+                "change what the model computes; call model.eval() first"
+            )
+
+
+def is_altered(model: ModelView) -> bool:
+    """Whether something in the model is hooked, replaced or of a class that no library wrote."""
+    return model.module is not None and bool(altered_parts(model.module))
+
+
+def _refuse_other_context(model: ModelView) -> None:
+    """Refuse a tokenizer whose own number of tokens is not what the text encoder takes."""
+    own = getattr(model.tokenizer, "context_length", None)
+    if model.classes is None and isinstance(own, int) and own != model.text.context:
+        raise UnsupportedModelError(
+            f"{model.name}: its tokenizer gives {own} tokens, its text encoder takes "
+            f"{model.text.context}; give the tokenizer of this model"
+        )
+
+
+def altered_parts(module: nn.Module) -> list[str]:
+    """Name what is hooked, replaced or of a class that no library wrote, in words."""
+    found = ["hook on every module"] if any(_GLOBAL) else []
+    seen: set[type] = set()
+    for name, part in module.named_modules():
+        found += [f"{what} {name or 'the model'!r}" for what in altered(part)]
+        if type(part) not in seen:
+            seen.add(type(part))
+            found += _foreign(type(part))
+    return found
+
+
+def altered(part: nn.Module) -> list[str]:
+    """What of one module is hooked or replaced, such as ``"forward hook on"``."""
+    if part._forward_hooks or part._forward_pre_hooks:
+        return ["forward hook on"]
+    return [
+        f"replaced {name} of"
+        for name, value in vars(part).items()
+        if isinstance(value, _FUNCTIONS) and callable(getattr(type(part), name, None))
+    ]
+
+
+def _foreign(kind: type) -> list[str]:
+    """Functions of a module's class that another package put there, and classes of nobody's."""
+    found = []
+    for owner in kind.__mro__[:-1]:
+        home = _package(owner)
+        if home not in LIBRARIES:
+            found.append(f"part of class {owner.__name__!r}")
+        found += [
+            f"replaced {name} of class {owner.__name__!r}"
+            for name, value in vars(owner).items()
+            if isinstance(value, FunctionType) and _package(value) not in (home, *LIBRARIES)
+        ]
+    return found
+
+
+def _package(thing: object) -> str:
+    return str(getattr(thing, "__module__", None)).partition(".")[0]
+
+
+def held_modules(thing: object) -> Iterator[nn.Module]:
+    """Yield every module that a tower refers to, directly or through whyclip's own objects."""
+    seen: set[int] = set()
+    waiting: list[object] = [thing]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, nn.Module):
+            yield one
+        elif isinstance(one, (tuple, list)):
+            waiting += one
+        elif _package(type(one)) == "whyclip":
+            waiting += getattr(one, "__dict__", {}).values()
+
+
+def refuse_stale(model: ModelView) -> None:
+    """Refuse a model of which a part was replaced since it was wrapped.
+
+    Raises:
+        UnsupportedModelError: the view refers to a module that the model no longer has.
+    """
+    if model.module is None:
+        return
+    present = {id(part) for part in model.module.modules()}
+    for tower in model.towers:
+        for part in held_modules(tower):
+            if id(part) not in present and not isinstance(part, nn.Identity):
+                raise UnsupportedModelError(
+                    f"{model.name}: a {type(part).__name__} of its {tower.side} encoder was "
+                    "replaced after wrapping; call whyclip.wrap again"
+                )
+
+
+@contextmanager
+def naming_suspects(model: ModelView) -> Iterator[None]:
+    """Add to a :class:`ScoreMismatchError` what in the model may be the reason."""
+    try:
+        yield
+    except ScoreMismatchError as error:
+        parts = altered_parts(model.module) if model.module is not None else []
+        if not parts:
+            raise
+        more = f" and {len(parts) - NAMED} more" if len(parts) > NAMED else ""
+        reason = ", ".join(parts[:NAMED]) + more
+        raise ScoreMismatchError(f"{error}; the model has a {reason}") from error

@@ -1,0 +1,138 @@
+"""Text towers of the BERT kind: post-norm blocks, padding masked, read at the first token.
+
+Chinese-CLIP, AltCLIP and BLIP's image-text retrieval have them beside a vision transformer.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.inputs import written
+from whyclip.models.tower import Block, Stream, TextTower, split_heads
+
+# Tokenizers without a limit of their own give an absurd one.
+NO_LIMIT = 100_000
+
+
+class BertBlock(Block):
+    """``BertLayer`` and its copies; the norms stand behind the sums."""
+
+    adds = False
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.attn, self.output = layer.attention.self, layer.attention.output
+        self.heads = self.attn.num_attention_heads
+        self.scale = float(self.attn.attention_head_size**-0.5)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.output.dense.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        out = self.layer(x, attention_mask=mask)
+        return out[0] if isinstance(out, tuple) else out
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attn, heads = self.attn, self.heads
+        return (
+            split_heads(attn.query(x), heads),
+            split_heads(attn.key(x), heads),
+            split_heads(attn.value(x), heads),
+        )
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.output.dense(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        x = self.output.LayerNorm(x + update)
+        return self.layer.output(self.layer.intermediate(x), x)
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.output.dense(z)
+
+
+class BertTextTower(TextTower):
+    """A text encoder in which all tokens see each other, padding left out.
+
+    Args:
+        model: the whole model.
+        text: its text encoder, with ``embeddings``.
+        layers: its blocks, first to last.
+        tokenizer: the library's own.
+        pad: id of the padding.
+        positions: number of places there are embeddings for.
+    """
+
+    causal = False
+
+    def __init__(
+        self, model: Any, text: Any, layers: nn.ModuleList, tokenizer: Any, pad: int, positions: int
+    ) -> None:
+        self.model, self.text, self.tokenizer, self.pad = model, text, tokenizer, pad
+        self.blocks = tuple(BertBlock(layer) for layer in layers)
+        inner = getattr(tokenizer, "tokenizer", tokenizer)
+        limit = int(inner.model_max_length)
+        self.context = positions if limit > NO_LIMIT else min(limit, positions)
+
+    @abstractmethod
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Embed ids ``[b, t]`` under an attention mask by the library's own calls: ``[b, e]``."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.text.embeddings.parameters()).device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        x = self.text.embeddings(input_ids=inputs)
+        seen = inputs != self.pad
+        mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
+        mask = mask.masked_fill(~seen, float("-inf"))[:, None, None]
+        t = inputs.shape[1]
+        content = written(self.tokenizer, inputs)
+        return Stream(x, mask.expand(-1, -1, t, -1), self.readout_row(inputs), content)
+
+    def readout_row(self, ids: Tensor) -> Tensor:
+        return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
+
+    def trim(self, inputs: Tensor) -> Tensor:
+        """Cut the padding that all texts share; it is masked, so nothing reads it."""
+        used = (inputs != self.pad).any(0).nonzero()
+        return inputs[:, : int(used.max()) + 1] if len(used) else inputs
+
+    @property
+    def norm(self) -> nn.Module:
+        # Only AltCLIP's norms its readout outside of the blocks.
+        return nn.Identity()
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        # Padding is masked, and running all of its 512 places would only take time.
+        inputs = self.trim(inputs)
+        return self.encode_masked(inputs, (inputs != self.pad).long())
+
+
+class FirstTokenBert(BertTextTower):
+    """A ``BertModel`` without pooler: what its last block leaves of the first token is projected.
+
+    Args:
+        model: the whole model.
+        text: its text encoder.
+        tokenizer: the library's own.
+    """
+
+    def __init__(self, model: Any, text: Any, tokenizer: Any) -> None:
+        config = model.config.text_config
+        pad, positions = int(config.pad_token_id), int(config.max_position_embeddings)
+        super().__init__(model, text, text.encoder.layer, tokenizer, pad, positions)
+
+    def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
+        out = self.text(input_ids=ids, attention_mask=mask)
+        return self.head(out.last_hidden_state[:, 0])

@@ -1,0 +1,155 @@
+"""The CLIP of transformers as towers, and the models built like it: MetaCLIP 2, parts of others."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.inputs import written
+from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
+from whyclip.models.tower import (
+    Block,
+    ImageTower,
+    Stream,
+    TextTower,
+    split_heads,
+)
+from whyclip.models.view import ModelView
+
+# transformers released CLIP configs with this wrong id before fixing it in 4.31; such models
+# are read at the largest id instead, as the library itself does.
+LEGACY_EOS = 2
+
+
+class HFBlock(Block):
+    """``CLIPEncoderLayer`` of transformers 4 and 5, and the layers of SigLIP that are like it."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.attn = layer.self_attn
+        self.heads = self.attn.num_heads
+        self.scale = float(self.attn.scale)
+        # transformers 4 takes the causal mask apart from the padding mask, or for some vision
+        # towers no mask at all; 5 takes one mask.
+        names = inspect.signature(layer.forward).parameters
+        takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
+        self.masked = "attention_mask" in names or takes_any
+        self.extra = {"causal_attention_mask": None} if "causal_attention_mask" in names else {}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.attn.out_proj.weight.dtype
+
+    @property
+    def hooked(self) -> nn.Module | None:
+        return self.layer
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        masks = {"attention_mask": mask, **self.extra} if self.masked else {}
+        out = self.layer(x, **masks)
+        return out[0] if isinstance(out, tuple) else out
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        normed = self.layer.layer_norm1(x)
+        attn, heads = self.attn, self.heads
+        return (
+            split_heads(attn.q_proj(normed), heads),
+            split_heads(attn.k_proj(normed), heads),
+            split_heads(attn.v_proj(normed), heads),
+        )
+
+    def merge(self, o: Tensor) -> Tensor:
+        return self.attn.out_proj(o)
+
+    def finish(self, x: Tensor, update: Tensor) -> Tensor:
+        x = x + update
+        return x + self.layer.mlp(self.layer.layer_norm2(x))
+
+    def out_proj(self, z: Tensor) -> Tensor:
+        return self.attn.out_proj(z)
+
+
+def pooled(output: Any) -> Tensor:
+    """``get_*_features`` gives a tensor in transformers 4, an output object in 5."""
+    return output if isinstance(output, Tensor) else output.pooler_output
+
+
+class HFImageTower(ImageTower):
+    """``CLIPVisionModel`` with its projection."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.vision = model, model.vision_model
+        self.blocks = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
+        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
+
+    @property
+    def device(self) -> torch.device:
+        return self.vision.embeddings.class_embedding.device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        parts = self.vision.embeddings
+        features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
+        positions = parts.position_embedding.weight
+        x = with_class_token(parts.class_embedding, features, positions, self.native)
+        return read_at_first(self.vision.pre_layrnorm(x), features.shape[-2:])
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.vision.post_layernorm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.visual_projection(x)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        dtype = self.vision.embeddings.patch_embedding.weight.dtype
+        return pooled(self.model.get_image_features(pixel_values=inputs.to(dtype)))
+
+
+class HFTextTower(TextTower):
+    """``CLIPTextModel`` with its projection."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.text, self.tokenizer = model, model.text_model, tokenizer
+        self.blocks = tuple(HFBlock(layer) for layer in self.text.encoder.layers)
+        config = model.config.text_config
+        self.context = int(config.max_position_embeddings)
+        self.eos = config.eos_token_id
+        # CLIP's first configurations named a wrong id; MetaCLIP 2 means the same number.
+        self.by_largest = self.eos == LEGACY_EOS and model.config.model_type == "clip"
+        self.causal = True
+
+    @property
+    def device(self) -> torch.device:
+        return self.text.embeddings.token_embedding.weight.device
+
+    def embed(self, inputs: Tensor) -> Stream:
+        x = self.text.embeddings(input_ids=inputs)
+        t = x.shape[1]
+        mask = torch.full((t, t), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
+        row = self.readout_row(inputs)
+        content = written(self.tokenizer, inputs, row)
+        return Stream(x, mask[None, None], row, content)
+
+    def readout_row(self, ids: Tensor) -> Tensor:
+        ends = ids if self.by_largest else (ids == self.eos).int()
+        return ends.argmax(-1)
+
+    @property
+    def norm(self) -> nn.Module:
+        return self.text.final_layer_norm
+
+    def head(self, x: Tensor) -> Tensor:
+        return self.model.text_projection(x)
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        return pooled(self.model.get_text_features(input_ids=inputs))
+
+
+def clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
+    """Describe a transformers ``CLIPModel`` or ``MetaClip2Model`` in memory."""
+    image, text = HFImageTower(model), HFTextTower(model, tokenizer)
+    width = int(model.projection_dim)
+    return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

@@ -1,0 +1,120 @@
+"""Models of transformers from names and folders, refused unless every weight is the file's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whyclip.errors import OptionError, UnsupportedModelError
+from whyclip.models.fetching import fetching
+from whyclip.models.transformers.families import family_of
+from whyclip.models.weights_file import few
+
+# One of these holds a vocabulary; without any, the library makes a tokenizer of a few marks.
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+# Weights in a file that change no score of the classes whyclip reads.
+HARMLESS = re.compile(
+    # Counts from 0, which earlier versions of the library saved and later ones make anew.
+    r"(^|\.)position_ids$"
+    # BERT's pooler, which serves other tasks: the text embedding is read before it.
+    r"|(^|\.)pooler\.dense\."
+    # Heads of the training: matching of image and text, language modelling, captions.
+    r"|^(itm_head|lm_head|cls|text_decoder)\."
+)
+
+
+def load_hf(name: str, spec: str, device: torch.device) -> tuple[Any, Any, Any]:
+    """Load a model of transformers by name or folder.
+
+    Args:
+        name: of a repository or a folder.
+        spec: what the user wrote, for errors.
+        device: where to put the model.
+
+    Returns:
+        Model, image processor and tokenizer; None for the tokenizer of a classifier.
+
+    Raises:
+        OptionError: no such folder, no transformers, or a folder without a part that is needed.
+        HubError: the weights must be fetched and cannot be.
+        UnsupportedModelError: a class that is not known, or weights that do not fit it.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise OptionError(
+            f"model {spec!r} needs transformers; install it with pip install 'whyclip[hf]'"
+        ) from None
+    folder = Path(name).expanduser()
+    local = folder.is_dir()
+    if not local and (folder.is_absolute() or name.startswith(".")):
+        raise OptionError(f"no such folder: {name!r}")
+    source = str(folder) if local else name
+    # Said at each call: without it the library would ask on the terminal whether to run code.
+    safe = {"trust_remote_code": False}
+    with fetching(spec, local):
+        config = transformers.AutoConfig.from_pretrained(source, **safe)
+        class_name, family = family_of(list(config.architectures or ()), spec)
+        if local and family.reads_text and not any((folder / f).is_file() for f in VOCABULARIES):
+            raise OptionError(
+                f"folder {name!r:.60} has no tokenizer; save it there: "
+                "tokenizer.save_pretrained(FOLDER)"
+            )
+        model, report = getattr(transformers, class_name).from_pretrained(
+            source, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        check_report(report, class_name, spec)
+        preprocess = transformers.AutoImageProcessor.from_pretrained(source, **safe)
+        tokenizer = None
+        if family.reads_text:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(source, **safe)
+    return model.eval().to(device), preprocess, tokenizer
+
+
+def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str) -> None:
+    """Refuse weights that were drawn at random, or of which a part was left unread.
+
+    Args:
+        report: the library's loading info.
+        class_name: of the model.
+        spec: what the user wrote.
+
+    Raises:
+        UnsupportedModelError: names the first keys.
+    """
+    what = f"model {spec!r:.60}"
+    sizes = list(report["mismatched_keys"])
+    if sizes:
+        key, given, wanted = min(sizes)
+        more = f"; {len(sizes)} shapes differ" if len(sizes) > 1 else ""
+        raise UnsupportedModelError(
+            f"{what} does not fit {class_name}: {key!r:.90} is {_shape(given)}, expected "
+            f"{_shape(wanted)}{more}"
+        )
+    missing = set(report["missing_keys"])
+    if missing:
+        raise UnsupportedModelError(
+            f"{what} lacks {len(missing)} weights of {class_name} ({few(missing)}); they would be "
+            "random numbers"
+        )
+    unread = {key for key in report["unexpected_keys"] if not HARMLESS.search(key)}
+    if unread:
+        raise UnsupportedModelError(
+            f"{what} holds {len(unread)} weights that {class_name} does not use ({few(unread)}); "
+            "if that is right, load it yourself and use whyclip.wrap"
+        )
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return "×".join(map(str, sizes)) or "one number"

@@ -1,0 +1,144 @@
+"""A wrapped model: two encoders, preprocessing, tokenizer, and the user's own module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.classifier_head import Classes
+from whyclip.models.domain import Domain
+from whyclip.models.fingerprint import fingerprint
+from whyclip.models.tower import ImageTower, TextTower
+
+if TYPE_CHECKING:
+    from whyclip.integrations import Scorer
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A user's model, as whyclip sees it.
+
+    A view holds no numbers of the model, only the modules to read them from. A copy
+    (``copy.deepcopy``, ``pickle``) has its own module, and follows that module's weights.
+
+    Attributes:
+        name: label of the model in results.
+        image: image encoder.
+        text: text encoder.
+        preprocess: the library's own callable from a PIL image to pixels.
+        tokenizer: the library's own tokenizer.
+        width: size of the embedding space, ``e``.
+        domain: distribution of the images that the model was trained on, where it was measured.
+        classes: of a plain classifier, whose prompts are their names; None for models with text.
+        module: the user's own model.
+        changes: differences between the loaded weights and the model's weights file, as
+            sentences, such as resampled position embeddings.
+    """
+
+    name: str
+    image: ImageTower
+    text: TextTower
+    preprocess: Callable[..., Any]
+    tokenizer: Any
+    width: int
+    domain: Domain | None = None
+    classes: Classes | None = None
+    module: nn.Module | None = field(default=None, repr=False, compare=False)
+    changes: tuple[str, ...] = ()
+
+    @property
+    def logit_scale(self) -> float:
+        """Factor from score to logit, read from the module; 1 if the model has none."""
+        scale = getattr(self.module, "logit_scale", None)
+        return 1.0 if scale is None else float(scale.detach().exp())
+
+    @property
+    def logit_bias(self) -> float | None:
+        """Number added to the logit, read from the module; None if the model has none.
+
+        Only models trained with a sigmoid loss have one. Their probability of a match is
+        ``sigmoid(logit_scale · cosine + logit_bias)``.
+        """
+        bias = getattr(self.module, "logit_bias", None)
+        return None if bias is None else float(bias.detach())
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifier of the present weights, computed from all of them at each access.
+
+        Raises:
+            UnsupportedModelError: the view was made without the model.
+        """
+        if self.module is None:
+            raise UnsupportedModelError(f"{self.name} was described without its module")
+        return fingerprint(self.module)
+
+    @property
+    def towers(self) -> tuple[ImageTower | TextTower, ...]:
+        """The encoders there are to explain; a plain classifier has no text encoder."""
+        return (self.image,) if self.classes is not None else (self.image, self.text)
+
+    def to(self, device: torch.device | str | int) -> ModelView:
+        """Move the user's own module to a device, in place, as ``nn.Module.to`` does.
+
+        Args:
+            device: the new place of all weights.
+
+        Returns:
+            This view.
+
+        Raises:
+            UnsupportedModelError: the view was made without the model.
+        """
+        if self.module is None:
+            raise UnsupportedModelError(f"{self.name} was described without its module")
+        self.module.to(device)
+        return self
+
+    def scorer(self, prompts: Any, *, against: Any = None) -> Scorer:
+        """Make a module for captum, pytorch-grad-cam, Quantus or ``torch.export``.
+
+        Args:
+            prompts: as for :func:`whyclip.explain`.
+            against: likewise.
+
+        Returns:
+            A module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``, with gradients. It
+            contains the user's own module, not a copy.
+
+        Raises:
+            PromptError: a prompt cannot be used.
+            ModelError: the model's scores cannot be followed.
+        """
+        # By name, as the module comes after this package; nothing else here reaches that far.
+        made: Scorer = import_module("whyclip.integrations").scorer(self, prompts, against=against)
+        return made
+
+    def probability(self, scores: Tensor) -> Tensor:
+        """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
+
+        ``sigmoid(logit_scale · score + logit_bias)``; Zhai et al., ICCV 2023, equation 1.
+
+        Raises:
+            UnsupportedModelError: the model was not trained with a sigmoid loss, so its scores
+                have a meaning only relative to those of other prompts.
+        """
+        if self.logit_bias is None:
+            raise UnsupportedModelError(
+                f"{self.name} has no logit bias, so a score alone is no probability; compare "
+                "prompts by softmax(logit_scale · scores) instead"
+            )
+        return (self.logit_scale * scores + self.logit_bias).sigmoid()
+
+    def __repr__(self) -> str:
+        rows, columns = self.image.native
+        return (
+            f"ModelView({self.name!r}, {len(self.image.blocks)} image blocks on a "
+            f"{rows}×{columns} grid, {len(self.text.blocks)} text blocks)"
+        )
