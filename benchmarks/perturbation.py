@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed import machine, random_targets, random_view, show
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
 from whyclip.methods import get_method
 from whyclip.variant import Variant
 

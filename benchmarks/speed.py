@@ -35,9 +35,9 @@ from rich.console import Console
 from rich.table import Table
 
 import whyclip
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.pipeline import IMAGES_AT_ONCE
-from whyclip.targets import Targets
 from whyclip.variant import Variant
 
 RESULT = Path(__file__).with_name("speed.json")

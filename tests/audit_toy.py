@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from whyclip.capture import Capture
 from whyclip.datasets.dataset import Dataset, Sample
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import Method, Relevance
 from whyclip.methods.method import input_only
 

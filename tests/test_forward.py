@@ -18,10 +18,10 @@ import whyclip
 from families import TEXTS, picture
 from whyclip import forward
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.models import ModelView
-from whyclip.targets import Targets
 
 PARTS: dict[str, Callable[[], Any]] = {
     "openclip": tiny.openclip_parts,

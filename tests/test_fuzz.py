@@ -14,8 +14,8 @@ from benchmarks.fuzz.draw import Draw
 from benchmarks.fuzz.models import view_of, warm_up
 
 import whyclip
-from whyclip.capture import Capture
 from whyclip.errors import PromptError, WhyclipError
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import METHODS, Relevance
 
 SEED = 7

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, Batch
-from whyclip.capture import Capture
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
-from whyclip.fidelity import tolerance_of
+from whyclip.forward.fidelity import tolerance_of
+from whyclip.forward.forward_pass import Capture
 from whyclip.models import ModelView
 from whyclip.question import Question
 from whyclip.types import Side, Word

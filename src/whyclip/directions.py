@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import PromptError, quoted
-from whyclip.forward import PassCheck, run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import PassCheck, run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
 from whyclip.inputs.decoding import library_reading
 from whyclip.models import ModelView, model_inputs
-from whyclip.targets import Targets
 from whyclip.types import Precision
 
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from whyclip.ambient import in_plain_state
 from whyclip.api import chosen_variants
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole
 from whyclip.models.state import check_asked, check_state, naming_suspects
@@ -24,7 +25,6 @@ from whyclip.pipeline import check_whole, run
 from whyclip.preprocessed import check_pixels
 from whyclip.question import Question, ask
 from whyclip.resample import Interpolation, lay_on_image
-from whyclip.targets import Targets
 from whyclip.types import Precision
 from whyclip.variant import MethodLike
 

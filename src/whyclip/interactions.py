@@ -12,12 +12,12 @@ from torch import Tensor
 from whyclip.ambient import in_plain_state
 from whyclip.assemble import checked_of
 from whyclip.batches import batches
-from whyclip.capture import Capture, depth
 from whyclip.certificate import Certificate
 from whyclip.errors import PromptError, UnsupportedModelError, quoted
 from whyclip.explanation import Explanation, same
-from whyclip.fidelity import tolerance_of
-from whyclip.forward import run_trunk
+from whyclip.forward.fidelity import tolerance_of
+from whyclip.forward.forward_pass import Capture, depth
+from whyclip.forward.run import run_trunk
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked

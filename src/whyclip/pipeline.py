@@ -11,18 +11,18 @@ from torch import Tensor
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
 from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, batches
-from whyclip.capture import Capture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
-from whyclip.fidelity import tolerance_of, worst_mismatch
-from whyclip.forward import EVERY, check_walk, pass_check, run_trunk, takes_input
+from whyclip.forward.fidelity import tolerance_of, worst_mismatch
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import EVERY, check_walk, pass_check, run_trunk, takes_input
+from whyclip.forward.targets import Targets
 from whyclip.inputs import ImageSource, word_relevance
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole, joint_scores
 from whyclip.models.health import first_not_finite
 from whyclip.progress import track
 from whyclip.question import Question
-from whyclip.targets import Targets
 from whyclip.types import Check, GeometryName, Precision, Side, Word
 from whyclip.variant import Variant
 

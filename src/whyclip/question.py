@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture, precision_context
 from whyclip.directions import fixed_directions
 from whyclip.errors import PromptError, quoted
-from whyclip.forward import PassCheck, pass_check, run_trunk
+from whyclip.forward.forward_pass import Capture, precision_context
+from whyclip.forward.run import PassCheck, pass_check, run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import (
     Prompt,
     TextPrompt,
@@ -25,7 +26,6 @@ from whyclip.inputs import (
 from whyclip.models import ModelView
 from whyclip.models.classifier_head import Classes
 from whyclip.models.state import is_altered
-from whyclip.targets import Targets
 from whyclip.types import Check, Precision
 
 # Texts are short, so many share a matrix product; more would only need memory.

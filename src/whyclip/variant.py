@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, Union
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError, UnsupportedModelError, quoted, unknown
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import METHODS, Method, Relevance, get_method
 from whyclip.models import ModelView, Tower
 from whyclip.options import parse, spelled

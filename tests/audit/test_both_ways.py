@@ -20,8 +20,8 @@ import tiny
 import whyclip
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
 from whyclip.audit import CHECKS, Audit, Finding, audit
-from whyclip.capture import Capture
 from whyclip.datasets.dataset import Sample
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import METHODS, Method, Relevance
 from whyclip.methods.method import last_block_only
 from whyclip.methods.perturb import without

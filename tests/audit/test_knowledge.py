@@ -17,8 +17,8 @@ from whyclip.audit import audit
 from whyclip.audit.checks.localisation import located, measure
 from whyclip.audit.evidence import Evidence, MethodEvidence, SampleEvidence
 from whyclip.audit.verdict import summarise
-from whyclip.capture import Capture
 from whyclip.datasets.dataset import Sample
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import METHODS, Relevance
 
 

@@ -92,7 +92,7 @@ def test_an_additive_method_is_held_to_its_sum() -> None:
 def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
     from dataclasses import replace
 
-    from whyclip.capture import Capture
+    from whyclip.forward.forward_pass import Capture
     from whyclip.methods import METHODS, Relevance
 
     real = METHODS["decomposition"]

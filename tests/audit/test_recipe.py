@@ -16,7 +16,7 @@ from whyclip.audit.evidence import Evidence
 from whyclip.audit.look import Auditor, look
 from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import pool_of
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import Relevance
 
 ROOT = Path(__file__).parent.parent.parent

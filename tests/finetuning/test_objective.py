@@ -21,11 +21,11 @@ from whyclip.finetuning.guidance import Guidance, StepCapture, _captured, suppor
 from whyclip.finetuning.losses import phrase_region_terms, region_features
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.passes import embed_without, readout_contribution, run_with_gradients
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
 from whyclip.models import ModelView
 from whyclip.regions.dense import dense_features
-from whyclip.targets import Targets
 
 QUICK = sorted(
     name for name, method in METHODS.items() if "image" in method.sides and not method.slow

@@ -23,12 +23,12 @@ import families
 import reference
 import tiny
 import whyclip
-from whyclip.capture import Capture
 from whyclip.errors import OptionError, ScoreMismatchError, UnsupportedModelError
-from whyclip.forward import run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
-from whyclip.targets import Targets
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -21,9 +21,9 @@ import reference
 import tiny
 import whyclip
 from whyclip.errors import OptionError, WhyclipWarning
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
-from whyclip.targets import Targets
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
 PATCH = tiny.PATCH

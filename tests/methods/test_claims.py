@@ -14,10 +14,10 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.capture import Capture
-from whyclip.forward import run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
-from whyclip.targets import Targets
 
 PROMPTS = ["a dog", "two red cars next to a tree", "it is seen from above"]
 AVAILABLE = [name for name, method in METHODS.items() if method.available]

@@ -25,11 +25,11 @@ import tiny
 import whyclip
 from reference import PlainBlock, PlainTower, cosine
 from whyclip.errors import OptionError
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, m2ib
 from whyclip.methods.readout import mask_of_readout, read_out
-from whyclip.targets import Targets
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground", "it"]
 MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 import whyclip
 from families import picture
 from families_hf import classifier
+from whyclip.forward.targets import Targets
 from whyclip.methods.clip_surgery import SHARPNESS
-from whyclip.targets import Targets
 
 NAMES = ["cat", "dog", "car", "tree"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 import whyclip
 from families import BLIND, SMALL, TEXTS, TRUE_SIZE, picture
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
-from whyclip.targets import Targets
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ from families_hf import SIZES, classifier
 from pictures import Pictures
 from whyclip.audit import audit
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward import run_trunk
-from whyclip.targets import Targets
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 
 NAME, TAG = "whyclip-tiny", "quick"
 

@@ -14,10 +14,10 @@ import tiny
 import whyclip
 from convert import openclip_to_hf
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS
-from whyclip.targets import Targets
 
 TEXTS = ["a dog", "a photo of two red cars next to a tree", "it"]
 Parts = Callable[[], tuple[nn.Module, Any, Any]]

@@ -13,10 +13,10 @@ import tiny
 import whyclip
 from families import BLIND, SMALL
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.regions.dense import dense_features
 from whyclip.regions.features import box_features, feature_map, mask_features
-from whyclip.targets import Targets
 
 GENERATOR = torch.Generator()
 

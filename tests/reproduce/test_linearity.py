@@ -11,8 +11,8 @@ import torch
 import reference
 import tiny
 import whyclip
-from whyclip.capture import Capture
-from whyclip.forward import run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
 from whyclip.pipeline import batches
 from whyclip.question import ask
 from whyclip.reproduce import Setting

@@ -13,10 +13,10 @@ from whyclip.audit.evidence import SampleEvidence
 from whyclip.audit.look import Auditor, Seen
 from whyclip.audit.result import Cell
 from whyclip.audit.verdict import summarise
-from whyclip.forward import run_trunk
+from whyclip.forward.readout import Heads
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.models import model_inputs
-from whyclip.replay import Heads
-from whyclip.targets import Targets
 from whyclip.types import GeometryName
 
 HEADS: tuple[Heads, ...] = ("native", "single")

@@ -12,15 +12,15 @@ from torch import Tensor
 
 from whyclip.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.audit.pool import Pool, among_best
-from whyclip.capture import Capture
 from whyclip.datasets.dataset import Sample, same_size
-from whyclip.forward import run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
+from whyclip.forward.targets import Targets
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
 from whyclip.models import ModelView, Tower, model_inputs
 from whyclip.question import Question
 from whyclip.resample import lay_on_image
-from whyclip.targets import Targets
 from whyclip.types import Geometry, Word
 from whyclip.variant import Variant, ask_for
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.errors import InputError
+from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.question import Question, ask
-from whyclip.targets import Targets
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from whyclip.audit.evidence import SampleEvidence, relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
 from whyclip.audit.store import Store
-from whyclip.forward import run_trunk
+from whyclip.forward.run import run_trunk
 from whyclip.models import ModelView, wrap
 from whyclip.models.tower import Block, Tower
 from whyclip.progress import track

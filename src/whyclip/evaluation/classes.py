@@ -16,10 +16,10 @@ from whyclip.datasets.annotation_files import digest
 from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
 from whyclip.files import write_atomic
+from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.question import ask
-from whyclip.targets import Targets
 from whyclip.types import Precision
 
 CLASSES_AT_ONCE = 16

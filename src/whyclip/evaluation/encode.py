@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.capture import precision_context
+from whyclip.forward.forward_pass import precision_context
 from whyclip.inputs import tokenize
 from whyclip.inputs.preprocessing import run_preprocess
 from whyclip.metrics.fill import Pixels

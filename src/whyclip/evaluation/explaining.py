@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from whyclip.evaluation.plan import Plan
 from whyclip.explanation import Explanation
+from whyclip.forward.targets import Targets
 from whyclip.inputs import ImageSource
 from whyclip.models import ModelView
 from whyclip.pipeline import run
 from whyclip.question import Question
-from whyclip.targets import Targets
 from whyclip.variant import ask_for
 
 QUESTIONS_KEPT = 256

@@ -22,11 +22,11 @@ from whyclip.evaluation.explaining import Explainer
 from whyclip.evaluation.plan import Plan
 from whyclip.evaluation.record import Measured, Record
 from whyclip.explanation import Explanation
+from whyclip.forward.targets import Targets
 from whyclip.metrics import READS, Edits, Metric, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.metrics.fill import Pixels
 from whyclip.models import ModelView
-from whyclip.targets import Targets
 
 
 @dataclass(frozen=True)

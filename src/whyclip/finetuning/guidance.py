@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError, UnsupportedModelError, unknown
 from whyclip.finetuning.passes import TrainingPass
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.readout import Heads, Replay, replay_blocks
+from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS, Method
 from whyclip.models import ModelView
 from whyclip.models.tower import ImageTower, Tower
-from whyclip.replay import Heads, Replay, replay_blocks
-from whyclip.targets import Targets
 from whyclip.variant import Variant
 
 UNIFORM, TRUE_MASKS = "uniform", "true"

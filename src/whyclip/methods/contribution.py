@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.capture import Capture, depth
+from whyclip.forward.forward_pass import Capture, depth
 from whyclip.methods.method import Method, Relevance
 
 

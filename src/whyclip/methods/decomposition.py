@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.models.tower import Block, after_attention, attend
 
 # Attention matrices of all heads, targets and inputs at once hold at most this many numbers

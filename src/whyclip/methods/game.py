@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.full_attention import portions, pull_back, run_block
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.readout import mask_of_readout, read_out
 

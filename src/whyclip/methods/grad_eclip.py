@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.capture import Capture, depth
+from whyclip.forward.forward_pass import Capture, depth
+from whyclip.forward.readout import Heads
 from whyclip.methods.loosened import (
     QK,
     NormOver,
@@ -15,7 +16,6 @@ from whyclip.methods.loosened import (
     sum_layers,
 )
 from whyclip.methods.method import Method, Relevance
-from whyclip.replay import Heads
 
 
 def grad_eclip(

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture, precision_context, run_blocks
+from whyclip.forward.forward_pass import Capture, precision_context, run_blocks
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_patches
 from whyclip.models.tower import Tower

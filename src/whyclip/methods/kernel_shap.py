@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import (
     AT_ONCE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, without
 

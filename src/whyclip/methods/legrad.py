@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.full_attention import portions, pull_back, run_block
 from whyclip.methods.method import Method, Relevance, first_layer
 from whyclip.models.tower import Tower

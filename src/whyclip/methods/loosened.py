@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
-from whyclip.replay import ReadoutAttention
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.readout import ReadoutAttention
 
 Spatial = Literal["loosened", "none", "softmax"]
 QK = Literal["raw", "out_proj"]

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.readout import mask_of_readout, read_out
 from whyclip.models.tower import Stream, Tower

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone, cosines
 from whyclip.models.tower import join_heads

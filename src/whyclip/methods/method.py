@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 from whyclip.models.tower import Tower
 from whyclip.options import hints_of, options_of, validate
 from whyclip.types import SIDES, Scope, Side

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, grid_of, on_patches
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.errors import OptionError
+from whyclip.forward.forward_pass import Capture
 
 T = TypeVar("T")
 

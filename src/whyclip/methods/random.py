@@ -7,7 +7,7 @@ import hashlib
 import torch
 import torch.nn.functional as F
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, input_only
 
 # Of waves a unit direction is away from zero, for one standard deviation of the phase. Prompts

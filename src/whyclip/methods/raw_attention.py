@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.readout import Heads
 from whyclip.methods.method import Method, Relevance
-from whyclip.replay import Heads
 
 
 def raw_attention(capture: Capture, *, heads: Heads = "native") -> Relevance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 
-from whyclip.capture import Capture
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 
 

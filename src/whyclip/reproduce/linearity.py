@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from whyclip.batches import batches
-from whyclip.capture import Capture
-from whyclip.forward import run_trunk
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
 from whyclip.metrics import interval
 from whyclip.metrics.correlation import pearson
 from whyclip.models.tower import ImageTower

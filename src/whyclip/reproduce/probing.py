@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.capture import Capture
 from whyclip.evaluation import Evaluation
+from whyclip.forward.forward_pass import Capture
 from whyclip.methods import Method, Relevance, get_method
 from whyclip.models.tower import join_heads
 from whyclip.report import Column, Picture, Table

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.forward.targets import Targets
 from whyclip.models.tower import Block, Stream, Tower, split_heads
-from whyclip.targets import Targets
 
 Heads = Literal["native", "single"]
 Node = Literal["o", "a"]

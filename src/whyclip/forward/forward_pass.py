@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError, ScoreMismatchError
-from whyclip.fidelity import check_same, tolerance_of
+from whyclip.forward.fidelity import check_same, tolerance_of
+from whyclip.forward.readout import Heads, Node, Replay, replay_blocks
+from whyclip.forward.targets import Targets
 from whyclip.models.tower import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
-from whyclip.replay import Heads, Node, Replay, replay_blocks
-from whyclip.targets import Targets
 from whyclip.types import Precision, Side
 
 # The published text maps sum over the last eight of CLIP's twelve text blocks.

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from whyclip.capture import Capture, precision_context
 from whyclip.errors import ScoreMismatchError
-from whyclip.fidelity import check_same
-from whyclip.hooks import hooks_fire, recorded_inputs
+from whyclip.forward.fidelity import check_same
+from whyclip.forward.forward_pass import Capture, precision_context
+from whyclip.forward.hooks import hooks_fire, recorded_inputs
+from whyclip.forward.targets import Targets
 from whyclip.models.tower import ImageTower, Stream, TextTower, Tower
-from whyclip.targets import Targets
 from whyclip.types import Check, Precision
 
 PassCheck = Literal["again", "all", "sample", "none"]

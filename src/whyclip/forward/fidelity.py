@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import ScoreMismatchError
+from whyclip.forward.targets import Targets
 from whyclip.models.tower import Tower
-from whyclip.targets import Targets
 from whyclip.types import Precision, Side
 
 # The largest score difference that rounding explains, by the precision of the forward pass.

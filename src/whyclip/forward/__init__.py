@@ -1,0 +1,1 @@
+"""The model's own forward pass, and what methods read of it."""
