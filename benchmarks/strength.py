@@ -21,9 +21,9 @@ import typer
 
 from benchmarks.page import write
 from whyclip.evaluation.figures import INK, styles
-from whyclip.metrics.correlation import spearman
 from whyclip.mini.truth import measure
 from whyclip.report import Column, Picture, Table
+from whyclip.stats.correlation import spearman
 
 KEPT = Path(__file__).parent / "strength.json"
 DOCS = Path(__file__).parent.parent / "docs"

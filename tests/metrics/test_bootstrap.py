@@ -49,7 +49,7 @@ def test_large_groups_weigh_more() -> None:
 def test_many_samples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     values = RNG.normal(size=30)
     whole = interval(values, resamples=100)
-    monkeypatch.setattr("whyclip.metrics.bootstrap._DRAWS_AT_ONCE", 70)
+    monkeypatch.setattr("whyclip.stats.intervals._DRAWS_AT_ONCE", 70)
     assert interval(values, resamples=100) == whole
 
 

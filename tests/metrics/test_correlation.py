@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from whyclip.metrics.correlation import pearson, spearman
+from whyclip.stats.correlation import pearson, spearman
 
 Correlation = Callable[[Tensor, Tensor], Tensor]
 SCALES = [10.0**power for power in range(-6, 7)]

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from whyclip.errors import ImageError
-from whyclip.metrics.fill import as_pixels
 from whyclip.metrics.removal import removal_edits
+from whyclip.perturbation.fills import as_pixels
 
 DEFAULTS = {"n": 20, "samples": 50, "grid": 14, "fill": "mean", "seed": 0}
 

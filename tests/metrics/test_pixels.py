@@ -11,10 +11,10 @@ from PIL import Image
 from whyclip.errors import ImageError, InputError
 from whyclip.metrics import METRICS
 from whyclip.metrics.deletion import deletion_edits
-from whyclip.metrics.fill import Fill, filled
 from whyclip.metrics.insertion import insertion_edits
-from whyclip.metrics.order import falling_order
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE
+from whyclip.perturbation.fills import Fill, filled
+from whyclip.perturbation.order import falling_order
 
 RNG = np.random.default_rng(0)
 # No channel is 0, so that the black canvas shows which pixels are still missing.

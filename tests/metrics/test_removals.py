@@ -9,8 +9,8 @@ import torch
 from whyclip.errors import InputError
 from whyclip.metrics import METRICS
 from whyclip.metrics.confidence import confidence_drop, confidence_increase, relevant_part
-from whyclip.metrics.correlation import pearson, spearman
 from whyclip.metrics.removal import infidelity, removal_edits, sensitivity_n
+from whyclip.stats.correlation import pearson, spearman
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(1, 256, (28, 42, 3), dtype=np.uint8)

@@ -11,8 +11,8 @@ from whyclip.audit.look import Seen
 from whyclip.audit.removal import AT_ONCE, Texts
 from whyclip.evaluation.encode import Encoder
 from whyclip.metrics import get_metric, stream
-from whyclip.metrics.edits import Edits
-from whyclip.metrics.fill import Pixels
+from whyclip.perturbation.fills import Pixels
+from whyclip.perturbation.perturbations import Edits
 from whyclip.resample import lay_on_image
 
 IMAGE = ("deletion", "insertion")

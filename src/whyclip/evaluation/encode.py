@@ -13,8 +13,8 @@ from torch import Tensor
 from whyclip.forward.forward_pass import precision_context
 from whyclip.inputs import tokenize
 from whyclip.inputs.preprocessing import run_preprocess
-from whyclip.metrics.fill import Pixels
 from whyclip.models import ModelView
+from whyclip.perturbation.fills import Pixels
 from whyclip.types import Precision
 
 

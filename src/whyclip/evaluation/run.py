@@ -25,8 +25,8 @@ from whyclip.explanation import Explanation
 from whyclip.forward.targets import Targets
 from whyclip.metrics import READS, Edits, Metric, stream
 from whyclip.metrics.accuracy import probability
-from whyclip.metrics.fill import Pixels
 from whyclip.models import ModelView
+from whyclip.perturbation.fills import Pixels
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 A module here that has ``METRICS`` declares metrics; nothing else needs to be told of them. All
 are pure functions; the model comes in as a function ``score``, see
-:data:`~whyclip.metrics.edits.Score`.
+:data:`~whyclip.perturbation.perturbations.Score`.
 """
 
 from __future__ import annotations
 
 from whyclip.metrics.accuracy import READS
-from whyclip.metrics.bootstrap import FEWEST, Interval, interval, paired_difference, wilson
-from whyclip.metrics.edits import Edits, Score, stream
 from whyclip.metrics.metric import Metric, Need
+from whyclip.perturbation.perturbations import Edits, Score, stream
 from whyclip.registry import Registry, look_up
+from whyclip.stats.intervals import FEWEST, Interval, interval, paired_difference, wilson
 
 __all__ = [
     "FEWEST",

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from whyclip.metrics.edits import Edits
-from whyclip.metrics.fill import Pixels, as_pixels
 from whyclip.metrics.metric import Metric
+from whyclip.perturbation.fills import Pixels, as_pixels
+from whyclip.perturbation.perturbations import Edits
 
 SOURCE = "Chattopadhay et al., WACV 2018, arXiv 1710.11063"
 

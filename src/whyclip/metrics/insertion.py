@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from whyclip.metrics.edits import Edits
-from whyclip.metrics.fill import Pixels, as_pixels, filled
 from whyclip.metrics.metric import Metric
-from whyclip.metrics.order import falling_order
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
+from whyclip.perturbation.fills import Pixels, as_pixels, filled
+from whyclip.perturbation.order import falling_order
+from whyclip.perturbation.perturbations import Edits
 
 
 def insertion_edits(

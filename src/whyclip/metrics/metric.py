@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from whyclip.metrics.edits import Edits, Score, stream
+from whyclip.perturbation.perturbations import Edits, Score, stream
 from whyclip.types import Side
 
 Need = Literal["mask", "image", "words", "score", "label"]

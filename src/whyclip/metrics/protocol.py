@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyclip.metrics.curve import mean_of_points, trapezoid
-from whyclip.metrics.edits import Edits
-from whyclip.metrics.fill import Fill, Pixels
+from whyclip.perturbation.fills import Fill, Pixels
+from whyclip.perturbation.perturbations import Edits
 
 Counts = NDArray[np.int64]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from whyclip.errors import InputError
-from whyclip.metrics.correlation import pearson
-from whyclip.metrics.edits import Edits
-from whyclip.metrics.fill import Fill, Pixels, as_pixels, filled
 from whyclip.metrics.metric import Metric
+from whyclip.perturbation.fills import Fill, Pixels, as_pixels, filled
+from whyclip.perturbation.perturbations import Edits
+from whyclip.stats.correlation import pearson
 
 
 def removal_edits(

@@ -10,9 +10,9 @@ from torch import Tensor
 from whyclip.errors import InputError
 from whyclip.inputs.words import words_of
 from whyclip.metrics.curve import trapezoid
-from whyclip.metrics.edits import Edits
 from whyclip.metrics.metric import Metric
-from whyclip.metrics.order import falling_order
+from whyclip.perturbation.order import falling_order
+from whyclip.perturbation.perturbations import Edits
 from whyclip.types import Word
 
 SOURCE = "Petsiuk et al., BMVC 2018, arXiv 1806.07421, on words"

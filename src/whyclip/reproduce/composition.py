@@ -17,11 +17,11 @@ from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError
 from whyclip.methods import METHODS
 from whyclip.metrics import interval, paired_difference
-from whyclip.metrics.correlation import pearson
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import is_above
+from whyclip.stats.correlation import pearson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,12 +15,12 @@ from whyclip.batches import batches
 from whyclip.forward.forward_pass import Capture
 from whyclip.forward.run import run_trunk
 from whyclip.metrics import interval
-from whyclip.metrics.correlation import pearson
 from whyclip.models.tower import ImageTower
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import is_above
+from whyclip.stats.correlation import pearson
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,10 +17,10 @@ from whyclip.evaluation.classes import zero_shot
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.readout import Heads
 from whyclip.metrics import Interval, interval, paired_difference
-from whyclip.metrics.correlation import spearman
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import Verdict, is_above, is_below, worst_is_below
+from whyclip.stats.correlation import spearman
 from whyclip.types import GeometryName
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import partial
 from whyclip.audit.check import Check, Measured, Values
 from whyclip.audit.evidence import Evidence
 from whyclip.audit.removal import BLURRED, MASKED
-from whyclip.metrics.correlation import spearman
+from whyclip.stats.correlation import spearman
 from whyclip.types import Side
 
 REASON = (

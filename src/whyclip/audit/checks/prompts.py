@@ -6,7 +6,7 @@ from itertools import combinations, permutations
 
 from whyclip.audit.check import Check, Measured, Values
 from whyclip.audit.evidence import Evidence
-from whyclip.metrics.correlation import pearson
+from whyclip.stats.correlation import pearson
 from whyclip.types import Side
 
 

@@ -6,7 +6,7 @@ import torch
 
 from whyclip.audit.check import Check, Measured, Values
 from whyclip.audit.evidence import Evidence
-from whyclip.metrics.correlation import spearman
+from whyclip.stats.correlation import spearman
 from whyclip.types import Side
 
 
