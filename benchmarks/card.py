@@ -1,7 +1,7 @@
 """Write the figures of mini that were measured into its model card.
 
-    python -m whyclip.mini.evaluate --n 1000 --json benchmarks/mini.json
-    python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
+    python -m training.evaluate --n 1000 --json benchmarks/mini.json
+    python -m training.truth --n 1000 --json benchmarks/mini_truth.json
     python -m benchmarks.familiar --json benchmarks/familiar.json
     python -m benchmarks.card
 

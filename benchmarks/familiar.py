@@ -18,10 +18,10 @@ import torch
 import typer
 from PIL import Image
 from rich.console import Console
+from training.familiar import strangeness
 
 import whyclip
 from whyclip.inputs import read_image
-from whyclip.mini.familiar import strangeness
 from whyclip.scenes import Scenes
 
 BUNDLED = (

@@ -18,16 +18,16 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from training.truth import measure
 
 from benchmarks.page import write
 from whyclip.evaluation.figures import INK, styles
-from whyclip.mini.truth import measure
 from whyclip.report import Column, Picture, Table
 from whyclip.stats.correlation import spearman
 
 KEPT = Path(__file__).parent / "strength.json"
 DOCS = Path(__file__).parent.parent / "docs"
-COMMANDS = """    python -m whyclip.mini.train --out runs/mini \\
+COMMANDS = """    python -m training.train --out runs/mini \\
         --keep 1700,2000,2350,2600,3000,3400,3800,4050,4200,4400
     python -m benchmarks.strength runs/mini"""
 # Attention-ECLIP is Grad-ECLIP; a random map hits what chance does.

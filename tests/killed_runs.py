@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from training.model import CONFIG
+from training.train import Plan, train
 
 import tiny
 import whyclip
@@ -15,8 +17,6 @@ from pictures import Pictures
 from whyclip.audit import audit
 from whyclip.evaluation import evaluate
 from whyclip.files import write_atomic
-from whyclip.mini.model import CONFIG
-from whyclip.mini.train import Plan, train
 from whyclip.models import ModelView
 
 

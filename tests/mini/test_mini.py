@@ -11,13 +11,13 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from training.evaluate import WEIGHTS, Judge, colours, naming
+from training.familiar import strangeness
+from training.model import CONFIG
 
 import whyclip
 from convert import openclip_to_hf
 from whyclip.errors import WhyclipWarning
-from whyclip.mini.evaluate import WEIGHTS, Judge, colours, naming
-from whyclip.mini.familiar import strangeness
-from whyclip.mini.model import CONFIG
 from whyclip.scenes import make_scene
 from whyclip.scenes.drawing import draw
 from whyclip.scenes.layout import keys_of, sample_layouts

@@ -12,16 +12,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch.multiprocessing.spawn import spawn
+from training.batches import RIVALS, Batches, Truth, all_words
+from training.build_atlas import read_concepts
+from training.export import export
+from training.losses import colour_loss, matching_loss
+from training.model import Group, Towers, Vocabulary, build, patchify
+from training.stages import STAGES, Stage
+from training.train import Plan, main, train
+from training.truth import energy, pointing
 
 from whyclip.errors import OptionError
-from whyclip.mini.batches import RIVALS, Batches, Truth, all_words
-from whyclip.mini.build_atlas import read_concepts
-from whyclip.mini.export import export
-from whyclip.mini.losses import colour_loss, matching_loss
-from whyclip.mini.model import Group, Towers, Vocabulary, build, patchify
-from whyclip.mini.stages import STAGES, Stage
-from whyclip.mini.train import Plan, main, train
-from whyclip.mini.truth import energy, pointing
 from whyclip.scenes import Scenes
 from whyclip.scenes.captions import Claim
 from whyclip.scenes.drawing import COLOURS, draw

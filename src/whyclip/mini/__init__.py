@@ -1,1 +1,1 @@
-"""The embedded model: weights, how they were trained, and what they were measured to do."""
+"""The embedded model's weights; how they were trained is in the folder ``training``."""

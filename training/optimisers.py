@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 
+from training.model import Towers
 from whyclip.errors import OptionError
-from whyclip.mini.model import Towers
 
 
 class Optimisers:

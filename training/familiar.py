@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from safetensors.torch import save_file
 
-from whyclip.mini.evaluate import WEIGHTS
+from training.evaluate import WEIGHTS
 from whyclip.models.domain import Domain, patch_statistics
 from whyclip.scenes.drawing import draw
 from whyclip.scenes.layout import SIDE, keys_of, sample_layouts

@@ -1,6 +1,6 @@
 """Build the sprite atlas from three openly licensed emoji packages.
 
-    python -m whyclip.mini.build_atlas --noto A.tgz --twemoji B.tgz --fluent C.tgz
+    python -m training.build_atlas --noto A.tgz --twemoji B.tgz --fluent C.tgz
 
 The tarballs are the published npm packages ``emoji-datasource-google`` 16.0.0,
 ``emoji-datasource-twitter`` 16.0.0 and ``@lobehub/fluent-emoji-3d`` 1.1.0. Which emoji are taken,
@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from rich.console import Console
 
 from whyclip.errors import InputError
 
-ATLAS = Path(__file__).parent.parent / "scenes" / "art"
+ATLAS = Path(str(resources.files("whyclip.scenes") / "art"))
 SIDE = 64
 COLUMNS = 32
 

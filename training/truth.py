@@ -1,6 +1,6 @@
 """Hold the maps and words of the embedded model against scenes whose truth is known.
 
-    python -m whyclip.mini.truth --n 1000 --json benchmarks/mini_truth.json
+    python -m training.truth --n 1000 --json benchmarks/mini_truth.json
 
 Per phrase of every object in scenes of two to four: the pointing game (Zhang et al. 2018) asks
 whether the map's highest pixel lies on the object; energy in mask (Wang et al. 2020) is the share
@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 import whyclip
-from whyclip.mini.evaluate import WEIGHTS, Hits, Judge
+from training.evaluate import WEIGHTS, Hits, Judge
 from whyclip.scenes import Scene, Scenes
 from whyclip.scenes.sprites import load_atlas
 
@@ -71,7 +71,7 @@ def measure(
     """Return the figures of `n` unseen scenes, a method each.
 
     A method has phrases that are `right`, `wrong` and `captions`, and each of these its questions
-    with the share, number and interval that :func:`whyclip.mini.evaluate.figure` gives.
+    with the share, number and interval that :func:`training.evaluate.figure` gives.
     """
     model, judge = whyclip.load(f"openclip:{folder}", device="cpu"), Judge(folder)
     hits: dict[str, dict[str, dict[str, Hits]]] = defaultdict(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from whyclip.mini.batches import Truth
+from training.batches import Truth
 
 
 def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:

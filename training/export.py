@@ -10,9 +10,9 @@ import torch
 import typer
 from safetensors.torch import save
 
+from training.batches import all_words
+from training.model import CONFIG, PREPROCESS, Vocabulary
 from whyclip.files import write_atomic
-from whyclip.mini.batches import all_words
-from whyclip.mini.model import CONFIG, PREPROCESS, Vocabulary
 from whyclip.scenes.sprites import load_atlas
 
 

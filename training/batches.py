@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from whyclip.mini.model import GRID, PATCH, Group, Vocabulary, patchify
-from whyclip.mini.stages import Stage
+from training.model import GRID, PATCH, Group, Vocabulary, patchify
+from training.stages import Stage
 from whyclip.scenes.captions import _FRAMES, _JOINTS, RELATIONS, Claim, Writer, truth
 from whyclip.scenes.drawing import COLOURS, draw, draw_crops
 from whyclip.scenes.layout import SIDE, Layout, keys_of, sample_layouts

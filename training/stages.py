@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whyclip.mini.model import GRID
+from training.model import GRID
 from whyclip.scenes.layout import TINTED_SHARE
 
 

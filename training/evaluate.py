@@ -1,6 +1,6 @@
 """Measure the embedded model on scenes it never saw, zero-shot over all its concepts.
 
-python -m whyclip.mini.evaluate --json benchmarks/mini.json
+python -m training.evaluate --json benchmarks/mini.json
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from whyclip.scenes.drawing import COLOURS, draw
 from whyclip.scenes.layout import SIDE, HeldOut, Layout, Split, keys_of, sample_layouts
 from whyclip.scenes.sprites import load_atlas
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(str(files("whyclip.mini") / "weights"))
 _CHUNK = 50
 
 

@@ -1,6 +1,6 @@
 """Train the embedded model from nothing: one command, five stages, resumable.
 
-    python -m whyclip.mini.train --out runs/mini
+    python -m training.train --out runs/mini
 
 Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
 of their bare background. Stage 3 teaches whose colour is whose: every object of a scene alone, the
@@ -28,14 +28,14 @@ from torch.func import functional_call
 from torch.multiprocessing.spawn import spawn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from training import checkpoints
+from training.batches import Batch, Batches, all_words
+from training.export import export
+from training.losses import colour_loss, colour_scores, matching_loss, naming_loss
+from training.model import Towers, Vocabulary, build
+from training.optimisers import Optimisers
+from training.stages import STAGES, Stage
 from whyclip.errors import OptionError, OutputError
-from whyclip.mini import checkpoints
-from whyclip.mini.batches import Batch, Batches, all_words
-from whyclip.mini.export import export
-from whyclip.mini.losses import colour_loss, colour_scores, matching_loss, naming_loss
-from whyclip.mini.model import Towers, Vocabulary, build
-from whyclip.mini.optimisers import Optimisers
-from whyclip.mini.stages import STAGES, Stage
 from whyclip.scenes.sprites import load_atlas
 
 PICTURES = tuple(stage.pictures for stage in STAGES.values())

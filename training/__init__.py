@@ -1,0 +1,1 @@
+"""How mini was trained and measured; not in the wheel."""
