@@ -145,7 +145,8 @@ def register(declaration: Any) -> None:
 
     Args:
         declaration: a ``whyclip.methods.Method``, ``whyclip.metrics.Metric`` or
-            ``whyclip.datasets.kind.DatasetKind``. Registering the same object again changes nothing.
+            ``whyclip.datasets.kind.DatasetKind``. Registering the same object again changes
+            nothing.
 
     Raises:
         OptionError: something else, or its name is taken; the message names both places.

@@ -54,8 +54,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
-        dataset: from :func:`whyclip.datasets.open_dataset`, with ``limit`` and ``seed`` where not all
-            of it is to be looked at.
+        dataset: from :func:`whyclip.datasets.open_dataset`, with ``limit`` and ``seed`` for a
+            part of it.
         methods: as for :func:`whyclip.compare`; by default all that are not slow, as ``METHODS``
             has it. Results are under the labels.
         metrics: names from ``whyclip.metrics.METRICS``; by default deletion, insertion, those of
