@@ -40,11 +40,11 @@ class WhyclipError(Exception):
 
 
 class WhyclipWarning(UserWarning):
-    """The result is right, but not of everything the caller handed in."""
+    """Part of the input was ignored or changed; the result is correct for the rest."""
 
 
 class InputError(WhyclipError, ValueError):
-    """What the caller handed in cannot be used."""
+    """An input cannot be used."""
 
 
 class ImageError(InputError):
@@ -64,7 +64,7 @@ class OutputError(InputError):
 
 
 class ModelError(WhyclipError):
-    """The model cannot be had, or not be explained."""
+    """The model cannot be loaded or explained."""
 
 
 class UnsupportedModelError(ModelError):

@@ -126,8 +126,8 @@ def audit(
         notes.append(f"no 2 x 2 of heads and geometry: {two_by_two.why_not()}")
     elif two_by_two.same_input:
         notes.append(
-            "the pictures have the model's own size and proportions, so that geometry 'keep' is "
-            "'model'; what it changes can be seen on other pictures"
+            "all images have the model's input size, so geometry 'keep' equals 'model' here; "
+            "images of other sizes would show its effect"
         )
     return Audit(
         model=model.name,

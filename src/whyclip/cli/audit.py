@@ -33,7 +33,7 @@ Each check ends in pass, fail or undecided, with its 95 % interval.
   whyclip audit
   [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
   whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
-  [dim]# is the published single-head re-run still an explanation of the model?[/dim]
+  [dim]# does the published single-head variant still explain the model?[/dim]
   whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
   [dim]# two checks, and a stricter threshold[/dim]
   whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3 \
@@ -78,8 +78,8 @@ def audit(
         int | None,
         typer.Option(
             min=1,
-            help="Of how many of them edited pictures are shown to the model, which is nearly all "
-            "of the time. [dim]Default: 24.[/dim]",
+            help="Samples whose changed images are shown to the model; this dominates the run "
+            "time. [dim]Default: 24.[/dim]",
         ),
     ] = None,
     threshold: Annotated[
@@ -96,8 +96,8 @@ def audit(
     keep: Annotated[
         bool,
         typer.Option(
-            help="Remember the audit, so that explanations by the same model and method show it; "
-            "only one of all checks with their own thresholds."
+            help="Keep the audit, so that explanations by the same model and method show it. "
+            "Only audits of all checks with default thresholds are kept."
         ),
     ] = True,
     outside: Annotated[
@@ -110,8 +110,8 @@ def audit(
     """See ``HELP``."""
     if data is None and model != "mini":
         raise OptionError(
-            f"--data is missing: say on what {model!r} shall be audited, such as folder:photos.csv "
-            "(a CSV file with the columns image, label and if wished mask)"
+            f"--data is missing: name the data to audit {model!r} on, such as folder:photos.csv "
+            "(a CSV file with the columns image, label and optionally mask)"
         )
     if out.exists() and not out.is_dir():
         raise OutputError(f"--out {str(out)!r} is a file; name a folder")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HELP = """
 Compare methods in one figure: a column for each method, a row for each prompt.
 
-All methods share one forward pass of the model, so the method is the only difference.
+All methods share one forward pass of the model.
 
 \b
 [bold]Examples[/bold]

@@ -6,7 +6,7 @@ from whyclip.cli import lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
-List the kinds of datasets: how --data names them, and what lies where.
+List the kinds of datasets: how --data names them, and which files they need.
 
 Nothing is ever downloaded: all but the built-in scenes are read from your disk.
 

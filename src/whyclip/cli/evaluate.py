@@ -15,16 +15,16 @@ from whyclip.process import importing
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 HELP = """
-How true are the explanations? Methods by metrics, over a dataset, with intervals.
+How faithful are the explanations? Methods by metrics, over a dataset, with intervals.
 
-For each sample and each of its labels every method explains, and every metric measures: does the \
-model lose the class when what was called relevant goes (deletion, insertion), is the object where \
-the map points (pointing game, IoU), do the words matter that are said to. A random map is always \
-among the methods. Differences between methods come with 95 % intervals, and the best is marked \
-only where it is more than chance.
+Every method explains each label of each sample, and every metric scores the explanation: does the \
+model lose the class when relevant pixels or words are removed (deletion, insertion), and does the \
+map point at the object (pointing game, IoU)? A random map is always among the methods. \
+Differences between methods come with 95 % intervals; a method is marked as best only if its \
+interval excludes 0.
 
-Finished samples are kept in the folder given by --out: the same command goes on where it was cut \
-off.
+Finished samples are kept in the folder given by --out: the same command resumes an interrupted \
+run.
 
 \b
 [bold]Examples[/bold]
@@ -76,7 +76,7 @@ def evaluate(
         int | None,
         typer.Option(
             min=1,
-            help="Draw so many samples. More can be drawn later into the same folder. "
+            help="Use N random samples. More can be added later to the same folder. "
             "[dim]Default: all.[/dim]",
         ),
     ] = None,
@@ -113,7 +113,7 @@ def evaluate(
     ] = 64,
     out: Annotated[
         Path,
-        typer.Option(help="The folder of the report and of what goes on after an interruption."),
+        typer.Option(help="Folder of the report, and of finished samples to resume from."),
     ] = FOLDER,
     outside: Annotated[
         bool,

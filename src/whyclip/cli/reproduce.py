@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whyclip.report import Report
 
 HELP = """
-Measure a claim of the papers, on your model and data, and report what was found beside it.
+Measure a claim of the papers on your model and data, and report claim and measurement side by side.
 
 Without a name: lists the experiments. Each writes a page with the claim, its source, a verdict \
 read from the numbers, tables with 95 % intervals, a picture, and the same as CSV and Markdown. \

@@ -14,7 +14,7 @@ from whyclip.datasets.tables import inside, read_table, shown
 from whyclip.errors import InputError
 
 COLUMNS = ("image", "label", "prompt", "mask")
-FORM = "a CSV file with the columns image, label and/or prompt, and if wished mask"
+FORM = "a CSV file with the columns image, label and/or prompt, and optionally mask"
 
 
 class Folder(Dataset):

@@ -64,7 +64,7 @@ def _open(kind: str, rest: str, **options: Any) -> SceneSamples:
     numbers = (rest or "200").split(":")
     if len(numbers) > _MOST_NUMBERS or not all(number.isdecimal() for number in numbers):
         raise InputError(
-            f"{kind}:{rest}; give their number, and if wished a seed, and how many objects each "
+            f"{kind}:{rest}; give their number, and optionally a seed and how many objects each "
             f"has: {kind}:200:1 or {kind}:200:0:1"
         )
     n, *more = map(int, numbers)
@@ -75,7 +75,7 @@ def _open(kind: str, rest: str, **options: Any) -> SceneSamples:
 
 
 FORM = "N[:SEED[:OBJECTS]]"
-LAYOUT = "nothing is read: N scenes are drawn, 200 by default, of 1 to 4 objects or as many as said"
+LAYOUT = "no files: N scenes are generated (default 200), with 1 to 4 objects or with OBJECTS each"
 KINDS = (
     DatasetKind(
         name="scenes",

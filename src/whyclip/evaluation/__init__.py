@@ -1,4 +1,4 @@
-"""How true are the explanations of a dataset, method by method? Values, intervals, reports."""
+"""How faithful are the explanations of a dataset? Values, intervals and reports by method."""
 
 from __future__ import annotations
 
