@@ -28,7 +28,7 @@ from whyclip.reproduce.run import reproduce
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 NAMES = (
-    "composition", "equality", "layers", "linearity", "localisation", "not-the-model", "probing",
+    "composition", "equality", "finetuning", "layers", "linearity", "localisation", "not-the-model", "probing",
     "shortcut", "table1",
 )  # fmt: skip
 
@@ -41,14 +41,14 @@ def test_every_file_of_an_experiment_is_found() -> None:
 def test_the_command_for_real_data_is_one(experiment: Experiment) -> None:
     _, command, name, *rest = shlex.split(experiment.on_real_data)
     assert (command, name) == ("reproduce", experiment.name)
-    if experiment.defaults.trains:
-        assert rest == []
-        return
-    given = dict(zip(rest[::2], rest[1::2], strict=True))
+    pairs = list(zip(rest[::2], rest[1::2], strict=True))
     known = {flag for parameter in COMMANDS["reproduce"].params for flag in parameter.opts}
-    assert set(given) <= known
+    assert {flag for flag, _ in pairs} <= known
+    given = dict(pairs)
     if experiment.defaults.trains:
         assert not {"--data", "--model"} & set(given)
+        options = [value.split("=")[0] for flag, value in pairs if flag in ("-o", "--option")]
+        assert set(options) <= set(experiment.options)
         return
     assert given["--data"].split(":")[0] in dataset_kinds()
     assert given["--model"].startswith("openclip:")

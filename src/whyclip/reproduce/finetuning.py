@@ -31,7 +31,7 @@ def finetuning(
     start: Starts = "weak",
     shares: str = "1",
     arms: str = "all",
-    seeds: int = 3,
+    seeds: int = 2,
     steps: int = 100,
     records: str = "",
 ) -> Findings:
@@ -113,8 +113,6 @@ EXPERIMENT = Experiment(
     source="Zhao et al., ICML 2024, arXiv 2502.18816, fine-tuning",
     run=finetuning,
     defaults=Defaults(limit=UNSEEN, data=f"scenes:{UNSEEN}", model=""),
-    cost="5 s",
-    on_real_data="whyclip finetune openclip:ViT-B-16/openai 'wds:cc3m-{0000..0331}.tar' "
-    "--fraction 0.1 --out finetuned\n    whyclip regions coco:COCO/val2017 --model "
-    "finetuned",
+    cost="3.7 s",
+    on_real_data="whyclip reproduce finetuning -o start=both -o shares=0.01+0.1+1 -o seeds=3",
 )
