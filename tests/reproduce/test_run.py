@@ -28,8 +28,8 @@ from whyclip.reproduce.run import reproduce
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 NAMES = (
-    "composition", "equality", "finetuning", "layers", "linearity", "localisation", "not-the-model", "probing",
-    "shortcut", "table1",
+    "composition", "equality", "finetuning", "layers", "linearity", "localisation",
+    "not-the-model", "probing", "shortcut", "table1",
 )  # fmt: skip
 
 
