@@ -10,8 +10,9 @@ from PIL import Image
 
 import tiny
 import whyclip
-from whyclip import forward, pipeline, question, variant
+from whyclip import pipeline, question, variant
 from whyclip.errors import ImageError, OptionError, PromptError
+from whyclip.forward import run as forward
 from whyclip.methods import METHODS
 
 PROMPTS = ["a dog", "a photo of two red cars next to a tree"]

@@ -16,8 +16,8 @@ import families
 import tiny
 import whyclip
 from families import TEXTS, picture
-from whyclip import forward
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
+from whyclip.forward import run as forward
 from whyclip.forward.run import run_trunk
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize

@@ -137,7 +137,7 @@ def test_single_and_keep_are_told_apart() -> None:
     assert cells["single", "model"].gap.mean > 1e-3
     # These pictures have the model's own size: another geometry changes nothing, and that is said.
     assert cells["native", "keep"].gap.mean < 1e-5
-    assert "geometry 'keep' is 'model'" in toy_audit().notes[0]
+    assert "geometry 'keep' equals 'model'" in toy_audit().notes[0]
 
 
 def test_every_check_says_what_it_is() -> None:

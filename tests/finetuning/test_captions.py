@@ -148,7 +148,8 @@ def test_missing_columns_and_rows_are_refused(tmp_path):
 
 
 def test_parquet_reads_paths_bytes_and_mappings(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     picture(0).save(tmp_path / "0.png")
     pandas.DataFrame({
         "image": [encoded(picture(i)) for i in range(3)],
@@ -171,14 +172,14 @@ def test_parquet_reads_paths_bytes_and_mappings(tmp_path):
 
 
 def test_damaged_parquet_is_one_sentence(tmp_path):
-    pytest.importorskip("pyarrow")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         open_captions(f"parquet:{tmp_path / 'a.parquet'}")
 
 
 def test_hugging_face_data_sets_on_disk(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     features = datasets.Features(
         image=datasets.Image(), caption=datasets.List(datasets.Value("string"))
     )

@@ -84,7 +84,6 @@ def test_workers_make_the_same_batches(workers):
 
 
 def test_tars_make_the_same_batches_for_workers_processes_and_interruptions(tmp_path):
-    pytest.importorskip("webdataset")
     data = TarCaptions(write_tars(tmp_path, 3, 7), buffer=5)
     expected, _ = take(data, 4, 12)
     assert len({n for batch in expected[:5] for n in batch}) == 20
@@ -96,7 +95,6 @@ def test_tars_make_the_same_batches_for_workers_processes_and_interruptions(tmp_
 
 
 def test_resuming_in_tars_reads_one_epoch_and_its_own(tmp_path, monkeypatch):
-    pytest.importorskip("webdataset")
     data = TarCaptions(write_tars(tmp_path, 3, 7), buffer=5)
     expected, _ = take(data, 4, 60)
     read = []
@@ -108,7 +106,6 @@ def test_resuming_in_tars_reads_one_epoch_and_its_own(tmp_path, monkeypatch):
 
 
 def test_damage_in_tars_does_not_move_other_examples(tmp_path):
-    pytest.importorskip("webdataset")
     pattern = write_tars(tmp_path, 2, 8)
     whole, _ = take(TarCaptions(pattern), 4, 4)
     path = tmp_path / "part-01.tar"
@@ -164,7 +161,6 @@ def test_data_without_a_usable_example_is_an_error(workers):
 def test_data_smaller_than_a_batch_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"has 7 examples, fewer than one batch of 8 \(4 on each"):
         Loader(Numbers(7), 4, seed=0, prepare=prepare, rank=1, world=2)
-    pytest.importorskip("webdataset")
     loader = Loader(TarCaptions(write_tars(tmp_path, 1, 3)), 4, seed=0, prepare=prepare)
     with pytest.raises(InputError, match="has 3 examples"):
         next(iter(loader))
@@ -183,15 +179,16 @@ def test_numbers_out_of_range_are_refused(wrong):
 def test_data_can_be_sent_to_worker_processes_that_start_afresh(tmp_path, kind):
     specs = {"scenes": lambda: "scenes:5", "csv": lambda: f"csv:{write_csv(tmp_path, 5)}"}
     if kind == "wds":
-        pytest.importorskip("webdataset")
         specs[kind] = lambda: f"wds:{write_tars(tmp_path, 1, 5)}"
     if kind == "parquet":
-        pandas = pytest.importorskip("pandas")
+        import pandas
+
         rows = {"image": [encoded(picture(i)) for i in range(5)], "caption": ["a"] * 5}
         pandas.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
         specs[kind] = lambda: f"parquet:{tmp_path / 'a.parquet'}"
     if kind == "hf":
-        datasets = pytest.importorskip("datasets")
+        import datasets
+
         rows = {"image": [picture(i) for i in range(5)], "caption": ["a"] * 5}
         datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "set")
         specs[kind] = lambda: f"hf:{tmp_path / 'set'}"

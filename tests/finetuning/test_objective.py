@@ -144,7 +144,7 @@ def test_the_local_loss_is_the_formula_over_pairs(
         float(torch.cat(expected).detach().mean()), rel=1e-3
     )
     whole = losses["global"] + losses["local"]
-    assert float(losses["loss"]) == pytest.approx(float(whole), rel=1e-6)
+    assert losses["loss"].item() == pytest.approx(whole.item(), rel=1e-6)
 
 
 def test_removed_patches_are_as_if_they_had_never_been_there(view: ModelView, batch: Batch) -> None:
@@ -192,7 +192,7 @@ def test_shortcut_losses_are_means_over_marked_images(view: ModelView, batch: Ba
     assert float(losses["removal"]) == pytest.approx(np.mean(removal), abs=1e-6)
     assert float(losses["relevance"]) == pytest.approx(np.mean(share), rel=1e-4)
     whole = losses["global"] + losses["removal"] + 2 * losses["relevance"]
-    assert float(losses["loss"]) == pytest.approx(float(whole), rel=1e-6)
+    assert losses["loss"].item() == pytest.approx(whole.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("part", ["local", "removal", "relevance"])

@@ -22,8 +22,6 @@ from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import Skipped, open_captions
 from whyclip.finetuning.tar_captions import TarCaptions
 
-pytest.importorskip("webdataset")
-
 
 def epoch(data, number=0, **share):
     got = list(data.epoch(number, seed=3, **share))
