@@ -18,7 +18,7 @@ from typing import Any
 from whyclip.errors import OutputError
 from whyclip.files import make_folder, write_atomic
 from whyclip.render.page import framed
-from whyclip.report.prose import inline, prose
+from whyclip.report.markdown import inline, prose
 from whyclip.report.table import Table
 
 DPI = 160

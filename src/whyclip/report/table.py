@@ -16,7 +16,7 @@ from whyclip.errors import InputError, OutputError
 from whyclip.files import write_atomic
 from whyclip.metrics import Interval
 from whyclip.report.column import Cell, Column, is_number
-from whyclip.report.prose import inline
+from whyclip.report.markdown import inline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
