@@ -8,7 +8,9 @@ from whyclip.report.markdown import inline, prose
 
 
 def test_headings_lists_code_and_emphasis_have_a_meaning() -> None:
-    html = prose("## Why\n\nBecause *one* and **two**:\n\n- a\n- b\n\nRun\n\n    whyclip explain <x>\n")
+    html = prose(
+        "## Why\n\nBecause *one* and **two**:\n\n- a\n- b\n\nRun\n\n    whyclip explain <x>\n"
+    )
     for part in (
         "<h2>Why</h2>",
         "<em>one</em>",
