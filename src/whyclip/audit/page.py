@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from whyclip.audit.answer import answers
 from whyclip.audit.check import PRINCIPLES
 from whyclip.audit.checks import CHECKS
 from whyclip.audit.matrix import COLOURS, matrix
@@ -35,7 +36,9 @@ Both principles are those of Cui & Fan 2026 (arXiv 2605.12952).
 
 def report_of(audit: Audit, command: str) -> Report:
     """Make the report; see :meth:`Audit.report`."""
-    sections: list[Section] = [_opening(audit)]
+    trusted = "\n".join(f"- {answer}" for answer in answers(audit))
+    sections: list[Section] = [f"## Which method?\n\n{trusted}"] if trusted else []
+    sections.append(_opening(audit))
     sections.append(
         Picture(
             matrix(audit),

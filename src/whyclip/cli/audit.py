@@ -120,6 +120,7 @@ def audit(
     with importing():
         from whyclip.audit import audit as run
         from whyclip.audit import get_check
+        from whyclip.audit.answer import answers
         from whyclip.audit.check import check_threshold
         from whyclip.audit.keep import keep as remember
         from whyclip.audit.run import EDITED, LIMIT
@@ -159,6 +160,8 @@ def audit(
         except OutputError as error:
             note(f"not remembered: {error}")
     stdout().print(_table(found))
+    for answer in answers(found):
+        stdout().print(answer, highlight=False)
     for line in found.notes:
         note(line)
     wrote(page)
