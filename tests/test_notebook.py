@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import tiny
@@ -18,6 +21,7 @@ import whyclip
 from audit_toy import Toy
 from whyclip.audit import audit
 from whyclip.evaluation import evaluate
+from whyclip.render.show import figure_bytes
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,19 @@ def test_figures_saved_by_hand_embed_truetype_fonts(
             assert b"/FontType 42" in content
             assert b"/FontType 3" not in content
     assert matplotlib.rcParams["pdf.fonttype"] == matplotlib.rcParamsDefault["pdf.fonttype"]
+
+
+def test_figures_saved_in_threads_leave_matplotlibs_settings_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slowly(*_: object, **__: object) -> None:
+        time.sleep(0.02)
+
+    monkeypatch.setattr(Figure, "savefig", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: figure_bytes(Figure(), "pdf"), range(8)))
+    for name in ("pdf.fonttype", "savefig.bbox", "savefig.dpi", "svg.hashsalt"):
+        assert matplotlib.rcParams[name] == matplotlib.rcParamsDefault[name]
 
 
 def test_prompts_are_iterated_and_picked(view: whyclip.ModelView) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, Any
 
 from whyclip.errors import WhyclipWarning
 
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry, FontProperties
+
+_settings = RLock()
 
 OWN = "DejaVu Sans"
 """Ships with matplotlib, so that figures look the same everywhere."""
@@ -54,6 +57,19 @@ def warn_of_boxes(text: str) -> None:
         WhyclipWarning,
         stacklevel=2,
     )
+
+
+@contextmanager
+def matplotlib_settings(values: Mapping[Any, Any]) -> Iterator[None]:
+    """Change matplotlib's settings for the length of a block, in one thread at a time.
+
+    They belong to the whole process. Of two blocks that overlap, the one that ends last would
+    restore what the other had set.
+    """
+    import matplotlib
+
+    with _settings, matplotlib.rc_context(dict(values)):
+        yield
 
 
 @contextmanager

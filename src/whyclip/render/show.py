@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from whyclip.explanation import Explanation
 from whyclip.files import write_atomic
 from whyclip.render.figure import figure
-from whyclip.render.fonts import without_glyph_warnings
+from whyclip.render.fonts import matplotlib_settings, without_glyph_warnings
 from whyclip.render.page import fragment
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") 
         kind: ``"png"``, ``"jpg"``, ``"pdf"`` or ``"svg"``.
         dpi: resolution of PNG and JPEG, and of images inside the others.
     """
-    import matplotlib
-
     fixed: dict[Any, Any] = {
         "savefig.bbox": None,
         "savefig.dpi": dpi,
@@ -64,7 +62,7 @@ def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") 
     }
     dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     file = BytesIO()
-    with without_glyph_warnings(), matplotlib.rc_context(fixed):
+    with without_glyph_warnings(), matplotlib_settings(fixed):
         drawn.savefig(file, format=kind, metadata=dated.get(kind))
     return file.getvalue()
 

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from whyclip.render.fonts import font, warn_of_boxes, without_glyph_warnings
+from whyclip.render.fonts import (
+    font,
+    matplotlib_settings,
+    warn_of_boxes,
+    without_glyph_warnings,
+)
 from whyclip.render.words import Segment
 
 if TYPE_CHECKING:
@@ -32,14 +37,13 @@ def _sheet() -> type[Figure]:
 
     Matplotlib's own default for PDF and PostScript is Type 3.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
     class Sheet(Figure):
         """A figure of whyclip."""
 
         def savefig(self, *args: Any, **kwargs: Any) -> None:
-            with matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42}):
+            with matplotlib_settings({"pdf.fonttype": 42, "ps.fonttype": 42}):
                 super().savefig(*args, **kwargs)
 
     return Sheet
