@@ -34,7 +34,8 @@ OneMethod = Annotated[
         "--method",
         "--methods",
         metavar="NAME",
-        help="Method that computes relevance. [dim]Default: chosen for the model. "
+        help="Method that computes relevance, optionally with options: grad_eclip:heads=single. "
+        "[dim]Default: chosen for the model. "
         "See: whyclip methods.[/dim]",
     ),
 ]
