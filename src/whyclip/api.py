@@ -63,7 +63,7 @@ def explain(
     prompts: Any = ...,
     *,
     pixels: Any,
-    method: str | None = ...,
+    method: MethodLike | None = ...,
     sides: Sequence[Side] = ...,
     against: Any = ...,
     geometry: GeometryName = ...,

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from whyclip.errors import WhyclipError
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.objective import Objective
-from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.passes import run_with_gradients
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE, SceneTable
 from whyclip.finetuning.settings import Settings
@@ -25,6 +24,7 @@ from whyclip.models import ModelView
 from whyclip.regions.counts import Counts, count
 from whyclip.regions.dense import dense_features
 from whyclip.regions.features import box_features, mask_features
+from whyclip.reproduce.minimise import minimise
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.sprites import load_atlas
 
@@ -111,7 +111,7 @@ def train(
     guidance: str = "grad_eclip",
     autocast: bool = False,
 ) -> dict[str, float]:
-    """Train a model in place for some steps; the loop of ``whyclip finetune`` without its disk.
+    """Train a model in place for some steps.
 
     Args:
         view: the model; afterwards it is in evaluation mode.
@@ -130,24 +130,8 @@ def train(
         WhyclipError: a loss is not finite.
     """
     objective = Objective(view, local=1.0 if local else 0.0, guidance=guidance)
-    module = objective.model
-    optimiser = torch.optim.AdamW(
-        parameter_groups(module, settings.weight_decay), betas=settings.betas, lr=0.0
-    )
-    module.train()
-    kept: list[dict[str, Tensor]] = []
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate(step, steps)
-        with torch.autocast(view.image.device.type, torch.bfloat16, enabled=autocast):
-            losses = objective(table.batch(next(rows)))
-        optimiser.zero_grad()
-        losses["loss"].backward()
-        nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
-        optimiser.step()
-        if step >= steps - 10:
-            kept.append({name: value.detach() for name, value in losses.items()})
-    module.eval()
+    batches = (table.batch(drawn) for drawn in rows)
+    kept = minimise(objective, batches, steps, settings, autocast=autocast)
     means = {name: float(torch.stack([k[name] for k in kept]).mean()) for name in kept[0]}
     if not all(np.isfinite(value) for value in means.values()):
         raise WhyclipError(f"training ended in losses that are not finite: {means}")

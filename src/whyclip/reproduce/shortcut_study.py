@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -16,10 +15,11 @@ from whyclip.errors import OptionError
 from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import draw_table
+from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.models import ModelView
-from whyclip.progress import track
 from whyclip.reproduce.badges import BadgedScenes, place_badges
+from whyclip.reproduce.minimise import minimise
 from whyclip.reproduce.shortcut_measures import Measured, measure
 
 BEFORE = "no fine-tuning"
@@ -32,8 +32,6 @@ ARMS = (BEFORE, CONTROL, RELEVANCE, REMOVAL, BOTH, CLEAN)
 SWEPT = (RELEVANCE, REMOVAL, BOTH)
 
 _OBJECTS = (1, 3)
-_DECAY = 0.1
-_LARGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,9 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
     module = view.module
     assert module is not None
     minimise(
-        Objective(view, local=0), batches(0), plan.train_steps, plan.train_rate,
-        warm_up=plan.train_steps // 20, label=f"training on badges, seed {seed}",
+        Objective(view, local=0), batches(0), plan.train_steps,
+        Settings(learning_rate=plan.train_rate, warmup=plan.train_steps // 20),
+        label=f"training on badges, seed {seed}",
     )  # fmt: skip
     runs = [finish(BEFORE, 0.0)]
     start = {name: value.clone() for name, value in module.state_dict().items()}
@@ -174,8 +173,9 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
             relevance=weight if arm in (RELEVANCE, BOTH) else 0,
         )
         minimise(
-            objective, batches(1, badges=arm != CLEAN, marks=arm in SWEPT), plan.steps, plan.rate,
-            warm_up=min(20, plan.steps // 4), label=f"{arm} {weight:g}, seed {seed}",
+            objective, batches(1, badges=arm != CLEAN, marks=arm in SWEPT), plan.steps,
+            Settings(learning_rate=plan.rate, warmup=min(20, plan.steps // 4)),
+            label=f"{arm} {weight:g}, seed {seed}",
         )  # fmt: skip
         runs.append(finish(arm, weight))
     return runs
@@ -198,55 +198,6 @@ def run_study(plan: Plan, processes: int = 1) -> list[Run]:
     # Spawn: a forked process cannot use a GPU that its parent has used.
     with ProcessPoolExecutor(min(processes, len(plan.seeds)), get_context("spawn")) as pool:
         return [run for runs in pool.map(work, plan.seeds) for run in runs]
-
-
-def minimise(
-    objective: Objective,
-    batches: Iterator[Batch],
-    steps: int,
-    rate: float,
-    *,
-    warm_up: int,
-    label: str,
-) -> None:
-    """Train by AdamW with linear warm-up, cosine decay and gradients clipped to length 1.
-
-    Args:
-        objective: the model with its losses; its model is trained and left in evaluation mode.
-        batches: at least one for each step.
-        steps: number of steps.
-        rate: highest learning rate.
-        warm_up: steps until the highest rate.
-        label: of the progress bar.
-    """
-    parameters = list(objective.parameters())
-    decayed = [one for one in parameters if one.ndim > 1]
-    rest = [one for one in parameters if one.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": _DECAY}, {"params": rest, "weight_decay": 0.0}],
-        lr=rate,
-        betas=(0.9, 0.98),
-        fused=parameters[0].is_cuda,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, _schedule(steps, warm_up))
-    objective.model.train()
-    for _ in track(range(steps), label, steps):
-        loss = objective(next(batches))["loss"]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, _LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
-    objective.model.eval()
-
-
-def _schedule(steps: int, warm_up: int) -> Callable[[int], float]:
-    def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-    return factor
 
 
 def _endless(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
