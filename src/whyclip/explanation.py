@@ -114,8 +114,8 @@ class Explanation:
     def audit(self) -> AuditLink | None:
         """What the last audit of this model found for this method, or None.
 
-        It is looked up in the cache when it is asked for, as pages, files and terminals do. Of an
-        explanation that was loaded, it is what the file says.
+        Each access reads the cache; pages, files and terminal output do so too. A loaded
+        explanation returns what its file says.
         """
         variants: dict[Side, tuple[str, Mapping[str, Any]]] = {}
         for side, name in self.method_of.items():

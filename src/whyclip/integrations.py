@@ -134,7 +134,7 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
     Args:
         view: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         prompts: as for :func:`whyclip.explain`.
-        against: likewise; scores are then differences of cosines.
+        against: opponents of the prompts; scores are then differences of cosines.
 
     Raises:
         PromptError: a prompt cannot be used.

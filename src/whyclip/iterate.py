@@ -48,19 +48,19 @@ def explain_iter(
     is released after its last one. The model must not change in between.
 
     Args:
-        model: as for :func:`whyclip.explain`, like all arguments not named here.
+        model: as for :func:`whyclip.explain`, like all arguments without a description here.
         batches: images one by one; or batches of them; or preprocessed batches ``[b, 3, H, W]``;
             or what a DataLoader gives: a tuple or list whose first part is such a batch, or a
             mapping with ``pixel_values``.
-        prompts: likewise, the same for all images.
-        method: likewise.
-        sides: likewise.
-        against: likewise.
-        geometry: likewise.
-        precision: likewise.
-        check: likewise; ``"auto"`` runs at least one image of each batch through the model's
-            public entry point.
-        **method_options: likewise.
+        prompts: the same for all images.
+        method: a name, ``Method`` or ``Variant``.
+        sides: ``"image"``, ``"text"`` or both.
+        against: opponents of the prompts.
+        geometry: how images are prepared.
+        precision: of the forward pass.
+        check: ``"auto"`` runs at least one image of each batch through the model's public entry
+            point.
+        **method_options: options of the method.
 
     Returns:
         An iterator of explanations, in the order of the images.
@@ -69,7 +69,7 @@ def explain_iter(
         InputError: an argument cannot be used, at once; an image cannot be read, when its batch
             is reached.
         ScoreMismatchError: as for :func:`whyclip.explain`.
-        UnsupportedModelError: likewise.
+        UnsupportedModelError: as for :func:`whyclip.explain`.
     """
     check_asked(model, geometry, precision)
     if isinstance(batches, (str, bytes, Path, Image)) or not isinstance(batches, Iterable):

@@ -129,7 +129,7 @@ class Variant:
     def relevance(self, capture: Capture) -> Relevance:
         """Run the method, some targets at a time; keep the values of content tokens only.
 
-        Of an image these are the patches, the same for all inputs; of a text all positions.
+        For an image, these are the patches, the same for all inputs; for a text, all positions.
         """
         n, e = len(capture.targets), capture.embedding.shape[-1]
         read = capture.content[0] if capture.side == "image" else slice(None)
@@ -176,7 +176,7 @@ def ask_for(
         model: the model.
         prompts: as :func:`~whyclip.question.ask` takes them, like ``against``.
         variants: what will read them.
-        against: likewise.
+        against: opponents of the prompts, in the same form.
         keep: how many last text blocks are kept in any case.
         precision: of the forward pass.
         check: how many strings go through the model's public entry point.

@@ -183,7 +183,7 @@ class Indexed(CaptionData):
             raise InputError(f"{name} has no examples")
         if not self.length:
             raise InputError(
-                f"fraction={fraction} of {name} leaves none of its {count} examples; "
+                f"fraction={fraction} selects none of the {count} examples of {name}; "
                 "give a larger fraction"
             )
 

@@ -51,7 +51,7 @@ class Run:
         out: folder of the run.
         total: number of optimiser steps.
         loader: batches of this process.
-        stop: whether the run shall stop.
+        stop: whether a signal asked the run to stop.
         step: number of steps done.
         seconds: time spent in training, over all runs.
         losses: mean losses of the last step.

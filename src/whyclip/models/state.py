@@ -31,10 +31,10 @@ _GLOBAL = (torch_modules._global_forward_hooks, torch_modules._global_forward_pr
 
 
 def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
-    """Refuse what is no model view, and geometries and precisions that cannot be had.
+    """Check that a model is a view, and that geometry and precision are known.
 
     Raises:
-        OptionError: one of them; the message says what would work.
+        OptionError: one of them is not; the message says what would work.
     """
     if not isinstance(model, ModelView):
         raise OptionError(

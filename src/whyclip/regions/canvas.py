@@ -34,8 +34,8 @@ class Canvas:
         norm: the model's own normalisation.
         masks: ``"share"`` weighs each patch by the share of it that a mask covers.
             ``"clipself"`` is the rule of CLIPSelf's released code: the mask is resized to the
-            grid bicubically without anti-aliasing, and all patches above 0 count alike. A mask
-            of which nothing is left then gets its shares.
+            grid bicubically without anti-aliasing, and all patches above 0 count alike. If no
+            patch is left, shares are used.
     """
 
     height: int

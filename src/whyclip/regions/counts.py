@@ -91,10 +91,10 @@ def macc_difference(
     Args:
         a: of one model.
         b: of another model on the same images.
-        k: as for :meth:`Counts.interval`, like the rest.
-        level: likewise.
-        resamples: likewise.
-        seed: likewise.
+        k: a region counts as correct if its class is among the k best.
+        level: 0 to 1.
+        resamples: number of draws.
+        seed: of the draws.
 
     Raises:
         InputError: the two do not count the same regions.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What an experiment runs on where nothing else is asked for.
+    """Default number of samples, data and model of an experiment.
 
     Attributes:
         limit: number of samples.

@@ -34,8 +34,8 @@ def reproduce(
     Args:
         experiment: from :func:`whyclip.reproduce.get_experiment`.
         data: as :func:`whyclip.datasets.open_dataset` takes it; the experiment's own by default.
-        model: as :func:`whyclip.load` takes it, or a model that is loaded; likewise. An experiment
-            that trains its own model takes neither data nor model.
+        model: as :func:`whyclip.load` takes it, or a loaded model; the experiment's own by
+            default. An experiment that trains its own model takes neither data nor model.
         limit: how many samples are drawn; 0 for all of them.
         seed: of that draw, and of whatever the experiment draws.
         device: where the model is loaded.
