@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from whyclip.datasets.annotation_files import Mask, digest, file_at, folder_at, read_codes, stamp
+from whyclip.datasets.coco_masks import decode_region, decode_segments, pycocotools_mask
 from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.datasets.kind import DatasetKind
-from whyclip.datasets.polygons import decode_region, decode_segments
 from whyclip.datasets.tables import inside, shown
 from whyclip.errors import InputError
 
@@ -125,9 +125,13 @@ class Coco(Dataset):
 
 
 class CocoInstances(Coco):
-    """Things as polygons or run lengths; crowds belong to their category."""
+    """Things as polygons or run lengths; crowds belong to their category. Needs pycocotools."""
 
     name = "coco"
+
+    def _index(self, content: Mapping[str, Any]) -> None:
+        pycocotools_mask()  # so that a missing package is one error, not one for each sample
+        super()._index(content)
 
     def _check(self, annotation: Mapping[str, Any]) -> bool:
         if "segmentation" not in annotation or "category_id" not in annotation:

@@ -8,7 +8,7 @@ from typing import Any
 
 from whyclip.datasets.annotation_files import Mask, read_codes
 from whyclip.datasets.coco import Coco, CocoPanoptic
-from whyclip.datasets.polygons import decode_region, decode_segments
+from whyclip.datasets.coco_masks import decode_region, decode_segments
 from whyclip.datasets.tables import shown
 from whyclip.errors import InputError
 
