@@ -47,6 +47,7 @@ class Registry(Mapping[str, T]):
         self._package, self._attributes, self._order = package, attributes, order
         self._declared: dict[str, T] = {}
         self._origins: dict[str, str] = {}
+        self._built_in: dict[str, T] = {}
         self._read_own = self._read_others = False
         self._lock = RLock()
         if group:
@@ -62,6 +63,11 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._all())
+
+    def built_in(self) -> Mapping[str, T]:
+        """Return the declarations of the package itself: none registered, none of others."""
+        self._own()
+        return self._built_in
 
     def add(self, declaration: T, origin: str = "") -> None:
         """Add one declaration; adding the same object again changes nothing.
@@ -99,6 +105,7 @@ class Registry(Mapping[str, T]):
                     found.sort(key=lambda pair: order(pair[0]))
                 for declaration, origin in found:
                     self._add(declaration, origin)
+                self._built_in = dict(self._declared)
                 self._read_own = True
         return self._declared
 

@@ -14,6 +14,9 @@ GeometryName = Literal["model", "keep", "pad"]
 Precision = Literal["fp32", "bf16"]
 Scope = Literal["score", "attention", "features", "baseline", "unverified"]
 Check = Literal["auto", "all", "none"]
+MaskRule = Literal["share", "clipself"]
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+Resume = Literal["auto", "never"]
 
 SIDES: tuple[Side, ...] = ("image", "text")
 # Stands for a method where an explanation comes from ``whyclip.interaction``.

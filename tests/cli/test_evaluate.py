@@ -68,7 +68,7 @@ def test_a_table_in_the_terminal_and_a_report_in_the_folder(
         (["--methods", "grad_eclip:spacial=none"], "spatial"),
         (["--methods", "grad_eclip:spatial"], "KEY=VALUE"),
         (["--metrics", "iuo"], "unknown metric 'iuo'"),
-        (["--prompt", "truth"], "unknown prompt 'truth'"),
+        (["--prompt", "truth"], "'--prompt': 'truth' is not one of 'gt', 'pred'"),
         (["--protocol", "rices"], "rise"),
         (["--sides", "left"], "unknown side 'left'"),
         (["--data", "scene:5"], "scenes"),

@@ -45,7 +45,6 @@ which score was explained and what the map is derived from.
 """
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -122,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _usage(error: Exception) -> str:
     message: str = error.format_message()  # type: ignore[attr-defined]
-    return message.rstrip(".")
+    # Newer versions of typer name the kind of error before the sentence.
+    return message.replace(": Value error, ", ": ").rstrip(".")
 
 
 def _help_of(error: Exception) -> str:

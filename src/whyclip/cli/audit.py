@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
@@ -49,8 +49,9 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.datasets,
             help="scenes:N, folder:CSV, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER or "
-            f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]"
+            f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]",
         ),
     ] = None,
     methods: Annotated[
@@ -59,6 +60,7 @@ def audit(
             "--methods",
             "--method",
             metavar="NAME[:KEY=VALUE...],...",
+            autocompletion=completion.methods,
             help="Methods, separated by commas, each with optional options. [dim]Default: all that "
             "support the model and run it only a few times. The random baseline is always "
             "included.[/dim]",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from whyclip.cli import lists
+from whyclip.cli import completion, lists
 from whyclip.cli.terminal import stdout
 from whyclip.options import show
 
@@ -58,7 +58,12 @@ OPAQUE = (
 def methods(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this method's options.", metavar="[METHOD]", show_default=False),
+        typer.Argument(
+            help="Show this method's options.",
+            metavar="[METHOD]",
+            show_default=False,
+            autocompletion=completion.methods,
+        ),
     ] = None,
 ) -> None:
     """See ``METHODS_HELP``."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
-from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, GeometryName, Precision
+from whyclip.types import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +63,7 @@ def compare(
             "--methods",
             "--method",
             metavar="NAME,...",
+            autocompletion=completion.methods_or_all,
             help="Methods to show, separated by commas, optionally with options such as "
             "grad_eclip:heads=single; may be given several times. [dim]Default: "
             "every method that supports the model and costs a few forward passes. [/dim]"
@@ -96,8 +96,6 @@ def compare(
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
     options.check_prompts(asked)
     if against:
@@ -130,8 +128,8 @@ def compare(
                 asked,
                 names,
                 against=against or None,
-                geometry=seen,
-                precision=exactness,
+                geometry=geometry,
+                precision=precision,
             )
             return {name: result for name, [result] in results.items()}
 

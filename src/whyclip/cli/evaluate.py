@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, GeometryName, Precision, Side
+from whyclip.types import SIDES, Side
 
 HELP = """
 How faithful are the explanations? Methods by metrics, over a dataset, with intervals.
@@ -47,7 +47,8 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND:PLACE",
+            metavar="KIND:PATH",
+            autocompletion=completion.datasets,
             help="scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, folder:FILE.csv "
             f"... See: whyclip datasets. [dim]Default for mini: {SCENES}.[/dim]",
         ),
@@ -58,6 +59,7 @@ def evaluate(
             "--methods",
             "--method",
             metavar="NAME[:KEY=VALUE...],...",
+            autocompletion=completion.methods,
             help="Methods, each with optional options, separated by commas; may be given several "
             "times. [dim]Default: all that run the model only a few times. See: whyclip "
             "methods.[/dim]",
@@ -67,6 +69,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME,...",
+            autocompletion=completion.metrics,
             help="Metrics, separated by commas. [dim]Default: deletion, insertion, those of "
             "location where there are masks, those of words. See: whyclip metrics.[/dim]",
         ),
@@ -91,14 +94,14 @@ def evaluate(
         ),
     ] = None,
     prompt: Annotated[
-        str,
+        Literal["gt", "pred"],
         typer.Option(
             help="Explain the prompt of each true label ([bold]gt[/bold]) or that of the class the "
             "model predicts ([bold]pred[/bold])."
         ),
     ] = "gt",
     protocol: Annotated[
-        str,
+        Literal["grad-eclip", "rise"],
         typer.Option(
             help="How pixels are deleted and inserted: [bold]grad-eclip[/bold] (half of them, 11 "
             "points, accuracy) or [bold]rise[/bold] (all, 224 a step, probability)."
@@ -128,8 +131,6 @@ def evaluate(
             f"--data is missing: say on what {model!r} shall be evaluated, such as "
             "imagenet:FOLDER or folder:FILE.csv; see whyclip datasets"
         )
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
@@ -138,7 +139,6 @@ def evaluate(
         from whyclip.evaluation import evaluate as run
         from whyclip.evaluation import main_tables, summarise
         from whyclip.evaluation.pages import save
-        from whyclip.evaluation.plan import PromptName, ProtocolName
         from whyclip.report import command_line
         from whyclip.selection import variants_of
 
@@ -167,10 +167,10 @@ def evaluate(
             variants or None,
             measured or None,
             sides=asked or SIDES,
-            prompt=check_choice("prompt", prompt, get_args(PromptName)),
-            protocol=check_choice("protocol", protocol, get_args(ProtocolName)),
-            geometry=seen,
-            precision=exactness,
+            prompt=prompt,
+            protocol=protocol,
+            geometry=geometry,
+            precision=precision,
             seed=seed,
             batch_size=batch_size,
             out=out,

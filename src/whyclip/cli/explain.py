@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.given import Given, places, read, split
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
@@ -18,7 +18,7 @@ from whyclip.errors import ImageError, OptionError, check_choice
 from whyclip.files import make_folder
 from whyclip.options import parse
 from whyclip.process import importing
-from whyclip.types import SIDES, Check, GeometryName, Precision
+from whyclip.types import SIDES
 
 if TYPE_CHECKING:
     from whyclip.explanation import Explanation
@@ -74,6 +74,7 @@ def explain(
             "--side",
             "--sides",
             metavar="SIDE,...",
+            autocompletion=completion.sides,
             help="[bold]image[/bold] for maps, [bold]text[/bold] for words. "
             "[dim]Default: both.[/dim]",
         ),
@@ -104,14 +105,12 @@ def explain(
     names = options.split_names(side) if side else SIDES
     if not names:
         raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: dict[str, Any] = {
         "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
-        "geometry": seen,
-        "precision": exactness,
-        "check": check_choice("check", check, get_args(Check)),
+        "geometry": geometry,
+        "precision": precision,
+        "check": check,
     }
     options.check_prompts(given.prompts)
     if against:

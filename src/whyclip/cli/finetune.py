@@ -6,16 +6,17 @@ import os
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OptionError, check_choice
+from whyclip.errors import OptionError
 from whyclip.process import importing
+from whyclip.types import Resume, TrainingPrecision
 
 if TYPE_CHECKING:
     from whyclip.finetuning.preview import Preview
@@ -50,6 +51,7 @@ def finetune(
         str,
         typer.Argument(
             metavar="MODEL",
+            autocompletion=completion.models,
             help="mini, openclip:ARCH/PRETRAINED, openclip:FOLDER, hf:NAME or hf:FOLDER.",
         ),
     ],
@@ -84,7 +86,7 @@ def finetune(
     warmup: Annotated[int, typer.Option(min=0, help="Steps of linear warm-up.")] = 20,
     clip: Annotated[float, typer.Option(help="Largest norm of the gradient; 0 for any.")] = 1.0,
     precision: Annotated[
-        str, typer.Option(help="[bold]fp32[/bold], or mixed precision bf16 or fp16 (GPU).")
+        TrainingPrecision, typer.Option(help="Mixed precision: bf16, or fp16 on a GPU.")
     ] = "fp32",
     checkpoint_blocks: Annotated[
         bool, typer.Option("--checkpoint-blocks", help="Less memory, more time.")
@@ -114,7 +116,8 @@ def finetune(
     ] = "This is a photo of the {}.",
     phrases: Annotated[int, typer.Option(min=1, help="Most phrases of one caption.")] = 5,
     extractor: Annotated[
-        str, typer.Option(help="How phrases are found: auto, rules or spacy.")
+        Literal["auto", "rules", "spacy"],
+        typer.Option(help="Extractor of phrases; auto takes spaCy if its model is installed."),
     ] = "auto",
     fraction: Annotated[
         float, typer.Option(help="Share of the data that is drawn at random by --seed, 0 to 1.")
@@ -133,7 +136,7 @@ def finetune(
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 1,
     resume: Annotated[
-        str, typer.Option(help="[bold]auto[/bold], or never: an error if --out holds a run.")
+        Resume, typer.Option(help="[bold]never[/bold]: an error if --out holds a run.")
     ] = "auto",
     device: options.Device = None,
     dry_run: Annotated[
@@ -150,7 +153,6 @@ def finetune(
         from whyclip.finetuning.machine import launched_device
         from whyclip.finetuning.preview import preview
         from whyclip.finetuning.settings import Settings
-        from whyclip.finetuning.train import Resume
         from whyclip.finetuning.train import finetune as run
 
     named = {field.name for field in fields(Settings)}
@@ -175,7 +177,7 @@ def finetune(
             captions,
             out,
             settings,
-            resume=check_choice("--resume", resume, get_args(Resume)),
+            resume=resume,
         )
     except KeyboardInterrupt as stopped:
         if _first_process():

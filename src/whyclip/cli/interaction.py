@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,7 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, stdout, wrote
-from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import GeometryName, Precision
 
 HELP = """
 Map which word of a prompt matches which region of an image.
@@ -49,8 +47,6 @@ def interaction(
 ) -> None:
     """See ``HELP``."""
     outputs = out or []
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     options.check_prompts([prompt])
     with progress(3 + len(outputs)) as begin:
         begin("starting")
@@ -65,7 +61,7 @@ def interaction(
         begin(f"loading {model}")
         view = load(model, device)
         begin("explaining")
-        found = whyclip.interaction(view, picture, prompt, geometry=seen, precision=exactness)
+        found = whyclip.interaction(view, picture, prompt, geometry=geometry, precision=precision)
         for path in outputs:
             begin(f"writing {path.name}")
             found.save(path)

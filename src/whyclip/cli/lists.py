@@ -19,7 +19,7 @@ from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from whyclip.registry import look_up, third_party
+from whyclip.registry import Registry, look_up, third_party
 
 Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 
@@ -42,11 +42,11 @@ def declared(kind: Kind) -> Mapping[str, Any]:
     The values have the attributes of the declarations that are plain data (names, claims,
     options, choices); a metric also has ``doc``, the docstring of its function.
     """
-    found = described(kind) if third_party(_GROUPS.get(kind, "")) else _own(kind)
+    found = described(kind) if third_party(_GROUPS.get(kind, "")) else own(kind)
     return {name: SimpleNamespace(**entry) for name, entry in found.items()}
 
 
-def _own(kind: Kind) -> Mapping[str, Any]:
+def own(kind: Kind) -> Mapping[str, Any]:
     """Describe what whyclip declares, and what is registered if the declarations are imported."""
     kept = _kept().get(kind, {})
     imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
@@ -60,9 +60,9 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     Raises:
         OptionError: there is none of that name; the message names the nearest.
     """
-    own = _own(kind)
-    if isinstance(name, str) and name in own:
-        return SimpleNamespace(**own[name])
+    known = own(kind)
+    if isinstance(name, str) and name in known:
+        return SimpleNamespace(**known[name])
     return look_up(noun, name, declared(kind))
 
 
@@ -90,6 +90,13 @@ def digest(kind: Kind) -> str:
 def described(kind: Kind) -> dict[str, Any]:
     """Describe everything of one kind from the declarations themselves."""
     return {name: _plain(one) for name, one in _registry(kind).items()}
+
+
+def _built_in(kind: Kind) -> dict[str, Any]:
+    """Describe what this package declares, without registered and third-party declarations."""
+    registry = _registry(kind)
+    known = registry.built_in() if isinstance(registry, Registry) else registry
+    return {name: _plain(declaration) for name, declaration in known.items()}
 
 
 def _registry(kind: Kind) -> Mapping[str, Any]:
@@ -139,6 +146,6 @@ def _as_json(value: Any) -> Any:
 
 
 def text() -> str:
-    """The content of ``lists.json`` for the present sources."""
-    kinds = {kind: {"digest": digest(kind), "entries": described(kind)} for kind in _SOURCES}
+    """The content of ``lists.json`` for the present sources, whatever else is installed."""
+    kinds = {kind: {"digest": digest(kind), "entries": _built_in(kind)} for kind in _SOURCES}
     return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"

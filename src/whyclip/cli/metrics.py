@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whyclip.cli import lists
+from whyclip.cli import completion, lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
@@ -23,7 +23,12 @@ List the metrics: what each measures, which way is better, and what it needs.
 def metrics(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this metric's formula.", metavar="[METRIC]", show_default=False),
+        typer.Argument(
+            help="Show this metric's formula.",
+            metavar="[METRIC]",
+            show_default=False,
+            autocompletion=completion.metrics,
+        ),
     ] = None,
 ) -> None:
     """See ``HELP``."""

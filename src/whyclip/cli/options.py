@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-)
+from typing import Annotated
 
 import typer
 
+from whyclip import types
+from whyclip.cli import completion
 from whyclip.errors import OptionError, PromptError
-
-if TYPE_CHECKING:
-    pass
 
 Image = Annotated[
     str,
@@ -34,6 +30,7 @@ OneMethod = Annotated[
         "--method",
         "--methods",
         metavar="NAME",
+        autocompletion=completion.methods,
         help="Method that computes relevance, optionally with options: grad_eclip:heads=single. "
         "[dim]Default: chosen for the model. "
         "See: whyclip methods.[/dim]",
@@ -45,6 +42,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
+        metavar="NAME",
+        autocompletion=completion.models,
         help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
         "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
         "[dim]See: whyclip models.[/dim]",
@@ -59,7 +58,7 @@ Against = Annotated[
     ),
 ]
 Geometry = Annotated[
-    str,
+    types.GeometryName,
     typer.Option(
         help="Part of the image that the model sees. [bold]model[/bold]: its own preprocessing, "
         "usually a centred square. [bold]keep[/bold]: all of it, with its aspect ratio; "
@@ -68,17 +67,16 @@ Geometry = Annotated[
     ),
 ]
 Precision = Annotated[
-    str,
+    types.Precision,
     typer.Option(
-        help="[bold]fp32[/bold], or [bold]bf16[/bold]: faster on hardware made for it, less exact."
+        help="[bold]bf16[/bold] is faster on hardware that supports it, but less accurate."
     ),
 ]
 Check = Annotated[
-    str,
+    types.Check,
     typer.Option(
         help="Inputs run through the model's public entry point for the score check. "
-        "[bold]auto[/bold]: every image, and of many prompts a sample. [bold]all[/bold], or "
-        "[bold]none[/bold]."
+        "[bold]auto[/bold]: every image, and a sample of many prompts."
     ),
 ]
 Device = Annotated[

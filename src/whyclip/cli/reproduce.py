@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import lists, options
+from whyclip.cli import completion, lists, options
 from whyclip.cli.shared import use_threads
 from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
@@ -43,13 +43,18 @@ FOLDER = Path("reproduced")
 def reproduce(
     name: Annotated[
         str | None,
-        typer.Argument(help="An experiment. [dim]Default: list them.[/dim]", metavar="NAME"),
+        typer.Argument(
+            help="An experiment. [dim]Default: list them.[/dim]",
+            metavar="NAME",
+            autocompletion=completion.experiments,
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.datasets,
             help="A dataset: scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, "
-            "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
+            "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]",
         ),
     ] = None,
     model: Annotated[
@@ -57,6 +62,7 @@ def reproduce(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=completion.models,
             help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
             "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
             "[dim]Default: mini; an experiment that trains its own model takes none.[/dim]",

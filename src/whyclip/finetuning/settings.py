@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from whyclip.errors import OptionError, check_choice, quoted
 from whyclip.finetuning.batch import PHRASES_PER_CAPTION, TEMPLATE
-
-TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+from whyclip.types import TrainingPrecision
 
 # These change neither the weights nor the order of the data, so a resumed run may change them.
 FREE = frozenset({"checkpoint_every", "log_every", "workers"})

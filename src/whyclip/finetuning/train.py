@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from torch import nn
 
@@ -31,9 +31,9 @@ from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
 from whyclip.finetuning.settings import Settings, changed
 from whyclip.models import ModelView
+from whyclip.types import Resume
 
 RUN = "run.json"
-Resume = Literal["auto", "never"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.datasets.annotation_files import Mask
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, check_choice
 from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
 from whyclip.models import ModelView
 from whyclip.regions.features import check_tower
 from whyclip.regions.region import Box
-
-MaskRule = Literal["share", "clipself"]
-MASK_RULES: tuple[MaskRule, ...] = ("share", "clipself")
+from whyclip.types import MaskRule
 
 
 @dataclass(frozen=True)
@@ -122,8 +120,7 @@ def canvas_of(view: ModelView, size: int | None = None, masks: MaskRule = "share
     check_tower(view)
     tower = view.image
     height, width = tower.input_size
-    if masks not in MASK_RULES:
-        raise OptionError(f"masks={masks!r}; give one of {', '.join(MASK_RULES)}")
+    check_choice("masks", masks, get_args(MaskRule))
     if size is not None and (size, size) != (height, width):
         if tower.fixed:
             raise OptionError(

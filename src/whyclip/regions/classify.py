@@ -19,7 +19,7 @@ from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.models import ModelView
 from whyclip.models.state import check_state
 from whyclip.progress import track
-from whyclip.regions.canvas import MaskRule, canvas_of
+from whyclip.regions.canvas import canvas_of
 from whyclip.regions.classes import class_embeddings
 from whyclip.regions.counts import Counts
 from whyclip.regions.features import box_features, check_tower, feature_map, mask_features
@@ -30,6 +30,7 @@ from whyclip.regions.prepare import (
     prepare_parts,
 )
 from whyclip.regions.result import Kind, Outcome, RegionResult
+from whyclip.types import MaskRule
 
 TOP = (1, 5)
 BATCH = 8

@@ -13,8 +13,9 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import base_of
 from whyclip.errors import InputError
 from whyclip.models import ModelView
-from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
+from whyclip.regions.canvas import Canvas, canvas_of
 from whyclip.regions.region import Box, RegionImage, region_image
+from whyclip.types import MaskRule
 
 BEYOND = "mask outside the patches"
 
