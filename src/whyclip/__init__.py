@@ -1,5 +1,7 @@
 """whyclip: why did this image match this text?
 
+.. code-block:: python
+
     import whyclip
     model = whyclip.load("mini")
     ex = whyclip.explain(model, "scene.png", ["a dog", "a red car"])
