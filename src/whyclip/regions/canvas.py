@@ -122,9 +122,10 @@ def canvas_of(view: ModelView, size: int | None = None, masks: MaskRule = "share
     height, width = tower.input_size
     check_choice("masks", masks, get_args(MaskRule))
     if size is not None and (size, size) != (height, width):
-        if tower.fixed:
+        if tower.fixed_grid_reason:
             raise OptionError(
-                f"size={size}: {view.name} takes only {height}×{width} pixels because {tower.fixed}"
+                f"size={size}: {view.name} takes only {height}×{width} pixels because "
+                f"{tower.fixed_grid_reason}"
             )
         if size < tower.patch or size % tower.patch:
             near = max(1, round(size / tower.patch)) * tower.patch
