@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 import families
 import reference
 import tiny
 import whyclip
+from cases import TwoReadings, tiny_parts
 from reference import PlainTower
 from whyclip.errors import ImageError, OptionError, PromptError, UnsupportedModelError
 
 # The tokenizer cuts the longer word into several pieces.
 PROMPT = "two supercalifragilistic dogs near dogs"
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-@dataclass
-class Case:
-    view: whyclip.ModelView
-    image_tower: PlainTower
-    text_tower: PlainTower
-    image: Image.Image
-
-    def image_tokens(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return reference.stem_image(self.image_tower, (rgb - mean) / std)
-
-    def text_tokens(self) -> tuple[Tensor, list[list[int]]]:
-        words, ids = [], [49406]
-        for word in PROMPT.split():
-            pieces = tiny.tokenizer().encode(word)
-            words.append(list(range(len(ids), len(ids) + len(pieces))))
-            ids += pieces
-        return reference.stem_text(self.text_tower, torch.tensor([*ids, 49407])), words
-
-
-def case_of(family: str, columns: int) -> Case:
-    parts = tiny.hf_parts(3) if family == "hf" else tiny.openclip_parts(3)
-    size = (tiny.IMAGE_SIZE, columns * tiny.PATCH, 3)
-    noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)
-    towers = reference.towers_of(parts[0])
-    return Case(whyclip.wrap(*parts), *towers, Image.fromarray(noise))
+def case_of(family: str, columns: int) -> TwoReadings:
+    return TwoReadings.of(tiny_parts(family), width=columns * tiny.PATCH)
 
 
 @pytest.fixture(
@@ -59,12 +30,12 @@ def case_of(family: str, columns: int) -> Case:
     params=[("openclip", 4), ("openclip", 6), ("hf", 4)],
     ids=["openclip", "openclip-wide", "hf"],
 )
-def case(request: pytest.FixtureRequest) -> Case:
+def case(request: pytest.FixtureRequest) -> TwoReadings:
     return case_of(*request.param)
 
 
 @pytest.fixture(scope="module")
-def plain() -> Case:
+def plain() -> TwoReadings:
     return case_of("openclip", 4)
 
 
@@ -105,10 +76,10 @@ def rest(tower: PlainTower, block: reference.PlainBlock, x: Tensor, update: Tens
 
 
 @pytest.mark.parametrize("layers", [1, None])
-def test_the_matrix_is_the_scores_second_difference(case: Case, layers: int | None) -> None:
+def test_the_matrix_is_the_scores_second_difference(case: TwoReadings, layers: int | None) -> None:
     asked: dict[str, Any] = {"geometry": "keep", "text_layers": layers}
     found = whyclip.interaction(case.view, case.image, PROMPT, **asked)
-    tokens, words = case.text_tokens()
+    tokens, words = case.text_tokens(PROMPT)
     image, by_patch = moved(case.image_tower, case.image_tokens(), 0, 1)
     text, by_piece = moved(case.text_tower, tokens, len(tokens) - 1, layers or tiny.LAYERS)
     length = image.norm() * text.norm()
@@ -157,7 +128,7 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
     assert found.total == pytest.approx(float(parts["image"] @ parts["text"]), abs=1e-5)
 
 
-def test_the_certificate_tells_of_the_geometry(plain: Case) -> None:
+def test_the_certificate_tells_of_the_geometry(plain: TwoReadings) -> None:
     native = whyclip.interaction(plain.view, plain.image, PROMPT)
     assert native.certificate.explains_score
     assert "additivity gap" in native.certificate.diagnostics
@@ -168,7 +139,9 @@ def test_the_certificate_tells_of_the_geometry(plain: Case) -> None:
     assert "keep" in str(changed.certificate)
 
 
-def test_it_becomes_an_explanation_with_a_map_for_each_word(plain: Case, tmp_path: Path) -> None:
+def test_it_becomes_an_explanation_with_a_map_for_each_word(
+    plain: TwoReadings, tmp_path: Path
+) -> None:
     found = whyclip.interaction(plain.view, plain.image, PROMPT)
     ex = found.explanation
     assert ex.labels == tuple(PROMPT.split())
@@ -183,7 +156,7 @@ def test_it_becomes_an_explanation_with_a_map_for_each_word(plain: Case, tmp_pat
     assert "supercalifragilistic" in found._repr_html_()
 
 
-def test_frozen_models_and_half_precision(plain: Case) -> None:
+def test_frozen_models_and_half_precision(plain: TwoReadings) -> None:
     parts = tiny.openclip_parts(3)
     one = whyclip.interaction(whyclip.wrap(*parts), plain.image, PROMPT)
     assert all(parameter.grad is None for parameter in parts[0].parameters())
@@ -198,7 +171,7 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction is of one text"),
+        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction takes one text"),
         ({"prompt": " "}, PromptError, "empty"),
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),
@@ -210,7 +183,7 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
     ],
 )
 def test_bad_input(
-    plain: Case, change: dict[str, Any], error: type[Exception], message: str
+    plain: TwoReadings, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     asked = {"model": plain.view, "image": plain.image, "prompt": PROMPT, **change}
     with pytest.raises(error, match=message) as caught:
@@ -218,14 +191,14 @@ def test_bad_input(
     assert "\n" not in str(caught.value)
 
 
-def test_a_tower_without_attention_readout_says_so(plain: Case) -> None:
+def test_a_tower_without_attention_readout_says_so(plain: TwoReadings) -> None:
     view = whyclip.wrap(*families.SMALL["vit-average"]())
     with pytest.raises(UnsupportedModelError, match="occlusion"):
         whyclip.interaction(view, plain.image, "a dog")
 
 
 @pytest.mark.parametrize("family", ["siglip", "resnet", "coca", "timm-eva"])
-def test_other_families(plain: Case, family: str) -> None:
+def test_other_families(plain: TwoReadings, family: str) -> None:
     found = whyclip.interaction(whyclip.wrap(*families.SMALL[family]()), plain.image, "a dog")
     assert found.certificate.explains_score, found.certificate
     assert [word.text for word in found.words] == ["a", "dog"]
