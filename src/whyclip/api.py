@@ -1,4 +1,4 @@
-"""The public questions: explain images by one method, or compare several."""
+"""Public functions: explain images with one method, or compare several."""
 
 from __future__ import annotations
 
@@ -92,26 +92,27 @@ def explain(
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image_or_images: a path, PIL image, array or tensor, or a list of them.
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
-            ensemble) or an image (why are these two alike?). A float tensor ``[n, e]`` is n
+            ensemble) or an image (why are the two similar?). A float tensor ``[n, e]`` is n
             directions in embedding space.
         pixels: instead of images, a preprocessed batch ``[b, 3, H, W]`` of the model's input size,
             such as a DataLoader gives. Maps then lie on this input, and the certificate says that
             whyclip did not see the original images.
         method: a name from ``whyclip.methods.METHODS``, with or without options, such as
-            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default each side has
-            its own: maps come from Grad-ECLIP and words from the decomposition, or from the first
+            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default
+            maps come from Grad-ECLIP and words from the decomposition, or from the first
             of :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
         sides: ``"image"`` for maps, ``"text"`` for words.
-        against: prompts that the others are set against ("why a dog rather than a cat?"); the
-            score is then the difference of the cosines.
-        geometry: ``"model"`` sees what the model's own preprocessing shows it; ``"keep"``
-            keeps the picture's aspect ratio and interpolates position embeddings; ``"pad"``
-            fits the whole picture in.
+        against: contrast prompts ("why a dog rather than a cat?"); the score is then the
+            difference of the cosines.
+        geometry: ``"model"`` uses the model's own preprocessing; ``"keep"`` keeps the
+            image's aspect ratio and interpolates position embeddings; ``"pad"`` pads the whole
+            image to a square.
         precision: ``"bf16"`` runs the forward pass under autocast.
         check: how many inputs are also run through the model's public entry point.
-            ``"auto"``: all where it costs nothing or something in the model was hooked or replaced,
-            else those of the first batch and one of each further batch; ``"all"``; or ``"none"``.
-            ``Certificate.checked`` says which were.
+            ``"auto"``: all inputs if that costs nothing or if something in the model was hooked or
+            replaced, otherwise those of the first batch and one of each further batch;
+            ``"all"``; or ``"none"``.
+            ``Certificate.checked`` has their numbers.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
@@ -153,7 +154,7 @@ def chosen_variants(
 
 
 def by_side(found: Mapping[str, list[Explanation]]) -> list[Explanation]:
-    """Join the results of one method for each side; those of a single method stay as they are."""
+    """Join maps and words of two methods; results of a single method are returned unchanged."""
     results = list(found.values())
     return results[0] if len(results) == 1 else list(map(joined, *results))
 
@@ -171,24 +172,25 @@ def compare(
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Comparison:
-    """Explain the same images and prompts by several methods, from one forward pass.
+    """Explain the same images and prompts with several methods, on one forward pass.
 
     Args:
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
-        prompts: likewise.
+        prompts: a string, or a list of prompts.
         methods: names, such as ``"grad_eclip"`` or ``"grad_eclip:heads=single"``, ``Method`` or
             ``Variant`` objects, or a mapping with a label for each. By default every method that
             supports the model, except those that run it dozens to thousands of times; ``"all"``
-            has these, too.
-        sides: likewise; a side that a method does not read is left out for it.
-        against: likewise.
-        geometry: likewise.
-        precision: likewise.
-        check: as for :func:`explain`.
+            adds these.
+        sides: ``"image"`` for maps, ``"text"`` for words; a method skips a side that it does
+            not support.
+        against: contrast prompts.
+        geometry: how the image is fed to the model.
+        precision: of the forward pass.
+        check: how many inputs are also run through the model's public entry point.
 
     Returns:
-        By label, for each method one Explanation per image. A notebook shows it as a page.
+        For each method's label, one Explanation per image. A notebook shows them as a page.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
@@ -208,7 +210,7 @@ def compare(
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be explained, and how; the arguments of :func:`explain`."""
+    """The arguments of :func:`explain`."""
 
     images: Sequence[ImageSource]
     prompts: Any
@@ -262,12 +264,13 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
 def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
     notes = [note for explanation in next(iter(found.values())) for note in explanation.notes]
     if notes:
-        more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
+        others = len(notes) - 1
+        more = f" (and {others} more image{'s' * (others > 1)})" if others else ""
         warn(notes[0] + more)
 
 
 def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
-    """The names in a name or a list of names."""
+    """Turn a name or a list of names into a list."""
     if not isinstance(given, (str, list, tuple, set, frozenset)):
         raise unknown(kind, given, known)
     return [given] if isinstance(given, str) else list(given)

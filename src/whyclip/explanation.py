@@ -1,4 +1,4 @@
-"""The result: maps, words, scores, and the certificate that says what they explain."""
+"""The result: maps, words, scores and certificate."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Explanation:
 
     Attributes:
         maps: ``[n, gh, gw]`` float32, signed and unnormalised relevance of each patch,
-            or None when the image side was not asked for.
-        words: for each prompt its words in reading order; empty where there are none.
-        scores: ``[n]`` float32, the score that was explained (cosine, −1 to 1).
-        geometry: where the grid lies on the original image.
-        image: the original image as RGB, reduced to at most 1400 pixels, or None when it was
+            or None without the image side.
+        words: for each prompt, its words in reading order; may be empty.
+        scores: ``[n]`` float32, explained scores (cosine, −1 to 1).
+        geometry: position of the patch grid on the original image.
+        image: the original image as RGB, reduced to at most 1400 pixels, or None if it was
             not kept; ``geometry`` has the width and height of the original.
-        against: what every prompt was set against; the scores are then differences.
-        contrast: with ``against``, for each prompt the model's score of the prompt and its mean
-            score of what the prompt is set against; empty otherwise.
-        method: the method's name; ``"a + b"`` where maps and words come from two methods.
-        methods: by side the method, where maps and words come from two; empty otherwise.
-        notes: what to bear in mind, such as an image unlike those the model was trained on.
-        audits: finds the last audit of the model; see :attr:`audit`.
+        against: contrast prompts; the scores are then differences.
+        contrast: with ``against``, for each prompt the model's score of the prompt and the mean
+            score of the contrast prompts; empty otherwise.
+        method: the method's name; ``"a + b"`` if maps and words come from two methods.
+        methods: the method of each side, if maps and words come from two; empty otherwise.
+        notes: warnings, such as an image unlike the model's training images.
+        audits: looks up the last audit of the model; see :attr:`audit`.
     """
 
     model: str
@@ -66,7 +66,7 @@ class Explanation:
         return len(self.prompts)
 
     def __getitem__(self, index: int | slice) -> Explanation:
-        """The explanation of one prompt, or of a slice of the prompts."""
+        """Return the explanation of one prompt, or of a slice of the prompts."""
         at = range(len(self))[index]
         chosen = list(at) if isinstance(at, range) else [at]
         return replace(
@@ -83,7 +83,7 @@ class Explanation:
         return (self[index] for index in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Equal in everything but the image, tensors by value."""
+        """Compare everything except the image, tensors by value."""
         if not isinstance(other, Explanation):
             return NotImplemented
         return same(self, other)
@@ -107,26 +107,26 @@ class Explanation:
 
     @property
     def method_of(self) -> dict[Side, str]:
-        """For each explained side the name of its method."""
+        """For each explained side, the name of its method."""
         return {side: self.methods.get(side, self.method) for side in self.certificate.scores}
 
     @property
     def audit(self) -> AuditLink | None:
-        """What the last audit of this model found for this method, or None.
+        """The last audit of this model and method, or None.
 
-        Each access reads the cache; pages, files and terminal output do so too. A loaded
+        Each access reads the cache, also when pages, files or terminal output are written. A loaded
         explanation returns what its file says.
         """
         variants: dict[Side, tuple[str, Mapping[str, Any]]] = {}
         for side, name in self.method_of.items():
-            # Methods that differ by side are the default ones, with their default options.
+            # If methods differ by side, they are the defaults with default options.
             default = bool(self.methods) and name in METHODS
             variants[side] = (name, METHODS[name].options if default else self.options)
         return self.audits.find(variants)
 
     @property
     def versus(self) -> str:
-        """``"rather than …"`` where prompts were set against others, else an empty string."""
+        """``"rather than …"`` with contrast prompts, else an empty string."""
         return f"rather than {' or '.join(map(_label, self.against))}" if self.against else ""
 
     def heatmap(
@@ -136,10 +136,10 @@ class Explanation:
 
         Args:
             size: height and width of the result; the size of the original image by default.
-            interpolation: ``"catmull-rom"``, as the figures are drawn: cubic, equal to ``maps``
-                at patch centres, and clamped to the range of the four nearest patches, so that no
-                sign and no peak is added; ``"nearest"``, each pixel has the value of its patch;
-                ``"bilinear"``, as the metrics and the audit measure.
+            interpolation: ``"catmull-rom"``, as in figures: cubic, equal to ``maps`` at patch
+                centres, and clamped to the range of the four nearest patches, so that it adds no
+                sign and no peak; ``"nearest"``, the value of the patch; ``"bilinear"``, as in
+                metrics and audit.
 
         Returns:
             ``[n, height, width]`` float32, same units as ``maps``; NaN where the image was
@@ -157,7 +157,7 @@ class Explanation:
         return resample_to_image(self.maps, self.geometry, size, interpolation)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
+        """One row per patch and per word (needs pandas: ``pip install 'whyclip[pandas]'``)."""
         from whyclip.storage import to_dataframe
 
         return to_dataframe(self)
@@ -168,17 +168,17 @@ class Explanation:
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
         ``.npz`` and ``.safetensors`` hold numbers.
 
-        The file appears whole or not at all. Returns the path written.
+        The file is written atomically. Returns its path.
 
         Raises:
-            OutputError: another ending, or a folder that does not exist.
+            OutputError: unknown extension, or a folder that does not exist.
         """
         from whyclip.export import save
 
         return save(self, path)
 
     def show(self) -> None:
-        """Show the figure: in a notebook as a page, elsewhere in a window."""
+        """Show the explanation: as a page in a notebook, elsewhere in a window."""
         from whyclip.render import show
 
         show(self)
@@ -190,7 +190,7 @@ class Explanation:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare two results of one class field by field, tensors by kind, shape and numbers."""
+    """Compare two results of one class field by field, tensors by type, shape and values."""
 
     def equal(a: object, b: object) -> bool:
         if isinstance(a, Tensor) and isinstance(b, Tensor):

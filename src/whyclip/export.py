@@ -1,4 +1,4 @@
-"""Save an explanation as its file extension says: a page, a figure, or numbers."""
+"""Save an explanation by file extension: as a page, a figure, or numbers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ENDINGS = (".html", *FIGURES, ".json", ".npz", ".safetensors")
 
 
 def check_path(path: str | Path) -> Path:
-    """Say before the work begins whether :meth:`Explanation.save` will be able to write there.
+    """Check, before any work, that :meth:`Explanation.save` can write to a path.
 
     Raises:
-        OutputError: an unknown ending, a folder that does not exist, or a folder itself.
+        OutputError: unknown extension, a missing folder, or a folder itself.
     """
     path = path_of(path)
     name = quoted(str(path))
@@ -30,7 +30,7 @@ def check_path(path: str | Path) -> Path:
             raise OutputError(f"cannot write {name}: it is a folder")
         if not path.parent.is_dir():
             raise OutputError(f"cannot write {name}: no such folder: {quoted(str(path.parent))}")
-        # A name that is too long for the file system.
+        # Name too long.
         path.exists()
     except OSError as error:
         raise OutputError(f"cannot write {name}: {error.strerror}") from None

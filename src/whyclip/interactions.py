@@ -1,4 +1,4 @@
-"""Which word looked at which region: the score's second order, over pairs of word and patch."""
+"""Word–region relevance: second-order terms of the score, for pairs of a word and a patch."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interaction:
-    """Which word of one prompt looked at which region of one image.
+    """Relevance of each pair of a word of one prompt and a region of one image.
 
     Attributes:
         model: name of the model.
         prompt: as the user wrote it.
         words: its words in reading order; ``relevance`` is the sum over the word's map.
-        matrix: ``[words, gh, gw]`` float32, signed; what each pair of a word and a patch adds to
-            the score, in units of the score.
+        matrix: ``[words, gh, gw]`` float32, signed; contribution of each pair of a word and a patch
+            to the score, in units of the score.
         score: the cosine of image and prompt, −1 to 1.
-        total: the sum over all pairs, those with CLS, BOS or EOS included.
-        certificate: as for an explanation, with the additivity gap as a check.
+        total: sum over all pairs, including CLS, BOS and EOS.
+        certificate: as for an explanation, with the completeness error as a diagnostic.
         geometry: where the grid lies on the original image.
         image: the original image as RGB, reduced to at most 1400 pixels.
     """
@@ -72,14 +72,14 @@ class Interaction:
 
     @property
     def gap(self) -> float:
-        """``score − total``: what the two readouts' norms and MLPs keep from adding up."""
+        """Completeness error ``score − total``, caused by norms and MLPs."""
         return self.score - self.total
 
     @property
     def explanation(self) -> Explanation:
         """The same as an explanation with one map for each word, to draw, save and compare.
 
-        Its prompts are the words, its scores all the score of the whole prompt. Figures, pages
+        Its prompts are the words; every score is that of the whole prompt. Figures, pages
         and terminals draw it on one scale for all words, unless ``shared_scale=False``.
         """
         n = len(self.words)
@@ -110,7 +110,7 @@ class Interaction:
         ``.npz`` and ``.safetensors`` hold numbers.
 
         Raises:
-            OutputError: another ending, or a folder that does not exist.
+            OutputError: unknown extension, or a folder that does not exist.
         """
         return self.explanation.save(path)
 
@@ -132,7 +132,7 @@ def interaction(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Interaction:
-    """Say which word of a prompt looked at which region of an image.
+    """Compute the relevance of each pair of a word and an image region.
 
     ``M_ij = s_i · r_j`` with ``r_j = J_I (A_j v_j)/|F_I|`` for patches and
     ``s_i = J_T (A_i v_i)/|F_T|`` for word pieces, where ``J = ∂F/∂o`` at the readout attention,
@@ -145,24 +145,26 @@ def interaction(
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image: a path, PIL image, array or tensor.
         prompt: one text.
-        text_layers: the pieces' shares are summed over the readouts of so many last text blocks;
-            8 by default, as for words elsewhere, for EOS reads most words before the last block.
+        text_layers: number of last text blocks over which contributions are summed; 8 by default,
+            because EOS reads most words before the last block.
         geometry: as for :func:`whyclip.explain`.
-        precision: likewise.
+        precision: as for :func:`whyclip.explain`.
 
     Raises:
         InputError: the image, prompt or an option cannot be used.
-        UnsupportedModelError: one of the towers has no attention readout.
+        UnsupportedModelError: one of the encoders has no pooling attention.
     """
     check_asked(model, geometry, precision)
     if not isinstance(prompt, str):
-        raise PromptError(f"prompt {quoted(prompt)}: an interaction is of one text: 'a dog'")
+        raise PromptError(
+            f"prompt {quoted(prompt)}: an interaction takes one text, such as 'a dog'"
+        )
     for tower in (model.image, model.text):
         if tower.opaque:
             raise UnsupportedModelError(
-                f"an interaction reads attention, but of this model's {tower.side} tower there "
-                f"is none to read: {tower.opaque}; whyclip.explain with occlusion, rise, "
-                "kernel_shap or leave_one_out works"
+                f"an interaction needs attention weights, but this {tower.side} encoder has "
+                f"none: {tower.opaque}; whyclip.explain with occlusion, rise, kernel_shap or "
+                "leave_one_out works"
             )
     wanted = checked(INTERACTION, "text_layers", text_layers, int | None)
     layers = depth(model.text, wanted)
@@ -205,7 +207,7 @@ def interaction(
 
 
 def _shares(forward_pass: ForwardPass, layers: int) -> Tensor:
-    """What each token adds to the unit embedding, to first order: ``[t, e]`` of one input."""
+    """First-order contribution of each token to the unit embedding: ``[t, e]`` of one input."""
     readout = forward_pass.readout(layers)
     total = torch.zeros((), device=forward_pass.content_mask.device)
     for attention, jacobian in zip(readout.layers, readout.jacobian("o"), strict=True):
@@ -217,7 +219,7 @@ def _shares(forward_pass: ForwardPass, layers: int) -> Tensor:
 def _by_word(
     tokens: Tokens | None, of_pieces: Tensor, prompt: str
 ) -> tuple[tuple[Word, ...], Tensor]:
-    """Sum the pieces' vectors ``[t, e]`` to words; a piece of several words is shared out."""
+    """Sum the pieces' vectors ``[t, e]`` over words; pieces of several words are shared."""
     assert tokens is not None
     positions = list(tokens.positions[0])
     columns = []

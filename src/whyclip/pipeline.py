@@ -1,4 +1,4 @@
-"""Images and a question in, explanations out: both towers, any number of methods."""
+"""Compute explanations of images and prompts, with any number of methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from whyclip.progress import track
 from whyclip.types import Check, GeometryName, Precision, Side, Word
 from whyclip.variant import Variant
 
-# A model whose own forward was replaced is called as a whole with so many prompts.
+# Number of prompts for which a model with a replaced forward is called as a whole.
 TEXTS_WHOLE = 4
 
 
@@ -39,11 +39,11 @@ def run(
     precision: Precision,
     check: Check = "auto",
 ) -> dict[str, list[Explanation]]:
-    """Explain every source by every variant; see :func:`whyclip.explain` for the rest."""
+    """Explain every source with every variant; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
     targets, own_targets = encoded.targets(), encoded.own_targets()
     if encoded.changes:
-        # Image prompts that the library reads otherwise are explained as whyclip reads them.
+        # Image prompts are explained as whyclip reads them.
         own_targets = targets
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
@@ -104,10 +104,10 @@ def check_whole(
 def _check_found(
     setting: Setting, variant: Variant, found: Mapping[Side, SideResult], own: Tensor
 ) -> None:
-    """Refuse results that are not finite, and scores that differ from the model's own.
+    """Check that results are finite and that scores are the model's own.
 
     Raises:
-        ScoreMismatchError: the method declares no change and yet explains another score.
+        ScoreMismatchError: the method declares no change but explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
     name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
@@ -152,9 +152,9 @@ def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
 
 
 def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
-    """Explain every string for every image of the batch, some strings at a time.
+    """Explain every string for every image of the batch, in chunks of strings.
 
-    The images are those that the image side explains, so that both sides explain one score.
+    Uses the images of the image side, so that both sides explain one score.
     """
     images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []
@@ -177,7 +177,7 @@ def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> 
 def _by_prompt(
     encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest, with its sign."""
+    """Convert diagnostics ``[strings, b]`` to ``[b, n]``; for an ensemble, the largest."""
     found = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
@@ -190,12 +190,12 @@ def _by_prompt(
 
 
 def _largest(values: Tensor) -> Tensor:
-    """Of each column of ``[strings, b]`` the value that is farthest from zero."""
+    """Value farthest from zero in each column of ``[strings, b]``."""
     return values.gather(0, values.abs().argmax(0, keepdim=True))[0]
 
 
 def _words(encoded: EncodedPrompts, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
-    """Join the pieces' values ``[t]`` of every string to the words of every prompt."""
+    """Sum the pieces' values ``[t]`` of every string over the words of every prompt."""
     tokens = encoded.tokens
     assert tokens is not None
     return tuple(

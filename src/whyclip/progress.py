@@ -1,4 +1,4 @@
-"""A progress bar on long work, and none otherwise."""
+"""Progress bars for long work."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A terminal has room for one display: work within work adds a line to the one that is shown.
+# A terminal has one display; nested work adds a line to it.
 _shown: list[Progress] = []
 
 
 def track(
     items: Iterable[T], what: str | Callable[[], str], total: int | None = None
 ) -> Iterator[T]:
-    """Iterate with a bar on the terminal when there is more than one item to wait for.
+    """Iterate with a progress bar on a terminal, if there is more than one item.
 
     Args:
-        items: what to go through.
-        what: name of the work, in a word or two; a function if it changes on the way.
-        total: how many items there are, where ``items`` cannot tell.
+        items: the iterable.
+        what: short name of the work; a function if it changes.
+        total: number of items, if ``items`` has no length.
     """
     if total is None:
         items = list(items)
@@ -44,7 +44,7 @@ def track(
 
 @contextmanager
 def shared(progress: Progress) -> Iterator[None]:
-    """Let work within this context show its bars in a display that is already on."""
+    """Show bars within this context in an existing display."""
     _shown.append(progress)
     try:
         yield

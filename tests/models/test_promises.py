@@ -64,7 +64,7 @@ def other_size(kind: str) -> whyclip.ModelView:
 @pytest.mark.parametrize("kind", ["openclip", "transformers"])
 def test_preprocessing_of_another_model_is_refused(kind: str) -> None:
     view = other_size(kind)
-    wanted = r"preprocessing makes .* pixels .* takes 32×32"
+    wanted = r"preprocessing gives .* pixels .* takes 32×32"
     with pytest.raises(UnsupportedModelError, match=wanted):
         whyclip.explain(view, [families.picture(64, 40), families.picture(90, 40)], "a dog")
     with pytest.raises(UnsupportedModelError, match=wanted):

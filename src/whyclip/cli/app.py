@@ -1,4 +1,4 @@
-"""The commands gathered, and what happens when one of them fails."""
+"""The command-line application, its exit codes and its error handling."""
 
 from __future__ import annotations
 
@@ -87,12 +87,11 @@ def whyclip(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    0 when all went well; 1 when ``compare --equality`` finds a difference, or when the reader of
-    the output left; 2 for anything wrong with the input, said in one line on stderr; 3 for a
-    fault of whyclip itself; 130 when interrupted.
+    Exit codes: 0 success; 1 if ``compare --equality`` finds a difference, or if the output pipe
+    was closed; 2 invalid input, with one line on stderr; 3 a bug in whyclip; 130 interrupted.
 
     Args:
-        arguments: what follows ``whyclip``; ``sys.argv`` by default.
+        arguments: command-line arguments after ``whyclip``; ``sys.argv`` by default.
     """
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)

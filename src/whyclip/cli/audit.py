@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whyclip.audit import Audit
 
 HELP = """
-Measure which explanations of your model can be trusted.
+Check which explanation methods work for your model.
 
 [bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
 [bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
@@ -31,7 +31,7 @@ Each check ends in pass, fail or undecided, with its 95 % interval.
 [bold]Examples[/bold]
   [dim]# the embedded model on built-in scenes: a few minutes[/dim]
   whyclip audit
-  [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
+  [dim]# your own model and images; without masks or labels, fewer checks[/dim]
   whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
   [dim]# does the published single-head variant still explain the model?[/dim]
   whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
@@ -74,14 +74,14 @@ def audit(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="How many samples are drawn. [dim]Default: 60.[/dim]"),
+        typer.Option(min=1, help="Use N random samples. [dim]Default: 60.[/dim]"),
     ] = None,
     edited: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Samples whose changed images are shown to the model; this dominates the run "
-            "time. [dim]Default: 24.[/dim]",
+            help="Number of samples whose images are perturbed; they dominate the run time. "
+            "[dim]Default: 24.[/dim]",
         ),
     ] = None,
     threshold: Annotated[
@@ -92,14 +92,12 @@ def audit(
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
-    out: Annotated[
-        Path, typer.Option(help="The folder of the report, made if it is not there.")
-    ] = FOLDER,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = FOLDER,
     keep: Annotated[
         bool,
         typer.Option(
-            help="Keep the audit, so that explanations by the same model and method show it. "
-            "Only audits of all checks with default thresholds are kept."
+            help="Save the result, and show it with later explanations. Only audits with all "
+            "checks and default thresholds are saved."
         ),
     ] = True,
     outside: Annotated[
@@ -154,13 +152,13 @@ def audit(
         note(f"the report of the same audit in {str(out)!r} is replaced")
     page = found.save(out, command)
     if keep and (wanted or thresholds):
-        # On an explanation it would stand for the whole audit, and in the place of one.
-        note("not remembered, as only an audit of all checks with their own thresholds is")
+        # With an explanation it would look like a full audit, and replace one.
+        note("audit not saved: only runs with all checks and default thresholds are saved")
     elif keep:
         try:
             remember(found)
         except OutputError as error:
-            note(f"not remembered: {error}")
+            note(f"audit not saved: {error}")
     stdout().print(_table(found))
     for answer in answers(found):
         stdout().print(answer, highlight=False)
@@ -181,7 +179,7 @@ def _parse_threshold(text: str) -> tuple[str, float]:
 
 
 def _table(found: Audit) -> Table:
-    """One row for each method and side; colours say again what the words say."""
+    """One row for each method and side; colours repeat the words."""
     from rich.table import Table
     from rich.text import Text
 
@@ -222,7 +220,7 @@ def _command(
     *,
     outside: bool = False,
 ) -> str:
-    """What to type to get the same audit again."""
+    """Build the command that repeats the audit."""
     from whyclip.report import command_line
 
     given = {

@@ -32,15 +32,15 @@ All methods share one forward pass of the model.
 
 \b
 [bold]Examples[/bold]
-  [dim]# every method that takes seconds[/dim]
+  [dim]# all fast methods[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
   [dim]# as a page, a tab for each method[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.html
-  [dim]# and those that run the model thousands of times[/dim]
+  [dim]# and the slow ones[/dim]
   whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
   whyclip compare scene.png --prompts words.txt --methods grad_eclip,contribution
-  [dim]# two of them[/dim]
+  [dim]# two methods[/dim]
   whyclip compare scene.png "a dog" --methods grad_eclip,contribution
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
   whyclip compare scene.png "a dog" --equality
@@ -66,9 +66,9 @@ def compare(
             autocompletion=completion.methods_or_all,
             help="Methods to show, separated by commas, optionally with options such as "
             "grad_eclip:heads=single; may be given several times. [dim]Default: "
-            "every method that supports the model and costs a few forward passes. [/dim]"
-            "[bold]all[/bold][dim] adds those that run it dozens to thousands of times (RISE, "
-            "KernelSHAP, occlusion, integrated gradients, M2IB): minutes without a GPU. "
+            "all fast methods that support the model. [/dim]"
+            "[bold]all[/bold][dim] adds the slow ones (RISE, KernelSHAP, occlusion, integrated "
+            "gradients, M2IB), which take minutes without a GPU. "
             "See: whyclip methods.[/dim]",
         ),
     ] = None,
@@ -188,7 +188,7 @@ def _certificates(explanations: Mapping[str, Explanation]) -> Table:
 
 
 def _print_equality(one: Explanation, other: Explanation) -> bool:
-    """Print the largest relative difference for each side; True when all are small enough."""
+    """Print the largest relative difference of each side; return whether all are within bounds."""
     sides = [side for side in SIDES if side in one.certificate.scores]
     differences = {side: relative_difference(one, other, side) for side in sides}
     for side, difference in differences.items():
@@ -203,7 +203,7 @@ def _print_equality(one: Explanation, other: Explanation) -> bool:
 
 
 def relative_difference(one: Explanation, other: Explanation, side: Side) -> float:
-    """Largest difference of two explanations of one prompt, over that prompt's largest value.
+    """Largest difference of two explanations, relative to the largest value of the prompt.
 
     Returns:
         The largest over all prompts; 0 where both are zero throughout.

@@ -15,11 +15,11 @@ from whyclip.process import importing
 from whyclip.types import SIDES, Side
 
 HELP = """
-How faithful are the explanations? Methods by metrics, over a dataset, with intervals.
+Evaluate explanation methods on a dataset, with 95 % intervals.
 
 Every method explains each label of each sample, and every metric scores the explanation: does the \
 model lose the class when relevant pixels or words are removed (deletion, insertion), and does the \
-map point at the object (pointing game, IoU)? A random map is always among the methods. \
+map point at the object (pointing game, IoU)? A random map is always included. \
 Differences between methods come with 95 % intervals; a method is marked as best only if its \
 interval excludes 0.
 
@@ -30,7 +30,7 @@ run.
 [bold]Examples[/bold]
   [dim]# two methods on built-in scenes, with the embedded model: some minutes[/dim]
   whyclip evaluate --data scenes:20 --methods grad_eclip,contribution
-  [dim]# where, but not how faithful: seconds[/dim]
+  [dim]# localisation only: seconds[/dim]
   whyclip evaluate --data scenes:20 --metrics pointing_game,iou --out places
   [dim]# a paper's table: ImageNet, its 50,000 images or 1,000 of them[/dim]
   whyclip evaluate --data imagenet:val --limit 1000 --model openclip:ViT-B-16/openai \
@@ -70,8 +70,8 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             autocompletion=completion.metrics,
-            help="Metrics, separated by commas. [dim]Default: deletion, insertion, those of "
-            "location where there are masks, those of words. See: whyclip metrics.[/dim]",
+            help="Metrics, separated by commas. [dim]Default: deletion, insertion, "
+            "word metrics, and localisation if there are masks. See: whyclip metrics.[/dim]",
         ),
     ] = None,
     model: options.Model = "mini",
@@ -112,11 +112,11 @@ def evaluate(
     device: options.Device = None,
     batch_size: Annotated[
         int,
-        typer.Option(min=1, help="How many edited inputs the model sees at once; changes nothing."),
+        typer.Option(min=1, help="Batch size for perturbed inputs; does not affect the results."),
     ] = 64,
     out: Annotated[
         Path,
-        typer.Option(help="Folder of the report, and of finished samples to resume from."),
+        typer.Option(help="Folder of the report. Rerun with the same folder to resume."),
     ] = FOLDER,
     outside: Annotated[
         bool,
@@ -128,8 +128,8 @@ def evaluate(
     """See ``HELP``."""
     if data is None and model != "mini":
         raise OptionError(
-            f"--data is missing: say on what {model!r} shall be evaluated, such as "
-            "imagenet:FOLDER or folder:FILE.csv; see whyclip datasets"
+            f"--data is required for {model!r}, such as imagenet:FOLDER or folder:FILE.csv; "
+            "see whyclip datasets"
         )
     asked: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
@@ -178,7 +178,7 @@ def evaluate(
             command=command_line("evaluate", given),
         )
     except KeyboardInterrupt:
-        note(f"finished samples are in {str(out)!r}; the same command goes on from there")
+        note(f"finished samples are in {str(out)!r}; the same command resumes")
         raise
     lines = summarise(found)
     # Before anything is printed: a closed pipe must not cost the report.

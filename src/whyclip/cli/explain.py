@@ -41,7 +41,7 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
   [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
-  [dim]# the variant that the published Grad-ECLIP code computes (a changed model)[/dim]
+  [dim]# the variant that the published Grad-ECLIP code computes (a modified computation)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
 """
 
@@ -133,7 +133,7 @@ def explain(
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
-        # The first image before the model: a wrong name is reported in no time.
+        # Read the image before the model, so that a wrong name is reported at once.
         images = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
         view = load(model, device)
@@ -153,7 +153,7 @@ def _each(
     *,
     as_json: bool,
 ) -> None:
-    """Explain, write and print one image after the other; go on after one that is broken.
+    """Explain, write and print each image; continue after a broken one.
 
     Raises:
         ImageError: the only image is broken.

@@ -1,8 +1,8 @@
-"""Plain descriptions of everything that a command lists, without importing torch.
+"""Descriptions of everything that commands list, without importing torch.
 
 ``lists.json`` holds the declarations of methods, metrics, datasets, experiments and model
-families as plain data. It is used only while the sources it was made from are unchanged;
-otherwise, or if they are imported already, the declarations themselves are described.
+families as plain data. It is used if the sources it was made from are unchanged and not yet
+imported; otherwise the declarations themselves are described.
 ``python -m whyclip.cli.write_lists`` writes the file again.
 """
 
@@ -23,7 +23,7 @@ from whyclip.registry import Registry, look_up, third_party
 
 Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 
-# The folder whose files declare them, and the name that such a file assigns.
+# The folder whose files declare them, and the variable that such a file assigns.
 _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "methods": ("methods", "METHOD"),
     "metrics": ("metrics", "METRICS"),
@@ -58,7 +58,7 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     """Describe one of a kind.
 
     Raises:
-        OptionError: there is none of that name; the message names the nearest.
+        OptionError: unknown name; the message names the nearest.
     """
     known = own(kind)
     if isinstance(name, str) and name in known:
@@ -76,7 +76,7 @@ def _kept() -> Mapping[str, Any]:
 
 
 def digest(kind: Kind) -> str:
-    """Fingerprint of the files that declare a kind, the same for all line endings."""
+    """Hash the files that declare a kind, independent of line endings."""
     found = hashlib.sha256()
     room, assigned = _SOURCES[kind]
     folder = files("whyclip").joinpath(*room.split("."))
@@ -122,7 +122,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
 
 
 def _plain(one: Any) -> dict[str, Any]:
-    """Take every public attribute of a declaration that JSON can hold."""
+    """Convert the public attributes of a declaration to JSON types, where possible."""
     entry: dict[str, Any] = {}
     for name in sorted(set(dir(one)) | set(vars(one))):
         if name.startswith("_") or name == "available":
@@ -136,7 +136,7 @@ def _plain(one: Any) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
-    """Turn a value into what reading its JSON gives; ``NotImplemented`` for functions."""
+    """Convert a value to JSON types; ``NotImplemented`` for functions."""
     if hasattr(value, "__dataclass_fields__"):
         value = vars(value)
     try:
@@ -146,6 +146,6 @@ def _as_json(value: Any) -> Any:
 
 
 def text() -> str:
-    """The content of ``lists.json`` for the present sources, whatever else is installed."""
+    """Write the content of ``lists.json`` for the current sources, whatever else is installed."""
     kinds = {kind: {"digest": digest(kind), "entries": _built_in(kind)} for kind in _SOURCES}
     return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""``whyclip metrics``: what can be measured."""
+"""``whyclip metrics``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from whyclip.cli import completion, lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
-List the metrics: what each measures, which way is better, and what it needs.
+List the metrics: what each measures, which direction is better, and its inputs.
 
 \b
 [bold]Examples[/bold]

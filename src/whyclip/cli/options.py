@@ -1,4 +1,4 @@
-"""Options that several commands share, and how their values are checked before any work."""
+"""Options that several commands share, and checks of their values."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Against = Annotated[
     typer.Option(
         metavar="PROMPT",
         help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
-        "of the two scores. Given several times: rather than their mean.",
+        "of the two scores. If given several times, their mean is subtracted.",
     ),
 ]
 Geometry = Annotated[
@@ -88,19 +88,19 @@ Device = Annotated[
 
 
 def check_device(given: str | None) -> None:
-    """Refuse a device that this machine does not have.
+    """Check that this machine has the device.
 
     Raises:
-        OptionError: no such kind of device, or none of that kind here.
+        OptionError: unknown or missing device.
     """
     if given is None:
         return
     import torch
 
     try:
-        # A device without memory, such as "meta", has no number to give back.
+        # Fails on devices without memory, such as "meta".
         torch.ones(1, device=given).item()
-    # What is raised depends on the kind of device and on how torch was built.
+    # The exception depends on the kind of device and on the build of torch.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:80]
         raise OptionError(
@@ -109,10 +109,10 @@ def check_device(given: str | None) -> None:
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Refuse empty prompts before a model is loaded for them.
+    """Check prompts before a model is loaded.
 
     Raises:
-        PromptError: there is none, or one of them is empty.
+        PromptError: no prompt, or an empty one.
     """
     if not prompts:
         raise PromptError("no prompt given; write at least one in quotes, such as 'a dog'")
@@ -122,10 +122,10 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Read prompts from a text file, one per line; empty lines do not count.
+    """Read prompts from a text file, one per line; empty lines are skipped.
 
     Raises:
-        PromptError: no such file, not a text, or nothing in it.
+        PromptError: the file is missing, empty or not a text file.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -134,15 +134,15 @@ def read_prompts(path: Path) -> list[str]:
         raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise PromptError(f"--prompts {str(path)!r} has no prompt in it; write one per line")
+        raise PromptError(f"--prompts {str(path)!r} has no prompt; write one per line")
     return found
 
 
 def one_name(option: str, given: Sequence[str] | None) -> str | None:
-    """The one name that an option was given, if any.
+    """Return the single name given to an option, if any.
 
     Raises:
-        OptionError: several names; or none, although the option was given.
+        OptionError: several names, or an empty value.
     """
     names = split_names(given)
     if given and len(names) != 1:
@@ -154,6 +154,6 @@ def one_name(option: str, given: Sequence[str] | None) -> str | None:
 
 
 def split_names(given: Iterable[str] | None) -> list[str]:
-    """Names separated by commas, from an option that may be given several times."""
+    """Split comma-separated names of an option that may be given several times."""
     names = [name.strip() for text in given or () for name in text.split(",")]
     return [name for name in names if name]

@@ -77,7 +77,7 @@ def regions(
     ] = "share",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of images to draw. [dim]Default: all.[/dim]"),
+        typer.Option(min=1, help="Use N random images. [dim]Default: all.[/dim]"),
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
@@ -111,11 +111,11 @@ def regions(
         "--out": out,
         "--outside": outside,
     }
-    # The argument may hold spaces.
+    # The argument may contain spaces.
     command = command_line("regions", given).split(" ", 2)
     command.insert(2, shlex.quote(data))
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
-    # A wrong template must not cost the loading of a large model.
+    # Check the template before loading a large model.
     class_prompts(dataset, template)
     found = classify_regions(
         load(model, device),

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from whyclip.report import Report
 
 HELP = """
-Measure a claim of the papers on your model and data, and report claim and measurement side by side.
+Test a published claim on your model and data.
 
-Without a name: lists the experiments. Each writes a page with the claim, its source, a verdict \
-read from the numbers, tables with 95 % intervals, a picture, and the same as CSV and Markdown. \
-All run on built-in scenes and the embedded model; on the papers' own data only --data and \
---model differ.
+Without a name, lists the experiments. Each writes a page with the claim, its source, a verdict, \
+tables with 95 % intervals and a figure, also as CSV and Markdown. By default all run on built-in \
+scenes and the embedded model; use --data and --model for the papers' own.
 
 \b
 [bold]Examples[/bold]
@@ -72,7 +71,7 @@ def reproduce(
         int | None,
         typer.Option(
             min=0,
-            help="How many samples are drawn; 0 for all. [dim]Default: the experiment's own.[/dim]",
+            help="Use N random samples; 0 for all. [dim]Default: the experiment's own.[/dim]",
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -89,10 +88,7 @@ def reproduce(
     device: options.Device = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help=f"The folder of the report, made if it is not there. "
-            f"[dim]Default: {FOLDER}/NAME.[/dim]"
-        ),
+        typer.Option(help=f"Folder of the report. [dim]Default: {FOLDER}/NAME.[/dim]"),
     ] = None,
 ) -> None:
     """See ``HELP``."""
@@ -126,7 +122,7 @@ def reproduce(
 
 
 def _print(report: Report) -> None:
-    """Print paragraphs and tables; pictures are on the page."""
+    """Print paragraphs and tables; figures are on the page."""
     from rich.markdown import Markdown
 
     from whyclip.report import Table

@@ -14,17 +14,17 @@ BACKWARDS_AT_ONCE = 64
 
 
 def grad_cam(forward_pass: ForwardPass, *, relu: bool = True) -> Relevance:
-    """Weigh the channels of each token by the score's gradient, averaged over all tokens.
+    """Weight the channels of each token by the score's gradient, averaged over all tokens.
 
     ``H_i = ReLU(Σ_c w_c F_ic)`` with F the tokens that enter the last block and
     ``w_c = (1/T) Σ_t ∂S/∂F_tc`` over all T of them, CLS included. Selvaraju et al., ICCV 2017
     (arXiv 1610.02391), eqs. 1 and 2, adapted to transformers as in the comparison of Zhao et
-    al., ICML 2024. The sum of the gradients over tokens is the gradient at one vector that is
-    added to all of them, so no gradient is kept for each token.
+    al., ICML 2024. The sum of the gradients over tokens is the gradient at one vector added to
+    all of them, so gradients of single tokens are not stored.
 
     Args:
         forward_pass: the tower's forward pass.
-        relu: keep only what speaks for the match.
+        relu: keep only positive relevance.
     """
     tower, stream = forward_pass.tower, forward_pass.stream
     x = forward_pass.states[len(tower.blocks) - 1].to(tower.blocks[-1].dtype).detach()

@@ -1,4 +1,4 @@
-"""Blocks run for the readout token alone, as methods that change their input need it."""
+"""Run blocks for the readout token alone, for methods that change their input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def readout_attention(
     """Run a block up to its attention for the readout tokens alone; differentiable.
 
     Args:
-        block: any one of the tower.
+        block: any block of the tower.
         x: ``[m, t, w]`` its input.
         row: ``[m]`` the readout token of each.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.

@@ -1,7 +1,7 @@
 """Every metric.
 
-A module here that has ``METRICS`` declares metrics; nothing else needs to be told of them. All
-are pure functions; the model comes in as a function ``score``, see
+Each module here with ``METRICS`` declares metrics, found automatically. All are pure functions; the
+model is passed as a function ``score``, see
 :data:`~whyclip.perturbation.perturbations.Score`.
 """
 
@@ -34,7 +34,7 @@ METRICS = Registry("metric", __name__, Metric, "METRICS", group="whyclip.metrics
 
 
 def get_metric(name: str) -> Metric:
-    """Look a metric up by its name.
+    """Return a metric by name.
 
     Raises:
         OptionError: no such metric; the message names the nearest.

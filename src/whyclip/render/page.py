@@ -1,8 +1,8 @@
-"""The HTML page: one small viewer that reports, notebooks and the browser app share.
+"""The HTML page: a small viewer for files, notebooks and other pages.
 
-A page is one file that loads nothing from anywhere: style, script, image and the JSON of
-the explanations are inside. What comes from the user (prompts, names) reaches the document
-only as JSON text that the script inserts as text, or escaped.
+A page is a self-contained file: style, script, image and the JSON of the explanations are inside.
+The user's text (prompts, names) enters the document only as JSON that the script inserts as text,
+or escaped.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = None) -> str:
     """Write explanations into one self-contained HTML page.
 
-    Several explanations (of several methods, models or images) get a tab each.
+    Several explanations (of several methods, models or images) get one tab each.
 
     Args:
         explanations: the explanations, in the order of their tabs.
         shared_scale: as for :func:`whyclip.render.figure`; the reader can change it.
 
     Raises:
-        InputError: there are none.
+        InputError: there is no explanation.
     """
     explanations = list(explanations)
     if not explanations:
@@ -59,21 +59,21 @@ def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = Non
         data=_harmless_json(_data(explanations, shared_scale)),
         static="\n".join(_without_script(one, shared_scale) for one in explanations),
     )
-    # A prompt may hold half of a surrogate pair, which no file can.
+    # A prompt may contain an unpaired surrogate, which no file can.
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def fragment(explanation: Explanation) -> str:
-    """HTML to put into a notebook or another page.
+    """Write HTML for a notebook or another page.
 
-    The page sits in a frame of its own: its names, styles and script clash with nothing
-    around it, however often it is shown.
+    The page is in its own frame, so its names, styles and script do not affect the document
+    around it.
     """
     return framed(page([explanation]), "whyclip explanation")
 
 
 def framed(html: str, title: str) -> str:
-    """Put a whole page into a frame of its own, for a notebook."""
+    """Put a whole page into its own frame, for a notebook."""
     return (
         f'<iframe srcdoc="{escape(html)}" title="{escape(title)}" '
         f'loading="lazy" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
@@ -106,7 +106,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:
-    """Tell explanations apart as briefly as possible: by method, model, options, or number."""
+    """Write the shortest distinguishing names: by method, model, options, or number."""
     parts = {
         "method": [explanation.method for explanation in explanations],
         "model": [explanation.model for explanation in explanations],
@@ -127,12 +127,12 @@ def _options(explanation: Explanation) -> str:
 
 
 def _data_uri(image: Image.Image) -> str:
-    """The image as JPEG of at most 1400 pixels, or as PNG where that promises to be smaller."""
+    """The image as JPEG of at most 1400 pixels, or as PNG if that is likely smaller."""
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     part = picture
     if max(picture.size) > 2 * _SAMPLE:
-        # Encoding all of a photo as PNG takes most of the time to write a page.
+        # Encoding a full photo as PNG takes most of the time to write a page.
         left, top = (max(0, (length - _SAMPLE) // 2) for length in picture.size)
         part = picture.crop(
             (left, top, min(left + _SAMPLE, picture.width), min(top + _SAMPLE, picture.height))
@@ -150,7 +150,7 @@ def _encoded(picture: Image.Image, kind: str) -> bytes:
 
 
 def _colours() -> dict[str, Any]:
-    """The inks, so that the page draws with the numbers of every other rendering."""
+    """The inks, so that the page uses the same colours as other renderings."""
     return {
         "strengths": colour.STRENGTHS,
         "for": {"dark": colour.DARK_FOR, "light": colour.LIGHT_FOR},
@@ -167,7 +167,7 @@ def _colours() -> dict[str, Any]:
 
 
 def _harmless_json(data: dict[str, Any]) -> str:
-    """JSON that stays inside its script element, whatever strings it holds."""
+    """JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -175,7 +175,7 @@ def _harmless_json(data: dict[str, Any]) -> str:
 
 
 def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
-    """What a reader without JavaScript gets: prompts, highlighted words, scores, certificate."""
+    """Content without JavaScript: prompts, highlighted words, scores, certificate."""
     largest = largest_word(explanation) if shares_scale(explanation, shared_scale) else None
     rows = "".join(
         f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}</li>"

@@ -1,4 +1,4 @@
-"""An explanation in a terminal: prompts, scores, words, a sketch of where, the certificate."""
+"""An explanation in a terminal: prompts, scores, words, sketches of maps, the certificate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLOURS = ("256", "truecolor")
 
 
 def summary(explanation: Explanation, *, shared_scale: bool | None = None) -> Summary:
-    """A renderable for rich: print it with ``rich.print`` or a Console.
+    """Return a renderable for ``rich.print`` or a Console.
 
     Args:
         explanation: the explanation to print.
@@ -38,14 +38,14 @@ def summary(explanation: Explanation, *, shared_scale: bool | None = None) -> Su
 
 
 class Summary:
-    """Draws itself for the console it is printed on, with plain characters where need be."""
+    """Renderable that adapts to the console, with plain characters if necessary."""
 
     def __init__(self, explanation: Explanation, shared_scale: bool | None = None) -> None:
         self.explanation = explanation
         self.shared = shares_scale(explanation, shared_scale)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One row for each prompt, then the colour bar and the certificate."""
+        """Render one row per prompt, the colour bar and the certificate."""
         explanation, plain = self.explanation, options.ascii_only
         scales = map_scales(explanation, shared=self.shared)
         table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0), header_style="dim")
@@ -74,7 +74,7 @@ class Summary:
         yield _certificate(explanation, plain)
 
     def _in_colour(self, scales: list[Scale]) -> list[Text]:
-        """The image, if there is one, and its heat maps, of two pixels for each character."""
+        """The image, if there is one, and its heat maps, with two pixels per character."""
         rows, columns = _size(self.explanation)
         return thumbnails(self.explanation, scales, rows, columns)
 
@@ -82,7 +82,7 @@ class Summary:
         rows, columns = _size(self.explanation)
         fine = self.explanation.heatmap((_FINE * rows, _FINE * columns)).double().numpy()
         cells = [_coarse(heat) for heat in fine]
-        # Averaging lowers the peak; the sketches are drawn to their own.
+        # Averaging lowers the peak, so sketches are scaled to their own.
         signed = scales[0].signed
         peaks = [float(np.nanmax(np.abs(one), initial=0.0)) for one in cells]
         if self.shared:
@@ -122,7 +122,7 @@ def _lines(explanation: Explanation) -> int:
 
 
 def _size(explanation: Explanation) -> tuple[int, int]:
-    """Lines and columns of a sketch; a character is twice as high as it is wide."""
+    """Lines and columns of a sketch; a character is twice as high as wide."""
     aspect = explanation.geometry.width / explanation.geometry.height
     rows = _lines(explanation)
     columns = round(2 * rows * aspect)
@@ -133,7 +133,7 @@ def _size(explanation: Explanation) -> tuple[int, int]:
 
 
 def _coarse(heat: Floats) -> Floats:
-    """Mean over the samples of each character; NaN where most of them are unseen."""
+    """Mean over the samples of each character; NaN if most of them are unseen."""
     height, width = heat.shape
     cells = heat.reshape(height // _FINE, _FINE, width // _FINE, _FINE)
     unseen = np.isnan(cells).mean(axis=(1, 3)) > 0.5
@@ -143,7 +143,7 @@ def _coarse(heat: Floats) -> Floats:
 
 
 def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
-    """Shades for relevance that speaks for the match, minus signs for what speaks against."""
+    """Shades for positive relevance, minus signs for negative relevance."""
     unseen = "/" if plain else "╱"
     text = Text()
     edge = "|" if plain else "│"
@@ -159,7 +159,7 @@ def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
 
 
 def _shade(value: float, plain: bool) -> tuple[str, str]:
-    """The character of a strength and its colour."""
+    """Character and colour of a strength."""
     if value < 0:
         return ("-" if value < -0.25 else " "), AGAINST
     shades = _PLAIN_SHADES if plain else _SHADES
@@ -168,7 +168,7 @@ def _shade(value: float, plain: bool) -> tuple[str, str]:
 
 
 def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
-    """The colour bar in one line: its ends in numbers where all maps share them."""
+    """The colour bar in one line, with numbers if all maps share the scale."""
     low, high = ("against", "for") if scale.signed else ("0", "peak")
     if shared:
         low, high = scale.ends

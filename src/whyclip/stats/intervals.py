@@ -1,4 +1,4 @@
-"""How sure a mean or a share is: bootstrap intervals, paired differences, Wilson's interval."""
+"""Confidence intervals: bootstrap, paired differences, Wilson."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
 
-# Of fewer images no interval is worth its name: a bootstrap of three cannot be wide.
+# With fewer images, bootstrap intervals are too narrow.
 FEWEST = 8
 
 _Z = 1.959964  # of a two-sided 95 %
@@ -18,10 +18,10 @@ _DRAWS_AT_ONCE = 2_000_000
 
 
 class Interval(NamedTuple):
-    """A mean over samples and where it would fall with other samples.
+    """A mean over samples with its confidence interval.
 
-    ``n`` is the number of samples that had a value, ``groups`` of what was drawn anew
-    (images, where one image has several samples).
+    ``n`` is the number of samples with a value, ``groups`` the number of resampled units (images,
+    if one image has several samples).
     """
 
     mean: float
@@ -44,22 +44,22 @@ def interval(
 ) -> Interval:
     """Mean with its percentile bootstrap interval.
 
-    Samples are drawn anew with replacement; the interval holds the middle ``level`` of the means.
+    Samples are resampled with replacement; the interval has the middle ``level`` of the means.
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     Args:
-        values: float ``[n]``; NaN (not defined for this sample) is left out.
-        groups: ``[n]`` of any hashable kind: samples of one image are not independent, so that
-            whole groups are drawn.
+        values: float ``[n]``; NaN (undefined for this sample) is left out.
+        groups: ``[n]`` hashable; samples of one image are not independent, so whole groups are
+            resampled.
         level: 0 to 1.
-        resamples: how often.
+        resamples: number of draws.
         seed: of the draws.
 
     Returns:
-        NaN for all three where no value is left, and for the bounds where only one group is.
+        NaN for all three if there is no value, and for the bounds if there is only one group.
 
     Raises:
-        InputError: values are not one row, or level or groups do not fit.
+        InputError: values are not one row, or level or groups are invalid.
 
     Example:
         >>> found = interval([0.0, 1.0] * 50)
@@ -94,16 +94,16 @@ def paired_difference(
 ) -> Interval:
     """Mean of a − b over the same samples, with its bootstrap interval.
 
-    Sharper than two intervals side by side, as what makes a sample hard for both cancels. The two
-    differ at this level where the interval does not hold 0.
+    More precise than two separate intervals, because the difficulty of samples cancels. The two
+    differ at this level if the interval excludes 0.
 
     Args:
         a: float ``[n]``.
         b: float ``[n]``, of the same samples; left out where either is NaN.
-        groups: as for :func:`interval`, like the rest.
-        level: likewise.
-        resamples: likewise.
-        seed: likewise.
+        groups: as for :func:`interval`.
+        level: 0 to 1.
+        resamples: number of draws.
+        seed: of the draws.
 
     Raises:
         InputError: the two are not rows of the same length.
@@ -119,13 +119,13 @@ def paired_difference(
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % score interval of a share of hits and misses; wide even where all are the same.
+    """Wilson's 95 % score interval of a share; wide even if all samples agree.
 
     Wilson, Journal of the American Statistical Association 22, 1927.
 
     Args:
         share: 0 to 1.
-        n: how many independent samples; of none the interval is NaN.
+        n: number of independent samples; for 0 the interval is NaN.
 
     Example:
         >>> [round(bound, 3) for bound in wilson(1.0, 60)]

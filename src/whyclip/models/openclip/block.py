@@ -1,4 +1,4 @@
-"""OpenCLIP's residual attention blocks, taken apart at their attention."""
+"""OpenCLIP's residual attention blocks, split at their attention."""
 
 from __future__ import annotations
 
@@ -77,6 +77,6 @@ class OpenCLIPBlock(Block):
 
 
 def transformer_blocks(transformer: Any) -> tuple[OpenCLIPBlock, ...]:
-    """Describe the blocks of an OpenCLIP ``Transformer``, first to last."""
+    """Wrap the blocks of an OpenCLIP ``Transformer``, first to last."""
     batch_first = getattr(transformer, "batch_first", True)
     return tuple(OpenCLIPBlock(block, batch_first) for block in transformer.resblocks)

@@ -12,10 +12,10 @@ from whyclip.models.tower import Block, split_heads
 
 
 class AttentionalPoolerBlock(Block):
-    """The first query of ``AttentionalPooler``, with the norm that may stand before it.
+    """The first query of ``AttentionalPooler``, with an optional norm before it.
 
-    Its keys and values may be narrower or wider than the queries, so their projections are
-    three matrices instead of one.
+    Its keys and values may have another width than the queries, so there are three projection
+    matrices instead of one.
     """
 
     is_pooling_head = True

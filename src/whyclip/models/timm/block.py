@@ -1,4 +1,4 @@
-"""timm's attention blocks and pooling head, taken apart at their attention."""
+"""timm's attention blocks and pooling head, split at their attention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TimmBlock(Block):
 
     Args:
         module: the block.
-        rotary: gives the rotary embedding ``[t, 2·d]`` of the patches, or None.
+        rotary: function that returns the rotary embedding ``[t, 2·d]`` of the patches, or None.
     """
 
     def __init__(self, module: Any, rotary: Rotary | None = None) -> None:
@@ -56,7 +56,7 @@ class TimmBlock(Block):
         return self._turn(q, rope).type_as(v), self._turn(k, rope).type_as(v), v
 
     def _turn(self, x: Tensor, rope: Tensor) -> Tensor:
-        """Rotate queries or keys of patches by their place; prefix tokens have none."""
+        """Rotate queries or keys of patches by their position; prefix tokens are not rotated."""
         from timm.layers import apply_rot_embed_cat
 
         prefix = self.attn.num_prefix_tokens
@@ -70,7 +70,7 @@ class TimmBlock(Block):
         return self._scaled(update, "ls1", "gamma_1")
 
     def _scaled(self, update: Tensor, layer: str, vector: str) -> Tensor:
-        """Apply a block's layer scale, a module in one class and a bare vector in the other."""
+        """Apply a block's layer scale, which is a module or a vector."""
         scale = getattr(self.module, layer, None)
         if scale is not None:
             return scale(update)
@@ -86,7 +86,7 @@ class TimmBlock(Block):
 
 
 class AttentionPoolBlock(Block):
-    """The first query of ``AttentionPoolLatent``, with the trunk's final norm before it."""
+    """The first query of ``AttentionPoolLatent``, with the backbone's final norm before it."""
 
     is_pooling_head = True
 

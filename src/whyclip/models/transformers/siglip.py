@@ -1,8 +1,8 @@
 """SigLIP and fixed-resolution SigLIP 2 of transformers as towers.
 
-No class token: a pooling head with a learnt query reads the patches. Texts see no causal mask,
-fill a context of 64 with padding that takes part, and are read at the last position, whatever
-stands there. The probability of a match is ``sigmoid(scale · cosine + bias)``.
+There is no class token: a pooling head with a learnt query pools the patches. Texts have no causal
+mask, are padded to 64 tokens that take part in the attention, and are pooled at the last position.
+The probability of a match is ``sigmoid(scale · cosine + bias)``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class SiglipPoolBlock(Block):
 
 
 class SiglipImageTower(ImageTower):
-    """``SiglipVisionModel``; without its head (``vision_use_head=False``) there is no embedding."""
+    """``SiglipVisionModel``; it needs its head (``vision_use_head=True``)."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
@@ -109,7 +109,7 @@ class SiglipImageTower(ImageTower):
 
 
 class SiglipTextTower(TextTower):
-    """``SiglipTextModel``: every token sees every other, padding included."""
+    """``SiglipTextModel``: every token sees every other, including padding."""
 
     causal = False
 
@@ -141,7 +141,7 @@ class SiglipTextTower(TextTower):
 
 
 def siglip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``SiglipModel`` in memory (SigLIP 2 at fixed resolution is one)."""
+    """Wrap a transformers ``SiglipModel`` (also SigLIP 2 at fixed resolution)."""
     return ModelView(
         name,
         SiglipImageTower(model),

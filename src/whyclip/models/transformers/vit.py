@@ -1,4 +1,4 @@
-"""The ViT classifier of transformers: one tower, whose targets are the rows of its last layer."""
+"""The ViT classifier of transformers: one tower, with the rows of its last layer as targets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whyclip.models.view import ModelView
 
 
 class ViTBlock(Block):
-    """``ViTLayer`` of transformers 5, and of 4 with its nested modules."""
+    """``ViTLayer`` of transformers 5, and of 4 with nested modules."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -37,7 +37,7 @@ class ViTBlock(Block):
 
     @property
     def out(self) -> Any:
-        """The output projection, looked up anew, as adapters replace it."""
+        """The output projection, looked up at each call, because adapters replace it."""
         attention = self.layer.attention
         return attention.output.dense if self.nested else attention.o_proj
 
@@ -74,7 +74,7 @@ class ViTBlock(Block):
 
 
 class ViTTower(ImageTower):
-    """``ViTModel`` read at its class token; the embedding is what the classifier sees."""
+    """``ViTModel`` pooled at its class token; the embedding is the classifier's input."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.vit = model, model.vit
@@ -103,16 +103,16 @@ class ViTTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         weights = self.vit.embeddings.patch_embeddings.projection.weight
-        # Black-box methods show pictures of other grids, where the library interpolates as well.
+        # Black-box methods use other grids, for which the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
         pixels = inputs.to(weights.dtype)
         seen = self.vit(pixels, interpolate_pos_encoding=other)
-        # A copy: whoever keeps many must not keep all tokens of each.
+        # A copy, so that keeping it does not keep all tokens.
         return seen.last_hidden_state[:, 0].clone()
 
 
 class NoText(TextTower):
-    """What stands in the place of a text encoder where there is none."""
+    """Placeholder for the text encoder of a model without one."""
 
     blocks = ()
     opaque = "a classifier reads no text"
@@ -148,7 +148,7 @@ class NoText(TextTower):
 
 
 def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``ViTForImageClassification`` in memory."""
+    """Wrap a transformers ``ViTForImageClassification``."""
     del tokenizer
     last, labels = model.classifier, model.config.id2label
     if isinstance(last, nn.Identity):
