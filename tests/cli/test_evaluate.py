@@ -90,7 +90,7 @@ def test_what_cannot_be_had_is_said_in_one_line(
 def test_without_data_other_models_are_asked_for_it(whyclip_command: Any, folder: Path) -> None:
     done = whyclip_command("evaluate", "--model", folder)
     assert done.code == 2
-    assert "--data is missing" in done.err
+    assert "--data is required" in done.err
 
 
 def test_an_interruption_says_how_to_go_on(
@@ -105,7 +105,7 @@ def test_an_interruption_says_how_to_go_on(
         "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.code == 130
-    assert "goes on" in done.err
+    assert "resumes" in done.err
 
 
 def test_metrics_lists_every_metric_and_shows_a_formula(whyclip_command: Any) -> None:
