@@ -24,8 +24,8 @@ from benchmarks.reproduce import DOCS, outcome
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.report import Picture, Table
-from whyclip.reproduce import get_experiment
-from whyclip.reproduce.finetuning_runs import (
+from whyclip.studies.experiments import get_experiment
+from whyclip.studies.experiments.finetuning_runs import (
     ARMS,
     FINETUNED_ON,
     UNSEEN,
@@ -34,8 +34,8 @@ from whyclip.reproduce.finetuning_runs import (
     run_task,
     save_records,
 )
-from whyclip.reproduce.finetuning_starts import STEPS, load_start, start_file
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.experiments.finetuning_starts import STEPS, load_start, start_file
+from whyclip.studies.experiments.run import reproduce
 
 IMAGE = "reproduce-finetuning.png"
 # Most important first: what a run that is cut off must have.

@@ -27,14 +27,14 @@ from torch import Tensor
 
 import whyclip
 from benchmarks.fuzz.models import view_of
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import WhyclipWarning
-from whyclip.evaluation import evaluate
 from whyclip.metrics import METRICS
 from whyclip.report import Report, Table
-from whyclip.reproduce import EXPERIMENTS
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
+from whyclip.studies.experiments import EXPERIMENTS
+from whyclip.studies.experiments.run import reproduce
 
 RESULT = Path(__file__).with_name("golden.json")
 DATA = "scenes:12"

@@ -18,8 +18,8 @@ import typer
 
 from benchmarks.page import write
 from whyclip.report import Picture, Report, Table
-from whyclip.reproduce import EXPERIMENTS, get_experiment
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.experiments import EXPERIMENTS, get_experiment
+from whyclip.studies.experiments.run import reproduce
 
 DOCS = Path(__file__).parent.parent / "docs"
 

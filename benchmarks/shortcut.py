@@ -25,10 +25,10 @@ from benchmarks.page import write
 from benchmarks.reproduce import DOCS, outcome
 from whyclip.metrics import Interval
 from whyclip.report import Picture, Report, Table
-from whyclip.reproduce import Findings, Setting
-from whyclip.reproduce.run import reproduce
-from whyclip.reproduce.shortcut import EXPERIMENT, findings, plan_of, shortcut
-from whyclip.reproduce.shortcut_study import Run, run_study
+from whyclip.studies.experiments import Findings, Setting
+from whyclip.studies.experiments.run import reproduce
+from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, plan_of, shortcut
+from whyclip.studies.experiments.shortcut_study import Run, run_study
 
 SUMMARY = Path(__file__).with_suffix(".json")
 IMAGE, MAPS = "reproduce-shortcut.png", "shortcut-maps.png"

@@ -20,8 +20,9 @@ CIRCLES = {
     "finetuning.caption_kinds finetuning.captions finetuning.decode finetuning.scene_captions"
     " finetuning.table_captions finetuning.tar_captions",
     "regions.pages regions.result regions.tables",
-    "audit.matrix audit.page audit.result",
-    "evaluation.figures evaluation.pages evaluation.result evaluation.summary evaluation.tables",
+    "studies.audit.matrix studies.audit.page studies.audit.result",
+    "studies.evaluation.figures studies.evaluation.pages studies.evaluation.result"
+    " studies.evaluation.summary studies.evaluation.tables",
 }
 
 

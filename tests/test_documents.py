@@ -138,8 +138,8 @@ KEPT = sorted((ROOT / "benchmarks" / "findings").glob("*.json"))
 
 @pytest.mark.parametrize("kept", KEPT, ids=[path.stem for path in KEPT])
 def test_the_findings_are_those_of_the_audits_that_were_kept(kept: Path) -> None:
-    from whyclip.audit import Audit
-    from whyclip.audit.page import verdict_table
+    from whyclip.studies.audit import Audit
+    from whyclip.studies.audit.page import verdict_table
 
     page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     [shown] = re.findall(rf"(?s)<!-- begin {kept.stem} -->(.*?)<!-- end {kept.stem} -->", page)

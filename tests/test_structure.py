@@ -59,11 +59,9 @@ FLOW = (
     "datasets",
     "mini",
     "report",
-    "evaluation",
     "regions",
     "finetuning",
-    "audit",
-    "reproduce",
+    "studies",
     "cli",
     "__main__",
 )

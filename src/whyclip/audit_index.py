@@ -47,7 +47,7 @@ class AuditLink:
 
     @property
     def path(self) -> Path:
-        """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
+        """Where the audit lies; :meth:`whyclip.studies.audit.Audit.load` reads it."""
         return cache_folder() / self.file
 
     def only(self, side: Side) -> AuditLink | None:

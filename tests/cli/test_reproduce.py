@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from whyclip.reproduce import EXPERIMENTS
+from whyclip.studies.experiments import EXPERIMENTS
 
 Run = Callable[..., Any]
 

@@ -16,7 +16,7 @@ from whyclip.process import importing
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from whyclip.audit import Audit
+    from whyclip.studies.audit import Audit
 
 HELP = """
 Measure which explanations of your model can be trusted.
@@ -118,15 +118,15 @@ def audit(
     thresholds = dict(map(_parse_threshold, threshold or ()))
     named, wanted = options.split_names(methods), options.split_names(checks)
     with importing():
-        from whyclip.audit import audit as run
-        from whyclip.audit import get_check
-        from whyclip.audit.answer import answers
-        from whyclip.audit.check import check_threshold
-        from whyclip.audit.keep import keep as remember
-        from whyclip.audit.run import EDITED, LIMIT
-        from whyclip.audit.store import RESULT
         from whyclip.datasets.load import open_dataset
         from whyclip.selection import variants_of
+        from whyclip.studies.audit import audit as run
+        from whyclip.studies.audit import get_check
+        from whyclip.studies.audit.answer import answers
+        from whyclip.studies.audit.check import check_threshold
+        from whyclip.studies.audit.keep import keep as remember
+        from whyclip.studies.audit.run import EDITED, LIMIT
+        from whyclip.studies.audit.store import RESULT
 
     asked = variants_of(named) or None
     for name in wanted:
@@ -183,7 +183,7 @@ def _table(found: Audit) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from whyclip.audit import PRINCIPLES
+    from whyclip.studies.audit import PRINCIPLES
 
     colours = {"pass": "bold green", "fail": "bold red", "undecided": "yellow"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

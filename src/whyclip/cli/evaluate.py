@@ -135,12 +135,12 @@ def evaluate(
     options.check_device(device)
     with importing():
         from whyclip.datasets import open_dataset
-        from whyclip.evaluation import evaluate as run
-        from whyclip.evaluation import main_tables, summarise
-        from whyclip.evaluation.pages import save
-        from whyclip.evaluation.plan import PromptName, ProtocolName
         from whyclip.report import command_line
         from whyclip.selection import variants_of
+        from whyclip.studies.evaluation import evaluate as run
+        from whyclip.studies.evaluation import main_tables, summarise
+        from whyclip.studies.evaluation.pages import save
+        from whyclip.studies.evaluation.plan import PromptName, ProtocolName
 
     given: dict[str, Any] = {
         "--data": data or SCENES,

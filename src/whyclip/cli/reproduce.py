@@ -94,8 +94,8 @@ def reproduce(
         stdout().print(_list())
         return
     with importing():
-        from whyclip.reproduce import get_experiment
-        from whyclip.reproduce.run import reproduce as run
+        from whyclip.studies.experiments import get_experiment
+        from whyclip.studies.experiments.run import reproduce as run
 
     experiment = get_experiment(name)
     chosen = parse(name, experiment.run, option or ())

@@ -1,0 +1,68 @@
+"""Deletion and insertion of every method's map and words, with all edits in full batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from whyclip.metrics import get_metric, stream
+from whyclip.perturbation.fills import Pixels
+from whyclip.perturbation.perturbations import Edits
+from whyclip.resample import lay_on_image
+from whyclip.studies.audit.look import Seen
+from whyclip.studies.audit.removal import AT_ONCE, Texts
+from whyclip.studies.evaluation.encode import Encoder
+
+IMAGE = ("deletion", "insertion")
+TEXT = ("word_deletion", "word_insertion")
+
+
+def measure_curves(seen: Seen, texts: Texts, seed: int) -> None:
+    """Edit one sample by every method's map and words, and note the areas.
+
+    The score is that of the one prompt of the sample that was drawn for it.
+    """
+    _images(texts.encoder, seen, seed)
+    if texts.encoder.model.classes is None:
+        _texts(seen, texts, seed)
+
+
+def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
+    evidence = seen.evidence
+    picture = seen.sample.image
+    target = seen.capture.targets[evidence.asked : evidence.asked + 1]
+
+    def score(edited: Sequence[Pixels]) -> Tensor:
+        return target.score(encoder.images(edited).to(target.directions.device))[:, 0]
+
+    jobs: list[tuple[str, str, Edits[Pixels]]] = []
+    for name, found in evidence.methods.items():
+        if found.maps is None:
+            continue
+        heat = lay_on_image(found.maps[evidence.asked][None], seen.geometry)[0].numpy()
+        for curve in IMAGE:
+            metric = get_metric(curve)
+            assert metric.edits is not None, "deletion and insertion edit"
+            jobs.append((name, curve, metric.edits(np.asarray(picture), heat, seed=seed)))
+    scored = stream((edits for _, _, edits in jobs), score, AT_ONCE)
+    for (name, curve, edits), scores in zip(jobs, scored, strict=True):
+        area = get_metric(curve).value(edits.amounts, scores)
+        evidence.methods[name].curves[curve] = float(area)
+
+
+def _texts(seen: Seen, texts: Texts, seed: int) -> None:
+    evidence = seen.evidence
+    prompt = evidence.prompts[evidence.asked]
+    image = seen.image.directions[0].cpu()
+    for found in evidence.methods.values():
+        words = found.words[evidence.asked] if found.words else ()
+        if len(words) < 2:
+            continue
+        for curve in TEXT:
+            metric = get_metric(curve)
+            assert metric.edits is not None, "deletion and insertion edit"
+            edits = metric.edits(prompt, words, seed=seed)
+            scores = texts.directions(list(edits)) @ image
+            found.curves[curve] = float(metric.value(edits.amounts, scores))

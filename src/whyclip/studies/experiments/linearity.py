@@ -1,0 +1,237 @@
+"""How far the first-order expansion is from the true change, at the readout and at the input."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyclip.batches import batches
+from whyclip.forward.forward_pass import Capture
+from whyclip.forward.run import run_trunk
+from whyclip.metrics import interval
+from whyclip.models.tower import ImageTower
+from whyclip.question import ask
+from whyclip.report import Column, Picture, Table
+from whyclip.stats.correlation import pearson
+from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.verdict import is_above
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
+READOUT, INPUT = "readout", "input"
+PLACES: Mapping[str, str] = {
+    READOUT: "what the patches add to the readout, αΣ A_i v_i, is taken away",
+    INPUT: "the patches' pixels fade to the mean colour by α",
+}
+
+
+@dataclass
+class Errors:
+    """Over all samples and prompts, at one place and one size of the step."""
+
+    groups: list[str] = field(default_factory=list)
+    correlation: list[float] = field(default_factory=list)
+    error: list[float] = field(default_factory=list)
+    change: list[float] = field(default_factory=list)
+
+    def add(self, group: str, predicted: Tensor, measured: Tensor) -> None:
+        """Compare predictions ``[n, sets]`` with what was measured."""
+        share = (predicted - measured).square().sum(-1) / measured.square().sum(-1)
+        self.groups += [group] * len(predicted)
+        self.correlation += pearson(predicted, measured).tolist()
+        self.error += share.tolist()
+        self.change += measured.abs().mean(-1).tolist()
+
+
+def linearity(
+    setting: Setting, *, sets: int = 8, share: float = 0.25, bound: float = 0.9
+) -> Findings:
+    """Take random sets of patches away by degrees, and compare with what the gradient says.
+
+    Predicted: ``ΔS = ∇S · Δ``. Measured: ``S(· + Δ) − S(·)``, once with Δ at the readout
+    attention's output, once at the pixels, for the same sets.
+
+    Args:
+        setting: model and samples.
+        sets: how many sets of patches a picture.
+        share: of the patches that a set has.
+        bound: the correlation from which on the first order is called a good forecast.
+    """
+    found: dict[tuple[str, float], Errors] = defaultdict(Errors)
+    model = setting.model
+    for number, sample in enumerate(setting.samples("perturbing")):
+        [batch] = batches(model, [sample.source], "model")
+        targets = ask(model, list(sample.prompts)).targets()
+        keep = 0 if model.image.opaque else 1
+        capture = run_trunk(model.image, batch.pixels, targets, keep=keep)
+        drawn = _draw(capture, sets, share, (setting.seed, number))
+        places = {INPUT: _at_input} if model.image.opaque else {
+            READOUT: _at_readout, INPUT: _at_input
+        }  # fmt: skip
+        for place, measure in places.items():
+            for step, predicted, measured in measure(capture, drawn):
+                found[place, step].add(sample.picture, predicted.double(), measured.double())
+    shown = [place for place in PLACES if (place, STEPS[-1]) in found]
+    verdicts = []
+    for place in shown:
+        whole = found[place, STEPS[-1]]
+        verdicts.append(
+            is_above(
+                f"At the {place}, the gradient foretells what taking patches away does",
+                f"correlation at the full step (sets of {share:.0%} of the patches)",
+                interval(whole.correlation, groups=whole.groups),
+                bound,
+            )
+        )
+    table = Table(
+        "First order against the true change",
+        (
+            Column("place", "changed at"),
+            Column("step", "step α", digits=2),
+            Column("correlation", better="higher", help=_CORRELATION),
+            Column("error", "error", better="lower", help=_ERROR),
+            Column("change", "mean change of S", digits=4),
+            Column("n", "prompts"),
+        ),
+        tuple(
+            {
+                "place": place,
+                "step": step,
+                "correlation": interval(e.correlation, groups=e.groups),
+                "error": interval(e.error, groups=e.groups),
+                "change": interval(e.change, groups=e.groups),
+                "n": len(e.error),
+            }
+            for place in shown
+            for step in STEPS
+            for e in [found[place, step]]
+        ),
+        f"{sets} random sets of {share:.0%} of the patches for each picture, the same at both "
+        "places. " + "; ".join(f"{place}: {PLACES[place]}" for place in shown) + ".",
+    )
+    picture = Picture(
+        _figure(found, shown),
+        "Correlation and error of the first order as the step grows",
+        "Left: does the gradient put sets of patches in the right order? Right: does it get the "
+        "size right? Bands are 95 % intervals.",
+    )
+    return Findings(verdicts, [table, picture], {"sets": str(sets), "share": f"{share:g}"})
+
+
+_CORRELATION = (
+    "between predicted and measured change over the sets of a picture: 1 where they are in the "
+    "same order and proportion."
+)
+_ERROR = (
+    "squared error of the prediction over the squared change: 0 is exact, 1 is as bad as "
+    "predicting no change at all."
+)
+
+
+def _draw(capture: Capture, sets: int, share: float, seed: tuple[int, int]) -> Tensor:
+    """Bool ``[sets, patches]``, each with the same number of True."""
+    patches = int(capture.content[0].sum())
+    size = min(max(1, round(share * patches)), patches)
+    rng = np.random.default_rng((*seed, 6))
+    order = np.argsort(rng.random((sets, patches)), axis=1)
+    drawn = torch.zeros(sets, patches, dtype=torch.bool)
+    drawn[torch.arange(sets)[:, None], torch.from_numpy(order[:, :size].copy())] = True
+    return drawn.to(capture.content.device)
+
+
+def _at_readout(capture: Capture, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
+    """For each step predicted and measured changes ``[n, sets]`` at the readout's output."""
+    tower, targets = capture.tower, capture.targets
+    replay = capture.replay(1)
+    [g] = capture.gradient(replay, "o")
+    attention = replay.layers[0]
+    parts = (attention.a[..., None] * attention.v).transpose(1, 2).flatten(2)[0]
+    delta = -(drawn.to(parts.dtype) @ parts[capture.content[0]])
+    x = capture.states[len(tower.blocks) - 1][:, capture.stream.row[0]].to(parts.dtype)
+
+    @torch.no_grad()
+    def scores(o: Tensor) -> Tensor:
+        row = x.expand(len(o), -1)
+        return targets.score(tower.project(attention.block.finish(row, attention.block.merge(o))))
+
+    whole = parts.sum(0)
+    start = scores(whole[None])
+    foretold = g[0].float() @ delta.float().T
+    return [
+        (step, step * foretold, (scores(whole + step * delta) - start).T)
+        for step in STEPS
+    ]  # fmt: skip
+
+
+def _at_input(capture: Capture, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
+    """For each step predicted and measured changes ``[n, sets]`` at the pixels."""
+    tower, targets = capture.tower, capture.targets
+    assert isinstance(tower, ImageTower)
+    pixels = capture.inputs.detach().clone().requires_grad_()
+    start = targets.score(capture.embed_again(pixels))[0]
+    gradients = torch.stack(
+        [torch.autograd.grad(score, pixels, retain_graph=True)[0][0] for score in start]
+    )
+    faded = _over_pixels(capture, drawn, tower.patch)
+    # Inputs are normalised, so that zero is the mean colour of what the model was trained on.
+    delta = -faded * capture.inputs.to(faded.dtype)
+    foretold = torch.einsum("nchw,schw->ns", gradients.float(), delta)
+    found = []
+    for step in STEPS:
+        with torch.no_grad():
+            changed = targets.score(capture.embed_again(capture.inputs + step * delta))
+        found.append((step, step * foretold, (changed - start.detach()).T))
+    return found
+
+
+def _over_pixels(capture: Capture, drawn: Tensor, patch: int) -> Tensor:
+    """Float ``[sets, 1, H, W]``, 1 where a drawn patch lies; beyond the last whole patch 0."""
+    height, width = capture.inputs.shape[-2:]
+    rows, columns = capture.stream.grid or (height // patch, width // patch)
+    over = drawn.float().unflatten(-1, (rows, columns))[:, None]
+    over = over.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
+    lower, right = height - over.shape[2], width - over.shape[3]
+    return torch.nn.functional.pad(over, (0, right, 0, lower))
+
+
+def _figure(found: Mapping[tuple[str, float], Errors], shown: list[str]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("correlation", "error"), strict=True):
+        for place in shown:
+            rows = [found[place, step] for step in STEPS]
+            bands = [interval(getattr(row, name), groups=row.groups) for row in rows]
+            [line] = axes.plot(STEPS, [b.mean for b in bands], marker="o", label=f"at the {place}")
+            low, high = [b.low for b in bands], [b.high for b in bands]
+            axes.fill_between(STEPS, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        axes.set_xlabel("step α")
+        axes.set_ylabel(name)
+        axes.legend(frameon=False)
+    return figure
+
+
+EXPERIMENT = Experiment(
+    name="linearity",
+    title="What the first-order assumption costs",
+    claim=(
+        "The score's gradient stands for what would happen if parts of the picture were not there: "
+        "a first-order expansion of the score, taken at the readout attention's output."
+    ),
+    source="what Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952 derive maps from",
+    run=linearity,
+    defaults=Defaults(limit=40),
+    cost="1 s",
+    on_real_data=(
+        "whyclip reproduce linearity --data imagenet:FOLDER --model openclip:ViT-B-16/openai "
+        "--limit 200"
+    ),
+)

@@ -1,0 +1,107 @@
+"""One experiment from its name to its report."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from whyclip.ambient import in_plain_state
+from whyclip.datasets import open_dataset
+from whyclip.errors import OptionError, WhyclipWarning
+from whyclip.finetuning.small_clip import small_clip
+from whyclip.models import ModelView, load
+from whyclip.models.load import device_for
+from whyclip.options import show, validate
+from whyclip.report import Report, command_line, run_facts
+from whyclip.studies.experiments.experiment import Experiment, Findings, Setting
+
+
+@in_plain_state
+def reproduce(
+    experiment: Experiment,
+    *,
+    data: str | None = None,
+    model: str | ModelView | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Report:
+    """Run an experiment and report what it found beside what its source claims.
+
+    Args:
+        experiment: from :func:`whyclip.studies.experiments.get_experiment`.
+        data: as :func:`whyclip.datasets.open_dataset` takes it; the experiment's own by default.
+        model: as :func:`whyclip.load` takes it, or a loaded model; the experiment's own by
+            default. An experiment that trains its own model takes neither data nor model.
+        limit: how many samples are drawn; 0 for all of them.
+        seed: of that draw, and of whatever the experiment draws.
+        device: where the model is loaded.
+        options: the experiment's own.
+
+    Raises:
+        InputError: data, model or options cannot be used.
+    """
+    chosen = validate(experiment.name, experiment.run, options or {}, noun="experiment")
+    usual = experiment.defaults
+    spec = usual.data if data is None else data
+    number = usual.limit if limit is None else limit
+    if number < 0:
+        raise OptionError(f"limit={number}; give how many samples, or 0 for all of them")
+    if usual.trains:
+        _check_own(experiment, data=data, model=model)
+    dataset = open_dataset(spec, limit=number or None, seed=seed)
+    asked = usual.model if model is None else model
+    if isinstance(asked, ModelView):
+        view = asked
+    elif usual.trains:
+        view = small_clip(seed, device_for(device))
+    else:
+        view = load(asked, device)
+    begun = time.perf_counter()
+    with warnings.catch_warnings():
+        # One scene in a hundred is unlike the others; of many samples nobody reads it each time.
+        warnings.simplefilter("ignore", WhyclipWarning)
+        found = experiment.run(Setting(view, dataset, seed, spec), **chosen)
+    facts = run_facts(
+        model=view.name,
+        dataset=spec,
+        samples=len(dataset),
+        seed=seed,
+        seconds=time.perf_counter() - begun,
+        **found.facts,
+    )
+    named = asked if isinstance(asked, str) else view.name
+    pairs = [
+        f"{name}={show(value)}"
+        for name, value in chosen.items()
+        if value != experiment.options[name]
+    ]
+    inputs = {} if usual.trains else {"--data": spec, "--model": named}
+    given = {**inputs, "--limit": number, "--seed": seed, "--option": pairs}
+    command = command_line(f"reproduce {experiment.name}", given)
+    return Report(experiment.title, command, _sections(experiment, found), facts)
+
+
+def _check_own(experiment: Experiment, **given: Any) -> None:
+    """Refuse a model or data for an experiment that trains its own model on its own scenes."""
+    for name, value in given.items():
+        if value is not None:
+            shown = value.name if isinstance(value, ModelView) else value
+            raise OptionError(
+                f"experiment {experiment.name!r} trains its own model on its own scenes; "
+                f"leave out --{name} {str(shown)!r:.40}"
+            )
+
+
+def _sections(experiment: Experiment, found: Findings) -> list[Any]:
+    verdicts = "\n".join(f"- {verdict}" for verdict in found.verdicts)
+    return [
+        f"## The claim\n\n{experiment.claim}\n\nSource: {experiment.source}.",
+        f"## What was found here\n\n{verdicts}",
+        *found.sections,
+        f"## {'At full size' if experiment.defaults.trains else 'On the data of the source'}"
+        f"\n\n    {experiment.on_real_data}",
+    ]
