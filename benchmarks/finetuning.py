@@ -104,7 +104,7 @@ def main(
         train(out, device, processes, steps, seeds, seconds)
         paths = sorted((out / "records").glob("*.npz"))
         save_records([record for path in paths for record in load_records(path)], kept)
-    report = reproduce(get_experiment("finetuning"), options={"records": str(kept)})
+    report = reproduce(get_experiment("finetuning"), records=str(kept))
     print(report.save(out / "report"))
     if page:
         picture = next(part for part in report.sections if isinstance(part, Picture))

@@ -111,7 +111,7 @@ def reproduce(
         limit=limit,
         seed=seed,
         device=device,
-        options=chosen,
+        **chosen,
     )
     # Before anything is printed: a closed pipe must not cost the run.
     page = report.save(folder)

@@ -228,7 +228,7 @@ def test_the_experiment_runs_from_start_to_page(
     monkeypatch.setitem(run_task.__kwdefaults__, "settings", small)
     monkeypatch.setattr("whyclip.studies.experiments.finetuning.FINETUNED_ON", 32)
     options = {"arms": "original+global+random+grad_eclip", "steps": 1, "seeds": 2}
-    report = reproduce(get_experiment("finetuning"), limit=12, options=options)
+    report = reproduce(get_experiment("finetuning"), limit=12, **options)
     page = report.save(tmp_path / "report").read_text(encoding="utf-8")
     assert "maps teach more than random maps" in page
     assert starts.start_file("weak").exists()
@@ -248,4 +248,4 @@ def test_the_experiment_runs_from_start_to_page(
 )
 def test_options_that_cannot_be_used_are_quoted(options: dict[str, object], named: str) -> None:
     with pytest.raises(OptionError, match=re.escape(named)):
-        reproduce(get_experiment("finetuning"), limit=5, options=options)
+        reproduce(get_experiment("finetuning"), limit=5, **options)

@@ -85,9 +85,7 @@ EXPERIMENT = Experiment(
 
 
 def test_a_report_has_claim_verdict_and_facts(setting: Setting, tmp_path: Path) -> None:
-    report = reproduce(
-        EXPERIMENT, data="scenes:9", model=setting.model, limit=4, seed=1, options={"times": 3}
-    )
+    report = reproduce(EXPERIMENT, data="scenes:9", model=setting.model, limit=4, seed=1, times=3)
     page = report.save(tmp_path / "out")
     text = (page.parent / "report.md").read_text(encoding="utf-8")
     for part in (
@@ -116,7 +114,7 @@ def test_what_is_not_known_is_refused(setting: Setting) -> None:
     with pytest.raises(OptionError, match="did you mean equality"):
         get_experiment("equalty")
     with pytest.raises(OptionError, match="unknown option of planted 'tmes'; did you mean times"):
-        reproduce(EXPERIMENT, model=setting.model, options={"tmes": 3})
+        reproduce(EXPERIMENT, model=setting.model, tmes=3)
     with pytest.raises(OptionError, match="limit=-1"):
         reproduce(EXPERIMENT, model=setting.model, limit=-1)
 

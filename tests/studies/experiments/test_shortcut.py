@@ -400,7 +400,7 @@ def test_two_processes_give_the_values_of_one(runs: list[Run]) -> None:
 @pytest.mark.slow
 def test_the_command_runs() -> None:
     options = {"train_scenes": 300, "train_steps": 2, "steps": 2}
-    report = reproduce(EXPERIMENT, limit=60, device="cpu", options=options)
+    report = reproduce(EXPERIMENT, limit=60, device="cpu", **options)
     assert report.facts["model"] == "small-clip"
     assert report.command == (
         "whyclip reproduce shortcut --limit 60 --seed 0 --option train_scenes=300 "

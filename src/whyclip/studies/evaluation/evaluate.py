@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from whyclip.ambient import in_plain_state
-from whyclip.datasets import Dataset
+from whyclip.datasets import Dataset, open_dataset
 from whyclip.datasets.dataset import base_of, keys_of, numbers_of
 from whyclip.errors import InputError, OptionError, OutputError, WhyclipWarning
 from whyclip.models import ModelView
@@ -31,7 +31,7 @@ BATCH_SIZE = 64
 @in_plain_state
 def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defaults)
     model: ModelView,
-    dataset: Dataset,
+    dataset: Dataset | str,
     methods: MethodsLike | None = None,
     metrics: Sequence[str] | None = None,
     *,
@@ -54,8 +54,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
-        dataset: from :func:`whyclip.datasets.open_dataset`, with ``limit`` and ``seed`` for a
-            part of it.
+        dataset: from :func:`whyclip.open_dataset`, with ``limit`` and ``seed`` for a part of it;
+            or its name.
         methods: as for :func:`whyclip.compare`; by default all that are not slow, as ``METHODS``
             has it. Results are under the labels.
         metrics: names from ``whyclip.metrics.METRICS``; by default deletion, insertion, those of
@@ -79,6 +79,9 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     """
     if batch_size < 1:
         raise OptionError(f"batch_size={batch_size}; give at least 1")
+    if isinstance(dataset, str):
+        data = data or dataset
+        dataset = open_dataset(dataset)
     if not len(dataset):
         raise OptionError(f"dataset {data or dataset.name!r} has no samples")
     start = time.perf_counter()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 from whyclip.ambient import in_plain_state
@@ -15,36 +14,40 @@ from whyclip.models import ModelView, load
 from whyclip.models.load import device_for
 from whyclip.options import show, validate
 from whyclip.report import Report, command_line, run_facts
+from whyclip.studies.experiments import get_experiment
 from whyclip.studies.experiments.experiment import Experiment, Findings, Setting
 
 
 @in_plain_state
 def reproduce(
-    experiment: Experiment,
-    *,
-    data: str | None = None,
+    experiment: Experiment | str,
     model: str | ModelView | None = None,
+    data: str | None = None,
+    *,
     limit: int | None = None,
     seed: int = 0,
     device: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Report:
-    """Run an experiment and report what it found beside what its source claims.
+    """Measure a published claim and report the result beside it.
 
     Args:
-        experiment: from :func:`whyclip.studies.experiments.get_experiment`.
-        data: as :func:`whyclip.datasets.open_dataset` takes it; the experiment's own by default.
+        experiment: its name, as ``whyclip reproduce`` lists it.
         model: as :func:`whyclip.load` takes it, or a loaded model; the experiment's own by
-            default. An experiment that trains its own model takes neither data nor model.
-        limit: how many samples are drawn; 0 for all of them.
-        seed: of that draw, and of whatever the experiment draws.
+            default. An experiment that trains its own model takes neither model nor data.
+        data: as :func:`whyclip.open_dataset` takes it; the experiment's own by default.
+        limit: number of samples, drawn at random; 0 for all of them.
+        seed: random seed of that draw, and of the experiment.
         device: where the model is loaded.
-        options: the experiment's own.
+        **options: the experiment's options.
 
     Raises:
-        InputError: data, model or options cannot be used.
+        OptionError: there is no experiment of that name, or it has no such option.
+        InputError: model or data cannot be used.
     """
-    chosen = validate(experiment.name, experiment.run, options or {}, noun="experiment")
+    if isinstance(experiment, str):
+        experiment = get_experiment(experiment)
+    chosen = validate(experiment.name, experiment.run, options, noun="experiment")
     usual = experiment.defaults
     spec = usual.data if data is None else data
     number = usual.limit if limit is None else limit
