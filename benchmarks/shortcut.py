@@ -25,7 +25,7 @@ from benchmarks.page import write
 from benchmarks.reproduce import DOCS, outcome
 from whyclip.metrics import Interval
 from whyclip.report import Picture, Report, Table
-from whyclip.studies.experiments import Findings, Setting
+from whyclip.studies.experiments import ExperimentInput, ExperimentResult
 from whyclip.studies.experiments.run import reproduce
 from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, plan_of, shortcut
 from whyclip.studies.experiments.shortcut_study import Run, run_study
@@ -40,7 +40,7 @@ def report_of(
     """Report on an experiment; ``runs`` is filled by training if it is empty."""
 
     @wraps(shortcut)
-    def run(setting: Setting, **chosen: Any) -> Findings:
+    def run(setting: ExperimentInput, **chosen: Any) -> ExperimentResult:
         processes = chosen.pop("processes")
         plan = plan_of(setting, **chosen)
         if not runs:

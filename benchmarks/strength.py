@@ -22,8 +22,8 @@ from training.truth import measure
 
 from benchmarks.page import write
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import INK, styles
 from whyclip.stats.correlation import spearman
-from whyclip.studies.evaluation.figures import INK, styles
 
 KEPT = Path(__file__).parent / "strength.json"
 DOCS = Path(__file__).parent.parent / "docs"

@@ -20,9 +20,6 @@ CIRCLES = {
     "finetuning.caption_kinds finetuning.captions finetuning.decode finetuning.scene_captions"
     " finetuning.table_captions finetuning.tar_captions",
     "regions.pages regions.result regions.tables",
-    "studies.audit.matrix studies.audit.page studies.audit.result",
-    "studies.evaluation.figures studies.evaluation.pages studies.evaluation.result"
-    " studies.evaluation.summary studies.evaluation.tables",
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from weakref import ref
 
 from whyclip.files import cache_folder
+from whyclip.stats.verdict import verdict_of
 from whyclip.types import Side
 
 INDEX = "index.json"
@@ -32,7 +33,7 @@ class AuditLink:
         samples: on how many.
         verdicts: by side, of the two principles ``"itself"`` (does the method explain the model
             itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
-            ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
+            ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not applicable"``.
         failed: titles of the checks that it failed, with their sides.
         file: the audit, a JSON file, from the cache folder on: pages that are passed on shall
             not say whose home it is in.
@@ -60,8 +61,8 @@ class AuditLink:
     def __str__(self) -> str:
         found = "; ".join(
             f"{'image' if side == 'image' else 'words'}: "
-            f"model fidelity {_shown(verdicts['itself'])}, "
-            f"performance consistency {_shown(verdicts['consistent'])}"
+            f"model fidelity {verdicts['itself']}, "
+            f"performance consistency {verdicts['consistent']}"
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
@@ -78,10 +79,6 @@ def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink |
         verdicts={**first.verdicts, **second.verdicts},
         failed=(*first.failed, *second.failed),
     )
-
-
-def _shown(verdict: str) -> str:
-    return {"undecided": "inconclusive", "not measured": "not applicable"}.get(verdict, verdict)
 
 
 def folder_of(fingerprint: str) -> Path:
@@ -187,8 +184,13 @@ def link_of(record: Mapping[str, Any]) -> AuditLink:
     Raises:
         TypeError: something is missing.
         KeyError: likewise.
+        ValueError: a verdict is not known.
     """
-    return AuditLink(**{**record, "failed": tuple(record["failed"])})
+    verdicts = {
+        side: {principle: verdict_of(word) for principle, word in given.items()}
+        for side, given in record["verdicts"].items()
+    }
+    return AuditLink(**{**record, "verdicts": verdicts, "failed": tuple(record["failed"])})
 
 
 def link_to_json(link: AuditLink) -> dict[str, Any]:

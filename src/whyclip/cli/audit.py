@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ Measure which explanations of your model can be trusted.
 [bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
 does the map show the object where the model is right; does it change when the weights are \
 randomised? \
-Each check ends in pass, fail or undecided, with its 95 % interval.
+Each check ends in pass, fail or inconclusive, with its 95 % interval.
 
 \b
 [bold]Examples[/bold]
@@ -150,7 +151,7 @@ def audit(
     command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
     if (out / RESULT).exists():
         note(f"the report of the same audit in {str(out)!r} is replaced")
-    page = found.save(out, command)
+    page = replace(found, command=command).save(out)
     if keep and (wanted or thresholds):
         # On an explanation it would stand for the whole audit, and in the place of one.
         note("not remembered, as only an audit of all checks with their own thresholds is")
@@ -185,7 +186,7 @@ def _table(found: Audit) -> Table:
 
     from whyclip.studies.audit import PRINCIPLES
 
-    colours = {"pass": "bold green", "fail": "bold red", "undecided": "yellow"}
+    colours = {"pass": "bold green", "fail": "bold red", "inconclusive": "yellow"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in (
         "method",

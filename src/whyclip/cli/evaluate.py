@@ -138,8 +138,7 @@ def evaluate(
         from whyclip.report import command_line
         from whyclip.selection import variants_of
         from whyclip.studies.evaluation import evaluate as run
-        from whyclip.studies.evaluation import main_tables, summarise
-        from whyclip.studies.evaluation.pages import save
+        from whyclip.studies.evaluation import main_tables
         from whyclip.studies.evaluation.plan import PromptName, ProtocolName
 
     given: dict[str, Any] = {
@@ -180,10 +179,9 @@ def evaluate(
     except KeyboardInterrupt:
         note(f"finished samples are in {str(out)!r}; the same command goes on from there")
         raise
-    lines = summarise(found)
     # Before anything is printed: a closed pipe must not cost the report.
-    page = save(found, out, lines)
-    for table in main_tables(lines):
+    page = found.save(out)
+    for table in main_tables(found.summary):
         stdout().print(table.to_rich())
         stdout().print()
     wrote(page)

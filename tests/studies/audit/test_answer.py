@@ -6,22 +6,22 @@ import pytest
 
 from whyclip.metrics import Interval
 from whyclip.studies.audit.answer import answers
-from whyclip.studies.audit.result import Audit, Audited, Finding
+from whyclip.studies.audit.record import Audited
+from whyclip.studies.audit.result import Audit
+from whyclip.studies.claims import Claim, Finding
 from whyclip.types import Side
 
 
 def audit_of(verdicts: dict[str, str], side: Side = "image") -> Audit:
     """One letter a check: p passes, f fails, u is undecided, n was not measured."""
-    words = {"p": "pass", "f": "fail", "u": "undecided", "n": "undecided"}
+    words = {"p": "pass", "f": "fail", "u": "inconclusive", "n": "inconclusive"}
     findings = tuple(
         Finding(
-            name,
-            f"check-{number}",
-            side,
+            Claim(name=f"check-{number}", title="", threshold=0.0, higher_is_better=True),
             words[letter],  # type: ignore[arg-type]
             None if letter == "n" else Interval(0.0, -1.0, 1.0, 20, 20),
-            0.0,
-            {},
+            name,
+            side,
         )
         for name, letters in verdicts.items()
         for number, letter in enumerate(letters)
@@ -38,11 +38,11 @@ def audit_of(verdicts: dict[str, str], side: Side = "image") -> Audit:
         ({"a": "pf", "b": "ff"}, "Maps: every method fails at least one check."),
         (
             {"a": "puu", "b": "ppu", "c": "pfp"},
-            "Maps: no method passes every check. b and a fail none. Undecided checks of each: 1 to",
+            "Maps: no method passes every check. b and a fail none. Inconclusive checks of each:",
         ),
         (
             {"a": "pu", "c": "pf"},
-            "Maps: no method passes every check. a fails none. Undecided checks of each: 1;",
+            "Maps: no method passes every check. a fails none. Inconclusive checks of each: 1;",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_open_parts_are_not_counted(view: whyclip.ModelView) -> None:
 def test_a_single_sample_is_enough_to_run_and_too_few_to_decide(view: whyclip.ModelView) -> None:
     found = audit(view, Toy(5), ["grad_eclip"], ["score_gap", "deletion"], limit=1)
     assert found.samples == found.edited == 1
-    assert {finding.verdict for finding in found.findings} <= {"undecided", "not measured"}
+    assert {finding.verdict for finding in found.findings} <= {"inconclusive", "not applicable"}
     assert {cell.gap.n for cell in found.cells} == {3}
     assert all(cell.accuracy is not None for cell in found.cells)
 

@@ -8,6 +8,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from weakref import ref
 
 import open_clip
@@ -50,6 +51,41 @@ def test_an_audit_is_the_same_after_saving(found: Audit, tmp_path: Path) -> None
     }
     rows = (page.parent / "findings.csv").read_text().splitlines()
     assert len(rows) == 1 + len(found.findings)
+
+
+def renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """The same audit by a version that called one check otherwise."""
+    text = json.dumps(record).replace('"score_gap"', '"nobody_knows_it"')
+    return dict(json.loads(text))
+
+
+def test_an_audit_holds_what_its_checks_claim(found: Audit) -> None:
+    again = Audit.from_json(renamed(found.to_json()))
+    finding, before = (
+        audit.finding("grad_eclip", name)
+        for audit, name in ((again, "nobody_knows_it"), (found, "score_gap"))
+    )
+    assert finding is not None
+    assert before is not None
+    assert finding.words == before.words
+    assert again.verdict("grad_eclip", "itself") == found.verdict("grad_eclip", "itself")
+    assert "Score gap" in again.report().page()
+
+
+def test_an_audit_of_the_first_version_loads_also_if_a_check_is_gone() -> None:
+    kept = Path(__file__).parents[3] / "benchmarks" / "findings" / "quick.json"
+    record = json.loads(kept.read_text(encoding="utf-8"))
+    assert record["whyclip_audit"] == 1
+    now = Audit.from_json(record)
+    words = {"undecided": "inconclusive", "not measured": "not applicable"}
+    told = [words.get(one["verdict"], one["verdict"]) for one in record["findings"]]
+    assert [finding.verdict for finding in now.findings] == told
+    gone = Audit.from_json(renamed(record))
+    finding, before = gone.findings[0], now.findings[0]
+    assert (finding.verdict, finding.value) == (before.verdict, before.value)
+    page = gone.report().page()
+    assert "Nobody knows it" in page
+    assert Audit.from_json(gone.to_json()).to_json() == gone.to_json()
 
 
 def test_what_is_not_an_audit_is_refused(tmp_path: Path, found: Audit) -> None:

@@ -19,7 +19,6 @@ from whyclip.methods import METHODS, Relevance
 from whyclip.studies.audit import audit
 from whyclip.studies.audit.checks.localisation import located, measure
 from whyclip.studies.audit.evidence import Evidence, MethodEvidence, SampleEvidence
-from whyclip.studies.audit.verdict import summarise
 
 
 class Known(Toy):
@@ -133,12 +132,12 @@ def test_localisation_reads_the_true_or_the_predicted_map() -> None:
     )
     true = located(found, "m", "energy_pointing", predicted=False)
     assert list(true.values) == pytest.approx([0.8, 0.5, 0.4, 0.5])
-    assert list(true.contrast or ()) == [True, False, False, True]
+    assert list(true.condition or ()) == [True, False, False, True]
     said = located(found, "m", "energy_pointing", predicted=True)
     assert list(said.values) == pytest.approx([0.8, -0.05, 0.05, 0.5])
     values = measure(found, "m", "image", predicted=True).values
     assert values is not None
-    assert summarise(values).mean == pytest.approx(0.65 - 0.0)
+    assert values.interval().mean == pytest.approx(0.65 - 0.0)
 
 
 def test_localisation_needs_both_right_and_wrong() -> None:
@@ -151,19 +150,19 @@ def test_without_masks_or_labels_checks_say_so_and_the_rest_goes_on(
     view: whyclip.ModelView,
 ) -> None:
     bare = audit(view, Toy(4, labels=False, masks=False), ["grad_eclip"], limit=4, edited=2)
-    reasons = {f.check: f.why_not for f in bare.of("grad_eclip") if f.verdict == "not measured"}
+    reasons = {f.check: f.why_not for f in bare.of("grad_eclip") if f.verdict == "not applicable"}
     assert reasons["accuracy"] == reasons["spatial_weights"] == "needs labels"
     assert reasons["localisation_true"].startswith("needs")
     assert reasons["prompts_follow"] == "needs masks"
     measured = {f.check for f in bare.of("grad_eclip") if f.value is not None}
     assert {"score_gap", "best_prompt", "patch_masked", "deletion", "shuffled_weights"} <= measured
     unmasked = audit(view, Toy(4, masks=False), ["grad_eclip"], ["accuracy", "prompts_follow"])
-    assert unmasked.finding("grad_eclip", "prompts_follow").verdict == "not measured"  # type: ignore[union-attr]
+    assert unmasked.finding("grad_eclip", "prompts_follow").verdict == "not applicable"  # type: ignore[union-attr]
     assert unmasked.finding("grad_eclip", "accuracy").value is not None  # type: ignore[union-attr]
 
 
 def test_the_page_says_what_was_not_measured(view: whyclip.ModelView) -> None:
     bare = audit(view, Toy(4, labels=False, masks=False), ["grad_eclip"], limit=4, edited=1)
     text = "\n".join(part for part in bare.report().sections if isinstance(part, str))
-    assert "not measured: needs masks" in text
-    assert "not measured: needs labels" in text
+    assert "not applicable: needs masks" in text
+    assert "not applicable: needs labels" in text

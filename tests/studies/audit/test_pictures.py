@@ -14,7 +14,7 @@ import whyclip
 from audit_toy import NAMES, Toy
 from whyclip.datasets import Dataset, Sample
 from whyclip.datasets.folder import Folder
-from whyclip.metrics import FEWEST
+from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.audit import CHECKS, Audit, audit
 
 METHODS = ["grad_eclip", "grad_eclip:heads=single", "decomposition"]
@@ -63,7 +63,7 @@ def test_many_rows_of_two_pictures_decide_nothing(
 ) -> None:
     found = audited(view, MAKE[name](tmp_path, 2))
     estimated = [finding for finding in found.findings if not CHECKS[finding.check].fact]
-    assert {finding.verdict for finding in estimated} == {"undecided", "not measured"}
+    assert {finding.verdict for finding in estimated} == {"inconclusive", "not applicable"}
     measured = [finding for finding in found.findings if finding.value is not None]
     assert {finding.check for finding in measured} >= set(CHECKS) - SILENT[name]
     values = [f.value for f in measured] + [v for f in measured for v in f.figures.values()]
@@ -73,5 +73,5 @@ def test_many_rows_of_two_pictures_decide_nothing(
 
 @pytest.mark.parametrize("name", MAKE)
 def test_as_many_pictures_decide(view: whyclip.ModelView, tmp_path: Path, name: str) -> None:
-    found = audited(view, MAKE[name](tmp_path, FEWEST))
+    found = audited(view, MAKE[name](tmp_path, MIN_GROUPS))
     assert {"pass", "fail"} <= {finding.verdict for finding in found.findings}

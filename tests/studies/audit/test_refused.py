@@ -11,9 +11,9 @@ import pytest
 from audit_toy import Toy
 from whyclip.errors import OptionError, OutputError
 from whyclip.metrics import Interval
+from whyclip.stats.verdict import judge
 from whyclip.studies.audit import CHECKS, audit
 from whyclip.studies.audit.check import check_threshold
-from whyclip.studies.audit.verdict import judge
 
 
 def run(view: Any, out: Path, **other: Any) -> None:

@@ -8,21 +8,21 @@ import random
 import pytest
 
 from whyclip.metrics import Interval
-from whyclip.studies.audit.check import Values
-from whyclip.studies.audit.verdict import FEWEST, judge, summarise
+from whyclip.stats.verdict import MIN_GROUPS, judge
+from whyclip.studies.measurements import Values
 
 
 @pytest.mark.parametrize(
     ("low", "high", "higher", "expected"),
     [
         (0.31, 0.5, True, "pass"),
-        (0.3, 0.5, True, "undecided"),  # the threshold itself is not good enough
-        (0.1, 0.31, True, "undecided"),
+        (0.3, 0.5, True, "inconclusive"),  # the threshold itself is not good enough
+        (0.1, 0.31, True, "inconclusive"),
         (0.1, 0.3, True, "fail"),
         (0.1, 0.29, False, "pass"),
-        (0.1, 0.3, False, "undecided"),
+        (0.1, 0.3, False, "inconclusive"),
         (0.3, 0.4, False, "fail"),
-        (float("nan"), float("nan"), True, "undecided"),
+        (float("nan"), float("nan"), True, "inconclusive"),
     ],
 )
 def test_only_a_whole_interval_decides(
@@ -33,19 +33,19 @@ def test_only_a_whole_interval_decides(
 
 
 def test_few_images_are_never_enough() -> None:
-    few = Interval(0.9, 0.8, 1.0, 500, FEWEST - 1)
-    assert judge(few, 0.3, higher_is_better=True) == "undecided"
-    assert judge(few._replace(groups=FEWEST), 0.3, higher_is_better=True) == "pass"
-    assert judge(Interval(0, 0, 0, 0, 0), 0.3, higher_is_better=True) == "not measured"
+    few = Interval(0.9, 0.8, 1.0, 500, MIN_GROUPS - 1)
+    assert judge(few, 0.3, higher_is_better=True) == "inconclusive"
+    assert judge(few._replace(groups=MIN_GROUPS), 0.3, higher_is_better=True) == "pass"
+    assert judge(Interval(0, 0, 0, 0, 0), 0.3, higher_is_better=True) == "not applicable"
 
 
 def test_a_share_of_one_is_not_certain() -> None:
     # Wilson 1927 by hand: n / (n + z²) where all are hits.
     ids = [str(i) for i in range(30)]
-    found = summarise(Values([1.0] * 30, ids), share=True)
+    found = Values([1.0] * 30, ids).interval(share=True)
     assert found.high == 1.0
     assert found.low == pytest.approx(30 / (30 + 1.959964**2), abs=1e-6)
-    some = summarise(Values([1.0] * 12 + [0.0] * 18 + [math.nan], [*ids, "x"]), share=True)
+    some = Values([1.0] * 12 + [0.0] * 18 + [math.nan], [*ids, "x"]).interval(share=True)
     assert (some.mean, some.n) == (0.4, 30)
     z, p, n = 1.959964, 0.4, 30
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -57,14 +57,14 @@ def test_several_of_one_picture_make_no_share_more_certain() -> None:
         [1.0, 1.0, 0.0, 1.0] * 10 + [math.nan],
         [f"picture {i // 4}" for i in range(41)],
     )
-    found = summarise(Values(values, groups), share=True)
+    found = Values(values, groups).interval(share=True)
     assert (found.mean, found.n, found.groups) == (0.75, 40, 10), "the NaN is all of its picture"
     # Wilson 1927 by hand, as of 10.
     z, p, n = 1.959964, 0.75, 10
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     assert found.high - found.low == pytest.approx(2 * half)
-    few = summarise(Values([1.0] * 99, ["a"] * 50 + ["b"] * 49), share=True)
-    assert judge(few, 0.1, higher_is_better=True) == "undecided"
+    few = Values([1.0] * 99, ["a"] * 50 + ["b"] * 49).interval(share=True)
+    assert judge(few, 0.1, higher_is_better=True) == "inconclusive"
 
 
 def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> None:
@@ -75,7 +75,7 @@ def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> 
             right.append(draw.random() < 0.7)
             values.append((1.0 if right[-1] else 0.4) + draw.gauss(0, 0.2) + 0.1 * (image % 2))
             groups.append(f"image {image}")
-    found = summarise(Values(values, groups, right))
+    found = Values(values, groups, right).interval()
     good = [v for v, r in zip(values, right, strict=True) if r]
     bad = [v for v, r in zip(values, right, strict=True) if not r]
     assert found.mean == pytest.approx(sum(good) / len(good) - sum(bad) / len(bad))
@@ -95,5 +95,5 @@ def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> 
 
 
 def test_a_contrast_needs_both_sides() -> None:
-    found = summarise(Values([1.0, 2.0], ["a", "b"], [True, True]))
-    assert judge(found, 0.0, higher_is_better=True) == "not measured"
+    found = Values([1.0, 2.0], ["a", "b"], [True, True]).interval()
+    assert judge(found, 0.0, higher_is_better=True) == "not applicable"

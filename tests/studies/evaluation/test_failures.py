@@ -21,7 +21,6 @@ from whyclip.datasets.coco import CocoInstances
 from whyclip.datasets.folder import Folder
 from whyclip.errors import InputError, ModelError, WhyclipWarning
 from whyclip.studies.evaluation import Evaluation, evaluate
-from whyclip.studies.evaluation.pages import save
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
 
@@ -129,7 +128,7 @@ def test_the_report_counts_and_lists_them_until_they_are_repaired(
     missing_one = listed(data, [0, 1, 2, 3, 4, 5])
     (data / "5.png").unlink()
     found = run(missing_one, tmp_path / "out")
-    save(found, tmp_path / "out")
+    found.save(tmp_path / "out")
     report = (tmp_path / "out" / "report.md").read_text()
     assert "2 of 6 samples failed" in report
     assert "2 of 6 samples failed" in (tmp_path / "out" / "index.html").read_text()
@@ -146,7 +145,7 @@ def test_the_report_counts_and_lists_them_until_they_are_repaired(
     fresh = run(Folder(data))
     assert [row[:-1] for row in repaired.rows] == [row[:-1] for row in fresh.rows]
     assert repaired.subjects == fresh.subjects
-    save(repaired, tmp_path / "out")
+    repaired.save(tmp_path / "out")
     assert "failed" not in (tmp_path / "out" / "report.md").read_text()
     assert not (tmp_path / "out" / "failed-samples.csv").exists()
     assert 'error":""' in (tmp_path / "out" / "samples.jsonl").read_text()

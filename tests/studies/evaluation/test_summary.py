@@ -15,7 +15,7 @@ import whyclip
 from pictures import Pictures
 from whyclip.datasets import Sample
 from whyclip.errors import OptionError
-from whyclip.metrics import FEWEST
+from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.evaluation import (
     Evaluation,
     Subject,
@@ -24,8 +24,8 @@ from whyclip.studies.evaluation import (
     make_plan,
     summarise,
 )
+from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
 from whyclip.studies.evaluation.figures import curves, dots
-from whyclip.studies.evaluation.record import Measured, Record
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
 METHODS = ("good", "equal", "bad", "random")
@@ -45,8 +45,8 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
         for index in range(start, min(start + per_image, number)):
             subject = Subject("dog", 0, "a dog", 0, "dog", index % 3 == 0)
             found = {(name, metric, read): row[index] for name, row in values.items()}
-            measured.append(Measured(subject, found))
-        records.append(Record(start, str(start), f"image {start}", False, measured))
+            measured.append(PromptRecord(subject, found))
+        records.append(CaseRecord(start, str(start), f"image {start}", False, measured))
     return Evaluation(plan, tuple(records), {})
 
 
@@ -84,7 +84,7 @@ def test_of_two_methods_with_the_same_values_none_is_best() -> None:
 
 @pytest.mark.parametrize("per_image", [1, 4])
 def test_few_pictures_have_no_best(per_image: int) -> None:
-    for pictures, best in ((FEWEST - 1, set()), (FEWEST, {"good"})):
+    for pictures, best in ((MIN_GROUPS - 1, set()), (MIN_GROUPS, {"good"})):
         n = per_image * pictures
         values = {"good": noisy(0.8, 1, n), "bad": noisy(0.5, 2, n), "random": noisy(0.1, 3, n)}
         lines = summarise(planted(values, per_image=per_image))

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from whyclip.metrics import FEWEST, Interval
+from whyclip.metrics import Interval
+from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.evaluation.summary import excludes_zero
 
 
@@ -24,4 +25,4 @@ from whyclip.studies.evaluation.summary import excludes_zero
 )
 def test_an_interval_that_touches_zero_holds_it(low: float, high: float, differs: bool) -> None:
     assert excludes_zero(Interval((low + high) / 2, low, high, 40, 40)) == differs
-    assert not excludes_zero(Interval((low + high) / 2, low, high, 40, FEWEST - 1))
+    assert not excludes_zero(Interval((low + high) / 2, low, high, 40, MIN_GROUPS - 1))

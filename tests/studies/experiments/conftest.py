@@ -12,7 +12,7 @@ import reference
 import tiny
 import whyclip
 from pictures import Pictures
-from whyclip.studies.experiments import Setting
+from whyclip.studies.experiments import ExperimentInput
 
 PARTS = tiny.openclip_parts()
 
@@ -47,5 +47,5 @@ def plain() -> Plain:
 
 
 @pytest.fixture(scope="session")
-def setting() -> Setting:
-    return Setting(whyclip.wrap(*PARTS), Pictures(), seed=0, data="pictures")
+def setting() -> ExperimentInput:
+    return ExperimentInput(whyclip.wrap(*PARTS), Pictures(), seed=0, data="pictures")

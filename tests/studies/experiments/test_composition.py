@@ -14,7 +14,7 @@ import whyclip
 from pictures import Pictures
 from whyclip.datasets import Sample
 from whyclip.errors import InputError
-from whyclip.studies.experiments import Setting
+from whyclip.studies.experiments import ExperimentInput
 from whyclip.studies.experiments.composition import (
     PUBLISHED,
     THINGS,
@@ -26,12 +26,12 @@ from whyclip.studies.experiments.composition import (
 )
 
 
-def rows_of(setting: Setting) -> dict[tuple[str, str], Any]:
+def rows_of(setting: ExperimentInput) -> dict[tuple[str, str], Any]:
     table: Any = composition(setting).sections[0]
     return {(row["kind"], row["method"]): row for row in table.rows}
 
 
-def test_correlations_are_those_of_numpy(setting: Setting) -> None:
+def test_correlations_are_those_of_numpy(setting: ExperimentInput) -> None:
     expected: dict[str, list[float]] = {"parts": [], "one": [], "fitted": []}
     for sample in setting.dataset:
         if len(sample.prompts) < 2:
@@ -62,7 +62,7 @@ class Phrases(Pictures):
         return replace(whole, prompts=tuple(f"the photo of a blue {n}" for n in whole.labels))
 
 
-def test_words_of_a_phrase_are_added_too(setting: Setting) -> None:
+def test_words_of_a_phrase_are_added_too(setting: ExperimentInput) -> None:
     own = replace(setting, dataset=Phrases())
     row = rows_of(own)[WORDS, "Contribution"]
     expected = []
@@ -84,7 +84,9 @@ def test_words_of_a_phrase_are_added_too(setting: Setting) -> None:
     assert row["parts"].mean == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_a_direction_that_is_the_sum_has_the_sum_of_the_maps(setting: Setting, plain: Any) -> None:
+def test_a_direction_that_is_the_sum_has_the_sum_of_the_maps(
+    setting: ExperimentInput, plain: Any
+) -> None:
     """What the page says of signed maps: they are linear in the direction."""
     directions = plain.texts("a dog", "a red car")
     image = setting.dataset[0].image
@@ -105,15 +107,15 @@ class Alone(Pictures):
         return replace(whole, labels=whole.labels[:1], prompts=("a dog",))
 
 
-def test_without_wholes_it_says_what_has_some(setting: Setting) -> None:
+def test_without_wholes_it_says_what_has_some(setting: ExperimentInput) -> None:
     with pytest.raises(InputError, match="two labels; scenes:200"):
         composition(replace(setting, dataset=Alone()))
 
 
-def test_the_bound_decides_what_is_additive(setting: Setting) -> None:
+def test_the_bound_decides_what_is_additive(setting: ExperimentInput) -> None:
     """Five pictures decide nothing, whatever the bound; their number is in the sentence."""
     found = composition(setting, bound=-1.0)
-    assert {v.outcome for v in found.verdicts} == {"cannot be told"}
+    assert {v.verdict for v in found.findings} == {"inconclusive"}
     assert PUBLISHED in found.sections[1].caption  # type: ignore[union-attr]
 
 

@@ -8,11 +8,11 @@ import pytest
 
 import whyclip
 from pictures import Pictures
-from whyclip.studies.experiments import Setting, equality
-from whyclip.studies.experiments.verdict import FEWEST
+from whyclip.stats.verdict import MIN_GROUPS
+from whyclip.studies.experiments import ExperimentInput, equality
 
 
-def worst_by_loops(setting: Setting, other: str) -> float:
+def worst_by_loops(setting: ExperimentInput, other: str) -> float:
     """Over images and words of every sample: signed maps, one layer for images."""
     worst = 0.0
     for sample in setting.dataset:
@@ -31,23 +31,23 @@ def worst_by_loops(setting: Setting, other: str) -> float:
 
 class Enough(Pictures):
     def __len__(self) -> int:
-        return FEWEST
+        return MIN_GROUPS
 
 
-def test_equal_maps_are_called_equal(setting: Setting) -> None:
+def test_equal_maps_are_called_equal(setting: ExperimentInput) -> None:
     setting = replace(setting, dataset=Enough())
     found = equality.equality(setting)
-    assert [verdict.outcome for verdict in found.verdicts] == ["holds"]
+    assert [verdict.verdict for verdict in found.findings] == ["pass"]
     rows = {(row["case"], row["side"]): row for row in found.sections[0].rows}  # type: ignore[union-attr]
     assert all(rows["signed, every layer", side]["equal"] for side in ("image", "text"))
     assert rows["signed", "image"]["n"] == sum(len(s.prompts) for s in setting.dataset)
     assert not any(row["equal"] for (case, _), row in rows.items() if "against" in case)
 
 
-def test_other_maps_are_not(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_maps_are_not(setting: ExperimentInput, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equality, "OTHER", "contribution")
     monkeypatch.setattr(equality, "CONTROL", "grad_eclip")
     monkeypatch.setattr(equality, "CASES", {"signed": {"relu": False}})
-    [verdict] = equality.equality(setting).verdicts
-    assert verdict.outcome == "does not hold"
+    [verdict] = equality.equality(setting).findings
+    assert verdict.verdict == "fail"
     assert f"{worst_by_loops(setting, 'contribution'):.1e}" in verdict.because

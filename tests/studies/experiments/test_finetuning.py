@@ -179,30 +179,30 @@ def test_verdicts_follow_the_numbers() -> None:
     accuracies = dict.fromkeys(ARMS, 0.3) | {"grad_eclip": 0.7, "true": 0.72, "global": 0.4}
     records = [_record(arm, value) for arm, value in accuracies.items()]
     outcomes = {
-        verdict.claim.removeprefix("From the weak start: "): verdict.outcome
-        for verdict in findings_of(records, seed=0, steps=1).verdicts
+        verdict.claim.title.removeprefix("From the weak start: "): verdict.verdict
+        for verdict in findings_of(records, seed=0, steps=1).findings
     }
     assert outcomes == {
-        "Grad-ECLIP's maps teach more than random maps": "holds",
-        "Grad-ECLIP's maps teach more than uniform maps": "holds",
-        "the global loss alone helps": "holds",
-        "the local loss with Grad-ECLIP helps beyond the global loss": "holds",
-        "even random maps help beyond the global loss": "does not hold",
-        "Grad-ECLIP comes within 5 points of true masks": "holds",
-        "zero-shot recall falls by less than 2 points": "holds",
+        "Grad-ECLIP's maps teach more than random maps": "pass",
+        "Grad-ECLIP's maps teach more than uniform maps": "pass",
+        "the global loss alone helps": "pass",
+        "the local loss with Grad-ECLIP helps beyond the global loss": "pass",
+        "even random maps help beyond the global loss": "fail",
+        "Grad-ECLIP comes within 5 points of true masks": "pass",
+        "zero-shot recall falls by less than 2 points": "pass",
     }
 
 
 def test_maps_that_teach_no_more_than_random_ones_are_not_called_better() -> None:
     records = [_record(arm, 0.5) for arm in ARMS]
-    first, *_ = findings_of(records, seed=0, steps=1).verdicts
-    assert first.outcome != "holds"
+    first, *_ = findings_of(records, seed=0, steps=1).findings
+    assert first.verdict != "pass"
 
 
 def test_an_arm_that_loses_recall_is_no_success() -> None:
     records = [_record("original", 0.3), _record("grad_eclip", 0.9, recall=2)]
     findings = findings_of(records, seed=0, steps=1)
-    assert findings.verdicts[-1].outcome == "does not hold"
+    assert findings.findings[-1].verdict == "fail"
     [row] = [r for r in findings.sections[1].rows if "Grad-ECLIP" in r["arm"]]  # type: ignore[union-attr]
     assert row["success"] == "no"
 

@@ -15,14 +15,14 @@ from whyclip.forward.forward_pass import Capture
 from whyclip.forward.run import run_trunk
 from whyclip.pipeline import batches
 from whyclip.question import ask
-from whyclip.studies.experiments import Setting
+from whyclip.studies.experiments import ExperimentInput
 from whyclip.studies.experiments.linearity import STEPS, _at_input, _at_readout, _draw, linearity
 
 PROMPTS = ["a dog", "a red car"]
 
 
 @pytest.fixture(scope="module")
-def capture(setting: Setting) -> Capture:
+def capture(setting: ExperimentInput) -> Capture:
     [batch] = batches(setting.model, [setting.dataset[0].image], "model")
     return run_trunk(setting.model.image, batch.pixels, ask(setting.model, PROMPTS).targets())
 
@@ -40,7 +40,7 @@ def test_sets_have_the_share_asked_for(drawn: torch.Tensor) -> None:
 
 
 def test_at_the_readout_the_prediction_is_the_contribution_taken_away(
-    setting: Setting, capture: Capture, drawn: torch.Tensor
+    setting: ExperimentInput, capture: Capture, drawn: torch.Tensor
 ) -> None:
     found = whyclip.explain(setting.model, setting.dataset[0].image, PROMPTS, method="contribution")
     assert found.maps is not None
@@ -53,7 +53,7 @@ def test_at_the_readout_the_prediction_is_the_contribution_taken_away(
 
 
 def test_at_the_readout_the_change_is_that_of_the_written_out_block(
-    setting: Setting, plain: Any, capture: Capture, drawn: torch.Tensor
+    setting: ExperimentInput, plain: Any, capture: Capture, drawn: torch.Tensor
 ) -> None:
     tower, block = plain.image_tower, plain.image_tower.blocks[-1]
     tokens = plain.tokens(setting.dataset[0].image)
@@ -87,7 +87,7 @@ def test_at_the_readout_the_change_is_that_of_the_written_out_block(
 
 
 def test_at_the_input_the_change_is_that_of_the_library(
-    setting: Setting, plain: Any, capture: Capture, drawn: torch.Tensor
+    setting: ExperimentInput, plain: Any, capture: Capture, drawn: torch.Tensor
 ) -> None:
     pixels = plain.preprocess(setting.dataset[0].image)
     p, columns = tiny.PATCH, tiny.GRID[1]
@@ -112,7 +112,7 @@ def test_at_the_input_the_change_is_that_of_the_library(
             assert float(predicted[0, s]) == pytest.approx(step * slope, rel=0.05, abs=2e-4)
 
 
-def test_the_smaller_the_step_the_better_the_first_order(setting: Setting) -> None:
+def test_the_smaller_the_step_the_better_the_first_order(setting: ExperimentInput) -> None:
     found = linearity(setting, sets=4)
     table: Any = found.sections[0]
     for place in ("readout", "input"):
@@ -120,4 +120,4 @@ def test_the_smaller_the_step_the_better_the_first_order(setting: Setting) -> No
         assert len(errors) == len(STEPS)
         assert errors[0] < 0.05
         assert errors[0] < errors[-1]
-    assert len(found.verdicts) == 2
+    assert len(found.findings) == 2

@@ -17,7 +17,14 @@ import whyclip
 from pictures import CLASSES, Pictures
 from whyclip.errors import OptionError
 from whyclip.metrics import Interval
-from whyclip.studies.experiments import Setting, layers, localisation, measured, probing, table1
+from whyclip.studies.experiments import (
+    ExperimentInput,
+    layers,
+    localisation,
+    measured,
+    probing,
+    table1,
+)
 from whyclip.studies.experiments.shrunk import Shrunk
 
 
@@ -34,11 +41,11 @@ def bank(plain: Any) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def located(setting: Setting) -> Any:
+def located(setting: ExperimentInput) -> Any:
     return localisation.localisation(setting)
 
 
-def pointed(setting: Setting, plain: Any) -> list[tuple[float, bool]]:
+def pointed(setting: ExperimentInput, plain: Any) -> list[tuple[float, bool]]:
     """Whether contribution's highest pixel is on the object, and whether the model is right."""
     found = []
     for sample in setting.dataset:
@@ -62,14 +69,14 @@ def pointed(setting: Setting, plain: Any) -> list[tuple[float, bool]]:
     return found
 
 
-def test_pointing_is_that_of_a_loop(setting: Setting, plain: Any, located: Any) -> None:
+def test_pointing_is_that_of_a_loop(setting: ExperimentInput, plain: Any, located: Any) -> None:
     expected = pointed(setting, plain)
     row = cells(located.sections[0], "method")["Contribution",]
     assert row["pointing"].n == len(expected) == 7
     assert row["pointing"].mean == pytest.approx(np.mean([hit for hit, _ in expected]), abs=1e-6)
 
 
-def test_right_and_wrong_are_told_apart(setting: Setting, plain: Any, located: Any) -> None:
+def test_right_and_wrong_are_told_apart(setting: ExperimentInput, plain: Any, located: Any) -> None:
     expected = pointed(setting, plain)
     right = [hit for hit, good in expected if good]
     wrong = [hit for hit, good in expected if not good]
@@ -109,24 +116,24 @@ class Planted:
 
 @pytest.mark.parametrize("better", [True, False])
 def test_verdicts_follow_planted_differences(better: bool) -> None:
-    expected = {"holds" if better else "does not hold"}
+    expected = {"pass" if better else "fail"}
     planted: Any = Planted((localisation.PUBLISHED, "Grad-CAM", "MaskCLIP", "random"), better)
-    assert {v.outcome for v in localisation.verdicts(planted)} == expected
+    assert {v.verdict for v in localisation.verdicts(planted)} == expected
     found = table1.verdicts(planted)
-    assert {v.outcome for v in found} == expected
+    assert {v.verdict for v in found} == expected
     assert len(found) == 6
     planted = Planted(("grad_eclip, last", "grad_eclip, all 6"), better)
     columns = {**layers.FAITHFUL, **layers.LOCATED}
     found = layers.verdicts(planted, columns, "image")
-    assert {v.outcome for v in found} == expected
+    assert {v.verdict for v in found} == expected
     assert len(found) == 2
     names = ("q·k", "uniform", "attention")
     planted = Planted(tuple(f"λ {name}, native heads" for name in names), better)
-    assert {v.outcome for v in probing.verdicts(planted, columns)} == expected
+    assert {v.verdict for v in probing.verdicts(planted, columns)} == expected
 
 
 @pytest.mark.parametrize("run", [localisation.localisation, table1.table1, probing.probing])
-def test_a_model_without_attention_is_refused(setting: Setting, run: Any) -> None:
+def test_a_model_without_attention_is_refused(setting: ExperimentInput, run: Any) -> None:
     average = whyclip.wrap(*tiny.openclip_parts(pool_type="avg"))
     with pytest.raises(OptionError, match=r"averages its patches; a ViT with a class token"):
         run(replace(setting, model=average))
@@ -149,8 +156,8 @@ class One(Pictures):
         return 1
 
 
-def test_insertion_is_that_of_a_loop(setting: Setting, plain: Any) -> None:
-    one = Setting(setting.model, One(), 0, "pictures")
+def test_insertion_is_that_of_a_loop(setting: ExperimentInput, plain: Any) -> None:
+    one = ExperimentInput(setting.model, One(), 0, "pictures")
     sample = one.dataset[0]
     pixels = np.asarray(sample.image)
     expected: dict[str, list[float]] = {"top1": [], "score": []}
@@ -180,8 +187,8 @@ def test_insertion_is_that_of_a_loop(setting: Setting, plain: Any) -> None:
     assert report.facts["geometry"] == "keep"
 
 
-def test_published_numbers_stand_beside_ours(setting: Setting) -> None:
-    report = table1.table1(Setting(setting.model, One(), 0, "pictures"), shrink=False)
+def test_published_numbers_stand_beside_ours(setting: ExperimentInput) -> None:
+    report = table1.table1(ExperimentInput(setting.model, One(), 0, "pictures"), shrink=False)
     rows = cells(report.sections[0], "method")
     assert rows["Grad-CAM",]["deletion_paper"] == 0.3417
     assert rows[table1.PUBLISHED,]["insertion_again"] == 0.3815
@@ -220,7 +227,7 @@ def test_variants_read_one_some_and_all_layers() -> None:
     assert {v.label for v in layers.variants_of(1) if v.method.name == "game"} == {"game, last"}
 
 
-def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
+def test_layers_cost_what_two_explanations_differ_by(setting: ExperimentInput) -> None:
     report = layers.layers(setting)
     energies: dict[int, list[float]] = {1: [], 2: []}
     for sample in setting.dataset:
@@ -257,7 +264,7 @@ def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
 @pytest.mark.parametrize("likeness", ["keys", "queries"])
 @pytest.mark.parametrize("heads", ["native", "single"])
 def test_weights_from_one_kind_of_vector_as_written_out(
-    setting: Setting, plain: Any, likeness: str, heads: str
+    setting: ExperimentInput, plain: Any, likeness: str, heads: str
 ) -> None:
     from whyclip.pipeline import run
     from whyclip.question import ask
@@ -292,7 +299,7 @@ def test_where_all_are_alike_there_is_nothing_to_prefer() -> None:
     assert probing.stretched(same, torch.tensor([0]), over)[0, 1:].tolist() == [1, 1, 1]
 
 
-def test_every_choice_has_its_row(setting: Setting) -> None:
+def test_every_choice_has_its_row(setting: ExperimentInput) -> None:
     report = probing.probing(setting)
     rows = cells(report.sections[0], "weights", "heads", "layers")
     for weights in ("q·k", "k·k", "q·q", "attention", "uniform"):

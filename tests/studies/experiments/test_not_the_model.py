@@ -13,22 +13,25 @@ import reference
 import whyclip
 from pictures import CLASSES
 from whyclip.errors import OptionError
-from whyclip.studies.experiments import Setting
+from whyclip.forward.readout import Heads
+from whyclip.studies.claims import Finding
+from whyclip.studies.experiments import ExperimentInput
 from whyclip.studies.experiments.not_the_model import (
     NOTEBOOK_MODEL,
     NOTEBOOK_RERUN,
-    Answers,
+    add_scores,
     not_the_model,
     verdicts,
 )
+from whyclip.studies.measurements import Measurements
 
 
-def rows_of(setting: Setting, **options: Any) -> dict[tuple[str, str], Any]:
+def rows_of(setting: ExperimentInput, **options: Any) -> dict[tuple[str, str], Any]:
     table: Any = not_the_model(setting, **options).sections[0]
     return {(row["heads"], row["geometry"]): row for row in table.rows}
 
 
-def test_gap_ranks_and_accuracy_are_those_written_out(setting: Setting, plain: Any) -> None:
+def test_gap_ranks_and_accuracy_are_those_written_out(setting: ExperimentInput, plain: Any) -> None:
     bank = plain.texts(*(f"a photo of a {name}." for name in CLASSES)).double()
     gaps, same, right, lost = [], [], [], []
     for sample in setting.dataset:
@@ -52,7 +55,7 @@ def test_gap_ranks_and_accuracy_are_those_written_out(setting: Setting, plain: A
     assert row["lost"].mean == pytest.approx(np.mean(lost))
 
 
-def test_the_models_own_heads_and_geometry_are_the_model(setting: Setting) -> None:
+def test_the_models_own_heads_and_geometry_are_the_model(setting: ExperimentInput) -> None:
     rows = rows_of(setting)
     assert rows["native", "model"]["largest"] < 1e-5
     assert rows["native", "model"]["ranks"].mean == pytest.approx(1)
@@ -61,7 +64,7 @@ def test_the_models_own_heads_and_geometry_are_the_model(setting: Setting) -> No
     assert rows["single", "keep"]["gap"].mean != rows["single", "model"]["gap"].mean
 
 
-def test_the_notebooks_row_is_read_from_its_numbers(setting: Setting) -> None:
+def test_the_notebooks_row_is_read_from_its_numbers(setting: ExperimentInput) -> None:
     row = rows_of(setting)["published notebook, 1 picture: single", "keep"]
     assert row["largest"] == pytest.approx(0.3503 - 0.1715)
     assert row["gap"] == pytest.approx((0.0779 + 0.0349 + 0.0488 + 0.1788) / 4)
@@ -69,27 +72,30 @@ def test_the_notebooks_row_is_read_from_its_numbers(setting: Setting) -> None:
     assert np.argmax(NOTEBOOK_MODEL) == np.argmin(NOTEBOOK_RERUN) == 3
 
 
-def planted(shift: float, wrong: bool) -> Answers:
+def planted(rows: Measurements, heads: Heads, shift: float, wrong: bool) -> None:
     """Twenty pictures with one true class of three; the re-run is shifted, or picks another."""
-    found = Answers()
     for number in range(20):
         own = torch.tensor([0.5, 0.2, 0.1 + 0.001 * number])
         explained = own + shift
-        found.add(str(number), [0], own, explained.flip(0) if wrong else explained)
-    return found
+        other = explained.flip(0) if wrong else explained
+        add_scores(rows, (heads, "model"), str(number), [0], own, other)
 
 
 def test_verdicts_follow_planted_scores() -> None:
-    same, other = planted(0.0, False), planted(0.1, True)
-    changed = verdicts({("single", "model"): other, ("native", "model"): same}, 1e-4)
-    assert [v.outcome for v in changed] == ["holds"] * 4
+    def judged(single: tuple[float, bool], native: tuple[float, bool]) -> list[Finding]:
+        rows = Measurements()
+        planted(rows, "single", *single)
+        planted(rows, "native", *native)
+        return verdicts(rows, 1e-4)
+
+    same, other = (0.0, False), (0.1, True)
+    changed = judged(other, same)
+    assert [v.verdict for v in changed] == ["pass"] * 4
     assert "1.000 [1.000, 1.000]" in changed[1].because
-    kept = verdicts({("single", "model"): same, ("native", "model"): other}, 1e-4)
-    assert [v.outcome for v in kept] == ["does not hold"] * 4
+    assert [v.verdict for v in judged(same, other)] == ["fail"] * 4
     # Another score that prefers the same classes loses nothing.
-    moved = verdicts({("single", "model"): planted(0.1, False), ("native", "model"): same}, 1e-4)
-    expected = ["holds", "does not hold", "does not hold", "holds"]
-    assert [v.outcome for v in moved] == expected
+    expected = ["pass", "fail", "fail", "pass"]
+    assert [v.verdict for v in judged((0.1, False), same)] == expected
 
 
 def test_square_pictures_are_widened_by_their_edges() -> None:
@@ -105,7 +111,7 @@ def test_square_pictures_are_widened_by_their_edges() -> None:
     assert _widened(Image.new("RGB", (50, 60))).size == (50, 60)
 
 
-def test_a_model_without_attention_is_refused(setting: Setting) -> None:
+def test_a_model_without_attention_is_refused(setting: ExperimentInput) -> None:
     opaque = replace(setting.model, classes=object())  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="not-the-model needs both"):
         not_the_model(replace(setting, model=opaque))

@@ -16,10 +16,10 @@ from whyclip.datasets.folder import Folder
 from whyclip.metrics import Interval
 from whyclip.report import Table
 from whyclip.studies.evaluation import evaluate
-from whyclip.studies.experiments import Setting
+from whyclip.studies.experiments import ExperimentInput
 from whyclip.studies.experiments.composition import composition
 from whyclip.studies.experiments.equality import equality
-from whyclip.studies.experiments.experiment import Findings
+from whyclip.studies.experiments.experiment import ExperimentResult
 from whyclip.studies.experiments.linearity import linearity
 from whyclip.studies.experiments.not_the_model import not_the_model
 from whyclip.studies.experiments.shrunk import Shrunk
@@ -37,23 +37,25 @@ class Rows(Pictures):
 
 
 @pytest.mark.parametrize("run", [composition, linearity, not_the_model])
-def test_intervals_are_over_pictures(setting: Setting, run: Callable[..., Findings]) -> None:
+def test_intervals_are_over_pictures(
+    setting: ExperimentInput, run: Callable[..., ExperimentResult]
+) -> None:
     found = run(replace(setting, dataset=Rows()))
     tables = [section for section in found.sections if isinstance(section, Table)]
     cells = [cell for table in tables for row in table.rows for cell in row.values()]
     intervals = [cell for cell in cells if isinstance(cell, Interval)]
     assert {one.groups for one in intervals} == {2}
     assert max(one.n for one in intervals) >= len(Rows())
-    assert {verdict.outcome for verdict in found.verdicts} == {"cannot be told"}
+    assert {verdict.verdict for verdict in found.findings} == {"inconclusive"}
 
 
-def test_many_rows_of_two_pictures_show_no_equality(setting: Setting) -> None:
-    [verdict] = equality(replace(setting, dataset=Rows())).verdicts
-    assert verdict.outcome == "cannot be told"
+def test_many_rows_of_two_pictures_show_no_equality(setting: ExperimentInput) -> None:
+    [verdict] = equality(replace(setting, dataset=Rows())).findings
+    assert verdict.verdict == "inconclusive"
     assert "here are 2" in verdict.because
 
 
-def test_a_shrunk_picture_is_still_the_same(setting: Setting, tmp_path: Path) -> None:
+def test_a_shrunk_picture_is_still_the_same(setting: ExperimentInput, tmp_path: Path) -> None:
     lines = ["image,label"]
     for number in range(2):
         noise = np.random.default_rng(number).integers(0, 256, (90, 80, 3), np.uint8)

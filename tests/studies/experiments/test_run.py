@@ -15,13 +15,14 @@ from whyclip.cli import app
 from whyclip.datasets.load import dataset_kinds
 from whyclip.errors import OptionError
 from whyclip.finetuning.small_clip import small_clip
+from whyclip.stats.intervals import Interval
+from whyclip.studies.claims import is_above
 from whyclip.studies.experiments import (
     EXPERIMENTS,
     Defaults,
     Experiment,
-    Findings,
-    Setting,
-    Verdict,
+    ExperimentInput,
+    ExperimentResult,
     get_experiment,
 )
 from whyclip.studies.experiments.run import reproduce
@@ -65,11 +66,12 @@ def test_it_names_claim_source_and_cost(experiment: Experiment) -> None:
     assert experiment.defaults.data.startswith("scenes:")
 
 
-def planted(setting: Setting, *, times: int = 2) -> Findings:
+def planted(setting: ExperimentInput, *, times: int = 2) -> ExperimentResult:
     """Say how many samples there are."""
     seen = sum(1 for _ in setting.samples("looking"))
-    verdict = Verdict("holds", "All were seen", f"{seen * times} looks.")
-    return Findings([verdict], ["A paragraph."], {"times": str(times)})
+    looks = Interval(seen * times, 11, 13, seen * times, seen * times)
+    finding = is_above("All were seen", "number of looks", looks, 0, digits=0)
+    return ExperimentResult([finding], ["A paragraph."], {"times": str(times)})
 
 
 EXPERIMENT = Experiment(
@@ -84,14 +86,14 @@ EXPERIMENT = Experiment(
 )
 
 
-def test_a_report_has_claim_verdict_and_facts(setting: Setting, tmp_path: Path) -> None:
+def test_a_report_has_claim_verdict_and_facts(setting: ExperimentInput, tmp_path: Path) -> None:
     report = reproduce(EXPERIMENT, data="scenes:9", model=setting.model, limit=4, seed=1, times=3)
     page = report.save(tmp_path / "out")
     text = (page.parent / "report.md").read_text(encoding="utf-8")
     for part in (
         "Everything is looked at.",
         "Source: this test.",
-        "All were seen: **holds**. 12 looks.",
+        "All were seen: **pass**. The number of looks is 12 [11, 13], n = 12; above 0.",
         "- samples: 4",
         "- seed: 1",
         "- dataset: scenes:9",
@@ -103,14 +105,14 @@ def test_a_report_has_claim_verdict_and_facts(setting: Setting, tmp_path: Path) 
     assert "took" in report.facts
 
 
-def test_limit_0_is_all_and_defaults_are_the_experiments_own(setting: Setting) -> None:
+def test_limit_0_is_all_and_defaults_are_the_experiments_own(setting: ExperimentInput) -> None:
     report = reproduce(EXPERIMENT, data="scenes:7", model=setting.model, limit=0)
     assert report.facts["samples"] == "7"
     report = reproduce(EXPERIMENT, model=setting.model)
     assert report.facts["samples"] == str(EXPERIMENT.defaults.limit)
 
 
-def test_what_is_not_known_is_refused(setting: Setting) -> None:
+def test_what_is_not_known_is_refused(setting: ExperimentInput) -> None:
     with pytest.raises(OptionError, match="did you mean equality"):
         get_experiment("equalty")
     with pytest.raises(OptionError, match="unknown option of planted 'tmes'; did you mean times"):
@@ -127,18 +129,18 @@ def test_every_experiment_runs_on_what_comes_with_whyclip(name: str, tmp_path: P
     report = reproduce(get_experiment(name), limit=2)
     text = (report.save(tmp_path).parent / "report.md").read_text(encoding="utf-8")
     assert "- model: mini" in text
-    assert re.search(r"\*\*(holds|does not hold|cannot be told)\*\*", text)
+    assert re.search(r"\*\*(pass|fail|inconclusive|not applicable)\*\*", text)
     assert list(tmp_path.glob("*.csv"))
     assert list(tmp_path.glob("*.png"))
 
 
-def test_the_seed_draws_other_samples_and_the_same_again(setting: Setting) -> None:
+def test_the_seed_draws_other_samples_and_the_same_again(setting: ExperimentInput) -> None:
     def numbers(seed: int) -> list[str]:
         seen: list[str] = []
 
-        def run(setting: Setting) -> Findings:
+        def run(setting: ExperimentInput) -> ExperimentResult:
             seen.extend(sample.id for sample in setting.samples("looking"))
-            return Findings([], [], {})
+            return ExperimentResult([], [], {})
 
         reproduce(replace(EXPERIMENT, run=run), model=setting.model, limit=5, seed=seed)
         return seen
@@ -146,12 +148,12 @@ def test_the_seed_draws_other_samples_and_the_same_again(setting: Setting) -> No
     assert numbers(0) == numbers(0) != numbers(1)
 
 
-def test_an_experiment_that_trains_its_own_model_takes_no_other(setting: Setting) -> None:
-    seen: list[Setting] = []
+def test_an_experiment_that_trains_its_own_model_takes_no_other(setting: ExperimentInput) -> None:
+    seen: list[ExperimentInput] = []
 
-    def run(setting: Setting) -> Findings:
+    def run(setting: ExperimentInput) -> ExperimentResult:
         seen.append(setting)
-        return Findings([], [], {})
+        return ExperimentResult([], [], {})
 
     own = replace(EXPERIMENT, run=run, defaults=Defaults(limit=3, model=""))
     report = reproduce(own, seed=2, device="cpu")

@@ -23,7 +23,7 @@ from whyclip.models import ModelView
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.layout import keys_of, sample_layouts
 from whyclip.scenes.sprites import load_atlas
-from whyclip.studies.experiments import Setting, badges
+from whyclip.studies.experiments import ExperimentInput, badges
 from whyclip.studies.experiments.badges import GROUP, SIZE, BadgedScenes, place_badges, symbols
 from whyclip.studies.experiments.run import reproduce
 from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, plan_of
@@ -273,14 +273,14 @@ def runs() -> list[Run]:
     return run_study(PLAN)
 
 
-def setting_of(view: ModelView, scenes: int) -> Setting:
-    return Setting(view, open_dataset("scenes:1000", limit=scenes), data="scenes:1000")
+def setting_of(view: ModelView, scenes: int) -> ExperimentInput:
+    return ExperimentInput(view, open_dataset("scenes:1000", limit=scenes), data="scenes:1000")
 
 
 def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> None:
     assert [run.arm for run in runs] == list(ARMS)
     found = findings(setting_of(view, 40), PLAN, runs)
-    assert len(found.verdicts) == 8
+    assert len(found.findings) == 8
     tables = [one for one in found.sections if isinstance(one, whyclip.report.Table)]
     assert [row["arm"] for row in tables[0].rows] == list(ARMS)
     pictures = [one for one in found.sections if isinstance(one, whyclip.report.Picture)]
@@ -341,9 +341,9 @@ def study(**removal: float) -> list[Run]:
 
 def test_verdicts_follow_their_bounds() -> None:
     def outcomes(runs: list[Run]) -> list[str]:
-        return [verdict.outcome for verdict in verdicts(choose(runs))]
+        return [verdict.verdict for verdict in verdicts(choose(runs))]
 
-    no, yes = "does not hold", "holds"
+    no, yes = "fail", "pass"
     assert outcomes(study()) == [yes, yes, no, yes, yes, yes, yes, yes]
     unused = [planted(BEFORE, with_badge=0.48, without_badge=0.4), *study()[1:]]
     assert outcomes(unused)[0] == no

@@ -1,9 +1,11 @@
 """The audit: can a model's explanations be trusted? Two principles, asked by many checks."""
 
-from whyclip.studies.audit.check import PRINCIPLES, Check, Measured, Values
+from whyclip.studies.audit.check import PRINCIPLES, Check, Measured
 from whyclip.studies.audit.checks import CHECKS, get_check
-from whyclip.studies.audit.result import Audit, Finding
+from whyclip.studies.audit.result import Audit
 from whyclip.studies.audit.run import audit
+from whyclip.studies.claims import Finding
+from whyclip.studies.measurements import Values
 
 __all__ = [
     "CHECKS",

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
-    from whyclip.studies.audit.result import Audit, Finding
+    from whyclip.studies.audit.record import AuditRecord
+    from whyclip.studies.claims import Finding
 
 SUBJECTS = {"image": "Maps", "text": "Words"}
 
 
-def answers(audit: Audit) -> tuple[str, ...]:
+def answers(audit: AuditRecord) -> tuple[str, ...]:
     """Say for each side which methods pass every check, or else which fail none.
 
     A method counts only if something was measured of it on that side. The random baseline is
@@ -21,7 +22,7 @@ def answers(audit: Audit) -> tuple[str, ...]:
     return tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
 
 
-def _answer(audit: Audit, side: Side) -> str:
+def _answer(audit: AuditRecord, side: Side) -> str:
     measured = _measured(audit, side)
     subject = SUBJECTS[side]
     passing = [name for name, found in measured.items() if _count(found, "pass") == len(found)]
@@ -30,17 +31,17 @@ def _answer(audit: Audit, side: Side) -> str:
     unfailed = {name: found for name, found in measured.items() if not _count(found, "fail")}
     if not unfailed:
         return f"{subject}: every method fails at least one check."
-    order = sorted(unfailed, key=lambda name: _count(unfailed[name], "undecided"))
-    undecided = [_count(unfailed[name], "undecided") for name in order]
-    least, most = undecided[0], undecided[-1]
+    order = sorted(unfailed, key=lambda name: _count(unfailed[name], "inconclusive"))
+    open_ = [_count(unfailed[name], "inconclusive") for name in order]
+    least, most = open_[0], open_[-1]
     number = f"{least}" if least == most else f"{least} to {most}"
     return (
         f"{subject}: no method passes every check. {_listed(order)} {_verb(order, 'fail')} none. "
-        f"Undecided checks of each: {number}; a larger --limit or --edited may decide them."
+        f"Inconclusive checks of each: {number}; a larger --limit or --edited may decide them."
     )
 
 
-def _measured(audit: Audit, side: Side) -> dict[str, list[Finding]]:
+def _measured(audit: AuditRecord, side: Side) -> dict[str, list[Finding]]:
     """What was measured of each method on one side."""
     found = {
         name: [f for f in audit.of(name) if f.side == side and f.value is not None]

@@ -11,12 +11,11 @@ from whyclip.forward.readout import Heads
 from whyclip.forward.run import run_trunk
 from whyclip.forward.targets import Targets
 from whyclip.models import model_inputs
-from whyclip.studies.audit.check import Values
 from whyclip.studies.audit.checks.accuracy import share_right
 from whyclip.studies.audit.evidence import SampleEvidence
 from whyclip.studies.audit.look import Auditor, Seen
-from whyclip.studies.audit.result import Cell
-from whyclip.studies.audit.verdict import summarise
+from whyclip.studies.audit.record import Cell
+from whyclip.studies.measurements import Values
 from whyclip.types import GeometryName
 
 HEADS: tuple[Heads, ...] = ("native", "single")
@@ -82,11 +81,11 @@ def _cell(heads: Heads, geometry: GeometryName, rows: list[Scores], seed: int) -
     accuracy = None
     if rows[0][0].labels is not None:
         right = [share_right(sample, among) for sample, _, among in rows]
-        accuracy = summarise(Values(right, ids), seed=seed)
+        accuracy = Values(right, ids).interval(seed=seed)
     return Cell(
         heads,
         geometry,
-        summarise(Values(gaps, groups), seed=seed),
-        summarise(Values(same, ids), share=True),
+        Values(gaps, groups).interval(seed=seed),
+        Values(same, ids).interval(share=True),
         accuracy,
     )

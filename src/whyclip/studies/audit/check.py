@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from whyclip.errors import OptionError
 from whyclip.studies.audit.evidence import Ask, Evidence
+from whyclip.studies.claims import Claim
+from whyclip.studies.measurements import Values
 from whyclip.types import SIDES, Side
 
 Principle = Literal["itself", "consistent"]
 Need = Literal["labels", "masks", "attention"]
 
-PRINCIPLES: Mapping[Principle, str] = {
+PRINCIPLES: Mapping[str, str] = {
     "itself": "model fidelity",
     "consistent": "performance consistency",
 }
-
-
-@dataclass(frozen=True)
-class Values:
-    """One value for each sample, or for each prompt of a sample.
-
-    Attributes:
-        values: NaN where the sample says nothing.
-        groups: the id of the image that each value is of; those of one are not independent.
-        contrast: where given, the question is how much greater the mean is where this is True
-            than where it is False.
-    """
-
-    values: Sequence[float]
-    groups: Sequence[str]
-    contrast: Sequence[bool] | None = None
+# Heading of checks that an earlier version had.
+OTHERS = "former checks"
 
 
 @dataclass(frozen=True)
@@ -51,48 +39,32 @@ class Measured:
     why_not: str = ""
 
 
-@dataclass(frozen=True)
-class Check:
-    """A check's name, function and claims.
+@dataclass(frozen=True, kw_only=True)
+class Check(Claim):
+    """A claim about a method, and how its number is measured.
 
     Attributes:
-        question: what is asked, in one sentence.
-        measure: ``(evidence, method, side) -> Measured``.
         principle: which of the two principles of Cui & Fan 2026 (arXiv 2605.12952) it belongs to.
-        higher_is_better: which way is better.
-        threshold: the value's interval has to lie wholly beyond it, on the good side to pass and
-            on the bad side to fail.
-        reason: why the threshold lies there.
-        passes: what is true of a method that passes.
-        fails: what is true of one that fails.
-        formula: of the value.
+        measure: ``(evidence, method, side) -> Measured``.
+        sides: on which it is measured.
         asks: what has to be measured of the model for it, beside plain explanations.
-        needs: of the data or the model; without it the check is "not measured".
+        needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
-        digits: after the decimal point.
         bounds: the smallest and the largest possible value; thresholds lie between them.
-        fact: whether it is a matter of fact: it passes if every value is 1 and fails otherwise, on
-            any number of samples and without an interval.
     """
 
-    name: str
-    title: str
-    question: str
-    measure: Callable[[Evidence, str, Side], Measured]
     principle: Principle
-    higher_is_better: bool
-    threshold: float
-    reason: str
-    passes: str
-    fails: str
-    formula: str
+    measure: Callable[[Evidence, str, Side], Measured]
     sides: tuple[Side, ...] = SIDES
     asks: tuple[Ask, ...] = ()
     needs: tuple[Need, ...] = ()
     share: bool = False
-    digits: int = 2
-    fact: bool = False
     bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    def claim(self, threshold: float) -> Claim:
+        """The claim alone, with another threshold."""
+        given = {part.name: getattr(self, part.name) for part in fields(Claim)}
+        return Claim(**{**given, "threshold": threshold})
 
 
 def check_threshold(check: Check, threshold: float) -> None:

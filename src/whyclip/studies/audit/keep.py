@@ -17,11 +17,10 @@ from whyclip.audit_index import (
 from whyclip.errors import OutputError
 from whyclip.files import cache_folder, write_atomic
 from whyclip.studies.audit.check import PRINCIPLES
-from whyclip.studies.audit.checks import CHECKS
-from whyclip.studies.audit.result import Audit
+from whyclip.studies.audit.record import AuditRecord
 
 
-def keep(audit: Audit) -> Path:
+def keep(audit: AuditRecord) -> Path:
     """Put an audit into the cache, and a link to it for each of its methods.
 
     A method of one's own is told apart from whyclip's by its name alone.
@@ -52,11 +51,9 @@ def keep(audit: Audit) -> Path:
     return path
 
 
-def link_to(audit: Audit, method: str, file: Path) -> AuditLink:
+def link_to(audit: AuditRecord, method: str, file: Path) -> AuditLink:
     """Say in few words what an audit found of one method."""
-    failed = [
-        f"{CHECKS[f.check].title} ({f.side})" for f in audit.of(method) if f.verdict == "fail"
-    ]
+    failed = [f"{f.claim.title} ({f.side})" for f in audit.of(method) if f.verdict == "fail"]
     return AuditLink(
         date=audit.date,
         dataset=audit.dataset,

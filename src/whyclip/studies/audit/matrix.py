@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from whyclip.studies.audit.check import PRINCIPLES
-from whyclip.studies.audit.checks import CHECKS
-from whyclip.studies.audit.result import Audit, Finding
-from whyclip.studies.audit.verdict import Verdict
+from whyclip.stats.verdict import Verdict
+from whyclip.studies.audit.check import OTHERS, PRINCIPLES
+from whyclip.studies.audit.record import AuditRecord
+from whyclip.studies.claims import Claim, Finding
 from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 COLOURS: dict[Verdict, str] = {
     "pass": "#0b7a4b",
     "fail": "#a51d2d",
-    "undecided": "#e9b94e",
-    "not measured": "#eceff1",
+    "inconclusive": "#e9b94e",
+    "not applicable": "#eceff1",
 }
-SIGNS: dict[Verdict, str] = {"pass": "✓", "fail": "✗", "undecided": "?", "not measured": "–"}
+SIGNS: dict[Verdict, str] = {"pass": "✓", "fail": "✗", "inconclusive": "?", "not applicable": "–"}
 INK: dict[Verdict, str] = {
     "pass": "white",
     "fail": "white",
-    "undecided": "#222222",
-    "not measured": "#9aa4aa",
+    "inconclusive": "#222222",
+    "not applicable": "#9aa4aa",
 }
 _CELL = (0.82, 0.3)
 _LABELS = 3.3
 
 
-def rows_of(audit: Audit) -> list[tuple[str, Side]]:
-    """Checks and sides that at least one method was asked about, in the order of the checks."""
+def rows_of(audit: AuditRecord) -> list[tuple[Claim, Side]]:
+    """Claims and sides that were measured on at least one method, principle by principle."""
     there = {(finding.check, finding.side) for finding in audit.findings}
-    return [(name, side) for name in CHECKS for side in SIDES if (name, side) in there]
+    return [(c, side) for c in audit.claims for side in SIDES if (c.name, side) in there]
 
 
-def matrix(audit: Audit) -> Figure:
+def matrix(audit: AuditRecord) -> Figure:
     """Draw the verdicts with their numbers."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -46,7 +46,7 @@ def matrix(audit: Audit) -> Figure:
     methods, rows = list(audit.methods), rows_of(audit)
     wide, high = _CELL
     heads = 0.1 + 0.075 * max(map(len, methods))
-    groups = len({CHECKS[name].principle for name, _ in rows})
+    groups = len({claim.principle for claim, _ in rows})
     width = _LABELS + wide * len(methods) + 0.1
     height = heads + high * (len(rows) + 1.2 * groups) + 0.55
     figure = Figure(figsize=(width, height))
@@ -57,17 +57,17 @@ def matrix(audit: Audit) -> Figure:
         x = _LABELS + wide * (column + 0.5)
         axes.text(x, heads - 0.05, name, rotation=60, ha="left", va="bottom", fontsize=8.5,
                   rotation_mode="anchor")  # fmt: skip
-    y, principle = heads, ""
-    for check, side in rows:
-        if CHECKS[check].principle != principle:
-            principle = CHECKS[check].principle
+    y, principle = heads, None
+    for claim, side in rows:
+        if claim.principle != principle:
+            principle = claim.principle
             y += 0.35 * high
-            title = PRINCIPLES[CHECKS[check].principle].capitalize()
+            title = PRINCIPLES.get(principle, OTHERS).capitalize()
             axes.text(0.1, y + high / 2, title, fontsize=9.5, weight="bold", va="center")
             y += 0.85 * high
-        axes.text(0.2, y + high / 2, f"{CHECKS[check].title} · {side}", fontsize=8.5, va="center")
+        axes.text(0.2, y + high / 2, f"{claim.title} · {side}", fontsize=8.5, va="center")
         for column, name in enumerate(methods):
-            finding = audit.finding(name, check, side)
+            finding = audit.finding(name, claim.name, side)
             if finding is None:
                 continue
             x = _LABELS + wide * column

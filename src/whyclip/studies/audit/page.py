@@ -10,9 +10,9 @@ from whyclip.report.document import Section
 from whyclip.report.facts import duration
 from whyclip.studies.audit.answer import answers
 from whyclip.studies.audit.check import PRINCIPLES
-from whyclip.studies.audit.checks import CHECKS
 from whyclip.studies.audit.matrix import COLOURS, matrix
-from whyclip.studies.audit.result import Audit, Finding
+from whyclip.studies.audit.record import AuditRecord
+from whyclip.studies.claims import Finding
 from whyclip.types import SIDES
 
 HOW_TO_READ = """## How to read it
@@ -20,8 +20,8 @@ HOW_TO_READ = """## How to read it
 Each check measures one value for each sample, and gives their mean with its 95 % interval (a
 bootstrap over images; Wilson's for shares). A method **passes** a check only if the whole interval
 is on the good side of the threshold, and **fails** only if it is wholly on the bad side. Anything
-else is **undecided**: not enough evidence, and more samples (`--limit`, `--edited`) may decide it.
-Fewer than 8 images are never enough. Facts about a method (derived from the score, computation \
+else is **inconclusive**: not enough evidence, and more samples may decide it (`--limit`,
+`--edited`). Fewer than 10 images are never enough. Facts (derived from the score, computation \
 unchanged) pass or fail by themselves, without an interval.
 
 A method passes *model fidelity* or *performance consistency* if it passes every check of that \
@@ -34,8 +34,8 @@ Both principles are those of Cui & Fan 2026 (arXiv 2605.12952).
 """
 
 
-def report_of(audit: Audit, command: str) -> Report:
-    """Make the report; see :meth:`Audit.report`."""
+def report_of(audit: AuditRecord) -> Report:
+    """Make the report; see :meth:`whyclip.Audit.report`."""
     trusted = "\n".join(f"- {answer}" for answer in answers(audit))
     sections: list[Section] = [f"## Which method?\n\n{trusted}"] if trusted else []
     sections.append(_opening(audit))
@@ -55,10 +55,10 @@ def report_of(audit: Audit, command: str) -> Report:
     sections += [HOW_TO_READ, _checks_words(audit)]
     if audit.failed:
         sections.append(failed_table(audit))
-    return Report("Can these explanations be trusted?", command, sections, _facts(audit))
+    return Report("Can these explanations be trusted?", audit.command, sections, _facts(audit))
 
 
-def verdict_table(audit: Audit) -> Table:
+def verdict_table(audit: AuditRecord) -> Table:
     """One row for each method and side: its verdict on both principles, and what it failed."""
     rows = []
     for name in audit.methods:
@@ -85,13 +85,13 @@ def verdict_table(audit: Audit) -> Table:
     )
 
 
-def failed_table(audit: Audit) -> Table:
+def failed_table(audit: AuditRecord) -> Table:
     """The samples that could not be audited, each with its error."""
     rows = tuple({"sample": name, "error": error} for name, error in audit.failed)
     return Table("Failed samples", (Column("sample"), Column("error")), rows)
 
 
-def cells_table(audit: Audit) -> Table:
+def cells_table(audit: AuditRecord) -> Table:
     """The 2 x 2 of heads and geometry."""
     rows = [
         {"heads": c.heads, "geometry": c.geometry, "gap": c.gap, "same": c.same,
@@ -111,18 +111,18 @@ def cells_table(audit: Audit) -> Table:
     )
 
 
-def findings_table(audit: Audit) -> Table:
+def findings_table(audit: AuditRecord) -> Table:
     """Every finding with its interval, for programs."""
     rows = [
         {
             "method": f.method,
-            "principle": CHECKS[f.check].principle,
+            "principle": f.claim.principle,
             "check": f.check,
             "side": f.side,
             "verdict": f.verdict,
             "value": f.value,
             "threshold": f.threshold,
-            "better": "higher" if CHECKS[f.check].higher_is_better else "lower",
+            "better": "higher" if f.claim.higher_is_better else "lower",
             "why_not": f.why_not,
         }
         for f in audit.findings
@@ -132,7 +132,7 @@ def findings_table(audit: Audit) -> Table:
     return Table("Findings", tuple(Column(name, digits=4) for name in names), tuple(rows))
 
 
-def figures_table(audit: Audit) -> Table:
+def figures_table(audit: AuditRecord) -> Table:
     """Every other figure that a check measured, for programs."""
     rows = [
         {"method": f.method, "check": f.check, "side": f.side, "figure": name, "value": value}
@@ -143,7 +143,7 @@ def figures_table(audit: Audit) -> Table:
     return Table("Figures", tuple(Column(name, digits=4) for name in columns), tuple(rows))
 
 
-def _opening(audit: Audit) -> str:
+def _opening(audit: AuditRecord) -> str:
     lines = []
     for principle, claim in PRINCIPLES.items():
         for side in SIDES:
@@ -163,7 +163,7 @@ def _opening(audit: Audit) -> str:
     return "\n\n".join(["\n".join(lines), *notes])
 
 
-def _method_words(audit: Audit, name: str) -> str:
+def _method_words(audit: AuditRecord, name: str) -> str:
     title = audit.methods[name].title
     parts = [f"### {title} (`{name}`)"]
     if name == audit.control:
@@ -181,14 +181,13 @@ def _method_words(audit: Audit, name: str) -> str:
 def _line(finding: Finding) -> str:
     told = f"- **{finding.verdict}**: {finding.words}"
     if finding.figures:
-        digits = CHECKS[finding.check].digits
-        column = Column("", digits=digits)
+        column = Column("", digits=finding.claim.digits)
         figures = (f"{name} {column.text(value)}" for name, value in finding.figures.items())
         told += f" ({'; '.join(figures)})"
     return told
 
 
-def _cells_words(audit: Audit) -> str:
+def _cells_words(audit: AuditRecord) -> str:
     single = [c for c in audit.cells if c.heads == "single" and c.geometry == "model"]
     native = {c.geometry: c for c in audit.cells if c.heads == "native"}
     # Of pictures that have the model's own proportions, the two geometries are one.
@@ -207,18 +206,16 @@ def _cells_words(audit: Audit) -> str:
     return told
 
 
-def _checks_words(audit: Audit) -> str:
-    asked = {f.check: f.threshold for f in audit.findings}
+def _checks_words(audit: AuditRecord) -> str:
     lines = [
-        f"- **{check.title}** (`{name}`): {check.question} {check.formula}; "
-        f"{'above' if check.higher_is_better else 'below'} {asked[name]:g} passes. {check.reason}"
-        for name, check in CHECKS.items()
-        if name in asked
+        f"- **{claim.title}** (`{claim.name}`): {claim.question} {claim.formula}; "
+        f"{claim.side_of_threshold} {claim.threshold:g} passes. {claim.reason}"
+        for claim in audit.claims
     ]
     return "### The checks\n\n" + "\n".join(lines)
 
 
-def _facts(audit: Audit) -> Mapping[str, str]:
+def _facts(audit: AuditRecord) -> Mapping[str, str]:
     return {
         "model": audit.model,
         "fingerprint": audit.fingerprint,

@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from whyclip.ambient import in_plain_state
 from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import (
@@ -25,6 +27,8 @@ from whyclip.models import ModelView
 from whyclip.models.state import check_asked
 from whyclip.report.facts import versions
 from whyclip.selection import MethodsLike
+from whyclip.stats.intervals import Interval
+from whyclip.stats.verdict import judge, judge_fact
 from whyclip.studies.audit.check import Check, Measured, check_threshold
 from whyclip.studies.audit.checks import CHECKS, get_check
 from whyclip.studies.audit.evidence import CONTROL, Evidence
@@ -32,11 +36,13 @@ from whyclip.studies.audit.look import Auditor
 from whyclip.studies.audit.measure import Asked, Work, gather
 from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.pool import Pool, pool_of
-from whyclip.studies.audit.result import Audit, Audited, Finding
+from whyclip.studies.audit.record import Audited
+from whyclip.studies.audit.result import Audit
 from whyclip.studies.audit.store import Store
-from whyclip.studies.audit.verdict import Verdict, judge, state, summarise
+from whyclip.studies.claims import Finding
 from whyclip.studies.evaluation.identity import dataset_identity, model_identity
 from whyclip.studies.evaluation.plan import described
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 from whyclip.variant import Variant
 
@@ -196,6 +202,7 @@ def _identity(
 def _finding(
     check: Check, evidence: Evidence, method: str, side: Side, threshold: float, seed: int
 ) -> Finding:
+    claim = check.claim(threshold)
     lacking = [
         evidence.without[key] for key in (*check.needs, *check.asks) if key in evidence.without
     ]
@@ -204,17 +211,21 @@ def _finding(
     else:
         measured = check.measure(evidence, method, side)
     if measured.values is None:
-        return Finding(
-            method, check.name, side, "not measured", None, threshold, {}, measured.why_not
-        )
+        why = measured.why_not
+        return Finding(claim, "not applicable", None, method, side, why_not=why)
     if check.fact:
-        value = state(measured.values)
-        verdict: Verdict = "pass" if value.mean == 1 else "fail"
-        return Finding(method, check.name, side, verdict, value, threshold, {})
-    value = summarise(measured.values, share=check.share, seed=seed)
+        verdict = judge_fact(measured.values.values)
+        return Finding(claim, verdict, _share(measured.values), method, side)
+    value = measured.values.interval(share=check.share, seed=seed)
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
-    figures = {name: summarise(one, seed=seed) for name, one in measured.figures.items()}
-    if verdict == "not measured":
+    figures = {name: one.interval(seed=seed) for name, one in measured.figures.items()}
+    if verdict == "not applicable":
         why = "no sample has a value"
-        return Finding(method, check.name, side, verdict, None, threshold, figures, why)
-    return Finding(method, check.name, side, verdict, value, threshold, figures)
+        return Finding(claim, verdict, None, method, side, figures, why)
+    return Finding(claim, verdict, value, method, side, figures)
+
+
+def _share(values: Values) -> Interval:
+    """Share of the samples for which a fact is true; it has no interval."""
+    nan, images = float("nan"), len(set(values.groups))
+    return Interval(float(np.mean(values.values)), nan, nan, len(values), images)

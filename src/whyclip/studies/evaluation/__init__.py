@@ -5,9 +5,10 @@ from __future__ import annotations
 from whyclip.studies.evaluation.classes import Subject
 from whyclip.studies.evaluation.evaluate import evaluate
 from whyclip.studies.evaluation.plan import Plan, make_plan
-from whyclip.studies.evaluation.result import Curve, Evaluation, Row
+from whyclip.studies.evaluation.record import Curve, Row
+from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.summary import Line, Measure, summarise
-from whyclip.studies.evaluation.tables import difference_table, main_tables, tables_of
+from whyclip.studies.evaluation.tables import difference_table, main_tables
 
 __all__ = [
     "Curve",
@@ -22,5 +23,4 @@ __all__ = [
     "main_tables",
     "make_plan",
     "summarise",
-    "tables_of",
 ]

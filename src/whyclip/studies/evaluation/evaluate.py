@@ -16,10 +16,10 @@ from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.report import run_facts
 from whyclip.selection import MethodsLike
+from whyclip.studies.evaluation.case_record import CaseRecord
 from whyclip.studies.evaluation.classes import Classifier, zero_shot
 from whyclip.studies.evaluation.identity import identity
 from whyclip.studies.evaluation.plan import Plan, PromptName, ProtocolName, make_plan
-from whyclip.studies.evaluation.record import Record
 from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.run import Run
 from whyclip.studies.evaluation.store import CLASSES, Store
@@ -123,7 +123,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     return result
 
 
-def _measured(run: Run, store: Store | None, start: float) -> tuple[list[Record], int]:
+def _measured(run: Run, store: Store | None, start: float) -> tuple[list[CaseRecord], int]:
     """Measure what is not in the store; give all records in order, and how many were there."""
     numbers, keys = numbers_of(run.dataset), keys_of(run.dataset)
     kept = _kept(store, run.dataset, keys) if store else {}
@@ -133,7 +133,7 @@ def _measured(run: Run, store: Store | None, start: float) -> tuple[list[Record]
             _renumber(records[key], number, run)
     missing = [index for index, key in enumerate(keys) if key not in records]
     before, begun = len(keys) - len(missing), bool(kept)
-    waiting: list[Record] = []
+    waiting: list[CaseRecord] = []
     key_of = dict(zip(numbers, keys, strict=True))
     work = run.records(missing, [numbers[index] for index in missing])
     for record in track(work, lambda: _told(records), len(missing)):
@@ -152,12 +152,12 @@ def _measured(run: Run, store: Store | None, start: float) -> tuple[list[Record]
     return [records[key] for key in keys], before
 
 
-def _told(records: Mapping[str, Record]) -> str:
+def _told(records: Mapping[str, CaseRecord]) -> str:
     failed = sum(bool(record.error) for record in records.values())
     return f"evaluating ({failed} failed)" if failed else "evaluating"
 
 
-def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Record]:
+def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, CaseRecord]:
     """The finished samples of a store, none of which another dataset wrote.
 
     Raises:
@@ -172,7 +172,7 @@ def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Reco
     return kept
 
 
-def _renumber(record: Record, number: int, run: Run) -> None:
+def _renumber(record: CaseRecord, number: int, run: Run) -> None:
     """Say of a record of an earlier run where its sample and its classes are now."""
     record.number = number
     for one in record.measured:
@@ -180,7 +180,7 @@ def _renumber(record: Record, number: int, run: Run) -> None:
 
 
 def _more_facts(
-    plan: Plan, classifier: Classifier, before: int, records: Sequence[Record]
+    plan: Plan, classifier: Classifier, before: int, records: Sequence[CaseRecord]
 ) -> dict[str, str]:
     subjects = [one.subject for record in records for one in record.measured]
     right = sum(subject.correct for subject in subjects)

@@ -1,19 +1,14 @@
-"""An evaluation as a report, and everything it writes into its folder."""
+"""An evaluation as a report."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
-from whyclip.files import write_atomic
 from whyclip.report import Picture, Report
 from whyclip.report.document import Section
 from whyclip.studies.evaluation.figures import curves, dots
-from whyclip.studies.evaluation.result import Evaluation, Row
-from whyclip.studies.evaluation.summary import Line, summarise
+from whyclip.studies.evaluation.record import EvaluationRecord
+from whyclip.studies.evaluation.summary import Line
 from whyclip.studies.evaluation.tables import (
     difference_table,
     failed_table,
@@ -28,14 +23,13 @@ TRUTHS = {
 }
 
 
-def report_of(evaluation: Evaluation, lines: Sequence[Line] | None = None) -> Report:
+def report_of(evaluation: EvaluationRecord, lines: Sequence[Line]) -> Report:
     """Put the tables and pictures of an evaluation into a report.
 
     Args:
         evaluation: what was measured.
-        lines: its summary, where it is there already.
+        lines: its summary.
     """
-    lines = summarise(evaluation) if lines is None else lines
     methods = [name for name in evaluation.methods if name != "random"]
     sections: list[Section] = [_introduction(evaluation), *main_tables(lines)]
     drawn = curves(evaluation)
@@ -62,28 +56,7 @@ def report_of(evaluation: Evaluation, lines: Sequence[Line] | None = None) -> Re
     return Report(f"Evaluation of {_and(methods)}", evaluation.command, sections, evaluation.facts)
 
 
-def save(evaluation: Evaluation, folder: Path, lines: Sequence[Line] | None = None) -> Path:
-    """Write the report, its tables and pictures, and every single value; returns the page.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    for old in folder.glob("failed-samples.*"):
-        # Of an earlier run, whose samples may be repaired by now.
-        old.unlink()
-    page = report_of(evaluation, lines).save(folder)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows(evaluation.iterate())
-    write_atomic(folder / "values.csv", lambda: text.getvalue().encode("utf-8", "backslashreplace"))
-    if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
-        frame = evaluation.to_dataframe()
-        write_atomic(folder / "values.parquet", lambda: frame.to_parquet(index=False))
-    return page
-
-
-def _introduction(evaluation: Evaluation) -> str:
+def _introduction(evaluation: EvaluationRecord) -> str:
     accuracy = evaluation.accuracy
     tables = ", ".join(f"`{metric.name}`" for metric in evaluation.metrics)
     failed = f"**{evaluation.failures}** (all are listed below).\n\n" if evaluation.failed else ""

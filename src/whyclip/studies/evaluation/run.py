@@ -22,11 +22,11 @@ from whyclip.metrics import READS, Edits, Metric, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.models import ModelView
 from whyclip.perturbation.fills import Pixels
+from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
 from whyclip.studies.evaluation.classes import Classifier, Subject
 from whyclip.studies.evaluation.encode import Encoder
 from whyclip.studies.evaluation.explaining import Explainer
 from whyclip.studies.evaluation.plan import Plan
-from whyclip.studies.evaluation.record import Measured, Record
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Asked:
     """Edits on their way through the model, and what shall be done with their embeddings."""
 
     done: Callable[[Tensor], None]
-    finished: Record | None = None
+    finished: CaseRecord | None = None
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Run:
         self.encoder = Encoder(self.model, self.plan.precision, self.batch_size)
         self.explainer = Explainer(self.model, self.plan)
 
-    def records(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Record]:
+    def records(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[CaseRecord]:
         """Measure samples, in order.
 
         Args:
@@ -90,7 +90,7 @@ class Run:
             except InputError as error:
                 yield self._end(_failed(number, sample.id, sample.picture, error))
 
-    def _end(self, record: Record) -> Edits[Any]:
+    def _end(self, record: CaseRecord) -> Edits[Any]:
         """A sequence of no edits comes back when all before it have."""
         self.waiting.append(Asked(lambda _: None, record))
         return Edits(torch.zeros(0), lambda: iter(()))
@@ -103,12 +103,12 @@ class Run:
         subjects = self.classifier.subjects(sample, embedding, self.plan.prompt)
         found = self.explainer.explain(pixels, [subject.prompt for subject in subjects])
         first = next(iter(found.values()))
-        record = Record(
+        record = CaseRecord(
             number,
             sample.id,
             sample.picture,
             bool(first.notes),
-            [Measured(subject) for subject in subjects],
+            [PromptRecord(subject) for subject in subjects],
         )
         self._words(record, found, embedding)
         directions = self.explainer.targets([subject.prompt for subject in subjects])
@@ -128,7 +128,7 @@ class Run:
 
     def _reader(
         self,
-        one: Measured,
+        one: PromptRecord,
         method: str,
         metrics: Sequence[Metric],
         edits: Edits[Any],
@@ -163,7 +163,7 @@ class Run:
                 answers[read] = READS[read](scores, subject.number)
         return answers
 
-    def _places(self, record: Record, sample: Sample, method: str, heatmap: Tensor) -> None:
+    def _places(self, record: CaseRecord, sample: Sample, method: str, heatmap: Tensor) -> None:
         """Hold maps ``[n, H, W]`` against masks; what has no mask has no value."""
         if not self.plan.located:
             return
@@ -182,10 +182,10 @@ class Run:
                     value = float(metric.value(laid, torch.from_numpy(mask)))
                 one.values[method, metric.name, ""] = value
 
-    def _words(self, record: Record, found: dict[str, Explanation], embedding: Tensor) -> None:
+    def _words(self, record: CaseRecord, found: dict[str, Explanation], embedding: Tensor) -> None:
         """Delete and insert words; the texts of a sample are embedded together."""
         metrics = self.plan.edited("text")
-        made: list[tuple[Measured, str, Metric, Tensor, list[str]]] = []
+        made: list[tuple[PromptRecord, str, Metric, Tensor, list[str]]] = []
         for name, explanation in found.items():
             for one, words in zip(record.measured, explanation.words, strict=True):
                 for metric in metrics if words else ():
@@ -209,7 +209,7 @@ def _shared(metrics: Sequence[Metric]) -> list[tuple[Callable[..., Edits[Any]], 
 
 
 def _put(
-    one: Measured,
+    one: PromptRecord,
     method: str,
     metrics: Sequence[Metric],
     amounts: Tensor,
@@ -223,8 +223,8 @@ def _put(
                 one.put_curve(metric, method, read, amounts, answers[read])
 
 
-def _failed(number: int, sample: str, image: str, error: InputError) -> Record:
-    return Record(number, sample, image, False, [], error=" ".join(str(error).split()))
+def _failed(number: int, sample: str, image: str, error: InputError) -> CaseRecord:
+    return CaseRecord(number, sample, image, False, [], error=" ".join(str(error).split()))
 
 
 @contextmanager

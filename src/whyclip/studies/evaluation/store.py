@@ -12,7 +12,7 @@ from typing import Any
 
 from whyclip.errors import OutputError
 from whyclip.files import append_line, make_folder, write_atomic
-from whyclip.studies.evaluation.record import Record, record_from_json
+from whyclip.studies.evaluation.case_record import CaseRecord, record_from_json
 
 PLAN, SAMPLES, CLASSES = "plan.json", "samples.jsonl", "classes.safetensors"
 
@@ -65,7 +65,7 @@ class Store:
                     "before to go on"
                 )
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, CaseRecord]:
         """Read the samples that are finished, by their keys.
 
         A last line that was cut off is removed, and so are lines of samples that could not be
@@ -90,7 +90,7 @@ class Store:
             write_atomic(file, lambda: kept)
         return {record.key: record for _, record in last.values()}
 
-    def add(self, record: Record) -> None:
+    def add(self, record: CaseRecord) -> None:
         """Write one finished sample through to the file.
 
         Raises:

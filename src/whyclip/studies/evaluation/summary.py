@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from whyclip.metrics import FEWEST, Interval, Metric
+from whyclip.metrics import Metric
 from whyclip.progress import track
+from whyclip.stats.intervals import Interval
+from whyclip.stats.verdict import excludes_zero
 from whyclip.studies.evaluation.plan import CONTROL
-from whyclip.studies.evaluation.result import Evaluation
+from whyclip.studies.evaluation.record import EvaluationRecord
 
 READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
 
@@ -42,7 +44,7 @@ class Line:
         to_control: the same minus that of the random control; None for the control itself.
         to_best: the same minus that of the method with the best mean; None for that method.
         best: whether it has the best mean and differs from every other method: all the paired
-            intervals exclude 0, on 8 pictures or more.
+            intervals exclude 0, on 10 images or more.
     """
 
     method: str
@@ -51,14 +53,6 @@ class Line:
     to_control: Interval | None
     to_best: Interval | None
     best: bool
-
-
-def excludes_zero(difference: Interval) -> bool:
-    """Whether two methods differ at the interval's level.
-
-    Never where bounds are not defined, or where too few pictures make the interval too narrow.
-    """
-    return difference.groups >= FEWEST and (difference.low > 0 or difference.high < 0)
 
 
 def usual(metrics: Sequence[Metric]) -> list[Measure]:
@@ -77,7 +71,9 @@ def every(metrics: Sequence[Metric]) -> list[Measure]:
     return [Measure(metric, read) for metric in metrics for read in metric.reads or ("",)]
 
 
-def summarise(evaluation: Evaluation, measures: Sequence[Measure] | None = None) -> list[Line]:
+def summarise(
+    evaluation: EvaluationRecord, measures: Sequence[Measure] | None = None
+) -> list[Line]:
     """Compare the methods by each measure.
 
     Intervals hold 95 % of 2000 bootstrap means over pictures; differences are paired, between
@@ -95,7 +91,7 @@ def summarise(evaluation: Evaluation, measures: Sequence[Measure] | None = None)
     ]
 
 
-def _lines(evaluation: Evaluation, measure: Measure) -> Iterator[Line]:
+def _lines(evaluation: EvaluationRecord, measure: Measure) -> Iterator[Line]:
     metric, read = measure.metric, measure.read
     values = {
         method: evaluation.interval(method, metric.name, read)

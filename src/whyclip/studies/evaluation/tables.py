@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from whyclip.metrics import Metric
 from whyclip.report import Column, Table
-from whyclip.studies.evaluation.result import Evaluation
-from whyclip.studies.evaluation.summary import Line, Measure, every, summarise
+from whyclip.studies.evaluation.record import EvaluationRecord
+from whyclip.studies.evaluation.summary import Line, Measure, every
 
 INTERVALS = (
-    "In brackets: 95 % bootstrap intervals over pictures. Bold: the best mean, and different from "
-    "every other method's (all paired intervals exclude 0, over 8 pictures or more); where none is "
+    "In brackets: 95 % bootstrap intervals over images. Bold: the best mean, and different from "
+    "every other method's (all paired intervals exclude 0, over 10 images or more); where none is "
     "bold, chance decides."
 )
 
@@ -91,7 +91,7 @@ def difference_table(lines: Sequence[Line]) -> Table:
     return Table("Differences", columns, rows, note)
 
 
-def failed_table(evaluation: Evaluation) -> Table:
+def failed_table(evaluation: EvaluationRecord) -> Table:
     """The samples that could not be measured, each with its error."""
     rows = tuple(
         {"sample": record.sample, "image": record.image, "error": record.error}
@@ -102,7 +102,7 @@ def failed_table(evaluation: Evaluation) -> Table:
     return Table("Failed samples", columns, rows, note)
 
 
-def readings_table(evaluation: Evaluation) -> Table:
+def readings_table(evaluation: EvaluationRecord) -> Table:
     """Every reading of every metric, for those who want top-5 and top-10 accuracy, too."""
     rows = tuple(
         {
@@ -117,8 +117,3 @@ def readings_table(evaluation: Evaluation) -> Table:
     )
     columns = (Column("method"), Column("metric"), Column("read"), Column("value"))
     return Table("Every reading", columns, rows)
-
-
-def tables_of(evaluation: Evaluation) -> list[Table]:
-    """The main tables of an evaluation."""
-    return main_tables(summarise(evaluation))

@@ -6,16 +6,21 @@ A module here that has an ``EXPERIMENT`` is an experiment; nothing else needs to
 from __future__ import annotations
 
 from whyclip.registry import Registry, look_up
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
-from whyclip.studies.experiments.verdict import Verdict
+from whyclip.studies.claims import Finding
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 
 __all__ = [
     "EXPERIMENTS",
     "Defaults",
     "Experiment",
-    "Findings",
-    "Setting",
-    "Verdict",
+    "ExperimentInput",
+    "ExperimentResult",
+    "Finding",
     "get_experiment",
 ]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +15,18 @@ from whyclip.api import compare
 from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError
 from whyclip.methods import METHODS
-from whyclip.metrics import interval, paired_difference
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import histogram
 from whyclip.stats.correlation import pearson
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
-from whyclip.studies.experiments.verdict import is_above
+from whyclip.studies.claims import is_above
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
+from whyclip.studies.measurements import Measurements
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +40,7 @@ READERS: Mapping[str, str] = {
     "maskclip": "maskclip",
     "random": "random",
 }
+TEXTS = "texts"
 THINGS, WORDS = "two things: “a and b”", "one phrase: its words"
 PREFIX = "a photo of "
 SILENT = frozenset({"a", "an", "the", "of", "in", "on", "with", "and", "photo", "picture"})
@@ -50,18 +56,7 @@ class Whole:
     others: tuple[str, ...]
 
 
-@dataclass
-class Correlations:
-    """Over all wholes of one kind and one reader."""
-
-    groups: list[str] = field(default_factory=list)
-    parts: list[float] = field(default_factory=list)
-    one: list[float] = field(default_factory=list)
-    others: list[float] = field(default_factory=list)
-    fitted: list[float] = field(default_factory=list)
-
-
-def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
+def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentResult:
     """Correlate, over patches, the map of a whole prompt with the sum of its parts' maps.
 
     Args:
@@ -71,30 +66,32 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
     Raises:
         InputError: no prompt has two parts.
     """
-    found: dict[tuple[str, str], Correlations] = defaultdict(Correlations)
-    texts: dict[tuple[str, str], Correlations] = defaultdict(Correlations)
+    # By kind, by reader (TEXTS for the embeddings of the prompts), and by what was correlated.
+    rows = Measurements()
     samples = list(setting.samples("reading"))
     number = 0
     for place, sample in enumerate(setting.samples("explaining")):
         for whole in _wholes(sample, samples[place + 1 :] + samples[:place]):
             number += 1
             for reader, maps in _maps(setting, sample, whole).items():
-                _correlate(found[whole.kind, reader], whole, sample.picture, maps)
+                for name, value in _correlated(whole, maps).items():
+                    rows.add((whole.kind, reader, name), sample.picture, [value])
             prompts = [whole.prompt, *whole.parts, *whole.others]
             directions = ask(setting.model, prompts).targets().directions
-            _correlate_texts(texts[whole.kind, "text"], whole, sample.picture, directions)
+            for name, value in _correlated_texts(whole, directions).items():
+                rows.add((whole.kind, TEXTS, name), sample.picture, [value])
     if not number:
         raise InputError(
             f"no prompt of {setting.data or 'this dataset'} has two parts, nor has any picture two "
             "labels; scenes:200, or COCO, has both"
         )
-    kinds = [kind for kind in (THINGS, WORDS) if (kind, PUBLISHED) in found]
-    verdicts = []
+    kinds = [kind for kind in (THINGS, WORDS) if (kind, PUBLISHED, "parts") in rows]
+    findings = []
     for kind in kinds:
-        one = found[kind, PUBLISHED]
+        whole_and_parts = (kind, PUBLISHED, "parts")
         claim = f"Maps follow the parts ({kind})"
-        difference = paired_difference(one.parts, one.others, groups=one.groups)
-        verdicts.append(
+        difference = rows.difference(whole_and_parts, (kind, PUBLISHED, "others"))
+        findings.append(
             is_above(
                 claim,
                 "correlation with the sum of the parts, less that with unrelated parts,",
@@ -103,8 +100,8 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
             )
         )
         claim = f"Maps are additive ({kind})"
-        mean = interval(one.parts, groups=one.groups)
-        verdicts.append(is_above(claim, "correlation with the sum of the parts", mean, bound))
+        mean = rows.interval(whole_and_parts)
+        findings.append(is_above(claim, "correlation with the sum of the parts", mean, bound))
     table = Table(
         "The map of a whole against the maps of its parts",
         (
@@ -116,7 +113,7 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
             Column("others", "unrelated parts"),
             Column("fitted", "variance explained", help=_FITTED),
         ),
-        tuple(_row(kind, reader, c) for (kind, reader), c in _ordered(found, kinds)),
+        tuple(_row(kind, reader, rows) for kind in kinds for reader in READERS),
         "Pearson correlation over patches, mean of the wholes with its 95 % interval; pictures are "
         f"drawn anew as groups. “Additive” asks for {bound:g}, a convention of this page. Methods "
         f"are signed; {PUBLISHED} is the published form.",
@@ -131,22 +128,22 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
         tuple(
             {
                 "kind": kind,
-                "parts": interval(c.parts, groups=c.groups),
-                "others": interval(c.others, groups=c.groups),
+                "parts": rows.interval((kind, TEXTS, "parts")),
+                "others": rows.interval((kind, TEXTS, "others")),
             }
-            for (kind, _), c in texts.items()
+            for kind in kinds
         ),
         "Signed Grad-ECLIP and contribution are linear in the direction that a text has in the "
         "embedding space. What their maps lack in additivity is thus what this cosine lacks to 1: "
         "the text tower makes of “a and b” something else than the sum of a and b.",
     )
     picture = Picture(
-        _figure(found[kinds[0], PUBLISHED], kinds[0]),
+        _figure(rows, kinds[0]),
         "Histogram of the correlations of whole and parts",
         f"{PUBLISHED}, {kinds[0]}: each whole's correlation with the sum of its parts' maps, and "
         "with the sum of unrelated parts' maps.",
     )
-    return Findings(verdicts, [table, picture, language], {"wholes": str(number)})
+    return ExperimentResult(findings, [table, picture, language], {"wholes": str(number)})
 
 
 _FITTED = (
@@ -199,7 +196,7 @@ def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
             yield Whole(WORDS, prompt, words, tuple(strange[: len(words)]))
 
 
-def _maps(setting: Setting, sample: Sample, whole: Whole) -> dict[str, Tensor]:
+def _maps(setting: ExperimentInput, sample: Sample, whole: Whole) -> dict[str, Tensor]:
     """For each reader maps ``[1 + parts + others, patches]``."""
     prompts = [whole.prompt, *whole.parts, *whole.others]
     found = compare(setting.model, [sample.source], prompts, READERS, sides=("image",))
@@ -210,20 +207,22 @@ def _maps(setting: Setting, sample: Sample, whole: Whole) -> dict[str, Tensor]:
     return maps
 
 
-def _correlate(into: Correlations, whole: Whole, group: str, maps: Tensor) -> None:
+def _correlated(whole: Whole, maps: Tensor) -> dict[str, float]:
     own, parts, others = _split(whole, maps)
-    into.groups.append(group)
-    into.parts.append(float(pearson(own, parts.sum(0))))
-    into.one.append(max(float(pearson(own, part).nan_to_num(-1)) for part in parts))
-    into.others.append(float(pearson(own, others.sum(0))))
-    into.fitted.append(explained_share(own.double().numpy(), parts.double().numpy()))
+    return {
+        "parts": float(pearson(own, parts.sum(0))),
+        "one": max(float(pearson(own, part).nan_to_num(-1)) for part in parts),
+        "others": float(pearson(own, others.sum(0))),
+        "fitted": explained_share(own.double().numpy(), parts.double().numpy()),
+    }
 
 
-def _correlate_texts(into: Correlations, whole: Whole, group: str, directions: Tensor) -> None:
+def _correlated_texts(whole: Whole, directions: Tensor) -> dict[str, float]:
     own, parts, others = _split(whole, directions)
-    into.groups.append(group)
-    into.parts.append(float(F.cosine_similarity(own, parts.sum(0), dim=-1)))
-    into.others.append(float(F.cosine_similarity(own, others.sum(0), dim=-1)))
+    return {
+        "parts": float(F.cosine_similarity(own, parts.sum(0), dim=-1)),
+        "others": float(F.cosine_similarity(own, others.sum(0), dim=-1)),
+    }
 
 
 def _split(whole: Whole, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -246,39 +245,28 @@ def explained_share(whole: np.ndarray, parts: np.ndarray) -> float:
     return round(1 - float(((whole - rows @ weights) ** 2).sum()) / spread, 12)
 
 
-def _ordered(
-    found: Mapping[tuple[str, str], Correlations], kinds: Sequence[str]
-) -> Iterator[tuple[tuple[str, str], Correlations]]:
-    for kind in kinds:
-        for reader in READERS:
-            yield (kind, reader), found[kind, reader]
-
-
-def _row(kind: str, reader: str, c: Correlations) -> dict[str, object]:
+def _row(kind: str, reader: str, rows: Measurements) -> dict[str, object]:
     title = METHODS[reader].title if reader in METHODS else "Grad-ECLIP, ReLU"
+    names = ("parts", "one", "others", "fitted")
     return {
         "kind": kind,
         "method": title,
-        "n": len(c.parts),
-        "parts": interval(c.parts, groups=c.groups),
-        "one": interval(c.one, groups=c.groups),
-        "others": interval(c.others, groups=c.groups),
-        "fitted": interval(c.fitted, groups=c.groups),
+        "n": len(rows[kind, reader, "parts"]),
+        **{name: rows.interval((kind, reader, name)) for name in names},
     }
 
 
-def _figure(c: Correlations, kind: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots()
-    bins = np.linspace(-1, 1, 41).tolist()
-    axes.hist(c.parts, bins, alpha=0.85, label="sum of its parts")
-    axes.hist(c.others, bins, alpha=0.6, label="sum of unrelated parts")
-    axes.set_xlabel(f"correlation with the map of the whole ({kind})")
-    axes.set_ylabel("wholes")
-    axes.legend(frameon=False)
-    return figure
+def _figure(rows: Measurements, kind: str) -> Figure:
+    return histogram(
+        {
+            "sum of its parts": rows[kind, PUBLISHED, "parts"].values,
+            "sum of unrelated parts": rows[kind, PUBLISHED, "others"].values,
+        },
+        np.linspace(-1, 1, 41).tolist(),
+        x=f"correlation with the map of the whole ({kind})",
+        y="wholes",
+        mark=float("nan"),
+    )
 
 
 EXPERIMENT = Experiment(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +13,15 @@ from whyclip.datasets import Sample
 from whyclip.explanation import Explanation
 from whyclip.methods import get_method
 from whyclip.report import Column, Picture, Table
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
-from whyclip.studies.experiments.verdict import worst_is_below
+from whyclip.report.plots import histogram
+from whyclip.studies.claims import worst_is_below
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
+from whyclip.studies.measurements import Measurements, Values
 from whyclip.types import SIDES, Side
 from whyclip.variant import Variant
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 ONE, OTHER, CONTROL = "grad_eclip", "attention_eclip", "contribution"
 WITHIN = 1e-5
+AGAINST = f"signed, against {CONTROL}"
 
 # Signed, so that tokens which the ReLU would set to zero in both are compared too.
 CASES: Mapping[str, Mapping[str, Any]] = {
@@ -36,32 +43,31 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def equality(setting: Setting) -> Findings:
+def equality(setting: ExperimentInput) -> ExperimentResult:
     """Measure the largest relative difference of the two methods over samples and prompts."""
-    found: dict[tuple[str, Side], list[float]] = defaultdict(list)
-    apart: dict[Side, list[float]] = defaultdict(list)
-    pictures: set[str] = set()
+    rows = Measurements()
     for sample in setting.samples("comparing"):
-        pictures.add(sample.picture)
         explained = {side: _explained(setting, sample, side) for side in SIDES}
         for case in CASES:
             for side, of_side in explained.items():
                 if (case, ONE) not in of_side:
                     continue
                 one, other = (of_side[case, name] for name in (ONE, OTHER))
-                found[case, side] += relative_differences(one, other, side)
+                equal = relative_differences(one, other, side)
+                rows.add((case, side), sample.picture, equal)
                 if case == "signed":
-                    apart[side] += relative_differences(one, of_side["", CONTROL], side)
-    everything = [value for values in found.values() for value in values]
-    verdict = worst_is_below(
+                    apart = relative_differences(one, of_side["", CONTROL], side)
+                    rows.add((AGAINST, side), sample.picture, apart)
+    everything = _joined(rows, CASES)
+    finding = worst_is_below(
         "Grad-ECLIP and Attention-ECLIP give the same map",
         "largest relative difference",
-        everything,
-        len(pictures),
+        everything.values,
+        len(set(everything.groups)),
         WITHIN,
     )
-    rows = [_row(case, side, values) for (case, side), values in found.items()]
-    rows += [_row(f"signed, against {CONTROL}", side, values) for side, values in apart.items()]
+    order = [(case, side) for case in (*CASES, AGAINST) for side in SIDES if (case, side) in rows]
+    lines = [_row(case, side, rows[case, side].values) for case, side in order]
     table = Table(
         "Relative difference of the two maps",
         (
@@ -72,20 +78,28 @@ def equality(setting: Setting) -> Findings:
             Column("mean", "mean difference", better="lower"),
             Column("equal", f"equal within {WITHIN:g}"),
         ),
-        tuple(rows),
+        tuple(lines),
         "The largest difference of two maps of one prompt, over the largest value of that prompt. "
         f"The last rows are a control: how far a method that is not the same ({CONTROL}) is from "
         f"{ONE}.",
     )
     picture = Picture(
-        _figure(found, apart),
+        _figure(everything.values, _joined(rows, [AGAINST]).values),
         "Histogram of relative differences",
         "Each map of each option and side, beside the control.",
     )
-    return Findings([verdict], [table, picture], {})
+    return ExperimentResult([finding], [table, picture], {})
 
 
-def _explained(setting: Setting, sample: Sample, side: Side) -> dict[tuple[str, str], Explanation]:
+def _joined(rows: Measurements, cases: Iterable[str]) -> Values:
+    """All values of some cases, on both sides."""
+    parts = [rows[case, side] for case in cases for side in SIDES if (case, side) in rows]
+    return sum(parts, Values([], []))
+
+
+def _explained(
+    setting: ExperimentInput, sample: Sample, side: Side
+) -> dict[tuple[str, str], Explanation]:
     """Explain one side by both methods in every case, and by the control, from one forward pass."""
     variants = {
         (case, name): Variant(get_method(name), options)
@@ -101,7 +115,7 @@ def _explained(setting: Setting, sample: Sample, side: Side) -> dict[tuple[str, 
     return {key: one for key, [one] in zip(variants, explained.values(), strict=True)}
 
 
-def _for(setting: Setting, side: Side, given: Mapping[str, Any]) -> dict[str, Any] | None:
+def _for(setting: ExperimentInput, side: Side, given: Mapping[str, Any]) -> dict[str, Any] | None:
     """Options for one tower; None where it cannot be read or has no further layers."""
     tower = setting.model.image if side == "image" else setting.model.text
     if tower.opaque or (side == "text" and setting.model.classes is not None):
@@ -146,26 +160,18 @@ def _row(case: str, side: Side, values: Sequence[float]) -> dict[str, object]:
     }
 
 
-def _figure(
-    found: Mapping[tuple[str, Side], Sequence[float]], apart: Mapping[Side, Sequence[float]]
-) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots()
-    bins = np.linspace(-10, 1, 67).tolist()
-    for values, label in (
-        ([v for part in found.values() for v in part], f"{ONE} and {OTHER}"),
-        ([v for part in apart.values() for v in part], f"{ONE} and {CONTROL}"),
-    ):
-        if values:
-            # Differences of exactly zero are drawn at the left end.
-            axes.hist(np.log10(np.maximum(values, 1e-10)), bins, label=label, alpha=0.85)
-    axes.axvline(np.log10(WITHIN), color="0.3", ls=":", label=f"bound {WITHIN:g}")
-    axes.set_xlabel("relative difference (power of ten)")
-    axes.set_ylabel("maps")
-    axes.legend(frameon=False)
-    return figure
+def _figure(equal: Sequence[float], other: Sequence[float]) -> Figure:
+    # Differences of exactly zero are drawn at the left end.
+    return histogram(
+        {
+            f"{ONE} and {OTHER}": np.log10(np.maximum(equal, 1e-10)).tolist(),
+            f"{ONE} and {CONTROL}": np.log10(np.maximum(other, 1e-10)).tolist(),
+        },
+        np.linspace(-10, 1, 67).tolist(),
+        x=f"relative difference (power of ten; dotted: the bound {WITHIN:g})",
+        y="maps",
+        mark=float(np.log10(WITHIN)),
+    )
 
 
 EXPERIMENT = Experiment(

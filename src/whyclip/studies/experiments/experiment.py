@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from whyclip.datasets.dataset import Sample
     from whyclip.models import ModelView
     from whyclip.report import Picture, Table
-    from whyclip.studies.experiments.verdict import Verdict
+    from whyclip.studies.claims import Finding
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Defaults:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ExperimentInput:
     """What an experiment runs on.
 
     Attributes:
@@ -62,16 +62,16 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ExperimentResult:
     """What an experiment found.
 
     Attributes:
-        verdicts: what the numbers say of the claim, most important first.
+        findings: what the numbers say of the claim, most important first.
         sections: tables, pictures and paragraphs, in the order of reading.
         facts: of the run, beside what every run states.
     """
 
-    verdicts: Sequence[Verdict]
+    findings: Sequence[Finding]
     sections: Sequence[str | Table | Picture]
     facts: Mapping[str, str]
 
@@ -85,7 +85,7 @@ class Experiment:
         title: in a few words.
         claim: of the source, in our words.
         source: paper, equation or section.
-        run: ``(setting, *, options...) -> Findings``; its keyword-only parameters are the
+        run: ``(setting, *, options...) -> ExperimentResult``; its keyword-only parameters are the
             experiment's options.
         defaults: what it runs on where nothing else is asked for.
         cost: of one core, for one sample of the default data with ``mini``.
@@ -97,7 +97,7 @@ class Experiment:
     title: str
     claim: str
     source: str
-    run: Callable[..., Findings]
+    run: Callable[..., ExperimentResult]
     defaults: Defaults
     cost: str
     on_real_data: str

@@ -8,7 +8,12 @@ from typing import Literal
 from whyclip.errors import OptionError, unknown
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.progress import track
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.finetuning_report import findings_of
 from whyclip.studies.experiments.finetuning_runs import (
     ARMS,
@@ -26,7 +31,7 @@ Starts = Literal["weak", "strong", "both"]
 
 
 def finetuning(
-    setting: Setting,
+    setting: ExperimentInput,
     *,
     start: Starts = "weak",
     shares: str = "1",
@@ -34,7 +39,7 @@ def finetuning(
     seeds: int = 2,
     steps: int = 100,
     records: str = "",
-) -> Findings:
+) -> ExperimentResult:
     """Fine-tune a small CLIP by each guidance, and classify the regions of unseen scenes.
 
     The bounds were written down before the kept run; its learning rate and starts were chosen
@@ -58,7 +63,7 @@ def finetuning(
     return findings_of(kept, seed=setting.seed, steps=steps)
 
 
-def _tasks(setting: Setting, start: str, shares: str, arms: str, seeds: int) -> list[Task]:
+def _tasks(setting: ExperimentInput, start: str, shares: str, arms: str, seeds: int) -> list[Task]:
     if seeds < 1:
         raise OptionError(f"seeds={seeds}; give at least 1")
     names = list(ARMS) if arms == "all" else arms.split("+")
@@ -86,7 +91,7 @@ def _numbers(shares: str) -> list[float]:
     return found
 
 
-def _run(setting: Setting, tasks: list[Task], steps: int) -> list[Record]:
+def _run(setting: ExperimentInput, tasks: list[Task], steps: int) -> list[Record]:
     device = setting.model.image.device
     table = draw_table(setting.model, FINETUNED_ON, split="train", seed=1, device=device)
     unseen = draw_table(setting.model, len(setting.dataset), split="val", device=device)

@@ -11,10 +11,10 @@ import numpy as np
 from whyclip.metrics import Interval, interval
 from whyclip.regions.counts import Counts, macc_difference
 from whyclip.report import Column, Picture, Table
-from whyclip.studies.experiments.experiment import Findings
+from whyclip.report.plots import interval_plot
+from whyclip.studies.claims import Finding, is_above, is_below
+from whyclip.studies.experiments.experiment import ExperimentResult
 from whyclip.studies.experiments.finetuning_runs import ARMS, GLOBAL, ORIGINAL, Record
-from whyclip.studies.experiments.measured import whiskers
-from whyclip.studies.experiments.verdict import Verdict, is_above, is_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,11 +52,11 @@ class Pooled:
 Group = tuple[str, float]
 
 
-def findings_of(records: Sequence[Record], *, seed: int, steps: int) -> Findings:
+def findings_of(records: Sequence[Record], *, seed: int, steps: int) -> ExperimentResult:
     """Judge the records and lay them out."""
     pooled = _pool(records)
     groups = sorted({(start, share) for start, share, _ in pooled}, key=_order)
-    verdicts: list[Verdict] = []
+    verdicts: list[Finding] = []
     tables: list[Table] = []
     for start, share in groups:
         arms = {arm: pooled[start, share, arm] for arm in ARMS if (start, share, arm) in pooled}
@@ -68,7 +68,7 @@ def findings_of(records: Sequence[Record], *, seed: int, steps: int) -> Findings
     sections.insert(2, Picture(_figure(pooled, groups, seed), _ALT, _CAPTION))
     sections.append(_every_run(records))
     facts = {"steps": str(steps), "trainings": str(sum(bool(r.losses) for r in records))}
-    return Findings(verdicts, sections, facts)
+    return ExperimentResult(verdicts, sections, facts)
 
 
 def _order(group: Group) -> tuple[bool, float]:
@@ -107,8 +107,8 @@ def _original(pooled: Mapping[tuple[str, float, str], Pooled], start: str) -> di
     return {ORIGINAL: found[0]} if found else {}
 
 
-def _verdicts(start: str, arms: Mapping[str, Pooled], seed: int) -> list[Verdict]:
-    def judge(claim: str, better: str, worse: str) -> list[Verdict]:
+def _verdicts(start: str, arms: Mapping[str, Pooled], seed: int) -> list[Finding]:
+    def judge(claim: str, better: str, worse: str) -> list[Finding]:
         if better not in arms or worse not in arms:
             return []
         found = _points(macc_difference(arms[better].boxes, arms[worse].boxes, seed=seed))
@@ -225,7 +225,7 @@ def _figure(
         panels[f"boxes top-1 (%), {start} start"] = {
             name: {row: values[row] for row in ordered} for name, values in series.items()
         }
-    return whiskers(panels)
+    return interval_plot(panels)
 
 
 def _points(value: Interval) -> Interval:

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 
 from whyclip.methods import get_method
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import interval_plot
+from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.localisation import able, extra_facts
-from whyclip.studies.experiments.measured import Asked, gain, measure, table, value_of, whiskers
-from whyclip.studies.experiments.verdict import Verdict, is_above
+from whyclip.studies.experiments.measured import Asked, gain, measure, table, value_of
 from whyclip.types import Side
 from whyclip.variant import Variant
 
@@ -31,7 +37,7 @@ SUMMED = ("grad_eclip", "contribution")
 STARTED = ("game", "legrad", "decomposition", "rollout")
 
 
-def layers(setting: Setting) -> Findings:
+def layers(setting: ExperimentInput) -> ExperimentResult:
     """Evaluate each method with the last layer alone, some more, and all of them."""
     towers = {"image": setting.model.image, "text": setting.model.text}
     columns = {**FAITHFUL, **(LOCATED if setting.dataset.has_masks() else {})}
@@ -40,7 +46,7 @@ def layers(setting: Setting) -> Findings:
     sections: list[str | Table | Picture] = [
         table(image, "Images: layers read", columns, note=_NOTE),
         Picture(
-            whiskers(
+            interval_plot(
                 {
                     title: {"": {n: value_of(image, n, asked) for n in image.methods}}
                     for title, asked in columns.values()
@@ -62,7 +68,7 @@ def layers(setting: Setting) -> Findings:
             costs(text, WORDS, "Texts: the last layer alone, less all layers"),
         ]
         found += verdicts(text, WORDS, "text")
-    return Findings(found, sections, extra_facts(image))
+    return ExperimentResult(found, sections, extra_facts(image))
 
 
 _NOTE = (
@@ -133,7 +139,7 @@ def pairs(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
 
 def verdicts(
     evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]], side: Side
-) -> list[Verdict]:
+) -> list[Finding]:
     """Judge for each method that adds layers whether one is better than all."""
     there = pairs(evaluation)
     return [

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,46 +12,35 @@ from torch import Tensor
 from whyclip.batches import batches
 from whyclip.forward.forward_pass import Capture
 from whyclip.forward.run import run_trunk
-from whyclip.metrics import interval
 from whyclip.models.tower import ImageTower
 from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import Curve, Panel, curve_plot
 from whyclip.stats.correlation import pearson
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
-from whyclip.studies.experiments.verdict import is_above
+from whyclip.studies.claims import is_above
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
+from whyclip.studies.measurements import Measurements
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
 READOUT, INPUT = "readout", "input"
+COMPARED = ("correlation", "error", "change")
 PLACES: Mapping[str, str] = {
     READOUT: "what the patches add to the readout, αΣ A_i v_i, is taken away",
     INPUT: "the patches' pixels fade to the mean colour by α",
 }
 
 
-@dataclass
-class Errors:
-    """Over all samples and prompts, at one place and one size of the step."""
-
-    groups: list[str] = field(default_factory=list)
-    correlation: list[float] = field(default_factory=list)
-    error: list[float] = field(default_factory=list)
-    change: list[float] = field(default_factory=list)
-
-    def add(self, group: str, predicted: Tensor, measured: Tensor) -> None:
-        """Compare predictions ``[n, sets]`` with what was measured."""
-        share = (predicted - measured).square().sum(-1) / measured.square().sum(-1)
-        self.groups += [group] * len(predicted)
-        self.correlation += pearson(predicted, measured).tolist()
-        self.error += share.tolist()
-        self.change += measured.abs().mean(-1).tolist()
-
-
 def linearity(
-    setting: Setting, *, sets: int = 8, share: float = 0.25, bound: float = 0.9
-) -> Findings:
+    setting: ExperimentInput, *, sets: int = 8, share: float = 0.25, bound: float = 0.9
+) -> ExperimentResult:
     """Take random sets of patches away by degrees, and compare with what the gradient says.
 
     Predicted: ``ΔS = ∇S · Δ``. Measured: ``S(· + Δ) − S(·)``, once with Δ at the readout
@@ -65,7 +52,7 @@ def linearity(
         share: of the patches that a set has.
         bound: the correlation from which on the first order is called a good forecast.
     """
-    found: dict[tuple[str, float], Errors] = defaultdict(Errors)
+    rows = Measurements()
     model = setting.model
     for number, sample in enumerate(setting.samples("perturbing")):
         [batch] = batches(model, [sample.source], "model")
@@ -78,19 +65,18 @@ def linearity(
         }  # fmt: skip
         for place, measure in places.items():
             for step, predicted, measured in measure(capture, drawn):
-                found[place, step].add(sample.picture, predicted.double(), measured.double())
-    shown = [place for place in PLACES if (place, STEPS[-1]) in found]
-    verdicts = []
-    for place in shown:
-        whole = found[place, STEPS[-1]]
-        verdicts.append(
-            is_above(
-                f"At the {place}, the gradient foretells what taking patches away does",
-                f"correlation at the full step (sets of {share:.0%} of the patches)",
-                interval(whole.correlation, groups=whole.groups),
-                bound,
-            )
+                for name, values in _compared(predicted.double(), measured.double()).items():
+                    rows.add((place, step, name), sample.picture, values.tolist())
+    shown = [place for place in PLACES if (place, STEPS[-1], "correlation") in rows]
+    findings = [
+        is_above(
+            f"At the {place}, the gradient foretells what taking patches away does",
+            f"correlation at the full step (sets of {share:.0%} of the patches)",
+            rows.interval((place, STEPS[-1], "correlation")),
+            bound,
         )
+        for place in shown
+    ]
     table = Table(
         "First order against the true change",
         (
@@ -105,25 +91,22 @@ def linearity(
             {
                 "place": place,
                 "step": step,
-                "correlation": interval(e.correlation, groups=e.groups),
-                "error": interval(e.error, groups=e.groups),
-                "change": interval(e.change, groups=e.groups),
-                "n": len(e.error),
+                **{name: rows.interval((place, step, name)) for name in COMPARED},
+                "n": len(rows[place, step, "error"]),
             }
             for place in shown
             for step in STEPS
-            for e in [found[place, step]]
         ),
         f"{sets} random sets of {share:.0%} of the patches for each picture, the same at both "
         "places. " + "; ".join(f"{place}: {PLACES[place]}" for place in shown) + ".",
     )
     picture = Picture(
-        _figure(found, shown),
+        _figure(rows, shown),
         "Correlation and error of the first order as the step grows",
         "Left: does the gradient put sets of patches in the right order? Right: does it get the "
         "size right? Bands are 95 % intervals.",
     )
-    return Findings(verdicts, [table, picture], {"sets": str(sets), "share": f"{share:g}"})
+    return ExperimentResult(findings, [table, picture], {"sets": str(sets), "share": f"{share:g}"})
 
 
 _CORRELATION = (
@@ -134,6 +117,13 @@ _ERROR = (
     "squared error of the prediction over the squared change: 0 is exact, 1 is as bad as "
     "predicting no change at all."
 )
+
+
+def _compared(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
+    """Compare changes ``[n, sets]``: ``[n]`` each."""
+    share = (predicted - measured).square().sum(-1) / measured.square().sum(-1)
+    change = measured.abs().mean(-1)
+    return {"correlation": pearson(predicted, measured), "error": share, "change": change}
 
 
 def _draw(capture: Capture, sets: int, share: float, seed: tuple[int, int]) -> Tensor:
@@ -202,21 +192,16 @@ def _over_pixels(capture: Capture, drawn: Tensor, patch: int) -> Tensor:
     return torch.nn.functional.pad(over, (0, right, 0, lower))
 
 
-def _figure(found: Mapping[tuple[str, float], Errors], shown: list[str]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("correlation", "error"), strict=True):
+def _figure(rows: Measurements, shown: list[str]) -> Figure:
+    panels = []
+    for name in ("correlation", "error"):
+        curves = {}
         for place in shown:
-            rows = [found[place, step] for step in STEPS]
-            bands = [interval(getattr(row, name), groups=row.groups) for row in rows]
-            [line] = axes.plot(STEPS, [b.mean for b in bands], marker="o", label=f"at the {place}")
-            low, high = [b.low for b in bands], [b.high for b in bands]
-            axes.fill_between(STEPS, low, high, color=line.get_color(), alpha=0.2, lw=0)
-        axes.set_xlabel("step α")
-        axes.set_ylabel(name)
-        axes.legend(frameon=False)
-    return figure
+            bands = [rows.interval((place, step, name)) for step in STEPS]
+            mean, low, high = ([band[part] for band in bands] for part in range(3))
+            curves[f"at the {place}"] = Curve(STEPS, mean, low, high)
+        panels.append(Panel(curves, x="step α", y=name))
+    return curve_plot(panels)
 
 
 EXPERIMENT = Experiment(

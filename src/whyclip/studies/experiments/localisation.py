@@ -6,9 +6,16 @@ from collections.abc import Mapping
 
 from whyclip.errors import OptionError
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import interval_plot
 from whyclip.selection import MethodsLike, select_variants
+from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.measured import (
     Asked,
     column,
@@ -17,11 +24,9 @@ from whyclip.studies.experiments.measured import (
     right_less_wrong,
     table,
     value_of,
-    whiskers,
 )
 from whyclip.studies.experiments.published import GRAD_ECLIP_PAPER, MASKCLIP_PAPER
 from whyclip.studies.experiments.published import NAME as PUBLISHED
-from whyclip.studies.experiments.verdict import Verdict, is_above
 from whyclip.variant import Variant
 
 NATIVE = "Grad-ECLIP"
@@ -54,7 +59,7 @@ COLUMNS: Mapping[str, tuple[str, Asked]] = {
 ELSEWHERE = {"pointing": 0.693, "energy": 0.381, "pixels": 0.737, "iou": 0.268, "ap": 0.545}
 
 
-def localisation(setting: Setting) -> Findings:
+def localisation(setting: ExperimentInput) -> ExperimentResult:
     """Hold the maps of true labels against their masks."""
     evaluation = measure(setting, able(setting), [asked[0] for _, asked in COLUMNS.values()])
     whole = table(evaluation, "Maps against masks", COLUMNS, note=_NOTE)
@@ -79,7 +84,7 @@ def localisation(setting: Setting) -> Findings:
         "is among the k best classes of a picture with k labels.",
     )
     picture = Picture(
-        whiskers(
+        interval_plot(
             {
                 title: {
                     which: {
@@ -95,7 +100,7 @@ def localisation(setting: Setting) -> Findings:
         "An explanation that stays consistent with the model lies on the object where the model "
         "recognises it, and less so where it does not.",
     )
-    return Findings(verdicts(evaluation), [whole, picture, apart], extra_facts(evaluation))
+    return ExperimentResult(verdicts(evaluation), [whole, picture, apart], extra_facts(evaluation))
 
 
 _APART = {key: COLUMNS[key] for key in ("pointing", "energy")}
@@ -107,7 +112,7 @@ _NOTE = (
 )
 
 
-def able(setting: Setting, variants: MethodsLike = VARIANTS) -> list[Variant]:
+def able(setting: ExperimentInput, variants: MethodsLike = VARIANTS) -> list[Variant]:
     """Leave out what cannot read this model's image tower.
 
     Raises:
@@ -128,7 +133,7 @@ def extra_facts(evaluation: Evaluation) -> dict[str, str]:
     return {key: value for key, value in evaluation.facts.items() if key not in common}
 
 
-def verdicts(evaluation: Evaluation) -> list[Verdict]:
+def verdicts(evaluation: Evaluation) -> list[Finding]:
     """Judge Grad-ECLIP against chance and its rivals, and every method's right against wrong."""
     pointing, energy = COLUMNS["pointing"][1], COLUMNS["energy"][1]
     there = evaluation.methods

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -15,12 +13,18 @@ from whyclip.api import explain
 from whyclip.errors import OptionError
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.readout import Heads
-from whyclip.metrics import Interval, interval, paired_difference
 from whyclip.report import Column, Picture, Table
 from whyclip.stats.correlation import spearman
+from whyclip.stats.intervals import Interval
+from whyclip.studies.claims import Finding, is_above, is_below, worst_is_below
 from whyclip.studies.evaluation.classes import zero_shot
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
-from whyclip.studies.experiments.verdict import Verdict, is_above, is_below, worst_is_below
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
+from whyclip.studies.measurements import Measurements
 from whyclip.types import GeometryName
 
 if TYPE_CHECKING:
@@ -42,38 +46,30 @@ NOTEBOOK_RERUN = (0.1899, 0.2028, 0.2117, 0.1715)
 WIDE = 4 / 3
 
 
-@dataclass
-class Answers:
-    """Of one cell, over all samples: a row for each true prompt, and one for each picture."""
+def add_scores(
+    rows: Measurements, cell: Cell, image: str, truth: Sequence[int], own: Tensor, explained: Tensor
+) -> None:
+    """Compare an image's scores ``[c]`` of all classes, by the model and by what was explained.
 
-    groups: list[str] = field(default_factory=list)
-    own: list[float] = field(default_factory=list)
-    explained: list[float] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
-    same_best: list[float] = field(default_factory=list)
-    ranks: list[float] = field(default_factory=list)
-    right: list[float] = field(default_factory=list)
-    right_own: list[float] = field(default_factory=list)
-
-    @property
-    def gaps(self) -> list[float]:
-        """``|score explained − score of the model|``."""
-        return [abs(a - b) for a, b in zip(self.explained, self.own, strict=True)]
-
-    def add(self, group: str, truth: Sequence[int], own: Tensor, explained: Tensor) -> None:
-        """Take in one picture's scores ``[c]`` of all classes, and which are true."""
-        self.groups += [group] * len(truth)
-        self.own += own[list(truth)].tolist()
-        self.explained += explained[list(truth)].tolist()
-        self.pictures.append(group)
-        best, best_own = int(explained.argmax()), int(own.argmax())
-        self.same_best.append(float(best == best_own))
-        self.ranks.append(float(spearman(explained, own)))
-        self.right.append(float(best in truth))
-        self.right_own.append(float(best_own in truth))
+    A row for each true prompt, then one for the image.
+    """
+    kept = list(truth)
+    of_prompts = {"score": own[kept].tolist(), "explained": explained[kept].tolist()}
+    gap = [abs(a - b) for a, b in zip(of_prompts["explained"], of_prompts["score"], strict=True)]
+    best, best_own = int(explained.argmax()), int(own.argmax())
+    of_image = {
+        "same_best": float(best == best_own),
+        "ranks": float(spearman(explained, own)),
+        "right": float(best in truth),
+        "right_model": float(best_own in truth),
+    }
+    for name, values in {**of_prompts, "gap": gap}.items():
+        rows.add((*cell, name), image, values)
+    for name, value in of_image.items():
+        rows.add((*cell, name), image, [value])
 
 
-def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
+def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> ExperimentResult:
     """Re-run with one head or the model's own, in its geometry or keeping proportions.
 
     Args:
@@ -92,9 +88,7 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
         )
     cells = [cell for cell in CELLS if cell[1] in _geometries(setting)]
     directions = zero_shot(model, setting.dataset).targets.directions
-    found: dict[Cell, Answers] = defaultdict(Answers)
-    text_gaps: dict[Heads, list[float]] = defaultdict(list)
-    groups: list[str] = []
+    rows = Measurements()
     for sample in setting.samples("re-running"):
         image = _widened(sample.image) if widen else sample.image
         truth = [setting.dataset.number_of(label) for label in sample.labels]
@@ -105,17 +99,15 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
                 sides=("image",), geometry=geometry,
             ).certificate  # fmt: skip
             explained = tensor(answer.scores["image"])
-            found[heads, geometry].add(sample.picture, truth, tensor(answer.score_model), explained)
-        groups += [sample.picture] * len(sample.prompts)
+            own = tensor(answer.score_model)
+            add_scores(rows, (heads, geometry), sample.picture, truth, own, explained)
         for heads in get_args(Heads):
             certificate = explain(
                 model, image, list(sample.prompts), method="grad_eclip", heads=heads,
                 sides=("text",),
             ).certificate  # fmt: skip
-            text_gaps[heads] += [
-                abs(a - b)
-                for a, b in zip(certificate.scores["text"], certificate.score_model, strict=True)
-            ]
+            pairs = zip(certificate.scores["text"], certificate.score_model, strict=True)
+            rows.add((heads, "text"), sample.picture, [abs(a - b) for a, b in pairs])
     table = Table(
         "What was explained, beside the model itself",
         (
@@ -128,7 +120,7 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
             Column("right", "top-1 of what is explained", better="higher"),
             Column("lost", "top-1 lost", better="lower", help=_LOST),
         ),
-        (*(_row(cell, found[cell]) for cell in cells), _NOTEBOOK),
+        (*(_row(cell, rows) for cell in cells), _NOTEBOOK),
         _note(setting, len(directions), widen),
     )
     words = Table(
@@ -139,18 +131,19 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
             Column("largest", "largest gap", digits=4, better="lower"),
         ),
         tuple(
-            {"heads": heads, "gap": interval(gaps, groups=groups), "largest": max(gaps)}
-            for heads, gaps in text_gaps.items()
+            {"heads": heads, "gap": gaps.interval(), "largest": max(gaps.values)}
+            for heads in get_args(Heads)
+            for gaps in [rows[heads, "text"]]
         ),
         "Text tower: as published, every block that is read runs with one head.",
     )
     picture = Picture(
-        _figure(found, cells),
+        _figure(rows, cells),
         "Scores explained against the model's own scores",
         "One point for each true prompt. On the line, the model itself is explained.",
     )
-    judged = verdicts(found, tolerance_of(model.towers, "fp32"))
-    return Findings(judged, [table, picture, words], {"classes": str(len(directions))})
+    judged = verdicts(rows, tolerance_of(model.towers, "fp32"))
+    return ExperimentResult(judged, [table, picture, words], {"classes": str(len(directions))})
 
 
 _GAP = "|score explained − score of the model|, over true prompts."
@@ -172,45 +165,46 @@ _NOTEBOOK = {
 }
 
 
-def verdicts(found: Mapping[Cell, Answers], tolerance: float) -> list[Verdict]:
+def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
     """Judge the re-run with one head alone, and the model's own heads beside it."""
-    single, native = found["single", "model"], found["native", "model"]
+    single: Cell = ("single", "model")
+    native = rows["native", "model", "gap"]
     return [
         is_above(
             "One head in place of the model's own gives another score",
             "mean |score gap|",
-            interval(single.gaps, groups=single.groups),
+            rows.interval((*single, "gap")),
             tolerance,
             digits=4,
         ),
         is_above(
             "What is explained then classifies worse than the model",
             "top-1 accuracy lost",
-            lost(single),
+            lost(rows, single),
             0,
         ),
         is_below(
             "It often prefers another class than the model",
             "share of pictures with the same best class",
-            interval(single.same_best, groups=single.pictures),
+            rows.interval((*single, "same_best")),
             0.9,
         ),
         worst_is_below(
             "With its own heads and geometry the model itself is explained",
             "largest |score gap|",
-            native.gaps,
-            len(set(native.pictures)),
+            native.values,
+            len(set(native.groups)),
             tolerance,
         ),
     ]
 
 
-def lost(answers: Answers) -> Interval:
+def lost(rows: Measurements, cell: Cell) -> Interval:
     """How much top-1 accuracy the model has more than what is explained."""
-    return paired_difference(answers.right_own, answers.right, groups=answers.pictures)
+    return rows.difference((*cell, "right_model"), (*cell, "right"))
 
 
-def _geometries(setting: Setting) -> tuple[GeometryName, ...]:
+def _geometries(setting: ExperimentInput) -> tuple[GeometryName, ...]:
     return ("model",) if setting.model.image.fixed else ("model", "keep")
 
 
@@ -223,22 +217,17 @@ def _widened(image: Image.Image) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _row(cell: Cell, answers: Answers) -> dict[str, object]:
-    heads, geometry = cell
-    pictures = answers.pictures
+def _row(cell: Cell, rows: Measurements) -> dict[str, object]:
     return {
-        "heads": heads,
-        "geometry": geometry,
-        "gap": interval(answers.gaps, groups=answers.groups),
-        "largest": max(answers.gaps),
-        "same_best": interval(answers.same_best, groups=pictures),
-        "ranks": interval(answers.ranks, groups=pictures),
-        "right": interval(answers.right, groups=pictures),
-        "lost": lost(answers),
+        "heads": cell[0],
+        "geometry": cell[1],
+        "largest": max(rows[(*cell, "gap")].values),
+        "lost": lost(rows, cell),
+        **{name: rows.interval((*cell, name)) for name in ("gap", "same_best", "ranks", "right")},
     }
 
 
-def _note(setting: Setting, classes: int, widen: bool) -> str:
+def _note(setting: ExperimentInput, classes: int, widen: bool) -> str:
     fixed = setting.model.image.fixed
     return (
         f"Zero-shot over {classes} classes; a picture with several labels is right where the best "
@@ -250,17 +239,17 @@ def _note(setting: Setting, classes: int, widen: bool) -> str:
     )
 
 
-def _figure(found: Mapping[Cell, Answers], cells: Sequence[Cell]) -> Figure:
+def _figure(rows: Measurements, cells: Sequence[Cell]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.6 * len(cells), 3), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(cells), sharex=True, sharey=True))
-    scores = [s for cell in cells for s in (*found[cell].own, *found[cell].explained)]
+    points = [(rows[(*cell, "score")].values, rows[(*cell, "explained")].values) for cell in cells]
+    scores = [score for pair in points for part in pair for score in part]
     ends = (min(scores), max(scores))
-    for axes, cell in zip(panels, cells, strict=True):
-        answers = found[cell]
+    for axes, cell, pair in zip(panels, cells, points, strict=True):
         axes.plot(ends, ends, color="0.6", lw=1)
-        axes.plot(answers.own, answers.explained, ".", ms=4, alpha=0.6)
+        axes.plot(*pair, ".", ms=4, alpha=0.6)
         axes.set_title(f"{cell[0]} heads, {cell[1]}", fontsize=9)
         axes.set_xlabel("score of the model")
     panels[0].set_ylabel("score explained")

@@ -13,8 +13,15 @@ from whyclip.forward.forward_pass import Capture
 from whyclip.methods import Method, Relevance, get_method
 from whyclip.models.tower import join_heads
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import interval_plot
+from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.layers import FAITHFUL, LOCATED
 from whyclip.studies.experiments.localisation import able, extra_facts
 from whyclip.studies.experiments.measured import (
@@ -24,9 +31,7 @@ from whyclip.studies.experiments.measured import (
     measure,
     right_less_wrong,
     value_of,
-    whiskers,
 )
-from whyclip.studies.experiments.verdict import Verdict, is_above
 from whyclip.variant import Variant
 
 Likeness = Literal["keys", "queries"]
@@ -91,7 +96,7 @@ BY_LIKENESS = Method(
 )
 
 
-def variants_of(setting: Setting) -> list[tuple[Variant, dict[str, Any]]]:
+def variants_of(setting: ExperimentInput) -> list[tuple[Variant, dict[str, Any]]]:
     """Every variant with what it is made of: λ, heads and layers."""
     tower = setting.model.image
     found: list[tuple[Variant, dict[str, Any]]] = []
@@ -116,7 +121,7 @@ def variants_of(setting: Setting) -> list[tuple[Variant, dict[str, Any]]]:
     return [(variant, made) for variant, made in found if variant.label in kept]
 
 
-def probing(setting: Setting) -> Findings:
+def probing(setting: ExperimentInput) -> ExperimentResult:
     """Evaluate Grad-ECLIP with each choice of λ, heads and layers."""
     made = variants_of(setting)
     masked = setting.dataset.has_masks()
@@ -153,7 +158,7 @@ def probing(setting: Setting) -> Findings:
         "Paired over the same prompts, with the sign turned so that above 0 means: better.",
     )
     picture = Picture(
-        whiskers(
+        interval_plot(
             {
                 title: {"": {n: value_of(evaluation, n, asked) for n in evaluation.methods}}
                 for title, asked in columns.values()
@@ -163,7 +168,9 @@ def probing(setting: Setting) -> Findings:
         "Dots are means, lines 95 % intervals. Deletion is better to the left, the rest to the "
         "right.",
     )
-    return Findings(verdicts(evaluation, columns), [one, picture, against], extra_facts(evaluation))
+    return ExperimentResult(
+        verdicts(evaluation, columns), [one, picture, against], extra_facts(evaluation)
+    )
 
 
 _MADE = {"weights": "λ from", "heads": "heads", "layers": "layers"}
@@ -188,7 +195,7 @@ def _row(
     return row
 
 
-def verdicts(evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]]) -> list[Verdict]:
+def verdicts(evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]]) -> list[Finding]:
     """Judge the published choice of λ against none and against the attention itself."""
     claims = {
         "λ q·k, native heads": ("uniform", "attention"),

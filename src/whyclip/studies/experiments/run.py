@@ -15,7 +15,7 @@ from whyclip.models.load import device_for
 from whyclip.options import show, validate
 from whyclip.report import Report, command_line, run_facts
 from whyclip.studies.experiments import get_experiment
-from whyclip.studies.experiments.experiment import Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import Experiment, ExperimentInput, ExperimentResult
 
 
 @in_plain_state
@@ -67,7 +67,7 @@ def reproduce(
     with warnings.catch_warnings():
         # One scene in a hundred is unlike the others; of many samples nobody reads it each time.
         warnings.simplefilter("ignore", WhyclipWarning)
-        found = experiment.run(Setting(view, dataset, seed, spec), **chosen)
+        found = experiment.run(ExperimentInput(view, dataset, seed, spec), **chosen)
     facts = run_facts(
         model=view.name,
         dataset=spec,
@@ -99,8 +99,8 @@ def _check_own(experiment: Experiment, **given: Any) -> None:
             )
 
 
-def _sections(experiment: Experiment, found: Findings) -> list[Any]:
-    verdicts = "\n".join(f"- {verdict}" for verdict in found.verdicts)
+def _sections(experiment: Experiment, found: ExperimentResult) -> list[Any]:
+    verdicts = "\n".join(f"- {verdict}" for verdict in found.findings)
     return [
         f"## The claim\n\n{experiment.claim}\n\nSource: {experiment.source}.",
         f"## What was found here\n\n{verdicts}",

@@ -26,7 +26,12 @@ import math
 from collections.abc import Sequence
 
 from whyclip.errors import OptionError
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.shortcut_page import (
     arms_table,
     choose,
@@ -39,7 +44,7 @@ from whyclip.studies.experiments.shortcut_study import SWEPT, Plan, Run, draw_sc
 
 
 def shortcut(
-    setting: Setting,
+    setting: ExperimentInput,
     *,
     train_scenes: int = 6000,
     train_steps: int = 1000,
@@ -47,7 +52,7 @@ def shortcut(
     seeds: int = 1,
     weights: str = "10",
     processes: int = 1,
-) -> Findings:
+) -> ExperimentResult:
     """Train models on badged scenes, fine-tune them in each arm, and measure the reliance.
 
     Args:
@@ -71,7 +76,13 @@ def shortcut(
 
 
 def plan_of(
-    setting: Setting, *, train_scenes: int, train_steps: int, steps: int, seeds: int, weights: str
+    setting: ExperimentInput,
+    *,
+    train_scenes: int,
+    train_steps: int,
+    steps: int,
+    seeds: int,
+    weights: str,
 ) -> Plan:
     """Check the options and put them together.
 
@@ -106,7 +117,7 @@ def _weights(text: str) -> tuple[float, ...]:
     return tuple(values)
 
 
-def findings(setting: Setting, plan: Plan, runs: Sequence[Run]) -> Findings:
+def findings(setting: ExperimentInput, plan: Plan, runs: Sequence[Run]) -> ExperimentResult:
     """Report on finished runs."""
     chosen = choose(runs)
     test = draw_scenes(setting.model, plan.test_scenes, "test", plan.scenes_seed)
@@ -119,7 +130,7 @@ def findings(setting: Setting, plan: Plan, runs: Sequence[Run]) -> Findings:
         f"The weights of {', '.join(SWEPT)} are chosen among {tried} on validation scenes: the "
         "best accuracy without the badge whose loss for other concepts is at most 2 points."
     )
-    return Findings(
+    return ExperimentResult(
         verdicts(chosen),
         [arms_table(chosen), scatter(runs, chosen), strip(test, chosen), method, runs_table(runs)],
         {"seeds": str(len(plan.seeds)), "device": plan.device},

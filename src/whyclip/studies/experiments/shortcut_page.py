@@ -11,6 +11,7 @@ import torch
 
 from whyclip.metrics import Interval, interval
 from whyclip.report import Column, Picture, Table
+from whyclip.studies.claims import Finding, is_above, is_below
 from whyclip.studies.experiments.badges import BadgedScenes
 from whyclip.studies.experiments.shortcut_measures import EXAMPLES, Array
 from whyclip.studies.experiments.shortcut_study import (
@@ -23,7 +24,6 @@ from whyclip.studies.experiments.shortcut_study import (
     SWEPT,
     Run,
 )
-from whyclip.studies.experiments.verdict import Verdict, is_above, is_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -101,7 +101,7 @@ def choose(runs: Sequence[Run]) -> dict[str, Pooled]:
     return chosen
 
 
-def verdicts(chosen: Mapping[str, Pooled]) -> list[Verdict]:
+def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
     """Judge the claims by the bounds in ``shortcut.py``."""
     before, control = chosen[BEFORE], chosen[CONTROL]
     penalty, removal = chosen[RELEVANCE], chosen[REMOVAL]

@@ -7,15 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import Curve, Panel, curve_plot
+from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
 from whyclip.studies.evaluation.plan import PromptName
-from whyclip.studies.experiments.experiment import Defaults, Experiment, Findings, Setting
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
 from whyclip.studies.experiments.localisation import able, extra_facts
 from whyclip.studies.experiments.measured import Asked, column, gain, measure, table, value_of
 from whyclip.studies.experiments.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
 from whyclip.studies.experiments.published import NAME as PUBLISHED
 from whyclip.studies.experiments.shrunk import Shrunk
-from whyclip.studies.experiments.verdict import Verdict, is_above
 from whyclip.types import GeometryName
 
 if TYPE_CHECKING:
@@ -48,12 +54,12 @@ SHORT_SIDE = 640
 
 
 def table1(
-    setting: Setting,
+    setting: ExperimentInput,
     *,
     shrink: bool = True,
     geometry: GeometryName = "keep",
     prompt: PromptName = "gt",
-) -> Findings:
+) -> ExperimentResult:
     """Delete and insert pixels by the protocol of the released evaluation.
 
     Args:
@@ -89,10 +95,10 @@ def table1(
         "picture.",
     )
     rest = table(evaluation, "The same, read from the model in other ways", more)
-    return Findings(verdicts(evaluation), [_main(evaluation), picture, rest], facts)
+    return ExperimentResult(verdicts(evaluation), [_main(evaluation), picture, rest], facts)
 
 
-def verdicts(evaluation: Evaluation) -> list[Verdict]:
+def verdicts(evaluation: Evaluation) -> list[Finding]:
     """Judge the order of the published table by paired differences."""
     there = set(evaluation.methods)
     return [
@@ -141,21 +147,19 @@ def _main(evaluation: Evaluation) -> Table:
 
 
 def _figure(evaluation: Evaluation) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2, sharey=True), METRICS, strict=True):
-        for number, name in enumerate(evaluation.methods):
-            curve = evaluation.curve(name, metric, "top1")
-            style = {"color": "0.6", "ls": ":"} if name == "random" else {"color": f"C{number}"}
-            if number >= len("0123456789") and name != "random":
-                style["ls"] = "--"
-            axes.plot(curve.amounts, curve.scores, label=name, lw=1.4, **style)
-        axes.set_xlabel(f"share of pixels, {metric}")
-    figure.axes[0].set_ylabel("top-1 accuracy")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
-    return figure
+    return curve_plot(
+        [
+            Panel(
+                {
+                    name: Curve(*evaluation.curve(name, metric, "top1"))
+                    for name in evaluation.methods
+                },
+                x=f"share of pixels, {metric}",
+                y="top-1 accuracy",
+            )
+            for metric in METRICS
+        ]
+    )
 
 
 EXPERIMENT = Experiment(

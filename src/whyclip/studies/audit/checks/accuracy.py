@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence, SampleEvidence
 from whyclip.studies.audit.pool import among_best
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

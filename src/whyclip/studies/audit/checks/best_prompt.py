@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

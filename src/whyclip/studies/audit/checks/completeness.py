@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import CONTROL, Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

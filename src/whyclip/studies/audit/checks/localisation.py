@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import CONTROL, Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 ENERGY, POINTING = "energy_pointing", "pointing_game"
@@ -39,24 +40,19 @@ def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> 
         return Measured(None, why_not="it is what the others are held against")
     found = located(evidence, method, ENERGY, predicted=predicted)
     pointed = located(evidence, method, POINTING, predicted=predicted)
-    if all(found.contrast or ()) or not any(found.contrast or ()):
-        kind = "wrong" if found.values and all(found.contrast or ()) else "right"
+    if all(found.condition or ()) or not any(found.condition or ()):
+        kind = "wrong" if found.values and all(found.condition or ()) else "right"
         return Measured(None, why_not=f"the model got none {kind}")
     return Measured(
         found,
         {
-            "energy above chance, right": _only(found, True),
-            "energy above chance, wrong": _only(found, False),
+            "energy above chance, right": found.where(True),
+            "energy above chance, wrong": found.where(False),
             "pointing game, right minus wrong": pointed,
-            "pointing game above chance, right": _only(pointed, True),
-            "pointing game above chance, wrong": _only(pointed, False),
+            "pointing game above chance, right": pointed.where(True),
+            "pointing game above chance, wrong": pointed.where(False),
         },
     )
-
-
-def _only(values: Values, wanted: bool) -> Values:
-    kept = [i for i, right in enumerate(values.contrast or ()) if right == wanted]
-    return Values([values.values[i] for i in kept], [values.groups[i] for i in kept])
 
 
 _REASON = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from whyclip.stats.correlation import spearman
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.audit.removal import BLURRED, MASKED
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 REASON = (

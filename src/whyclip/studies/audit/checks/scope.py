@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from whyclip.certificate import DERIVED_FROM
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

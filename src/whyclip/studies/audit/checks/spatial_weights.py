@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.checks.accuracy import share_right
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 

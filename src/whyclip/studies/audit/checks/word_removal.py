@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from whyclip.stats.correlation import spearman
-from whyclip.studies.audit.check import Check, Measured, Values
+from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 
