@@ -29,7 +29,7 @@ import whyclip
 from benchmarks.speed import show
 from whyclip.datasets import open_dataset
 from whyclip.studies.evaluation import evaluate, main_tables, summarise
-from whyclip.studies.evaluation.encode import Encoder
+from whyclip.studies.scoring import Encoder
 
 RESULT = Path(__file__).with_name("evaluate.json")
 METHODS = ("grad_eclip", "contribution", "maskclip")

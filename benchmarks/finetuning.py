@@ -24,7 +24,6 @@ from benchmarks.reproduce import DOCS, outcome
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.report import Picture, Table
-from whyclip.studies.experiments import get_experiment
 from whyclip.studies.experiments.finetuning_runs import (
     ARMS,
     FINETUNED_ON,
@@ -104,8 +103,9 @@ def main(
         train(out, device, processes, steps, seeds, seconds)
         paths = sorted((out / "records").glob("*.npz"))
         save_records([record for path in paths for record in load_records(path)], kept)
-    report = reproduce(get_experiment("finetuning"), records=str(kept))
-    print(report.save(out / "report"))
+    found = reproduce("finetuning", records=str(kept))
+    print(found.save(out / "report"))
+    report = found.report()
     if page:
         picture = next(part for part in report.sections if isinstance(part, Picture))
         (DOCS / "images" / IMAGE).write_bytes(picture.png())

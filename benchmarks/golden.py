@@ -112,7 +112,7 @@ def audited() -> dict[str, Any]:
 def reproduced() -> dict[str, Any]:
     """Verdicts and tables of every experiment that trains nothing."""
     return {
-        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12))
+        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12).report())
         for name, one in EXPERIMENTS.items()
         if not one.defaults.trains
     }

@@ -47,7 +47,7 @@ def report_of(
             runs.extend(run_study(plan, processes))
         return findings(setting, plan, runs)
 
-    return reproduce(replace(EXPERIMENT, run=run), limit=limit, device=device, **options)
+    return reproduce(replace(EXPERIMENT, run=run), limit=limit, device=device, **options).report()
 
 
 def summary(report: Report, runs: list[Run], kept: Mapping[str, Any]) -> dict[str, Any]:

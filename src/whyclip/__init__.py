@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:
     from whyclip.storage import load_explanation
     from whyclip.studies.audit import Audit, audit
     from whyclip.studies.evaluation import Evaluation, evaluate
+    from whyclip.studies.experiments.reproduction import Reproduction
     from whyclip.studies.experiments.run import reproduce
     from whyclip.variant import Variant
 
@@ -42,6 +43,7 @@ __all__ = [
     "Geometry",
     "Interaction",
     "ModelView",
+    "Reproduction",
     "Variant",
     "Word",
     "audit",
@@ -72,6 +74,7 @@ if not typing.TYPE_CHECKING:
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.models",
+        "Reproduction": "whyclip.studies.experiments.reproduction",
         "Variant": "whyclip.variant",
         "audit": "whyclip.studies.audit",
         "compare": "whyclip.api",

@@ -21,6 +21,8 @@ from whyclip.stats.verdict import verdict_of
 from whyclip.types import Side
 
 INDEX = "index.json"
+# Names of the principles in files that earlier versions wrote.
+_EARLIER = {"itself": "fidelity", "consistent": "consistency"}
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class AuditLink:
         date: when, ISO 8601 in UTC.
         dataset: on what kind of data.
         samples: on how many.
-        verdicts: by side, of the two principles ``"itself"`` (does the method explain the model
-            itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
+        verdicts: by side, of the two principles ``"fidelity"`` (does the method explain the model
+            itself?) and ``"consistency"`` (is it consistent with the model's performance?):
             ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not applicable"``.
         failed: titles of the checks that it failed, with their sides.
         file: the audit, a JSON file, from the cache folder on: pages that are passed on shall
@@ -61,8 +63,8 @@ class AuditLink:
     def __str__(self) -> str:
         found = "; ".join(
             f"{'image' if side == 'image' else 'words'}: "
-            f"model fidelity {verdicts['itself']}, "
-            f"performance consistency {verdicts['consistent']}"
+            f"model fidelity {verdicts['fidelity']}, "
+            f"performance consistency {verdicts['consistency']}"
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
@@ -187,7 +189,7 @@ def link_of(record: Mapping[str, Any]) -> AuditLink:
         ValueError: a verdict is not known.
     """
     verdicts = {
-        side: {principle: verdict_of(word) for principle, word in given.items()}
+        side: {_EARLIER.get(name, name): verdict_of(word) for name, word in given.items()}
         for side, given in record["verdicts"].items()
     }
     return AuditLink(**{**record, "verdicts": verdicts, "failed": tuple(record["failed"])})

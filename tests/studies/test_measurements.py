@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from whyclip.audit_index import link_of, link_to_json
 from whyclip.metrics import Interval, interval, paired_difference
 from whyclip.stats.verdict import (
     MIN_GROUPS,
@@ -65,3 +66,18 @@ def test_one_least_number_of_images_for_every_kind_of_verdict(images: int) -> No
     assert (judge(value, 0, higher_is_better=False) == "fail") == enough
     assert excludes_zero(value) == enough
     assert (judge_worst([1e-9], images, 1e-5) == "pass") == enough
+
+
+def test_a_link_of_an_earlier_version_is_read() -> None:
+    record = {
+        "date": "2026-01-02T03:04:05Z",
+        "dataset": "scenes",
+        "samples": 60,
+        "verdicts": {"image": {"itself": "undecided", "consistent": "not measured"}},
+        "failed": [],
+        "file": "audit.json",
+    }
+    link = link_of(record)
+    assert link.verdicts["image"] == {"fidelity": "inconclusive", "consistency": "not applicable"}
+    assert link_of(link_to_json(link)) == link
+    assert "model fidelity inconclusive, performance consistency not applicable" in str(link)

@@ -104,7 +104,7 @@ def reproduce(
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
     use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
-    report = run(
+    found = run(
         experiment,
         data=data,
         model=model,
@@ -114,8 +114,8 @@ def reproduce(
         **chosen,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = report.save(folder)
-    _print(report)
+    page = found.save(folder)
+    _print(found.report())
     wrote(page)
 
 

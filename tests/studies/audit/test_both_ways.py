@@ -75,7 +75,7 @@ def opposite(method: Method) -> Method:
 def located(truth: Truth, *, where_right: bool) -> Method:
     """Its maps lie on the object exactly where the model is right, or exactly where it is wrong.
 
-    The first object is on the left, the second on the right; the rival's map is even.
+    The first object is on the left, the second on the right; the distractor's map is even.
     """
 
     def relevance(capture: Capture) -> Relevance:
@@ -118,7 +118,7 @@ def attended(capture: Capture, options: Mapping[str, Any]) -> Tensor:
 
 
 def misled(capture: Capture, options: Mapping[str, Any]) -> Tensor:
-    """All weight on the token by which the rival comes out best beside the labels."""
+    """All weight on the token by which the distractor comes out best beside the labels."""
     tower, row = capture.tower, capture.stream.row[0]
     block, x = tower.blocks[-1], capture.states[len(tower.blocks) - 1]
     read = block.qkv(x)[2][0].transpose(0, 1).flatten(1)

@@ -15,9 +15,9 @@ from whyclip.datasets.dataset import Sample
 from whyclip.errors import ImageError, InputError, OptionError
 from whyclip.methods import METHODS
 from whyclip.studies.audit import audit
-from whyclip.studies.audit.look import Auditor, look
+from whyclip.studies.audit.cases import AuditSetup, explained_case
 from whyclip.studies.audit.plans import plans_of
-from whyclip.studies.audit.pool import pool_of
+from whyclip.studies.candidates import prompt_candidates
 
 
 class Open(Toy):
@@ -35,16 +35,18 @@ def upper_half() -> np.ndarray:
 
 def located(view: whyclip.ModelView, data: Toy) -> torch.Tensor:
     plans = plans_of(view, ["grad_eclip"])
-    auditor = Auditor(view, plans, pool_of(view, data, list(data)))
-    return look(auditor, data[0], 0).evidence.methods["grad_eclip"].located["energy_pointing"]
+    setup = AuditSetup(view, plans, prompt_candidates(view, data, list(data)))
+    return (
+        explained_case(setup, data[0], 0).evidence.methods["grad_eclip"].located["energy_pointing"]
+    )
 
 
 def test_open_parts_are_not_counted(view: whyclip.ModelView) -> None:
     sample = Toy(2)[0]
     prompts = [f"a photo of a {name}." for name in NAMES]
     order = whyclip.explain(view, sample.image, prompts).scores.argsort(descending=True).tolist()
-    rival = next(i for i in order if NAMES[i] not in sample.labels)
-    asked = [*sample.prompts, prompts[rival]]
+    distractor = next(i for i in order if NAMES[i] not in sample.labels)
+    asked = [*sample.prompts, prompts[distractor]]
     heat = whyclip.explain(view, sample.image, asked).heatmap(interpolation="bilinear")
     assert sample.masks is not None
     masks = [torch.from_numpy(sample.masks[label]) for label in sample.labels]

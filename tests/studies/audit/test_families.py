@@ -32,7 +32,7 @@ def test_every_kind_of_tower_can_be_audited(family: str) -> None:
         "localisation_true",
         "localisation_predicted",
     }
-    for finding in found.of(asked[0], "itself"):
+    for finding in found.of(asked[0], "fidelity"):
         if finding.check == "score_gap":
             assert finding.value is not None
             assert finding.value.mean < 1e-5

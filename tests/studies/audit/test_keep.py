@@ -68,7 +68,7 @@ def test_an_audit_holds_what_its_checks_claim(found: Audit) -> None:
     assert finding is not None
     assert before is not None
     assert finding.words == before.words
-    assert again.verdict("grad_eclip", "itself") == found.verdict("grad_eclip", "itself")
+    assert again.verdict("grad_eclip", "fidelity") == found.verdict("grad_eclip", "fidelity")
     assert "Score gap" in again.report().page()
 
 
@@ -109,8 +109,8 @@ def test_an_explanation_says_what_the_last_audit_found(
     assert path.is_relative_to(cache)
     assert Audit.load(link.path).to_json() == found.to_json()
     for side in ("image", "text"):
-        expected = found.verdict("grad_eclip", "consistent", side)
-        assert link.verdicts[side]["consistent"] == expected  # type: ignore[index]
+        expected = found.verdict("grad_eclip", "consistency", side)
+        assert link.verdicts[side]["consistency"] == expected  # type: ignore[index]
     assert str(cache) not in json.dumps(str(link)), "a page that is passed on says no home"
     # Another method, other options and other weights have no audit.
     assert explained(view, method="raw_attention").audit is None

@@ -48,7 +48,7 @@ def test_a_computation_that_knows_less_is_caught(view: whyclip.ModelView) -> Non
     assert (bad.verdict, good.verdict) == ("fail", "pass")
     assert bad.figures["of the model"].mean == 1.0
     assert bad.figures["of the computation explained"].mean == 0.0
-    assert found.verdict("upside_down", "itself", "image") == "fail"
+    assert found.verdict("upside_down", "fidelity", "image") == "fail"
 
 
 def test_weights_that_could_not_have_decided_are_caught() -> None:
@@ -78,14 +78,16 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
 
 
 def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelView) -> None:
-    from whyclip.studies.audit.look import Auditor, look
+    from whyclip.studies.audit.cases import AuditSetup, explained_case
     from whyclip.studies.audit.plans import plans_of
-    from whyclip.studies.audit.pool import pool_of
     from whyclip.studies.audit.spatial import read_with
+    from whyclip.studies.candidates import prompt_candidates
 
     data = Toy(3)
     plans = plans_of(view, ["grad_eclip"])
-    seen = look(Auditor(view, plans, pool_of(view, data, list(data))), data[0], 0)
+    seen = explained_case(
+        AuditSetup(view, plans, prompt_candidates(view, data, list(data))), data[0], 0
+    )
     found = read_with(seen.capture, plans["grad_eclip"])
     assert found is not None
     # The block once more, head by head and patch by patch, with the library's own modules.
@@ -122,7 +124,7 @@ def evidence(tables: list[tuple[tuple[bool, ...], list[list[float]]]]) -> Eviden
 
 
 def test_localisation_reads_the_true_or_the_predicted_map() -> None:
-    # Rows are maps (own prompts, then the rival's), columns are the labels' masks.
+    # Rows are maps (own prompts, then the distractor's), columns are the labels' masks.
     found = evidence(
         [
             ((True, False), [[0.9, 0.1], [0.2, 0.6], [0.3, 0.05]]),

@@ -33,5 +33,5 @@ def test_a_map_that_moves_with_its_prompt_passes_and_one_that_cannot_fails(found
 
 def test_contribution_explains_the_model_and_the_re_run_does_not(found: Audit) -> None:
     for side in ("image", "text"):
-        assert found.verdict("contribution", "itself", side) == "pass"  # type: ignore[arg-type]
-        assert found.verdict("grad_eclip:heads=single", "itself", side) == "fail"  # type: ignore[arg-type]
+        assert found.verdict("contribution", "fidelity", side) == "pass"  # type: ignore[arg-type]
+        assert found.verdict("grad_eclip:heads=single", "fidelity", side) == "fail"  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def test_a_centre_blob_stays_when_the_weights_are_shuffled() -> None:
     assert found.verdict == "fail"
     assert found.value is not None
     assert found.value.mean == pytest.approx(1.0)
-    assert toy_audit().verdict("centre_blob", "consistent") == "fail"
+    assert toy_audit().verdict("centre_blob", "consistency") == "fail"
 
 
 @pytest.mark.parametrize("blind", ["centre_blob", "raw_attention"])
@@ -117,8 +117,8 @@ def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> N
         for sample in Toy(6):
             scores = whyclip.explain(view, sample.image, [f"a photo of a {x}." for x in NAMES])
             order = scores.scores.argsort(descending=True).tolist()
-            rival = next(i for i in order if NAMES[i] not in sample.labels)
-            prompts = [*sample.prompts, f"a photo of a {NAMES[rival]}."]
+            distractor = next(i for i in order if NAMES[i] not in sample.labels)
+            prompts = [*sample.prompts, f"a photo of a {NAMES[distractor]}."]
             own = whyclip.explain(
                 view, sample.image, prompts, method="grad_eclip", heads="single"
             ).certificate
@@ -194,9 +194,7 @@ def test_edited_samples_are_drawn_from_all(
     from whyclip.studies.audit import measure
 
     edited: list[str] = []
-    monkeypatch.setattr(
-        measure, "_edit", lambda auditor, seen, *rest: edited.append(seen.sample.id)
-    )
+    monkeypatch.setattr(measure, "_edit", lambda setup, seen, *rest: edited.append(seen.sample.id))
     for seed in range(4):
         audit(view, Toy(20), ["grad_eclip"], ["deletion"], limit=20, edited=3, seed=seed)
     assert len(edited) == 12

@@ -14,10 +14,10 @@ from audit_toy import Toy, planted
 from whyclip.forward.forward_pass import Capture
 from whyclip.methods import Relevance
 from whyclip.studies.audit import CHECKS
+from whyclip.studies.audit.cases import AuditSetup, explained_case
 from whyclip.studies.audit.evidence import Evidence
-from whyclip.studies.audit.look import Auditor, look
 from whyclip.studies.audit.plans import plans_of
-from whyclip.studies.audit.pool import pool_of
+from whyclip.studies.candidates import prompt_candidates
 
 ROOT = Path(__file__).parents[3]
 IMPORTS = """from __future__ import annotations
@@ -47,11 +47,11 @@ def test_the_recipe_for_a_check_works_as_written(tmp_path: Path, view: whyclip.M
     spec.loader.exec_module(module)
     data = Toy(3)
     plans = plans_of(view, [planted("alternating", alternating)])
-    auditor = Auditor(view, plans, pool_of(view, data, list(data)))
-    samples = tuple(look(auditor, sample, i).evidence for i, sample in enumerate(data))
+    setup = AuditSetup(view, plans, prompt_candidates(view, data, list(data)))
+    samples = tuple(explained_case(setup, sample, i).evidence for i, sample in enumerate(data))
     evidence = Evidence(samples, {name: plan.method for name, plan in plans.items()})
     found = module.measure(evidence, "alternating", "image").values
-    # Two prompts of its own and a rival each; 16 patches, 8 of either sign.
+    # Two prompts of its own and a distractor each; 16 patches, 8 of either sign.
     assert found.values == pytest.approx([8 * 1 / (8 * 1 + 8 * 3)] * 9)
     assert list(found.groups) == [f"toy-{i}" for i in range(3) for _ in range(3)]
 

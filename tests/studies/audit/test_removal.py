@@ -11,33 +11,32 @@ import reference
 import tiny
 import whyclip
 from audit_toy import GOOD, NAMES, Toy
-from whyclip.studies.audit.look import Auditor, Seen, look
+from whyclip.studies.audit.cases import AuditSetup, Case, explained_case
 from whyclip.studies.audit.plans import plans_of
-from whyclip.studies.audit.pool import pool_of
-from whyclip.studies.audit.removal import (
-    Texts,
+from whyclip.studies.candidates import prompt_candidates
+from whyclip.studies.effects import (
     blur_patches,
-    blurred_scores,
+    blurred_patch_scores,
     chosen_patches,
-    masked_scores,
-    words_removed,
+    hidden_patch_scores,
+    word_drops,
 )
-from whyclip.studies.evaluation.encode import Encoder
+from whyclip.studies.scoring import Encoder, TextDirections
 
 
 @pytest.fixture(scope="module")
-def seen(view: whyclip.ModelView) -> Seen:
+def case(view: whyclip.ModelView) -> Case:
     data = Toy(3)
-    auditor = Auditor(view, plans_of(view, [GOOD]), pool_of(view, data, list(data)))
-    return look(auditor, data[1], 1)
+    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    return explained_case(setup, data[1], 1)
 
 
-def test_a_hidden_patch_is_one_that_was_never_there(seen: Seen) -> None:
+def test_a_hidden_patch_is_one_that_was_never_there(case: Case) -> None:
     image, _ = reference.towers_of(tiny.openclip_model())
-    tokens = reference.stem_image(image, seen.pixels[0])
+    tokens = reference.stem_image(image, case.pixels[0])
     patches = torch.tensor([0, 5, 15])
-    found = masked_scores(seen, patches)
-    directions = seen.capture.targets.directions.double()
+    found = hidden_patch_scores(case.capture, patches)
+    directions = case.capture.targets.directions.double()
     for row, patch in zip(found, patches.tolist(), strict=True):
         left = torch.cat([tokens[: patch + 1], tokens[patch + 2 :]])
         embedding = reference.embed(image, left, 0)
@@ -63,26 +62,33 @@ def test_a_blurred_patch_is_a_gaussian_of_the_picture_and_nothing_else_changes()
         assert float(edited[channel, y, x]) == pytest.approx(total / weight, abs=1e-5)
 
 
-def test_blurring_is_scored_by_the_model_itself(seen: Seen, view: whyclip.ModelView) -> None:
+def test_blurring_is_scored_by_the_model_itself(case: Case, view: whyclip.ModelView) -> None:
     patches = torch.tensor([3, 9])
-    edited = blur_patches(seen.pixels[0], patches, (4, 4))
+    edited = blur_patches(case.pixels[0], patches, (4, 4))
     with torch.no_grad():
         own = tiny.openclip_model().encode_image(edited)
-    directions = seen.capture.targets.directions
+    directions = case.capture.targets.directions
     expected = torch.nn.functional.cosine_similarity(own[:, None], directions[None], dim=-1)
-    assert torch.allclose(blurred_scores(seen, patches), expected, atol=1e-5)
+    assert torch.allclose(blurred_patch_scores(case.capture, patches), expected, atol=1e-5)
 
 
-def test_words_are_taken_out_of_the_text_itself(seen: Seen) -> None:
+def drops_of(case: Case, texts: TextDirections) -> list[dict[tuple[int, int], float]]:
+    image, tokens = case.image.directions[0].cpu(), case.question.tokens
+    assert tokens is not None
+    evidence = case.evidence
+    return list(word_drops(image, evidence.prompts, evidence.scores.tolist(), tokens, texts))
+
+
+def test_words_are_taken_out_of_the_text_itself(case: Case) -> None:
     model, _, tokenizer = tiny.openclip_parts()
-    lost = list(words_removed(seen, Texts(Encoder(whyclip.wrap(*tiny.openclip_parts())))))
-    assert len(lost) == len(seen.evidence.prompts)
-    prompt = seen.evidence.prompts[0]
+    lost = drops_of(case, TextDirections(Encoder(whyclip.wrap(*tiny.openclip_parts()))))
+    assert len(lost) == len(case.evidence.prompts)
+    prompt = case.evidence.prompts[0]
     start = prompt.index("photo")
     shorter = prompt.replace("photo ", "")
     with torch.no_grad():
         texts = model.encode_text(tokenizer([prompt, shorter]))
-        image = model.encode_image(seen.pixels)
+        image = model.encode_image(case.pixels)
     whole, left = torch.nn.functional.cosine_similarity(texts, image).tolist()
     assert lost[0][start, start + 5] == pytest.approx(whole - left, abs=1e-5)
 
@@ -92,16 +98,16 @@ def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.Model
     # Each word is one piece, and 75 pieces fit between the start and the end.
     names = tuple(f"{name} cat dog car tree boat" + " house red green" * 25 for name in NAMES[:2])
     data = Toy(3, names=(*names, "dog"))
-    auditor = Auditor(view, plans_of(view, [GOOD]), pool_of(view, data, list(data)))
-    seen = look(auditor, data[1], 1)
-    lost = list(words_removed(seen, Texts(Encoder(view))))
-    [place] = [i for i, prompt in enumerate(seen.evidence.prompts) if "a dog cat" in prompt]
-    words = seen.evidence.prompts[place].rstrip(".").split()
+    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    case = explained_case(setup, data[1], 1)
+    lost = drops_of(case, TextDirections(Encoder(view)))
+    [place] = [i for i, prompt in enumerate(case.evidence.prompts) if "a dog cat" in prompt]
+    words = case.evidence.prompts[place].rstrip(".").split()
     assert len(words) > len(lost[place]) == 75
     with torch.no_grad():
         texts = [" ".join(words), *(" ".join([*words[:i], *words[i + 1 : 75]]) for i in (2, 74))]
         found = model.encode_text(tokenizer(texts))
-        image = model.encode_image(seen.pixels)
+        image = model.encode_image(case.pixels)
     whole, first, last = torch.nn.functional.cosine_similarity(found, image).tolist()
     by_place = [lost[place][key] for key in sorted(lost[place])]
     assert by_place[2] == pytest.approx(whole - first, abs=1e-5)
@@ -110,11 +116,11 @@ def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.Model
 
 def test_two_words_in_one_piece_are_two_words(view: whyclip.ModelView) -> None:
     data = Toy(2, names=("dog?!", "cat"))
-    auditor = Auditor(view, plans_of(view, [GOOD]), pool_of(view, data, list(data)))
-    seen = look(auditor, data[0], 0)
-    lost = list(words_removed(seen, Texts(Encoder(view))))
-    [place] = [i for i, prompt in enumerate(seen.evidence.prompts) if "?!" in prompt]
-    at = seen.evidence.prompts[place].index("?!")
+    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    case = explained_case(setup, data[0], 0)
+    lost = drops_of(case, TextDirections(Encoder(view)))
+    [place] = [i for i, prompt in enumerate(case.evidence.prompts) if "?!" in prompt]
+    at = case.evidence.prompts[place].index("?!")
     assert lost[place].keys() >= {(at, at + 1), (at + 1, at + 2)}
 
 

@@ -36,16 +36,16 @@ def test_what_was_measured_is_not_measured_again(
 
     whole = run(view, Toy(8))
     looked: list[int] = []
-    look, again = measure.look, shuffled._explained_again
+    look, again = measure.explained_case, shuffled._explained_again
 
-    def watched(auditor: Any, sample: Any, index: int) -> Any:
+    def watched(setup: Any, sample: Any, index: int) -> Any:
         if index == 5 and 5 not in looked:
             looked.append(5)
             raise KeyboardInterrupt
         looked.append(index)
-        return look(auditor, sample, index)
+        return look(setup, sample, index)
 
-    monkeypatch.setattr(measure, "look", watched)
+    monkeypatch.setattr(measure, "explained_case", watched)
     with pytest.raises(KeyboardInterrupt):
         run(view, Toy(8), tmp_path)
     assert looked == [0, 1, 2, 3, 4, 5]

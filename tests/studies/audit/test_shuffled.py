@@ -102,9 +102,9 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
 ) -> None:
     """Swap the shuffling for a known change, and explain a model so changed from the outside."""
     from whyclip.studies.audit import shuffled
-    from whyclip.studies.audit.look import Auditor, look
+    from whyclip.studies.audit.cases import AuditSetup, explained_case
     from whyclip.studies.audit.plans import plans_of
-    from whyclip.studies.audit.pool import pool_of
+    from whyclip.studies.candidates import prompt_candidates
 
     def negate(parameters: Any, generator: Any) -> None:
         with torch.no_grad():
@@ -114,10 +114,12 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
     change: Callable[..., None] = negate
     monkeypatch.setattr(shuffled, "shuffle", change)
     data = Toy(2)
-    auditor = Auditor(view, plans_of(view, ["contribution"]), pool_of(view, data, list(data)))
-    seen = look(auditor, data[0], 0)
+    setup = AuditSetup(
+        view, plans_of(view, ["contribution"]), prompt_candidates(view, data, list(data))
+    )
+    seen = explained_case(setup, data[0], 0)
     kept = shuffled.Kept("", seen.evidence, lambda: seen)
-    stages = shuffled.measure_shuffled(auditor, [kept], 0)
+    stages = shuffled.measure_shuffled(setup, [kept], 0)
     model, preprocess, tokenizer = tiny.openclip_parts()
     negate(list(model.parameters()), None)
     other = whyclip.wrap(model, preprocess, tokenizer)

@@ -226,7 +226,7 @@ def test_variants_of_one_method_stand_side_by_side() -> None:
 
 
 def test_samples_come_out_while_others_have_not_been_read() -> None:
-    from whyclip.studies.evaluation.classes import zero_shot
+    from whyclip.studies.candidates import class_candidates
     from whyclip.studies.evaluation.plan import make_plan
     from whyclip.studies.evaluation.run import Run
 
@@ -237,7 +237,7 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
     for metrics in (["iou"], ["deletion"]):
         dataset = Many()
         plan = make_plan(MODEL, dataset, ["raw_attention"], metrics)
-        run = Run(MODEL, dataset, plan, zero_shot(MODEL, dataset), batch_size=16)
+        run = Run(MODEL, dataset, plan, class_candidates(MODEL, dataset), batch_size=16)
         dataset.looked_at.clear()
         for done, _ in enumerate(run.records(range(40), range(40)), 1):
             ahead = len(dataset.looked_at) - done

@@ -22,8 +22,8 @@ from whyclip.datasets.folder import Folder
 from whyclip.datasets.scenes import SceneSamples
 from whyclip.errors import OutputError
 from whyclip.models import ModelView
+from whyclip.studies.candidates import class_candidates
 from whyclip.studies.evaluation import Evaluation, evaluate
-from whyclip.studies.evaluation.classes import zero_shot
 from whyclip.types import Precision
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
@@ -142,7 +142,7 @@ def test_classes_of_another_model_are_not_taken_for_its_own(tmp_path: Path) -> N
     other = whyclip.wrap(*tiny.openclip_parts(seed=1))
     found = run(tmp_path, Pictures(), other, prompt="pred")
     assert found.subjects == run(None, Pictures(), other, prompt="pred").subjects
-    directions = zero_shot(other, Pictures()).targets.directions
+    directions = class_candidates(other, Pictures()).targets.directions
     assert load_file(tmp_path / "classes.safetensors")["directions"].equal(directions)
 
 
@@ -153,11 +153,11 @@ def test_classes_are_read_only_where_they_are_the_same(
     tmp_path: Path, precision: Precision, templates: tuple[str, ...]
 ) -> None:
     keep = tmp_path / "classes.safetensors"
-    first = zero_shot(MODEL, Pictures(), "fp32", keep).targets.directions
+    first = class_candidates(MODEL, Pictures(), "fp32", keep).targets.directions
     # What is read is what the file says, even where that was tampered with.
     tampered, metadata = load_file(keep), safe_open(keep, "pt").metadata()
     tampered["directions"] = tampered["directions"].flip(0)
     save_file(tampered, keep, metadata)
-    assert zero_shot(MODEL, Pictures(), "fp32", keep).targets.directions.equal(first.flip(0))
-    other = zero_shot(MODEL, Pictures(templates), precision, keep).targets.directions
-    assert other.equal(zero_shot(MODEL, Pictures(templates), precision).targets.directions)
+    assert class_candidates(MODEL, Pictures(), "fp32", keep).targets.directions.equal(first.flip(0))
+    other = class_candidates(MODEL, Pictures(templates), precision, keep).targets.directions
+    assert other.equal(class_candidates(MODEL, Pictures(templates), precision).targets.directions)

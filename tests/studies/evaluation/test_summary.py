@@ -18,7 +18,7 @@ from whyclip.errors import OptionError
 from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.evaluation import (
     Evaluation,
-    Subject,
+    ExplainedPrompt,
     evaluate,
     main_tables,
     make_plan,
@@ -43,7 +43,7 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
     for start in range(0, number, per_image):
         measured = []
         for index in range(start, min(start + per_image, number)):
-            subject = Subject("dog", 0, "a dog", 0, "dog", index % 3 == 0)
+            subject = ExplainedPrompt("dog", 0, "a dog", 0, "dog", index % 3 == 0)
             found = {(name, metric, read): row[index] for name, row in values.items()}
             measured.append(PromptRecord(subject, found))
         records.append(CaseRecord(start, str(start), f"image {start}", False, measured))

@@ -19,10 +19,10 @@ from whyclip.studies.experiments import ExperimentInput
 from whyclip.studies.experiments.not_the_model import (
     NOTEBOOK_MODEL,
     NOTEBOOK_RERUN,
-    add_scores,
     not_the_model,
     verdicts,
 )
+from whyclip.studies.heads_and_geometry import add_scores
 from whyclip.studies.measurements import Measurements
 
 
@@ -79,6 +79,7 @@ def planted(rows: Measurements, heads: Heads, shift: float, wrong: bool) -> None
         explained = own + shift
         other = explained.flip(0) if wrong else explained
         add_scores(rows, (heads, "model"), str(number), [0], own, other)
+        rows.add((heads, "model", "gap"), str(number), [float((own - other)[0].abs())])
 
 
 def test_verdicts_follow_planted_scores() -> None:

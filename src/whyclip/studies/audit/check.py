@@ -13,12 +13,12 @@ from whyclip.studies.claims import Claim
 from whyclip.studies.measurements import Values
 from whyclip.types import SIDES, Side
 
-Principle = Literal["itself", "consistent"]
+Principle = Literal["fidelity", "consistency"]
 Need = Literal["labels", "masks", "attention"]
 
 PRINCIPLES: Mapping[str, str] = {
-    "itself": "model fidelity",
-    "consistent": "performance consistency",
+    "fidelity": "model fidelity",
+    "consistency": "performance consistency",
 }
 # Heading of checks that an earlier version had.
 OTHERS = "former checks"

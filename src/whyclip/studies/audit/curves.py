@@ -11,28 +11,28 @@ from whyclip.metrics import get_metric, stream
 from whyclip.perturbation.fills import Pixels
 from whyclip.perturbation.perturbations import Edits
 from whyclip.resample import lay_on_image
-from whyclip.studies.audit.look import Seen
-from whyclip.studies.audit.removal import AT_ONCE, Texts
-from whyclip.studies.evaluation.encode import Encoder
+from whyclip.studies.audit.cases import Case
+from whyclip.studies.effects import AT_ONCE
+from whyclip.studies.scoring import Encoder, TextDirections
 
 IMAGE = ("deletion", "insertion")
 TEXT = ("word_deletion", "word_insertion")
 
 
-def measure_curves(seen: Seen, texts: Texts, seed: int) -> None:
+def measure_curves(case: Case, texts: TextDirections, seed: int) -> None:
     """Edit one sample by every method's map and words, and note the areas.
 
     The score is that of the one prompt of the sample that was drawn for it.
     """
-    _images(texts.encoder, seen, seed)
+    _images(texts.encoder, case, seed)
     if texts.encoder.model.classes is None:
-        _texts(seen, texts, seed)
+        _texts(case, texts, seed)
 
 
-def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
-    evidence = seen.evidence
-    picture = seen.sample.image
-    target = seen.capture.targets[evidence.asked : evidence.asked + 1]
+def _images(encoder: Encoder, case: Case, seed: int) -> None:
+    evidence = case.evidence
+    picture = case.picture
+    target = case.capture.targets[evidence.asked : evidence.asked + 1]
 
     def score(edited: Sequence[Pixels]) -> Tensor:
         return target.score(encoder.images(edited).to(target.directions.device))[:, 0]
@@ -41,7 +41,7 @@ def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
     for name, found in evidence.methods.items():
         if found.maps is None:
             continue
-        heat = lay_on_image(found.maps[evidence.asked][None], seen.geometry)[0].numpy()
+        heat = lay_on_image(found.maps[evidence.asked][None], case.geometry)[0].numpy()
         for curve in IMAGE:
             metric = get_metric(curve)
             assert metric.edits is not None, "deletion and insertion edit"
@@ -52,10 +52,10 @@ def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
         evidence.methods[name].curves[curve] = float(area)
 
 
-def _texts(seen: Seen, texts: Texts, seed: int) -> None:
-    evidence = seen.evidence
+def _texts(case: Case, texts: TextDirections, seed: int) -> None:
+    evidence = case.evidence
     prompt = evidence.prompts[evidence.asked]
-    image = seen.image.directions[0].cpu()
+    image = case.image.directions[0].cpu()
     for found in evidence.methods.values():
         words = found.words[evidence.asked] if found.words else ()
         if len(words) < 2:

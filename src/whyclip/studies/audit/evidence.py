@@ -14,8 +14,6 @@ from whyclip.types import Side, Word
 
 Ask = Literal["patches", "words", "curves", "shuffled", "spatial"]
 
-CONTROL = "random"
-
 
 @dataclass
 class MethodEvidence:
@@ -25,20 +23,21 @@ class MethodEvidence:
         maps: ``[m, gh, gw]``; None where the method does not read images.
         words: for each prompt its words; empty where it does not read texts.
         scores: by side ``[m]``, the score that was explained for each prompt.
-        among: by side ``[c]``, the score of every prompt of the pool by the computation that was
+        candidate_scores: by side ``[c]``, the score of every candidate by the computation that was
             explained.
         changes: by side, in what that computation differs from the model's.
         checks: by side, figures ``[m]`` of how exact the method was.
         located: by metric ``[m, k]``, each map against the mask of each of the k labels.
         curves: by name, the area of deletion or insertion.
         shuffled: by side, for each stage of the shuffling the maps ``[m, t]`` or words' values.
-        spatial: ``[c]`` as ``among``, with the method's own weights in the model's readout.
+        spatial: ``[c]`` scores of the candidates, with the method's own weights in the model's
+            readout.
     """
 
     maps: Tensor | None = None
     words: tuple[tuple[Word, ...], ...] = ()
     scores: dict[Side, Tensor] = field(default_factory=dict)
-    among: dict[Side, Tensor] = field(default_factory=dict)
+    candidate_scores: dict[Side, Tensor] = field(default_factory=dict)
     changes: dict[Side, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[Side, Mapping[str, Tensor]] = field(default_factory=dict)
     located: dict[str, Tensor] = field(default_factory=dict)
@@ -60,20 +59,20 @@ def relevance_of(words: Sequence[Word]) -> Tensor:
 
 @dataclass
 class SampleEvidence:
-    """What the model says of one sample, asked m prompts: its own k, then a rival.
+    """What the model says of one sample, asked m prompts: its own k, then a distractor.
 
     Attributes:
         picture: what it has in common with other samples of its picture.
-        prompts: the m prompts; the rival is the best of the pool that is none of its own.
+        prompts: the m prompts; the distractor is the best candidate that is none of its own.
         own: k.
-        labels: places of its labels in the pool; None without labels.
+        labels: positions of its labels among the candidates; None without labels.
         right: for each label whether the model puts it among its k best; None without labels.
         scores: ``[m]``, the model's own.
-        among: ``[c]``, the model's own score of every prompt of the pool.
+        candidate_scores: ``[c]``, the model's own score of every candidate.
         asked: which of the own prompts deletion and insertion are about.
         patches: ``[p]`` which patches were removed, in reading order.
-        removed: by way of removal ``[p, m]``, how far each score fell.
-        words_removed: for each prompt, by start and end of the word, how far its score fell.
+        score_drops: by way of removal ``[p, m]``, how far each score fell.
+        word_drops: for each prompt, by start and end of the word, how far its score fell.
     """
 
     picture: str
@@ -82,11 +81,11 @@ class SampleEvidence:
     labels: tuple[int, ...] | None
     right: tuple[bool, ...] | None
     scores: Tensor
-    among: Tensor
+    candidate_scores: Tensor
     asked: int = 0
     patches: Tensor | None = None
-    removed: dict[str, Tensor] = field(default_factory=dict)
-    words_removed: tuple[Mapping[tuple[int, int], float], ...] = ()
+    score_drops: dict[str, Tensor] = field(default_factory=dict)
+    word_drops: tuple[Mapping[tuple[int, int], float], ...] = ()
     methods: dict[str, MethodEvidence] = field(default_factory=dict)
 
 

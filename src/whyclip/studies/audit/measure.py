@@ -12,24 +12,25 @@ from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError, OptionError, WhyclipWarning
 from whyclip.progress import track
-from whyclip.studies.audit.changes import TwoByTwo
+from whyclip.studies.audit.cases import AuditSetup, Case, explained_case, forward_case
+from whyclip.studies.audit.cells import add_cells, scores_of
 from whyclip.studies.audit.curves import measure_curves
 from whyclip.studies.audit.evidence import Ask, Evidence, SampleEvidence
-from whyclip.studies.audit.look import Auditor, Seen, look, prepare
-from whyclip.studies.audit.removal import (
-    AT_ONCE,
-    BLURRED,
-    MASKED,
-    Texts,
-    blurred_scores,
-    chosen_patches,
-    masked_scores,
-    words_removed,
-)
 from whyclip.studies.audit.shuffled import Kept, measure_shuffled
 from whyclip.studies.audit.spatial import read_with
 from whyclip.studies.audit.store import Store
-from whyclip.studies.evaluation.encode import Encoder
+from whyclip.studies.effects import (
+    AT_ONCE,
+    BLURRED,
+    MASKED,
+    blurred_patch_scores,
+    chosen_patches,
+    hidden_patch_scores,
+    word_drops,
+)
+from whyclip.studies.heads_and_geometry import obstacle
+from whyclip.studies.measurements import Measurements
+from whyclip.studies.scoring import Encoder, TextDirections
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,28 @@ class Work:
     seed: int
 
 
-def gather(
-    auditor: Auditor, samples: Sequence[Asked], work: Work, store: Store | None
-) -> tuple[Evidence, TwoByTwo, tuple[tuple[str, str], ...]]:
-    """Measure all samples.
+@dataclass
+class Gathered:
+    """Everything that was measured.
 
-    Returns:
-        The evidence, the 2 x 2, and name and error of each sample that failed.
+    Attributes:
+        evidence: of the samples.
+        rows: the 2 x 2 of heads and geometry; empty where the model has no heads to join.
+        same_input: whether both geometries showed the model the same pixels.
+        failed: name and error of each sample that failed.
     """
-    two_by_two = TwoByTwo(auditor)
+
+    evidence: Evidence
+    rows: Measurements
+    same_input: bool
+    failed: tuple[tuple[str, str], ...]
+
+
+def gather(
+    setup: AuditSetup, samples: Sequence[Asked], work: Work, store: Store | None
+) -> Gathered:
+    """Measure all samples."""
+    rows, same_input = Measurements(), True
     found: list[SampleEvidence] = []
     kept: list[Kept] = []
     failed: list[tuple[str, str]] = []
@@ -90,12 +104,13 @@ def gather(
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", WhyclipWarning)
-                one = _one(auditor, asked, index, index in chosen, work, two_by_two, store, key)
+                one, same = _one(setup, asked, index, index in chosen, work, rows, store, key)
         except OptionError:
             raise
         except InputError as error:
             failed.append((asked.name, " ".join(str(error).split())))
             continue
+        same_input = same_input and same
         found.append(one.evidence)
         if index in chosen:
             kept.append(one)
@@ -104,77 +119,90 @@ def gather(
         raise InputError(f"none of the {len(failed)} samples can be audited; {name!r:.80}: {first}")
     stages: tuple[str, ...] = ()
     if "shuffled" in work.asks and "shuffled" not in work.without:
-        stages = measure_shuffled(auditor, kept, work.seed, store)
-    methods = {name: plan.method for name, plan in auditor.plans.items()}
-    return Evidence(tuple(found), methods, stages, work.without), two_by_two, tuple(failed)
+        stages = measure_shuffled(setup, kept, work.seed, store)
+    methods = {name: plan.method for name, plan in setup.plans.items()}
+    evidence = Evidence(tuple(found), methods, stages, work.without)
+    return Gathered(evidence, rows, same_input, tuple(failed))
 
 
 def _one(
-    auditor: Auditor,
+    setup: AuditSetup,
     asked: Asked,
     index: int,
     edited: bool,
     work: Work,
-    two_by_two: TwoByTwo,
+    rows: Measurements,
     store: Store | None,
     key: str,
-) -> Kept:
-    """Measure one sample, or read what was measured of it."""
+) -> tuple[Kept, bool]:
+    """Measure one sample, or read what was measured of it.
+
+    Returns:
+        The sample, and whether both geometries showed the model the same pixels.
+    """
     sample = asked.sample
     if isinstance(sample, InputError):
         raise sample
     before = store.get(key) if store else None
     if before is not None:
         evidence, cells, same_input = before
-        two_by_two.put(evidence, cells, same_input)
+        add_cells(rows, evidence, cells)
 
-        def again() -> Seen:
-            seen = prepare(auditor, sample, index, evidence)
-            _forget(seen)
-            return seen.light()
+        def again() -> Case:
+            case = forward_case(setup, sample, index, evidence)
+            _forget(case)
+            return case.light()
 
-        return Kept(key, evidence, again)
-    seen = look(auditor, sample, index)
+        return Kept(key, evidence, again), same_input
+    case = explained_case(setup, sample, index)
     if "spatial" in work.asks and "attention" not in work.without:
-        _read_with_own_weights(auditor, seen)
+        _read_with_own_weights(setup, case)
     if edited:
-        _edit(auditor, seen, work)
-    light = seen.light()
-    cells, same_input = ([], True) if two_by_two.why_not() else two_by_two.read(seen)
-    two_by_two.put(seen.evidence, cells, same_input)
-    _forget(seen)
+        _edit(setup, case, work)
+    light = case.light()
+    cells, same_input = ([], True) if obstacle(setup.model) else scores_of(setup, case)
+    add_cells(rows, case.evidence, cells)
+    _forget(case)
     if store:
-        store.put(key, (seen.evidence, cells, same_input))
-    return Kept(key, seen.evidence, lambda: light) if edited else Kept(key, seen.evidence, None)
+        store.put(key, (case.evidence, cells, same_input))
+    return Kept(key, case.evidence, (lambda: light) if edited else None), same_input
 
 
-def _forget(seen: Seen) -> None:
+def _forget(case: Case) -> None:
     """Let go of the graphs of the re-runs, which are large and are not asked for again."""
-    seen.capture.forget()
-    for capture in seen.question.captures:
+    case.capture.forget()
+    for capture in case.question.captures:
         capture.forget()
 
 
-def _edit(auditor: Auditor, seen: Seen, work: Work) -> None:
-    evidence = seen.evidence
+def _edit(setup: AuditSetup, case: Case, work: Work) -> None:
+    evidence = case.evidence
     # Of this sample alone, so that no batch of texts depends on the samples before.
-    texts = Texts(Encoder(auditor.model, batch_size=AT_ONCE))
+    texts = TextDirections(Encoder(setup.model, batch_size=AT_ONCE))
     if "patches" in work.asks:
-        count = int(seen.capture.content[0].sum())
+        count = int(case.capture.content[0].sum())
         evidence.patches = chosen_patches(count, work.patches, work.seed)
         if "attention" not in work.without:
-            evidence.removed[MASKED] = evidence.scores - masked_scores(seen, evidence.patches)
-        evidence.removed[BLURRED] = evidence.scores - blurred_scores(seen, evidence.patches)
-    if "words" in work.asks and auditor.model.classes is None:
-        evidence.words_removed = tuple(words_removed(seen, texts))
+            evidence.score_drops[MASKED] = evidence.scores - hidden_patch_scores(
+                case.capture, evidence.patches
+            )
+        evidence.score_drops[BLURRED] = evidence.scores - blurred_patch_scores(
+            case.capture, evidence.patches
+        )
+    if "words" in work.asks and setup.model.classes is None:
+        tokens = case.question.tokens
+        assert tokens is not None, "prompts are texts"
+        image, scores = case.image.directions[0].cpu(), evidence.scores.tolist()
+        drops = word_drops(image, evidence.prompts, scores, tokens, texts)
+        evidence.word_drops = tuple(drops)
     if "curves" in work.asks:
-        measure_curves(seen, texts, work.seed)
+        measure_curves(case, texts, work.seed)
 
 
-def _read_with_own_weights(auditor: Auditor, seen: Seen) -> None:
-    for name, plan in auditor.plans.items():
+def _read_with_own_weights(setup: AuditSetup, case: Case) -> None:
+    for name, plan in setup.plans.items():
         if "image" in plan.sides:
-            embedding = read_with(seen.capture, plan)
+            embedding = read_with(case.capture, plan)
             if embedding is not None:
-                among = auditor.pool.targets.score(embedding)[0].cpu()
-                seen.evidence.methods[name].spatial = among
+                among = setup.candidates.targets.score(embedding)[0].cpu()
+                case.evidence.methods[name].spatial = among

@@ -76,8 +76,8 @@ def verdict_table(audit: AuditRecord) -> Table:
         (
             Column("method"),
             Column("side"),
-            Column("itself", "model fidelity"),
-            Column("consistent", "performance consistency"),
+            Column("fidelity", "model fidelity"),
+            Column("consistency", "performance consistency"),
             Column("failed", "failed checks"),
         ),
         tuple(rows),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from whyclip.errors import OptionError
-from whyclip.methods import get_method
 from whyclip.models import ModelView
 from whyclip.selection import MethodsLike, obstacles, select_variants, variants_of
-from whyclip.studies.audit.evidence import CONTROL
+from whyclip.studies.control import CONTROL, control
 from whyclip.variant import Variant
 
 
@@ -31,7 +30,7 @@ def plans_of(model: ModelView, methods: MethodsLike | None, seed: int = 0) -> di
         variants = [_supported(model, variant) for variant in variants_of(methods)]
     chosen = {variant.label: variant for variant in variants if variant.label != CONTROL}
     sides = tuple(tower.side for tower in model.towers)
-    return {**chosen, CONTROL: Variant(get_method(CONTROL), {"seed": seed}, CONTROL, sides)}
+    return {**chosen, CONTROL: control(seed, sides)}
 
 
 def _supported(model: ModelView, variant: Variant) -> Variant:

@@ -12,8 +12,8 @@ from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import Verdict, verdict_of
 from whyclip.studies.audit.check import PRINCIPLES
 from whyclip.studies.audit.checks import CHECKS
-from whyclip.studies.audit.evidence import CONTROL
 from whyclip.studies.claims import Claim, Finding
+from whyclip.studies.control import CONTROL
 from whyclip.types import SIDES, Side
 
 VERSION = 2
@@ -79,8 +79,9 @@ class AuditRecord:
     def claims(self) -> tuple[Claim, ...]:
         """The claims of all findings, each once, principle by principle."""
         known = {finding.claim.name: finding.claim for finding in self.findings}
-        order = [*PRINCIPLES, ""]
-        return tuple(sorted(known.values(), key=lambda claim: order.index(claim.principle)))
+        order = {name: number for number, name in enumerate(PRINCIPLES)}
+        last = len(order)
+        return tuple(sorted(known.values(), key=lambda claim: order.get(claim.principle, last)))
 
     def of(self, method: str, principle: str | None = None) -> tuple[Finding, ...]:
         """The findings of one method, of one principle or of both."""

@@ -29,19 +29,21 @@ from whyclip.report.facts import versions
 from whyclip.selection import MethodsLike
 from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import judge, judge_fact
+from whyclip.studies.audit.cases import AuditSetup
+from whyclip.studies.audit.cells import cells_of
 from whyclip.studies.audit.check import Check, Measured, check_threshold
 from whyclip.studies.audit.checks import CHECKS, get_check
-from whyclip.studies.audit.evidence import CONTROL, Evidence
-from whyclip.studies.audit.look import Auditor
+from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.audit.measure import Asked, Work, gather
 from whyclip.studies.audit.plans import plans_of
-from whyclip.studies.audit.pool import Pool, pool_of
 from whyclip.studies.audit.record import Audited
 from whyclip.studies.audit.result import Audit
 from whyclip.studies.audit.store import Store
+from whyclip.studies.candidates import Candidates, prompt_candidates
 from whyclip.studies.claims import Finding
-from whyclip.studies.evaluation.identity import dataset_identity, model_identity
-from whyclip.studies.evaluation.plan import described
+from whyclip.studies.control import CONTROL, described
+from whyclip.studies.heads_and_geometry import obstacle
+from whyclip.studies.identity import dataset_identity, model_identity
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
 from whyclip.variant import Variant
@@ -108,29 +110,30 @@ def audit(
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
     plans = plans_of(model, methods, seed)
-    pool = pool_of(model, dataset, samples)
+    candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
-    work = Work(asks, _without(model, pool, samples), min(edited, limit), patches, seed)
+    work = Work(asks, _without(model, candidates, samples), min(edited, limit), patches, seed)
     store = None
     if out is not None:
-        store = Store(Path(out), _identity(model, dataset, plans, pool, work))
+        store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
         store.refuse_others()
-    evidence, two_by_two, failed = gather(Auditor(model, plans, pool), asked, work, store)
+    gathered = gather(AuditSetup(model, plans, candidates), asked, work, store)
+    evidence, failed = gathered.evidence, gathered.failed
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
         for name, plan in plans.items()
         for check in chosen
         for side in check.sides
         # The control explains nothing, the model least of all.
-        if side in plan.sides and (name != CONTROL or check.principle != "itself")
+        if side in plan.sides and (name != CONTROL or check.principle != "fidelity")
     ]
     notes = []
     if failed:
         name, error = failed[0]
         notes.append(f"{len(failed)} of {len(asked)} samples failed; first: {name!r:.80}: {error}")
-    if two_by_two.why_not():
-        notes.append(f"no 2 x 2 of heads and geometry: {two_by_two.why_not()}")
-    elif two_by_two.same_input:
+    if obstacle(model):
+        notes.append(f"no 2 x 2 of heads and geometry: {obstacle(model)}")
+    elif gathered.same_input:
         notes.append(
             "all images have the model's input size, so geometry 'keep' equals 'model' here; "
             "images of other sizes would show its effect"
@@ -149,7 +152,7 @@ def audit(
             for name, plan in plans.items()
         },
         findings=tuple(findings),
-        cells=two_by_two.cells(seed),
+        cells=cells_of(gathered.rows, seed),
         notes=tuple(notes),
         seconds=time.perf_counter() - began,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -169,10 +172,10 @@ def _asked(drawn: Drawn) -> list[Asked]:
     return found
 
 
-def _without(model: ModelView, pool: Pool, samples: Sequence[Sample]) -> dict[str, str]:
+def _without(model: ModelView, candidates: Candidates, samples: Sequence[Sample]) -> dict[str, str]:
     """What the data and the model do not have, by the need that they leave open."""
     found = {}
-    if pool.numbers is None:
+    if candidates.numbers is None:
         found["labels"] = "needs labels"
     if not any(sample.masks for sample in samples):
         found["masks"] = "needs masks"
@@ -184,13 +187,17 @@ def _without(model: ModelView, pool: Pool, samples: Sequence[Sample]) -> dict[st
 
 
 def _identity(
-    model: ModelView, dataset: Dataset, plans: Mapping[str, Variant], pool: Pool, work: Work
+    model: ModelView,
+    dataset: Dataset,
+    plans: Mapping[str, Variant],
+    candidates: Candidates,
+    work: Work,
 ) -> dict[str, Any]:
     """Everything that decides what is measured of all samples alike."""
     return {
         **model_identity(model),
         "dataset": dataset_identity(dataset),
-        "pool": digest([pool.prompts, sorted((pool.numbers or {}).items())]),
+        "candidates": digest([candidates.prompts, sorted((candidates.numbers or {}).items())]),
         "methods": {name: described(plan) for name, plan in plans.items()},
         "asks": sorted(work.asks),
         "without": sorted(work.without),

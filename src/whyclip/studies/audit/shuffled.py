@@ -15,8 +15,8 @@ from whyclip.forward.run import run_trunk
 from whyclip.models import ModelView, wrap
 from whyclip.models.tower import Block, Tower
 from whyclip.progress import track
+from whyclip.studies.audit.cases import AuditSetup, Case, explained_texts, words_of_texts
 from whyclip.studies.audit.evidence import SampleEvidence, relevance_of
-from whyclip.studies.audit.look import Auditor, Seen, explained_texts, words_of_texts
 from whyclip.studies.audit.store import Store
 from whyclip.types import Side
 
@@ -80,29 +80,29 @@ class Kept:
     Attributes:
         key: of what is stored of it.
         evidence: to which the stages are added.
-        seen: its forward passes, run again only if a stage was not measured before.
+        case: its forward passes, run again only if a stage was not measured before.
     """
 
     key: str
     evidence: SampleEvidence
-    seen: Callable[[], Seen] | None
+    case: Callable[[], Case] | None
 
     @cached_property
-    def passes(self) -> Seen:
+    def passes(self) -> Case:
         """The forward passes."""
-        assert self.seen is not None, "of an edited sample"
-        return self.seen()
+        assert self.case is not None, "of an edited sample"
+        return self.case()
 
 
 def measure_shuffled(
-    auditor: Auditor, samples: Sequence[Kept], seed: int, store: Store | None = None
+    setup: AuditSetup, samples: Sequence[Kept], seed: int, store: Store | None = None
 ) -> tuple[str, ...]:
     """Explain the samples again at each stage, against the model's own targets.
 
     Returns:
         The names of the stages.
     """
-    copy, module = copy_of(auditor.model)
+    copy, module = copy_of(setup.model)
     generator = torch.Generator().manual_seed(seed)
     names = []
     for stage, parameters in stages_of(copy, module):
@@ -112,7 +112,7 @@ def measure_shuffled(
             key = f"{one.key} {stage}"
             found = store.get(key) if store else None
             if found is None:
-                found = _explained_again(auditor, one.passes, copy)
+                found = _explained_again(setup, one.passes, copy)
                 if store:
                     store.put(key, found)
             for name, sides in found.items():
@@ -122,21 +122,21 @@ def measure_shuffled(
 
 
 def _explained_again(
-    auditor: Auditor, seen: Seen, copy: ModelView
+    setup: AuditSetup, case: Case, copy: ModelView
 ) -> dict[str, dict[Side, list[Tensor]]]:
     """Of an image against the model's own texts, and of the texts against its own image."""
-    capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach)
+    capture = run_trunk(copy.image, case.pixels, case.capture.targets, keep=setup.reach)
     question = None
-    if seen.question.tokens is not None:
-        question = auditor.question(seen.evidence.prompts, copy)
+    if case.question.tokens is not None:
+        question = setup.question(case.evidence.prompts, copy)
     again: dict[str, dict[Side, list[Tensor]]] = {}
-    for name, plan in auditor.plans.items():
+    for name, plan in setup.plans.items():
         found = again.setdefault(name, {})
         if "image" in plan.sides:
             values = plan.relevance(capture).values.detach().float().cpu()
             found["image"] = list(values[0])
         if "text" in plan.sides and question is not None:
-            pieces, _ = explained_texts(plan, question, seen.image)
+            pieces, _ = explained_texts(plan, question, case.image)
             words = words_of_texts(question, pieces)
             found["text"] = [relevance_of(row) for row in words]
     return again

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from whyclip.errors import OutputError
 from whyclip.metrics import Metric
-from whyclip.studies.evaluation.classes import Subject
+from whyclip.studies.evaluation.prompts import ExplainedPrompt
 
 # (method, metric, read): `read` is empty for metrics that read no answer of the model.
 Key = tuple[str, str, str]
@@ -26,7 +26,7 @@ class PromptRecord:
     they are held against.
     """
 
-    subject: Subject
+    subject: ExplainedPrompt
     values: dict[Key, float] = field(default_factory=dict)
     curves: dict[Key, list[float]] = field(default_factory=dict)
     amounts: dict[str, list[float]] = field(default_factory=dict)
@@ -119,9 +119,9 @@ def record_from_json(content: Mapping[str, Any]) -> CaseRecord:
 
 
 def _measured(content: Mapping[str, Any]) -> PromptRecord:
-    named = {name: content[name] for name in Subject.__dataclass_fields__}
+    named = {name: content[name] for name in ExplainedPrompt.__dataclass_fields__}
     return PromptRecord(
-        Subject(**named),
+        ExplainedPrompt(**named),
         {_key(row): math.nan if row[3] is None else float(row[3]) for row in content["values"]},
         {_key(row): list(row[3]) for row in content["curves"]},
         dict(content["amounts"]),

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from whyclip.ambient import in_plain_state
 from whyclip.datasets import Dataset, open_dataset
@@ -16,13 +17,14 @@ from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.report import run_facts
 from whyclip.selection import MethodsLike
+from whyclip.studies.candidates import Candidates, class_candidates
 from whyclip.studies.evaluation.case_record import CaseRecord
-from whyclip.studies.evaluation.classes import Classifier, zero_shot
-from whyclip.studies.evaluation.identity import identity
 from whyclip.studies.evaluation.plan import Plan, PromptName, ProtocolName, make_plan
+from whyclip.studies.evaluation.prompts import renumbered
 from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.run import Run
 from whyclip.studies.evaluation.store import CLASSES, Store
+from whyclip.studies.identity import dataset_identity, model_identity
 from whyclip.types import SIDES, GeometryName, Precision, Side
 
 BATCH_SIZE = 64
@@ -100,8 +102,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     store = None if out is None else Store(Path(out), identity(model, dataset, plan, data))
     with store or nullcontext():
         keep = None if store is None else store.folder / CLASSES
-        classifier = zero_shot(model, dataset, precision, keep)
-        run = Run(model, dataset, plan, classifier, batch_size)
+        candidates = class_candidates(model, dataset, precision, keep)
+        run = Run(model, dataset, plan, candidates, batch_size)
         every, before = _measured(run, store, start)
         found = tuple(record for record in every if not record.error)
         failed = tuple(record for record in every if record.error)
@@ -115,7 +117,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         seed=seed,
         # Of all runs that it took.
         seconds=sum(record.seconds for record in found),
-        **_more_facts(plan, classifier, before, found),
+        **_more_facts(plan, candidates, before, found),
     )
     result = Evaluation(plan, found, facts, command, failed)
     if failed:
@@ -176,18 +178,18 @@ def _renumber(record: CaseRecord, number: int, run: Run) -> None:
     """Say of a record of an earlier run where its sample and its classes are now."""
     record.number = number
     for one in record.measured:
-        one.subject = run.classifier.renumbered(one.subject, run.plan.prompt)
+        one.subject = renumbered(run.dataset, one.subject, run.plan.prompt)
 
 
 def _more_facts(
-    plan: Plan, classifier: Classifier, before: int, records: Sequence[CaseRecord]
+    plan: Plan, candidates: Candidates, before: int, records: Sequence[CaseRecord]
 ) -> dict[str, str]:
     subjects = [one.subject for record in records for one in record.measured]
     right = sum(subject.correct for subject in subjects)
     facts = {
         "asked": f"{len(subjects)} prompts "
         + ("of true labels" if plan.prompt == "gt" else "of predicted classes"),
-        "classes": f"{len(classifier.targets)}; the model gets {right} of {len(subjects)} right",
+        "classes": f"{len(candidates.targets)}; the model gets {right} of {len(subjects)} right",
     }
     strange = sum(record.strange for record in records)
     if strange:
@@ -195,3 +197,20 @@ def _more_facts(
     if before:
         facts["measured before"] = f"{before} samples, by an earlier run"
     return facts
+
+
+def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
+    """Everything that decides the results of all samples alike.
+
+    What is of single samples is not here: see :func:`whyclip.datasets.dataset.keys_of`.
+
+    Args:
+        model: what is asked.
+        dataset: of the whole from which samples were drawn.
+        plan: what is measured.
+        data: what the dataset is called.
+
+    Returns:
+        JSON types; digests stand for what is long.
+    """
+    return {**plan.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}

@@ -8,18 +8,18 @@ from typing import Any, Literal, get_args
 
 from whyclip.datasets import Dataset
 from whyclip.errors import OptionError, check_choice
-from whyclip.methods import METHODS, get_method
+from whyclip.methods import METHODS
 from whyclip.metrics import METRICS, Metric, get_metric
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked
 from whyclip.selection import MethodsLike, obstacles, variants_of
+from whyclip.studies.control import CONTROL, control, described
 from whyclip.types import SIDES, GeometryName, Precision, Side
 from whyclip.variant import Variant
 
 PromptName = Literal["gt", "pred"]
 ProtocolName = Literal["grad-eclip", "rise"]
 
-CONTROL = "random"
 DEFAULT_METRICS = (
     "deletion",
     "insertion",
@@ -96,15 +96,6 @@ class Plan:
         }
 
 
-def described(variant: Variant) -> dict[str, Any]:
-    """Everything of a variant that results depend on, as text."""
-    return {
-        "options": {key: str(value) for key, value in variant.settings.items()},
-        "sides": list(variant.sides),
-        "source": variant.method.source,
-    }
-
-
 def make_plan(
     model: ModelView,
     dataset: Dataset,
@@ -153,7 +144,7 @@ def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
         methods = [m for m in METHODS.values() if m.available and not m.slow]
     variants = variants_of(methods)
     if CONTROL not in [variant.label for variant in variants]:
-        variants.append(Variant(get_method(CONTROL), {"seed": seed}, CONTROL))
+        variants.append(control(seed))
     return variants
 
 

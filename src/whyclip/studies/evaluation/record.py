@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from whyclip.errors import OptionError, OutputError, unknown
 from whyclip.metrics import Interval, Metric, get_metric, interval, paired_difference
 from whyclip.studies.evaluation.case_record import CaseRecord, Key
-from whyclip.studies.evaluation.classes import Subject
 from whyclip.studies.evaluation.plan import Plan
+from whyclip.studies.evaluation.prompts import ExplainedPrompt
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
     ``read`` is what was read from the model's answer (``"top1"``, ``"score"`` ...), empty for a
     metric that asks the model nothing; for the rest see
-    :class:`~whyclip.studies.evaluation.classes.Subject`.
+    :class:`~whyclip.studies.evaluation.prompts.ExplainedPrompt`.
     """
 
     sample: str
@@ -89,7 +89,7 @@ class EvaluationRecord:
         return self.plan.metrics
 
     @cached_property
-    def subjects(self) -> tuple[Subject, ...]:
+    def subjects(self) -> tuple[ExplainedPrompt, ...]:
         """What was asked: one for each label of each sample (or prediction, see ``prompt``)."""
         return tuple(one.subject for record in self.records for one in record.measured)
 

@@ -22,11 +22,12 @@ from whyclip.metrics import READS, Edits, Metric, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.models import ModelView
 from whyclip.perturbation.fills import Pixels
+from whyclip.studies.candidates import Candidates
 from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
-from whyclip.studies.evaluation.classes import Classifier, Subject
-from whyclip.studies.evaluation.encode import Encoder
 from whyclip.studies.evaluation.explaining import Explainer
 from whyclip.studies.evaluation.plan import Plan
+from whyclip.studies.evaluation.prompts import ExplainedPrompt, explained_prompts
+from whyclip.studies.scoring import Encoder
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Run:
     model: ModelView
     dataset: Dataset
     plan: Plan
-    classifier: Classifier
+    candidates: Candidates
     batch_size: int = 64
     waiting: deque[Asked] = field(default_factory=deque, repr=False)
 
@@ -100,7 +101,9 @@ class Run:
         pixels = np.asarray(sample.image)
         # Alone, so that neither a damaged image nor rounding reaches other samples.
         [embedding] = self.encoder.images([pixels])
-        subjects = self.classifier.subjects(sample, embedding, self.plan.prompt)
+        subjects = explained_prompts(
+            self.model, self.dataset, self.candidates, sample, embedding, self.plan.prompt
+        )
         found = self.explainer.explain(pixels, [subject.prompt for subject in subjects])
         first = next(iter(found.values()))
         record = CaseRecord(
@@ -144,20 +147,24 @@ class Run:
         return done
 
     def _answers(
-        self, embeddings: Tensor, subject: Subject, target: Targets, metrics: Sequence[Metric]
+        self,
+        embeddings: Tensor,
+        subject: ExplainedPrompt,
+        target: Targets,
+        metrics: Sequence[Metric],
     ) -> dict[str, Tensor]:
         """Read the numbers ``[m]`` that metrics take from embeddings ``[m, e]``.
 
         The score is that of the explained prompt itself; the probability is that of its class among
         all classes; top-k accuracy is about the true class.
         """
-        scores = self.classifier.targets.score(embeddings)
+        scores = self.candidates.targets.score(embeddings)
         answers: dict[str, Tensor] = {}
         for read in dict.fromkeys(read for metric in metrics for read in metric.reads):
             if read == "score":
                 answers[read] = target.score(embeddings)[:, 0]
             elif read == "probability":
-                scale = self.classifier.targets.scale
+                scale = self.candidates.targets.scale
                 answers[read] = probability(scores, subject.explained, scale)
             else:
                 answers[read] = READS[read](scores, subject.number)

@@ -10,7 +10,7 @@ from whyclip.metrics import Metric
 from whyclip.progress import track
 from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import excludes_zero
-from whyclip.studies.evaluation.plan import CONTROL
+from whyclip.studies.control import CONTROL
 from whyclip.studies.evaluation.record import EvaluationRecord
 
 READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}

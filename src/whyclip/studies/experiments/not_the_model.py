@@ -7,66 +7,43 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from PIL import Image
-from torch import Tensor, tensor
+from torch import tensor
 
 from whyclip.api import explain
 from whyclip.errors import OptionError
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.readout import Heads
+from whyclip.forward.run import run_trunk
+from whyclip.models import model_inputs
 from whyclip.report import Column, Picture, Table
 from whyclip.stats.correlation import spearman
 from whyclip.stats.intervals import Interval
+from whyclip.studies.candidates import class_candidates
 from whyclip.studies.claims import Finding, is_above, is_below, worst_is_below
-from whyclip.studies.evaluation.classes import zero_shot
 from whyclip.studies.experiments.experiment import (
     Defaults,
     Experiment,
     ExperimentInput,
     ExperimentResult,
 )
+from whyclip.studies.heads_and_geometry import (
+    COMPUTATIONS,
+    GEOMETRIES,
+    Computation,
+    add_scores,
+    embedded,
+)
 from whyclip.studies.measurements import Measurements
-from whyclip.types import GeometryName
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Cell = tuple[Heads, GeometryName]
-
-CELLS: tuple[Cell, ...] = (
-    ("native", "model"),
-    ("single", "model"),
-    ("native", "keep"),
-    ("single", "keep"),
-)
 # Printed by the authors' own notebook for one picture and four prompts, "dog", "car",
 # "traffic lights" and the whole caption; the re-run has one head and a 30×40 grid together.
 NOTEBOOK_MODEL = (0.2678, 0.2377, 0.2605, 0.3503)
 NOTEBOOK_RERUN = (0.1899, 0.2028, 0.2117, 0.1715)
 # Width over height that a square picture is given, so that keeping proportions is a change.
 WIDE = 4 / 3
-
-
-def add_scores(
-    rows: Measurements, cell: Cell, image: str, truth: Sequence[int], own: Tensor, explained: Tensor
-) -> None:
-    """Compare an image's scores ``[c]`` of all classes, by the model and by what was explained.
-
-    A row for each true prompt, then one for the image.
-    """
-    kept = list(truth)
-    of_prompts = {"score": own[kept].tolist(), "explained": explained[kept].tolist()}
-    gap = [abs(a - b) for a, b in zip(of_prompts["explained"], of_prompts["score"], strict=True)]
-    best, best_own = int(explained.argmax()), int(own.argmax())
-    of_image = {
-        "same_best": float(best == best_own),
-        "ranks": float(spearman(explained, own)),
-        "right": float(best in truth),
-        "right_model": float(best_own in truth),
-    }
-    for name, values in {**of_prompts, "gap": gap}.items():
-        rows.add((*cell, name), image, values)
-    for name, value in of_image.items():
-        rows.add((*cell, name), image, [value])
 
 
 def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> ExperimentResult:
@@ -86,21 +63,27 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
             f"{model.name} has no text tower, or no attention to re-run; not-the-model needs both, "
             "such as mini or openclip:ViT-B-16/openai"
         )
-    cells = [cell for cell in CELLS if cell[1] in _geometries(setting)]
-    directions = zero_shot(model, setting.dataset).targets.directions
+    geometries = ("model",) if model.image.fixed else GEOMETRIES
+    cells = [cell for cell in COMPUTATIONS if cell[1] in geometries]
+    candidates = class_candidates(model, setting.dataset)
+    targets = candidates.targets.to(model.image.device)
     rows = Measurements()
     for sample in setting.samples("re-running"):
         image = _widened(sample.image) if widen else sample.image
-        truth = [setting.dataset.number_of(label) for label in sample.labels]
-        for heads, geometry in cells:
-            # Raw attention costs no gradient, and its re-run is the one of all other methods.
-            answer = explain(
-                model, image, directions, method="raw_attention", heads=heads,
-                sides=("image",), geometry=geometry,
-            ).certificate  # fmt: skip
-            explained = tensor(answer.scores["image"])
-            own = tensor(answer.score_model)
-            add_scores(rows, (heads, geometry), sample.picture, truth, own, explained)
+        labels = candidates.labels_of(sample)
+        assert labels is not None, "candidates are classes"
+        [(pixels, _)] = model_inputs(model, [image])
+        forward = run_trunk(model.image, pixels[None], targets)
+        own = targets.score(forward.public)[0].cpu()
+        for (heads, geometry), embedding, _ in embedded(model, image, forward, geometries):
+            explained = targets.score(embedding)[0].cpu()
+            add_scores(rows, (heads, geometry), sample.picture, labels, own, explained)
+            for name, of_prompts in (
+                ("score", own),
+                ("explained", explained),
+                ("gap", (own - explained).abs()),
+            ):
+                rows.add((heads, geometry, name), sample.picture, of_prompts[list(labels)].tolist())
         for heads in get_args(Heads):
             certificate = explain(
                 model, image, list(sample.prompts), method="grad_eclip", heads=heads,
@@ -121,7 +104,7 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
             Column("lost", "top-1 lost", better="lower", help=_LOST),
         ),
         (*(_row(cell, rows) for cell in cells), _NOTEBOOK),
-        _note(setting, len(directions), widen),
+        _note(setting, len(targets), widen),
     )
     words = Table(
         "The same for words",
@@ -143,7 +126,7 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
         "One point for each true prompt. On the line, the model itself is explained.",
     )
     judged = verdicts(rows, tolerance_of(model.towers, "fp32"))
-    return ExperimentResult(judged, [table, picture, words], {"classes": str(len(directions))})
+    return ExperimentResult(judged, [table, picture, words], {"classes": str(len(targets))})
 
 
 _GAP = "|score explained − score of the model|, over true prompts."
@@ -167,7 +150,7 @@ _NOTEBOOK = {
 
 def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
     """Judge the re-run with one head alone, and the model's own heads beside it."""
-    single: Cell = ("single", "model")
+    single: Computation = ("single", "model")
     native = rows["native", "model", "gap"]
     return [
         is_above(
@@ -199,13 +182,9 @@ def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
     ]
 
 
-def lost(rows: Measurements, cell: Cell) -> Interval:
+def lost(rows: Measurements, cell: Computation) -> Interval:
     """How much top-1 accuracy the model has more than what is explained."""
-    return rows.difference((*cell, "right_model"), (*cell, "right"))
-
-
-def _geometries(setting: ExperimentInput) -> tuple[GeometryName, ...]:
-    return ("model",) if setting.model.image.fixed else ("model", "keep")
+    return rows.difference((*cell, "model_right"), (*cell, "right"))
 
 
 def _widened(image: Image.Image) -> Image.Image:
@@ -217,7 +196,7 @@ def _widened(image: Image.Image) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _row(cell: Cell, rows: Measurements) -> dict[str, object]:
+def _row(cell: Computation, rows: Measurements) -> dict[str, object]:
     return {
         "heads": cell[0],
         "geometry": cell[1],
@@ -239,7 +218,7 @@ def _note(setting: ExperimentInput, classes: int, widen: bool) -> str:
     )
 
 
-def _figure(rows: Measurements, cells: Sequence[Cell]) -> Figure:
+def _figure(rows: Measurements, cells: Sequence[Computation]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.6 * len(cells), 3), layout="constrained")

@@ -13,9 +13,10 @@ from whyclip.finetuning.small_clip import small_clip
 from whyclip.models import ModelView, load
 from whyclip.models.load import device_for
 from whyclip.options import show, validate
-from whyclip.report import Report, command_line, run_facts
+from whyclip.report import command_line, run_facts
 from whyclip.studies.experiments import get_experiment
-from whyclip.studies.experiments.experiment import Experiment, ExperimentInput, ExperimentResult
+from whyclip.studies.experiments.experiment import Experiment, ExperimentInput
+from whyclip.studies.experiments.reproduction import Reproduction
 
 
 @in_plain_state
@@ -28,7 +29,7 @@ def reproduce(
     seed: int = 0,
     device: str | None = None,
     **options: Any,
-) -> Report:
+) -> Reproduction:
     """Measure a published claim and report the result beside it.
 
     Args:
@@ -85,7 +86,7 @@ def reproduce(
     inputs = {} if usual.trains else {"--data": spec, "--model": named}
     given = {**inputs, "--limit": number, "--seed": seed, "--option": pairs}
     command = command_line(f"reproduce {experiment.name}", given)
-    return Report(experiment.title, command, _sections(experiment, found), facts)
+    return Reproduction(experiment, found, facts, command)
 
 
 def _check_own(experiment: Experiment, **given: Any) -> None:
@@ -97,14 +98,3 @@ def _check_own(experiment: Experiment, **given: Any) -> None:
                 f"experiment {experiment.name!r} trains its own model on its own scenes; "
                 f"leave out --{name} {str(shown)!r:.40}"
             )
-
-
-def _sections(experiment: Experiment, found: ExperimentResult) -> list[Any]:
-    verdicts = "\n".join(f"- {verdict}" for verdict in found.findings)
-    return [
-        f"## The claim\n\n{experiment.claim}\n\nSource: {experiment.source}.",
-        f"## What was found here\n\n{verdicts}",
-        *found.sections,
-        f"## {'At full size' if experiment.defaults.trains else 'On the data of the source'}"
-        f"\n\n    {experiment.on_real_data}",
-    ]

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from whyclip.studies.audit.check import Check, Measured
-from whyclip.studies.audit.evidence import Evidence, SampleEvidence
-from whyclip.studies.audit.pool import among_best
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.candidates import share_recognised
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
-
-
-def share_right(sample: SampleEvidence, among: Tensor) -> float:
-    """Share of a sample's k labels that are among the k best prompts of scores ``[c]``."""
-    right = among_best(among, sample.labels or ())
-    return sum(right) / len(right)
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Accuracy explained − accuracy of the model, on the same samples."""
     pairs = [
-        (s, share_right(s, m.among[side]), share_right(s, s.among))
+        (
+            s,
+            share_recognised(m.candidate_scores[side], s.labels),
+            share_recognised(s.candidate_scores, s.labels),
+        )
         for s, m in evidence.of(method)
-        if side in m.among and s.labels
+        if side in m.candidate_scores and s.labels
     ]
     groups = [s.picture for s, _, _ in pairs]
     return Measured(
@@ -39,7 +35,7 @@ CHECK = Check(
     title="Accuracy less the model's",
     question="How much zero-shot accuracy has the computation explained, less that of the model?",
     measure=measure,
-    principle="itself",
+    principle="fidelity",
     higher_is_better=True,
     threshold=-0.02,
     bounds=(-1.0, 1.0),

@@ -9,9 +9,11 @@ from whyclip.types import Side
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
-    """1 for each sample whose best prompt of the pool is the same, else 0."""
-    pairs = [(s, m.among[side]) for s, m in evidence.of(method) if side in m.among]
-    values = [float(s.among.argmax() == explained.argmax()) for s, explained in pairs]
+    """1 for each sample whose best candidate is the same, else 0."""
+    pairs = [
+        (s, m.candidate_scores[side]) for s, m in evidence.of(method) if side in m.candidate_scores
+    ]
+    values = [float(s.candidate_scores.argmax() == explained.argmax()) for s, explained in pairs]
     return Measured(Values(values, [s.picture for s, _ in pairs]))
 
 
@@ -21,13 +23,13 @@ CHECK = Check(
     question="For how many samples is the best prompt of the computation explained that of the "
     "model?",
     measure=measure,
-    principle="itself",
+    principle="fidelity",
     higher_is_better=True,
     threshold=0.9,
     bounds=(0.0, 1.0),
     reason="One in ten may be a tie within rounding; 60 samples that all agree are sure of 0.94.",
     passes="chooses the prompts that the model chooses",
     fails="explains a computation that chooses other prompts than the model",
-    formula="mean of 1[argmax explained = argmax of the model], over all prompts of the pool",
+    formula="mean of 1[argmax explained = argmax of the model], over all candidate prompts",
     share=True,
 )

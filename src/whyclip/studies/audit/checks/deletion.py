@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from whyclip.studies.audit.check import Check, Measured
-from whyclip.studies.audit.evidence import CONTROL, Evidence
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.control import CONTROL
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
@@ -36,7 +37,7 @@ CHECKS = (
         question="Does the score fall faster when the most relevant part goes first than in a "
         "random order?",
         measure=partial(measure, curve="deletion"),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=False,
         threshold=0.0,
         bounds=(-2.0, 2.0),
@@ -53,7 +54,7 @@ CHECKS = (
         question="Does the score rise faster when the most relevant part comes first than in a "
         "random order?",
         measure=partial(measure, curve="insertion"),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from whyclip.studies.audit.check import Check, Measured
-from whyclip.studies.audit.evidence import CONTROL, Evidence
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.control import CONTROL
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
@@ -66,7 +67,7 @@ CHECKS = (
         question="How much more of the map of the true class lies on its object where the model "
         "is right than where it is wrong?",
         measure=partial(measure, predicted=False),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),
@@ -84,7 +85,7 @@ CHECKS = (
         question="How much more of the map of the predicted class lies on the true object where "
         "the model is right than where it is wrong?",
         measure=partial(measure, predicted=True),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),

@@ -7,7 +7,7 @@ from functools import partial
 from whyclip.stats.correlation import spearman
 from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
-from whyclip.studies.audit.removal import BLURRED, MASKED
+from whyclip.studies.effects import BLURRED, MASKED
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
@@ -23,11 +23,11 @@ def measure(evidence: Evidence, method: str, side: Side, *, way: str) -> Measure
     del side
     values, agreement, groups = [], [], []
     for sample, found in evidence.of(method):
-        if found.maps is None or sample.patches is None or way not in sample.removed:
+        if found.maps is None or sample.patches is None or way not in sample.score_drops:
             continue
         for prompt in range(sample.own):
             relevance = found.maps[prompt].flatten()[sample.patches]
-            lost = {key: effect[:, prompt] for key, effect in sample.removed.items()}
+            lost = {key: effect[:, prompt] for key, effect in sample.score_drops.items()}
             values.append(float(spearman(relevance, lost[way])))
             groups.append(sample.picture)
             if len(lost) > 1:
@@ -43,7 +43,7 @@ CHECKS = (
         question="Does the order of relevance follow the order of what the model loses when no "
         "token can attend to a patch, at all layers?",
         measure=partial(measure, way=MASKED),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=True,
         threshold=0.1,
         bounds=(-1.0, 1.0),
@@ -61,7 +61,7 @@ CHECKS = (
         question="Does the order of relevance follow the order of what the model loses when a "
         "patch is blurred?",
         measure=partial(measure, way=BLURRED),
-        principle="consistent",
+        principle="consistency",
         higher_is_better=True,
         threshold=0.1,
         bounds=(-1.0, 1.0),

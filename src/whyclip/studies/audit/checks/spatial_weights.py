@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from whyclip.studies.audit.check import Check, Measured
-from whyclip.studies.audit.checks.accuracy import share_right
 from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.candidates import share_recognised
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
@@ -16,9 +16,9 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         return Measured(None, why_not="no spatial weights of its own")
     pairs = [(s, m.spatial) for s, m in evidence.of(method) if m.spatial is not None and s.labels]
     groups = [s.picture for s, _ in pairs]
-    with_weights = [share_right(s, among) for s, among in pairs]
-    own = [share_right(s, s.among) for s, _ in pairs]
-    same = [float(s.among.argmax() == among.argmax()) for s, among in pairs]
+    with_weights = [share_recognised(among, s.labels or ()) for s, among in pairs]
+    own = [share_recognised(s.candidate_scores, s.labels or ()) for s, _ in pairs]
+    same = [float(s.candidate_scores.argmax() == among.argmax()) for s, among in pairs]
     apart = [x - y for x, y in zip(with_weights, own, strict=True)]
     return Measured(
         Values(apart, groups),
@@ -36,7 +36,7 @@ CHECK = Check(
     question="How much accuracy is lost when the method's own spatial weights, normalised, take "
     "the place of the model's attention at the readout?",
     measure=measure,
-    principle="itself",
+    principle="fidelity",
     higher_is_better=True,
     threshold=-0.05,
     bounds=(-1.0, 1.0),

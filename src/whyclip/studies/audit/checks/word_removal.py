@@ -16,10 +16,10 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     del side
     values, groups = [], []
     for sample, found in evidence.of(method):
-        if not found.words or not sample.words_removed:
+        if not found.words or not sample.word_drops:
             continue
         for words, lost in zip(
-            found.words[: sample.own], sample.words_removed[: sample.own], strict=True
+            found.words[: sample.own], sample.word_drops[: sample.own], strict=True
         ):
             both = [(w.relevance, lost[w.start, w.end]) for w in words if (w.start, w.end) in lost]
             # The order of two words is a coin's toss, and counts as much as that of ten.
@@ -35,7 +35,7 @@ CHECK = Check(
     question="Does the order of relevance follow the order of what the model loses when a word is "
     "taken out?",
     measure=measure,
-    principle="consistent",
+    principle="consistency",
     higher_is_better=True,
     threshold=0.1,
     bounds=(-1.0, 1.0),

@@ -1,4 +1,4 @@
-"""The model as metrics see it: edited pictures and texts in, embeddings out."""
+"""Perturbed images and texts to the model's own embeddings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -56,3 +57,18 @@ class Encoder:
 
     def _prepared(self, pixels: Pixels) -> Tensor:
         return run_preprocess(self.model.preprocess, Image.fromarray(pixels))
+
+
+class TextDirections:
+    """Directions of texts by the model's own encoder; each distinct text is encoded once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Create an empty cache."""
+        self.encoder = encoder
+        self._known: dict[str, Tensor] = {}
+
+    def directions(self, texts: Sequence[str]) -> Tensor:
+        """Unit directions ``[m, e]`` on the CPU."""
+        new = self.encoder.texts([text for text in texts if text not in self._known])
+        self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
+        return torch.stack([self._known[text] for text in texts])

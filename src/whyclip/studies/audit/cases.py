@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from whyclip.datasets.dataset import Sample, same_size
@@ -20,7 +21,7 @@ from whyclip.models import ModelView, Tower, model_inputs
 from whyclip.question import Question
 from whyclip.resample import lay_on_image
 from whyclip.studies.audit.evidence import MethodEvidence, SampleEvidence
-from whyclip.studies.audit.pool import Pool, among_best
+from whyclip.studies.candidates import Candidates, recognised
 from whyclip.types import Geometry, Word
 from whyclip.variant import Variant, ask_for
 
@@ -35,13 +36,13 @@ def readout(tower: Tower) -> int:
 
 
 @dataclass
-class Auditor:
-    """A model, the methods and the pool: all that every sample is looked at with."""
+class AuditSetup:
+    """A model, the methods and the candidates: all that every sample is looked at with."""
 
     model: ModelView
     plans: Mapping[str, Variant]
-    pool: Pool
-    _pools: dict[str, Tensor] = field(default_factory=dict)
+    candidates: Candidates
+    _directions: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def reach(self) -> int:
@@ -54,34 +55,41 @@ class Auditor:
         keep = 0 if self.model.classes is not None else readout(self.model.text)
         return ask_for(model or self.model, list(prompts), self.plans.values(), keep=keep)
 
-    def explained_pool(self, name: str) -> Targets:
-        """The pool's directions by the computation that a method explains on the text side."""
-        if name not in self._pools:
-            variant, question = self.plans[name], self.pool.question
-            nothing = Targets(self.pool.targets.directions[:1], question.scale)
+    def explained_candidates(self, name: str) -> Targets:
+        """The candidates' directions by the computation that a method explains on the text side."""
+        if name not in self._directions:
+            variant, targets = self.plans[name], self.candidates.targets
+            nothing = Targets(targets.directions[:1], targets.scale)
             found = []
-            for start in range(0, len(self.pool.prompts), 64):
-                part = self.question(self.pool.prompts[start : start + 64])
+            for start in range(0, len(self.candidates.prompts), 64):
+                part = self.question(self.candidates.prompts[start : start + 64])
                 found += [variant.relevance(c.aim(nothing)).embedding for c in part.captures]
-            self._pools[name] = torch.cat(found)
-        return self.pool.question.targets(self._pools[name])
+            self._directions[name] = F.normalize(torch.cat(found).float(), dim=-1)
+        return replace(self.candidates.targets, directions=self._directions[name])
 
 
 @dataclass(frozen=True)
-class Seen:
+class Case:
     """A sample with its forward passes, for those who ask the model more about it."""
 
     sample: Sample
+    decoded: Image.Image | None
     pixels: Tensor
     geometry: Geometry
     capture: Capture
     question: Question
     evidence: SampleEvidence
 
-    def light(self) -> Seen:
-        """The same without what the blocks were given, which is most of its memory."""
+    @property
+    def picture(self) -> Image.Image:
+        """The image, decoded once."""
+        return self.sample.image if self.decoded is None else self.decoded
+
+    def light(self) -> Case:
+        """The same without the image and what the blocks were given, most of its memory."""
         return replace(
             self,
+            decoded=None,
             capture=replace(self.capture, states={}),
             question=replace(self.question, captures=()),
         )
@@ -92,82 +100,83 @@ class Seen:
         return Targets(F.normalize(self.capture.embedding, dim=-1), self.question.scale)
 
 
-def look(auditor: Auditor, sample: Sample, index: int) -> Seen:
+def explained_case(setup: AuditSetup, sample: Sample, index: int) -> Case:
     """Run one sample through the model and all methods.
 
     Args:
-        auditor: model, methods and pool.
+        setup: model, methods and candidates.
         sample: with at least one prompt.
         index: its number; decides which of its prompts is edited.
 
     Raises:
         InputError: the sample cannot be read, or a mask does not fit its image.
     """
-    seen = prepare(auditor, sample, index)
-    for name, variant in auditor.plans.items():
-        seen.evidence.methods[name] = _explained(auditor, seen, name, variant)
+    case = forward_case(setup, sample, index)
+    for name, variant in setup.plans.items():
+        case.evidence.methods[name] = _explained(setup, case, name, variant)
     if sample.masks is not None:
-        _locate(seen)
-    return seen
+        _locate(case)
+    return case
 
 
-def prepare(
-    auditor: Auditor, sample: Sample, index: int, evidence: SampleEvidence | None = None
-) -> Seen:
+def forward_case(
+    setup: AuditSetup, sample: Sample, index: int, evidence: SampleEvidence | None = None
+) -> Case:
     """Run one sample through the model alone.
 
     Args:
-        auditor: model, methods and pool.
+        setup: model, methods and candidates.
         sample: with at least one prompt.
         index: its number.
         evidence: what was found of it before, if anything was.
     """
-    model, pool = auditor.model, auditor.pool
+    model, candidates = setup.model, setup.candidates
     tower = model.image
-    [(pixels, geometry)] = model_inputs(model, [sample.image])
-    capture = run_trunk(tower, pixels[None], pool.targets, keep=auditor.reach)
-    among = pool.targets.score(capture.embedding)[0].cpu()
-    labels = pool.labels_of(sample)
+    decoded = sample.image
+    [(pixels, geometry)] = model_inputs(model, [decoded])
+    capture = run_trunk(tower, pixels[None], candidates.targets, keep=setup.reach)
+    among = candidates.targets.score(capture.embedding)[0].cpu()
+    labels = candidates.labels_of(sample)
     own = sample.prompts
     if model.classes is not None and labels is not None:
-        own = tuple(pool.prompts[label] for label in labels)
-    rival = pool.rival(among, own, labels or ())
-    prompts = own if rival is None else (*own, pool.prompts[rival])
-    question = auditor.question(prompts)
+        own = tuple(candidates.prompts[label] for label in labels)
+    distractor = candidates.distractor(among, own, labels or ())
+    prompts = own if distractor is None else (*own, candidates.prompts[distractor])
+    question = setup.question(prompts)
     capture = capture.aim(question.targets())
     evidence = evidence or SampleEvidence(
         picture=sample.picture,
         prompts=prompts,
         own=len(own),
         labels=labels,
-        right=None if labels is None else among_best(among, labels),
+        right=None if labels is None else recognised(among, labels),
         scores=capture.targets.score(capture.embedding)[0].cpu(),
-        among=among,
+        candidate_scores=among,
         asked=index % len(own),
     )
-    return Seen(sample, pixels[None], geometry, capture, question, evidence)
+    return Case(sample, decoded, pixels[None], geometry, capture, question, evidence)
 
 
-def _explained(auditor: Auditor, seen: Seen, name: str, variant: Variant) -> MethodEvidence:
-    found, pool = MethodEvidence(), auditor.pool
+def _explained(setup: AuditSetup, case: Case, name: str, variant: Variant) -> MethodEvidence:
+    found, candidates = MethodEvidence(), setup.candidates
     if "image" in variant.sides:
-        result = variant.relevance(seen.capture)
-        grid = seen.capture.stream.grid or (1, result.values.shape[-1])
+        result = variant.relevance(case.capture)
+        grid = case.capture.stream.grid or (1, result.values.shape[-1])
         found.maps = result.values.detach().float().cpu().unflatten(-1, grid)[0]
-        found.scores["image"] = seen.capture.targets.score(result.embedding)[0].cpu()
-        found.among["image"] = pool.targets.score(result.embedding)[0].cpu()
+        found.scores["image"] = case.capture.targets.score(result.embedding)[0].cpu()
+        found.candidate_scores["image"] = candidates.targets.score(result.embedding)[0].cpu()
         found.changes["image"] = result.changes
         found.checks["image"] = {key: value[0].cpu() for key, value in result.checks.items()}
-    if "text" in variant.sides and seen.question.tokens is not None:
-        values, embeddings = explained_texts(variant, seen.question, seen.image, found)
-        found.words = words_of_texts(seen.question, values)
-        own = seen.capture.embedding
-        targets = seen.question.targets(embeddings)
+    if "text" in variant.sides and case.question.tokens is not None:
+        values, embeddings = explained_texts(variant, case.question, case.image, found)
+        found.words = words_of_texts(case.question, values)
+        own = case.capture.embedding
+        targets = case.question.targets(embeddings)
         found.scores["text"] = targets.score(own)[0].cpu()
-        apart = (targets.directions - seen.question.targets().directions).abs().max()
+        apart = (targets.directions - case.question.targets().directions).abs().max()
         changed = float(apart) > SAME
-        among = auditor.explained_pool(name) if changed else pool.targets
-        found.among["text"] = among.score(own)[0].cpu()
+        among = setup.explained_candidates(name) if changed else candidates.targets
+        found.candidate_scores["text"] = among.score(own)[0].cpu()
     return found
 
 
@@ -203,12 +212,12 @@ def words_of_texts(question: Question, values: list[Tensor]) -> tuple[tuple[Word
     )
 
 
-def _locate(seen: Seen) -> None:
+def _locate(case: Case) -> None:
     """Hold each map against the mask of each label."""
-    sample = seen.sample
+    sample = case.sample
     assert sample.masks is not None, "only samples with masks are located"
     found = [sample.masks.get(label) for label in sample.labels]
-    size = seen.geometry.height, seen.geometry.width
+    size = case.geometry.height, case.geometry.width
     blank = np.zeros(size, bool)
     fitting = [
         blank if mask is None else same_size(mask, *size, f"the mask of {label!r:.60}")
@@ -218,10 +227,10 @@ def _locate(seen: Seen) -> None:
     ignored = sample.ignored
     if ignored is not None:
         same_size(ignored, *size, "the mask of open parts")
-    for evidence in seen.evidence.methods.values():
+    for evidence in case.evidence.methods.values():
         if evidence.maps is None:
             continue
-        heat = lay_on_image(evidence.maps, seen.geometry)
+        heat = lay_on_image(evidence.maps, case.geometry)
         if ignored is not None:
             heat = heat.masked_fill(torch.from_numpy(ignored), float("nan"))
         for name in LOCATED:

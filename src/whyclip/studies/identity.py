@@ -1,4 +1,4 @@
-"""What decides the results of an evaluation, so that no folder mixes two."""
+"""What decides the results of a study, so that no folder mixes two."""
 
 from __future__ import annotations
 
@@ -13,24 +13,6 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import base_of
 from whyclip.models import ModelView, model_inputs
-from whyclip.studies.evaluation.plan import Plan
-
-
-def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
-    """Everything that decides the results of all samples alike.
-
-    What is of single samples is not here: see :func:`whyclip.datasets.dataset.keys_of`.
-
-    Args:
-        model: what is asked.
-        dataset: of the whole from which samples were drawn.
-        plan: what is measured.
-        data: what the dataset is called.
-
-    Returns:
-        JSON types; digests stand for what is long.
-    """
-    return {**plan.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}
 
 
 def model_identity(model: ModelView) -> dict[str, Any]:
@@ -64,7 +46,7 @@ def _classes(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _preprocessing(model: ModelView) -> str:
-    """A digest of what the model's own preprocessing makes of a picture of noise.
+    """A digest of what the model's own preprocessing makes of an image of noise.
 
     What it is made of cannot be asked: it may be any callable.
     """

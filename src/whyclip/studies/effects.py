@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.forward.forward_pass import Capture
 from whyclip.inputs import word_relevance
+from whyclip.inputs.tokens import Tokens
 from whyclip.metrics.words import unread, without
 from whyclip.models.tower import Stream, Tower, after_attention
-from whyclip.studies.audit.look import Seen
-from whyclip.studies.evaluation.encode import Encoder
+from whyclip.studies.scoring import TextDirections
 
 AT_ONCE = 64
 MASKED, BLURRED = "masked", "blurred"
@@ -25,19 +26,19 @@ def chosen_patches(count: int, wanted: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def masked_scores(seen: Seen, patches: Tensor) -> Tensor:
+def hidden_patch_scores(forward: Capture, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when no token at any layer can attend to one patch."""
-    capture = seen.capture
-    tower = capture.tower
-    stream = tower.embed(capture.inputs.to(tower.device))
+    tower = forward.tower
+    stream = tower.embed(forward.inputs.to(tower.device))
     columns = stream.content[0].nonzero()[:, 0][patches.to(tower.device)]
     found = [
-        capture.targets.score(blinded(tower, stream, part)).cpu() for part in columns.split(AT_ONCE)
+        forward.targets.score(with_hidden_token(tower, stream, part)).cpu()
+        for part in columns.split(AT_ONCE)
     ]
     return torch.cat(found)
 
 
-def blinded(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
+def with_hidden_token(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
     """Embeddings ``[p, e]`` of one input with one key hidden each, at all layers.
 
     Args:
@@ -60,21 +61,20 @@ def blinded(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def blurred_scores(seen: Seen, patches: Tensor) -> Tensor:
+def blurred_patch_scores(forward: Capture, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when the pixels of one patch are blurred."""
-    capture = seen.capture
-    grid = capture.stream.grid
+    grid = forward.stream.grid
     assert grid is not None, "an image has a grid"
-    pixels = capture.inputs.cpu()
+    pixels = forward.inputs.cpu()
     found = []
     for part in patches.split(AT_ONCE):
         edited = blur_patches(pixels[0], part, grid)
-        found.append(capture.targets.score(capture.embed_again(edited)).cpu())
+        found.append(forward.targets.score(forward.embed_again(edited)).cpu())
     return torch.cat(found)
 
 
 def blur_patches(pixels: Tensor, patches: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Copies ``[p, 3, H, W]`` of a picture ``[3, H, W]``, in each one patch blurred.
+    """Copies ``[p, 3, H, W]`` of an image ``[3, H, W]``, in each one patch blurred.
 
     Gaussian with σ of half a patch, so that nothing smaller than a patch is left.
     """
@@ -98,28 +98,24 @@ def _blurred(pixels: Tensor, sigma: float) -> Tensor:
     return F.conv2d(rows, kernel[None, None, None, :])[:, 0]
 
 
-class Texts:
-    """Directions of texts by the model's own encoder; each distinct text is encoded once."""
+def word_drops(
+    image: Tensor,
+    prompts: Sequence[str],
+    scores: Sequence[float],
+    tokens: Tokens,
+    texts: TextDirections,
+) -> Iterator[dict[tuple[int, int], float]]:
+    """For each prompt, by start and end of the word, how far its score falls without that word.
 
-    def __init__(self, encoder: Encoder) -> None:
-        """Remember nothing yet."""
-        self.encoder = encoder
-        self._known: dict[str, Tensor] = {}
-
-    def directions(self, texts: Sequence[str]) -> Tensor:
-        """Unit directions ``[m, e]`` on the CPU."""
-        new = self.encoder.texts([text for text in texts if text not in self._known])
-        self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
-        return torch.stack([self._known[text] for text in texts])
-
-
-def words_removed(seen: Seen, texts: Texts) -> Iterator[dict[tuple[int, int], float]]:
-    """For each prompt, by place of the word, how far its score falls when that word goes."""
-    image, tokens = seen.image.directions[0].cpu(), seen.question.tokens
-    assert tokens is not None, "prompts are texts"
-    scores = seen.evidence.scores.tolist()
+    Args:
+        image: ``[e]`` unit direction of the image.
+        prompts: m texts.
+        scores: of each prompt.
+        tokens: of the prompts.
+        texts: encodes the shorter prompts.
+    """
     for prompt, score, words, spans in zip(
-        seen.evidence.prompts, scores, tokens.words, tokens.spans, strict=True
+        prompts, scores, tokens.words, tokens.spans, strict=True
     ):
         read = word_relevance(words, spans, [0.0] * len(spans))
         beyond = unread(prompt, read)
