@@ -107,8 +107,8 @@ def main(
     print(found.save(out / "report"))
     report = found.report()
     if page:
-        picture = next(part for part in report.sections if isinstance(part, Picture))
-        (DOCS / "images" / IMAGE).write_bytes(picture.png())
+        image = next(part for part in report.sections if isinstance(part, Picture))
+        (DOCS / "images" / IMAGE).write_bytes(image.png())
         tables = [part for part in report.sections if isinstance(part, Table)]
         shown = [outcome(report, IMAGE), *(t.to_markdown().strip() for t in tables[1:-1])]
         write(DOCS / "reproduce.md", {"finetuning": "\n\n".join(shown)})

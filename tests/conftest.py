@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # The models of the tests are small: several threads only wait for each other. Set before torch is
@@ -40,3 +42,21 @@ def pytest_runtest_setup() -> None:
     random.seed(SEED)
     np.random.seed(SEED)
     torch.manual_seed(SEED)
+
+
+@pytest.fixture(autouse=True)
+def matplotlib_settings_stay() -> Iterator[None]:
+    """Fail the test that leaves matplotlib's settings changed: they belong to the user."""
+    yield
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None:
+        return
+    # Not by [], which would choose a backend.
+    settings = {name: dict.__getitem__(matplotlib.rcParams, name) for name in matplotlib.rcParams}
+    changed = {
+        name: value
+        for name, value in settings.items()
+        if name != "backend" and value != dict.__getitem__(matplotlib.rcParamsDefault, name)
+    }
+    matplotlib.rcParams.update({name: matplotlib.rcParamsDefault[name] for name in changed})
+    assert not changed

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.inputs import word_relevance
 from whyclip.inputs.tokens import Tokens
 from whyclip.metrics.words import unread, without
@@ -26,11 +26,11 @@ def chosen_patches(count: int, wanted: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def hidden_patch_scores(forward: Capture, patches: Tensor) -> Tensor:
+def hidden_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when no token at any layer can attend to one patch."""
     tower = forward.tower
     stream = tower.embed(forward.inputs.to(tower.device))
-    columns = stream.content[0].nonzero()[:, 0][patches.to(tower.device)]
+    columns = stream.content_mask[0].nonzero()[:, 0][patches.to(tower.device)]
     found = [
         forward.targets.score(with_hidden_token(tower, stream, part)).cpu()
         for part in columns.split(AT_ONCE)
@@ -52,16 +52,16 @@ def with_hidden_token(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
     for block in tower.blocks:
         q, k, v = block.qkv(x.to(block.dtype))
         logits = q @ k.transpose(-1, -2) * block.scale
-        if stream.mask is not None and not block.pools:
+        if stream.mask is not None and not block.is_pooling_head:
             logits = logits + stream.mask
         weights = logits.masked_fill(hidden, float("-inf")).softmax(-1)
         x = after_attention(block, x, weights, v)
-    row = stream.row.expand(p)
+    row = stream.readout_index.expand(p)
     return tower.project(x[torch.arange(p, device=x.device), row]).float()
 
 
 @torch.no_grad()
-def blurred_patch_scores(forward: Capture, patches: Tensor) -> Tensor:
+def blurred_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when the pixels of one patch are blurred."""
     grid = forward.stream.grid
     assert grid is not None, "an image has a grid"
@@ -69,7 +69,7 @@ def blurred_patch_scores(forward: Capture, patches: Tensor) -> Tensor:
     found = []
     for part in patches.split(AT_ONCE):
         edited = blur_patches(pixels[0], part, grid)
-        found.append(forward.targets.score(forward.embed_again(edited)).cpu())
+        found.append(forward.targets.score(forward.encode_perturbed(edited)).cpu())
     return torch.cat(found)
 
 

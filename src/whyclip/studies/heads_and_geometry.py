@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.readout import Heads
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.models import ModelView, model_inputs
 from whyclip.stats.correlation import spearman
 from whyclip.studies.candidates import share_recognised
@@ -35,13 +35,13 @@ class Embedded(NamedTuple):
 
 def obstacle(model: ModelView) -> str:
     """Why a model's last attention cannot be re-run, or takes no other grid; "" if it can."""
-    return model.image.opaque or model.image.fixed
+    return model.image.opaque or model.image.fixed_grid_reason
 
 
 def embedded(
     model: ModelView,
     image: Image.Image,
-    forward: Capture,
+    forward: ForwardPass,
     geometries: Sequence[GeometryName] = GEOMETRIES,
 ) -> Iterator[Embedded]:
     """Embed an image with native heads or a single one, in each geometry.
@@ -60,9 +60,9 @@ def embedded(
             before = forward.inputs[0].to(pixels.device)
             same_input = pixels.shape == before.shape and torch.allclose(pixels, before, atol=1e-6)
             if not same_input:
-                of_geometry = run_trunk(model.image, pixels[None], forward.targets)
+                of_geometry = run_tower(model.image, pixels[None], forward.targets)
         for heads in HEADS:
-            embedding = of_geometry.replay(1, heads).embedding.detach()
+            embedding = of_geometry.readout(1, heads).embedding.detach()
             yield Embedded((heads, geometry), embedding, same_input)
 
 

@@ -14,7 +14,7 @@ import tiny
 import whyclip
 from audit_toy import BLOB, NAMES, Toy, planted
 from whyclip.datasets.dataset import Sample
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Relevance
 from whyclip.studies.audit import audit
 from whyclip.studies.audit.checks.localisation import located, measure
@@ -37,8 +37,8 @@ class Known(Toy):
 
 
 def test_a_computation_that_knows_less_is_caught(view: whyclip.ModelView) -> None:
-    def upside_down(capture: Capture) -> Relevance:
-        return Relevance(capture.content[:, None].float(), -capture.embedding)
+    def upside_down(forward_pass: ForwardPass) -> Relevance:
+        return Relevance(forward_pass.content_mask[:, None].float(), -forward_pass.embedding)
 
     other = planted("upside_down", upside_down)
     found = audit(view, Known(12, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
@@ -55,12 +55,12 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
     # With one head, its attention is the spatial weights: they decide as the model does.
     view = whyclip.wrap(*tiny.openclip_parts(head_width=tiny.WIDTH), name="one head")
 
-    def corner(capture: Capture, options: Mapping[str, Any]) -> Tensor:
-        weights = torch.zeros(capture.content.shape)
+    def corner(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor:
+        weights = torch.zeros(forward_pass.content_mask.shape)
         weights[:, -1] = 1.0
         return weights
 
-    last_patch = replace(BLOB, name="last_patch", spatial=corner)
+    last_patch = replace(BLOB, name="last_patch", readout_weights=corner)
     data = Known(30, view)
     found = audit(view, data, ["raw_attention", last_patch, "contribution"], ["spatial_weights"])
     own = found.finding("raw_attention", "spatial_weights")
@@ -88,12 +88,12 @@ def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelVi
     seen = explained_case(
         AuditSetup(view, plans, prompt_candidates(view, data, list(data))), data[0], 0
     )
-    found = read_with(seen.capture, plans["grad_eclip"])
+    found = read_with(seen.forward_pass, plans["grad_eclip"])
     assert found is not None
     # The block once more, head by head and patch by patch, with the library's own modules.
     block = tiny.openclip_model().visual.transformer.resblocks[-1]
     with torch.no_grad():
-        x = seen.capture.states[tiny.LAYERS - 1][0]
+        x = seen.forward_pass.states[tiny.LAYERS - 1][0]
         z = block.ln_1(x) @ block.attn.in_proj_weight.T + block.attn.in_proj_bias
         q, k, v = z.split(tiny.WIDTH, 1)
         r = [float(torch.cosine_similarity(q[0], k[i], dim=0)) for i in range(1, len(x))]

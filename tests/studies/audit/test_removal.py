@@ -35,8 +35,8 @@ def test_a_hidden_patch_is_one_that_was_never_there(case: Case) -> None:
     image, _ = reference.towers_of(tiny.openclip_model())
     tokens = reference.stem_image(image, case.pixels[0])
     patches = torch.tensor([0, 5, 15])
-    found = hidden_patch_scores(case.capture, patches)
-    directions = case.capture.targets.directions.double()
+    found = hidden_patch_scores(case.forward_pass, patches)
+    directions = case.forward_pass.targets.directions.double()
     for row, patch in zip(found, patches.tolist(), strict=True):
         left = torch.cat([tokens[: patch + 1], tokens[patch + 2 :]])
         embedding = reference.embed(image, left, 0)
@@ -67,13 +67,13 @@ def test_blurring_is_scored_by_the_model_itself(case: Case, view: whyclip.ModelV
     edited = blur_patches(case.pixels[0], patches, (4, 4))
     with torch.no_grad():
         own = tiny.openclip_model().encode_image(edited)
-    directions = case.capture.targets.directions
+    directions = case.forward_pass.targets.directions
     expected = torch.nn.functional.cosine_similarity(own[:, None], directions[None], dim=-1)
-    assert torch.allclose(blurred_patch_scores(case.capture, patches), expected, atol=1e-5)
+    assert torch.allclose(blurred_patch_scores(case.forward_pass, patches), expected, atol=1e-5)
 
 
 def drops_of(case: Case, texts: TextDirections) -> list[dict[tuple[int, int], float]]:
-    image, tokens = case.image.directions[0].cpu(), case.question.tokens
+    image, tokens = case.image.directions[0].cpu(), case.encoded.tokens
     assert tokens is not None
     evidence = case.evidence
     return list(word_drops(image, evidence.prompts, evidence.scores.tolist(), tokens, texts))

@@ -37,7 +37,7 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
     plan = plan.__class__(
         tuple(renamed(plan.methods[0], name) for name in values), plan.metrics, seed=0
     )
-    [read, *_] = plan.metrics[0].reads or ("",)
+    [read, *_] = plan.metrics[0].readings or ("",)
     number = len(next(iter(values.values())))
     records = []
     for start in range(0, number, per_image):
@@ -124,7 +124,7 @@ class Rows(Pictures):
     """Five samples of two pictures."""
 
     def sample(self, index: int) -> Sample:
-        return replace(super().sample(index), picture=f"picture {index % 2}")
+        return replace(super().sample(index), image_id=f"picture {index % 2}")
 
 
 def test_samples_of_one_picture_are_drawn_together() -> None:

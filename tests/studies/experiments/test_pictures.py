@@ -22,7 +22,7 @@ from whyclip.studies.experiments.equality import equality
 from whyclip.studies.experiments.experiment import ExperimentResult
 from whyclip.studies.experiments.linearity import linearity
 from whyclip.studies.experiments.not_the_model import not_the_model
-from whyclip.studies.experiments.shrunk import Shrunk
+from whyclip.studies.experiments.shrunk import Resized
 
 
 class Rows(Pictures):
@@ -62,7 +62,7 @@ def test_a_shrunk_picture_is_still_the_same(setting: ExperimentInput, tmp_path: 
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
         lines += [f"{number}.png,{label}" for label in ("dog", "cat", "tree", "boat")]
     (tmp_path / "index.csv").write_text("\n".join(lines))
-    small = Shrunk(Folder(tmp_path), 40)
+    small = Resized(Folder(tmp_path), 40)
     assert small[0].image.size == (40, 45)
     found = evaluate(setting.model, small, ["raw_attention"], ["insertion"])
     value = found.interval("raw_attention", "insertion", "score")

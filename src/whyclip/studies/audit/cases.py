@@ -12,18 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.datasets.dataset import Sample, same_size
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import run_trunk
+from whyclip.encoded_prompts import EncodedPrompts
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import word_relevance
 from whyclip.metrics import METRICS
 from whyclip.models import ModelView, Tower, model_inputs
-from whyclip.question import Question
-from whyclip.resample import lay_on_image
+from whyclip.resample import resample_to_image
 from whyclip.studies.audit.evidence import MethodEvidence, SampleEvidence
 from whyclip.studies.candidates import Candidates, recognised
 from whyclip.types import Geometry, Word
-from whyclip.variant import Variant, ask_for
+from whyclip.variant import Variant, encode_for
 
 LOCATED = ("energy_pointing", "pointing_game")
 # What rounding may do to an embedding; any more, and another computation was explained.
@@ -45,15 +45,17 @@ class AuditSetup:
     _directions: dict[str, Tensor] = field(default_factory=dict)
 
     @property
-    def reach(self) -> int:
+    def blocks_needed(self) -> int:
         """How many last blocks of the image tower are read, its readout in any case."""
         tower = self.model.image
-        return max([variant.reach(tower) for variant in self.plans.values()] + [readout(tower)])
+        return max(
+            [variant.blocks_needed(tower) for variant in self.plans.values()] + [readout(tower)]
+        )
 
-    def question(self, prompts: tuple[str, ...], model: ModelView | None = None) -> Question:
+    def encoded(self, prompts: tuple[str, ...], model: ModelView | None = None) -> EncodedPrompts:
         """Encode a sample's prompts so that every method can read them."""
         keep = 0 if self.model.classes is not None else readout(self.model.text)
-        return ask_for(model or self.model, list(prompts), self.plans.values(), keep=keep)
+        return encode_for(model or self.model, list(prompts), self.plans.values(), keep=keep)
 
     def explained_candidates(self, name: str) -> Targets:
         """The candidates' directions by the computation that a method explains on the text side."""
@@ -62,8 +64,11 @@ class AuditSetup:
             nothing = Targets(targets.directions[:1], targets.scale)
             found = []
             for start in range(0, len(self.candidates.prompts), 64):
-                part = self.question(self.candidates.prompts[start : start + 64])
-                found += [variant.relevance(c.aim(nothing)).embedding for c in part.captures]
+                part = self.encoded(self.candidates.prompts[start : start + 64])
+                found += [
+                    variant.relevance(c.with_targets(nothing)).embedding
+                    for c in part.forward_passes
+                ]
             self._directions[name] = F.normalize(torch.cat(found).float(), dim=-1)
         return replace(self.candidates.targets, directions=self._directions[name])
 
@@ -76,12 +81,12 @@ class Case:
     decoded: Image.Image | None
     pixels: Tensor
     geometry: Geometry
-    capture: Capture
-    question: Question
+    forward_pass: ForwardPass
+    encoded: EncodedPrompts
     evidence: SampleEvidence
 
     @property
-    def picture(self) -> Image.Image:
+    def decoded_image(self) -> Image.Image:
         """The image, decoded once."""
         return self.sample.image if self.decoded is None else self.decoded
 
@@ -90,14 +95,14 @@ class Case:
         return replace(
             self,
             decoded=None,
-            capture=replace(self.capture, states={}),
-            question=replace(self.question, captures=()),
+            forward_pass=replace(self.forward_pass, states={}),
+            encoded=replace(self.encoded, forward_passes=()),
         )
 
     @property
     def image(self) -> Targets:
         """The image's own direction, what texts are explained against."""
-        return Targets(F.normalize(self.capture.embedding, dim=-1), self.question.scale)
+        return Targets(F.normalize(self.forward_pass.embedding, dim=-1), self.encoded.scale)
 
 
 def explained_case(setup: AuditSetup, sample: Sample, index: int) -> Case:
@@ -134,46 +139,48 @@ def forward_case(
     tower = model.image
     decoded = sample.image
     [(pixels, geometry)] = model_inputs(model, [decoded])
-    capture = run_trunk(tower, pixels[None], candidates.targets, keep=setup.reach)
-    among = candidates.targets.score(capture.embedding)[0].cpu()
+    forward_pass = run_tower(tower, pixels[None], candidates.targets, keep=setup.blocks_needed)
+    among = candidates.targets.score(forward_pass.embedding)[0].cpu()
     labels = candidates.labels_of(sample)
     own = sample.prompts
     if model.classes is not None and labels is not None:
         own = tuple(candidates.prompts[label] for label in labels)
     distractor = candidates.distractor(among, own, labels or ())
     prompts = own if distractor is None else (*own, candidates.prompts[distractor])
-    question = setup.question(prompts)
-    capture = capture.aim(question.targets())
+    encoded = setup.encoded(prompts)
+    forward_pass = forward_pass.with_targets(encoded.targets())
     evidence = evidence or SampleEvidence(
-        picture=sample.picture,
+        image_id=sample.image_id,
         prompts=prompts,
         own=len(own),
         labels=labels,
         right=None if labels is None else recognised(among, labels),
-        scores=capture.targets.score(capture.embedding)[0].cpu(),
+        scores=forward_pass.targets.score(forward_pass.embedding)[0].cpu(),
         candidate_scores=among,
         asked=index % len(own),
     )
-    return Case(sample, decoded, pixels[None], geometry, capture, question, evidence)
+    return Case(sample, decoded, pixels[None], geometry, forward_pass, encoded, evidence)
 
 
 def _explained(setup: AuditSetup, case: Case, name: str, variant: Variant) -> MethodEvidence:
     found, candidates = MethodEvidence(), setup.candidates
     if "image" in variant.sides:
-        result = variant.relevance(case.capture)
-        grid = case.capture.stream.grid or (1, result.values.shape[-1])
+        result = variant.relevance(case.forward_pass)
+        grid = case.forward_pass.stream.grid or (1, result.values.shape[-1])
         found.maps = result.values.detach().float().cpu().unflatten(-1, grid)[0]
-        found.scores["image"] = case.capture.targets.score(result.embedding)[0].cpu()
+        found.scores["image"] = case.forward_pass.targets.score(result.embedding)[0].cpu()
         found.candidate_scores["image"] = candidates.targets.score(result.embedding)[0].cpu()
         found.changes["image"] = result.changes
-        found.checks["image"] = {key: value[0].cpu() for key, value in result.checks.items()}
-    if "text" in variant.sides and case.question.tokens is not None:
-        values, embeddings = explained_texts(variant, case.question, case.image, found)
-        found.words = words_of_texts(case.question, values)
-        own = case.capture.embedding
-        targets = case.question.targets(embeddings)
+        found.diagnostics["image"] = {
+            key: value[0].cpu() for key, value in result.diagnostics.items()
+        }
+    if "text" in variant.sides and case.encoded.tokens is not None:
+        values, embeddings = explained_texts(variant, case.encoded, case.image, found)
+        found.words = words_of_texts(case.encoded, values)
+        own = case.forward_pass.embedding
+        targets = case.encoded.targets(embeddings)
         found.scores["text"] = targets.score(own)[0].cpu()
-        apart = (targets.directions - case.question.targets().directions).abs().max()
+        apart = (targets.directions - case.encoded.targets().directions).abs().max()
         changed = float(apart) > SAME
         among = setup.explained_candidates(name) if changed else candidates.targets
         found.candidate_scores["text"] = among.score(own)[0].cpu()
@@ -181,28 +188,28 @@ def _explained(setup: AuditSetup, case: Case, name: str, variant: Variant) -> Me
 
 
 def explained_texts(
-    variant: Variant, question: Question, image: Targets, into: MethodEvidence | None = None
+    variant: Variant, encoded: EncodedPrompts, image: Targets, into: MethodEvidence | None = None
 ) -> tuple[list[Tensor], Tensor]:
     """Explain every text against an image: values ``[t]`` each, and where they ended ``[m, e]``."""
     values: list[Tensor] = []
     embeddings, checks = [], []
-    for capture in question.captures:
-        result = variant.relevance(capture.aim(image))
+    for forward_pass in encoded.forward_passes:
+        result = variant.relevance(forward_pass.with_targets(image))
         values += list(result.values.detach().float().cpu()[:, 0])
         embeddings.append(result.embedding)
-        checks.append(result.checks)
+        checks.append(result.diagnostics)
         if into is not None:
             into.changes["text"] = result.changes
     if into is not None:
-        into.checks["text"] = {
+        into.diagnostics["text"] = {
             key: torch.cat([part[key][:, 0] for part in checks]).cpu() for key in checks[0]
         }
     return values, torch.cat(embeddings)
 
 
-def words_of_texts(question: Question, values: list[Tensor]) -> tuple[tuple[Word, ...], ...]:
+def words_of_texts(encoded: EncodedPrompts, values: list[Tensor]) -> tuple[tuple[Word, ...], ...]:
     """Join the pieces' values of each text to its words."""
-    tokens = question.tokens
+    tokens = encoded.tokens
     assert tokens is not None, "there are texts"
     return tuple(
         word_relevance(words, spans, value[list(positions)].tolist())
@@ -230,7 +237,7 @@ def _locate(case: Case) -> None:
     for evidence in case.evidence.methods.values():
         if evidence.maps is None:
             continue
-        heat = lay_on_image(evidence.maps, case.geometry)
+        heat = resample_to_image(evidence.maps, case.geometry)
         if ignored is not None:
             heat = heat.masked_fill(torch.from_numpy(ignored), float("nan"))
         for name in LOCATED:

@@ -19,8 +19,8 @@ Scores = tuple[Computation, Tensor, Tensor]
 def scores_of(setup: AuditSetup, case: Case) -> tuple[list[Scores], bool]:
     """Score one sample by the four computations, and say whether both geometries are one."""
     found, same_input = [], True
-    for one in embedded(setup.model, case.picture, case.capture):
-        own = case.capture.targets.score(one.embedding)[0].cpu()
+    for one in embedded(setup.model, case.decoded_image, case.forward_pass):
+        own = case.forward_pass.targets.score(one.embedding)[0].cpu()
         among = setup.candidates.targets.score(one.embedding)[0].cpu()
         found.append((one.computation, own, among))
         same_input = same_input and one.same_input
@@ -29,7 +29,7 @@ def scores_of(setup: AuditSetup, case: Case) -> tuple[list[Scores], bool]:
 
 def add_cells(rows: Measurements, evidence: SampleEvidence, scores: Sequence[Scores]) -> None:
     """Add the four computations of one sample to the rows."""
-    image = evidence.picture
+    image = evidence.image_id
     for (heads, geometry), own, among in scores:
         key = (heads, geometry)
         rows.add((*key, "gap"), image, (own - evidence.scores).abs().tolist())

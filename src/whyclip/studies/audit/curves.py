@@ -9,8 +9,8 @@ from torch import Tensor
 
 from whyclip.metrics import get_metric, stream
 from whyclip.perturbation.fills import Pixels
-from whyclip.perturbation.perturbations import Edits
-from whyclip.resample import lay_on_image
+from whyclip.perturbation.perturbations import Perturbations
+from whyclip.resample import resample_to_image
 from whyclip.studies.audit.cases import Case
 from whyclip.studies.effects import AT_ONCE
 from whyclip.studies.scoring import Encoder, TextDirections
@@ -31,21 +31,21 @@ def measure_curves(case: Case, texts: TextDirections, seed: int) -> None:
 
 def _images(encoder: Encoder, case: Case, seed: int) -> None:
     evidence = case.evidence
-    picture = case.picture
-    target = case.capture.targets[evidence.asked : evidence.asked + 1]
+    image = case.decoded_image
+    target = case.forward_pass.targets[evidence.asked : evidence.asked + 1]
 
     def score(edited: Sequence[Pixels]) -> Tensor:
         return target.score(encoder.images(edited).to(target.directions.device))[:, 0]
 
-    jobs: list[tuple[str, str, Edits[Pixels]]] = []
+    jobs: list[tuple[str, str, Perturbations[Pixels]]] = []
     for name, found in evidence.methods.items():
         if found.maps is None:
             continue
-        heat = lay_on_image(found.maps[evidence.asked][None], case.geometry)[0].numpy()
+        heat = resample_to_image(found.maps[evidence.asked][None], case.geometry)[0].numpy()
         for curve in IMAGE:
             metric = get_metric(curve)
             assert metric.edits is not None, "deletion and insertion edit"
-            jobs.append((name, curve, metric.edits(np.asarray(picture), heat, seed=seed)))
+            jobs.append((name, curve, metric.edits(np.asarray(image), heat, seed=seed)))
     scored = stream((edits for _, _, edits in jobs), score, AT_ONCE)
     for (name, curve, edits), scores in zip(jobs, scored, strict=True):
         area = get_metric(curve).value(edits.amounts, scores)

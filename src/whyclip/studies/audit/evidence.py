@@ -26,7 +26,7 @@ class MethodEvidence:
         candidate_scores: by side ``[c]``, the score of every candidate by the computation that was
             explained.
         changes: by side, in what that computation differs from the model's.
-        checks: by side, figures ``[m]`` of how exact the method was.
+        diagnostics: by side, figures ``[m]`` of how exact the method was.
         located: by metric ``[m, k]``, each map against the mask of each of the k labels.
         curves: by name, the area of deletion or insertion.
         shuffled: by side, for each stage of the shuffling the maps ``[m, t]`` or words' values.
@@ -39,7 +39,7 @@ class MethodEvidence:
     scores: dict[Side, Tensor] = field(default_factory=dict)
     candidate_scores: dict[Side, Tensor] = field(default_factory=dict)
     changes: dict[Side, tuple[str, ...]] = field(default_factory=dict)
-    checks: dict[Side, Mapping[str, Tensor]] = field(default_factory=dict)
+    diagnostics: dict[Side, Mapping[str, Tensor]] = field(default_factory=dict)
     located: dict[str, Tensor] = field(default_factory=dict)
     curves: dict[str, float] = field(default_factory=dict)
     shuffled: dict[Side, list[list[Tensor]]] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class SampleEvidence:
     """What the model says of one sample, asked m prompts: its own k, then a distractor.
 
     Attributes:
-        picture: what it has in common with other samples of its picture.
+        image_id: what it has in common with other samples of its image.
         prompts: the m prompts; the distractor is the best candidate that is none of its own.
         own: k.
         labels: positions of its labels among the candidates; None without labels.
@@ -75,7 +75,7 @@ class SampleEvidence:
         word_drops: for each prompt, by start and end of the word, how far its score fell.
     """
 
-    picture: str
+    image_id: str
     prompts: tuple[str, ...]
     own: int
     labels: tuple[int, ...] | None

@@ -170,9 +170,9 @@ def _one(
 
 def _forget(case: Case) -> None:
     """Let go of the graphs of the re-runs, which are large and are not asked for again."""
-    case.capture.forget()
-    for capture in case.question.captures:
-        capture.forget()
+    case.forward_pass.forget()
+    for forward_pass in case.encoded.forward_passes:
+        forward_pass.forget()
 
 
 def _edit(setup: AuditSetup, case: Case, work: Work) -> None:
@@ -180,17 +180,17 @@ def _edit(setup: AuditSetup, case: Case, work: Work) -> None:
     # Of this sample alone, so that no batch of texts depends on the samples before.
     texts = TextDirections(Encoder(setup.model, batch_size=AT_ONCE))
     if "patches" in work.asks:
-        count = int(case.capture.content[0].sum())
+        count = int(case.forward_pass.content_mask[0].sum())
         evidence.patches = chosen_patches(count, work.patches, work.seed)
         if "attention" not in work.without:
             evidence.score_drops[MASKED] = evidence.scores - hidden_patch_scores(
-                case.capture, evidence.patches
+                case.forward_pass, evidence.patches
             )
         evidence.score_drops[BLURRED] = evidence.scores - blurred_patch_scores(
-            case.capture, evidence.patches
+            case.forward_pass, evidence.patches
         )
     if "words" in work.asks and setup.model.classes is None:
-        tokens = case.question.tokens
+        tokens = case.encoded.tokens
         assert tokens is not None, "prompts are texts"
         image, scores = case.image.directions[0].cpu(), evidence.scores.tolist()
         drops = word_drops(image, evidence.prompts, scores, tokens, texts)
@@ -202,7 +202,7 @@ def _edit(setup: AuditSetup, case: Case, work: Work) -> None:
 def _read_with_own_weights(setup: AuditSetup, case: Case) -> None:
     for name, plan in setup.plans.items():
         if "image" in plan.sides:
-            embedding = read_with(case.capture, plan)
+            embedding = read_with(case.forward_pass, plan)
             if embedding is not None:
                 among = setup.candidates.targets.score(embedding)[0].cpu()
                 case.evidence.methods[name].spatial = among

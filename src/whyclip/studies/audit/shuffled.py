@@ -11,7 +11,7 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.models import ModelView, wrap
 from whyclip.models.tower import Block, Tower
 from whyclip.progress import track
@@ -125,18 +125,20 @@ def _explained_again(
     setup: AuditSetup, case: Case, copy: ModelView
 ) -> dict[str, dict[Side, list[Tensor]]]:
     """Of an image against the model's own texts, and of the texts against its own image."""
-    capture = run_trunk(copy.image, case.pixels, case.capture.targets, keep=setup.reach)
-    question = None
-    if case.question.tokens is not None:
-        question = setup.question(case.evidence.prompts, copy)
+    forward_pass = run_tower(
+        copy.image, case.pixels, case.forward_pass.targets, keep=setup.blocks_needed
+    )
+    encoded = None
+    if case.encoded.tokens is not None:
+        encoded = setup.encoded(case.evidence.prompts, copy)
     again: dict[str, dict[Side, list[Tensor]]] = {}
     for name, plan in setup.plans.items():
         found = again.setdefault(name, {})
         if "image" in plan.sides:
-            values = plan.relevance(capture).values.detach().float().cpu()
+            values = plan.relevance(forward_pass).values.detach().float().cpu()
             found["image"] = list(values[0])
-        if "text" in plan.sides and question is not None:
-            pieces, _ = explained_texts(plan, question, case.image)
-            words = words_of_texts(question, pieces)
+        if "text" in plan.sides and encoded is not None:
+            pieces, _ = explained_texts(plan, encoded, case.image)
+            words = words_of_texts(encoded, pieces)
             found["text"] = [relevance_of(row) for row in words]
     return again

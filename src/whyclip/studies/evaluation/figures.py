@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def curves(evaluation: EvaluationRecord) -> Figure | None:
     """Mean curves of every metric that has one, a panel for each; None where there is none."""
-    measures = [m for m in usual(evaluation.metrics) if m.metric.points]
+    measures = [m for m in usual(evaluation.metrics) if m.metric.curve_points]
     return curve_plot([_panel(evaluation, measure) for measure in measures]) if measures else None
 
 

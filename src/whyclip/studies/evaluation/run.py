@@ -18,7 +18,7 @@ from whyclip.datasets.dataset import same_size, sample_or_error
 from whyclip.errors import InputError, ModelError
 from whyclip.explanation import Explanation
 from whyclip.forward.targets import Targets
-from whyclip.metrics import READS, Edits, Metric, stream
+from whyclip.metrics import READINGS, Metric, Perturbations, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.models import ModelView
 from whyclip.perturbation.fills import Pixels
@@ -32,7 +32,7 @@ from whyclip.studies.scoring import Encoder
 
 @dataclass(frozen=True)
 class Asked:
-    """Edits on their way through the model, and what shall be done with their embeddings."""
+    """Perturbations on their way through the model, and what is done with their embeddings."""
 
     done: Callable[[Tensor], None]
     finished: CaseRecord | None = None
@@ -42,8 +42,8 @@ class Asked:
 class Run:
     """One evaluation of a model on a dataset.
 
-    Edits of many samples share the model's batches, so that all but the last are full; memory
-    holds one batch of them, and the numbers of the samples that are in it.
+    Perturbations of many samples share the model's batches, so that all but the last are full;
+    memory holds one batch of them, and the numbers of the samples that are in it.
     """
 
     model: ModelView
@@ -79,7 +79,9 @@ class Run:
                 asked.finished.sort(self.plan.keys)
                 yield asked.finished
 
-    def _sequences(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Edits[Pixels]]:
+    def _sequences(
+        self, indices: Sequence[int], numbers: Sequence[int]
+    ) -> Iterator[Perturbations[Pixels]]:
         for index, number in zip(indices, numbers, strict=True):
             sample = sample_or_error(self.dataset, index)
             if isinstance(sample, InputError):
@@ -89,14 +91,14 @@ class Run:
                 with _named(sample):
                     yield from self._sample(sample, number)
             except InputError as error:
-                yield self._end(_failed(number, sample.id, sample.picture, error))
+                yield self._end(_failed(number, sample.id, sample.image_id, error))
 
-    def _end(self, record: CaseRecord) -> Edits[Any]:
+    def _end(self, record: CaseRecord) -> Perturbations[Any]:
         """A sequence of no edits comes back when all before it have."""
         self.waiting.append(Asked(lambda _: None, record))
-        return Edits(torch.zeros(0), lambda: iter(()))
+        return Perturbations(torch.zeros(0), lambda: iter(()))
 
-    def _sample(self, sample: Sample, number: int) -> Iterator[Edits[Pixels]]:
+    def _sample(self, sample: Sample, number: int) -> Iterator[Perturbations[Pixels]]:
         """Explain one sample, measure what asks nothing of the model, and yield all edits."""
         pixels = np.asarray(sample.image)
         # Alone, so that neither a damaged image nor rounding reaches other samples.
@@ -109,7 +111,7 @@ class Run:
         record = CaseRecord(
             number,
             sample.id,
-            sample.picture,
+            sample.image_id,
             bool(first.notes),
             [PromptRecord(subject) for subject in subjects],
         )
@@ -134,7 +136,7 @@ class Run:
         one: PromptRecord,
         method: str,
         metrics: Sequence[Metric],
-        edits: Edits[Any],
+        edits: Perturbations[Any],
         target: Targets,
     ) -> Callable[[Tensor], None]:
         """Say how the embeddings of these edits become values."""
@@ -160,14 +162,14 @@ class Run:
         """
         scores = self.candidates.targets.score(embeddings)
         answers: dict[str, Tensor] = {}
-        for read in dict.fromkeys(read for metric in metrics for read in metric.reads):
+        for read in dict.fromkeys(read for metric in metrics for read in metric.readings):
             if read == "score":
                 answers[read] = target.score(embeddings)[:, 0]
             elif read == "probability":
                 scale = self.candidates.targets.scale
                 answers[read] = probability(scores, subject.explained, scale)
             else:
-                answers[read] = READS[read](scores, subject.number)
+                answers[read] = READINGS[read](scores, subject.number)
         return answers
 
     def _places(self, record: CaseRecord, sample: Sample, method: str, heatmap: Tensor) -> None:
@@ -206,9 +208,11 @@ class Run:
             _put(one, name, [metric], amounts, {"score": unit @ picture})
 
 
-def _shared(metrics: Sequence[Metric]) -> list[tuple[Callable[..., Edits[Any]], list[Metric]]]:
+def _shared(
+    metrics: Sequence[Metric],
+) -> list[tuple[Callable[..., Perturbations[Any]], list[Metric]]]:
     """Metrics that look at the same edits."""
-    found: dict[Callable[..., Edits[Any]], list[Metric]] = {}
+    found: dict[Callable[..., Perturbations[Any]], list[Metric]] = {}
     for metric in metrics:
         assert metric.edits is not None
         found.setdefault(metric.edits, []).append(metric)
@@ -223,10 +227,10 @@ def _put(
     answers: dict[str, Tensor],
 ) -> None:
     for metric in metrics:
-        for read in metric.reads:
+        for read in metric.readings:
             value = float(metric.value(amounts, answers[read]))
             one.values[method, metric.name, read] = value
-            if metric.points:
+            if metric.curve_points:
                 one.put_curve(metric, method, read, amounts, answers[read])
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from whyclip.api import compare
 from whyclip.datasets.dataset import Sample
+from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import InputError
 from whyclip.methods import METHODS
-from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.report.plots import histogram
 from whyclip.stats.correlation import pearson
@@ -75,11 +75,11 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
             number += 1
             for reader, maps in _maps(setting, sample, whole).items():
                 for name, value in _correlated(whole, maps).items():
-                    rows.add((whole.kind, reader, name), sample.picture, [value])
+                    rows.add((whole.kind, reader, name), sample.image_id, [value])
             prompts = [whole.prompt, *whole.parts, *whole.others]
-            directions = ask(setting.model, prompts).targets().directions
+            directions = encode_prompts(setting.model, prompts).targets().directions
             for name, value in _correlated_texts(whole, directions).items():
-                rows.add((whole.kind, TEXTS, name), sample.picture, [value])
+                rows.add((whole.kind, TEXTS, name), sample.image_id, [value])
     if not number:
         raise InputError(
             f"no prompt of {setting.data or 'this dataset'} has two parts, nor has any picture two "

@@ -54,10 +54,10 @@ def equality(setting: ExperimentInput) -> ExperimentResult:
                     continue
                 one, other = (of_side[case, name] for name in (ONE, OTHER))
                 equal = relative_differences(one, other, side)
-                rows.add((case, side), sample.picture, equal)
+                rows.add((case, side), sample.image_id, equal)
                 if case == "signed":
                     apart = relative_differences(one, of_side["", CONTROL], side)
-                    rows.add((AGAINST, side), sample.picture, apart)
+                    rows.add((AGAINST, side), sample.image_id, apart)
     everything = _joined(rows, CASES)
     finding = worst_is_below(
         "Grad-ECLIP and Attention-ECLIP give the same map",
@@ -122,7 +122,7 @@ def _for(setting: ExperimentInput, side: Side, given: Mapping[str, Any]) -> dict
         return None
     if given.get("layers") != -1:
         return dict(given)
-    return None if tower.pooled else {**given, "layers": len(tower.blocks)}
+    return None if tower.has_pooling_head else {**given, "layers": len(tower.blocks)}
 
 
 def relative_differences(one: Explanation, other: Explanation, side: Side) -> list[float]:

@@ -13,7 +13,7 @@ from whyclip.api import explain
 from whyclip.errors import OptionError
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.readout import Heads
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.models import model_inputs
 from whyclip.report import Column, Picture, Table
 from whyclip.stats.correlation import spearman
@@ -63,7 +63,7 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
             f"{model.name} has no text tower, or no attention to re-run; not-the-model needs both, "
             "such as mini or openclip:ViT-B-16/openai"
         )
-    geometries = ("model",) if model.image.fixed else GEOMETRIES
+    geometries = ("model",) if model.image.fixed_grid_reason else GEOMETRIES
     cells = [cell for cell in COMPUTATIONS if cell[1] in geometries]
     candidates = class_candidates(model, setting.dataset)
     targets = candidates.targets.to(model.image.device)
@@ -73,24 +73,26 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
         labels = candidates.labels_of(sample)
         assert labels is not None, "candidates are classes"
         [(pixels, _)] = model_inputs(model, [image])
-        forward = run_trunk(model.image, pixels[None], targets)
+        forward = run_tower(model.image, pixels[None], targets)
         own = targets.score(forward.public)[0].cpu()
         for (heads, geometry), embedding, _ in embedded(model, image, forward, geometries):
             explained = targets.score(embedding)[0].cpu()
-            add_scores(rows, (heads, geometry), sample.picture, labels, own, explained)
+            add_scores(rows, (heads, geometry), sample.image_id, labels, own, explained)
             for name, of_prompts in (
                 ("score", own),
                 ("explained", explained),
                 ("gap", (own - explained).abs()),
             ):
-                rows.add((heads, geometry, name), sample.picture, of_prompts[list(labels)].tolist())
+                rows.add(
+                    (heads, geometry, name), sample.image_id, of_prompts[list(labels)].tolist()
+                )
         for heads in get_args(Heads):
             certificate = explain(
                 model, image, list(sample.prompts), method="grad_eclip", heads=heads,
                 sides=("text",),
             ).certificate  # fmt: skip
             pairs = zip(certificate.scores["text"], certificate.score_model, strict=True)
-            rows.add((heads, "text"), sample.picture, [abs(a - b) for a, b in pairs])
+            rows.add((heads, "text"), sample.image_id, [abs(a - b) for a, b in pairs])
     table = Table(
         "What was explained, beside the model itself",
         (
@@ -207,7 +209,7 @@ def _row(cell: Computation, rows: Measurements) -> dict[str, object]:
 
 
 def _note(setting: ExperimentInput, classes: int, widen: bool) -> str:
-    fixed = setting.model.image.fixed
+    fixed = setting.model.image.fixed_grid_reason
     return (
         f"Zero-shot over {classes} classes; a picture with several labels is right where the best "
         "class is one of them. Geometry keep: the whole picture at its own proportions, position "

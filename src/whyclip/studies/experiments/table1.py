@@ -21,7 +21,7 @@ from whyclip.studies.experiments.localisation import able, extra_facts
 from whyclip.studies.experiments.measured import Asked, column, gain, measure, table, value_of
 from whyclip.studies.experiments.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
 from whyclip.studies.experiments.published import NAME as PUBLISHED
-from whyclip.studies.experiments.shrunk import Shrunk
+from whyclip.studies.experiments.shrunk import Resized
 from whyclip.types import GeometryName
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def table1(
             picture's proportions. Models that run on their own grid alone get ``"model"``.
         prompt: explain the true class (``"gt"``) or the predicted one (``"pred"``).
     """
-    if setting.model.image.fixed:
+    if setting.model.image.fixed_grid_reason:
         geometry = "model"
     if shrink:
-        setting = replace(setting, dataset=Shrunk(setting.dataset, SHORT_SIDE))
+        setting = replace(setting, dataset=Resized(setting.dataset, SHORT_SIDE))
     evaluation = measure(
         setting, able(setting, VARIANTS), METRICS, prompt=prompt, geometry=geometry
     )

@@ -14,7 +14,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         (s, m.candidate_scores[side]) for s, m in evidence.of(method) if side in m.candidate_scores
     ]
     values = [float(s.candidate_scores.argmax() == explained.argmax()) for s, explained in pairs]
-    return Measured(Values(values, [s.picture for s, _ in pairs]))
+    return Measured(Values(values, [s.image_id for s, _ in pairs]))
 
 
 CHECK = Check(
