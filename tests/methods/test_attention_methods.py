@@ -427,19 +427,12 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
     # A layer whose input is not what the layer before it gave out breaks the sum: a little of it
     # shows in the gap, more is refused.
     forward_pass = capture_of(case.view, "image", some_targets(case.view))
-    whole = (
-        METHODS["decomposition"]
-        .relevance(forward_pass, start_layer=0)
-        .diagnostics["additivity gap"]
-    )
+    relevance = METHODS["decomposition"].relevance
+    whole = relevance(forward_pass, start_layer=0).diagnostics["additivity gap"]
     state = forward_pass.states[1]
     ramp = torch.linspace(0, 1, state.shape[-1])
     state.add_(5e-4 * ramp * state[:, 0].abs().max())
-    broken = (
-        METHODS["decomposition"]
-        .relevance(forward_pass, start_layer=0)
-        .diagnostics["additivity gap"]
-    )
+    broken = relevance(forward_pass, start_layer=0).diagnostics["additivity gap"]
     assert float(broken.max()) > 10 * float(whole.max())
     state.add_(ramp)
     with pytest.raises(ScoreMismatchError, match="image block 0: its parts end .* the next block"):
