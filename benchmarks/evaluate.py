@@ -28,8 +28,8 @@ import torch
 import whyclip
 from benchmarks.speed import show
 from whyclip.datasets import open_dataset
-from whyclip.evaluation import evaluate, main_tables, summarise
-from whyclip.evaluation.encode import Encoder
+from whyclip.studies.evaluation import evaluate, main_tables, summarise
+from whyclip.studies.scoring import Encoder
 
 RESULT = Path(__file__).with_name("evaluate.json")
 METHODS = ("grad_eclip", "contribution", "maskclip")

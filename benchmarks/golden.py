@@ -27,14 +27,14 @@ from torch import Tensor
 
 import whyclip
 from benchmarks.fuzz.models import view_of
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import WhyclipWarning
-from whyclip.evaluation import evaluate
 from whyclip.metrics import METRICS
 from whyclip.report import Report, Table
-from whyclip.reproduce import EXPERIMENTS
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
+from whyclip.studies.experiments import EXPERIMENTS
+from whyclip.studies.experiments.run import reproduce
 
 RESULT = Path(__file__).with_name("golden.json")
 DATA = "scenes:12"
@@ -112,7 +112,7 @@ def audited() -> dict[str, Any]:
 def reproduced() -> dict[str, Any]:
     """Verdicts and tables of every experiment that trains nothing."""
     return {
-        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12))
+        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12).report())
         for name, one in EXPERIMENTS.items()
         if not one.defaults.trains
     }

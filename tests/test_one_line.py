@@ -17,7 +17,6 @@ import families
 import tiny
 import whyclip
 from whyclip import errors
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import (
     QUOTED,
@@ -30,7 +29,8 @@ from whyclip.errors import (
     reason,
     unknown,
 )
-from whyclip.evaluation import evaluate
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
 
 LONGEST = 600
 VIEW = whyclip.wrap(*tiny.openclip_parts())

@@ -35,7 +35,7 @@ QUICK = {
 }
 GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep", "pad")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
-VERDICTS = {"text": {"itself": "fail", "consistent": "pass"}}
+VERDICTS = {"text": {"fidelity": "fail", "consistency": "pass"}}
 LINK = AuditLink("2026-01-02T03:04:05Z", "scenes", 60, VERDICTS, ("a check",), "audit.json")
 
 

@@ -4,7 +4,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from whyclip.audit import CHECKS, PRINCIPLES, Check
+from whyclip.studies.audit import CHECKS, PRINCIPLES, Check
 
 
 def entry(check: Check) -> str:

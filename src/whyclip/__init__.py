@@ -30,20 +30,29 @@ if typing.TYPE_CHECKING:
     from whyclip.registry import register
     from whyclip.render import comparison, figure
     from whyclip.storage import load_explanation
+    from whyclip.studies.audit import Audit, audit
+    from whyclip.studies.evaluation import Evaluation, evaluate
+    from whyclip.studies.experiments.reproduction import Reproduction
+    from whyclip.studies.experiments.run import reproduce
     from whyclip.variant import Variant
 
 __all__ = [
+    "Audit",
     "Box",
     "Certificate",
+    "Evaluation",
     "Explanation",
     "Geometry",
     "Interaction",
     "ModelView",
+    "Reproduction",
     "Variant",
     "Word",
+    "audit",
     "compare",
     "comparison",
     "errors",
+    "evaluate",
     "explain",
     "explain_func",
     "explain_iter",
@@ -54,19 +63,25 @@ __all__ = [
     "methods",
     "open_dataset",
     "register",
+    "reproduce",
     "wrap",
 ]
 
 if not typing.TYPE_CHECKING:
     # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
     _HOMES = {
+        "Audit": "whyclip.studies.audit",
         "Certificate": "whyclip.certificate",
+        "Evaluation": "whyclip.studies.evaluation",
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.models",
+        "Reproduction": "whyclip.studies.experiments.reproduction",
         "Variant": "whyclip.variant",
+        "audit": "whyclip.studies.audit",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "evaluate": "whyclip.studies.evaluation",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
@@ -76,6 +91,7 @@ if not typing.TYPE_CHECKING:
         "load_explanation": "whyclip.storage",
         "open_dataset": "whyclip.datasets",
         "register": "whyclip.registry",
+        "reproduce": "whyclip.studies.experiments.run",
         "wrap": "whyclip.models",
     }
 

@@ -17,9 +17,12 @@ from typing import Any, Protocol
 from weakref import ref
 
 from whyclip.files import cache_folder
+from whyclip.stats.verdict import verdict_of
 from whyclip.types import Side
 
 INDEX = "index.json"
+# Names of the principles in files that earlier versions wrote.
+_EARLIER = {"itself": "fidelity", "consistent": "consistency"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class AuditLink:
         date: ISO 8601, in UTC.
         dataset: kind of dataset.
         samples: number of samples.
-        verdicts: by side, for the criteria ``"itself"`` (model fidelity) and ``"consistent"``
-            (performance consistency):
-            ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
+        verdicts: by side, for the criteria ``"fidelity"`` (of the model) and ``"consistency"``
+            (with its performance):
+            ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not applicable"``.
         failed: titles of failed checks, with their sides.
         file: JSON file of the audit, relative to the cache folder, so that shared pages do not
             reveal a user's home folder.
@@ -47,7 +50,7 @@ class AuditLink:
 
     @property
     def path(self) -> Path:
-        """Path of the audit; :meth:`whyclip.audit.Audit.load` reads it."""
+        """Path of the audit; :meth:`whyclip.studies.audit.Audit.load` reads it."""
         return cache_folder() / self.file
 
     def only(self, side: Side) -> AuditLink | None:
@@ -60,8 +63,8 @@ class AuditLink:
     def __str__(self) -> str:
         found = "; ".join(
             f"{'image' if side == 'image' else 'words'}: "
-            f"model fidelity {_shown(verdicts['itself'])}, "
-            f"performance consistency {_shown(verdicts['consistent'])}"
+            f"model fidelity {verdicts['fidelity']}, "
+            f"performance consistency {verdicts['consistency']}"
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
@@ -78,10 +81,6 @@ def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink |
         verdicts={**first.verdicts, **second.verdicts},
         failed=(*first.failed, *second.failed),
     )
-
-
-def _shown(verdict: str) -> str:
-    return {"undecided": "inconclusive", "not measured": "not applicable"}.get(verdict, verdict)
 
 
 def folder_of(fingerprint: str) -> Path:
@@ -185,8 +184,13 @@ def link_of(record: Mapping[str, Any]) -> AuditLink:
 
     Raises:
         TypeError, KeyError: a field is missing.
+        ValueError: a verdict is not known.
     """
-    return AuditLink(**{**record, "failed": tuple(record["failed"])})
+    verdicts = {
+        side: {_EARLIER.get(name, name): verdict_of(word) for name, word in given.items()}
+        for side, given in record["verdicts"].items()
+    }
+    return AuditLink(**{**record, "verdicts": verdicts, "failed": tuple(record["failed"])})
 
 
 def link_to_json(link: AuditLink) -> dict[str, Any]:

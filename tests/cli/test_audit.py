@@ -59,7 +59,7 @@ def test_a_model_and_pictures_of_ones_own(
     assert "contribution" in done.out
     assert "grad_eclip:heads=single:qk=out_proj" in done.out
     rows = list(csv.DictReader((out / "findings.csv").open()))
-    reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not measured"}
+    reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not applicable"}
     assert reasons["accuracy"] == "needs labels"
     assert reasons["prompts_follow"] == "needs masks"
     assert {r["threshold"] for r in rows if r["check"] == "score_gap"} == {"0.01"}

@@ -85,7 +85,7 @@ def test_the_architectures_are_those_of_openclip() -> None:
 def test_the_choices_of_the_command_are_those_of_the_library() -> None:
     from whyclip.cli.evaluate import evaluate
     from whyclip.cli.finetune import finetune
-    from whyclip.evaluation import plan
+    from whyclip.studies.evaluation import plan
 
     def choices(command: object, name: str) -> tuple[str, ...]:
         return get_args(get_type_hints(command)[name])

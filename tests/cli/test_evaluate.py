@@ -99,7 +99,7 @@ def test_an_interruption_says_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("whyclip.evaluation.run.Run.records", stop)
+    monkeypatch.setattr("whyclip.studies.evaluation.run.Run.records", stop)
     done = whyclip_command(
         "evaluate", "--data", f"folder:{photos}", "--model", folder, "--methods", "game",
         "--out", tmp_path / "out",

@@ -16,10 +16,10 @@ import tiny
 import whyclip
 from families_hf import SIZES, classifier
 from pictures import Pictures
-from whyclip.audit import audit
 from whyclip.errors import UnsupportedModelError
 from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
+from whyclip.studies.audit import audit
 
 NAME, TAG = "whyclip-tiny", "quick"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from whyclip.process import importing
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from whyclip.audit import Audit
+    from whyclip.studies.audit import Audit
 
 HELP = """
 Check which explanation methods work for your model.
@@ -25,7 +26,7 @@ Check which explanation methods work for your model.
 [bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
 does the map show the object where the model is right; does it change when the weights are \
 randomised? \
-Each check ends in pass, fail or undecided, with its 95 % interval.
+Each check ends in pass, fail or inconclusive, with its 95 % interval.
 
 \b
 [bold]Examples[/bold]
@@ -118,15 +119,15 @@ def audit(
     thresholds = dict(map(_parse_threshold, threshold or ()))
     named, wanted = options.split_names(methods), options.split_names(checks)
     with importing():
-        from whyclip.audit import audit as run
-        from whyclip.audit import get_check
-        from whyclip.audit.answer import answers
-        from whyclip.audit.check import check_threshold
-        from whyclip.audit.keep import keep as remember
-        from whyclip.audit.run import EDITED, LIMIT
-        from whyclip.audit.store import RESULT
         from whyclip.datasets.load import open_dataset
         from whyclip.selection import variants_of
+        from whyclip.studies.audit import audit as run
+        from whyclip.studies.audit import get_check
+        from whyclip.studies.audit.answer import answers
+        from whyclip.studies.audit.check import check_threshold
+        from whyclip.studies.audit.keep import keep as remember
+        from whyclip.studies.audit.run import EDITED, LIMIT
+        from whyclip.studies.audit.store import RESULT
 
     asked = variants_of(named) or None
     for name in wanted:
@@ -150,7 +151,7 @@ def audit(
     command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
     if (out / RESULT).exists():
         note(f"the report of the same audit in {str(out)!r} is replaced")
-    page = found.save(out, command)
+    page = replace(found, command=command).save(out)
     if keep and (wanted or thresholds):
         # With an explanation it would look like a full audit, and replace one.
         note("audit not saved: only runs with all checks and default thresholds are saved")
@@ -183,9 +184,9 @@ def _table(found: Audit) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from whyclip.audit import PRINCIPLES
+    from whyclip.studies.audit import PRINCIPLES
 
-    colours = {"pass": "bold green", "fail": "bold red", "undecided": "yellow"}
+    colours = {"pass": "bold green", "fail": "bold red", "inconclusive": "yellow"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in (
         "method",

@@ -208,6 +208,6 @@ def relative_difference(one: Explanation, other: Explanation, side: Side) -> flo
     Returns:
         The largest over all prompts; 0 where both are zero throughout.
     """
-    from whyclip.reproduce.equality import relative_differences
+    from whyclip.studies.experiments.equality import relative_differences
 
     return max(relative_differences(one, other, side), default=0.0)

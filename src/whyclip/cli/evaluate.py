@@ -136,11 +136,10 @@ def evaluate(
     options.check_device(device)
     with importing():
         from whyclip.datasets import open_dataset
-        from whyclip.evaluation import evaluate as run
-        from whyclip.evaluation import main_tables, summarise
-        from whyclip.evaluation.pages import save
         from whyclip.report import command_line
         from whyclip.selection import variants_of
+        from whyclip.studies.evaluation import evaluate as run
+        from whyclip.studies.evaluation import main_tables
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
@@ -180,10 +179,9 @@ def evaluate(
     except KeyboardInterrupt:
         note(f"finished samples are in {str(out)!r}; the same command resumes")
         raise
-    lines = summarise(found)
     # Before anything is printed: a closed pipe must not cost the report.
-    page = save(found, out, lines)
-    for table in main_tables(lines):
+    page = found.save(out)
+    for table in main_tables(found.summary):
         stdout().print(table.to_rich())
         stdout().print()
     wrote(page)

@@ -28,7 +28,7 @@ _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "methods": ("methods", "METHOD"),
     "metrics": ("metrics", "METRICS"),
     "datasets": ("datasets", "KINDS"),
-    "experiments": ("reproduce", "EXPERIMENT"),
+    "experiments": ("studies.experiments", "EXPERIMENT"),
     "families": ("models.transformers", "FAMILIES"),
 }
 # The entry points by which other packages declare more of them.
@@ -113,7 +113,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
 
         return dataset_kinds()
     if kind == "experiments":
-        from whyclip.reproduce import EXPERIMENTS
+        from whyclip.studies.experiments import EXPERIMENTS
 
         return EXPERIMENTS
     from whyclip.models.transformers.families import FAMILIES

@@ -96,8 +96,8 @@ def reproduce(
         stdout().print(_list())
         return
     with importing():
-        from whyclip.reproduce import get_experiment
-        from whyclip.reproduce.run import reproduce as run
+        from whyclip.studies.experiments import get_experiment
+        from whyclip.studies.experiments.run import reproduce as run
 
     experiment = get_experiment(name)
     chosen = parse(name, experiment.run, option or ())
@@ -106,18 +106,18 @@ def reproduce(
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
     use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
-    report = run(
+    found = run(
         experiment,
         data=data,
         model=model,
         limit=limit,
         seed=seed,
         device=device,
-        options=chosen,
+        **chosen,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = report.save(folder)
-    _print(report)
+    page = found.save(folder)
+    _print(found.report())
     wrote(page)
 
 

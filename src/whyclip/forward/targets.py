@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,6 +31,15 @@ class Targets:
     def __getitem__(self, part: slice) -> Targets:
         bias = None if self.bias is None else self.bias[part]
         return Targets(self.directions[part], self.scale, self.empty, bias)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same on another device."""
+
+        def moved(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.to(device)
+
+        directions = self.directions.to(device)
+        return Targets(directions, self.scale, moved(self.empty), moved(self.bias))
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[..., e]`` against every target: ``[..., n]``."""

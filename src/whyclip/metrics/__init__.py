@@ -11,10 +11,9 @@ from whyclip.metrics.accuracy import READINGS
 from whyclip.metrics.metric import Metric, Need
 from whyclip.perturbation.perturbations import Perturbations, Score, stream
 from whyclip.registry import Registry, look_up
-from whyclip.stats.intervals import FEWEST, Interval, interval, paired_difference, wilson
+from whyclip.stats.intervals import Interval, interval, paired_difference, wilson
 
 __all__ = [
-    "FEWEST",
     "METRICS",
     "READINGS",
     "Interval",

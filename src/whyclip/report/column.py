@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from whyclip.metrics import Interval
+from whyclip.stats.intervals import Interval
 
 Cell = str | bool | int | float | Interval | None
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from whyclip.errors import InputError, OutputError
 from whyclip.files import write_atomic
-from whyclip.metrics import Interval
 from whyclip.report.column import Cell, Column, is_number
 from whyclip.report.markdown import inline
+from whyclip.stats.intervals import Interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -142,13 +142,17 @@ class Table:
         Raises:
             OutputError: the file cannot be written.
         """
+        write_atomic(Path(path), self.csv)
+        return Path(path)
+
+    def csv(self) -> bytes:
+        """The records as CSV in UTF-8; what is not defined is an empty cell."""
         records = list(self.records())
         text = io.StringIO()
         writer = csv.DictWriter(text, self._keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        write_atomic(Path(path), lambda: text.getvalue().encode("utf-8", "backslashreplace"))
-        return Path(path)
+        return text.getvalue().encode("utf-8", "backslashreplace")
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the records to a Parquet file (needs ``pip install 'whyclip[pandas]'``).

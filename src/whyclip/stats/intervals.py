@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
 
-# With fewer images, bootstrap intervals are too narrow.
-FEWEST = 8
+RESAMPLES = 2000
 
 _Z = 1.959964  # of a two-sided 95 %
 _DRAWS_AT_ONCE = 2_000_000
@@ -39,7 +38,7 @@ def interval(
     *,
     groups: ArrayLike | None = None,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
     """Mean with its percentile bootstrap interval.
@@ -89,7 +88,7 @@ def paired_difference(
     *,
     groups: ArrayLike | None = None,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
     """Mean of a − b over the same samples, with its bootstrap interval.
@@ -137,6 +136,59 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
+    """Share of hits with its 95 % interval by :func:`wilson`.
+
+    A bootstrap of values that are all the same would be certain of any of them. Several values of
+    one image count as one.
+
+    Args:
+        values: float ``[n]``, 1 or 0; NaN is left out.
+        groups: as for :func:`interval`.
+
+    Example:
+        >>> str(share_interval([1.0] * 60, groups=range(60)))
+        '1 [0.9398, 1], n = 60'
+    """
+    sums, counts = _by_group(values, np.asarray(groups))
+    n = int(counts.sum())
+    share = float(sums.sum() / n) if n else float("nan")
+    return Interval(share, *wilson(share, len(sums)), n, len(sums))
+
+
+def contrast(
+    values: ArrayLike, condition: ArrayLike, *, groups: ArrayLike, seed: int = 0
+) -> Interval:
+    """Mean where a condition is True minus the mean where it is False, with its interval.
+
+    Whole images are drawn anew. ``groups`` of the result is the number of images on the smaller
+    of the two sides; without values on both sides ``n`` is 0.
+
+    Args:
+        values: float ``[n]``; NaN is left out.
+        condition: bool ``[n]``.
+        groups: as for :func:`interval`.
+        seed: of the draws.
+    """
+    row = np.asarray(values, dtype=np.float64)
+    there = ~np.isnan(row)
+    row, side = row[there], np.asarray(condition, dtype=bool)[there]
+    if side.all() or not side.any():
+        nan = float("nan")
+        return Interval(nan, nan, nan, 0, 0)
+    kinds, group = np.unique(np.asarray(groups)[there], return_inverse=True)
+    total = len(kinds)
+    sums = [np.bincount(group[s], row[s], total) for s in (side, ~side)]
+    counts = [np.bincount(group[s], minlength=total).astype(float) for s in (side, ~side)]
+    drawn = np.random.default_rng((seed, 4)).integers(0, total, (RESAMPLES, total))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [s[drawn].sum(1) / c[drawn].sum(1) for s, c in zip(sums, counts, strict=True)]
+    low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
+    smaller = int(min((c > 0).sum() for c in counts))
+    mean = float(row[side].mean() - row[~side].mean())
+    return Interval(mean, float(low), float(high), len(row), smaller)
 
 
 def _by_group(
