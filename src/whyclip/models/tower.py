@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.frozen import Affine, affine, chain
 from whyclip.types import Side
 
 
@@ -93,6 +95,34 @@ class Block(ABC):
     def out_proj(self, z: Tensor) -> Tensor:
         """The attention's output projection with its bias, ``[..., w]`` to ``[..., w]``."""
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        """The way from the stream ``[b, w]`` to the values ``[b, h·d]``, its norm frozen at x.
+
+        Raises:
+            UnsupportedModelError: the block does not describe its parts.
+        """
+        raise _not_described(self, x)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        """``merge`` as an affine map, norms within it frozen at o ``[b, h·d]``."""
+        raise _not_described(self, o)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
+
+        Norms keep their deviation, activations f their secant f(z)/z, gates stay as they are. A
+        block that pools maps its update alone.
+        """
+        raise _not_described(self, s)
+
+
+def _not_described(block: Block, given: Tensor) -> UnsupportedModelError:
+    del given
+    return UnsupportedModelError(
+        f"{type(block).__name__} does not describe its norms and its MLP, which readout paths "
+        "freeze; use paths='direct' or contribution"
+    )
+
 
 class Tower(ABC):
     """An encoder whose last block's attention reads all tokens into one vector.
@@ -130,6 +160,14 @@ class Tower(ABC):
     def project(self, x: Tensor) -> Tensor:
         """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
         return self.head(self.norm(x))
+
+    def frozen_project(self, x: Tensor) -> Affine:
+        """``project`` as an affine map ``[b, w]`` to ``[b, e]``, frozen at x.
+
+        Raises:
+            UnsupportedModelError: the norm or the head cannot be frozen.
+        """
+        return chain(x, self.norm, affine(self.head, self.blocks[-1].dtype, "the projection"))
 
     @abstractmethod
     def encode(self, inputs: Tensor) -> Tensor:

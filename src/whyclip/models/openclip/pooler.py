@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, identity
 from whyclip.models.tower import Block, split_heads
 
 
@@ -64,3 +65,9 @@ class AttentionalPoolerBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return identity(s)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, identity
 from whyclip.models.opaque import Encode
 from whyclip.models.patch_tokens import read_at_first
 from whyclip.models.tower import Block, ImageTower, Stream, split_heads
@@ -59,6 +60,12 @@ class AttentionPool2dBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.pool.c_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.pool.c_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return identity(s)
 
 
 class ResNetTower(ImageTower):

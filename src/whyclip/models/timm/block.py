@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, Step, chain, identity, matrix, residual, scaled
 from whyclip.models.tower import Block, split_heads
 
 Rotary = Callable[[], Tensor | None]
@@ -84,6 +85,30 @@ class TimmBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.proj(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        attn = self.attn
+        if attn.qkv is None:
+            return chain(x, self.module.norm1, attn.v_proj)
+        bias = attn.qkv.bias
+        if getattr(attn, "q_bias", None) is not None:
+            bias = attn.v_bias
+        elif bias is not None:
+            bias = bias.chunk(3)[2]
+        return chain(x, self.module.norm1, matrix(attn.qkv.weight.chunk(3)[2], bias))
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        norm = getattr(self.attn, "norm", None)
+        return chain(o, norm, self.attn.proj, self._scale("ls1", "gamma_1"))
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        module = self.module
+        return residual(s, module.norm2, module.mlp, self._scale("ls2", "gamma_2"))
+
+    def _scale(self, layer: str, vector: str) -> Step:
+        scale: Step = getattr(self.module, layer, None)
+        gamma = getattr(self.module, vector, None)
+        return scaled(gamma) if scale is None and gamma is not None else scale
+
 
 class AttentionPoolBlock(Block):
     """The first query of ``AttentionPoolLatent``, with the trunk's final norm before it."""
@@ -124,3 +149,10 @@ class AttentionPoolBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.pool.proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.pool.proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        pool = self.pool
+        return identity(s) if pool.mlp is None else residual(s, pool.norm, pool.mlp)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.tower import Block, Stream, TextTower, split_heads
 
 # Tokenizers without a limit of their own give an absurd one.
@@ -58,6 +59,20 @@ class BertBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.output.dense(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.attn.value)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.output.dense)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        inner, outer = self.layer.intermediate, self.layer.output
+
+        def mlp(x: Tensor) -> Affine:
+            return residual(x, inner.dense, inner.intermediate_act_fn, outer.dense)
+
+        return chain(s, self.output.LayerNorm, mlp, outer.LayerNorm)
 
 
 class BertTextTower(TextTower):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, matrix, residual
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -56,6 +57,17 @@ class BlipBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.projection(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        joint = self.attn.qkv
+        bias = None if joint.bias is None else joint.bias.chunk(3)[2]
+        return chain(x, self.layer.layer_norm1, matrix(joint.weight.chunk(3)[2], bias))
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.projection)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.layer.layer_norm2, self.layer.mlp)
 
 
 class BlipImageTower(ImageTower):

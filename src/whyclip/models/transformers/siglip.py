@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of
 from whyclip.models.tower import (
     Block,
@@ -70,6 +71,12 @@ class SiglipPoolBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.pool.layernorm, self.pool.mlp)
 
 
 class SiglipImageTower(ImageTower):
