@@ -48,6 +48,7 @@ FLOW = (
     "api",
     "iterate",
     "integrations",
+    "vectors",
     "interactions",
     "storage",
     "perturbation",
@@ -74,6 +75,8 @@ LATE = {
     ("explanation", "render"),
     ("comparing", "render"),
     ("explanation", "export"),
+    ("interactions", "export"),
+    ("interactions", "render"),
 }
 LONGEST = 300
 

@@ -8,20 +8,21 @@ modules are replaced by copies that freeze themselves, and autograd does the res
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import families
 import reference
 import tiny
 import whyclip
-from reference import PlainTower
-from whyclip.errors import ScoreMismatchError, UnsupportedModelError
+from families_hf import classifier
+from paths_reference import backwards
+from whyclip.errors import OptionError, ScoreMismatchError, UnsupportedModelError
 from whyclip.forward.forward_pass import Capture
 from whyclip.forward.run import run_trunk
 from whyclip.forward.targets import Targets
@@ -30,6 +31,8 @@ from whyclip.methods.paths import Paths, direct_paths, readout_paths
 from whyclip.models.frozen import chain, secant
 from whyclip.models.tower import Tower
 
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
 NOTHING = Targets(torch.empty(0, 0))
 TOWERS = [
     (family, side)
@@ -59,58 +62,6 @@ def test_the_summands_are_the_embedding(family: str, side: str) -> None:
     assert float(found.gap.max()) < 1e-5
     # The remainder is not what was missing: it is not there when nothing but tokens is summed.
     assert float((found.tokens.sum(1) - found.embedding).norm()) > 1e-3
-
-
-# The formula, backwards
-
-
-def back_through_norm(g: Tensor, x: Tensor, pair: tuple[Tensor, Tensor]) -> Tensor:
-    """Transpose of ``u -> (u − mean u) / σ(x) ⊙ weight`` applied to rows ``[e, w]``."""
-    deviation = torch.sqrt(((x - x.mean()) ** 2).mean() + 1e-5)
-    weighed = g * pair[0] / deviation
-    return weighed - weighed.mean(-1, keepdim=True)
-
-
-def secants(z: Tensor, quick: bool) -> Tensor:
-    """f(z)/z, number by number: a sigmoid, or the normal distribution's integral."""
-    found = [
-        1 / (1 + math.exp(-1.702 * n)) if quick else (1 + math.erf(n / math.sqrt(2))) / 2
-        for n in z.tolist()
-    ]
-    return torch.tensor(found, dtype=torch.float64)
-
-
-def backwards(tower: PlainTower, x: Tensor, row: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Each token's vector ``[t, e]``, the sum of all biases' and the embedding, in float64."""
-    layers = []
-    for block in tower.blocks:
-        update, trace = reference.attend(tower, block, x, row, tower.heads)
-        y = x + update
-        z = reference.norm(y, block.norm2) @ block.w1.T + block.b1
-        layers.append((block, x, trace, y, z))
-        x = y + reference.activation(z, tower.quick) @ block.w2.T + block.b2
-    end = x[row]
-    g = back_through_norm(tower.projection, end, tower.final_norm)
-    vectors = torch.zeros(len(x), len(tower.projection), dtype=torch.float64)
-    biases = tower.projection @ tower.final_norm[1]
-    for block, entered, trace, y, z in reversed(layers):
-        slope = secants(z[row], tower.quick)
-        biases = biases + g @ (block.w2 @ (slope * block.b1) + block.b2)
-        biases = biases + g @ (block.w2 @ (slope * (block.w1 @ block.norm2[1])))
-        g = g + back_through_norm((g @ block.w2) * slope @ block.w1, y[row], block.norm2)
-        biases = biases + g @ block.bo
-        width = len(block.wo) // tower.heads
-        own = torch.zeros(len(g), len(block.wv), dtype=torch.float64)
-        for h, weights in enumerate(trace.rows[row]):
-            lanes = slice(h * width, (h + 1) * width)
-            for j, weight in enumerate(weights):
-                if j != row:
-                    vectors[j] += g @ (block.wo[:, lanes] @ (weight * trace.v[j, lanes]))
-            own[:, lanes] = weights[row] * (g @ block.wo[:, lanes])
-        biases = biases + own @ (block.wv @ block.norm1[1] + block.bv)
-        g = g + back_through_norm(own @ block.wv, entered[row], block.norm1)
-    vectors[row] += g @ layers[0][1][row]
-    return vectors, biases, tower.projection @ reference.norm(end, tower.final_norm)
 
 
 @pytest.mark.parametrize("library", ["openclip", "hf"])
@@ -314,3 +265,54 @@ def test_half_precision_strays_little(half: torch.dtype) -> None:
         found.append(readout_paths(capture))
     exact, rough = (paths.tokens.float() for paths in found)
     assert float((rough - exact).norm() / exact.norm()) < 0.1
+
+
+# The method's option
+
+
+@pytest.mark.parametrize("library", ["openclip", "hf"])
+def test_decomposition_along_readout_paths(library: str) -> None:
+    """Maps and words are the formula's vectors along the other side's embedding."""
+    parts = tiny.openclip_parts(seed=3) if library == "openclip" else tiny.hf_parts(seed=3)
+    view, prompt = whyclip.wrap(*parts), "two red cars"
+    noise = torch.randint(0, 256, (32, 32, 3), generator=torch.Generator().manual_seed(3))
+    image = Image.fromarray(noise.byte().numpy())
+    ex = whyclip.explain(view, image, prompt, method="decomposition", paths="readout")
+    plain = reference.towers_of(parts[0])
+    mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
+    pixels = (noise.permute(2, 0, 1).double() / 255 - mean) / std
+    ids = torch.tensor([49406, *tiny.tokenizer().encode(prompt), 49407])
+    patches, _, seen = backwards(plain[0], reference.stem_image(plain[0], pixels), 0)
+    pieces, _, read = backwards(plain[1], reference.stem_text(plain[1], ids), len(ids) - 1)
+    length = seen.norm() * read.norm()
+    assert ex.maps is not None
+    expected = patches[1:] @ read / length
+    worst = (ex.maps[0].flatten() - expected).abs().max() / expected.abs().max()
+    assert float(worst) < 1e-5
+    words = [word.relevance for word in ex.words[0]]
+    assert words == pytest.approx((pieces[1:-1] @ seen / length).tolist(), rel=1e-4, abs=1e-7)
+    gaps = ex.certificate.diagnostics
+    assert all(abs(gap) < 1e-6 for name in gaps for gap in gaps[name])
+    assert ex.certificate.explains_score
+
+
+@pytest.mark.parametrize("family", ["siglip", "chinese-clip", "timm-mlp", "vit-qk-norm", "resnet"])
+def test_towers_that_direct_paths_refuse(family: str) -> None:
+    view = whyclip.wrap(*families.SMALL[family]())
+    with pytest.raises(OptionError, match="decomposition needs"):
+        whyclip.explain(view, families.picture(), "a dog", method="decomposition")
+    ex = whyclip.explain(view, families.picture(), "a dog", method="decomposition:paths=readout")
+    assert ex.certificate.explains_score
+    assert all(gap < 1e-5 for gaps in ex.certificate.diagnostics.values() for gap in gaps)
+
+
+def test_later_layers_alone_and_logits() -> None:
+    model, processor = classifier(["cat", "dog", "bird"])
+    view = whyclip.wrap(model, processor, None)
+    asked: dict[str, Any] = {"method": "decomposition", "paths": "readout"}
+    for start in (0, 1, -1):
+        ex = whyclip.explain(view, families.picture(), ["cat", "dog"], start_layer=start, **asked)
+        [gaps] = ex.certificate.diagnostics.values()
+        assert max(gaps) < 1e-5
+    with pytest.raises(OptionError, match="start_layer=2"):
+        whyclip.explain(view, families.picture(), "cat", start_layer=2, **asked)

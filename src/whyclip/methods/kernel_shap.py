@@ -57,9 +57,9 @@ def kernel_shap(
     values = score.new_zeros(*score.shape, capture.content.shape[1])
     for i, row in enumerate(values):
         if capture.side == "image":
-            groups, show = _cells(capture, i, cells)
+            groups, show = cells_shown(capture, i, cells)
         else:
-            groups, show = _words(capture, i)
+            groups, show = words_shown(capture, i)
         if not groups:
             continue
 
@@ -103,7 +103,7 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
     return np.asarray(found)[0]
 
 
-def _cells(
+def cells_shown(
     capture: Capture, i: int, cells: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each cell, and the picture with only some cells shown."""
@@ -126,7 +126,9 @@ def _cells(
     return groups, show
 
 
-def _words(capture: Capture, i: int) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
+def words_shown(
+    capture: Capture, i: int
+) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each word, and the text with only some words written."""
     words, ids = capture.words[i], capture.inputs[i]
 

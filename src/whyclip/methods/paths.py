@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from whyclip.forward.forward_pass import Capture
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.frozen import Affine
 from whyclip.models.tower import Block
+
+PathsName = Literal["direct", "readout"]
 
 
 @dataclass(frozen=True)

@@ -237,4 +237,6 @@ def secant(act: Callable[[Tensor], Tensor], z: Tensor) -> Affine:
 def _is_elementwise(module: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     """Whether each number of the output follows from the one in its place alone."""
     whole, first = module(x.clone()), module(x[:, :1].clone())
-    return whole.shape == x.shape and torch.allclose(whole[:, :1], first)
+    # One number alone may go through another kernel, which rounds small results otherwise.
+    slack = 1e-4 * float(whole.abs().max())
+    return whole.shape == x.shape and torch.allclose(whole[:, :1], first, rtol=1e-3, atol=slack)
