@@ -76,12 +76,20 @@ class Block(ABC):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Run the library's own block: ``[b, t, w]`` to ``[b, t, w]``."""
 
+    def first_norm(self, x: Tensor) -> Tensor:
+        """Norm the block's input before its attention; where no norm is, the input itself."""
+        return x
+
     @abstractmethod
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product.
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values ``[b, h, t, d]`` of what :meth:`first_norm` gave.
 
         Of a block that pools, the queries are ``[b, h, 1, d]``.
         """
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values as they enter the attention product; see :meth:`qkv_of`."""
+        return self.qkv_of(self.first_norm(x))
 
     @abstractmethod
     def merge(self, o: Tensor) -> Tensor:

@@ -50,9 +50,11 @@ class OpenCLIPBlock(Block):
             return self.module(x, attn_mask=mask)
         return self.module(x.transpose(0, 1), attn_mask=mask).transpose(0, 1)
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.module.ln_1(x)
-        joint = F.linear(normed, self.attn.in_proj_weight, self.attn.in_proj_bias)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.module.ln_1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = F.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
         q, k, v = (split_heads(part, self.heads) for part in joint.chunk(3, dim=-1))
         if hasattr(self.attn, "ln_q"):
             q, k = self.attn.ln_q(q), self.attn.ln_k(k)

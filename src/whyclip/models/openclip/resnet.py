@@ -43,7 +43,7 @@ class AttentionPool2dBlock(Block):
         # The library flattens rows and columns at once, so one column of all cells will do.
         return self.pool(x[:, 1:].transpose(1, 2).unsqueeze(-1))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = x + self.pool.positional_embedding.to(x.dtype)
         return (
             split_heads(self.pool.q_proj(x[:, :1]), self.heads),

@@ -40,15 +40,18 @@ class TimmBlock(Block):
         del mask
         return self.module(x) if self.rotary is None else self.module(x, rope=self.rotary())
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        attn, normed = self.attn, self.module.norm1(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.module.norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attn = self.attn
         if attn.qkv is None:
-            parts = [attn.q_proj(normed), attn.k_proj(normed), attn.v_proj(normed)]
+            parts = [attn.q_proj(x), attn.k_proj(x), attn.v_proj(x)]
         elif getattr(attn, "q_bias", None) is not None:
             bias = torch.cat([attn.q_bias, attn.k_bias, attn.v_bias])
-            parts = list(F.linear(normed, attn.qkv.weight, bias).chunk(3, dim=-1))
+            parts = list(F.linear(x, attn.qkv.weight, bias).chunk(3, dim=-1))
         else:
-            parts = list(attn.qkv(normed).chunk(3, dim=-1))
+            parts = list(attn.qkv(x).chunk(3, dim=-1))
         q, k, v = (split_heads(part, self.heads) for part in parts)
         q, k = attn.q_norm(q), attn.k_norm(k)
         rope = None if self.rotary is None else self.rotary()
@@ -132,8 +135,11 @@ class AttentionPoolBlock(Block):
         del mask
         return self.pool(self.norm(x))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        pool, x = self.pool, self.norm(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pool = self.pool
         if pool.pos_embed is not None:
             x = x + pool.pos_embed.to(x.dtype)
         k, v = (split_heads(part, self.heads) for part in pool.kv(x).chunk(2, dim=-1))

@@ -42,7 +42,7 @@ class BertBlock(Block):
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
             split_heads(attn.query(x), heads),

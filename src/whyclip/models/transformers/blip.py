@@ -43,8 +43,11 @@ class BlipBlock(Block):
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        joint = self.attn.qkv(self.layer.layer_norm1(x)).chunk(3, dim=-1)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = self.attn.qkv(x).chunk(3, dim=-1)
         q, k, v = (split_heads(part, self.heads) for part in joint)
         return q, k, v
 

@@ -53,13 +53,15 @@ class HFBlock(Block):
         out = self.layer(x, **masks)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layer_norm1(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
-            split_heads(attn.q_proj(normed), heads),
-            split_heads(attn.k_proj(normed), heads),
-            split_heads(attn.v_proj(normed), heads),
+            split_heads(attn.q_proj(x), heads),
+            split_heads(attn.k_proj(x), heads),
+            split_heads(attn.v_proj(x), heads),
         )
 
     def merge(self, o: Tensor) -> Tensor:

@@ -51,11 +51,13 @@ class SiglipPoolBlock(Block):
         del mask
         return self.pool(self.norm(x))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.norm(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights = self.attn.in_proj_weight.chunk(3)
         biases = self.attn.in_proj_bias.chunk(3)
-        sources = (self.pool.probe.expand(len(x), -1, -1), normed, normed)
+        sources = (self.pool.probe.expand(len(x), -1, -1), x, x)
         q, k, v = (
             split_heads(F.linear(source, weight, bias), self.heads)
             for source, weight, bias in zip(sources, weights, biases, strict=True)

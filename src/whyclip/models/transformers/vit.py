@@ -55,9 +55,11 @@ class ViTBlock(Block):
         out = self.layer(x)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layernorm_before(x)
-        q, k, v = (split_heads(getattr(self.inner, n)(normed), self.heads) for n in self.names)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layernorm_before(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = (split_heads(getattr(self.inner, n)(x), self.heads) for n in self.names)
         return q, k, v
 
     def merge(self, o: Tensor) -> Tensor:
