@@ -50,6 +50,7 @@ FLOW = (
     "integrations",
     "vectors",
     "interactions",
+    "attention_heads",
     "storage",
     "perturbation",
     "metrics",
@@ -75,6 +76,8 @@ LATE = {
     ("explanation", "render"),
     ("comparing", "render"),
     ("explanation", "export"),
+    ("attention_heads", "export"),
+    ("attention_heads", "render"),
     ("interactions", "export"),
     ("interactions", "render"),
 }

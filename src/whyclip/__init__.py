@@ -18,6 +18,7 @@ from whyclip.types import Box, Geometry, Word
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
+    from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
     from whyclip.certificate import Certificate
     from whyclip.datasets import open_dataset
     from whyclip.explanation import Explanation
@@ -35,17 +36,21 @@ __all__ = [
     "Certificate",
     "Explanation",
     "Geometry",
+    "HeadTexts",
+    "Heads",
     "Interaction",
     "ModelView",
     "Variant",
     "Word",
     "compare",
     "comparison",
+    "describe_heads",
     "errors",
     "explain",
     "explain_func",
     "explain_iter",
     "figure",
+    "heads",
     "interaction",
     "load",
     "load_explanation",
@@ -60,15 +65,19 @@ if not typing.TYPE_CHECKING:
     _HOMES = {
         "Certificate": "whyclip.certificate",
         "Explanation": "whyclip.explanation",
+        "HeadTexts": "whyclip.attention_heads",
+        "Heads": "whyclip.attention_heads",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.models",
         "Variant": "whyclip.variant",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "describe_heads": "whyclip.attention_heads",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
+        "heads": "whyclip.attention_heads",
         "interaction": "whyclip.interactions",
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",

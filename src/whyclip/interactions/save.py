@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whyclip.ambient import in_plain_state
-from whyclip.files import path_of, write_atomic
+from whyclip.files import write_atomic
 
 if TYPE_CHECKING:
     from whyclip.interactions.result import Interaction
@@ -17,17 +17,15 @@ TABLE = ".csv"
 @in_plain_state
 def save(interaction: Interaction, path: str | Path) -> Path:
     """Write an interaction; see :meth:`whyclip.Interaction.save`."""
-    from whyclip.export import FIGURES, check_path
+    from whyclip.export import ENDINGS, FIGURES, check_path
     from whyclip.render import figure_bytes
     from whyclip.render.interaction import interaction_figure, interaction_page
 
-    path = path_of(path)
+    path = check_path(path, (*ENDINGS, TABLE))
     ending = path.suffix.lower()
     if ending == TABLE:
         write_atomic(path, lambda: to_csv(interaction).encode())
-        return path
-    path = check_path(path)
-    if ending == ".html":
+    elif ending == ".html":
         write_atomic(path, lambda: interaction_page(interaction).encode())
     elif ending in FIGURES:
         write_atomic(path, lambda: figure_bytes(interaction_figure(interaction), ending[1:]))
