@@ -122,7 +122,7 @@ function at(event) {
 let start = null;
 svg.addEventListener("pointerdown", (event) => {
   start = at(event);
-  svg.setPointerCapture(event.pointerId);
+  if (event.isTrusted) svg.setPointerCapture(event.pointerId);
 });
 svg.addEventListener("pointermove", (event) => {
   if (!start) return;
