@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from whyclip.interactions import Interaction, Pair
 
+ASSETS = "table_viewer"
 PAIRS = 8
 """How many pairs are drawn as lines."""
 _WIDTH = 10.0
@@ -161,10 +162,10 @@ def interaction_page(interaction: Interaction) -> str:
 
     Readers select words to see where they match, and draw a box to see which words match it.
     """
-    section = Template(asset("interaction.html")).substitute(
+    section = Template(asset("interaction.html", ASSETS)).substitute(
         prompt=escape(interaction.prompt),
-        style=asset("interaction.css"),
-        script=asset("interaction.js"),
+        style=asset("interaction.css", ASSETS),
+        script=asset("interaction.js", ASSETS),
         rows="".join(map(_row, sums_of(interaction))),
         score=f"{interaction.score:+.4f}",
         total=f"{float(interaction.table.double().sum()):+.4f}",

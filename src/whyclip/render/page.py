@@ -194,6 +194,6 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
 
 
 @cache
-def asset(name: str) -> str:
-    """The text of a file of the viewer."""
-    return (files("whyclip.render") / "viewer" / name).read_text(encoding="utf-8")
+def asset(name: str, folder: str = "viewer") -> str:
+    """The text of a file that pages are made of."""
+    return (files("whyclip.render") / folder / name).read_text(encoding="utf-8")
