@@ -58,6 +58,19 @@ def composition(folder: Path) -> None:
     shrunk(folder / "out.png", "composition", 2 / 3)
 
 
+def interaction(folder: Path) -> None:
+    """The picture of ``docs/interaction.md``."""
+    whyclip(f'interaction {EXAMPLE} "a dog and a red car"', folder / "out.png")
+    shrunk(folder / "out.png", "interaction", 1 / 2)
+
+
+def heads(folder: Path) -> None:
+    """The picture of ``docs/heads.md``."""
+    asked = f'explain {EXAMPLE} "a dog" "a red car" --heads {folder / "heads.png"}'
+    whyclip(asked, folder / "out.json")
+    shrunk(folder / "heads.png", "heads", 2 / 3)
+
+
 def evaluation(folder: Path) -> None:
     """The tables and the picture of ``docs/evaluate.md``."""
     methods = "--methods grad_eclip,contribution,raw_attention"
@@ -68,12 +81,14 @@ def evaluation(folder: Path) -> None:
 
 
 PARTS: Mapping[str, Callable[[Path], None]] = {
-    part.__name__: part for part in (why, composition, evaluation)
+    part.__name__: part for part in (why, composition, interaction, heads, evaluation)
 }
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="why, composition, evaluation")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="why, composition, interaction, heads, evaluation")
+    ] = None,
 ) -> None:
     """Make them anew."""
     for name in names or PARTS:

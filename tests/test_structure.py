@@ -48,7 +48,9 @@ FLOW = (
     "api",
     "iterate",
     "integrations",
+    "vectors",
     "interactions",
+    "attention_heads",
     "storage",
     "perturbation",
     "metrics",
@@ -72,6 +74,10 @@ LATE = {
     ("explanation", "render"),
     ("comparing", "render"),
     ("explanation", "export"),
+    ("attention_heads", "export"),
+    ("attention_heads", "render"),
+    ("interactions", "export"),
+    ("interactions", "render"),
 }
 LONGEST = 300
 

@@ -20,6 +20,7 @@ from whyclip.types import Box, Geometry, Word
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
+    from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
     from whyclip.certificate import Certificate
     from whyclip.datasets import open_dataset
     from whyclip.explanation import Explanation
@@ -43,6 +44,8 @@ __all__ = [
     "Evaluation",
     "Explanation",
     "Geometry",
+    "HeadTexts",
+    "Heads",
     "Interaction",
     "ModelView",
     "Reproduction",
@@ -51,12 +54,14 @@ __all__ = [
     "audit",
     "compare",
     "comparison",
+    "describe_heads",
     "errors",
     "evaluate",
     "explain",
     "explain_func",
     "explain_iter",
     "figure",
+    "heads",
     "interaction",
     "load",
     "load_explanation",
@@ -74,6 +79,8 @@ if not typing.TYPE_CHECKING:
         "Certificate": "whyclip.certificate",
         "Evaluation": "whyclip.studies.evaluation",
         "Explanation": "whyclip.explanation",
+        "HeadTexts": "whyclip.attention_heads",
+        "Heads": "whyclip.attention_heads",
         "Interaction": "whyclip.interactions",
         "ModelView": "whyclip.models",
         "Reproduction": "whyclip.studies.experiments.reproduction",
@@ -81,11 +88,13 @@ if not typing.TYPE_CHECKING:
         "audit": "whyclip.studies.audit",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "describe_heads": "whyclip.attention_heads",
         "evaluate": "whyclip.studies.evaluation",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
+        "heads": "whyclip.attention_heads",
         "interaction": "whyclip.interactions",
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from whyclip.ambient import in_plain_state
@@ -15,7 +16,7 @@ FIGURES = (".png", ".jpg", ".jpeg", ".svg", ".pdf")
 ENDINGS = (".html", *FIGURES, ".json", ".npz", ".safetensors")
 
 
-def check_path(path: str | Path) -> Path:
+def check_path(path: str | Path, endings: Sequence[str] = ENDINGS) -> Path:
     """Check, before any work, that :meth:`Explanation.save` can write to a path.
 
     Raises:
@@ -23,8 +24,8 @@ def check_path(path: str | Path) -> Path:
     """
     path = path_of(path)
     name = quoted(str(path))
-    if path.suffix.lower() not in ENDINGS:
-        raise OutputError(f"cannot write {name}: end it in one of {', '.join(ENDINGS)}")
+    if path.suffix.lower() not in endings:
+        raise OutputError(f"cannot write {name}: end it in one of {', '.join(endings)}")
     try:
         if path.is_dir():
             raise OutputError(f"cannot write {name}: it is a folder")

@@ -21,7 +21,11 @@ from whyclip.process import importing
 from whyclip.types import SIDES
 
 if TYPE_CHECKING:
+    from whyclip.attention_heads import Heads
     from whyclip.explanation import Explanation
+
+STRONGEST = 5
+"""Heads that are printed for each prompt."""
 
 HELP = """
 Explain why an image matches one or more prompts.
@@ -41,6 +45,8 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
   [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
+  [dim]# which attention heads made the score, with the maps of the strongest[/dim]
+  whyclip explain scene.png "a dog" --heads heads.html
   [dim]# the variant that the published Grad-ECLIP code computes (a modified computation)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
 """
@@ -93,6 +99,16 @@ def explain(
             "(numbers). For several images: a folder, or a pattern with {name}.",
         ),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            "--heads",
+            metavar="FILE",
+            help="File of what each attention head adds, by layer: .png, .jpg, .svg, .pdf (a "
+            "figure), .html (a page with the strongest heads' maps), .csv (the table). Prints the "
+            "strongest heads.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -119,16 +135,20 @@ def explain(
     if option and name is None:
         raise OptionError(f"--option {option[0]!r} belongs to a method; name it with --method")
     targets = places(given, out or ())
+    if heads is not None and given.many:
+        raise OptionError(f"--heads {str(heads)!r} takes one image, got {len(given.images)}")
     with progress(3 + sum(map(len, targets))) as begin:
         begin("starting")
         with importing():
             import whyclip
-            from whyclip.export import ENDINGS
+            from whyclip.export import ENDINGS, FIGURES
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
             from whyclip.variant import Variant
 
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)
+        if heads is not None:
+            check_outputs([heads], (".html", *FIGURES, ".csv"), given.images)
         if name is not None:
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
@@ -143,6 +163,21 @@ def explain(
             return whyclip.explain(view, image, list(given.prompts), **asked)
 
         _each(given, targets, one, begin, as_json=as_json)
+        if heads is not None:
+            assert images is not None
+            begin("splitting up by heads")
+            split_up = whyclip.heads(
+                view,
+                images[0],
+                list(given.prompts),
+                against=against or None,
+                geometry=geometry,
+                precision=precision,
+            )
+            split_up.save(heads)
+    if heads is not None:
+        _print_heads(split_up, as_json=as_json)
+        wrote(heads)
 
 
 def _each(
@@ -180,6 +215,18 @@ def _each(
             wrote(path)
     if broken:
         raise typer.Exit(2)
+
+
+def _print_heads(found: Heads, *, as_json: bool) -> None:
+    """The strongest heads of each prompt; beside JSON, nothing."""
+    if as_json:
+        return
+    for index, prompt in enumerate(found.prompts):
+        strongest = "   ".join(
+            f"layer {head.layer} head {head.head} {head.value:+.3f}"
+            for head in found.top(STRONGEST, index)
+        )
+        stdout().print(f"{prompt}: {strongest}", highlight=False, markup=False)
 
 
 def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:

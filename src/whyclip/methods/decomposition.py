@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from whyclip.errors import OptionError
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
+from whyclip.methods.paths import PathsName, readout_paths
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower
 
@@ -19,8 +20,10 @@ INSTEAD = "use contribution, exact for the last attention of any tower"
 NONLINEAR = 0.1
 
 
-def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
-    """Sum each token's direct contributions to the embedding over all layers and heads.
+def decomposition(
+    forward_pass: ForwardPass, *, start_layer: int = 0, paths: PathsName = "direct"
+) -> Relevance:
+    """Sum what each token contributes to the embedding, over all layers and heads.
 
     With the final norm's mean and deviation frozen, the embedding is linear in everything
     added to the readout token's residual stream. Token i adds
@@ -31,16 +34,27 @@ def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevan
     biases, the relevances of all tokens (including CLS, BOS and EOS) sum to the score. The
     diagnostic ``"additivity gap"`` is the difference.
 
+    With ``paths="readout"``, what a token wrote is followed on through the later layers' MLPs and
+    the readout token's own value, softmax weights, deviations and the activations' secants f(z)/z
+    being kept. Then the biases alone remain besides the tokens, and every tower with an attention
+    readout will do. Own derivation; see :func:`whyclip.methods.paths.readout_paths`.
+
     Args:
         forward_pass: the tower's forward pass.
         start_layer: first layer whose attention counts; from the end if negative.
+        paths: what counts as written by a token: ``"direct"`` is the paper's, ``"readout"`` adds
+            the paths through later layers.
 
     Raises:
-        OptionError: the tower does not have that layer, or its output is not a sum over its layers.
+        OptionError: the tower does not have that layer, or its output is not a sum over its
+            layers (direct).
+        UnsupportedModelError: a part of the model cannot be frozen (readout).
     """
     tower, stream, targets = forward_pass.tower, forward_pass.stream, forward_pass.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
-    norm, mask = _check_sum(tower), mask_of_readout(stream)
+    if paths == "readout":
+        return _along_readout(forward_pass, first)
+    norm, mask = check_sum(tower), mask_of_readout(stream)
     every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
     embedding, constant = forward_pass.embedding, torch.empty(0)
@@ -71,7 +85,21 @@ def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevan
     return Relevance(values, embedding, diagnostics={"additivity gap": gap})
 
 
-def _check_sum(tower: Tower) -> nn.LayerNorm:
+def _along_readout(forward_pass: ForwardPass, first: int) -> Relevance:
+    """Weigh each token's vector by the target; see :func:`decomposition`."""
+    found, targets = readout_paths(forward_pass, first), forward_pass.targets
+    directions = targets.directions.to(found.tokens)
+    # A logit is not divided by the embedding's length, and has a bias of its own.
+    length = found.embedding.norm(dim=-1) if targets.bias is None else found.tokens.new_ones(1)
+    values = torch.einsum("bte,ne->bnt", found.tokens, directions) / length[:, None, None]
+    rest = torch.stack([*found.remainders.values()]).sum(0) @ directions.T / length[:, None]
+    whole = values.sum(-1) + rest + (0 if targets.bias is None else targets.bias)
+    embedding = found.embedding.float()
+    gap = (whole - targets.score(embedding)).abs()
+    return Relevance(values.float(), embedding, diagnostics={"additivity gap": gap.float()})
+
+
+def check_sum(tower: Tower) -> nn.LayerNorm:
     """Check that the readout token is a sum followed by one LayerNorm; return that norm."""
     if tower.has_pooling_head:
         raise OptionError(
@@ -161,7 +189,8 @@ def _transpose(
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
     reach = every_block(tower, options)
-    _check_sum(tower)
+    if options.get("paths") != "readout":
+        check_sum(tower)
     return reach
 
 

@@ -60,10 +60,7 @@ def integrated_gradients(
         alpha, weight = torch.tensor([job[1:] for job in part], device=total.device).T
         found = _gradients(forward_pass, path, rows, alpha)
         total.index_add_(0, rows.to(total.device), found * weight[:, None, None])
-    with torch.no_grad():
-        start = torch.cat(
-            [path.embed(part, part.new_zeros(len(part))) for part in torch.arange(b).split(AT_ONCE)]
-        )
+    start = baseline(forward_pass)
     promised = forward_pass.targets.score(forward_pass.embedding) - forward_pass.targets.score(
         start
     )
@@ -76,6 +73,13 @@ def integrated_gradients(
             end = torch.cat([path.embed(part, part.new_ones(len(part))) for part in every])
         values = total
     return Relevance(values, end, diagnostics={"completeness gap": gap})
+
+
+@torch.no_grad()
+def baseline(forward_pass: ForwardPass) -> Tensor:
+    """Embeddings ``[b, e]`` of the baselines: mean colour, or end tokens in place of pieces."""
+    path, every = _Path(forward_pass), torch.arange(len(forward_pass.inputs)).split(AT_ONCE)
+    return torch.cat([path.embed(part, part.new_zeros(len(part))) for part in every])
 
 
 class _Path:

@@ -57,9 +57,9 @@ def kernel_shap(
     values = score.new_zeros(*score.shape, forward_pass.content_mask.shape[1])
     for i, row in enumerate(values):
         if forward_pass.side == "image":
-            groups, show = _cells(forward_pass, i, cells)
+            groups, show = cells_shown(forward_pass, i, cells)
         else:
-            groups, show = _words(forward_pass, i)
+            groups, show = words_shown(forward_pass, i)
         if not groups:
             continue
 
@@ -103,7 +103,7 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
     return np.asarray(found)[0]
 
 
-def _cells(
+def cells_shown(
     forward_pass: ForwardPass, i: int, cells: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each cell, and a function that shows only some cells."""
@@ -126,7 +126,7 @@ def _cells(
     return groups, show
 
 
-def _words(
+def words_shown(
     forward_pass: ForwardPass, i: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each word, and a function that keeps only some words."""

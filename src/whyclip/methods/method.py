@@ -57,13 +57,22 @@ def first_layer(tower: Tower, start_layer: int) -> int:
     Raises:
         OptionError: the tower does not have this layer.
     """
+    return layer_index(tower, "start_layer", start_layer)
+
+
+def layer_index(tower: Tower, name: str, layer: int) -> int:
+    """Resolve the layer that an option names, counted from the start, or from the end if negative.
+
+    Raises:
+        OptionError: the tower does not have it.
+    """
     depth = len(tower.blocks)
-    if not -depth <= start_layer < depth:
+    if not -depth <= layer < depth:
         raise OptionError(
-            f"start_layer={start_layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
+            f"{name}={layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
             f"or -{depth} to -1 from the end"
         )
-    return start_layer % depth
+    return layer % depth
 
 
 def last_block_only(tower: Tower, options: Mapping[str, Any]) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.frozen import Affine, affine, chain
 from whyclip.types import Side
 
 
@@ -73,12 +75,20 @@ class Block(ABC):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Run the library's own block: ``[b, t, w]`` to ``[b, t, w]``."""
 
+    def first_norm(self, x: Tensor) -> Tensor:
+        """Norm the block's input before its attention; where no norm is, the input itself."""
+        return x
+
     @abstractmethod
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product.
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values ``[b, h, t, d]`` of what :meth:`first_norm` gave.
 
         For a pooling head, the queries are ``[b, h, 1, d]``.
         """
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values as they enter the attention product; see :meth:`qkv_of`."""
+        return self.qkv_of(self.first_norm(x))
 
     @abstractmethod
     def merge(self, o: Tensor) -> Tensor:
@@ -91,6 +101,34 @@ class Block(ABC):
     @abstractmethod
     def out_proj(self, z: Tensor) -> Tensor:
         """The attention's output projection with its bias, ``[..., w]`` to ``[..., w]``."""
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        """The way from the stream ``[b, w]`` to the values ``[b, h·d]``, its norm frozen at x.
+
+        Raises:
+            UnsupportedModelError: the block does not describe its parts.
+        """
+        raise _not_described(self, x)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        """``merge`` as an affine map, norms within it frozen at o ``[b, h·d]``."""
+        raise _not_described(self, o)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
+
+        Norms keep their deviation, activations f their secant f(z)/z, gates stay as they are. A
+        block that pools maps its update alone.
+        """
+        raise _not_described(self, s)
+
+
+def _not_described(block: Block, given: Tensor) -> UnsupportedModelError:
+    del given
+    return UnsupportedModelError(
+        f"{type(block).__name__} does not describe its norms and its MLP, which readout paths "
+        "freeze; use paths='direct' or contribution"
+    )
 
 
 class Tower(ABC):
@@ -128,6 +166,14 @@ class Tower(ABC):
     def project(self, x: Tensor) -> Tensor:
         """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
         return self.head(self.norm(x))
+
+    def frozen_project(self, x: Tensor) -> Affine:
+        """``project`` as an affine map ``[b, w]`` to ``[b, e]``, frozen at x.
+
+        Raises:
+            UnsupportedModelError: the norm or the head cannot be frozen.
+        """
+        return chain(x, self.norm, affine(self.head, self.blocks[-1].dtype, "the projection"))
 
     @abstractmethod
     def encode(self, inputs: Tensor) -> Tensor:

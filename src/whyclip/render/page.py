@@ -37,7 +37,9 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = None) -> str:
+def page(
+    explanations: Sequence[Explanation], *, shared_scale: bool | None = None, before: str = ""
+) -> str:
     """Write explanations into one self-contained HTML page.
 
     Several explanations (of several methods, models or images) get one tab each.
@@ -45,6 +47,7 @@ def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = Non
     Args:
         explanations: the explanations, in the order of their tabs.
         shared_scale: as for :func:`whyclip.render.figure`; the reader can change it.
+        before: HTML of a section above the viewer.
 
     Raises:
         InputError: there is no explanation.
@@ -52,11 +55,12 @@ def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = Non
     explanations = list(explanations)
     if not explanations:
         raise InputError("page([]): give at least one explanation")
-    html = Template(_asset("page.html")).substitute(
+    html = Template(asset("page.html")).substitute(
         title=escape(f"{', '.join(explanations[0].labels)} — whyclip"),
-        style=_asset("viewer.css"),
-        script="".join(_asset(name) for name in _SCRIPTS),
-        data=_harmless_json(_data(explanations, shared_scale)),
+        style=asset("viewer.css"),
+        before=before,
+        script="".join(asset(name) for name in _SCRIPTS),
+        data=harmless_json(_data(explanations, shared_scale)),
         static="\n".join(_without_script(one, shared_scale) for one in explanations),
     )
     # A prompt may contain an unpaired surrogate, which no file can.
@@ -88,7 +92,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
     for name, explanation in zip(_names(explanations), explanations, strict=True):
         image = explanation.image
         if image is not None and id(image) not in known:
-            uri = _data_uri(image)
+            uri = data_uri(image)
             if uri not in images:
                 images.append(uri)
                 greys.append(levels(image)._asdict())
@@ -126,7 +130,7 @@ def _options(explanation: Explanation) -> str:
     return ", ".join(f"{name}={value}" for name, value in explanation.options.items())
 
 
-def _data_uri(image: Image.Image) -> str:
+def data_uri(image: Image.Image) -> str:
     """The image as JPEG of at most 1400 pixels, or as PNG if that is likely smaller."""
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
@@ -166,7 +170,7 @@ def _colours() -> dict[str, Any]:
     }
 
 
-def _harmless_json(data: dict[str, Any]) -> str:
+def harmless_json(data: dict[str, Any]) -> str:
     """JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
@@ -190,5 +194,6 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
-    return (files("whyclip.render") / "viewer" / name).read_text(encoding="utf-8")
+def asset(name: str, folder: str = "viewer") -> str:
+    """The text of a file that pages are made of."""
+    return (files("whyclip.render") / folder / name).read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, identity
 from whyclip.models.opaque import Encode
 from whyclip.models.patch_tokens import read_at_first
 from whyclip.models.tower import Block, ImageTower, Stream, split_heads
@@ -42,7 +43,7 @@ class AttentionPool2dBlock(Block):
         # The library flattens rows and columns, so a single column of all cells works.
         return self.pool(x[:, 1:].transpose(1, 2).unsqueeze(-1))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = x + self.pool.positional_embedding.to(x.dtype)
         return (
             split_heads(self.pool.q_proj(x[:, :1]), self.heads),
@@ -59,6 +60,12 @@ class AttentionPool2dBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.pool.c_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.pool.c_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return identity(s)
 
 
 class ResNetTower(ImageTower):

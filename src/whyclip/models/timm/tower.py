@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain
 from whyclip.models.opaque import Encode, OpaqueImageTower
 from whyclip.models.timm.block import AttentionPoolBlock, TimmBlock
 from whyclip.models.tower import Block, ImageTower, Stream, interpolate_positions
@@ -101,6 +102,10 @@ class TimmTower(ImageTower):
 
     def head(self, x: Tensor) -> Tensor:
         return self.visual.head(self.trunk.head(x))
+
+    def frozen_project(self, x: Tensor) -> Affine:
+        # The head may be an MLP, which is frozen as those of the blocks are.
+        return chain(x, self.norm, self.trunk.head, self.visual.head)
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self._encode(inputs.to(next(self.trunk.parameters()).dtype))

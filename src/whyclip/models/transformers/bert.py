@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.tower import Block, Stream, TextTower, split_heads
 
 # Tokenizers without a limit report a huge number.
@@ -41,7 +42,7 @@ class BertBlock(Block):
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
             split_heads(attn.query(x), heads),
@@ -58,6 +59,20 @@ class BertBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.output.dense(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.attn.value)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.output.dense)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        inner, outer = self.layer.intermediate, self.layer.output
+
+        def mlp(x: Tensor) -> Affine:
+            return residual(x, inner.dense, inner.intermediate_act_fn, outer.dense)
+
+        return chain(s, self.output.LayerNorm, mlp, outer.LayerNorm)
 
 
 class BertTextTower(TextTower):

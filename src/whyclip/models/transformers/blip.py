@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, matrix, residual
 from whyclip.models.tower import Block, split_heads
 from whyclip.models.transformers.bert import FirstTokenBert
 from whyclip.models.transformers.clip import HFImageTower
@@ -37,8 +38,11 @@ class BlipBlock(Block):
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        joint = self.attn.qkv(self.layer.layer_norm1(x)).chunk(3, dim=-1)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = self.attn.qkv(x).chunk(3, dim=-1)
         q, k, v = (split_heads(part, self.heads) for part in joint)
         return q, k, v
 
@@ -51,6 +55,17 @@ class BlipBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.projection(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        joint = self.attn.qkv
+        bias = None if joint.bias is None else joint.bias.chunk(3)[2]
+        return chain(x, self.layer.layer_norm1, matrix(joint.weight.chunk(3)[2], bias))
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.projection)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.layer.layer_norm2, self.layer.mlp)
 
 
 class BlipImageTower(HFImageTower):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -52,13 +53,15 @@ class HFBlock(Block):
         out = self.layer(x, **masks)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layer_norm1(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
-            split_heads(attn.q_proj(normed), heads),
-            split_heads(attn.k_proj(normed), heads),
-            split_heads(attn.v_proj(normed), heads),
+            split_heads(attn.q_proj(x), heads),
+            split_heads(attn.k_proj(x), heads),
+            split_heads(attn.v_proj(x), heads),
         )
 
     def merge(self, o: Tensor) -> Tensor:
@@ -70,6 +73,15 @@ class HFBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.layer.layer_norm1, self.attn.v_proj)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.layer.layer_norm2, self.layer.mlp)
 
 
 def pooled(output: Any) -> Tensor:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of
 from whyclip.models.tower import (
     Block,
@@ -50,11 +51,13 @@ class SiglipPoolBlock(Block):
         del mask
         return self.pool(self.norm(x))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.norm(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights = self.attn.in_proj_weight.chunk(3)
         biases = self.attn.in_proj_bias.chunk(3)
-        sources = (self.pool.probe.expand(len(x), -1, -1), normed, normed)
+        sources = (self.pool.probe.expand(len(x), -1, -1), x, x)
         q, k, v = (
             split_heads(F.linear(source, weight, bias), self.heads)
             for source, weight, bias in zip(sources, weights, biases, strict=True)
@@ -70,6 +73,12 @@ class SiglipPoolBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.pool.layernorm, self.pool.mlp)
 
 
 class SiglipImageTower(ImageTower):

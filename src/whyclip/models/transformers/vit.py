@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.models.classifier_head import ClassifierHead
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -54,9 +55,11 @@ class ViTBlock(Block):
         out = self.layer(x)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layernorm_before(x)
-        q, k, v = (split_heads(getattr(self.inner, n)(normed), self.heads) for n in self.names)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layernorm_before(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = (split_heads(getattr(self.inner, n)(x), self.heads) for n in self.names)
         return q, k, v
 
     def merge(self, o: Tensor) -> Tensor:
@@ -71,6 +74,20 @@ class ViTBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.out(z)
+
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.layer.layernorm_before, getattr(self.inner, self.names[2]))
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.out)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        layer = self.layer
+        if hasattr(layer, "mlp"):
+            return residual(s, layer.layernorm_after, layer.mlp)
+        inner = layer.intermediate
+        steps = (inner.dense, inner.intermediate_act_fn, layer.output.dense)
+        return residual(s, layer.layernorm_after, *steps)
 
 
 class ViTTower(ImageTower):
