@@ -58,8 +58,10 @@ def interaction(
         words: how the text's embedding is split up: ``"readout"``, ``"direct"``, ``"first_order"``,
             ``"integrated_gradients"``, ``"leave_one_out"`` or ``"shapley"``, with options as in
             ``"shapley:permutations=500:seed=1"``.
-        regions: how the image's embedding is split up: by one of the first four, or ``"banzhaf"`` over 7×7 blocks.
-        against: as for :func:`whyclip.explain`; the table then has a row for the opponents, and its sum is the difference of the scores.
+        regions: how the image's embedding is split up: by one of the first four, or
+            ``"banzhaf"`` over 7×7 blocks.
+        against: as for :func:`whyclip.explain`; the table then has a row for the opponents, and
+            its sum is the difference of the scores.
         text_layers: for ``words="first_order"``, the number of last text blocks whose readouts
             count; 8 by default.
         geometry: as for :func:`whyclip.explain`.
