@@ -13,12 +13,13 @@ import typing
 
 from whyclip import errors
 from whyclip._version import __version__ as __version__
-from whyclip.types import Box, Geometry, Word
+from whyclip.types import Box, Geometry, Point, Word
 
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.certificate import Certificate
+    from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
@@ -37,6 +38,7 @@ __all__ = [
     "Geometry",
     "Interaction",
     "ModelView",
+    "Point",
     "Variant",
     "Word",
     "compare",
@@ -52,6 +54,7 @@ __all__ = [
     "methods",
     "open_dataset",
     "register",
+    "save_coco",
     "wrap",
 ]
 
@@ -74,6 +77,7 @@ if not typing.TYPE_CHECKING:
         "load_explanation": "whyclip.storage",
         "open_dataset": "whyclip.datasets",
         "register": "whyclip.registry",
+        "save_coco": "whyclip.coco_json",
         "wrap": "whyclip.models",
     }
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from whyclip.areas import above, areas, check_count, check_share, peaks
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
 from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, lay_on_image
-from whyclip.types import Geometry, Side, Word
+from whyclip.types import Box, Geometry, Point, Side, Word
 
 if TYPE_CHECKING:
     import pandas
@@ -149,12 +150,66 @@ class Explanation:
             OutputError: the image side was not explained.
             OptionError: the interpolation is unknown.
         """
+        return lay_on_image(self._required_maps(), self.geometry, size, interpolation)
+
+    def _required_maps(self) -> Tensor:
         if self.maps is None:
             raise OutputError(
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        return lay_on_image(self.maps, self.geometry, size, interpolation)
+        return self.maps
+
+    def mask(self, threshold: float = 0.5) -> Tensor:
+        """Mark where each map is at least a share of its largest value.
+
+        Args:
+            threshold: share of the largest value of :meth:`heatmap`, above 0 and at most 1.
+
+        Returns:
+            Bool ``[n, height, width]`` in pixels of the original image; False where the image was
+            cropped away, and everywhere if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return torch.stack([torch.from_numpy(above(h.numpy(), share)) for h in self.heatmap()])
+
+    def boxes(self, threshold: float = 0.5) -> tuple[tuple[Box, ...], ...]:
+        """Bound the connected areas of :meth:`mask` by boxes.
+
+        Args:
+            threshold: as for :meth:`mask`.
+
+        Returns:
+            For each prompt its boxes in pixels of the original image, right and bottom exclusive,
+            the area with the largest sum of heat first. Diagonal neighbours are connected.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return tuple(tuple(area.box for area in areas(h.numpy(), share)) for h in self.heatmap())
+
+    def points(self, k: int = 1) -> tuple[tuple[Point, ...], ...]:
+        """Find the strongest local maxima of each map, to prompt a segmenter with.
+
+        Args:
+            k: largest number of points of each map.
+
+        Returns:
+            For each prompt centres of patches in pixels of the original image, with their
+            relevance, strongest first; none if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: k is below 1.
+        """
+        count = check_count(k)
+        return tuple(peaks(values, self.geometry, count) for values in self._required_maps())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
@@ -166,7 +221,8 @@ class Explanation:
         """Write to a file; its extension decides the format.
 
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
-        ``.npz`` and ``.safetensors`` hold numbers.
+        ``.npz`` and ``.safetensors`` hold numbers. ``.coco.json`` holds boxes and masks at half
+        of each map's peak for annotation tools; :func:`whyclip.save_coco` has more choices.
 
         The file appears whole or not at all. Returns the path written.
 

@@ -29,6 +29,14 @@ class Box(NamedTuple):
     bottom: float
 
 
+class Point(NamedTuple):
+    """A point in pixels of the original image, and the relevance of the patch around it."""
+
+    x: float
+    y: float
+    relevance: float
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Where the patch grid lies on the original image.
