@@ -84,17 +84,28 @@ def keep(view: ModelView, table: SceneTable) -> None:
     save_file({**state, "rows": rows.int()}, KEPT)
 
 
+def long_tail(table: SceneTable) -> torch.Tensor:
+    """Weigh scenes so that the c-th concept is about 1/c as frequent as the first, as in captions.
+
+    Returns:
+        Positive weights ``[n]``: the geometric mean of 1/c over the objects of each scene.
+    """
+    there = table.concepts >= 0
+    logs = torch.where(there, -(table.concepts + 1.0).clamp_min(1).log(), torch.zeros(()))
+    return (logs.sum(1) / there.sum(1)).exp()
+
+
 def train(view: ModelView, table: SceneTable) -> float:
     """Train by InfoNCE over images and whole captions; return the mean of the last losses."""
     model: Any = view.module
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=RECIPE.weight_decay)
     generator, losses = torch.Generator().manual_seed(0), []
-    true = torch.arange(RECIPE.batch_size)
+    true, weights = torch.arange(RECIPE.batch_size), long_tail(table)
     for step in range(STEPS):
         for group in optimiser.param_groups:
             group["lr"] = RECIPE.rate(step, STEPS)
-        drawn = torch.randint(len(table), (RECIPE.batch_size,), generator=generator)
+        drawn = torch.multinomial(weights, RECIPE.batch_size, generator=generator)
         image = F.normalize(model.encode_image(table.pixels(drawn)), dim=-1)
         text = F.normalize(model.encode_text(table.caption_ids[drawn]), dim=-1)
         logits = model.logit_scale.exp().clamp(max=100) * image @ text.T

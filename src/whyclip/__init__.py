@@ -21,28 +21,40 @@ if typing.TYPE_CHECKING:
     from whyclip.certificate import Certificate
     from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
+    from whyclip.editing import Edits, edits
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
     from whyclip.iterate import explain_iter
+    from whyclip.match import Match, Standing, Threshold
+    from whyclip.matching import Reference, load_reference, reference
     from whyclip.models import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.render import comparison, figure
+    from whyclip.sparse_concepts import Concepts, concepts
     from whyclip.storage import load_explanation
     from whyclip.variant import Variant
 
 __all__ = [
     "Box",
     "Certificate",
+    "Concepts",
+    "Edits",
     "Explanation",
     "Geometry",
     "Interaction",
+    "Match",
     "ModelView",
     "Point",
+    "Reference",
+    "Standing",
+    "Threshold",
     "Variant",
     "Word",
     "compare",
     "comparison",
+    "concepts",
+    "edits",
     "errors",
     "explain",
     "explain_func",
@@ -51,8 +63,10 @@ __all__ = [
     "interaction",
     "load",
     "load_explanation",
+    "load_reference",
     "methods",
     "open_dataset",
+    "reference",
     "register",
     "save_coco",
     "wrap",
@@ -62,12 +76,20 @@ if not typing.TYPE_CHECKING:
     # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
     _HOMES = {
         "Certificate": "whyclip.certificate",
+        "Concepts": "whyclip.sparse_concepts",
+        "Edits": "whyclip.editing",
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
+        "Match": "whyclip.match",
         "ModelView": "whyclip.models",
+        "Reference": "whyclip.matching",
+        "Standing": "whyclip.match",
+        "Threshold": "whyclip.match",
         "Variant": "whyclip.variant",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "concepts": "whyclip.sparse_concepts",
+        "edits": "whyclip.editing",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
@@ -75,7 +97,9 @@ if not typing.TYPE_CHECKING:
         "interaction": "whyclip.interactions",
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
+        "load_reference": "whyclip.matching",
         "open_dataset": "whyclip.datasets",
+        "reference": "whyclip.matching",
         "register": "whyclip.registry",
         "save_coco": "whyclip.coco_json",
         "wrap": "whyclip.models",

@@ -12,6 +12,8 @@ from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
+from whyclip.matching.evidence import ReferenceLike, opened, reference_scores
+from whyclip.matching.store import Reference
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
@@ -40,6 +42,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> Explanation: ...
 @overload
@@ -54,6 +57,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @overload
@@ -69,10 +73,11 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @in_plain_state
-def explain(
+def explain(  # noqa: PLR0913  all but three are options
     model: ModelView,
     image_or_images: Any = None,
     prompts: Any = None,
@@ -84,6 +89,7 @@ def explain(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
     **method_options: Any,
 ) -> Explanation | list[Explanation]:
     """Explain why images match prompts.
@@ -112,6 +118,8 @@ def explain(
             ``"auto"``: all where it costs nothing or something in the model was hooked or replaced,
             else those of the first batch and one of each further batch; ``"all"``; or ``"none"``.
             ``Certificate.checked`` says which were.
+        reference: from :func:`whyclip.reference`, or its file. ``Explanation.matches`` then says
+            for each prompt whether its score is unusual enough to be a match.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
@@ -129,7 +137,7 @@ def explain(
         if image_or_images is not None:
             raise OptionError(f"images={quoted(image_or_images)} and pixels; give one of them")
         images = check_pixels(model, pixels, geometry)
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     variants = chosen_variants(model, checked, method, method_options)
     results = by_side(_run(model, setting, variants))
@@ -170,6 +178,7 @@ def compare(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
 ) -> Comparison:
     """Explain the same images and prompts by several methods, from one forward pass.
 
@@ -186,6 +195,7 @@ def compare(
         geometry: likewise.
         precision: likewise.
         check: as for :func:`explain`.
+        reference: likewise.
 
     Returns:
         By label, for each method one Explanation per image. A notebook shows it as a page.
@@ -193,7 +203,7 @@ def compare(
     Raises:
         InputError: an image, prompt, name or option cannot be used.
     """
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     every = isinstance(methods, str) and methods == ALL
     if methods is None or every:
@@ -216,6 +226,7 @@ class Request:
     geometry: GeometryName
     precision: Precision
     check: Check
+    reference: Reference | None = None
 
 
 def _run(
@@ -231,7 +242,8 @@ def _run(
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, question, variants, geometry, precision, check)
+        scores = reference_scores(model, request.reference, question, geometry)
+        found = run(model, request.images, question, variants, geometry, precision, check, scores)
     _warn_once(found)
     return found
 

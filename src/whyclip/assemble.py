@@ -13,6 +13,7 @@ from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.forward_pass import Capture
+from whyclip.match import Match
 from whyclip.models import ModelView
 from whyclip.question import Question
 from whyclip.types import Side, Word
@@ -43,6 +44,7 @@ class Setting:
         notes: for each image what to bear in mind.
         checked: for each image the certificate's ``checked``.
         audits: finds the last audit of this model.
+        matches: for each image the matches of all prompts; empty without a reference.
     """
 
     model: ModelView
@@ -52,6 +54,7 @@ class Setting:
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
     audits: Audits
+    matches: Sequence[tuple[Match, ...]]
 
 
 def checked_of(
@@ -115,6 +118,7 @@ def explanations(
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],
             audits=setting.audits,
+            matches=setting.matches[i],
         )
 
 

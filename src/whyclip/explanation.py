@@ -14,6 +14,7 @@ from whyclip.areas import above, areas, check_count, check_share, peaks
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
+from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, lay_on_image
 from whyclip.types import Box, Geometry, Point, Side, Word
@@ -44,6 +45,7 @@ class Explanation:
         method: the method's name; ``"a + b"`` where maps and words come from two methods.
         methods: by side the method, where maps and words come from two; empty otherwise.
         notes: what to bear in mind, such as an image unlike those the model was trained on.
+        matches: for each prompt how unusual its score is; empty without a reference.
         audits: finds the last audit of the model; see :attr:`audit`.
     """
 
@@ -61,6 +63,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     contrast: tuple[tuple[float, float], ...] = ()
     methods: Mapping[Side, str] = field(default_factory=dict)
+    matches: tuple[Match, ...] = ()
     audits: Audits = field(default_factory=Audits, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -78,6 +81,7 @@ class Explanation:
             words=_pick(self.words, chosen),
             certificate=self.certificate.of(chosen),
             contrast=_pick(self.contrast, chosen) if self.contrast else (),
+            matches=_pick(self.matches, chosen) if self.matches else (),
         )
 
     def __iter__(self) -> Iterator[Explanation]:

@@ -41,6 +41,9 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
   [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
+  [dim]# is it a match at all? scores compared with those of other prompts and images[/dim]
+  whyclip reference photos/ --out photos.npz
+  whyclip explain scene.png "a dog" --reference photos.npz
   [dim]# the variant that the published Grad-ECLIP code computes (a changed model)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
 """
@@ -82,6 +85,14 @@ def explain(
     precision: options.Precision = "fp32",
     check: options.Check = "auto",
     device: options.Device = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of reference scores, for whether the score is a match at all. "
+            "See: whyclip reference.",
+        ),
+    ] = None,
     out: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,7 +100,8 @@ def explain(
             metavar="FILE|FOLDER",
             help="File of the explanation; may be given several times. The extension decides: "
             ".html (a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors "
-            "(numbers). For several images: a folder, or a pattern with {name}.",
+            "(numbers), .coco.json (boxes and masks). For several images: a folder, or a pattern "
+            "with {name}.",
         ),
     ] = None,
     as_json: Annotated[
@@ -134,6 +146,8 @@ def explain(
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
+        if reference is not None:
+            asked["reference"] = whyclip.load_reference(reference)
         # The first image before the model: a wrong name is reported in no time.
         pictures = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
@@ -175,12 +189,22 @@ def _each(
             begin(f"writing {path.name}")
             if given.many:
                 make_folder(path.parent)
-            explanation.save(path)
+            _save(explanation, path, name)
         _print(name, explanation, many=given.many, as_json=as_json)
         for path in paths:
             wrote(path)
     if broken:
         raise typer.Exit(2)
+
+
+def _save(explanation: Explanation, path: Path, name: str) -> None:
+    """Write an explanation; COCO JSON names the image's file."""
+    from whyclip.coco_json import COCO, save_coco
+
+    if path.name.lower().endswith(COCO):
+        save_coco(path, {Path(name).name: explanation})
+    else:
+        explanation.save(path)
 
 
 def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:

@@ -1,0 +1,148 @@
+"""How unusual the scores of explained images are, from a reference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.errors import OptionError, quoted
+from whyclip.inputs import Prompt, TextPrompt
+from whyclip.match import Match, Threshold
+from whyclip.matching.standing import calibrated, probability_of, standing
+from whyclip.matching.store import Reference, load_reference
+from whyclip.models import ModelView
+from whyclip.question import Question
+from whyclip.stats.order import rank_possible
+from whyclip.types import GeometryName
+
+COMPETITORS = 5
+
+ReferenceLike: TypeAlias = Reference | str | Path
+
+
+@dataclass(frozen=True)
+class ReferenceScores:
+    """Prompts compared with the reference images once, for any number of explained images.
+
+    Attributes:
+        images: ``[m, n]`` scores of the reference images with the n prompts.
+        thresholds: calibrated threshold of each prompt, if there are enough images.
+    """
+
+    model: ModelView
+    reference: Reference
+    question: Question
+    images: Tensor
+    thresholds: tuple[Threshold | None, ...]
+
+    @classmethod
+    def of(cls, model: ModelView, reference: Reference, question: Question) -> ReferenceScores:
+        """Score the reference images with the prompts."""
+        directions = question.targets().directions.cpu()
+        scores = reference.image_rows @ directions.T
+        enough = rank_possible(reference.rate, len(reference.images))
+        limits = [
+            calibrated(model, column, reference.rate) if enough else None for column in scores.T
+        ]
+        if question.against is not None:
+            # A difference of two scores has no probability.
+            limits = [None if limit is None else _without_probability(limit) for limit in limits]
+        return cls(model, reference, question, scores, tuple(limits))
+
+    def matches(self, embedding: Tensor) -> list[tuple[Match, ...]]:
+        """For images ``[b, e]`` the matches of all prompts."""
+        unit = F.normalize(embedding.float(), dim=-1).cpu()
+        scores = unit @ self.question.targets().directions.cpu().T
+        listed = unit @ self.reference.text_rows.T
+        if self.question.against is not None:
+            listed = listed - (unit @ self.question.against.cpu())[:, None]
+        return [
+            tuple(
+                self._match(index, float(scores[image, index]), listed[image])
+                for index in range(scores.shape[1])
+            )
+            for image in range(len(unit))
+        ]
+
+    def _match(self, index: int, score: float, listed: Tensor) -> Match:
+        reference, prompt = self.reference, self.question.prompts[index]
+        count = len(reference.prompts)
+        among_prompts, nonsense = None, None
+        competitors: tuple[tuple[str, float], ...] = ()
+        if isinstance(prompt, TextPrompt):
+            other = torch.tensor(_others(prompt, reference.prompts), dtype=torch.long)
+            scores = listed[:count][other]
+            among_prompts = standing(score, scores)
+            top = scores.argsort(descending=True)[:COMPETITORS]
+            competitors = tuple(
+                (reference.prompts[int(other[place])], float(scores[place])) for place in top
+            )
+            if reference.nonsense:
+                best = int(listed[count:].argmax())
+                nonsense = (reference.nonsense[best], float(listed[count + best]))
+        difference = self.question.against is not None
+        return Match(
+            score=score,
+            among_prompts=among_prompts,
+            among_images=standing(score, self.images[:, index]),
+            competitors=competitors,
+            nonsense=nonsense,
+            threshold=self.thresholds[index],
+            prompt_kind=reference.prompt_kind,
+            probability=None if difference else probability_of(self.model, score),
+        )
+
+
+def opened(given: ReferenceLike | None) -> Reference | None:
+    """Return a reference, read from its file if a path was given.
+
+    Raises:
+        OptionError: it is of another kind.
+        OutputError: the file is not a reference.
+    """
+    if given is None or isinstance(given, Reference):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return load_reference(os.fspath(given))
+    raise OptionError(
+        f"reference={quoted(given)}: give the result of whyclip.reference, or its file"
+    )
+
+
+def reference_scores(
+    model: ModelView,
+    reference: Reference | None,
+    question: Question,
+    geometry: GeometryName,
+) -> ReferenceScores | None:
+    """Prepare the comparison with a reference; None without one.
+
+    Raises:
+        OptionError: the reference is of another model or geometry.
+    """
+    if reference is None:
+        return None
+    reference.check(model, geometry)
+    return ReferenceScores.of(model, reference, question)
+
+
+def _without_probability(limit: Threshold) -> Threshold:
+    return Threshold(limit.score, limit.rate, limit.low, limit.high, limit.confidence, limit.n)
+
+
+def _others(prompt: Prompt, listed: Sequence[str]) -> list[int]:
+    """Indices of the reference prompts that are not the prompt itself."""
+    assert isinstance(prompt, TextPrompt)
+    same = {_plain(text) for text in prompt.templates}
+    return [index for index, text in enumerate(listed) if _plain(text) not in same]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().strip(" .!?").split())
