@@ -2,23 +2,27 @@
 
     python -m benchmarks.reference
 
-The model is ``benchmarks.captions_only``, which saw whole captions alone. Images are controlled
-scenes, so it is known which of 32 objects each shows. Criteria, written down before the first run:
+The models are those of ``benchmarks.captions_only``, which saw whole captions alone. Images are
+controlled scenes, so it is known which of 32 objects each shows. Criteria, written down before
+they were measured:
 
-1. AUROC of present against absent objects, pooled over images and prompts: the percentile of a
-   score among reference images of its prompt separates better than the raw score. The interval of
-   the paired difference (bootstrap over images) lies above 0.
+1. Model with equally frequent objects. AUROC of present against absent objects, pooled over images
+   and prompts: the percentile of a score among reference images of its prompt separates better
+   than the raw score. The interval of the paired difference (bootstrap over images) lies above 0.
 2. A threshold is calibrated on reference images without the object. The rate at which fresh images
    without it exceed the threshold lies within the stated 95 % interval for that many fresh images
    in at least 93 % of the repetitions.
 3. If the reference images are drawn without looking at what they show, as from a folder, the rate
    exceeds the interval's upper bound in at most 3.5 % of the repetitions.
 
-Criterion 1 failed: 32 equally frequent objects in one template have comparable raw scores. So
-another one was added, again before it was measured:
+Criterion 1 failed: equally frequent objects in one template have comparable raw scores. Two more
+were added, again before they were measured:
 
 4. The same as 1 with each object phrased in the ten ways of the training captions, from "a dog" to
-   "there is a dog", as users phrase their searches in several ways.
+   "there is a dog". (It failed for the same reason.)
+5. Model with a long tail of frequencies, as captions have, after a look at scenes of another split:
+   the percentile among images and the mean of both percentiles separate better than the raw score,
+   both intervals above 0, on test scenes.
 
 What was measured is kept in ``benchmarks/reference.json``.
 """
@@ -26,11 +30,13 @@ What was measured is kept in ``benchmarks/reference.json``.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 
 import whyclip
@@ -43,7 +49,7 @@ from whyclip.scenes.sprites import load_atlas
 from whyclip.stats.order import fresh_interval, rank_for
 
 KEPT = Path(__file__).parent / "reference.json"
-REFERENCE_IMAGES, TEST_IMAGES, POOL = 400, 600, 2400
+REFERENCE_IMAGES, TEST_IMAGES, MORE_TEST_IMAGES, POOL = 400, 600, 2000, 2400
 CALIBRATED_ON, FRESH, RATE, REPETITIONS = 199, 400, 0.05, 50
 RESAMPLES = 300
 FRAMES = (
@@ -98,11 +104,13 @@ def bootstrap(kinds: dict[str, Floats], truth: Truth) -> dict[str, Any]:
     }
 
 
-def separation(view: whyclip.ModelView, prompts: list[str], concepts: list[int]) -> dict[str, Any]:
-    """Criteria 1 and 4: scores of test images, placed by plain counting."""
+def separation(
+    view: whyclip.ModelView, prompts: list[str], concepts: list[int], test_images: int = TEST_IMAGES
+) -> dict[str, Any]:
+    """Criteria 1, 4 and 5: scores of test images, placed by plain counting."""
     folder, _ = images_and_truth(view, REFERENCE_IMAGES, 1)
     reference = whyclip.reference(view, folder, prompts)
-    images, shown = images_and_truth(view, TEST_IMAGES, 2)
+    images, shown = images_and_truth(view, test_images, 2)
     truth = shown[:, concepts]
     texts = encode_prompts(view, prompts).T
     scores = (encode_images(view, images) @ texts).numpy()
@@ -127,7 +135,7 @@ def separation(view: whyclip.ModelView, prompts: list[str], concepts: list[int])
     spread = others.mean(0).std() / others.std(0).mean()
     return {
         "reference images": REFERENCE_IMAGES,
-        "images": TEST_IMAGES,
+        "images": test_images,
         "prompts": len(prompts),
         "present pairs": int(truth.sum()),
         "spread of the prompts' mean scores, in standard deviations of a prompt": float(
@@ -170,34 +178,42 @@ def false_matches(view: whyclip.ModelView, prompts: list[str]) -> dict[str, Any]
     }
 
 
-def main() -> None:
-    """Measure, keep, and say whether the criteria are met."""
+def main(parts: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Measure all parts or those named, keep them, and say whether the criteria are met."""
     torch.set_num_threads(1)
-    view = captions_only()
+    even, tail = captions_only(long_tail=False), captions_only(long_tail=True)
     names = load_atlas().names[:CONCEPTS]
+    every = list(range(CONCEPTS))
     prompts = [PHRASE_TEMPLATE.format(phrase(name)) for name in names]
     phrased = [frame.format(phrase(name)) for name in names for frame in FRAMES]
-    kept = {
-        "one template": separation(view, prompts, list(range(CONCEPTS))),
-        "ten phrasings": separation(
-            view, phrased, [concept for concept in range(CONCEPTS) for _ in FRAMES]
-        ),
-        "false matches": false_matches(view, prompts),
+    measures: dict[str, Callable[[], dict[str, Any]]] = {
+        "one template": lambda: separation(even, prompts, every),
+        "ten phrasings": lambda: separation(even, phrased, [c for c in every for _ in FRAMES]),
+        "long tail": lambda: separation(tail, prompts, every, MORE_TEST_IMAGES),
+        "false matches": lambda: false_matches(even, prompts),
+        "false matches, long tail": lambda: false_matches(tail, prompts),
     }
-    better = {
-        name: kept[name]["scores"]["percentile among images"]["less raw interval"][0] > 0
-        for name in ("one template", "ten phrasings")
-    }
-    rates = kept["false matches"]
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    for name in parts or list(measures):
+        kept[name] = measures[name]()
+
+    def better(name: str, kind: str = "percentile among images") -> bool:
+        return bool(kept[name]["scores"][kind]["less raw interval"][0] > 0)
+
+    rates = [kept["false matches"], kept["false matches, long tail"]]
     kept["criteria"] = {
-        "1 percentiles separate better, one template": better["one template"],
-        "2 within the interval in 93 %": rates["within"] >= 0.93,
-        "3 folder above the bound in at most 3.5 %": rates["folder above the bound"] <= 0.035,
-        "4 percentiles separate better, ten phrasings": better["ten phrasings"],
+        "1 percentiles separate better, equal frequencies": better("one template"),
+        "2 within the interval in 93 %": all(rate["within"] >= 0.93 for rate in rates),
+        "3 folder above the bound in at most 3.5 %": all(
+            rate["folder above the bound"] <= 0.035 for rate in rates
+        ),
+        "4 percentiles separate better, ten phrasings": better("ten phrasings"),
+        "5 percentiles separate better, long tail": better("long tail")
+        and better("long tail", "mean of both percentiles"),
     }
     KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(kept, indent=1))
+    print(json.dumps(kept["criteria"], indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -32,13 +32,18 @@ class ReferenceScores:
     """Prompts compared with the reference images once, for any number of explained images.
 
     Attributes:
-        images: ``[m, n]`` scores of the reference images with the n prompts.
+        directions: ``[n, e]`` of the n prompts.
+        others: for each prompt the indices of the reference prompts to compare it with; None for a
+            prompt that is not text.
+        images: ``[m, n]`` scores of the reference images with the prompts.
         thresholds: calibrated threshold of each prompt, if there are enough images.
     """
 
     model: ModelView
     reference: Reference
     question: Question
+    directions: Tensor
+    others: tuple[Tensor | None, ...]
     images: Tensor
     thresholds: tuple[Threshold | None, ...]
 
@@ -54,12 +59,13 @@ class ReferenceScores:
         if question.against is not None:
             # A difference of two scores has no probability.
             limits = [None if limit is None else _without_probability(limit) for limit in limits]
-        return cls(model, reference, question, scores, tuple(limits))
+        others = tuple(_others(prompt, reference.prompts) for prompt in question.prompts)
+        return cls(model, reference, question, directions, others, scores, tuple(limits))
 
     def matches(self, embedding: Tensor) -> list[tuple[Match, ...]]:
         """For images ``[b, e]`` the matches of all prompts."""
         unit = F.normalize(embedding.float(), dim=-1).cpu()
-        scores = unit @ self.question.targets().directions.cpu().T
+        scores = unit @ self.directions.T
         listed = unit @ self.reference.text_rows.T
         if self.question.against is not None:
             listed = listed - (unit @ self.question.against.cpu())[:, None]
@@ -72,12 +78,11 @@ class ReferenceScores:
         ]
 
     def _match(self, index: int, score: float, listed: Tensor) -> Match:
-        reference, prompt = self.reference, self.question.prompts[index]
+        reference, other = self.reference, self.others[index]
         count = len(reference.prompts)
         among_prompts, nonsense = None, None
         competitors: tuple[tuple[str, float], ...] = ()
-        if isinstance(prompt, TextPrompt):
-            other = torch.tensor(_others(prompt, reference.prompts), dtype=torch.long)
+        if other is not None:
             scores = listed[:count][other]
             among_prompts = standing(score, scores)
             top = scores.argsort(descending=True)[:COMPETITORS]
@@ -137,11 +142,13 @@ def _without_probability(limit: Threshold) -> Threshold:
     return Threshold(limit.score, limit.rate, limit.low, limit.high, limit.confidence, limit.n)
 
 
-def _others(prompt: Prompt, listed: Sequence[str]) -> list[int]:
+def _others(prompt: Prompt, listed: Sequence[str]) -> Tensor | None:
     """Indices of the reference prompts that are not the prompt itself."""
-    assert isinstance(prompt, TextPrompt)
+    if not isinstance(prompt, TextPrompt):
+        return None
     same = {_plain(text) for text in prompt.templates}
-    return [index for index, text in enumerate(listed) if _plain(text) not in same]
+    other = [index for index, text in enumerate(listed) if _plain(text) not in same]
+    return torch.tensor(other, dtype=torch.long)
 
 
 def _plain(text: str) -> str:

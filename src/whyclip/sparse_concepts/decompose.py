@@ -21,6 +21,9 @@ from whyclip.sparse_concepts.result import Concept, Concepts
 from whyclip.sparse_concepts.sources import Source, source_of
 from whyclip.types import Check, GeometryName, Precision
 
+# Share of the largest weight; what is less is the solver's rounding.
+_LEAST = 1e-3
+
 
 @in_plain_state
 def concepts(
@@ -96,7 +99,8 @@ def concepts(
     rebuilt = weights @ dictionary
     length = float(np.linalg.norm(rebuilt))
     cosines = dictionary @ target
-    order = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i] > 0]
+    least = _LEAST * weights.max()
+    order = [int(i) for i in np.argsort(-weights, kind="stable") if weights[i] > least]
     return Concepts(
         model=model.name,
         source=first.label if second is None else f"{first.label} rather than {second.label}",

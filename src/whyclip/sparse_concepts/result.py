@@ -48,7 +48,7 @@ class Concepts:
     Attributes:
         model: name of the model.
         source: description of the explained image, text, folder or difference.
-        rows: words with a weight above 0.
+        rows: words whose weight is more than a thousandth of the largest.
         cosine: cosine of the weighted sum of words with the explained embedding, both centred.
         penalty: weight of the sum of weights in the objective.
         vocabulary: number of words to choose from.

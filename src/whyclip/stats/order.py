@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from whyclip.errors import OptionError, quoted
 
@@ -40,6 +41,7 @@ def rank_possible(rate: float, m: int) -> bool:
     return rate * (m + 1) * _SLACK >= 1
 
 
+@lru_cache
 def exceedance_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound the share of the distribution that lies above the k-th largest of m values.
 
