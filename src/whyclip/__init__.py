@@ -21,7 +21,8 @@ if typing.TYPE_CHECKING:
     from whyclip.certificate import Certificate
     from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
-    from whyclip.editing import Edits, edits
+    from whyclip.editing.result import Edits
+    from whyclip.editing.score import edits
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
@@ -77,7 +78,7 @@ if not typing.TYPE_CHECKING:
     _HOMES = {
         "Certificate": "whyclip.certificate",
         "Concepts": "whyclip.sparse_concepts",
-        "Edits": "whyclip.editing",
+        "Edits": "whyclip.editing.result",
         "Explanation": "whyclip.explanation",
         "Interaction": "whyclip.interactions",
         "Match": "whyclip.match",
@@ -89,7 +90,7 @@ if not typing.TYPE_CHECKING:
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
         "concepts": "whyclip.sparse_concepts",
-        "edits": "whyclip.editing",
+        "edits": "whyclip.editing.score",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",

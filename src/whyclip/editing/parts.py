@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from whyclip import lexicon
 from whyclip.finetuning import word_lists
 from whyclip.finetuning.rules import rule_phrases
 from whyclip.inputs.words import words_of
+from whyclip.lexicon import adjectives, bare_nouns, colours
 
 PartKind = Literal["noun", "colour", "adjective", "other"]
 
@@ -85,7 +85,7 @@ def _noun_length(phrase: list[str]) -> int:
 
 
 def _modifier(word: str) -> PartKind:
-    if word in lexicon.colours() or word in word_lists.COLOURS:
+    if word in colours() or word in word_lists.COLOURS:
         return "colour"
     if word in word_lists.ADJECTIVES or word in group_of_adjective():
         return "adjective"
@@ -95,13 +95,13 @@ def _modifier(word: str) -> PartKind:
 @cache
 def group_of_noun() -> dict[str, tuple[str, ...]]:
     """For each shipped noun the nouns of its group."""
-    return {noun: group for group in reversed(lexicon.bare_nouns()) for noun in group}
+    return {noun: group for group in reversed(bare_nouns()) for noun in group}
 
 
 @cache
 def group_of_adjective() -> dict[str, tuple[str, ...]]:
     """For each shipped adjective those that can replace it."""
-    return {word: group for group in reversed(lexicon.adjectives()) for word in group}
+    return {word: group for group in reversed(adjectives()) for word in group}
 
 
 def singular(noun: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from whyclip import lexicon
 from whyclip.editing.parts import (
     Part,
     group_of_adjective,
@@ -17,6 +16,7 @@ from whyclip.editing.parts import (
     singular,
 )
 from whyclip.finetuning import word_lists
+from whyclip.lexicon import bare_nouns, colours, with_article
 
 EditKind = Literal["leave out", "swap", "exchange", "own"]
 KINDS: tuple[EditKind, ...] = ("leave out", "swap", "exchange")
@@ -89,7 +89,7 @@ def replacements(part: Part) -> tuple[str, ...]:
     group. Plurals stay plural.
     """
     if part.kind == "colour":
-        return lexicon.colours()
+        return colours()
     if part.kind == "adjective":
         return group_of_adjective().get(part.lower, ())
     if part.lower in group_of_noun():
@@ -97,7 +97,7 @@ def replacements(part: Part) -> tuple[str, ...]:
     stem = singular(part.lower)
     if stem != part.lower:
         return tuple(plural(noun) for noun in group_of_noun()[stem])
-    return tuple(group[0] for group in lexicon.bare_nouns())
+    return tuple(group[0] for group in bare_nouns())
 
 
 def _exchanged(prompt: str, parts: Sequence[Part]) -> Iterator[Draft]:
@@ -130,7 +130,7 @@ def with_articles(text: str) -> str:
         article, space, word = found.groups()
         if word.lower() in word_lists.PREPOSITIONS | word_lists.CONJUNCTIONS:
             return found[0]
-        right = lexicon.with_article(word.lower()).split()[0]
+        right = with_article(word.lower()).split()[0]
         return (right.capitalize() if article[0].isupper() else right) + space
 
     return _ARTICLE.sub(fitting, text)

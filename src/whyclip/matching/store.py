@@ -96,8 +96,8 @@ class Reference:
         The threshold is the k-th largest score of the m reference images, with
         ``k = ⌊rate · (m + 1)⌋``. A new image from the same source exceeds it with probability at
         most ``k / (m + 1)``. The interval of the true rate is that of Beta(k, m − k + 1), exact
-        for scores without ties. If some reference images do match the prompt, the threshold is
-        higher, and fewer others exceed it.
+        for scores without ties. If some reference images match the prompt and score higher, the
+        threshold is higher, and fewer others exceed it.
 
         Args:
             model: the model that the reference was built with.
