@@ -1,7 +1,7 @@
 """Small CLIPs trained on whole captions alone.
 
     python -m benchmarks.captions_only              # all objects equally frequent
-    python -m benchmarks.captions_only --long-tail  # the c-th object about 1/c as frequent
+    python -m benchmarks.captions_only --long-tail  # frequencies with a long tail
 
 Each takes between 5 and 6 minutes of one CPU core. ``mini`` was trained with the regions of its
 scenes and separates present from absent objects by its raw scores. Models of practice saw captions
@@ -93,23 +93,24 @@ def keep(view: ModelView, table: SceneTable, path: Path) -> None:
 
 
 def tail_weights(table: SceneTable) -> torch.Tensor:
-    """Weigh scenes so that the c-th concept is about 1/c as frequent as the first, as in captions.
+    """Weigh scenes so that the frequencies of objects have a long tail, as in captions.
 
     Returns:
-        Positive weights ``[n]``: the geometric mean of 1/c over the objects of each scene.
+        Positive weights ``[n]``: the geometric mean of 1/c over the numbers c of the objects of
+        each scene. Objects are then in 5 % to 21 % of the scenes.
     """
     there = table.concepts >= 0
     logs = torch.where(there, -(table.concepts + 1.0).clamp_min(1).log(), torch.zeros(()))
     return (logs.sum(1) / there.sum(1)).exp()
 
 
-def train(view: ModelView, table: SceneTable, weights: torch.Tensor) -> float:
+def train(view: ModelView, table: SceneTable, weights: torch.Tensor | None) -> float:
     """Train by InfoNCE over images and whole captions; return the mean of the last losses.
 
     Args:
         view: the model.
         table: the scenes.
-        weights: how often each scene is drawn.
+        weights: how often each scene is drawn; equally often by default.
     """
     model: Any = view.module
     model.train()
@@ -119,7 +120,11 @@ def train(view: ModelView, table: SceneTable, weights: torch.Tensor) -> float:
     for step in range(STEPS):
         for group in optimiser.param_groups:
             group["lr"] = RECIPE.rate(step, STEPS)
-        drawn = torch.multinomial(weights, RECIPE.batch_size, generator=generator)
+        size = RECIPE.batch_size
+        if weights is None:
+            drawn = torch.randint(len(table), (size,), generator=generator)
+        else:
+            drawn = torch.multinomial(weights, size, generator=generator)
         image = F.normalize(model.encode_image(table.pixels(drawn)), dim=-1)
         text = F.normalize(model.encode_text(table.caption_ids[drawn]), dim=-1)
         logits = model.logit_scale.exp().clamp(max=100) * image @ text.T
@@ -139,7 +144,7 @@ def main(*, long_tail: bool = False) -> None:
     view, begun = untrained(), time.process_time()
     table = draw_table(view, SCENES, split="train")
     print(f"{time.process_time() - begun:.0f} s drawing {SCENES} scenes", flush=True)
-    weights = tail_weights(table) if long_tail else torch.ones(len(table))
+    weights = tail_weights(table) if long_tail else None
     loss = train(view, table, weights)
     keep(view, table, kept_at(long_tail=long_tail))
     print(f"{time.process_time() - begun:.0f} s of CPU in all, last losses {loss:.3f}")

@@ -26,7 +26,7 @@ def with_article(noun: str) -> str:
         >>> with_article("apple"), with_article("unicorn")
         ('an apple', 'a unicorn')
     """
-    by_sound = {"hourglass": "an", "x-ray image": "an", "SUV": "an"}
+    by_sound = {"hourglass": "an", "x-ray image": "an"}
     vowel = noun[0] in "aeiou" and not noun.startswith(("uni", "uk", "one", "eu"))
     return f"{by_sound.get(noun, 'an' if vowel else 'a')} {noun}"
 
