@@ -15,21 +15,27 @@ import typing
 
 from whyclip import errors
 from whyclip._version import __version__ as __version__
-from whyclip.types import Box, Geometry, Word
+from whyclip.types import Box, Geometry, Point, Word
 
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
     from whyclip.certificate import Certificate
+    from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
+    from whyclip.editing.result import Edits
+    from whyclip.editing.score import edits
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
     from whyclip.iterate import explain_iter
+    from whyclip.match import Match, Standing, Threshold
+    from whyclip.matching import Reference, load_reference, reference
     from whyclip.models import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.render import comparison, figure
+    from whyclip.sparse_concepts import Concepts, concepts
     from whyclip.storage import load_explanation
     from whyclip.studies.audit import Audit, audit
     from whyclip.studies.evaluation import Evaluation, evaluate
@@ -41,20 +47,29 @@ __all__ = [
     "Audit",
     "Box",
     "Certificate",
+    "Concepts",
+    "Edits",
     "Evaluation",
     "Explanation",
     "Geometry",
     "HeadTexts",
     "Heads",
     "Interaction",
+    "Match",
     "ModelView",
+    "Point",
+    "Reference",
     "Reproduction",
+    "Standing",
+    "Threshold",
     "Variant",
     "Word",
     "audit",
     "compare",
     "comparison",
+    "concepts",
     "describe_heads",
+    "edits",
     "errors",
     "evaluate",
     "explain",
@@ -65,10 +80,13 @@ __all__ = [
     "interaction",
     "load",
     "load_explanation",
+    "load_reference",
     "methods",
     "open_dataset",
+    "reference",
     "register",
     "reproduce",
+    "save_coco",
     "wrap",
 ]
 
@@ -77,18 +95,26 @@ if not typing.TYPE_CHECKING:
     _HOMES = {
         "Audit": "whyclip.studies.audit",
         "Certificate": "whyclip.certificate",
+        "Concepts": "whyclip.sparse_concepts",
         "Evaluation": "whyclip.studies.evaluation",
+        "Edits": "whyclip.editing.result",
         "Explanation": "whyclip.explanation",
         "HeadTexts": "whyclip.attention_heads",
         "Heads": "whyclip.attention_heads",
         "Interaction": "whyclip.interactions",
+        "Match": "whyclip.match",
         "ModelView": "whyclip.models",
+        "Reference": "whyclip.matching",
         "Reproduction": "whyclip.studies.experiments.reproduction",
+        "Standing": "whyclip.match",
+        "Threshold": "whyclip.match",
         "Variant": "whyclip.variant",
         "audit": "whyclip.studies.audit",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "concepts": "whyclip.sparse_concepts",
         "describe_heads": "whyclip.attention_heads",
+        "edits": "whyclip.editing.score",
         "evaluate": "whyclip.studies.evaluation",
         "explain": "whyclip.api",
         "explain_func": "whyclip.integrations",
@@ -98,9 +124,12 @@ if not typing.TYPE_CHECKING:
         "interaction": "whyclip.interactions",
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
+        "load_reference": "whyclip.matching",
         "open_dataset": "whyclip.datasets",
+        "reference": "whyclip.matching",
         "register": "whyclip.registry",
         "reproduce": "whyclip.studies.experiments.run",
+        "save_coco": "whyclip.coco_json",
         "wrap": "whyclip.models",
     }
 

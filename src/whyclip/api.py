@@ -12,6 +12,8 @@ from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
+from whyclip.matching.evidence import ReferenceLike, opened, reference_scores
+from whyclip.matching.store import Reference
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
@@ -40,6 +42,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> Explanation: ...
 @overload
@@ -54,6 +57,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @overload
@@ -69,10 +73,11 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @in_plain_state
-def explain(
+def explain(  # noqa: PLR0913  all but three are options
     model: ModelView,
     image_or_images: Any = None,
     prompts: Any = None,
@@ -84,6 +89,7 @@ def explain(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
     **method_options: Any,
 ) -> Explanation | list[Explanation]:
     """Explain why images match prompts.
@@ -113,6 +119,8 @@ def explain(
             replaced, otherwise those of the first batch and one of each further batch;
             ``"all"``; or ``"none"``.
             ``Certificate.checked`` has their numbers.
+        reference: from :func:`whyclip.reference`, or its file. ``Explanation.matches`` then says
+            for each prompt whether its score is unusual enough to be a match.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
@@ -130,7 +138,7 @@ def explain(
         if image_or_images is not None:
             raise OptionError(f"images={quoted(image_or_images)} and pixels; give one of them")
         images = check_pixels(model, pixels, geometry)
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     variants = chosen_variants(model, checked, method, method_options)
     results = by_side(_run(model, setting, variants))
@@ -171,6 +179,7 @@ def compare(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
 ) -> Comparison:
     """Explain the same images and prompts with several methods, on one forward pass.
 
@@ -188,6 +197,7 @@ def compare(
         geometry: how the image is fed to the model.
         precision: of the forward pass.
         check: how many inputs are also run through the model's public entry point.
+        reference: as for :func:`explain`.
 
     Returns:
         For each method's label, one Explanation per image. A notebook shows them as a page.
@@ -195,7 +205,7 @@ def compare(
     Raises:
         InputError: an image, prompt, name or option cannot be used.
     """
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     every = isinstance(methods, str) and methods == ALL
     if methods is None or every:
@@ -218,6 +228,7 @@ class Request:
     geometry: GeometryName
     precision: Precision
     check: Check
+    reference: Reference | None = None
 
 
 def _run(
@@ -233,7 +244,8 @@ def _run(
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, encoded, variants, geometry, precision, check)
+        scores = reference_scores(model, request.reference, encoded, geometry)
+        found = run(model, request.images, encoded, variants, geometry, precision, check, scores)
     _warn_once(found)
     return found
 

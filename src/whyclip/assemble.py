@@ -14,6 +14,7 @@ from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.match import Match
 from whyclip.models import ModelView
 from whyclip.types import Side, Word
 from whyclip.variant import Variant
@@ -43,6 +44,7 @@ class Setting:
         notes: for each image, warnings about it.
         checked: for each image the certificate's ``checked``.
         audits: looks up the last audit of this model.
+        matches: for each image the matches of all prompts; empty without a reference.
     """
 
     model: ModelView
@@ -52,6 +54,7 @@ class Setting:
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
     audits: Audits
+    matches: Sequence[tuple[Match, ...]]
 
 
 def checked_of(
@@ -115,6 +118,7 @@ def explanations(
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],
             audits=setting.audits,
+            matches=setting.matches[i],
         )
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from whyclip.areas import above, areas, check_count, check_share, peaks
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
+from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, resample_to_image
-from whyclip.types import Geometry, Side, Word
+from whyclip.types import Box, Geometry, Point, Side, Word
 
 if TYPE_CHECKING:
     import pandas
@@ -43,6 +45,7 @@ class Explanation:
         method: the method's name; ``"a + b"`` if maps and words come from two methods.
         methods: the method of each side, if maps and words come from two; empty otherwise.
         notes: warnings, such as an image unlike the model's training images.
+        matches: for each prompt how unusual its score is; empty without a reference.
         audits: looks up the last audit of the model; see :attr:`audit`.
     """
 
@@ -60,6 +63,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     contrast: tuple[tuple[float, float], ...] = ()
     methods: Mapping[Side, str] = field(default_factory=dict)
+    matches: tuple[Match, ...] = ()
     audits: Audits = field(default_factory=Audits, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -77,6 +81,7 @@ class Explanation:
             words=_pick(self.words, chosen),
             certificate=self.certificate.of(chosen),
             contrast=_pick(self.contrast, chosen) if self.contrast else (),
+            matches=_pick(self.matches, chosen) if self.matches else (),
         )
 
     def __iter__(self) -> Iterator[Explanation]:
@@ -149,12 +154,66 @@ class Explanation:
             OutputError: the image side was not explained.
             OptionError: the interpolation is unknown.
         """
+        return resample_to_image(self._required_maps(), self.geometry, size, interpolation)
+
+    def _required_maps(self) -> Tensor:
         if self.maps is None:
             raise OutputError(
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        return resample_to_image(self.maps, self.geometry, size, interpolation)
+        return self.maps
+
+    def mask(self, threshold: float = 0.5) -> Tensor:
+        """Mark where each map is at least a share of its largest value.
+
+        Args:
+            threshold: share of the largest value of :meth:`heatmap`, above 0 and at most 1.
+
+        Returns:
+            Bool ``[n, height, width]`` in pixels of the original image; False where the image was
+            cropped away, and everywhere if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return torch.stack([torch.from_numpy(above(h.numpy(), share)) for h in self.heatmap()])
+
+    def boxes(self, threshold: float = 0.5) -> tuple[tuple[Box, ...], ...]:
+        """Bound the connected areas of :meth:`mask` by boxes.
+
+        Args:
+            threshold: as for :meth:`mask`.
+
+        Returns:
+            For each prompt its boxes in pixels of the original image, right and bottom exclusive,
+            the area with the largest sum of heat first. Diagonal neighbours are connected.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return tuple(tuple(area.box for area in areas(h.numpy(), share)) for h in self.heatmap())
+
+    def points(self, k: int = 1) -> tuple[tuple[Point, ...], ...]:
+        """Find the strongest local maxima of each map, to prompt a segmenter with.
+
+        Args:
+            k: largest number of points of each map.
+
+        Returns:
+            For each prompt centres of patches in pixels of the original image, with their
+            relevance, strongest first; none if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: k is below 1.
+        """
+        count = check_count(k)
+        return tuple(peaks(values, self.geometry, count) for values in self._required_maps())
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row per patch and per word (needs pandas: ``pip install 'whyclip[pandas]'``)."""
@@ -166,7 +225,8 @@ class Explanation:
         """Write to a file; its extension decides the format.
 
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
-        ``.npz`` and ``.safetensors`` hold numbers.
+        ``.npz`` and ``.safetensors`` hold numbers. ``.coco.json`` holds boxes and masks at half
+        of each map's peak for annotation tools; :func:`whyclip.save_coco` has more choices.
 
         The file is written atomically. Returns its path.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from whyclip.ambient import in_plain_state
+from whyclip.coco_json import COCO, save_coco
 from whyclip.errors import OutputError, quoted
 from whyclip.explanation import Explanation
 from whyclip.files import path_of, write_atomic
@@ -42,6 +43,8 @@ def check_path(path: str | Path, endings: Sequence[str] = ENDINGS) -> Path:
 def save(explanation: Explanation, path: str | Path) -> Path:
     """Write an explanation; see :meth:`Explanation.save`."""
     path = check_path(path)
+    if path.name.lower().endswith(COCO):
+        return save_coco(path, {path.name[: -len(COCO)]: explanation})
     write_atomic(path, lambda: _encoded(explanation, path.suffix.lower()))
     return path
 

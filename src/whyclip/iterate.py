@@ -17,6 +17,12 @@ from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
+from whyclip.matching.evidence import (
+    ReferenceLike,
+    ReferenceScores,
+    opened,
+    reference_scores,
+)
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
@@ -40,6 +46,7 @@ def explain_iter(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
     **method_options: Any,
 ) -> Iterator[Explanation]:
     """Explain many images, one explanation at a time, in constant memory.
@@ -60,6 +67,7 @@ def explain_iter(
         precision: of the forward pass.
         check: ``"auto"`` runs at least one image of each batch through the model's public entry
             point.
+        reference: from :func:`whyclip.reference`, or its file.
         **method_options: options of the method.
 
     Returns:
@@ -78,14 +86,15 @@ def explain_iter(
             "a list of images or of batches"
         )
     # Checked with a placeholder, because the images are not there yet.
-    request = Request([""], prompts, against, geometry, precision, check)
+    request = Request([""], prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, request, sides)
     variants = chosen_variants(model, checked, method, method_options)
     with naming_suspects(model):
         encoded = encode_for(
             model, prompts, variants, against=against, precision=precision, check=check
         )
-    return _each(model, batches, request, variants, encoded)
+        scores = reference_scores(model, request.reference, encoded, geometry)
+    return _each(model, batches, request, variants, encoded, scores)
 
 
 def _each(
@@ -94,6 +103,7 @@ def _each(
     request: Request,
     variants: Sequence[Variant],
     encoded: EncodedPrompts,
+    scores: ReferenceScores | None,
 ) -> Iterator[Explanation]:
     warned = False
     for sources in _sources(model, batches, request.geometry):
@@ -109,6 +119,7 @@ def _each(
                     request.geometry,
                     request.precision,
                     request.check,
+                    scores,
                 )
             )
         notes = [note for result in results for note in result.notes]

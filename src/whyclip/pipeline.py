@@ -19,6 +19,7 @@ from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.run import EVERY, check_walk, pass_check, run_tower, takes_input
 from whyclip.forward.targets import Targets
 from whyclip.inputs import ImageSource, word_relevance
+from whyclip.matching.evidence import ReferenceScores
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole, joint_scores
 from whyclip.models.health import first_not_finite
@@ -38,6 +39,7 @@ def run(
     geometry: GeometryName,
     precision: Precision,
     check: Check = "auto",
+    reference: ReferenceScores | None = None,
 ) -> dict[str, list[Explanation]]:
     """Explain every source with every variant; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
@@ -64,7 +66,8 @@ def run(
             check_whole(model, encoded, seen, own)
         notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
         checked = checked_of(own, encoded, sources)
-        setting = Setting(model, encoded, batch, own, notes, checked, audits)
+        matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(seen)
+        setting = Setting(model, encoded, batch, own, notes, checked, audits, matches)
         for variant in variants:
             found: dict[Side, SideResult] = {}
             if "image" in variant.sides:

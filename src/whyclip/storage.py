@@ -20,6 +20,7 @@ from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
 from whyclip.files import is_file, path_of
+from whyclip.match import match_of, match_to_json
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
                 "box": list(geometry.box),
                 "values": grid.flatten().tolist(),
             }
+        match = {"match": match_to_json(explanation.matches[index])} if explanation.matches else {}
         prompts.append(
             {
                 "prompt": plain(prompt),
@@ -67,6 +69,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
                     }
                     for word in explanation.words[index]
                 ],
+                **match,
             }
         )
     return {
@@ -137,6 +140,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         notes=tuple(record["notes"]),
         contrast=tuple((own, other) for own, other in record.get("contrast", ())),
         methods=record.get("methods", {}),
+        matches=tuple(match_of(entry["match"]) for entry in prompts if entry.get("match")),
         audits=Audits(known=link_of(noted["audit"]) if noted.get("audit") else None),
     )
 

@@ -32,6 +32,14 @@ class Box(NamedTuple):
     bottom: float
 
 
+class Point(NamedTuple):
+    """A point in pixels of the original image, and the relevance of the patch around it."""
+
+    x: float
+    y: float
+    relevance: float
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Position of the patch grid on the original image.

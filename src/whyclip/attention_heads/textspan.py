@@ -16,15 +16,13 @@ from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import ImageError, OptionError, PromptError, UnsupportedModelError, quoted
 from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
+from whyclip.image_files import EXTENSIONS
 from whyclip.inputs import ImageSource
 from whyclip.methods.head_paths import head_vectors
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked
 from whyclip.progress import track
 
-EXTENSIONS = frozenset(
-    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif")
-)
 # Fewer images have no directions to describe.
 LEAST = 2
 

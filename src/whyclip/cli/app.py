@@ -13,12 +13,15 @@ from whyclip import __version__
 from whyclip.cli import audit as auditing
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
+from whyclip.cli import concepts as coding
 from whyclip.cli import datasets as listing_datasets
+from whyclip.cli import edits as editing
 from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
 from whyclip.cli import finetune as finetuning
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
+from whyclip.cli import reference as referencing
 from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
@@ -52,6 +55,9 @@ app = typer.Typer(
 app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
+app.command(help=editing.HELP)(shared(editing.edits))
+app.command(help=coding.HELP)(shared(coding.concepts))
+app.command(help=referencing.HELP)(shared(referencing.reference))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
 app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))

@@ -47,6 +47,9 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
   [dim]# which attention heads made the score, with the maps of the strongest[/dim]
   whyclip explain scene.png "a dog" --heads heads.html
+  [dim]# is it a match at all? scores compared with those of other prompts and images[/dim]
+  whyclip reference photos/ --out photos.npz
+  whyclip explain scene.png "a dog" --reference photos.npz
   [dim]# the variant that the published Grad-ECLIP code computes (a modified computation)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
 """
@@ -89,6 +92,14 @@ def explain(
     precision: options.Precision = "fp32",
     check: options.Check = "auto",
     device: options.Device = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of reference scores, for whether the score is a match at all. "
+            "See: whyclip reference.",
+        ),
+    ] = None,
     out: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,7 +107,8 @@ def explain(
             metavar="FILE|FOLDER",
             help="File of the explanation; may be given several times. The extension decides: "
             ".html (a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors "
-            "(numbers). For several images: a folder, or a pattern with {name}.",
+            "(numbers), .coco.json (boxes and masks). For several images: a folder, or a pattern "
+            "with {name}.",
         ),
     ] = None,
     heads: Annotated[
@@ -153,6 +165,8 @@ def explain(
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
+        if reference is not None:
+            asked["reference"] = whyclip.load_reference(reference)
         # Read the image before the model, so that a wrong name is reported at once.
         images = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
@@ -209,7 +223,7 @@ def _each(
             begin(f"writing {path.name}")
             if given.many:
                 make_folder(path.parent)
-            explanation.save(path)
+            _save(explanation, path, name)
         _print(name, explanation, many=given.many, as_json=as_json)
         for path in paths:
             wrote(path)
@@ -227,6 +241,16 @@ def _print_heads(found: Heads, *, as_json: bool) -> None:
             for head in found.top(STRONGEST, index)
         )
         stdout().print(f"{prompt}: {strongest}", highlight=False, markup=False)
+
+
+def _save(explanation: Explanation, path: Path, name: str) -> None:
+    """Write an explanation; COCO JSON names the image's file."""
+    from whyclip.coco_json import COCO, save_coco
+
+    if path.name.lower().endswith(COCO):
+        save_coco(path, {Path(name).name: explanation})
+    else:
+        explanation.save(path)
 
 
 def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:

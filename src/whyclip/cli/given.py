@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 import sys
 from collections.abc import Sequence
@@ -12,18 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whyclip.errors import ImageError, OutputError, PromptError
+from whyclip.image_files import EXTENSIONS, named_images
 
 if TYPE_CHECKING:
     from PIL import Image
 
 STDIN = "-"
 NAME = "{name}"
-EXTENSIONS = frozenset(
-    (
-        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-        *(".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -85,29 +79,7 @@ def _named(argument: str) -> list[str] | None:
     """
     if argument == STDIN or argument.startswith("file://"):
         return [argument]
-    try:
-        path = Path(argument)
-        if path.is_dir():
-            return _images(sorted(map(str, path.iterdir())), f"folder {argument!r}")
-        if path.is_file():
-            return [argument]
-        if not glob.has_magic(argument):
-            return None
-        matching = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  patterns may be absolute
-    # Name too long, null byte, or no permission.
-    except ImageError:
-        raise
-    except (OSError, ValueError, re.error):
-        return None
-    files = [name for name in matching if Path(name).is_file()]
-    return _images(files, f"pattern {argument!r}") if files else None
-
-
-def _images(names: Sequence[str], where: str) -> list[str]:
-    found = [name for name in names if Path(name).suffix.lower() in EXTENSIONS]
-    if not found:
-        raise ImageError(f"{where} has no images; known extensions are .png, .jpg, .webp and more")
-    return found
+    return named_images(argument)
 
 
 def _check_prompt(prompt: str) -> None:

@@ -27,7 +27,7 @@ from whyclip.render.reading import facts, largest_word, shares_scale
 from whyclip.render.words import STRONGEST, words_html
 from whyclip.storage import to_json
 
-_SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "viewer.js")
+_SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "match.js", "viewer.js")
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
 _SAMPLE = 256
@@ -182,15 +182,25 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     """Content without JavaScript: prompts, highlighted words, scores, certificate."""
     largest = largest_word(explanation) if shares_scale(explanation, shared_scale) else None
     rows = "".join(
-        f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}</li>"
-        for prompt, words, score in zip(
-            explanation.prompts, explanation.words, explanation.scores.tolist(), strict=True
+        f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}{escape(match)}</li>"
+        for prompt, words, score, match in zip(
+            explanation.prompts,
+            explanation.words,
+            explanation.scores.tolist(),
+            _match_sentences(explanation),
+            strict=True,
         )
     )
     certificate = explanation.certificate
     of = f"{', '.join(facts(explanation))}: {certificate.verdict}"
     told = "; ".join(filter(None, (of, seal.details(certificate), str(explanation.audit or ""))))
     return f"<ol>{rows}</ol><p>{escape(told)}</p>"
+
+
+def _match_sentences(explanation: Explanation) -> list[str]:
+    if not explanation.matches:
+        return [""] * len(explanation)
+    return [f" ({match.sentence})" for match in explanation.matches]
 
 
 @cache

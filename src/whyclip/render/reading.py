@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.explanation import Explanation
+from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.options import spelled
 from whyclip.render.colour import Scale, scales
@@ -40,6 +41,23 @@ def contrast_of(explanation: Explanation, index: int) -> str:
         return ""
     own, other = explanation.contrast[index]
     return f"{own:.3f} − {other:.3f}"
+
+
+def match_lines(match: Match) -> list[str]:
+    """Details of a match: z-scores, competing prompts, threshold and probability."""
+    places = (("this image's prompts", match.among_prompts), ("images", match.among_images))
+    scores = [
+        f"z {place.z:+.1f} among {name}" for name, place in places if place and place.z is not None
+    ]
+    lines = [", ".join(scores)]
+    if match.competitors:
+        pairs = ", ".join(f"{text} {score:.3f}" for text, score in match.competitors)
+        lines.append(f"competing prompts: {pairs}")
+    if match.probability is not None:
+        lines.append(f"probability of a match {match.probability:.3g}")
+    if match.verdict:
+        lines.append(f"score {match.score:.3f} is {match.verdict}")
+    return [line for line in lines if line]
 
 
 def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:

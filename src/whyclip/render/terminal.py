@@ -14,7 +14,14 @@ from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import AGAINST, FOR, Floats, Scale, hexadecimal, mixed
 from whyclip.render.grey import BLANK
-from whyclip.render.reading import contrast_of, facts, map_scales, shares_scale, words_of
+from whyclip.render.reading import (
+    contrast_of,
+    facts,
+    map_scales,
+    match_lines,
+    shares_scale,
+    words_of,
+)
 from whyclip.render.thumbnail import thumbnails
 from whyclip.render.words import strongest_words
 
@@ -71,6 +78,8 @@ class Summary:
         yield table
         if scales:
             yield _bar(scales[0], self.shared, colours, plain)
+        if explanation.matches:
+            yield _matches(explanation)
         yield _certificate(explanation, plain)
 
     def _in_colour(self, scales: list[Scale]) -> list[Text]:
@@ -179,6 +188,18 @@ def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
         else:
             text.append(*_shade(float(step), plain))
     text.append(f" {high}, {'all maps on one scale' if shared else 'each map to its own peak'}")
+    return text
+
+
+def _matches(explanation: Explanation) -> Text:
+    """For each prompt whether its score is unusual, and which prompts compete with it."""
+    text = Text()
+    for label, match in zip(explanation.labels, explanation.matches, strict=True):
+        style = "bold green" if match.evidence == "strong" else "bold"
+        text.append(f"\n{label}: ", style).append(match.sentence, "not bold")
+        for line in match_lines(match):
+            text.append(f"\n  {line}", "not bold dim")
+    text.append("\n")
     return text
 
 
