@@ -71,7 +71,7 @@ def test_preprocessing_of_another_model_is_refused(kind: str) -> None:
         audit(view, Pictures(), checks=["computation"])
     if kind == "transformers":
         # As many whole patches as the model has, and yet its encoder would not take them.
-        with pytest.raises(UnsupportedModelError, match="makes 32×34 pixels"):
+        with pytest.raises(UnsupportedModelError, match="gives 32×34 pixels"):
             whyclip.explain(view, families.picture(34, 32), "a dog")
         with pytest.raises(UnsupportedModelError, match=wanted):
             whyclip.explain(view, families.picture(32, 32), [families.picture(64, 40)])
