@@ -33,7 +33,7 @@ class Rows(Pictures):
 
     def sample(self, index: int) -> Sample:
         found = super().sample(index % 4)
-        return replace(found, id=f"row {index}", picture=f"picture {index % 2}")
+        return replace(found, id=f"row {index}", image_id=f"picture {index % 2}")
 
 
 @pytest.mark.parametrize("run", [composition, linearity, not_the_model])

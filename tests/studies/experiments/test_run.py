@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -103,6 +104,9 @@ def test_a_report_has_claim_verdict_and_facts(setting: ExperimentInput, tmp_path
     ):
         assert part in text, part
     assert "took" in report.facts
+    [kept] = json.loads((page.parent / "findings.json").read_text(encoding="utf-8"))["findings"]
+    assert (kept["claim"]["title"], kept["verdict"]) == ("All were seen", "pass")
+    assert kept["value"] == [12, 11, 13, 12, 12]
 
 
 def test_limit_0_is_all_and_defaults_are_the_experiments_own(setting: ExperimentInput) -> None:
