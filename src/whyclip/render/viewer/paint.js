@@ -1,6 +1,8 @@
 // Heat maps in two inks: the image's grey mixes a dark and a light one, relevance chooses the pair.
-// The inks come with the page, from the same source as every other figure.
-const Paint = ((colours) => {
+// The inks come from the same source as every other figure.
+import { el } from "./elements.js";
+
+export const createPaint = (colours) => {
   const STEPS = 1024;
   const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -32,25 +34,30 @@ const Paint = ((colours) => {
     data[at + 3] = 255;
   }
 
-  // The grey level of every pixel, kept for the next map at this size.
-  const known = new Map();
+  // The grey level of every pixel, kept with its picture for the next map at this size. A picture
+  // is an image that the browser has decoded, and the levels that Python chose for its grey.
+  const known = new WeakMap();
   function greys(picture, width, height) {
-    const key = `${picture} ${width} ${height}`;
-    if (known.has(key)) return known.get(key);
-    const grey = new Float32Array(width * height).fill(colours.blank);
-    if (picture !== null && images[picture].naturalWidth) {
-      const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-      context.imageSmoothingQuality = "high";
-      context.drawImage(images[picture], 0, 0, width, height);
-      const { data } = context.getImageData(0, 0, width, height);
-      const { low, span, power } = levels[picture];
-      const [r, g, b] = colours.luma.map((share) => share / 255);
-      for (let i = 0; i < grey.length; i++) {
-        const luma = r * data[4 * i] + g * data[4 * i + 1] + b * data[4 * i + 2];
-        grey[i] = Math.pow(Math.min(Math.max((luma - low) / span, 0), 1), power);
-      }
+    const blank = () => new Float32Array(width * height).fill(colours.blank);
+    if (!picture?.image.naturalWidth) return blank();
+    const key = `${width} ${height}`;
+    if (!known.has(picture.image)) known.set(picture.image, new Map());
+    const sizes = known.get(picture.image);
+    if (!sizes.has(key)) sizes.set(key, levelled(picture, blank(), width, height));
+    return sizes.get(key);
+  }
+
+  function levelled({ image, levels }, grey, width, height) {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(image, 0, 0, width, height);
+    const { data } = context.getImageData(0, 0, width, height);
+    const { low, span, power } = levels;
+    const [r, g, b] = colours.luma.map((share) => share / 255);
+    for (let i = 0; i < grey.length; i++) {
+      const luma = r * data[4 * i] + g * data[4 * i + 1] + b * data[4 * i + 2];
+      grey[i] = Math.pow(Math.min(Math.max((luma - low) / span, 0), 1), power);
     }
-    known.set(key, grey);
     return grey;
   }
 
@@ -172,4 +179,4 @@ const Paint = ((colours) => {
   }
 
   return { draw, bar };
-})(colours);
+};
