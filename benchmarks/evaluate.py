@@ -59,7 +59,7 @@ class Counting:
 
 def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> float:
     """Seconds of encoding one picture in a full batch, by the library alone."""
-    side = view.image.patch * view.image.native[0]
+    side = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(batch, 3, side, side, device=view.image.device)
     with torch.no_grad():
         start = clock()
@@ -80,7 +80,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         main_tables(summarise(found))
         spent = clock() - start
     rounds += [plain(view, asked.batch, clock) for _ in range(asked.rounds)]
-    points = sum(metric.points for metric in found.metrics)
+    points = sum(metric.curve_points for metric in found.metrics)
     edited = points * len(found.methods) * len(found.subjects)
     return {
         "model": asked.model,

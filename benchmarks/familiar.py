@@ -37,11 +37,11 @@ def photos() -> dict[str, Image.Image]:
 
     found = {name: getattr(skimage.data, name)() for name in BUNDLED}
     found |= {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
-    pictures = {}
+    images = {}
     for name, pixels in found.items():
         scaled = pixels * np.uint8(255) if pixels.dtype == bool else pixels
-        pictures[name] = Image.fromarray(scaled).convert("RGB")
-    return pictures
+        images[name] = Image.fromarray(scaled).convert("RGB")
+    return images
 
 
 def compressed(image: Image.Image, quality: int) -> Image.Image:
@@ -59,8 +59,8 @@ def main(
     """Print the share of alarms on scenes and the distance of each photo."""
     model = whyclip.load("mini", device="cpu")
 
-    def far(pictures: list[Image.Image]) -> np.ndarray:
-        parts = [model.preprocess(picture)[None] for picture in pictures]
+    def far(images: list[Image.Image]) -> np.ndarray:
+        parts = [model.preprocess(image)[None] for image in images]
         return torch.cat([strangeness(part) for part in parts]).numpy()
 
     def alarm(distances: np.ndarray) -> dict[str, float]:

@@ -107,8 +107,8 @@ def main(
     report = reproduce(get_experiment("finetuning"), options={"records": str(kept)})
     print(report.save(out / "report"))
     if page:
-        picture = next(part for part in report.sections if isinstance(part, Picture))
-        (DOCS / "images" / IMAGE).write_bytes(picture.png())
+        image = next(part for part in report.sections if isinstance(part, Picture))
+        (DOCS / "images" / IMAGE).write_bytes(image.png())
         tables = [part for part in report.sections if isinstance(part, Table)]
         shown = [outcome(report, IMAGE), *(t.to_markdown().strip() for t in tables[1:-1])]
         write(DOCS / "reproduce.md", {"finetuning": "\n\n".join(shown)})

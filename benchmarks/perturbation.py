@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed import machine, random_targets, random_view, show
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.methods import get_method
 from whyclip.variant import Variant
 
@@ -51,12 +51,12 @@ def seconds(work: Callable[[], None]) -> float:
 def measure(arch: str, rounds: int) -> dict[str, float]:
     """Throughput of each method over plain throughput."""
     model, _, view = random_view(arch)
-    size = view.image.patch * view.image.native[0]
+    size = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(1, 3, size, size)
-    capture = run_trunk(view.image, pixels, random_targets(view, TARGETS), keep=0)
+    forward_pass = run_tower(view.image, pixels, random_targets(view, TARGETS), keep=0)
     found = {}
     for name in ("rise", "occlusion"):
-        options, count = asked_of(name, view.image.native)
+        options, count = asked_of(name, view.image.native_grid)
         method = get_method(name)
         plan = Variant(method, {**options, "batch_size": BATCH}, sides=("image",))
         many = torch.randn(min(count, BATCH), 3, size, size)
@@ -66,7 +66,7 @@ def measure(arch: str, rounds: int) -> dict[str, float]:
                 model.encode_image(many)
 
         def run(plan: Variant = plan) -> None:
-            plan.relevance(capture)
+            plan.relevance(forward_pass)
 
         plain()
         run()

@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 import whyclip
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.pipeline import IMAGES_AT_ONCE
 from whyclip.variant import Variant
@@ -50,7 +50,7 @@ GOALS = {
     "compare, attention-readout methods, 1 prompt": 1.60,
     "compare, attention-readout methods, 3 prompts": 1.60,
 }
-# The methods that read nothing of an image but the last block, so that one capture serves all.
+# The methods that read nothing of an image but the last block, so that one forward pass serves all.
 READOUT_METHODS = (
     "attention_eclip",
     "contribution",
@@ -87,7 +87,7 @@ def explain_targets(
 ) -> torch.Tensor:
     """Maps ``[b, n, patches]`` of pixels already prepared."""
     plan = Variant.of("grad_eclip").on(["image"])
-    return plan.relevance(run_trunk(view.image, pixels, targets, keep=1, **trunk)).values
+    return plan.relevance(run_tower(view.image, pixels, targets, keep=1, **trunk)).values
 
 
 def compare_readouts(view: whyclip.ModelView, image: Image.Image, directions: torch.Tensor) -> Any:
@@ -119,7 +119,7 @@ def measure_speed(rounds: int) -> dict[str, float]:
     """Ratios for one image and for a batch, at fp32."""
     model, _, view = random_view()
     noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
-    picture, directions = Image.fromarray(noise), random_targets(view, 3).directions
+    image, directions = Image.fromarray(noise), random_targets(view, 3).directions
     one, many = torch.randn(1, 3, 224, 224), torch.randn(IMAGES_AT_ONCE, 3, 224, 224)
 
     def plain(pixels: torch.Tensor) -> None:
@@ -134,10 +134,10 @@ def measure_speed(rounds: int) -> dict[str, float]:
             "1000 prompts": lambda: explain_pixels(view, one, 1000),
             "1 prompt bf16": lambda: explain_pixels(view, one, 1, precision="bf16"),
             "compare, attention-readout methods, 1 prompt": lambda: compare_readouts(
-                view, picture, directions[:1]
+                view, image, directions[:1]
             ),
             "compare, attention-readout methods, 3 prompts": lambda: compare_readouts(
-                view, picture, directions
+                view, image, directions
             ),
         },
         rounds,

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from whyclip.datasets.dataset import Dataset, Sample
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import Method, Relevance
 from whyclip.methods.method import input_only
 
@@ -68,30 +68,32 @@ def planted(name: str, relevance: Any, **claims: Any) -> Method:
     )
 
 
-def centre_blob(capture: Capture) -> Relevance:
+def centre_blob(forward_pass: ForwardPass) -> Relevance:
     """High in the middle of every picture, whatever is asked."""
-    gh, gw = capture.stream.grid or (1, 1)
+    gh, gw = forward_pass.stream.grid or (1, 1)
     y, x = torch.meshgrid(torch.arange(gh) + 0.5, torch.arange(gw) + 0.5, indexing="ij")
     # The rows are told apart by a little, so that no two patches are equal.
     blob = -((y - gh / 2) ** 2 + (x - gw / 2) ** 2) + 0.01 * y + 0.003 * x
-    values = torch.zeros(len(capture.inputs), len(capture.targets), capture.content.shape[1])
-    values[:, :, capture.content[0]] = blob.flatten()
-    return Relevance(values, capture.embedding)
+    values = torch.zeros(
+        len(forward_pass.inputs), len(forward_pass.targets), forward_pass.content_mask.shape[1]
+    )
+    values[:, :, forward_pass.content_mask[0]] = blob.flatten()
+    return Relevance(values, forward_pass.embedding)
 
 
-def by_masking(capture: Capture) -> Relevance:
+def by_masking(forward_pass: ForwardPass) -> Relevance:
     """How far the score falls when a patch is taken out of the sequence of tokens."""
-    tower = capture.tower
-    x = tower.embed(capture.inputs).x
-    values = torch.zeros(1, len(capture.targets), x.shape[1])
+    tower = forward_pass.tower
+    x = tower.embed(forward_pass.inputs).x
+    values = torch.zeros(1, len(forward_pass.targets), x.shape[1])
     with torch.no_grad():
-        for token in capture.content[0].nonzero()[:, 0].tolist():
+        for token in forward_pass.content_mask[0].nonzero()[:, 0].tolist():
             left = torch.cat([x[:, :token], x[:, token + 1 :]], 1)
             for block in tower.blocks:
                 left = block.forward(left, None)
-            score = capture.targets.score(tower.project(left[:, 0]))
-            values[0, :, token] = (capture.targets.score(capture.embedding) - score)[0]
-    return Relevance(values, capture.embedding)
+            score = forward_pass.targets.score(tower.project(left[:, 0]))
+            values[0, :, token] = (forward_pass.targets.score(forward_pass.embedding) - score)[0]
+    return Relevance(values, forward_pass.embedding)
 
 
 BLOB = planted("centre_blob", centre_blob)

@@ -46,7 +46,7 @@ class LevelTower(ImageTower):
     device = torch.device("cpu")
 
     def __init__(self, classes: int, grid: int) -> None:
-        self.classes, self.native = classes, (grid, grid)
+        self.classes, self.native_grid = classes, (grid, grid)
         self.blocks = (NoBlock(), NoBlock())
 
     def embed(self, inputs: Tensor) -> Stream:

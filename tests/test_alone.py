@@ -107,7 +107,7 @@ def test_layers_in_the_middle_are_read_alike(
 ) -> None:
     view = view_of(family)
     # A pooling head is the only readout; of such a tower only the texts have several layers.
-    pooled = view.image.pooled and "layers" in options and method != "clip_surgery"
+    pooled = view.image.has_pooling_head and "layers" in options and method != "clip_surgery"
     sides = ("text",) if pooled else sides_of(family, method)
     quick = {**QUICK.get(method, {}), **options}
     assert_each_is_as_alone(view, PROMPTS, method=method, sides=sides, **quick)
@@ -122,7 +122,7 @@ def test_the_deep_families_have_blocks_in_the_middle_and_a_mask_for_each_text() 
     for family in ("chinese-clip-deep", "coca-deep"):
         view = view_of(family)
         assert len(view.text.blocks) == 4
-        assert len(view.image.blocks) - view.image.pooled == 4
+        assert len(view.image.blocks) - view.image.has_pooling_head == 4
         ids = whyclip.inputs.tokenize(view.tokenizer, PROMPTS, view.text.context).ids
         mask = view.text.embed(view.text.trim(ids)).mask
         assert mask is not None

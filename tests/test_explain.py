@@ -10,7 +10,7 @@ from PIL import Image
 
 import tiny
 import whyclip
-from whyclip import pipeline, question, variant
+from whyclip import encoded_prompts, pipeline, variant
 from whyclip.errors import ImageError, OptionError, PromptError
 from whyclip.forward import run as forward
 from whyclip.methods import METHODS
@@ -142,7 +142,7 @@ def test_a_batch_gives_what_single_calls_give(
     quick = tiny.QUICK.get(method, {})
     for at_once in (2, 16):
         monkeypatch.setattr(pipeline, "IMAGES_AT_ONCE", at_once)
-        monkeypatch.setattr(question, "TEXTS_AT_ONCE", at_once - 1)
+        monkeypatch.setattr(encoded_prompts, "TEXTS_AT_ONCE", at_once - 1)
         together = whyclip.explain(view, images, PROMPTS, method=method, **quick)
         for image, ex in zip(images, together, strict=True):
             for index, prompt in enumerate(PROMPTS):

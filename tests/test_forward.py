@@ -18,7 +18,7 @@ import whyclip
 from families import TEXTS, picture
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.forward import run as forward
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.models import ModelView
@@ -55,8 +55,8 @@ def test_what_hooks_record_is_what_the_blocks_get_one_by_one(name: str) -> None:
     targets = Targets(torch.eye(view.width)[:3])
     for tower, inputs in inputs_of(view):
         kept = len(tower.blocks)
-        public = run_trunk(tower, inputs, targets, keep=kept)
-        walked = run_trunk(tower, inputs, targets, keep=kept, check="none")
+        public = run_tower(tower, inputs, targets, keep=kept)
+        walked = run_tower(tower, inputs, targets, keep=kept, check="none")
         with torch.no_grad():
             assert torch.equal(public.embedding, tower.encode(inputs).float())
         torch.testing.assert_close(public.embedding, walked.embedding, rtol=1e-5, atol=1e-5)
@@ -65,8 +65,8 @@ def test_what_hooks_record_is_what_the_blocks_get_one_by_one(name: str) -> None:
         assert public.states.keys() == walked.states.keys()
         for index, state in walked.states.items():
             torch.testing.assert_close(public.states[index], state, rtol=1e-5, atol=1e-5)
-        assert torch.equal(public.stream.content, walked.stream.content)
-        assert torch.equal(public.stream.row, walked.stream.row)
+        assert torch.equal(public.stream.content_mask, walked.stream.content_mask)
+        assert torch.equal(public.stream.readout_index, walked.stream.readout_index)
         assert public.stream.grid == walked.stream.grid
 
 
@@ -75,7 +75,7 @@ def test_every_family_is_read_from_its_own_pass(name: str, monkeypatch: Any) -> 
     view = whyclip.wrap(*PARTS[name]())
     monkeypatch.setattr(forward, "_walk", None)
     for tower, inputs in inputs_of(view):
-        assert run_trunk(tower, inputs, Targets(torch.eye(view.width)[:1])).checked == len(inputs)
+        assert run_tower(tower, inputs, Targets(torch.eye(view.width)[:1])).checked == len(inputs)
 
 
 def _as_before(whole: Any, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +107,7 @@ def test_an_interrupt_at_any_line_leaves_no_hook(view: ModelView) -> None:
 
         sys.settrace(trace)
         try:
-            run_trunk(tower, pixels, Targets(torch.eye(view.width)[:1]))
+            run_tower(tower, pixels, Targets(torch.eye(view.width)[:1]))
         except Stopped:
             stopped += 1
         finally:

@@ -15,7 +15,7 @@ from benchmarks.fuzz.models import view_of, warm_up
 
 import whyclip
 from whyclip.errors import PromptError, WhyclipError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Relevance
 
 SEED = 7
@@ -50,8 +50,8 @@ def faults(**given: Any) -> str:
 def plant(monkeypatch: pytest.MonkeyPatch, relevance: Any) -> None:
     maskclip = METHODS["maskclip"]
 
-    def planted(capture: Capture, *, key_weight: bool = False) -> Relevance:
-        return relevance(capture, maskclip.relevance(capture, key_weight=key_weight))
+    def planted(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevance:
+        return relevance(forward_pass, maskclip.relevance(forward_pass, key_weight=key_weight))
 
     found = {**METHODS, "maskclip": replace(maskclip, relevance=planted)}
     monkeypatch.setattr("whyclip.methods.METHODS", found)
@@ -73,7 +73,7 @@ def test_a_hook_that_is_left_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module is not None
     left: list[Any] = []
 
-    def relevance(_: Capture, found: Relevance) -> Relevance:
+    def relevance(_: ForwardPass, found: Relevance) -> Relevance:
         left.append(module.visual.register_forward_hook(lambda *_: None))  # type: ignore[union-attr, operator]
         return found
 
@@ -90,7 +90,7 @@ def test_changed_weights_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = next(iter(module.parameters()))
     kept = weight.detach().clone()
 
-    def relevance(_: Capture, found: Relevance) -> Relevance:
+    def relevance(_: ForwardPass, found: Relevance) -> Relevance:
         with torch.no_grad():
             weight.flatten()[0] += 1
         return found

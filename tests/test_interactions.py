@@ -153,7 +153,7 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
             stream = tower.embed(inputs)
             x = tower.blocks[0].forward(stream.x, stream.mask)
             whole = tower.encode(tokenizer([PROMPT]) if tower is view.text else inputs)[0]
-            parts[tower.side] = (whole - tower.head(x[0, stream.row[0]])) / whole.norm()
+            parts[tower.side] = (whole - tower.head(x[0, stream.readout_index[0]])) / whole.norm()
     assert found.total == pytest.approx(float(parts["image"] @ parts["text"]), abs=1e-5)
 
 

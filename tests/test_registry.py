@@ -31,10 +31,11 @@ from whyclip.datasets import dataset_kinds
 from whyclip.methods import Method, Relevance
 from whyclip.metrics import get_metric
 
-def ones(capture, *, factor: float = 1.0):
+def ones(forward_pass, *, factor: float = 1.0):
     """The same everywhere."""
-    shape = (len(capture.embedding), len(capture.targets), capture.content.shape[1])
-    return Relevance(torch.full(shape, factor), capture.embedding)
+    b, t = forward_pass.content_mask.shape
+    shape = (b, len(forward_pass.targets), t)
+    return Relevance(torch.full(shape, factor), forward_pass.embedding)
 
 METHOD = Method("their_method", "Theirs", "none", ones, False, False, "1", "nothing")
 METRICS = (replace(get_metric("iou"), name="their_iou"), replace(get_metric("iou"), name="their_2"))

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from whyclip.errors import OptionError
-from whyclip.resample import DISPLAY_SIDE, display_copy, lay_on_image
+from whyclip.resample import DISPLAY_SIDE, display_copy, resample_to_image
 from whyclip.types import Box, Geometry
 
 MAPS = hnp.arrays(
@@ -55,7 +55,9 @@ def plainly(grid: np.ndarray, y: float, x: float) -> float:
 def test_catmull_rom_is_the_clamped_cubic_of_textbooks(maps: np.ndarray) -> None:
     gh, gw = maps.shape[1:]
     box = Box(-3.0, 2.0, 17.0, 25.0)
-    laid = lay_on_image(torch.from_numpy(maps), Geometry("model", 19, 31, box), None, "catmull-rom")
+    laid = resample_to_image(
+        torch.from_numpy(maps), Geometry("model", 19, 31, box), None, "catmull-rom"
+    )
     for y in range(0, 31, 3):
         for x in range(0, 19, 2):
             v, u = (y + 0.5 - box.top) / 23 * gh, (x + 0.5 - box.left) / 20 * gw
@@ -70,7 +72,7 @@ def test_catmull_rom_is_the_clamped_cubic_of_textbooks(maps: np.ndarray) -> None
 def test_no_interpolation_adds_a_sign_or_a_peak(maps: np.ndarray, times: int) -> None:
     gh, gw = maps.shape[1:]
     for how in ("catmull-rom", "nearest", "bilinear"):
-        laid = lay_on_image(torch.from_numpy(maps), whole(gw * times, gh * times), None, how)
+        laid = resample_to_image(torch.from_numpy(maps), whole(gw * times, gh * times), None, how)
         assert float(laid.max()) <= maps.max() + 1e-5
         assert float(laid.min()) >= maps.min() - 1e-5
         if how != "bilinear":
@@ -83,14 +85,14 @@ def test_no_interpolation_adds_a_sign_or_a_peak(maps: np.ndarray, times: int) ->
 def test_every_interpolation_is_exact_at_patch_centres(maps: np.ndarray, times: int) -> None:
     gh, gw = maps.shape[1:]
     for how in ("catmull-rom", "nearest", "bilinear"):
-        laid = lay_on_image(torch.from_numpy(maps), whole(gw * times, gh * times), None, how)
+        laid = resample_to_image(torch.from_numpy(maps), whole(gw * times, gh * times), None, how)
         centres = laid[:, times // 2 :: times, times // 2 :: times]
         np.testing.assert_allclose(centres.numpy(), maps, atol=1e-4)
 
 
 def test_nearest_gives_each_pixel_the_value_of_its_patch() -> None:
     maps = torch.arange(6.0).reshape(1, 2, 3)
-    laid = lay_on_image(maps, whole(9, 4), None, "nearest")[0]
+    laid = resample_to_image(maps, whole(9, 4), None, "nearest")[0]
     expected = [[maps[0, y // 2, x // 3] for x in range(9)] for y in range(4)]
     assert laid.tolist() == expected
 
@@ -98,14 +100,14 @@ def test_nearest_gives_each_pixel_the_value_of_its_patch() -> None:
 def test_a_patch_without_a_value_blanks_its_neighbourhood_only() -> None:
     maps = torch.ones(1, 6, 6)
     maps[0, 0, 0] = float("nan")
-    laid = lay_on_image(maps, whole(60, 60), None, "catmull-rom")[0]
+    laid = resample_to_image(maps, whole(60, 60), None, "catmull-rom")[0]
     assert torch.isnan(laid[:10, :10]).all()
     assert torch.equal(laid[20:, 20:], torch.ones(40, 40))
 
 
 def test_an_unknown_interpolation_is_refused_by_its_name() -> None:
     with pytest.raises(OptionError, match="'nearst'; did you mean nearest"):
-        lay_on_image(torch.ones(1, 2, 2), whole(4, 4), None, "nearst")  # type: ignore[arg-type]
+        resample_to_image(torch.ones(1, 2, 2), whole(4, 4), None, "nearst")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(3000, 2000), (40, 9000), (1401, 1400), (1400, 10), (1, 1)])

@@ -38,7 +38,7 @@ FLOW = (
     "explanation",
     "comparing",
     "directions",
-    "question",
+    "encoded_prompts",
     "variant",
     "preprocessed",
     "selection",

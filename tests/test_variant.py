@@ -99,9 +99,13 @@ def test_two_variants_of_one_method_are_compared_by_label() -> None:
 
 
 def test_a_method_of_ones_own_works_without_a_name_in_the_registry() -> None:
-    def constant(capture: Any, *, value: float = 1.0) -> Relevance:
-        shape = (len(capture.embedding), len(capture.targets), capture.content.shape[1])
-        return Relevance(torch.full(shape, value), capture.embedding)
+    def constant(forward_pass: Any, *, value: float = 1.0) -> Relevance:
+        shape = (
+            len(forward_pass.embedding),
+            len(forward_pass.targets),
+            forward_pass.content_mask.shape[1],
+        )
+        return Relevance(torch.full(shape, value), forward_pass.embedding)
 
     mine = replace(METHODS["random"], name="mine", relevance=constant)
     assert "mine" not in METHODS
@@ -114,16 +118,20 @@ def test_a_method_of_ones_own_works_without_a_name_in_the_registry() -> None:
 
 @pytest.mark.parametrize("kind", ["partial", "object", "unknown type"])
 def test_functions_of_any_kind_have_options(kind: str) -> None:
-    def constant(capture: Any, shift: float, *, value: float = 1.0) -> Relevance:
-        shape = (len(capture.embedding), len(capture.targets), capture.content.shape[1])
-        return Relevance(torch.full(shape, value + shift), capture.embedding)
+    def constant(forward_pass: Any, shift: float, *, value: float = 1.0) -> Relevance:
+        shape = (
+            len(forward_pass.embedding),
+            len(forward_pass.targets),
+            forward_pass.content_mask.shape[1],
+        )
+        return Relevance(torch.full(shape, value + shift), forward_pass.embedding)
 
     class Constant:
-        def __call__(self, capture: Any, *, value: float = 1.0) -> Relevance:
-            return constant(capture, 0.5, value=value)
+        def __call__(self, forward_pass: Any, *, value: float = 1.0) -> Relevance:
+            return constant(forward_pass, 0.5, value=value)
 
-    def vague(capture: Any, *, value: Nowhere = 1.0) -> Relevance:  # type: ignore[name-defined] # noqa: F821
-        return constant(capture, 0.5, value=value)
+    def vague(forward_pass: Any, *, value: Nowhere = 1.0) -> Relevance:  # type: ignore[name-defined] # noqa: F821
+        return constant(forward_pass, 0.5, value=value)
 
     function = {
         "partial": partial(constant, shift=0.5),

@@ -173,9 +173,9 @@ class Batches:
 
         Early on all are taken for the middle ones.
         """
-        pictures = len(layout)
+        images = len(layout)
         rows, layout = layout.one_by_one()
-        whose = None if len(rows) == pictures else torch.from_numpy(rows).to(self.device)
+        whose = None if len(rows) == images else torch.from_numpy(rows).to(self.device)
         centre = np.stack([layout.y[:, 0], layout.x[:, 0]], -1)
         corner = ((centre - CROP / 2) / PATCH).round().clip(0, GRID - CROP // PATCH).astype(int)
         drawn = draw_crops(self.atlas, layout, corner * PATCH, CROP, device=self.device)
@@ -194,7 +194,7 @@ class Batches:
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):
             some = layout.rows(part)
-            pictures = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
+            images = draw(self.atlas, some, SIDE, SIDE, device=self.device)[0]
             rank = within(some, 1.0).any(1) + rng.random((len(part), GRID * GRID))
             most = 11 * int(number[part].max()) + stage.bare(rng)
             kept = np.argsort(-rank, axis=1)[:, : min(most, GRID * GRID)].copy()
@@ -204,7 +204,7 @@ class Batches:
             members = np.take_along_axis(own, kept[:, None], 2)
             places = torch.from_numpy(kept).to(self.device)
             groups.append(
-                Group(patchify(pictures, places), places, torch.from_numpy(members).to(self.device))
+                Group(patchify(images, places), places, torch.from_numpy(members).to(self.device))
             )
         return groups
 

@@ -121,10 +121,10 @@ def main(
     table = Table("method", "phrases", "question", "%", "95 %", "n")
     for method, kinds in figures.items():
         for kind, questions in kinds.items():
-            for question, f in questions.items():
+            for encoded, f in questions.items():
                 span = f"{100 * f['low']:.1f} - {100 * f['high']:.1f}"
                 share = f"{100 * f['share']:.1f}"
-                table.add_row(method, kind, question, share, span, str(f["n"]))
+                table.add_row(method, kind, encoded, share, span, str(f["n"]))
     Console().print(table)
     if json_file:
         text = json.dumps({"scenes": n, "methods": figures}, indent=1)

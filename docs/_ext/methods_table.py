@@ -56,7 +56,7 @@ def claims(method: Method) -> str:
     """What the method explains, costs and adds up to, and its source."""
     facts = {
         "Explains": method.explains,
-        "Adds up to": method.additive,
+        "Adds up to": method.sums_to,
         "Cost": method.cost,
         "Source": method.source,
     }

@@ -39,10 +39,10 @@ def argument(function: Callable[..., Any], name: str) -> str:
 
 def looks_at(metric: Metric) -> str:
     """What is read from the model's answer, or the mask."""
-    if not metric.reads:
+    if not metric.readings:
         return "the object's mask"
     what = "words: " if metric.side == "text" else ""
-    return what + ", ".join(f"`{read}`" for read in metric.reads)
+    return what + ", ".join(f"`{read}`" for read in metric.readings)
 
 
 def row(metric: Metric) -> tuple[str, ...]:

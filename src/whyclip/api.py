@@ -25,7 +25,7 @@ from whyclip.selection import (
     variants_of,
 )
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
-from whyclip.variant import MethodLike, Variant, ask_for
+from whyclip.variant import MethodLike, Variant, encode_for
 
 
 @overload
@@ -223,7 +223,7 @@ def _run(
 ) -> dict[str, list[Explanation]]:
     geometry, precision, check = request.geometry, request.precision, request.check
     with naming_suspects(model):
-        question = ask_for(
+        encoded = encode_for(
             model,
             request.prompts,
             variants,
@@ -231,7 +231,7 @@ def _run(
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, question, variants, geometry, precision, check)
+        found = run(model, request.images, encoded, variants, geometry, precision, check)
     _warn_once(found)
     return found
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from whyclip.audit_index import Audits
 from whyclip.batches import IMAGES_AT_ONCE, Batch
 from whyclip.certificate import Certificate
+from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.models import ModelView
-from whyclip.question import Question
 from whyclip.types import Side, Word
 from whyclip.variant import Variant
 
@@ -23,13 +23,13 @@ from whyclip.variant import Variant
 class SideResult:
     """One side of one method over a batch.
 
-    ``scores`` and ``checks`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
+    ``scores`` and ``diagnostics`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
     side words for each image and prompt.
     """
 
     scores: Tensor
     changes: tuple[str, ...]
-    checks: Mapping[str, Tensor]
+    diagnostics: Mapping[str, Tensor]
     maps: Tensor | None = None
     words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
 
@@ -46,19 +46,19 @@ class Setting:
     """
 
     model: ModelView
-    question: Question
+    encoded: EncodedPrompts
     batch: Batch
-    own: Capture
+    own: ForwardPass
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
     audits: Audits
 
 
 def checked_of(
-    own: Capture, question: Question, sources: Sequence[object]
+    own: ForwardPass, encoded: EncodedPrompts, sources: Sequence[object]
 ) -> list[dict[Side, tuple[int, int]]]:
     """For each image of a batch: how many images and prompts the model itself was run on."""
-    prompts = (question.checked, question.strings_total)
+    prompts = (encoded.checked, encoded.strings_total)
     total = len(sources)
     first = min(IMAGES_AT_ONCE, total)
     sampled = first + -(-(total - first) // IMAGES_AT_ONCE)
@@ -75,24 +75,24 @@ def explanations(
     setting: Setting, variant: Variant, found: Mapping[Side, SideResult]
 ) -> Iterator[Explanation]:
     """Put together one explanation for each image of a batch."""
-    model, question, batch = setting.model, setting.question, setting.batch
+    model, encoded, batch = setting.model, setting.encoded, setting.batch
     of_method = [change for result in found.values() for change in result.changes]
-    labels = tuple(prompt.label for prompt in question.prompts)
+    labels = tuple(prompt.label for prompt in encoded.prompts)
     tolerance = tolerance_of(model.towers, setting.own.precision)
-    own = question.own_targets().score(setting.own.public).cpu()
-    contrast = question.contrast(setting.own.public)
+    own = encoded.own_targets().score(setting.own.public).cpu()
+    contrast = encoded.contrast(setting.own.public)
     for i, image in enumerate(batch.images):
         certificate = Certificate(
             score_model=tuple(own[i].tolist()),
             scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
             modified_computation=tuple(dict.fromkeys((*model.changes, *of_method))),
-            modified_input=(*batch.changes[i], *question.changes),
+            modified_input=(*batch.changes[i], *encoded.changes),
             scope=dict.fromkeys(found, variant.method.verified_scope),
             checked=setting.checked[i],
             diagnostics={
                 f"{name}, {side} side": tuple(values[i].tolist())
                 for side, result in found.items()
-                for name, values in result.checks.items()
+                for name, values in result.diagnostics.items()
             },
             precision=setting.own.precision,
             tolerance=tolerance,
@@ -111,7 +111,7 @@ def explanations(
             geometry=batch.geometries[i],
             image=image,
             options=dict(variant.settings),
-            against=tuple(prompt.label for prompt in question.others),
+            against=tuple(prompt.label for prompt in encoded.others),
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],
             audits=setting.audits,

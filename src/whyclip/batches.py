@@ -92,7 +92,7 @@ def _geometry_changes(model: ModelView, pixels: Tensor, geometry: GeometryName) 
     changes = [f"image prepared by geometry {geometry!r}, not by the model's own preprocessing"]
     tower = model.image
     grid = (pixels.shape[-2] // tower.patch, pixels.shape[-1] // tower.patch)
-    if grid != tower.native:
-        (gh, gw), (rows, columns) = grid, tower.native
+    if grid != tower.native_grid:
+        (gh, gw), (rows, columns) = grid, tower.native_grid
         changes.append(f"position embeddings interpolated from {rows}×{columns} to {gh}×{gw}")
     return changes

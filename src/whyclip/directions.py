@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import PromptError, quoted
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import PassCheck, run_trunk
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import PassCheck, run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import DirectionPrompt, ImagePrompt, Prompt
 from whyclip.inputs.decoding import library_reading
@@ -57,9 +57,9 @@ def encode_image(
     [(pixels, _)] = model_inputs(view, [prompt.image])
     own, change = library_reading(view.preprocess, prompt.source, pixels)
 
-    def run(pixels: Tensor) -> Capture:
+    def run(pixels: Tensor) -> ForwardPass:
         nothing = Targets(torch.empty(0, 0))
-        return run_trunk(view.image, pixels[None], nothing, keep=0, precision=precision, check=how)
+        return run_tower(view.image, pixels[None], nothing, keep=0, precision=precision, check=how)
 
     explained = run(pixels)
     seen = run(own) if change else explained

@@ -14,7 +14,7 @@ from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
 from whyclip.methods import METHODS
-from whyclip.resample import Interpolation, lay_on_image
+from whyclip.resample import Interpolation, resample_to_image
 from whyclip.types import Geometry, Side, Word
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Explanation:
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        return lay_on_image(self.maps, self.geometry, size, interpolation)
+        return resample_to_image(self.maps, self.geometry, size, interpolation)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""

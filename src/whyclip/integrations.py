@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.api import chosen_variants
+from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import ImageError, OptionError, UnsupportedModelError, quoted
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import check_whole, run
 from whyclip.preprocessed import check_pixels
-from whyclip.question import Question, ask
-from whyclip.resample import Interpolation, lay_on_image
+from whyclip.resample import Interpolation, resample_to_image
 from whyclip.types import Precision
 from whyclip.variant import MethodLike
 
@@ -52,18 +52,18 @@ class Scorer(nn.Module):
     bias: Tensor | None
     empty: Tensor | None
 
-    def __init__(self, view: ModelView, question: Question) -> None:
+    def __init__(self, view: ModelView, encoded: EncodedPrompts) -> None:
         super().__init__()
         if view.module is None:
             raise UnsupportedModelError(f"{view.name} was described without its module")
-        targets = question.own_targets()
+        targets = encoded.own_targets()
         self.view, self.model = view, view.module
-        self.prompts = tuple(str(prompt.label) for prompt in question.prompts)
-        self._question = replace(
-            question,
+        self.prompts = tuple(str(prompt.label) for prompt in encoded.prompts)
+        self._encoded = replace(
+            encoded,
             tokens=None,
-            strings=((),) * len(question.prompts),
-            captures=(),
+            strings=((),) * len(encoded.prompts),
+            forward_passes=(),
             against=None,
             own_fixed=None,
             own_against=None,
@@ -86,11 +86,11 @@ class Scorer(nn.Module):
                 f"pixels of shape {tuple(pixels.shape)}; {self.view.name} takes "
                 f"[b, 3, {size[0]}, {size[1]}]"
             )
-        question = self.question()
-        targets = Targets(question.fixed, bias=question.bias)
+        encoded = self.encoded()
+        targets = Targets(encoded.fixed, bias=encoded.bias)
         return targets.score(self.view.image.encode(pixels))
 
-    def question(self) -> Question:
+    def encoded(self) -> EncodedPrompts:
         """The fixed prompts, as whyclip's own methods take them."""
         # Scores are float32, also after ``half`` or ``double``.
         fixed, bias, empty = (
@@ -98,7 +98,7 @@ class Scorer(nn.Module):
             for value in (self.directions, self.bias, self.empty)
         )
         assert fixed is not None
-        return replace(self._question, fixed=fixed, bias=bias, empty=empty)
+        return replace(self._encoded, fixed=fixed, bias=bias, empty=empty)
 
     def to_grid(self, tokens: Tensor | tuple[Any, ...]) -> Tensor:
         """Lay a layer's tokens out as feature maps; pytorch-grad-cam's ``reshape_transform``.
@@ -117,7 +117,7 @@ class Scorer(nn.Module):
         x: Tensor = tokens if isinstance(tokens, Tensor) else tokens[0]
         if x.ndim == AXES:
             return x
-        rows, columns = self.view.image.native
+        rows, columns = self.view.image.native_grid
         if x.shape[1] < rows * columns:
             x = x.transpose(0, 1)
         if x.shape[1] < rows * columns:
@@ -144,12 +144,12 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
     check_asked(view, "model", "fp32")
     check_state(view)
     with naming_suspects(view):
-        question = ask(view, prompts, against, empty=True, check="all")
+        encoded = encode_prompts(view, prompts, against, empty=True, check="all")
         if answers_as_a_whole(view):
             blank = torch.zeros(1, RGB, *view.image.input_size)
-            encoded = run_trunk(view.image, blank, question.targets(), keep=0, check="all")
-            check_whole(view, question, blank, encoded)
-    return Scorer(view, question)
+            image_pass = run_tower(view.image, blank, encoded.targets(), keep=0, check="all")
+            check_whole(view, encoded, blank, image_pass)
+    return Scorer(view, encoded)
 
 
 @in_plain_state
@@ -191,18 +191,18 @@ def explain_func(
         raise OptionError(
             f"model is {quoted(type(model).__name__)}; make one with model.scorer(prompts)"
         )
-    view, question = model.view, model.question()
+    view, encoded = model.view, model.encoded()
     pixels = check_pixels(view, inputs, looks=False)
     wanted = _indices(targets, len(pixels), len(model.prompts))
     check_state(view)
     variants = chosen_variants(view, ("image",), method, method_options)
     with naming_suspects(view):
-        [explanations] = run(view, pixels, question, variants, "model", precision).values()
+        [explanations] = run(view, pixels, encoded, variants, "model", precision).values()
     laid = []
     for explanation, index in zip(explanations, wanted, strict=True):
         assert explanation.maps is not None
         chosen = explanation.maps[index : index + 1]
-        laid.append(lay_on_image(chosen, explanation.geometry, interpolation=interpolation))
+        laid.append(resample_to_image(chosen, explanation.geometry, interpolation=interpolation))
     return torch.stack(laid).nan_to_num(nan=0.0).numpy()
 
 

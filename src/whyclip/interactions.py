@@ -13,16 +13,16 @@ from whyclip.ambient import in_plain_state
 from whyclip.assemble import checked_of
 from whyclip.batches import batches
 from whyclip.certificate import Certificate
+from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import PromptError, UnsupportedModelError, quoted
 from whyclip.explanation import Explanation, same
 from whyclip.forward.fidelity import tolerance_of
-from whyclip.forward.forward_pass import Capture, depth
-from whyclip.forward.run import run_trunk
+from whyclip.forward.forward_pass import ForwardPass, depth
+from whyclip.forward.run import run_tower
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked
 from whyclip.options import checked
-from whyclip.question import ask
 from whyclip.types import INTERACTION, Geometry, GeometryName, Precision, Word
 
 if TYPE_CHECKING:
@@ -166,26 +166,26 @@ def interaction(
             )
     wanted = checked(INTERACTION, "text_layers", text_layers, int | None)
     layers = depth(model.text, wanted)
-    question = ask(model, prompt, keep=layers, precision=precision)
+    encoded = encode_prompts(model, prompt, keep=layers, precision=precision)
     [batch] = batches(model, [image], geometry)
-    asked, own_asked = question.targets(), question.own_targets()
-    seen = run_trunk(model.image, batch.pixels, asked, keep=1, precision=precision)
+    asked, own_asked = encoded.targets(), encoded.own_targets()
+    seen = run_tower(model.image, batch.pixels, asked, keep=1, precision=precision)
     own = seen
     if batch.own is not None:
-        own = run_trunk(model.image, batch.own, asked, keep=0, precision=precision)
-    [read] = question.captures
+        own = run_tower(model.image, batch.own, asked, keep=0, precision=precision)
+    [read] = encoded.forward_passes
     of_regions, of_pieces = _shares(seen, 1), _shares(read, layers)
     total = float(of_pieces.sum(0) @ of_regions.sum(0))
-    score = float(question.targets(read.replay(layers).embedding).score(seen.replay().embedding))
-    words, of_words = _by_word(question.tokens, of_pieces, prompt)
+    score = float(encoded.targets(read.readout(layers).embedding).score(seen.readout().embedding))
+    words, of_words = _by_word(encoded.tokens, of_pieces, prompt)
     grid = seen.stream.grid or (1, -1)
-    matrix = (of_words @ of_regions[seen.content[0]].T).cpu().unflatten(-1, grid)
+    matrix = (of_words @ of_regions[seen.content_mask[0]].T).cpu().unflatten(-1, grid)
     certificate = Certificate(
         score_model=(float(own_asked.score(own.public)),),
         scores={"image": (score,)},
         modified_input=batch.changes[0],
         scope={"image": "score"},
-        checked=checked_of(own, question, [image])[0],
+        checked=checked_of(own, encoded, [image])[0],
         diagnostics={"additivity gap": (score - total,)},
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),
@@ -204,14 +204,14 @@ def interaction(
     )
 
 
-def _shares(capture: Capture, layers: int) -> Tensor:
+def _shares(forward_pass: ForwardPass, layers: int) -> Tensor:
     """What each token adds to the unit embedding, to first order: ``[t, e]`` of one input."""
-    replay = capture.replay(layers)
-    total = torch.zeros((), device=capture.content.device)
-    for attention, jacobian in zip(replay.layers, replay.jacobian("o"), strict=True):
+    readout = forward_pass.readout(layers)
+    total = torch.zeros((), device=forward_pass.content_mask.device)
+    for attention, jacobian in zip(readout.layers, readout.jacobian("o"), strict=True):
         parts = (attention.a[..., None].float() * attention.v.float())[0]
         total = total + parts.transpose(0, 1).flatten(1) @ jacobian[0].T
-    return total / replay.embedding[0].norm()
+    return total / readout.embedding[0].norm()
 
 
 def _by_word(

@@ -13,6 +13,7 @@ from torch import Tensor
 from whyclip.ambient import in_plain_state, plain_state
 from whyclip.api import Request, by_side, check_request, chosen_variants
 from whyclip.batches import IMAGES_AT_ONCE
+from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
@@ -20,9 +21,8 @@ from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
 from whyclip.preprocessed import Pixels, check_pixels
-from whyclip.question import Question
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
-from whyclip.variant import MethodLike, Variant, ask_for
+from whyclip.variant import MethodLike, Variant, encode_for
 
 # Under these keys the data loaders of transformers give preprocessed pixels.
 PIXEL_KEYS = ("pixel_values", "pixels")
@@ -82,10 +82,10 @@ def explain_iter(
     checked = check_request(model, request, sides)
     variants = chosen_variants(model, checked, method, method_options)
     with naming_suspects(model):
-        question = ask_for(
+        encoded = encode_for(
             model, prompts, variants, against=against, precision=precision, check=check
         )
-    return _each(model, batches, request, variants, question)
+    return _each(model, batches, request, variants, encoded)
 
 
 def _each(
@@ -93,7 +93,7 @@ def _each(
     batches: Iterable[Any],
     request: Request,
     variants: Sequence[Variant],
-    question: Question,
+    encoded: EncodedPrompts,
 ) -> Iterator[Explanation]:
     warned = False
     for sources in _sources(model, batches, request.geometry):
@@ -104,7 +104,7 @@ def _each(
                 run(
                     model,
                     sources,
-                    question,
+                    encoded,
                     variants,
                     request.geometry,
                     request.precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -10,19 +11,19 @@ from torch import Tensor
 
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
 from whyclip.audit_index import Audits
-from whyclip.batches import IMAGES_AT_ONCE, batches
+from whyclip.batches import IMAGES_AT_ONCE, Batch, batches
+from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of, worst_mismatch
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import EVERY, check_walk, pass_check, run_trunk, takes_input
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import EVERY, PassCheck, check_walk, pass_check, run_tower, takes_input
 from whyclip.forward.targets import Targets
 from whyclip.inputs import ImageSource, word_relevance
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole, joint_scores
 from whyclip.models.health import first_not_finite
 from whyclip.progress import track
-from whyclip.question import Question
 from whyclip.types import Check, GeometryName, Precision, Side, Word
 from whyclip.variant import Variant
 
@@ -33,7 +34,7 @@ TEXTS_WHOLE = 4
 def run(
     model: ModelView,
     sources: Sequence[ImageSource],
-    question: Question,
+    encoded: EncodedPrompts,
     variants: Sequence[Variant],
     geometry: GeometryName,
     precision: Precision,
@@ -41,55 +42,139 @@ def run(
 ) -> dict[str, list[Explanation]]:
     """Explain every source by every variant; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
-    targets, own_targets = question.targets(), question.own_targets()
-    if question.changes:
-        # Image prompts that the library reads otherwise are explained as whyclip reads them.
-        own_targets = targets
+    targets = encoded.targets()
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
     audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
-        reach = max(variant.reach(model.image) for variant in variants)
-        how = pass_check(check, altered=question.altered, first=number == 0)
-        capture = run_trunk(
-            model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
-        )
-        own = capture
-        if batch.own is not None:
-            own = run_trunk(model.image, batch.own, targets, keep=0, precision=precision, check=how)
-            if not takes_input(model.image, batch.pixels) and how in EVERY:
-                check_walk(model.image, batch.own, own)
-        seen = batch.pixels if batch.own is None else batch.own
+        blocks = max(variant.blocks_needed(model.image) for variant in variants)
+        how = pass_check(check, altered=encoded.altered, first=number == 0)
+        images = run_images(model, batch, targets, blocks, precision, how)
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            check_whole(model, question, seen, own)
-        notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-        checked = checked_of(own, question, sources)
-        setting = Setting(model, question, batch, own, notes, checked, audits)
-        for variant in variants:
-            found: dict[Side, SideResult] = {}
-            if "image" in variant.sides:
-                found["image"] = _image_side(variant, capture)
-            if "text" in variant.sides and question.tokens is not None:
-                found["text"] = _text_side(variant, question, capture.embedding)
-            _check_found(setting, variant, found, own_targets.score(capture.public).cpu())
-            results[variant.label] += explanations(setting, variant, found)
+            check_whole(model, encoded, images.seen, images.own)
+        checked = checked_of(images.own, encoded, sources)
+        for label, found in explain_images(
+            model, images, encoded, variants, checked, audits
+        ).items():
+            results[label] += found
     return results
 
 
-def check_whole(model: ModelView, question: Question, pixels: Tensor, own: Capture) -> None:
+@dataclass(frozen=True)
+class ImagePass:
+    """A batch of images with the forward passes over it.
+
+    Attributes:
+        batch: the images.
+        forward_pass: the pass that is explained.
+        own: the pass over what the library's own pipeline makes of the images; where that is the
+            same, ``forward_pass`` itself.
+    """
+
+    batch: Batch
+    forward_pass: ForwardPass
+    own: ForwardPass
+
+    @property
+    def seen(self) -> Tensor:
+        """``[b, 3, H, W]`` what ``own`` ran on."""
+        return self.batch.pixels if self.batch.own is None else self.batch.own
+
+    def with_targets(self, targets: Targets) -> ImagePass:
+        """Score the same passes against other targets; nothing is run again."""
+        aimed = self.forward_pass.with_targets(targets)
+        same = self.own is self.forward_pass
+        own = aimed if same else self.own.with_targets(targets)
+        return replace(self, forward_pass=aimed, own=own)
+
+
+def run_images(
+    model: ModelView,
+    batch: Batch,
+    targets: Targets,
+    blocks: int,
+    precision: Precision,
+    how: PassCheck,
+) -> ImagePass:
+    """Run the image encoder over a batch, and over the library's own reading where that differs.
+
+    Args:
+        model: the model.
+        batch: prepared images.
+        targets: what the images are scored against.
+        blocks: how many last blocks methods will read.
+        precision: of the forward pass.
+        how: which images go through the model's public entry point.
+
+    Raises:
+        ScoreMismatchError: the blocks and the public entry point give different scores.
+    """
+    image, own = model.image, None
+    forward_pass = run_tower(
+        image, batch.pixels, targets, keep=blocks, precision=precision, check=how
+    )
+    if batch.own is not None:
+        own = run_tower(image, batch.own, targets, keep=0, precision=precision, check=how)
+        if not takes_input(image, batch.pixels) and how in EVERY:
+            check_walk(image, batch.own, own)
+    return ImagePass(batch, forward_pass, own or forward_pass)
+
+
+def explain_images(
+    model: ModelView,
+    images: ImagePass,
+    encoded: EncodedPrompts,
+    variants: Sequence[Variant],
+    checked: Sequence[Mapping[Side, tuple[int, int]]],
+    audits: Audits,
+) -> dict[str, list[Explanation]]:
+    """Explain a batch from its forward passes, by label one explanation for each image.
+
+    Args:
+        model: the model that ran.
+        images: the passes, with the targets of ``encoded``.
+        encoded: the prompts.
+        variants: methods with their options.
+        checked: for each image the certificate's ``checked``.
+        audits: finds the last audit of this model.
+
+    Raises:
+        ScoreMismatchError: a method explains another score than it says.
+        UnsupportedModelError: scores or relevance are not finite.
+    """
+    # Image prompts that the library reads otherwise are explained as whyclip reads them.
+    own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
+    seen, forward_pass = images.seen, images.forward_pass
+    notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
+    setting = Setting(model, encoded, images.batch, images.own, notes, checked, audits)
+    results: dict[str, list[Explanation]] = {}
+    for variant in variants:
+        found: dict[Side, SideResult] = {}
+        if "image" in variant.sides:
+            found["image"] = _image_side(variant, forward_pass)
+        if "text" in variant.sides and encoded.tokens is not None:
+            found["text"] = _text_side(variant, encoded, forward_pass.embedding)
+        _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
+        results[variant.label] = list(explanations(setting, variant, found))
+    return results
+
+
+def check_whole(
+    model: ModelView, encoded: EncodedPrompts, pixels: Tensor, own: ForwardPass
+) -> None:
     """Compare the encoders with the model called as a whole, on one image and a few prompts.
 
     Raises:
         ScoreMismatchError: the two give different scores.
     """
-    ids = None if question.tokens is None else question.tokens.ids[:TEXTS_WHOLE]
+    ids = None if encoded.tokens is None else encoded.tokens.ids[:TEXTS_WHOLE]
     if ids is None and model.classes is None:
         return
     whole = joint_scores(model, pixels[:1], ids)
     if model.classes is not None:
         ours = Targets(model.classes.weight, bias=model.classes.bias).score(own.public[:1])
     else:
-        texts = F.normalize(question.own_embeddings[:TEXTS_WHOLE], dim=-1)
+        texts = F.normalize(encoded.own_embeddings[:TEXTS_WHOLE], dim=-1)
         ours = Targets(texts).score(own.public[:1])
     worst = worst_mismatch(ours, whole, tolerance_of(model.towers, own.precision))
     if worst is not None:
@@ -109,7 +194,7 @@ def _check_found(
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
     name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
-    labels = [prompt.label for prompt in setting.question.prompts]
+    labels = [prompt.label for prompt in setting.encoded.prompts]
     for side, result in found.items():
         differences = (result.scores - own).abs()
         finite = torch.isfinite(own) & torch.isfinite(result.scores)
@@ -141,45 +226,47 @@ def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[floa
     return [[word.relevance for word in prompt] for image in words for prompt in image]
 
 
-def _image_side(variant: Variant, capture: Capture) -> SideResult:
-    found = variant.relevance(capture)
-    grid = capture.stream.grid or (1, found.values.shape[-1])
-    scores = capture.targets.score(found.embedding).cpu()
+def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
+    found = variant.relevance(forward_pass)
+    grid = forward_pass.stream.grid or (1, found.values.shape[-1])
+    scores = forward_pass.targets.score(found.embedding).cpu()
     maps = found.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, found.changes, found.checks, maps=maps)
+    return SideResult(scores, found.changes, found.diagnostics, maps=maps)
 
 
-def _text_side(variant: Variant, question: Question, embedding: Tensor) -> SideResult:
+def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
     """Explain every string for every image of the batch, some strings at a time.
 
     The images are those that the image side explains, so that both sides explain one score.
     """
-    images = Targets(F.normalize(embedding, dim=-1), question.scale)
+    images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []
     embeddings: list[Tensor] = []
     changes: tuple[str, ...] = ()
     checks: list[Mapping[str, Tensor]] = []
-    for capture in question.captures:
-        found = variant.relevance(capture.aim(images))
-        checks.append(found.checks)
+    for forward_pass in encoded.forward_passes:
+        found = variant.relevance(forward_pass.with_targets(images))
+        checks.append(found.diagnostics)
         values += list(found.values.float().cpu())
         embeddings.append(found.embedding)
         changes = found.changes
-        if len(question.captures) > 1:
-            capture.forget()
-    scores = question.targets(torch.cat(embeddings)).score(embedding).cpu()
-    words = [_words(question, [v[image] for v in values]) for image in range(len(embedding))]
-    return SideResult(scores, changes, _by_prompt(question, checks), words=words)
+        if len(encoded.forward_passes) > 1:
+            forward_pass.forget()
+    scores = encoded.targets(torch.cat(embeddings)).score(embedding).cpu()
+    words = [_words(encoded, [v[image] for v in values]) for image in range(len(embedding))]
+    return SideResult(scores, changes, _by_prompt(encoded, checks), words=words)
 
 
-def _by_prompt(question: Question, checks: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def _by_prompt(
+    encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
     """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest, with its sign."""
     found = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
         columns = [
             _largest(by_string[list(strings)]) if strings else torch.zeros(by_string.shape[1])
-            for strings in question.strings
+            for strings in encoded.strings
         ]
         found[name] = torch.stack(columns, 1)
     return found
@@ -190,9 +277,9 @@ def _largest(values: Tensor) -> Tensor:
     return values.gather(0, values.abs().argmax(0, keepdim=True))[0]
 
 
-def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
+def _words(encoded: EncodedPrompts, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
     """Join the pieces' values ``[t]`` of every string to the words of every prompt."""
-    tokens = question.tokens
+    tokens = encoded.tokens
     assert tokens is not None
     return tuple(
         tuple(
@@ -205,5 +292,5 @@ def _words(question: Question, values: Sequence[Tensor]) -> tuple[tuple[Word, ..
                 template,
             )
         )
-        for strings in question.strings
+        for strings in encoded.strings
     )

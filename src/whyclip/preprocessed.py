@@ -80,7 +80,7 @@ def check_pixels(
         raise ImageError(f"{name}: expected floats; run the model's preprocessing first")
     tower, size = model.image, shape[2:]
     grid = (size[0] // tower.patch, size[1] // tower.patch)
-    fits = grid == tower.native if tower.pixels is None else size == tower.input_size
+    fits = grid == tower.native_grid if tower.native_size is None else size == tower.input_size
     if not fits:
         wanted = "×".join(map(str, tower.input_size))
         raise ImageError(f"{name}: {model.name} takes {wanted} pixels; resize and crop to that")

@@ -33,7 +33,7 @@ def display_copy(image: Image) -> Image:
 
 
 @in_plain_state
-def lay_on_image(
+def resample_to_image(
     maps: Tensor,
     geometry: Geometry,
     size: tuple[int, int] | None = None,

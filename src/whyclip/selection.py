@@ -80,7 +80,7 @@ def obstacles(model: ModelView, variant: Variant, sides: Sequence[str] = SIDES) 
     """Why a side cannot be explained, or ``""``, for those that model and variant have."""
     missing = missing_package(variant.method)
     return {
-        tower.side: missing or variant.why_not(tower)
+        tower.side: missing or variant.obstacle(tower)
         for side in variant.sides
         for tower in model.towers
         if tower.side == side and side in sides

@@ -184,9 +184,9 @@ def encoded(explanation: Explanation, extension: str) -> bytes:
     if explanation.maps is not None:
         arrays[_MAPS] = explanation.maps.numpy()
     if explanation.image is not None:
-        picture = BytesIO()
-        explanation.image.save(picture, "PNG")
-        arrays[_IMAGE] = np.frombuffer(picture.getvalue(), np.uint8)
+        image = BytesIO()
+        explanation.image.save(image, "PNG")
+        arrays[_IMAGE] = np.frombuffer(image.getvalue(), np.uint8)
     meta = json.dumps(record, allow_nan=False)
     if extension == ".safetensors":
         return safetensors_bytes(arrays, {_META: meta})
@@ -214,10 +214,10 @@ def load_explanation(path: str | Path) -> Explanation:
     if not is_file(path):
         raise OutputError(f"no such file: {name}")
     try:
-        record, picture = _decoded(path)
+        record, image = _decoded(path)
     except Exception as error:
         raise OutputError(f"{name} was not written by whyclip: {reason(error)}") from error
-    return from_json(record, picture)
+    return from_json(record, image)
 
 
 def _decoded(path: Path) -> tuple[dict[str, Any], Image.Image | None]:

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias, Union
 import torch
 from torch import Tensor
 
+from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import OptionError, UnsupportedModelError, quoted, unknown
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Method, Relevance, get_method
 from whyclip.models import ModelView, Tower
 from whyclip.options import parse, spelled
-from whyclip.question import Question, ask
 from whyclip.types import Check, Precision, Side
 
 # Beyond this many, targets are taken in turn, so that memory does not grow with their number.
@@ -91,7 +91,7 @@ class Variant:
         """The same on some of its sides; at least one."""
         return replace(self, sides=tuple(sides))
 
-    def reach(self, tower: Tower) -> int:
+    def blocks_needed(self, tower: Tower) -> int:
         """How many last blocks of a tower are read.
 
         Raises:
@@ -105,46 +105,46 @@ class Variant:
                 f"tower there is none to read: {tower.opaque}; methods that only change the "
                 "input work: occlusion, rise, kernel_shap, leave_one_out"
             )
-        return self.method.reach(tower, self.settings)
+        return self.method.blocks_needed(tower, self.settings)
 
     def blind(self, tower: Tower) -> bool:
         """Whether the method reads blocks of a tower that shows none."""
         if not tower.opaque:
             return False
         try:
-            return self.method.reach(tower, self.settings) > 0
+            return self.method.blocks_needed(tower, self.settings) > 0
         except OptionError:
             return True
 
-    def why_not(self, tower: Tower) -> str:
+    def obstacle(self, tower: Tower) -> str:
         """Why the method, with its options, cannot read this tower; empty if it can."""
         if self.blind(tower):
             return f"no attention to read in the {tower.side} tower: {tower.opaque}"
         try:
-            self.reach(tower)
+            self.blocks_needed(tower)
         except OptionError as error:
             return str(error)
         return ""
 
-    def relevance(self, capture: Capture) -> Relevance:
+    def relevance(self, forward_pass: ForwardPass) -> Relevance:
         """Run the method, some targets at a time; keep the values of content tokens only.
 
         For an image, these are the patches, the same for all inputs; for a text, all positions.
         """
-        n, e = len(capture.targets), capture.embedding.shape[-1]
-        read = capture.content[0] if capture.side == "image" else slice(None)
+        n, e = len(forward_pass.targets), forward_pass.embedding.shape[-1]
+        read = forward_pass.content_mask[0] if forward_pass.side == "image" else slice(None)
         whole = None
         checks: list[Mapping[str, Tensor]] = []
-        at_once = n if self.method.joint else TARGETS_AT_ONCE
+        at_once = n if self.method.all_targets_at_once else TARGETS_AT_ONCE
         for start in range(0, n, at_once):
             part = slice(start, start + at_once)
-            aimed = capture.aim(capture.targets[part], by_jacobian=n > e)
+            aimed = forward_pass.with_targets(forward_pass.targets[part], use_jacobian=n > e)
             found = self.method.relevance(aimed, **self.settings)
             values = found.values[:, :, read]
             if whole is None:
                 whole = values.new_empty(len(values), n, values.shape[-1])
             whole[:, part] = values
-            checks.append(found.checks)
+            checks.append(found.diagnostics)
         assert whole is not None, "a question has at least one prompt"
         joined = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
         return Relevance(whole, found.embedding, found.changes, joined)
@@ -160,7 +160,7 @@ def _parsed(spelling: str) -> tuple[str, dict[str, Any]]:
     return name, parse(name, get_method(name).relevance, pairs, flag=f"method {quoted(name)}: ")
 
 
-def ask_for(
+def encode_for(
     model: ModelView,
     prompts: Any,
     variants: Iterable[Variant],
@@ -169,12 +169,12 @@ def ask_for(
     keep: int = 0,
     precision: Precision = "fp32",
     check: Check = "auto",
-) -> Question:
+) -> EncodedPrompts:
     """Encode prompts so that every variant can read them.
 
     Args:
         model: the model.
-        prompts: as :func:`~whyclip.question.ask` takes them, like ``against``.
+        prompts: as :func:`~whyclip.encoded_prompts.encode_prompts` takes them, like ``against``.
         variants: what will read them.
         against: opponents of the prompts, in the same form.
         keep: how many last text blocks are kept in any case.
@@ -182,13 +182,13 @@ def ask_for(
         check: how many strings go through the model's public entry point.
     """
     variants = list(variants)
-    return ask(
+    return encode_prompts(
         model,
         prompts,
         against,
-        keep=max([keep, *(variant.reach(model.text) for variant in variants)]),
+        keep=max([keep, *(variant.blocks_needed(model.text) for variant in variants)]),
         whole_context=any(variant.settings.get("norm_over") == "context" for variant in variants),
-        empty=any(v.method.empty and "image" in v.sides for v in variants),
+        empty=any(v.method.needs_empty_prompt and "image" in v.sides for v in variants),
         precision=precision,
         check=check,
     )

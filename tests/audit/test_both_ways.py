@@ -21,7 +21,7 @@ import whyclip
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
 from whyclip.audit import CHECKS, Audit, Finding, audit
 from whyclip.datasets.dataset import Sample
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Method, Relevance
 from whyclip.methods.method import last_block_only
 from whyclip.methods.perturb import without
@@ -65,8 +65,8 @@ def truth_of(data: Ranked) -> Truth:
 
 
 def opposite(method: Method) -> Method:
-    def relevance(capture: Capture) -> Relevance:
-        found = method.relevance(capture)
+    def relevance(forward_pass: ForwardPass) -> Relevance:
+        found = method.relevance(forward_pass)
         return replace(found, values=-found.values)
 
     return replace(method, name=f"{method.name}_opposite", relevance=relevance)
@@ -78,14 +78,14 @@ def located(truth: Truth, *, where_right: bool) -> Method:
     The first object is on the left, the second on the right; the rival's map is even.
     """
 
-    def relevance(capture: Capture) -> Relevance:
-        right = truth[capture.inputs[0].cpu().numpy().tobytes()]
+    def relevance(forward_pass: ForwardPass) -> Relevance:
+        right = truth[forward_pass.inputs[0].cpu().numpy().tobytes()]
         sides = ["left", "right"] if right == where_right else ["right", "left"]
-        gh, _ = capture.stream.grid or (1, 1)
-        values = torch.full((1, len(capture.targets), capture.content.shape[1]), 0.5)
+        gh, _ = forward_pass.stream.grid or (1, 1)
+        values = torch.full((1, len(forward_pass.targets), forward_pass.content_mask.shape[1]), 0.5)
         for prompt, side in enumerate(sides):
-            values[0, prompt, capture.content[0]] = torch.tensor(HALVES[side]).repeat(gh)
-        return Relevance(values, capture.embedding)
+            values[0, prompt, forward_pass.content_mask[0]] = torch.tensor(HALVES[side]).repeat(gh)
+        return Relevance(values, forward_pass.embedding)
 
     return planted(f"located_{where_right}", relevance)
 
@@ -94,56 +94,64 @@ def computed(kind: Literal["same", "negated"]) -> Method:
     """It explains the model, or one that says the opposite; its gap is none, or half the score."""
     same = kind == "same"
 
-    def relevance(capture: Capture) -> Relevance:
-        score = capture.targets.score(capture.embedding)
+    def relevance(forward_pass: ForwardPass) -> Relevance:
+        score = forward_pass.targets.score(forward_pass.embedding)
         return Relevance(
-            drawn(capture, 0),
-            capture.embedding if same else -capture.embedding,
+            drawn(forward_pass, 0),
+            forward_pass.embedding if same else -forward_pass.embedding,
             () if same else ("the embedding is negated",),
             {"additivity gap": 0 * score if same else -0.5 * score.abs()},
         )
 
     claims: dict[str, Any] = {"additive": "the score", "sides": ("image", "text")}
     spatial = attended if same else misled
-    return planted(f"computed_{kind}", relevance, spatial=spatial, reach=last_block_only, **claims)
+    return planted(
+        f"computed_{kind}", relevance, spatial=spatial, blocks_needed=last_block_only, **claims
+    )
 
 
-def drawn(capture: Capture, seed: int) -> Tensor:
-    shape = (len(capture.inputs), len(capture.targets), capture.content.shape[1])
+def drawn(forward_pass: ForwardPass, seed: int) -> Tensor:
+    shape = (
+        len(forward_pass.inputs),
+        len(forward_pass.targets),
+        forward_pass.content_mask.shape[1],
+    )
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def attended(capture: Capture, options: Mapping[str, Any]) -> Tensor:
-    return METHODS["raw_attention"].relevance(capture).values[:, 0]
+def attended(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor:
+    return METHODS["raw_attention"].relevance(forward_pass).values[:, 0]
 
 
-def misled(capture: Capture, options: Mapping[str, Any]) -> Tensor:
+def misled(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor:
     """All weight on the token by which the rival comes out best beside the labels."""
-    tower, row = capture.tower, capture.stream.row[0]
-    block, x = tower.blocks[-1], capture.states[len(tower.blocks) - 1]
+    tower, row = forward_pass.tower, forward_pass.stream.readout_index[0]
+    block, x = tower.blocks[-1], forward_pass.states[len(tower.blocks) - 1]
     read = block.qkv(x)[2][0].transpose(0, 1).flatten(1)
     ends = tower.project(block.finish(x[0, row].expand(len(read), -1), block.merge(read)))
-    scores = capture.targets.score(ends)
+    scores = forward_pass.targets.score(ends)
     worst = (scores[:, :2].mean(1) - scores[:, 2]).argmin()
     return F.one_hot(worst, len(read))[None].float()
 
 
-def of_weights(capture: Capture) -> Relevance:
+def of_weights(forward_pass: ForwardPass) -> Relevance:
     """Of any other model than the one that is audited it says the opposite."""
-    own = capture.tower is view().image or capture.tower is view().text
-    values = drawn(capture, 0)
-    return Relevance(values if own else -values, capture.embedding)
+    own = forward_pass.tower is view().image or forward_pass.tower is view().text
+    values = drawn(forward_pass, 0)
+    return Relevance(values if own else -values, forward_pass.embedding)
 
 
-def by_itself(capture: Capture) -> Relevance:
+def by_itself(forward_pass: ForwardPass) -> Relevance:
     """The score of each word when it is all that is written."""
-    values = drawn(capture, 0) * 0
-    for i, words in enumerate(capture.words):
+    values = drawn(forward_pass, 0) * 0
+    for i, words in enumerate(forward_pass.words):
         for word in words:
             others = tuple(piece for other in words if other != word for piece in other)
-            left = capture.embed_again(without(capture.inputs[i], others, capture.pad)[None])
-            values[i, :, list(word)] = (capture.targets.score(left).T / len(word)).detach()
-    return Relevance(values, capture.embedding)
+            left = forward_pass.encode_perturbed(
+                without(forward_pass.inputs[i], others, forward_pass.pad)[None]
+            )
+            values[i, :, list(word)] = (forward_pass.targets.score(left).T / len(word)).detach()
+    return Relevance(values, forward_pass.embedding)
 
 
 FOLLOWS = planted("of_weights", of_weights, sides=("image", "text"))

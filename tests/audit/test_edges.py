@@ -66,7 +66,7 @@ def test_a_single_sample_is_enough_to_run_and_too_few_to_decide(view: whyclip.Mo
 
 
 def test_a_bad_sample_is_named(view: whyclip.ModelView) -> None:
-    def fail(capture: object) -> None:
+    def fail(forward_pass: object) -> None:
         raise ImageError("the picture is torn")
 
     torn = replace(BLOB, name="torn", relevance=fail)

@@ -38,7 +38,7 @@ def test_every_kind_of_tower_can_be_audited(family: str) -> None:
             assert finding.value.mean < 1e-5
     reason = unmeasured(found, "random").get("patch_masked image", "")
     assert ("needs attention" in reason) == bool(view.image.opaque)
-    assert bool(found.cells) == (not view.image.opaque and not view.image.fixed)
+    assert bool(found.cells) == (not view.image.opaque and not view.image.fixed_grid_reason)
 
 
 def test_a_classifier_is_asked_its_classes() -> None:

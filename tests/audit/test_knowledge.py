@@ -18,7 +18,7 @@ from whyclip.audit.checks.localisation import located, measure
 from whyclip.audit.evidence import Evidence, MethodEvidence, SampleEvidence
 from whyclip.audit.verdict import summarise
 from whyclip.datasets.dataset import Sample
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Relevance
 
 
@@ -38,8 +38,8 @@ class Known(Toy):
 
 
 def test_a_computation_that_knows_less_is_caught(view: whyclip.ModelView) -> None:
-    def upside_down(capture: Capture) -> Relevance:
-        return Relevance(capture.content[:, None].float(), -capture.embedding)
+    def upside_down(forward_pass: ForwardPass) -> Relevance:
+        return Relevance(forward_pass.content_mask[:, None].float(), -forward_pass.embedding)
 
     other = planted("upside_down", upside_down)
     found = audit(view, Known(12, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
@@ -56,8 +56,8 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
     # With one head, its attention is the spatial weights: they decide as the model does.
     view = whyclip.wrap(*tiny.openclip_parts(head_width=tiny.WIDTH), name="one head")
 
-    def corner(capture: Capture, options: Mapping[str, Any]) -> Tensor:
-        weights = torch.zeros(capture.content.shape)
+    def corner(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor:
+        weights = torch.zeros(forward_pass.content_mask.shape)
         weights[:, -1] = 1.0
         return weights
 
@@ -87,12 +87,12 @@ def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelVi
     data = Toy(3)
     plans = plans_of(view, ["grad_eclip"])
     seen = look(Auditor(view, plans, pool_of(view, data, list(data))), data[0], 0)
-    found = read_with(seen.capture, plans["grad_eclip"])
+    found = read_with(seen.forward_pass, plans["grad_eclip"])
     assert found is not None
     # The block once more, head by head and patch by patch, with the library's own modules.
     block = tiny.openclip_model().visual.transformer.resblocks[-1]
     with torch.no_grad():
-        x = seen.capture.states[tiny.LAYERS - 1][0]
+        x = seen.forward_pass.states[tiny.LAYERS - 1][0]
         z = block.ln_1(x) @ block.attn.in_proj_weight.T + block.attn.in_proj_bias
         q, k, v = z.split(tiny.WIDTH, 1)
         r = [float(torch.cosine_similarity(q[0], k[i], dim=0)) for i in range(1, len(x))]

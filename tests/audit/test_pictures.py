@@ -26,12 +26,12 @@ def folder(root: Path, pictures: int) -> Folder:
     """Eight rows of so many pictures, with labels, prompts and masks."""
     lines = ["image,label,mask"]
     for number in range(8):
-        picture = root / f"{number % pictures}.png"
+        image = root / f"{number % pictures}.png"
         # The same rows, the same pixels: only the paths say which are one picture.
         noise = np.random.default_rng(number % 2).integers(0, 256, (40, 32, 3), np.uint8)
-        Image.fromarray(noise).save(picture)
+        Image.fromarray(noise).save(image)
         Image.fromarray(noise[..., 0] // 128).save(root / "mask.png")
-        lines.append(f"{picture.name},{NAMES[number // 2]},mask.png")
+        lines.append(f"{image.name},{NAMES[number // 2]},mask.png")
     (root / "index.csv").write_text("\n".join(lines))
     return Folder(root)
 
@@ -44,7 +44,7 @@ class Rows(Toy):
         self.pictures = pictures
 
     def sample(self, index: int) -> Sample:
-        return replace(super().sample(index), picture=f"picture {index % self.pictures}")
+        return replace(super().sample(index), image_id=f"picture {index % self.pictures}")
 
 
 MAKE: dict[str, Callable[[Path, int], Dataset]] = {

@@ -92,14 +92,14 @@ def test_an_additive_method_is_held_to_its_sum() -> None:
 def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
     from dataclasses import replace
 
-    from whyclip.forward.forward_pass import Capture
+    from whyclip.forward.forward_pass import ForwardPass
     from whyclip.methods import METHODS, Relevance
 
     real = METHODS["decomposition"]
 
-    def leaky(capture: Capture, *, start_layer: int = 0) -> Relevance:
-        found = real.relevance(capture, start_layer=start_layer)
-        gap = 0.5 * capture.targets.score(found.embedding)
+    def leaky(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
+        found = real.relevance(forward_pass, start_layer=start_layer)
+        gap = 0.5 * forward_pass.targets.score(found.embedding)
         return replace(found, values=found.values / 2, checks={"additivity gap": gap})
 
     planted = replace(real, name="leaky", relevance=leaky)
@@ -143,7 +143,7 @@ def test_single_and_keep_are_told_apart() -> None:
 def test_every_check_says_what_it_is() -> None:
     for name, check in CHECKS.items():
         assert check.name == name
-        assert check.question.endswith("?")
+        assert check.encoded.endswith("?")
         assert check.reason
         assert check.formula
         assert check.passes != check.fails

@@ -16,7 +16,7 @@ from whyclip.audit.evidence import Evidence
 from whyclip.audit.look import Auditor, look
 from whyclip.audit.plans import plans_of
 from whyclip.audit.pool import pool_of
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import Relevance
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,11 +28,11 @@ from whyclip.types import Side
 """
 
 
-def alternating(capture: Capture) -> Relevance:
+def alternating(forward_pass: ForwardPass) -> Relevance:
     """3 and −1 by turns: a quarter of all relevance is negative."""
-    signs = torch.where(torch.arange(capture.content.shape[1]) % 2 == 0, 3.0, -1.0)
-    values = signs.expand(len(capture.inputs), len(capture.targets), -1)
-    return Relevance(values, capture.embedding)
+    signs = torch.where(torch.arange(forward_pass.content_mask.shape[1]) % 2 == 0, 3.0, -1.0)
+    values = signs.expand(len(forward_pass.inputs), len(forward_pass.targets), -1)
+    return Relevance(values, forward_pass.embedding)
 
 
 def test_the_recipe_for_a_check_works_as_written(tmp_path: Path, view: whyclip.ModelView) -> None:

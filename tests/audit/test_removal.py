@@ -37,7 +37,7 @@ def test_a_hidden_patch_is_one_that_was_never_there(seen: Seen) -> None:
     tokens = reference.stem_image(image, seen.pixels[0])
     patches = torch.tensor([0, 5, 15])
     found = masked_scores(seen, patches)
-    directions = seen.capture.targets.directions.double()
+    directions = seen.forward_pass.targets.directions.double()
     for row, patch in zip(found, patches.tolist(), strict=True):
         left = torch.cat([tokens[: patch + 1], tokens[patch + 2 :]])
         embedding = reference.embed(image, left, 0)
@@ -68,7 +68,7 @@ def test_blurring_is_scored_by_the_model_itself(seen: Seen, view: whyclip.ModelV
     edited = blur_patches(seen.pixels[0], patches, (4, 4))
     with torch.no_grad():
         own = tiny.openclip_model().encode_image(edited)
-    directions = seen.capture.targets.directions
+    directions = seen.forward_pass.targets.directions
     expected = torch.nn.functional.cosine_similarity(own[:, None], directions[None], dim=-1)
     assert torch.allclose(blurred_scores(seen, patches), expected, atol=1e-5)
 

@@ -121,7 +121,7 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
     model, preprocess, tokenizer = tiny.openclip_parts()
     negate(list(model.parameters()), None)
     other = whyclip.wrap(model, preprocess, tokenizer)
-    texts = seen.question.targets().directions
+    texts = seen.encoded.targets().directions
     found = whyclip.explain(other, data[0].image, texts, method="contribution", sides="image")
     assert found.maps is not None
     last = torch.stack(seen.evidence.methods["contribution"].shuffled["image"][-1])

@@ -29,7 +29,7 @@ def test_every_method_is_listed_with_all_that_it_declares(
     }
     for method in METHODS.values():
         entry = entries[method.name]
-        for claim in (method.summary, method.source, method.cost, method.explains, method.additive):
+        for claim in (method.summary, method.source, method.cost, method.explains, method.sums_to):
             assert claim in entry
         assert f"{' and '.join(method.sides)} · " in entry
         assert ("· signed" in entry) == method.signed

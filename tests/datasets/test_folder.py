@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from whyclip.datasets import open_dataset
-from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.dataset import Subset
 from whyclip.datasets.folder import Folder
 from whyclip.datasets.huggingface import HfDataset
 from whyclip.errors import InputError
@@ -90,7 +90,7 @@ def test_masks_are_known_of_wherever_they_begin(folder: Path) -> None:
     assert not Folder(folder).has_masks()
     (folder / "index.csv").write_text("\n".join(["image,label,mask", *rows, "two.png,dog,m.png"]))
     assert Folder(folder).has_masks()
-    drawn = Drawn(Folder(folder), 5)
+    drawn = Subset(Folder(folder), 5)
     assert 60 not in drawn.numbers
     assert drawn.has_masks(), "of the whole dataset, whatever was drawn"
 
@@ -98,10 +98,10 @@ def test_masks_are_known_of_wherever_they_begin(folder: Path) -> None:
 def test_the_datasets_library(tmp_path: Path) -> None:
     import datasets as library
 
-    pictures = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
+    images = [Image.new("RGB", (6, 5), colour) for colour in ("red", "blue")]
     coded = library.ClassLabel(names=["cat", "dog"])
     rows = library.Dataset.from_dict(
-        {"image": pictures, "label": [1, 0], "mask": [Image.fromarray(MASK)] * 2,
+        {"image": images, "label": [1, 0], "mask": [Image.fromarray(MASK)] * 2,
          "caption": ["a dog asleep", "two cats"], "tags": [[0, 1], [0]]},
         features=library.Features(
             {"image": library.Image(), "label": coded, "mask": library.Image(),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from whyclip.datasets import dataset_kinds, open_dataset
 from whyclip.datasets.annotation_files import read_codes, read_mask
-from whyclip.datasets.dataset import Drawn, Masks, Sample, filled_in
+from whyclip.datasets.dataset import Masks, Sample, Subset, filled_in
 from whyclip.datasets.scenes import SceneSamples
 from whyclip.errors import InputError, OptionError
 from whyclip.scenes import Scenes
@@ -60,18 +60,18 @@ def test_samples_by_number_and_slice() -> None:
 
 def test_draws_are_distinct_in_order_and_the_seed_s() -> None:
     dataset = SceneSamples(40)
-    drawn = Drawn(dataset, 10, seed=1)
+    drawn = Subset(dataset, 10, seed=1)
     assert len(drawn) == len(set(drawn.numbers)) == 10
-    assert drawn.numbers == sorted(drawn.numbers) == Drawn(dataset, 10, seed=1).numbers
-    assert drawn.numbers != Drawn(dataset, 10, seed=2).numbers
-    assert set(drawn.numbers) <= set(Drawn(dataset, 20, seed=1).numbers), (
+    assert drawn.numbers == sorted(drawn.numbers) == Subset(dataset, 10, seed=1).numbers
+    assert drawn.numbers != Subset(dataset, 10, seed=2).numbers
+    assert set(drawn.numbers) <= set(Subset(dataset, 20, seed=1).numbers), (
         "more is the same and more"
     )
     assert drawn[3].id == dataset[drawn.numbers[3]].id
-    assert len(Drawn(dataset, 100)) == 40
+    assert len(Subset(dataset, 100)) == 40
     assert drawn.classes == dataset.classes
     with pytest.raises(InputError, match="limit=0"):
-        Drawn(dataset, 0)
+        Subset(dataset, 0)
 
 
 def test_masks_are_decoded_once_and_only_when_looked_at() -> None:
@@ -88,10 +88,10 @@ def test_a_sample_says_of_which_picture_it_is() -> None:
     small = Image.new("RGB", (2, 2))
     first, second = (Sample(f"a#{i}", Path("a.png"), ("dog",), ("a dog",)) for i in (0, 1))
     assert first.picture == second.picture == "a.png"
-    assert replace(first, source=small).picture == "a.png", "made smaller, it is still the same"
+    assert replace(first, source=small).image_id == "a.png", "made smaller, it is still the same"
     one, other = (Sample(f"a#{i}", small, ("dog",), ("a dog",)) for i in (0, 1))
     assert (one.picture, other.picture) == ("a#0", "a#1")
-    assert replace(one, picture="a").picture == "a"
+    assert replace(one, image_id="a").image_id == "a"
 
 
 def test_datasets_open_by_name() -> None:

@@ -212,7 +212,7 @@ def test_names_that_no_file_can_have_are_said_in_one_sentence(folder: Path, name
 
 def test_a_file_name_of_other_bytes_is_written_escaped() -> None:
     sample = Sample("caf\udce9", Path("caf\udce9.jpg"), ("dog",), ("a dog",))
-    for text in (sample.id, sample.picture):
+    for text in (sample.id, sample.image_id):
         assert "caf" in text.encode("utf-8").decode("utf-8")
     assert sample.source == Path("caf\udce9.jpg"), "the file itself is still found"
 

@@ -93,7 +93,7 @@ def expected(
                         )
                         values[label, name, metric.name, "score"] = float(value)
                 else:
-                    for read in metric.reads:
+                    for read in metric.readings:
                         score = reading(read, text, truth, explained, bank)
                         value = metric.measure(sample.image, heat, score=score, seed=SEED)
                         values[label, name, metric.name, read] = float(value)
@@ -252,8 +252,8 @@ def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
     plan = make_plan(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
     explainer, image = Explainer(MODEL, plan), Pictures()[0].image
     first = explainer.explain(image, ["a dog"])["grad_eclip"]
-    question = explainer._question(("a dog",))
-    assert not any(capture._replays for capture in question.captures)
+    encoded = explainer._encoded(("a dog",))
+    assert not any(forward_pass._readouts for forward_pass in encoded.forward_passes)
     assert explainer.explain(image, ["a dog"])["grad_eclip"].words == first.words
 
 

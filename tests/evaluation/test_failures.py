@@ -243,12 +243,12 @@ def test_a_row_of_the_datasets_library_with_a_broken_image_is_a_row() -> None:
     import datasets as library
     from whyclip.datasets.huggingface import HfDataset
 
-    pictures = [{"bytes": encoded(n), "path": None} for n in range(4)]
-    pictures[1]["bytes"] = pictures[1]["bytes"][:50]  # type: ignore[index]
-    pictures[2]["bytes"] = b"no image"  # type: ignore[assignment]
+    images = [{"bytes": encoded(n), "path": None} for n in range(4)]
+    images[1]["bytes"] = images[1]["bytes"][:50]  # type: ignore[index]
+    images[2]["bytes"] = b"no image"  # type: ignore[assignment]
     features = {"image": library.Image(decode=False), "label": library.Value("string")}
     rows = library.Dataset.from_dict(
-        {"image": pictures, "label": ["dog", "cat", "dog", "cat"]},
+        {"image": images, "label": ["dog", "cat", "dog", "cat"]},
         features=library.Features(features),
     ).cast_column("image", library.Image())
     found = run(HfDataset(rows), metrics=["deletion"])

@@ -13,7 +13,7 @@ import whyclip
 from families_hf import classifier
 from pictures import CLASSES, Pictures
 from whyclip.datasets import Sample
-from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.dataset import Subset
 from whyclip.datasets.folder import Folder
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.evaluation import Plan, evaluate, make_plan
@@ -98,10 +98,12 @@ def test_a_batch_has_something_in_it(batch_size: int) -> None:
 
 
 def test_a_method_of_ones_own_is_measured() -> None:
-    def centre(capture: Any) -> Relevance:
-        grid = capture.embedding.new_zeros(len(capture.inputs), len(capture.targets), 17)
+    def centre(forward_pass: Any) -> Relevance:
+        grid = forward_pass.embedding.new_zeros(
+            len(forward_pass.inputs), len(forward_pass.targets), 17
+        )
         grid[:, :, 1 + 5] = 1.0
-        return Relevance(grid, capture.embedding)
+        return Relevance(grid, forward_pass.embedding)
 
     method = Method(
         "centre", "Centre", "here", centre, text_specific=False, signed=False, cost="1",
@@ -140,7 +142,7 @@ def test_how_many_are_drawn_does_not_change_the_metrics(tmp_path: Path) -> None:
     rows = ["a.png,dog,"] * 60 + ["b.png,cat,mask.png"] * 9
     (tmp_path / "index.csv").write_text("\n".join(["image,label,mask", *rows]))
     dataset = Folder(tmp_path)
-    few = Drawn(dataset, 3, seed=1)
+    few = Subset(dataset, 3, seed=1)
     assert max(few.numbers) < 60
     names = [[metric.name for metric in plan(dataset=data).metrics] for data in (dataset, few)]
     assert names[0] == names[1]

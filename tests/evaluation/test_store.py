@@ -13,7 +13,7 @@ import tiny
 import whyclip
 from pictures import Pictures
 from whyclip.datasets import Sample
-from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.dataset import Subset
 from whyclip.errors import InputError, OutputError
 from whyclip.evaluation import Evaluation, evaluate
 
@@ -74,20 +74,20 @@ def test_a_finished_one_is_read_and_not_run(
 ) -> None:
     first = run(tmp_path)
     monkeypatch.setattr("whyclip.evaluation.run.Run._sample", None)
-    monkeypatch.setattr("whyclip.evaluation.classes.ask", None)
+    monkeypatch.setattr("whyclip.evaluation.classes.encode_prompts", None)
     second = run(tmp_path)
     assert repr(second.rows) == repr(first.rows), "bit for bit, NaN too"
     assert second.facts["took"] == first.facts["took"], "it took what it took at first"
 
 
 def test_more_may_be_drawn_later(tmp_path: Path) -> None:
-    few = run(tmp_path, Drawn(Pictures(), 2, seed=1))
-    more = run(tmp_path, Drawn(Pictures(), 4, seed=1))
+    few = run(tmp_path, Subset(Pictures(), 2, seed=1))
+    more = run(tmp_path, Subset(Pictures(), 4, seed=1))
     assert more.facts["measured before"].startswith("2 samples")
     ids = [record.sample for record in more.records]
-    assert ids == [sample.id for sample in Drawn(Pictures(), 4, seed=1)]
+    assert ids == [sample.id for sample in Subset(Pictures(), 4, seed=1)]
     assert {record.sample for record in few.records} < set(ids)
-    again = run(tmp_path, Drawn(Pictures(), 2, seed=1))
+    again = run(tmp_path, Subset(Pictures(), 2, seed=1))
     assert repr(again.rows) == repr(few.rows)
 
 

@@ -77,8 +77,8 @@ def test_of_two_methods_with_the_same_values_none_is_best() -> None:
 
 @pytest.mark.parametrize("per_image", [1, 4])
 def test_few_pictures_have_no_best(per_image: int) -> None:
-    for pictures, best in ((FEWEST - 1, set()), (FEWEST, {"good"})):
-        n = per_image * pictures
+    for images, best in ((FEWEST - 1, set()), (FEWEST, {"good"})):
+        n = per_image * images
         values = {"good": noisy(0.8, 1, n), "bad": noisy(0.5, 2, n), "random": noisy(0.1, 3, n)}
         lines = summarise(planted(values, per_image=per_image))
         assert {line.method for line in lines if line.best} == best
@@ -117,7 +117,7 @@ class Rows(Pictures):
     """Five samples of two pictures."""
 
     def sample(self, index: int) -> Sample:
-        return replace(super().sample(index), picture=f"picture {index % 2}")
+        return replace(super().sample(index), image_id=f"picture {index % 2}")
 
 
 def test_samples_of_one_picture_are_drawn_together() -> None:

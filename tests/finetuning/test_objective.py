@@ -17,11 +17,11 @@ import whyclip
 from steps import FAMILIES, PATCHES, batch_of, examples, view_of
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.finetuning.batch import Batch, Example, make_batch
-from whyclip.finetuning.guidance import Guidance, StepCapture, _captured, supports
+from whyclip.finetuning.guidance import Guidance, StepForwardPass, _captured, supports
 from whyclip.finetuning.losses import phrase_region_terms, region_features
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.passes import embed_without, readout_contribution, run_with_gradients
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
 from whyclip.models import ModelView
@@ -90,8 +90,10 @@ def test_a_method_with_targets_by_image_draws_the_maps_it_draws_with_shared_ones
     for name in declared:
         guidance = Guidance(view, name)
         assert guidance.variant is not None
-        capture = run_trunk(view.image, batch.pixels, Targets(phrases), keep=guidance.blocks_needed)
-        shared = guidance.variant.relevance(capture).values[image, phrase]
+        forward_pass = run_tower(
+            view.image, batch.pixels, Targets(phrases), keep=guidance.blocks_needed
+        )
+        shared = guidance.variant.relevance(forward_pass).values[image, phrase]
         if METHODS[name].scope == "features":
             shared = shared - shared.amin(-1, keepdim=True)
         shared = shared.relu()
@@ -128,7 +130,7 @@ def test_the_local_loss_is_the_formula_over_pairs(
             heat = batch.true_maps[number]
         else:
             targets = Targets(phrases[phrase][None].detach())
-            one = run_trunk(view.image, batch.pixels[image][None], targets)
+            one = run_tower(view.image, batch.pixels[image][None], targets)
             heat = METHODS["grad_eclip"].relevance(one).values[0, 0, 1:]
             heat = heat if heat.any() else torch.ones(PATCHES)
         region = region_features(heat[None], dense[image][None])
@@ -168,8 +170,10 @@ def test_the_differentiable_map_is_the_method_contribution(family: str) -> None:
     relevance = readout_contribution(
         view.image, run.stream, run.inputs[-1], texts, PATCHES
     ).detach()
-    capture = run_trunk(view.image, batch.pixels, Targets(texts.detach()))
-    maps = METHODS["contribution"].relevance(capture).values[:, :, capture.content[0]]
+    forward_pass = run_tower(view.image, batch.pixels, Targets(texts.detach()))
+    maps = (
+        METHODS["contribution"].relevance(forward_pass).values[:, :, forward_pass.content_mask[0]]
+    )
     expected = torch.stack([maps[row, row] for row in range(len(batch))])
     assert torch.allclose(relevance, expected, atol=1e-5 * float(expected.abs().max()))
 
@@ -256,7 +260,7 @@ def test_maps_stay_when_rounding_moves_the_pass(view: ModelView, batch: Batch) -
     exact = Guidance(view, "grad_eclip").maps(run, batch.pixels, phrases, batch.pairs)
     together = torch.stack([maps.flatten(), exact.flatten()])
     assert float(torch.corrcoef(together)[0, 1]) > 0.98
-    assert isinstance(_captured(view.image, run, batch.pixels, 1), StepCapture)
+    assert isinstance(_captured(view.image, run, batch.pixels, 1), StepForwardPass)
 
 
 def test_scale_and_bias_follow_the_model() -> None:

@@ -152,7 +152,7 @@ def test_the_towers_mark_the_same_positions_as_the_words(family: str) -> None:
     texts = ["a dog", "a [SEP] dog", "a </s> cat", "a <end_of_text> dog on", "two [PAD] cat"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WhyclipWarning)
-        reads = view.text.readout_row if view.text.causal else None
+        reads = view.text.readout_index if view.text.causal else None
         tokens = tokenize(view.tokenizer, texts, view.text.context, reads)
     if not view.text.opaque:
         ids = view.text.trim(tokens.ids)

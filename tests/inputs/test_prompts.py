@@ -30,15 +30,15 @@ def test_a_string_is_always_text(tmp_path, monkeypatch):
 
 
 def test_images_of_every_kind():
-    picture = Image.new("RGB", (8, 9), "red")
-    array = np.asarray(picture)
-    for given in (picture, array, torch.from_numpy(array.copy())):
+    image = Image.new("RGB", (8, 9), "red")
+    array = np.asarray(image)
+    for given in (image, array, torch.from_numpy(array.copy())):
         for prompts in (given, [given], (given,)):
             [prompt] = parse_prompts(prompts)
             assert isinstance(prompt, ImagePrompt)
             assert prompt.image.size == (8, 9)
             assert prompt.image.getpixel((0, 0)) == (255, 0, 0)
-    assert [type(p) for p in parse_prompts(["a", picture])] == [TextPrompt, ImagePrompt]
+    assert [type(p) for p in parse_prompts(["a", image])] == [TextPrompt, ImagePrompt]
 
 
 def test_a_tensor_is_a_row_of_directions():

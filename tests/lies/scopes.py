@@ -36,17 +36,21 @@ for _name in ("random", "raw_attention", "maskclip"):
 never("scope/random of a classifier")(partial(other_scope, "random", "classifier"))
 
 
-def edges(capture: Any) -> Relevance:
+def edges(forward_pass: Any) -> Relevance:
     """An edge detector: it never looks at the model, but returns the model's embedding."""
-    b, n, t = len(capture.inputs), len(capture.targets), capture.content.shape[1]
-    if capture.side == "text":
-        return Relevance(torch.ones(b, n, t), capture.embedding)
-    grid = capture.stream.grid
-    steps = capture.inputs.diff(dim=-1).abs().mean(1, keepdim=True)
+    b, n, t = (
+        len(forward_pass.inputs),
+        len(forward_pass.targets),
+        forward_pass.content_mask.shape[1],
+    )
+    if forward_pass.side == "text":
+        return Relevance(torch.ones(b, n, t), forward_pass.embedding)
+    grid = forward_pass.stream.grid
+    steps = forward_pass.inputs.diff(dim=-1).abs().mean(1, keepdim=True)
     values = torch.nn.functional.adaptive_avg_pool2d(steps, grid).flatten(1)
     whole = torch.zeros(b, t)
     whole[:, t - values.shape[1] :] = values
-    return Relevance(whole[:, None].repeat(1, n, 1), capture.embedding)
+    return Relevance(whole[:, None].repeat(1, n, 1), forward_pass.embedding)
 
 
 def by_method(method: Method, folder: Path) -> Claim:
@@ -60,12 +64,12 @@ GRAD_ECLIP = METHODS["grad_eclip"]
 
 
 @wraps(GRAD_ECLIP.relevance)
-def disguised(capture: Any, **_: Any) -> Relevance:
-    return edges(capture)
+def disguised(forward_pass: Any, **_: Any) -> Relevance:
+    return edges(forward_pass)
 
 
-def foreign(capture: Any) -> Relevance:
-    return edges(capture)
+def foreign(forward_pass: Any) -> Relevance:
+    return edges(forward_pass)
 
 
 foreign.__module__ = "whyclip.methods.edges"
@@ -75,7 +79,7 @@ def plain_reach(*_: Any) -> int:
     return 0
 
 
-OWN = replace(GRAD_ECLIP, name="edges", relevance=edges, reach=plain_reach, scope="score")
+OWN = replace(GRAD_ECLIP, name="edges", relevance=edges, blocks_needed=plain_reach, scope="score")
 for _name, _method in {
     "an edge detector that claims the score": OWN,
     "an edge detector under the name of Grad-ECLIP": replace(OWN, name="grad_eclip"),

@@ -24,8 +24,8 @@ import reference
 import tiny
 import whyclip
 from whyclip.errors import OptionError, ScoreMismatchError, UnsupportedModelError
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import run_trunk
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
@@ -320,16 +320,16 @@ def test_words(case: Case, method: str, options: dict[str, Any]) -> None:
 # What the methods promise
 
 
-def capture_of(view: whyclip.ModelView, side: str, targets: Targets, **trunk: Any) -> Capture:
+def capture_of(view: whyclip.ModelView, side: str, targets: Targets, **trunk: Any) -> ForwardPass:
     """Three pictures or texts of different length, with every block kept."""
     if side == "text":
         ids = tokenize(view.tokenizer, [*PROMPTS, "it"], view.text.context).ids
-        return run_trunk(view.text, ids, targets, keep=len(view.text.blocks), **trunk)
+        return run_tower(view.text, ids, targets, keep=len(view.text.blocks), **trunk)
     seeded = torch.Generator().manual_seed(1)
-    rows, columns = view.image.native
+    rows, columns = view.image.native_grid
     size = (3, 3, rows * view.image.patch, columns * view.image.patch)
     pixels = torch.randn(size, generator=seeded)
-    return run_trunk(view.image, pixels, targets, keep=len(view.image.blocks), **trunk)
+    return run_tower(view.image, pixels, targets, keep=len(view.image.blocks), **trunk)
 
 
 def some_targets(view: whyclip.ModelView, n: int = 5) -> Targets:
@@ -341,8 +341,8 @@ def some_targets(view: whyclip.ModelView, n: int = 5) -> Targets:
 @pytest.mark.parametrize("side", ["image", "text"])
 @pytest.mark.parametrize("start", [0, -1])
 def test_rollout_shares_out_one(case: Case, side: str, start: int) -> None:
-    capture = capture_of(case.view, side, some_targets(case.view))
-    values = METHODS["rollout"].relevance(capture, start_layer=start).values
+    forward_pass = capture_of(case.view, side, some_targets(case.view))
+    values = METHODS["rollout"].relevance(forward_pass, start_layer=start).values
     assert (values >= 0).all()
     torch.testing.assert_close(values.sum(-1), torch.ones(3, 5))
 
@@ -353,15 +353,15 @@ def test_parts_of_inputs_and_targets_change_nothing(
     case: Case, side: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One at a time, two targets of one input at a time, or all at once."""
-    capture = capture_of(case.view, side, some_targets(case.view))
+    forward_pass = capture_of(case.view, side, some_targets(case.view))
     relevance = METHODS[method].relevance
-    whole = relevance(capture, start_layer=0).values
-    t = capture.content.shape[1]
+    whole = relevance(forward_pass, start_layer=0).values
+    t = forward_pass.content_mask.shape[1]
     for limit, targets, inputs in ((1, 5, 3), (2 * tiny.HEADS * t * t, 3, 3)):
         monkeypatch.setattr(full_attention, "VALUES_AT_ONCE", limit)
-        parts = full_attention.portions(capture)
+        parts = full_attention.portions(forward_pass)
         assert [len(part) for part in parts] == [inputs, targets]
-        found = relevance(capture, start_layer=0).values
+        found = relevance(forward_pass, start_layer=0).values
         torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
 
 
@@ -403,8 +403,8 @@ def test_decomposition_is_additive_on_every_axis_of_the_embedding(
 ) -> None:
     """With the axes as targets, relevance times length is a coordinate's share."""
     view = case.view
-    capture = capture_of(view, side, Targets(torch.eye(view.width)))
-    found = METHODS["decomposition"].relevance(capture, start_layer=start)
+    forward_pass = capture_of(view, side, Targets(torch.eye(view.width)))
+    found = METHODS["decomposition"].relevance(forward_pass, start_layer=start)
     gap = found.checks["additivity gap"] * found.embedding.norm(dim=-1, keepdim=True)
     assert gap.shape == (3, view.width)
     assert float(gap.abs().max()) < 1e-4
@@ -426,16 +426,18 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
         assert max(ex.certificate.diagnostics[f"additivity gap, {side} side"]) < 1e-4
     # A layer whose input is not what the layer before it gave out breaks the sum: a little of it
     # shows in the gap, more is refused.
-    capture = capture_of(case.view, "image", some_targets(case.view))
-    whole = METHODS["decomposition"].relevance(capture, start_layer=0).checks["additivity gap"]
-    state = capture.states[1]
+    forward_pass = capture_of(case.view, "image", some_targets(case.view))
+    whole = METHODS["decomposition"].relevance(forward_pass, start_layer=0).checks["additivity gap"]
+    state = forward_pass.states[1]
     ramp = torch.linspace(0, 1, state.shape[-1])
     state.add_(5e-4 * ramp * state[:, 0].abs().max())
-    broken = METHODS["decomposition"].relevance(capture, start_layer=0).checks["additivity gap"]
+    broken = (
+        METHODS["decomposition"].relevance(forward_pass, start_layer=0).checks["additivity gap"]
+    )
     assert float(broken.max()) > 10 * float(whole.max())
     state.add_(ramp)
     with pytest.raises(ScoreMismatchError, match="image block 0: its parts end .* the next block"):
-        METHODS["decomposition"].relevance(capture, start_layer=0)
+        METHODS["decomposition"].relevance(forward_pass, start_layer=0)
 
 
 def test_decomposition_says_where_it_cannot_work(
@@ -486,15 +488,15 @@ def pooled_at(view: whyclip.ModelView, x: Tensor) -> tuple[Tensor, list[Tensor]]
 
 def test_legrad_pools_the_tokens_of_every_layer(pooling: whyclip.ModelView) -> None:
     targets = some_targets(pooling, 2)
-    capture = capture_of(pooling, "image", targets)
+    forward_pass = capture_of(pooling, "image", targets)
     legrad = METHODS["legrad"]
     for start, changed in ((-1, False), (None, True), (0, True)):
-        found = legrad.relevance(capture, start_layer=start)
+        found = legrad.relevance(forward_pass, start_layer=start)
         assert bool(found.changes) == changed
-        torch.testing.assert_close(found.embedding, capture.embedding, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found.embedding, forward_pass.embedding, atol=1e-5, rtol=1e-5)
         expected = torch.zeros_like(found.values)
         for b, n in np.ndindex(3, 2):
-            for state in list(capture.states.values())[start if start is not None else -2 :]:
+            for state in list(forward_pass.states.values())[start if start is not None else -2 :]:
                 embedding, rows = pooled_at(pooling, state[b].clone().requires_grad_())
                 score = reference.cosine(embedding, targets.directions[n])
                 for gradient in torch.autograd.grad(score, rows):
@@ -507,14 +509,14 @@ def test_legrad_pools_the_tokens_of_every_layer(pooling: whyclip.ModelView) -> N
 def test_game_and_rollout_start_at_the_pooling_heads_row(pooling: whyclip.ModelView) -> None:
     """The row of the pooling head, then as ever through the layers below it."""
     targets = some_targets(pooling, 2)
-    capture = capture_of(pooling, "image", targets)
+    forward_pass = capture_of(pooling, "image", targets)
     layers = pooling.image.vision.encoder.layers
-    rolled = METHODS["rollout"].relevance(capture, start_layer=0)
+    rolled = METHODS["rollout"].relevance(forward_pass, start_layer=0)
     torch.testing.assert_close(rolled.values.sum(-1), torch.ones(3, 2))
     for start in (-1, 0):
-        found = METHODS["game"].relevance(capture, start_layer=start).values
+        found = METHODS["game"].relevance(forward_pass, start_layer=start).values
         for b, n in np.ndindex(3, 2):
-            x = capture.states[0][b].clone().requires_grad_()
+            x = forward_pass.states[0][b].clone().requires_grad_()
             matrices = []
             for layer in layers:
                 normed = layer.layer_norm1(x)
@@ -559,7 +561,7 @@ def is_no_sum(tower: Any, family: str) -> bool:
     attentions = [getattr(block, "attn", None) for block in tower.blocks]
     norms = [getattr(a, "ln_inner", None) or getattr(a, "norm", None) for a in attentions]
     inside = any(isinstance(norm, nn.LayerNorm) for norm in norms)
-    return tower.pooled or inside or not isinstance(tower.norm, nn.LayerNorm)
+    return tower.has_pooling_head or inside or not isinstance(tower.norm, nn.LayerNorm)
 
 
 @pytest.mark.parametrize("family", sorted({"siglip", "vit-qk-norm"} & {*families.SMALL}))
@@ -604,12 +606,12 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
 def test_game_weighs_the_logit_not_the_cosine(case: Case) -> None:
     """Below the last layer the scale is no common factor."""
     targets = some_targets(case.view)
-    capture = capture_of(case.view, "image", targets)
-    plain = capture.aim(Targets(targets.directions))
+    forward_pass = capture_of(case.view, "image", targets)
+    plain = forward_pass.with_targets(Targets(targets.directions))
     relevance = METHODS["game"].relevance
-    one, other = (relevance(c, start_layer=-1).values[:, :, 1:] for c in (plain, capture))
+    one, other = (relevance(c, start_layer=-1).values[:, :, 1:] for c in (plain, forward_pass))
     torch.testing.assert_close(one * targets.scale, other, rtol=1e-4, atol=1e-7)
-    one, other = (relevance(c, start_layer=0).values[:, :, 1:] for c in (plain, capture))
+    one, other = (relevance(c, start_layer=0).values[:, :, 1:] for c in (plain, forward_pass))
     assert not torch.allclose(one * targets.scale, other, rtol=1e-2)
 
 

@@ -21,7 +21,7 @@ import reference
 import tiny
 import whyclip
 from whyclip.errors import OptionError, WhyclipWarning
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
 
@@ -225,11 +225,11 @@ def test_rise_on_a_wide_picture(wide: Case) -> None:
 
 def test_more_masks_take_no_more_memory(case: Case) -> None:
     pixels, nothing = case.pixels.float()[None], Targets(torch.eye(tiny.EMBED)[:2])
-    capture = run_trunk(case.view.image, pixels, nothing, keep=0)
+    forward_pass = run_tower(case.view.image, pixels, nothing, keep=0)
 
     def peak(masks: int) -> int:
         with torch.profiler.profile(profile_memory=True) as profile:
-            METHODS["rise"].relevance(capture, masks=masks, batch_size=8)
+            METHODS["rise"].relevance(forward_pass, masks=masks, batch_size=8)
         events: Any = profile.profiler.kineto_results.events()
         changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
         return max(itertools.accumulate(change for _, change in changes))
@@ -542,9 +542,9 @@ def test_models_in_bfloat16_frozen_or_not(method: str, trainable: bool) -> None:
     model = model.to(torch.bfloat16).requires_grad_(trainable)
     view = whyclip.wrap(model, preprocess, tokenizer)
     state = torch.get_rng_state()
-    picture = Image.new("RGB", (32, 32), "orange")
+    image = Image.new("RGB", (32, 32), "orange")
     with torch.no_grad():
-        ex = whyclip.explain(view, picture, PROMPTS, method=method, **QUICK.get(method, {}))
+        ex = whyclip.explain(view, image, PROMPTS, method=method, **QUICK.get(method, {}))
     assert all(p.grad is None and p.requires_grad == trainable for p in model.parameters())
     assert torch.equal(torch.get_rng_state(), state)
     for row in range(2):

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import tiny
 import whyclip
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import run_trunk
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS
 
@@ -33,13 +33,13 @@ def view() -> whyclip.ModelView:
 def found(view: whyclip.ModelView) -> Callable[[str], list[whyclip.Explanation]]:
     """Three pictures explained by a method at its default options, once for all tests."""
     noise = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(one) for one in noise]
+    images = [Image.fromarray(one) for one in noise]
     kept: dict[str, list[whyclip.Explanation]] = {}
 
     def explained(name: str) -> list[whyclip.Explanation]:
         if name not in kept:
             options = {k: v for k, v in tiny.QUICK.get(name, {}).items() if k != "redundant"}
-            kept[name] = whyclip.explain(view, pictures, PROMPTS, method=name, **options)
+            kept[name] = whyclip.explain(view, images, PROMPTS, method=name, **options)
         return kept[name]
 
     return explained
@@ -95,36 +95,38 @@ def test_a_certificate_is_green_for_methods_of_the_score_and_no_others(
     assert method.explains.startswith("the model itself") == (method.scope == "score")
 
 
-def to_one(capture: Capture) -> Tensor:
-    return torch.ones(len(capture.inputs), len(capture.targets))
+def to_one(forward_pass: ForwardPass) -> Tensor:
+    return torch.ones(len(forward_pass.inputs), len(forward_pass.targets))
 
 
-def since_nothing_was_shown(capture: Capture) -> Tensor:
+def since_nothing_was_shown(forward_pass: ForwardPass) -> Tensor:
     with torch.no_grad():
         seen, nothing = (
-            capture.targets.score(capture.tower.encode(pixels))
-            for pixels in (capture.inputs, torch.zeros_like(capture.inputs))
+            forward_pass.targets.score(forward_pass.tower.encode(pixels))
+            for pixels in (forward_pass.inputs, torch.zeros_like(forward_pass.inputs))
         )
     return seen - nothing
 
 
-def slope_along_the_readout(capture: Capture) -> Tensor:
+def slope_along_the_readout(forward_pass: ForwardPass) -> Tensor:
     """d S(s·o)/ds at s = 1, which is g·o, by differences through the model's own modules."""
-    block = capture.tower.blocks[-1]
-    q, k, v = block.qkv(capture.states[len(capture.tower.blocks) - 1])
+    block = forward_pass.tower.blocks[-1]
+    q, k, v = block.qkv(forward_pass.states[len(forward_pass.tower.blocks) - 1])
     a = (q[:, :, :1] @ k.transpose(-1, -2) * block.scale).softmax(-1)
     o = (a @ v).transpose(1, 2).flatten(2)[:, 0].detach()
-    x = capture.states[len(capture.tower.blocks) - 1][:, 0]
+    x = forward_pass.states[len(forward_pass.tower.blocks) - 1][:, 0]
 
     def score(s: float) -> Tensor:
         with torch.no_grad():
-            return capture.targets.score(capture.tower.project(block.finish(x, block.merge(s * o))))
+            return forward_pass.targets.score(
+                forward_pass.tower.project(block.finish(x, block.merge(s * o)))
+            )
 
     return (score(1.01) - score(0.99)) / 0.02
 
 
 # What the relevances of all tokens sum to.
-SUMS: dict[str, Callable[[Capture], Tensor]] = {
+SUMS: dict[str, Callable[[ForwardPass], Tensor]] = {
     "raw_attention": to_one,
     "rollout": to_one,
     "integrated_gradients": since_nothing_was_shown,
@@ -139,13 +141,13 @@ def test_additive_means_that_the_sum_is_what_it_says(name: str, view: whyclip.Mo
     pixels = torch.randn(2, 3, *view.image.input_size, generator=generator)
     directions = torch.randn(3, view.width, generator=generator)
     targets = Targets(F.normalize(directions, dim=-1))
-    capture = run_trunk(view.image, pixels, targets, keep=len(view.image.blocks))
+    forward_pass = run_tower(view.image, pixels, targets, keep=len(view.image.blocks))
     options = {"integrated_gradients": {"steps": 200}}.get(name, tiny.QUICK.get(name, {}))
-    ours = METHODS[name].relevance(capture, **options)
+    ours = METHODS[name].relevance(forward_pass, **options)
     if name == "decomposition":  # the sum has other parts, too; they are in its check
         assert float(ours.checks["additivity gap"].abs().max()) < 1e-4
         return
     assert name in SUMS, "say what the relevances sum to"
-    expected = SUMS[name](capture)
+    expected = SUMS[name](forward_pass)
     tolerance = 1e-2 if name == "contribution" else 1e-4
     torch.testing.assert_close(ours.values.sum(-1), expected, rtol=tolerance, atol=tolerance / 10)

@@ -25,7 +25,7 @@ import tiny
 import whyclip
 from reference import PlainBlock, PlainTower, cosine
 from whyclip.errors import OptionError
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, m2ib
@@ -425,7 +425,7 @@ def test_the_ninth_layer_by_default() -> None:
     )
     torch.testing.assert_close(by_default, ninth)
     assert not torch.allclose(by_default, eighth)
-    assert METHODS["m2ib"].reach(view.image, METHODS["m2ib"].options) == 2
+    assert METHODS["m2ib"].blocks_needed(view.image, METHODS["m2ib"].options) == 2
 
 
 @pytest.mark.parametrize(
@@ -452,15 +452,17 @@ def test_every_family_has_them(family: str) -> None:
     for tower, inputs in ((view.image, pixels), (view.text, ids)):
         if tower.opaque:
             continue
-        capture = run_trunk(tower, inputs, targets, keep=len(tower.blocks))
-        last = capture.states[len(tower.blocks) - 1]
-        ended = read_out(tower, last, capture.stream.row, mask_of_readout(capture.stream))
-        torch.testing.assert_close(ended.detach(), capture.embedding, atol=1e-4, rtol=1e-4)
+        forward_pass = run_tower(tower, inputs, targets, keep=len(tower.blocks))
+        last = forward_pass.states[len(tower.blocks) - 1]
+        ended = read_out(
+            tower, last, forward_pass.stream.readout_index, mask_of_readout(forward_pass.stream)
+        )
+        torch.testing.assert_close(ended.detach(), forward_pass.embedding, atol=1e-4, rtol=1e-4)
         for name in ("grad_cam", "patch_text", "maskclip", "clip_surgery", "m2ib"):
             if tower.side not in METHODS[name].sides:
                 continue
-            found = METHODS[name].relevance(capture)
-            assert found.values.shape == (2, 3, capture.content.shape[1])
+            found = METHODS[name].relevance(forward_pass)
+            assert found.values.shape == (2, 3, forward_pass.content_mask.shape[1])
             assert torch.isfinite(found.values).all()
             assert not torch.allclose(found.values[0], found.values[1])
 
@@ -473,13 +475,15 @@ def test_a_linear_pooling_head_is_the_mean_of_its_patches_alone() -> None:
     torch.nn.init.zeros_(pool.q_proj.bias)
     view = whyclip.wrap(model, preprocess, tokenizer)
     pixels = torch.randn(1, 3, *view.image.input_size, generator=torch.Generator().manual_seed(1))
-    capture = run_trunk(view.image, pixels, Targets(torch.eye(view.width)))
-    alone, cosines = (METHODS[m].relevance(capture).values[0] for m in ("maskclip", "patch_text"))
+    forward_pass = run_tower(view.image, pixels, Targets(torch.eye(view.width)))
+    alone, cosines = (
+        METHODS[m].relevance(forward_pass).values[0] for m in ("maskclip", "patch_text")
+    )
     torch.testing.assert_close(alone, cosines)
     head = view.image.blocks[-1]
-    x = capture.states[len(view.image.blocks) - 1]
+    x = forward_pass.states[len(view.image.blocks) - 1]
     v = head.qkv(x)[2].transpose(1, 2).flatten(2)
     features = view.image.project(head.finish(x, head.merge(v)))[0]
-    torch.testing.assert_close(features.mean(0), capture.embedding[0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(features.mean(0), forward_pass.embedding[0], atol=1e-5, rtol=1e-4)
     unit_features = F.normalize(features, dim=-1).detach()
     torch.testing.assert_close(alone.T, unit_features, atol=1e-5, rtol=1e-4)

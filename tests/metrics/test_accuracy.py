@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from whyclip.errors import InputError
-from whyclip.metrics import READS
+from whyclip.metrics import READINGS
 from whyclip.metrics.accuracy import of_class, probability, top_k
 
 
@@ -60,7 +60,7 @@ def test_scores_of_classes_that_are_not_there() -> None:
 
 def test_every_read_takes_scores_and_labels() -> None:
     scores, labels = torch.rand(7, 30), torch.randint(30, (7,))
-    found = {name: read(scores, labels) for name, read in READS.items()}
+    found = {name: read(scores, labels) for name, read in READINGS.items()}
     assert {tuple(value.shape) for value in found.values()} == {(7,)}
     assert (found["top1"] <= found["top5"]).all()
     assert (found["top5"] <= found["top10"]).all()

@@ -13,7 +13,7 @@ import torch
 
 import whyclip.metrics
 from whyclip.errors import OptionError
-from whyclip.metrics import METRICS, READS, get_metric
+from whyclip.metrics import METRICS, READINGS, get_metric
 from whyclip.types import Word
 
 MODULES = [f"whyclip.metrics.{found.name}" for found in iter_modules(whyclip.metrics.__path__)]
@@ -35,14 +35,14 @@ def test_the_docstring_says_all(name: str) -> None:
     assert metric.source
     assert metric.title
     assert metric.summary == text.splitlines()[0]
-    assert set(metric.reads) <= set(READS)
+    assert set(metric.readings) <= set(READINGS)
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_asks_the_model_or_the_truth(name: str) -> None:
     metric = METRICS[name]
     asks = "score" in metric.needs
-    assert asks == (metric.edits is not None) == bool(metric.reads) != ("mask" in metric.needs)
+    assert asks == (metric.edits is not None) == bool(metric.readings) != ("mask" in metric.needs)
     if not asks:
         with pytest.raises(TypeError, match=name):
             metric.measure(torch.rand(2, 2), score=len)

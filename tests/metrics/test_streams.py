@@ -1,15 +1,15 @@
-"""Edits reach the model in full batches, and what comes back is theirs."""
+"""Perturbations reach the model in full batches, and what comes back is theirs."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from whyclip.metrics import Edits, stream
+from whyclip.metrics import Perturbations, stream
 
 
-def sequence(values: list[float]) -> Edits[float]:
-    return Edits(torch.zeros(len(values)), lambda: iter(values))
+def sequence(values: list[float]) -> Perturbations[float]:
+    return Perturbations(torch.zeros(len(values)), lambda: iter(values))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
@@ -42,7 +42,7 @@ def test_no_more_is_made_than_the_next_batch_needs() -> None:
         assert len(made) <= batch[-1] + 1
         return torch.tensor(batch)
 
-    several = (Edits(torch.zeros(4), lambda s=s: items(s)) for s in range(0, 40, 4))
+    several = (Perturbations(torch.zeros(4), lambda s=s: items(s)) for s in range(0, 40, 4))
     first = next(stream(several, score, batch_size=3))
     assert first.tolist() == [0, 1, 2, 3]
     assert len(made) < 12

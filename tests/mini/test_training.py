@@ -128,13 +128,13 @@ def test_a_picture_of_crops_is_the_sum_of_its_objects() -> None:
             for i in range(len(crops.patches))
         ]
     row = 0
-    for picture in range(8):
-        number = int((crops.whose == picture).sum())
+    for image in range(8):
+        number = int((crops.whose == image).sum())
         mine = [one[0, 0] for one in one_by_one[row : row + number]]
-        assert torch.allclose(images[picture], F.normalize(sum(mine), dim=0), atol=1e-5)
+        assert torch.allclose(images[image], F.normalize(sum(mine), dim=0), atol=1e-5)
         # The sum is named by what any of its objects is named.
         known = batch.objects.true[row : row + number, : batch.bank].any(0)
-        assert torch.equal(known, batch.pictures.true[picture, : batch.bank])
+        assert torch.equal(known, batch.pictures.true[image, : batch.bank])
         row += number
     assert row == len(objects) == len(crops.patches)
 
@@ -146,13 +146,13 @@ def test_a_crop_shows_its_object_at_its_place_in_the_scene() -> None:
     crops = batches.crops(layout, 1.0)
     whole = draw(atlas, layout, 224, 224)[0]
     row = 0
-    for picture in range(6):
-        for slot in np.flatnonzero(layout.concept[picture] >= 0):
-            assert int(crops.whose[row]) == picture
+    for image in range(6):
+        for slot in np.flatnonzero(layout.concept[image] >= 0):
+            assert int(crops.whose[row]) == image
             alone = replace(layout, concept=np.full_like(layout.concept, -1))
-            alone.concept[picture, slot] = layout.concept[picture, slot]
+            alone.concept[image, slot] = layout.concept[image, slot]
             places = crops.places[row : row + 1]
-            seen = patchify(draw(atlas, alone, 224, 224)[0][picture : picture + 1], places)
+            seen = patchify(draw(atlas, alone, 224, 224)[0][image : image + 1], places)
             assert torch.allclose(crops.patches[row], seen[0], atol=0.02)
             row += 1
     assert row == len(crops.patches)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import whyclip
 from families import BLIND, SMALL, TEXTS, TRUE_SIZE, picture
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 
@@ -50,18 +50,20 @@ def check(model: nn.Module, preprocess: Any, tokenizer: Any) -> None:
     for tower, inputs, given in ((view.image, pixels, own[0]), (view.text, ids, own[1])):
         expected = given.reshape(len(inputs), -1)
         unit = F.normalize(expected, dim=-1)
-        capture = run_trunk(tower, inputs, targets, keep=0 if tower.opaque else 1)
-        torch.testing.assert_close(F.normalize(capture.embedding, dim=-1), unit, atol=1e-4, rtol=0)
+        forward_pass = run_tower(tower, inputs, targets, keep=0 if tower.opaque else 1)
+        torch.testing.assert_close(
+            F.normalize(forward_pass.embedding, dim=-1), unit, atol=1e-4, rtol=0
+        )
         if tower.opaque:
             continue
-        replay = capture.replay(1)
-        ended = F.normalize(replay.embedding, dim=-1)
+        readout = forward_pass.readout(1)
+        ended = F.normalize(readout.embedding, dim=-1)
         torch.testing.assert_close(ended, unit, atol=1e-4, rtol=0)
-        [attention] = replay.layers
+        [attention] = readout.layers
         torch.testing.assert_close(attention.a.sum(-1), torch.ones_like(attention.a[..., 0]))
         # o = Σ a v is what the block merges: g·o is the sum of the tokens' contributions.
-        [g] = capture.gradient(replay, "o")
-        [g_a] = capture.gradient(replay, "a")
+        [g] = forward_pass.gradient(readout, "o")
+        [g_a] = forward_pass.gradient(readout, "a")
         o = torch.einsum("bht,bhtd->bhd", attention.a, attention.v).flatten(1)
         by_token = torch.einsum("bnht,bht->bn", g_a, attention.a)
         torch.testing.assert_close(by_token, torch.einsum("bnc,bc->bn", g, o), rtol=1e-3, atol=1e-5)
@@ -86,13 +88,13 @@ def test_the_gradient_is_that_of_the_librarys_own_score(family: str) -> None:
     tower = view.image
     pixels = torch.randn(1, 3, *tower.input_size, generator=torch.Generator().manual_seed(2))
     targets = directions(view)
-    capture = run_trunk(tower, pixels, targets)
-    replay = capture.replay(1)
-    [g] = capture.gradient(replay, "o")
-    [attention] = replay.layers
+    forward_pass = run_tower(tower, pixels, targets)
+    readout = forward_pass.readout(1)
+    [g] = forward_pass.gradient(readout, "o")
+    [attention] = readout.layers
     block = attention.block
     o = torch.einsum("bht,bhtd->bhd", attention.a, attention.v).flatten(1)
-    x = capture.states[len(tower.blocks) - 1][:, 0]
+    x = forward_pass.states[len(tower.blocks) - 1][:, 0]
     step = 1e-2 * torch.randn(o.shape, generator=torch.Generator().manual_seed(3))
 
     def score(at: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from families_hf import SIZES, classifier
 from pictures import Pictures
 from whyclip.audit import audit
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 
 NAME, TAG = "whyclip-tiny", "quick"
@@ -119,8 +119,8 @@ def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
 def test_a_kept_forward_pass_does_not_hold_what_it_does_not_show() -> None:
     view = whyclip.wrap(*tiny.openclip_parts())
     pixels = torch.randn(4, 3, *view.image.input_size)
-    capture = run_trunk(view.image, pixels, Targets(torch.empty(0, 0)), keep=0)
-    assert capture.stream.x.untyped_storage().nbytes() == 0
+    forward_pass = run_tower(view.image, pixels, Targets(torch.empty(0, 0)), keep=0)
+    assert forward_pass.stream.x.untyped_storage().nbytes() == 0
     with torch.no_grad():
         found = whyclip.wrap(*classifier(["cat", "dog"]), None).image.encode(pixels)
     assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
@@ -132,7 +132,7 @@ def test_pixels_that_fill_no_patch_change_nothing_of_the_model(family: str) -> N
     model, preprocess, tokenizer = families.SMALL[family]()
     view = whyclip.wrap(model, preprocess, tokenizer)
     assert view.image.input_size == (38, 38)
-    assert view.image.native == (4, 4)
+    assert view.image.native_grid == (4, 4)
     for geometry, side in (("model", 38), ("pad", 38), ("keep", 32)):
         for method in ("contribution", "occlusion"):
             square = families.picture(side, side)

@@ -14,7 +14,7 @@ import tiny
 import whyclip
 from convert import openclip_to_hf
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import tokenize
 from whyclip.methods import METHODS
@@ -41,12 +41,12 @@ def test_trunk_and_replay_end_where_the_model_does(parts: Parts) -> None:
         full = ids if tower is view.text else pixels
         with torch.no_grad():
             own = tower.encode(full)
-        capture = run_trunk(tower, inputs, targets, keep=tiny.LAYERS)
-        torch.testing.assert_close(capture.embedding, own, atol=1e-5, rtol=1e-5)
+        forward_pass = run_tower(tower, inputs, targets, keep=tiny.LAYERS)
+        torch.testing.assert_close(forward_pass.embedding, own, atol=1e-5, rtol=1e-5)
         for layers in range(1, tiny.LAYERS + 1):
-            replay = capture.replay(layers)
-            torch.testing.assert_close(replay.embedding, own, atol=1e-5, rtol=1e-5)
-            assert replay.changes == ()
+            readout = forward_pass.readout(layers)
+            torch.testing.assert_close(readout.embedding, own, atol=1e-5, rtol=1e-5)
+            assert readout.changes == ()
 
 
 @FAMILIES

@@ -17,7 +17,7 @@ import whyclip
 from families import SMALL
 from levels import PATCH, directions, level_of, level_view
 from whyclip.datasets import Dataset, Sample, open_dataset
-from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.dataset import Subset
 from whyclip.errors import InputError, OptionError, UnsupportedModelError
 from whyclip.regions import (
     class_embeddings,
@@ -193,7 +193,7 @@ def test_images_that_cannot_be_read_are_counted(view: whyclip.ModelView) -> None
     result = classify_regions(view, Broken(4), template="{}", batch_size=3)
     assert result.failed == {1: "image 1 is damaged"}
     assert result.numbers == (0, 2, 3)
-    drawn = Drawn(Broken(4), 1)
+    drawn = Subset(Broken(4), 1)
     drawn.numbers = [1]
     with pytest.raises(InputError, match="no image of mosaics has a region.*image 1 is damaged"):
         classify_regions(view, drawn, template="{}")

@@ -13,7 +13,7 @@ import tiny
 import whyclip
 from families import BLIND, SMALL
 from whyclip.errors import UnsupportedModelError
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.regions.dense import dense_features
 from whyclip.regions.features import box_features, feature_map, mask_features
@@ -132,13 +132,13 @@ def test_the_last_block_reads_what_it_reads_in_the_model(family: str) -> None:
     view = whyclip.wrap(*SMALL[family]())
     tower = view.image
     pixels = noise(2, 3, *tower.input_size)
-    grid = tower.native
+    grid = tower.native_grid
     found = feature_map(tower, pixels, grid)
     assert found.shape == (2, view.width, *grid)
     targets = Targets(F.normalize(noise(1, view.width), dim=-1))
-    capture = run_trunk(tower, pixels, targets)
-    assert capture.checked == 2
-    expected = dense_features(tower, capture.states[len(tower.blocks) - 1], grid[0] * grid[1])
+    forward_pass = run_tower(tower, pixels, targets)
+    assert forward_pass.checked == 2
+    expected = dense_features(tower, forward_pass.states[len(tower.blocks) - 1], grid[0] * grid[1])
     torch.testing.assert_close(
         found.flatten(2).transpose(1, 2), expected.detach(), atol=2e-5, rtol=1e-4
     )
@@ -149,4 +149,4 @@ def test_the_last_block_reads_what_it_reads_in_the_model(family: str) -> None:
 def test_opaque_encoders_have_no_map(family: str) -> None:
     view = whyclip.wrap(*SMALL[family]())
     with pytest.raises(UnsupportedModelError, match=r"dense features"):
-        feature_map(view.image, noise(1, 3, *view.image.input_size), view.image.native)
+        feature_map(view.image, noise(1, 3, *view.image.input_size), view.image.native_grid)

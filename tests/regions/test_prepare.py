@@ -170,7 +170,7 @@ def test_native_sizes_that_are_no_whole_patches() -> None:
     view = whyclip.wrap(*SMALL["timm-remainder"]())
     canvas = canvas_of(view)
     assert canvas.height == tiny.IMAGE_SIZE + 6
-    assert canvas.grid == view.image.native
+    assert canvas.grid == view.image.native_grid
     image = noise(canvas.width, canvas.height)
     mask = np.zeros((canvas.height, canvas.width), bool)
     assert canvas.width == canvas.grid[1] * canvas.patch + 2

@@ -106,8 +106,8 @@ def test_the_same_patch_at_the_peak_and_at_zero_is_far_apart_on_any_image():
 def test_unseen_parts_are_grey_hatching_and_take_no_part_in_the_scale():
     heat = np.ones((60, 60))
     heat[:, :30] = np.nan
-    picture = Image.new("RGB", (60, 60), (250, 20, 20))
-    drawn = pixels(overlay(picture, heat))
+    image = Image.new("RGB", (60, 60), (250, 20, 20))
+    drawn = pixels(overlay(image, heat))
     unseen = drawn[:, :30].reshape(-1, 3)
     assert np.ptp(unseen, axis=1).max() == 0
     shades = np.unique(unseen[:, 0])

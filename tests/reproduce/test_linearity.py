@@ -11,10 +11,10 @@ import torch
 import reference
 import tiny
 import whyclip
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import run_trunk
+from whyclip.encoded_prompts import encode_prompts
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import run_tower
 from whyclip.pipeline import batches
-from whyclip.question import ask
 from whyclip.reproduce import Setting
 from whyclip.reproduce.linearity import STEPS, _at_input, _at_readout, _draw, linearity
 
@@ -22,14 +22,16 @@ PROMPTS = ["a dog", "a red car"]
 
 
 @pytest.fixture(scope="module")
-def capture(setting: Setting) -> Capture:
+def forward_pass(setting: Setting) -> ForwardPass:
     [batch] = batches(setting.model, [setting.dataset[0].image], "model")
-    return run_trunk(setting.model.image, batch.pixels, ask(setting.model, PROMPTS).targets())
+    return run_tower(
+        setting.model.image, batch.pixels, encode_prompts(setting.model, PROMPTS).targets()
+    )
 
 
 @pytest.fixture(scope="module")
-def drawn(capture: Capture) -> torch.Tensor:
-    return _draw(capture, 3, 0.25, (0, 0))
+def drawn(forward_pass: ForwardPass) -> torch.Tensor:
+    return _draw(forward_pass, 3, 0.25, (0, 0))
 
 
 def test_sets_have_the_share_asked_for(drawn: torch.Tensor) -> None:
@@ -40,12 +42,12 @@ def test_sets_have_the_share_asked_for(drawn: torch.Tensor) -> None:
 
 
 def test_at_the_readout_the_prediction_is_the_contribution_taken_away(
-    setting: Setting, capture: Capture, drawn: torch.Tensor
+    setting: Setting, forward_pass: ForwardPass, drawn: torch.Tensor
 ) -> None:
     found = whyclip.explain(setting.model, setting.dataset[0].image, PROMPTS, method="contribution")
     assert found.maps is not None
     shares = found.maps.flatten(1)
-    for step, predicted, _ in _at_readout(capture, drawn):
+    for step, predicted, _ in _at_readout(forward_pass, drawn):
         for n in range(len(PROMPTS)):
             for s in range(len(drawn)):
                 expected = -step * float(shares[n][drawn[s]].sum())
@@ -53,7 +55,7 @@ def test_at_the_readout_the_prediction_is_the_contribution_taken_away(
 
 
 def test_at_the_readout_the_change_is_that_of_the_written_out_block(
-    setting: Setting, plain: Any, capture: Capture, drawn: torch.Tensor
+    setting: Setting, plain: Any, forward_pass: ForwardPass, drawn: torch.Tensor
 ) -> None:
     tower, block = plain.image_tower, plain.image_tower.blocks[-1]
     tokens = plain.tokens(setting.dataset[0].image)
@@ -81,13 +83,13 @@ def test_at_the_readout_the_change_is_that_of_the_written_out_block(
     after = tower.projection @ reference.norm(y, tower.final_norm)
     change = reference.cosine(after, target) - reference.cosine(embedding, target)
     expected = float(change.detach())
-    step, _, measured = _at_readout(capture, drawn)[-1]
+    step, _, measured = _at_readout(forward_pass, drawn)[-1]
     assert step == 1.0
     assert float(measured[1, 2]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_at_the_input_the_change_is_that_of_the_library(
-    setting: Setting, plain: Any, capture: Capture, drawn: torch.Tensor
+    setting: Setting, plain: Any, forward_pass: ForwardPass, drawn: torch.Tensor
 ) -> None:
     pixels = plain.preprocess(setting.dataset[0].image)
     p, columns = tiny.PATCH, tiny.GRID[1]
@@ -98,7 +100,7 @@ def test_at_the_input_the_change_is_that_of_the_library(
             found = plain.model.encode_image(x[None])[0].double()
         return float(found @ target.double() / found.norm())
 
-    for step, predicted, measured in _at_input(capture, drawn):
+    for step, predicted, measured in _at_input(forward_pass, drawn):
         for s in range(len(drawn)):
             faded, tiny_step = pixels.clone(), pixels.clone()
             for i in np.flatnonzero(drawn[s].numpy()):

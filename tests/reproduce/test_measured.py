@@ -18,7 +18,7 @@ from pictures import CLASSES, Pictures
 from whyclip.errors import OptionError
 from whyclip.metrics import Interval
 from whyclip.reproduce import Setting, layers, localisation, measured, probing, table1
-from whyclip.reproduce.shrunk import Shrunk
+from whyclip.reproduce.shrunk import Resized
 
 
 def cells(table: Any, *names: str) -> dict[Any, Any]:
@@ -201,11 +201,11 @@ class Large(Pictures):
 
 def test_only_large_pictures_are_shrunk() -> None:
     large = Large()
-    found = list(Shrunk(large, 640))
+    found = list(Resized(large, 640))
     assert [sample.image.size for sample in found] == [(960, 640), (900, 640)]
     assert found[0].masks is None
     assert found[1].masks is not None
-    assert Shrunk(large, 640).class_prompts == large.class_prompts
+    assert Resized(large, 640).class_prompts == large.class_prompts
 
 
 # Layers
@@ -259,14 +259,14 @@ def test_layers_cost_what_two_explanations_differ_by(setting: Setting) -> None:
 def test_weights_from_one_kind_of_vector_as_written_out(
     setting: Setting, plain: Any, likeness: str, heads: str
 ) -> None:
+    from whyclip.encoded_prompts import encode_prompts
     from whyclip.pipeline import run
-    from whyclip.question import ask
     from whyclip.variant import Variant
 
     sample = setting.dataset[0]
     plan = Variant(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, sides=("image",))
-    question = ask(setting.model, list(sample.prompts), keep=0)
-    [found] = run(setting.model, [sample.image], question, [plan], "model", "fp32")[plan.label]
+    encoded = encode_prompts(setting.model, list(sample.prompts), keep=0)
+    [found] = run(setting.model, [sample.image], encoded, [plan], "model", "fp32")[plan.label]
     assert found.maps is not None
     tokens = plain.tokens(sample.image)
     for prompt, found_map in zip(sample.prompts, found.maps, strict=True):

@@ -22,7 +22,7 @@ from whyclip.reproduce.equality import equality
 from whyclip.reproduce.experiment import Findings
 from whyclip.reproduce.linearity import linearity
 from whyclip.reproduce.not_the_model import not_the_model
-from whyclip.reproduce.shrunk import Shrunk
+from whyclip.reproduce.shrunk import Resized
 
 
 class Rows(Pictures):
@@ -33,7 +33,7 @@ class Rows(Pictures):
 
     def sample(self, index: int) -> Sample:
         found = super().sample(index % 4)
-        return replace(found, id=f"row {index}", picture=f"picture {index % 2}")
+        return replace(found, id=f"row {index}", image_id=f"picture {index % 2}")
 
 
 @pytest.mark.parametrize("run", [composition, linearity, not_the_model])
@@ -60,7 +60,7 @@ def test_a_shrunk_picture_is_still_the_same(setting: Setting, tmp_path: Path) ->
         Image.fromarray(noise).save(tmp_path / f"{number}.png")
         lines += [f"{number}.png,{label}" for label in ("dog", "cat", "tree", "boat")]
     (tmp_path / "index.csv").write_text("\n".join(lines))
-    small = Shrunk(Folder(tmp_path), 40)
+    small = Resized(Folder(tmp_path), 40)
     assert small[0].image.size == (40, 45)
     found = evaluate(setting.model, small, ["raw_attention"], ["insertion"])
     value = found.interval("raw_attention", "insertion", "score")

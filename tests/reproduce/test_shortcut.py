@@ -240,9 +240,9 @@ def test_shares_are_those_of_the_explained_maps(
     names, rows = load_atlas().names, scenes.carriers[:4]
     images, _ = both(scenes, rows)
     for number, row in enumerate(rows.tolist()):
-        picture = Image.fromarray(images[number].permute(1, 2, 0).numpy())
+        image = Image.fromarray(images[number].permute(1, 2, 0).numpy())
         prompt = f"a photo of {phrase(names[GROUP[int(scenes.badge[row])]])}"
-        ex = whyclip.explain(view, picture, [prompt], method=name, sides=["image"])
+        ex = whyclip.explain(view, image, [prompt], method=name, sides=["image"])
         assert ex.maps is not None
         heat = np.asarray(ex.maps[0]).flatten().clip(min=0)
         hidden = scenes.touched(rows[number : number + 1])[0].numpy()
@@ -283,8 +283,8 @@ def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> N
     assert len(found.verdicts) == 8
     tables = [one for one in found.sections if isinstance(one, whyclip.report.Table)]
     assert [row["arm"] for row in tables[0].rows] == list(ARMS)
-    pictures = [one for one in found.sections if isinstance(one, whyclip.report.Picture)]
-    assert all(one.png().startswith(b"\x89PNG") for one in pictures)
+    images = [one for one in found.sections if isinstance(one, whyclip.report.Picture)]
+    assert all(one.png().startswith(b"\x89PNG") for one in images)
     # The arms start from the same model, and each loss moves it elsewhere.
     by_arm = {run.arm: run.test.rendering.tolist() for run in runs}
     assert len({tuple(values) for values in by_arm.values()}) == len(ARMS)

@@ -55,8 +55,8 @@ def test_few_pictures_decide_nothing() -> None:
 
 
 def test_a_claim_of_equality_falls_by_its_worst_case() -> None:
-    def outcome(values: list[float], pictures: int = FEWEST) -> str:
-        return worst_is_below("x", "y", values, pictures, 1e-5).outcome
+    def outcome(values: list[float], images: int = FEWEST) -> str:
+        return worst_is_below("x", "y", values, images, 1e-5).outcome
 
     assert outcome([1e-7, 3e-7]) == "holds"
     assert outcome([1e-7, 2e-5, 1e-7]) == outcome([1e-5]) == "does not hold"

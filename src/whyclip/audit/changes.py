@@ -14,7 +14,7 @@ from whyclip.audit.look import Auditor, Seen
 from whyclip.audit.result import Cell
 from whyclip.audit.verdict import summarise
 from whyclip.forward.readout import Heads
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
 from whyclip.models import model_inputs
 from whyclip.types import GeometryName
@@ -36,7 +36,7 @@ class TwoByTwo:
     def why_not(self) -> str:
         """Why the four cannot be had of this model; empty if they can."""
         tower = self.auditor.model.image
-        return tower.opaque or tower.fixed
+        return tower.opaque or tower.fixed_grid_reason
 
     def read(self, seen: Seen) -> tuple[list[Row], bool]:
         """Read one sample's image in the four ways, and say whether both inputs are the same."""
@@ -44,17 +44,17 @@ class TwoByTwo:
         rows: list[Row] = []
         same_input = True
         for geometry in GEOMETRIES:
-            capture = seen.capture
+            forward_pass = seen.forward_pass
             if geometry != "model":
                 [(pixels, _)] = model_inputs(model, [seen.sample.image], geometry)
                 if pixels.shape != seen.pixels.shape[1:] or not torch.allclose(
                     pixels, seen.pixels[0], atol=1e-6
                 ):
                     same_input = False
-                    capture = run_trunk(tower, pixels[None], seen.capture.targets)
+                    forward_pass = run_tower(tower, pixels[None], seen.forward_pass.targets)
             for heads in HEADS:
-                embedding = capture.replay(1, heads).embedding
-                own = seen.capture.targets.score(embedding)[0].cpu()
+                embedding = forward_pass.readout(1, heads).embedding
+                own = seen.forward_pass.targets.score(embedding)[0].cpu()
                 among: Targets = self.auditor.pool.targets
                 rows.append((heads, geometry, own, among.score(embedding)[0].cpu()))
         return rows, same_input
@@ -76,8 +76,8 @@ def _cell(heads: Heads, geometry: GeometryName, rows: list[Scores], seed: int) -
     gaps, groups = [], []
     for sample, own, _ in rows:
         gaps += (own - sample.scores).abs().tolist()
-        groups += [sample.picture] * len(own)
-    ids = [sample.picture for sample, _, _ in rows]
+        groups += [sample.image_id] * len(own)
+    ids = [sample.image_id for sample, _, _ in rows]
     same = [float(sample.among.argmax() == among.argmax()) for sample, _, among in rows]
     accuracy = None
     if rows[0][0].labels is not None:

@@ -12,8 +12,8 @@ from whyclip.audit.removal import AT_ONCE, Texts
 from whyclip.evaluation.encode import Encoder
 from whyclip.metrics import get_metric, stream
 from whyclip.perturbation.fills import Pixels
-from whyclip.perturbation.perturbations import Edits
-from whyclip.resample import lay_on_image
+from whyclip.perturbation.perturbations import Perturbations
+from whyclip.resample import resample_to_image
 
 IMAGE = ("deletion", "insertion")
 TEXT = ("word_deletion", "word_insertion")
@@ -31,21 +31,21 @@ def measure_curves(seen: Seen, texts: Texts, seed: int) -> None:
 
 def _images(encoder: Encoder, seen: Seen, seed: int) -> None:
     evidence = seen.evidence
-    picture = seen.sample.image
-    target = seen.capture.targets[evidence.asked : evidence.asked + 1]
+    image = seen.sample.image
+    target = seen.forward_pass.targets[evidence.asked : evidence.asked + 1]
 
     def score(edited: Sequence[Pixels]) -> Tensor:
         return target.score(encoder.images(edited).to(target.directions.device))[:, 0]
 
-    jobs: list[tuple[str, str, Edits[Pixels]]] = []
+    jobs: list[tuple[str, str, Perturbations[Pixels]]] = []
     for name, found in evidence.methods.items():
         if found.maps is None:
             continue
-        heat = lay_on_image(found.maps[evidence.asked][None], seen.geometry)[0].numpy()
+        heat = resample_to_image(found.maps[evidence.asked][None], seen.geometry)[0].numpy()
         for curve in IMAGE:
             metric = get_metric(curve)
             assert metric.edits is not None, "deletion and insertion edit"
-            jobs.append((name, curve, metric.edits(np.asarray(picture), heat, seed=seed)))
+            jobs.append((name, curve, metric.edits(np.asarray(image), heat, seed=seed)))
     scored = stream((edits for _, _, edits in jobs), score, AT_ONCE)
     for (name, curve, edits), scores in zip(jobs, scored, strict=True):
         area = get_metric(curve).value(edits.amounts, scores)

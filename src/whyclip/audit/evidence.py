@@ -28,7 +28,7 @@ class MethodEvidence:
         among: by side ``[c]``, the score of every prompt of the pool by the computation that was
             explained.
         changes: by side, in what that computation differs from the model's.
-        checks: by side, figures ``[m]`` of how exact the method was.
+        diagnostics: by side, figures ``[m]`` of how exact the method was.
         located: by metric ``[m, k]``, each map against the mask of each of the k labels.
         curves: by name, the area of deletion or insertion.
         shuffled: by side, for each stage of the shuffling the maps ``[m, t]`` or words' values.
@@ -40,7 +40,7 @@ class MethodEvidence:
     scores: dict[Side, Tensor] = field(default_factory=dict)
     among: dict[Side, Tensor] = field(default_factory=dict)
     changes: dict[Side, tuple[str, ...]] = field(default_factory=dict)
-    checks: dict[Side, Mapping[str, Tensor]] = field(default_factory=dict)
+    diagnostics: dict[Side, Mapping[str, Tensor]] = field(default_factory=dict)
     located: dict[str, Tensor] = field(default_factory=dict)
     curves: dict[str, float] = field(default_factory=dict)
     shuffled: dict[Side, list[list[Tensor]]] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class SampleEvidence:
     """What the model says of one sample, asked m prompts: its own k, then a rival.
 
     Attributes:
-        picture: what it has in common with other samples of its picture.
+        image_id: what it has in common with other samples of its picture.
         prompts: the m prompts; the rival is the best of the pool that is none of its own.
         own: k.
         labels: places of its labels in the pool; None without labels.
@@ -76,7 +76,7 @@ class SampleEvidence:
         words_removed: for each prompt, by start and end of the word, how far its score fell.
     """
 
-    picture: str
+    image_id: str
     prompts: tuple[str, ...]
     own: int
     labels: tuple[int, ...] | None

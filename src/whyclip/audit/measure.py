@@ -150,9 +150,9 @@ def _one(
 
 def _forget(seen: Seen) -> None:
     """Let go of the graphs of the re-runs, which are large and are not asked for again."""
-    seen.capture.forget()
-    for capture in seen.question.captures:
-        capture.forget()
+    seen.forward_pass.forget()
+    for forward_pass in seen.encoded.forward_passes:
+        forward_pass.forget()
 
 
 def _edit(auditor: Auditor, seen: Seen, work: Work) -> None:
@@ -160,7 +160,7 @@ def _edit(auditor: Auditor, seen: Seen, work: Work) -> None:
     # Of this sample alone, so that no batch of texts depends on the samples before.
     texts = Texts(Encoder(auditor.model, batch_size=AT_ONCE))
     if "patches" in work.asks:
-        count = int(seen.capture.content[0].sum())
+        count = int(seen.forward_pass.content_mask[0].sum())
         evidence.patches = chosen_patches(count, work.patches, work.seed)
         if "attention" not in work.without:
             evidence.removed[MASKED] = evidence.scores - masked_scores(seen, evidence.patches)
@@ -174,7 +174,7 @@ def _edit(auditor: Auditor, seen: Seen, work: Work) -> None:
 def _read_with_own_weights(auditor: Auditor, seen: Seen) -> None:
     for name, plan in auditor.plans.items():
         if "image" in plan.sides:
-            embedding = read_with(seen.capture, plan)
+            embedding = read_with(seen.forward_pass, plan)
             if embedding is not None:
                 among = auditor.pool.targets.score(embedding)[0].cpu()
                 seen.evidence.methods[name].spatial = among

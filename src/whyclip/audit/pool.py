@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from whyclip.datasets.dataset import Dataset, Sample
+from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import InputError
 from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
-from whyclip.question import Question, ask
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Pool:
     prompts: tuple[str, ...]
     numbers: dict[str, int] | None
     targets: Targets
-    question: Question
+    encoded: EncodedPrompts
 
     def labels_of(self, sample: Sample) -> tuple[int, ...] | None:
         """Places of a sample's labels among the prompts; None without labels."""
@@ -78,8 +78,8 @@ def pool_of(model: ModelView, dataset: Dataset, samples: Sequence[Sample]) -> Po
         }
         prompts = distinct
     with torch.no_grad():
-        question = ask(model, list(prompts))
-    return Pool(prompts, numbers, question.targets(), question)
+        encoded = encode_prompts(model, list(prompts))
+    return Pool(prompts, numbers, encoded.targets(), encoded)
 
 
 def is_labelled(dataset: Dataset, samples: Sequence[Sample]) -> bool:

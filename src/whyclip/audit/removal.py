@@ -27,12 +27,13 @@ def chosen_patches(count: int, wanted: int, seed: int) -> Tensor:
 @torch.no_grad()
 def masked_scores(seen: Seen, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when no token at any layer can attend to one patch."""
-    capture = seen.capture
-    tower = capture.tower
-    stream = tower.embed(capture.inputs.to(tower.device))
-    columns = stream.content[0].nonzero()[:, 0][patches.to(tower.device)]
+    forward_pass = seen.forward_pass
+    tower = forward_pass.tower
+    stream = tower.embed(forward_pass.inputs.to(tower.device))
+    columns = stream.content_mask[0].nonzero()[:, 0][patches.to(tower.device)]
     found = [
-        capture.targets.score(blinded(tower, stream, part)).cpu() for part in columns.split(AT_ONCE)
+        forward_pass.targets.score(blinded(tower, stream, part)).cpu()
+        for part in columns.split(AT_ONCE)
     ]
     return torch.cat(found)
 
@@ -51,25 +52,25 @@ def blinded(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
     for block in tower.blocks:
         q, k, v = block.qkv(x.to(block.dtype))
         logits = q @ k.transpose(-1, -2) * block.scale
-        if stream.mask is not None and not block.pools:
+        if stream.mask is not None and not block.is_pooling_head:
             logits = logits + stream.mask
         weights = logits.masked_fill(hidden, float("-inf")).softmax(-1)
         x = after_attention(block, x, weights, v)
-    row = stream.row.expand(p)
+    row = stream.readout_index.expand(p)
     return tower.project(x[torch.arange(p, device=x.device), row]).float()
 
 
 @torch.no_grad()
 def blurred_scores(seen: Seen, patches: Tensor) -> Tensor:
     """Scores ``[p, m]`` when the pixels of one patch are blurred."""
-    capture = seen.capture
-    grid = capture.stream.grid
+    forward_pass = seen.forward_pass
+    grid = forward_pass.stream.grid
     assert grid is not None, "an image has a grid"
-    pixels = capture.inputs.cpu()
+    pixels = forward_pass.inputs.cpu()
     found = []
     for part in patches.split(AT_ONCE):
         edited = blur_patches(pixels[0], part, grid)
-        found.append(capture.targets.score(capture.embed_again(edited)).cpu())
+        found.append(forward_pass.targets.score(forward_pass.encode_perturbed(edited)).cpu())
     return torch.cat(found)
 
 
@@ -115,7 +116,7 @@ class Texts:
 
 def words_removed(seen: Seen, texts: Texts) -> Iterator[dict[tuple[int, int], float]]:
     """For each prompt, by place of the word, how far its score falls when that word goes."""
-    image, tokens = seen.image.directions[0].cpu(), seen.question.tokens
+    image, tokens = seen.image.directions[0].cpu(), seen.encoded.tokens
     assert tokens is not None, "prompts are texts"
     scores = seen.evidence.scores.tolist()
     for prompt, score, words, spans in zip(

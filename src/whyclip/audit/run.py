@@ -22,9 +22,9 @@ from whyclip.audit.verdict import Verdict, judge, state, summarise
 from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import (
     Dataset,
-    Drawn,
     Sample,
-    base_of,
+    Subset,
+    base_dataset,
     keys_of,
     numbers_of,
     sample_or_error,
@@ -97,7 +97,7 @@ def audit(
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    asked = _asked(Drawn(dataset, limit, seed))
+    asked = _asked(Subset(dataset, limit, seed))
     samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
@@ -132,7 +132,7 @@ def audit(
     return Audit(
         model=model.name,
         fingerprint=model.fingerprint,
-        dataset=base_of(dataset).name,
+        dataset=base_dataset(dataset).name,
         samples=len(evidence.samples),
         edited=min(edited, len(evidence.samples)) if asks - {"spatial"} else 0,
         seed=seed,
@@ -152,7 +152,7 @@ def audit(
     )
 
 
-def _asked(drawn: Drawn) -> list[Asked]:
+def _asked(drawn: Subset) -> list[Asked]:
     """The drawn samples with their keys; an error in place of one that cannot be described."""
     keys, numbers = keys_of(drawn), numbers_of(drawn)
     found = []

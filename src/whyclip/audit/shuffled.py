@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from whyclip.audit.evidence import SampleEvidence, relevance_of
 from whyclip.audit.look import Auditor, Seen, explained_texts, words_of_texts
 from whyclip.audit.store import Store
-from whyclip.forward.run import run_trunk
+from whyclip.forward.run import run_tower
 from whyclip.models import ModelView, wrap
 from whyclip.models.tower import Block, Tower
 from whyclip.progress import track
@@ -125,18 +125,20 @@ def _explained_again(
     auditor: Auditor, seen: Seen, copy: ModelView
 ) -> dict[str, dict[Side, list[Tensor]]]:
     """Of an image against the model's own texts, and of the texts against its own image."""
-    capture = run_trunk(copy.image, seen.pixels, seen.capture.targets, keep=auditor.reach)
-    question = None
-    if seen.question.tokens is not None:
-        question = auditor.question(seen.evidence.prompts, copy)
+    forward_pass = run_tower(
+        copy.image, seen.pixels, seen.forward_pass.targets, keep=auditor.blocks_needed
+    )
+    encoded = None
+    if seen.encoded.tokens is not None:
+        encoded = auditor.encoded(seen.evidence.prompts, copy)
     again: dict[str, dict[Side, list[Tensor]]] = {}
     for name, plan in auditor.plans.items():
         found = again.setdefault(name, {})
         if "image" in plan.sides:
-            values = plan.relevance(capture).values.detach().float().cpu()
+            values = plan.relevance(forward_pass).values.detach().float().cpu()
             found["image"] = list(values[0])
-        if "text" in plan.sides and question is not None:
-            pieces, _ = explained_texts(plan, question, seen.image)
-            words = words_of_texts(question, pieces)
+        if "text" in plan.sides and encoded is not None:
+            pieces, _ = explained_texts(plan, encoded, seen.image)
+            words = words_of_texts(encoded, pieces)
             found["text"] = [relevance_of(row) for row in words]
     return again

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.variant import Variant
 
 
 @torch.no_grad()
-def read_with(capture: Capture, variant: Variant) -> Tensor | None:
+def read_with(forward_pass: ForwardPass, variant: Variant) -> Tensor | None:
     """Embeddings ``[b, e]`` when every head reads the tokens by the method's weights.
 
     ``o^h = Σ_i w_i v^h_i`` with ``w = max(λ, 0) / Σ max(λ, 0)``, then the rest of the last block
@@ -19,17 +19,17 @@ def read_with(capture: Capture, variant: Variant) -> Tensor | None:
     Returns:
         None where the method has no spatial weights of its own.
     """
-    if variant.method.spatial is None:
+    if variant.method.readout_weights is None:
         return None
-    weights = variant.method.spatial(capture, variant.settings)
+    weights = variant.method.readout_weights(forward_pass, variant.settings)
     if weights is None:
         return None
     weights = weights.clamp_min(0)
     weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
-    tower, stream = capture.tower, capture.stream
+    tower, stream = forward_pass.tower, forward_pass.stream
     block = tower.blocks[-1]
     every = torch.arange(len(weights), device=weights.device)
-    x = capture.states[len(tower.blocks) - 1].to(block.dtype)
+    x = forward_pass.states[len(tower.blocks) - 1].to(block.dtype)
     _, _, v = block.qkv(x)
     o = torch.einsum("bt,bhtd->bhd", weights.to(v.dtype), v).flatten(1)
-    return tower.project(block.finish(x[every, stream.row], block.merge(o))).float()
+    return tower.project(block.finish(x[every, stream.readout_index], block.merge(o))).float()

@@ -74,7 +74,7 @@ def methods(
         claims = [
             " and ".join(method.sides),
             _kind(method),
-            *([f"adds up to {method.additive}"] if method.additive else ()),
+            *([f"adds up to {method.sums_to}"] if method.sums_to else ()),
             f"explains {method.explains}",
         ]
         lines = (
@@ -96,8 +96,8 @@ def _describe(method: Any) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("reads", " and ".join(method.sides))
     facts.add_row("map", _kind(method))
-    if method.additive:
-        facts.add_row("adds up to", method.additive)
+    if method.sums_to:
+        facts.add_row("adds up to", method.sums_to)
     facts.add_row("cost", f"{method.cost}, for n prompts, in forward passes")
     facts.add_row("explains", method.explains)
     if method.needs:

@@ -135,13 +135,13 @@ def explain(
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
         # The first image before the model: a wrong name is reported in no time.
-        pictures = None if given.many else [read(given.images[0])]
+        images = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
         view = load(model, device)
 
         def one(index: int) -> Explanation:
-            picture = pictures[index] if pictures else read(given.images[index])
-            return whyclip.explain(view, picture, list(given.prompts), **asked)
+            image = images[index] if images else read(given.images[index])
+            return whyclip.explain(view, image, list(given.prompts), **asked)
 
         _each(given, targets, one, begin, as_json=as_json)
 

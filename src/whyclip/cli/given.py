@@ -68,7 +68,7 @@ def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
         at = len(arguments)
     prompts = (*arguments[at:], *more)
     for prompt in arguments[at:]:
-        _question(prompt)
+        _encoded(prompt)
     if not prompts:
         raise PromptError(
             "no prompt given: write prompts in quotes after the images, such as 'a dog', or in a "
@@ -111,7 +111,7 @@ def _images(names: Sequence[str], where: str) -> list[str]:
     return found
 
 
-def _question(prompt: str) -> None:
+def _encoded(prompt: str) -> None:
     """Refuse a prompt that was most likely meant as an image.
 
     Raises:

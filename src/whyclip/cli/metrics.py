@@ -42,8 +42,8 @@ def metrics(
         table.add_column(heading)
     for metric in lists.declared("metrics").values():
         better = "higher" if metric.higher_is_better else "lower"
-        reads = f"words: {', '.join(metric.reads)}" if metric.side == "text" else ""
-        reads = reads or ", ".join(metric.reads) or "the object's mask"
+        reads = f"words: {', '.join(metric.readings)}" if metric.side == "text" else ""
+        reads = reads or ", ".join(metric.readings) or "the object's mask"
         table.add_row(metric.name, metric.summary.rsplit(". ", 1)[0], better, reads)
     console.print(table)
     print("\nwhyclip metrics METRIC shows its formula.")

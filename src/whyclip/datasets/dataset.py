@@ -53,7 +53,7 @@ class Sample:
         masks: for each label, where it is: bool ``[H, W]``; None where nobody drew them.
         open_parts: makes the mask of what the truth leaves open (neither object nor
             background), for datasets that have such parts.
-        picture: what samples of one picture have in common, as they do not count as independent;
+        image_id: what samples of one picture have in common, as they do not count as independent;
             by default the path of the image, or else the id.
     """
 
@@ -63,13 +63,13 @@ class Sample:
     prompts: tuple[str, ...]
     masks: Mapping[str, Mask] | None = None
     open_parts: Callable[[], Mask] | None = None
-    picture: str = ""
+    image_id: str = ""
 
     def __post_init__(self) -> None:
         """Name the image where nobody did."""
         own = str(self.source) if isinstance(self.source, Path) else self.id
         # A file name may have bytes that are no characters, which no report can be written with.
-        object.__setattr__(self, "picture", _writable(self.picture or own))
+        object.__setattr__(self, "image_id", _writable(self.image_id or own))
         object.__setattr__(self, "id", _writable(self.id))
 
     @property
@@ -187,7 +187,7 @@ class Dataset(Sequence[Sample]):
         return {label: number for number, label in enumerate(self.classes)}
 
 
-class Drawn(Dataset):
+class Subset(Dataset):
     """Some samples of a dataset, drawn at random but always the same for the same seed."""
 
     def __init__(self, dataset: Dataset, limit: int, seed: int = 0) -> None:
@@ -230,14 +230,14 @@ class Drawn(Dataset):
         return self.dataset.state_of(self.numbers[index])
 
 
-def base_of(dataset: Dataset) -> Dataset:
+def base_dataset(dataset: Dataset) -> Dataset:
     """The dataset from which samples were drawn."""
-    return base_of(dataset.dataset) if isinstance(dataset, Drawn) else dataset
+    return base_dataset(dataset.dataset) if isinstance(dataset, Subset) else dataset
 
 
 def numbers_of(dataset: Dataset) -> list[int]:
     """Each sample's number in the whole dataset, so that more can be drawn later."""
-    if not isinstance(dataset, Drawn):
+    if not isinstance(dataset, Subset):
         return list(range(len(dataset)))
     below = numbers_of(dataset.dataset)
     return [below[number] for number in dataset.numbers]

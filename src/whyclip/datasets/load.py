@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whyclip.datasets.dataset import Dataset, Drawn
+from whyclip.datasets.dataset import Dataset, Subset
 from whyclip.datasets.kind import DatasetKind
 from whyclip.errors import unknown
 from whyclip.registry import Registry
@@ -44,4 +44,4 @@ def open_dataset(
         raise unknown("dataset", spec, [f"{kind.name}:{kind.form}" for kind in kinds.values()])
     options = {"outside": True} if outside and kinds[name].names_files else {}
     dataset = kinds[name].open(rest, **options)
-    return dataset if limit is None else Drawn(dataset, limit, seed)
+    return dataset if limit is None else Subset(dataset, limit, seed)

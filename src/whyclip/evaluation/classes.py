@@ -13,13 +13,13 @@ from torch import Tensor
 
 from whyclip.datasets import Dataset, Sample
 from whyclip.datasets.annotation_files import digest
+from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import OutputError
 from whyclip.evaluation.plan import PromptName
 from whyclip.files import write_atomic
 from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.progress import track
-from whyclip.question import ask
 from whyclip.types import Precision
 
 CLASSES_AT_ONCE = 16
@@ -154,7 +154,7 @@ def _embedded(model: ModelView, dataset: Dataset, precision: Precision) -> Targe
         prompts = [(name,) for name in dataset.names]
     parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
     found = [
-        ask(model, part, precision=precision).targets()
+        encode_prompts(model, part, precision=precision).targets()
         for part in track(parts, "embedding classes")
     ]
     biases = [part.bias for part in found if part.bias is not None]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from whyclip.ambient import in_plain_state
 from whyclip.datasets import Dataset
-from whyclip.datasets.dataset import base_of, keys_of, numbers_of
+from whyclip.datasets.dataset import base_dataset, keys_of, numbers_of
 from whyclip.errors import InputError, OptionError, OutputError, WhyclipWarning
 from whyclip.evaluation.classes import Classifier, zero_shot
 from whyclip.evaluation.identity import identity
@@ -107,7 +107,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
             raise InputError(f"none of the {len(failed)} samples can be measured; {first}")
     facts = run_facts(
         model=model.name,
-        dataset=data or base_of(dataset).name,
+        dataset=data or base_dataset(dataset).name,
         samples=len(found),
         seed=seed,
         # Of all runs that it took.
@@ -161,7 +161,11 @@ def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Reco
         OutputError: none of them is of this dataset.
     """
     kept = store.records()
-    if kept and kept.keys().isdisjoint(keys) and kept.keys().isdisjoint(keys_of(base_of(dataset))):
+    if (
+        kept
+        and kept.keys().isdisjoint(keys)
+        and kept.keys().isdisjoint(keys_of(base_dataset(dataset)))
+    ):
         raise OutputError(
             f"{str(store.folder)!r} holds another evaluation; its dataset: none of its samples is "
             "among those of now, or all were changed; give another --out"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.evaluation.plan import Plan
 from whyclip.explanation import Explanation
 from whyclip.forward.targets import Targets
 from whyclip.inputs import ImageSource
 from whyclip.models import ModelView
 from whyclip.pipeline import run
-from whyclip.question import Question
-from whyclip.variant import ask_for
+from whyclip.variant import encode_for
 
 QUESTIONS_KEPT = 256
 
@@ -26,24 +26,24 @@ class Explainer:
     def __init__(self, model: ModelView, plan: Plan) -> None:
         """Prepare for a model and a plan."""
         self.model, self.plan = model, plan
-        self._question = lru_cache(QUESTIONS_KEPT)(self._ask)
+        self._encoded = lru_cache(QUESTIONS_KEPT)(self._ask)
 
     def explain(self, image: ImageSource, prompts: Sequence[str]) -> dict[str, Explanation]:
         """Explain one picture for its prompts, by every variant under its name."""
-        question = self._question(tuple(prompts))
+        encoded = self._encoded(tuple(prompts))
         plans, asked = self.plan.methods, self.plan
-        found = run(self.model, [image], question, plans, asked.geometry, asked.precision)
-        for capture in question.captures:
+        found = run(self.model, [image], encoded, plans, asked.geometry, asked.precision)
+        for forward_pass in encoded.forward_passes:
             # What is remembered of a prompt shall not hold the graphs of its explanations.
-            capture.forget()
+            forward_pass.forget()
         return {name: explanations[0] for name, explanations in found.items()}
 
     def targets(self, prompts: Sequence[str]) -> Targets:
         """The directions of prompts, as the model's own text tower gives them, on the CPU."""
-        found = self._question(tuple(prompts)).targets()
+        found = self._encoded(tuple(prompts)).targets()
         bias = None if found.bias is None else found.bias.cpu()
         return Targets(found.directions.cpu(), found.scale, bias=bias)
 
-    def _ask(self, prompts: tuple[str, ...]) -> Question:
+    def _ask(self, prompts: tuple[str, ...]) -> EncodedPrompts:
         asked = self.plan
-        return ask_for(self.model, prompts, asked.methods, precision=asked.precision)
+        return encode_for(self.model, prompts, asked.methods, precision=asked.precision)

@@ -38,7 +38,7 @@ def styles(methods: Sequence[str]) -> Mapping[str, dict[str, Any]]:
 
 def curves(evaluation: Evaluation) -> Figure | None:
     """Mean curves of every metric that has one, a panel for each; None where there is none."""
-    measures = [m for m in usual(evaluation.metrics) if m.metric.points]
+    measures = [m for m in usual(evaluation.metrics) if m.metric.curve_points]
     if not measures:
         return None
     figure, panels = _panels(len(measures), 2.9)

@@ -11,7 +11,7 @@ from PIL import Image
 from whyclip._version import __version__
 from whyclip.datasets import Dataset
 from whyclip.datasets.annotation_files import digest
-from whyclip.datasets.dataset import base_of
+from whyclip.datasets.dataset import base_dataset
 from whyclip.evaluation.plan import Plan
 from whyclip.models import ModelView, model_inputs
 
@@ -45,7 +45,7 @@ def model_identity(model: ModelView) -> dict[str, Any]:
 
 def dataset_identity(dataset: Dataset, data: str = "") -> dict[str, Any]:
     """A dataset's name and classes; its length, too, if its samples are known by number alone."""
-    base = base_of(dataset)
+    base = base_dataset(dataset)
     # In any order: where classes are those of the rows, the first row may be taken away.
     classes = sorted([label, *texts] for label, texts in _classes(base))
     template = base.prompt_of(min(base.classes)) if base.classes else ""

@@ -81,7 +81,7 @@ class Plan:
             (variant.label, metric.name, read)
             for variant in self.methods
             for metric in self.measured(variant)
-            for read in metric.reads or ("",)
+            for read in metric.readings or ("",)
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _supported(
         return variant.on(able)
     if own and not lenient:
         # The method says it best itself.
-        variant.reach(next(tower for tower in model.towers if tower.side == own[0]))
+        variant.blocks_needed(next(tower for tower in model.towers if tower.side == own[0]))
     if not lenient:
         raise OptionError(
             f"method {variant.label!r} reads {' and '.join(method.sides)}, but the metrics look at "

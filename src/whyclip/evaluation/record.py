@@ -37,8 +37,8 @@ class Measured:
         """Keep a curve at the metric's number of points, between its own by straight lines."""
         x = amounts.double().numpy()
         y = scores.double().numpy()
-        if len(x) != metric.points:
-            at = np.linspace(x[0], x[-1], metric.points)
+        if len(x) != metric.curve_points:
+            at = np.linspace(x[0], x[-1], metric.curve_points)
             x, y = at, np.interp(at, x, y)
         self.amounts[metric.name] = [round(float(v), 6) for v in x]
         self.curves[method, metric.name, read] = [round(float(v), 6) for v in y]

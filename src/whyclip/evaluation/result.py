@@ -192,7 +192,7 @@ class Evaluation:
     def reads(self, method: str, metric: Metric) -> Sequence[str]:
         """What was read for a method: nothing where it does not read the metric's side."""
         [variant] = [one for one in self.plan.methods if one.label == method]
-        return (metric.reads or ("",)) if metric in self.plan.measured(variant) else ()
+        return (metric.readings or ("",)) if metric in self.plan.measured(variant) else ()
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each value (needs pandas: ``pip install 'whyclip[pandas]'``).
@@ -233,7 +233,7 @@ class Evaluation:
         names = [one.name for one in self.metrics]
         if metric not in names:
             raise unknown("metric of this evaluation", metric, names)
-        reads = get_metric(metric).reads or ("",)
+        reads = get_metric(metric).readings or ("",)
         if read is not None and read not in reads:
             raise unknown(f"reading of {metric}", read, reads)
         return method, metric, reads[0] if read is None else read

@@ -23,7 +23,7 @@ from whyclip.evaluation.plan import Plan
 from whyclip.evaluation.record import Measured, Record
 from whyclip.explanation import Explanation
 from whyclip.forward.targets import Targets
-from whyclip.metrics import READS, Edits, Metric, stream
+from whyclip.metrics import READINGS, Metric, Perturbations, stream
 from whyclip.metrics.accuracy import probability
 from whyclip.models import ModelView
 from whyclip.perturbation.fills import Pixels
@@ -31,7 +31,7 @@ from whyclip.perturbation.fills import Pixels
 
 @dataclass(frozen=True)
 class Asked:
-    """Edits on their way through the model, and what shall be done with their embeddings."""
+    """Perturbations on their way through the model, and what to do with their embeddings."""
 
     done: Callable[[Tensor], None]
     finished: Record | None = None
@@ -41,8 +41,8 @@ class Asked:
 class Run:
     """One evaluation of a model on a dataset.
 
-    Edits of many samples share the model's batches, so that all but the last are full; memory
-    holds one batch of them, and the numbers of the samples that are in it.
+    Perturbations of many samples share the model's batches, so that all but the last are full;
+    memory holds one batch of them, and the numbers of the samples that are in it.
     """
 
     model: ModelView
@@ -78,7 +78,9 @@ class Run:
                 asked.finished.sort(self.plan.keys)
                 yield asked.finished
 
-    def _sequences(self, indices: Sequence[int], numbers: Sequence[int]) -> Iterator[Edits[Pixels]]:
+    def _sequences(
+        self, indices: Sequence[int], numbers: Sequence[int]
+    ) -> Iterator[Perturbations[Pixels]]:
         for index, number in zip(indices, numbers, strict=True):
             sample = sample_or_error(self.dataset, index)
             if isinstance(sample, InputError):
@@ -88,14 +90,14 @@ class Run:
                 with _named(sample):
                     yield from self._sample(sample, number)
             except InputError as error:
-                yield self._end(_failed(number, sample.id, sample.picture, error))
+                yield self._end(_failed(number, sample.id, sample.image_id, error))
 
-    def _end(self, record: Record) -> Edits[Any]:
+    def _end(self, record: Record) -> Perturbations[Any]:
         """A sequence of no edits comes back when all before it have."""
         self.waiting.append(Asked(lambda _: None, record))
-        return Edits(torch.zeros(0), lambda: iter(()))
+        return Perturbations(torch.zeros(0), lambda: iter(()))
 
-    def _sample(self, sample: Sample, number: int) -> Iterator[Edits[Pixels]]:
+    def _sample(self, sample: Sample, number: int) -> Iterator[Perturbations[Pixels]]:
         """Explain one sample, measure what asks nothing of the model, and yield all edits."""
         pixels = np.asarray(sample.image)
         # Alone, so that neither a damaged image nor rounding reaches other samples.
@@ -106,7 +108,7 @@ class Run:
         record = Record(
             number,
             sample.id,
-            sample.picture,
+            sample.image_id,
             bool(first.notes),
             [Measured(subject) for subject in subjects],
         )
@@ -131,7 +133,7 @@ class Run:
         one: Measured,
         method: str,
         metrics: Sequence[Metric],
-        edits: Edits[Any],
+        edits: Perturbations[Any],
         target: Targets,
     ) -> Callable[[Tensor], None]:
         """Say how the embeddings of these edits become values."""
@@ -153,14 +155,14 @@ class Run:
         """
         scores = self.classifier.targets.score(embeddings)
         answers: dict[str, Tensor] = {}
-        for read in dict.fromkeys(read for metric in metrics for read in metric.reads):
+        for read in dict.fromkeys(read for metric in metrics for read in metric.readings):
             if read == "score":
                 answers[read] = target.score(embeddings)[:, 0]
             elif read == "probability":
                 scale = self.classifier.targets.scale
                 answers[read] = probability(scores, subject.explained, scale)
             else:
-                answers[read] = READS[read](scores, subject.number)
+                answers[read] = READINGS[read](scores, subject.number)
         return answers
 
     def _places(self, record: Record, sample: Sample, method: str, heatmap: Tensor) -> None:
@@ -193,15 +195,17 @@ class Run:
                     edits = metric.edits(one.subject.prompt, words, seed=self.plan.seed)
                     made.append((one, name, metric, edits.amounts, list(edits)))
         texts = self.encoder.texts([text for *_, edited in made for text in edited])
-        picture = F.normalize(embedding.float(), dim=-1)
+        image = F.normalize(embedding.float(), dim=-1)
         for one, name, metric, amounts, edited in made:
             unit = F.normalize(torch.stack([texts[text] for text in edited]), dim=-1)
-            _put(one, name, [metric], amounts, {"score": unit @ picture})
+            _put(one, name, [metric], amounts, {"score": unit @ image})
 
 
-def _shared(metrics: Sequence[Metric]) -> list[tuple[Callable[..., Edits[Any]], list[Metric]]]:
+def _shared(
+    metrics: Sequence[Metric],
+) -> list[tuple[Callable[..., Perturbations[Any]], list[Metric]]]:
     """Metrics that look at the same edits."""
-    found: dict[Callable[..., Edits[Any]], list[Metric]] = {}
+    found: dict[Callable[..., Perturbations[Any]], list[Metric]] = {}
     for metric in metrics:
         assert metric.edits is not None
         found.setdefault(metric.edits, []).append(metric)
@@ -216,10 +220,10 @@ def _put(
     answers: dict[str, Tensor],
 ) -> None:
     for metric in metrics:
-        for read in metric.reads:
+        for read in metric.readings:
             value = float(metric.value(amounts, answers[read]))
             one.values[method, metric.name, read] = value
-            if metric.points:
+            if metric.curve_points:
                 one.put_curve(metric, method, read, amounts, answers[read])
 
 

@@ -24,13 +24,17 @@ class Measure:
     @property
     def name(self) -> str:
         """In files: ``deletion_top1``."""
-        return f"{self.metric.name}_{self.read}" if len(self.metric.reads) > 1 else self.metric.name
+        return (
+            f"{self.metric.name}_{self.read}" if len(self.metric.readings) > 1 else self.metric.name
+        )
 
     @property
     def title(self) -> str:
         """For people: ``Deletion, top-1``."""
         read = READ_TITLES.get(self.read, self.read)
-        return f"{self.metric.title}, {read}" if len(self.metric.reads) > 1 else self.metric.title
+        return (
+            f"{self.metric.title}, {read}" if len(self.metric.readings) > 1 else self.metric.title
+        )
 
 
 @dataclass(frozen=True)
@@ -67,14 +71,14 @@ def usual(metrics: Sequence[Metric]) -> list[Measure]:
         Measure(metric, read)
         for metric in metrics
         for read in dict.fromkeys(
-            [*metric.reads[:1], *(r for r in metric.reads if r == "score")] or [""]
+            [*metric.readings[:1], *(r for r in metric.readings if r == "score")] or [""]
         )
     ]
 
 
 def every(metrics: Sequence[Metric]) -> list[Measure]:
     """Every reading of every metric."""
-    return [Measure(metric, read) for metric in metrics for read in metric.reads or ("",)]
+    return [Measure(metric, read) for metric in metrics for read in metric.readings or ("",)]
 
 
 def summarise(evaluation: Evaluation, measures: Sequence[Measure] | None = None) -> list[Line]:

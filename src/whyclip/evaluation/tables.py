@@ -56,7 +56,7 @@ def column_of(measure: Measure) -> Column:
     """The column of a measure, with the first line of its metric's documentation."""
     metric = measure.metric
     better = "higher" if metric.higher_is_better else "lower"
-    first = measure.read == (*metric.reads, "")[0]
+    first = measure.read == (*metric.readings, "")[0]
     help_ = metric.summary.rsplit(". ", 1)[0].rstrip(".") + "." if first else ""
     return Column(measure.name, measure.title, better=better, help=help_)  # type: ignore[arg-type]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from whyclip.errors import OptionError, UnsupportedModelError, unknown
 from whyclip.finetuning.passes import TrainingPass
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.readout import Heads, Replay, replay_blocks
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.readout import Heads, Readout, rerun_readout
 from whyclip.forward.targets import Targets
 from whyclip.methods import METHODS, Method
 from whyclip.models import ModelView
@@ -24,22 +24,22 @@ UNIFORM, TRUE_MASKS = "uniform", "true"
 
 
 @dataclass(frozen=True)
-class StepCapture(Capture):
+class StepForwardPass(ForwardPass):
     """A training step's forward pass, as methods read it; nothing is certified.
 
     Under autocast the blocks that a method runs again differ from the pass by rounding, which
     must not stop a training run.
     """
 
-    def replay(self, layers: int = 1, heads: Heads = "native") -> Replay:
+    def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
         """Run the last blocks again through their parts, once for each number of them."""
         key = (layers, heads)
-        if key not in self._replays:
+        if key not in self._readouts:
             first = len(self.tower.blocks) - layers
-            self._replays[key] = replay_blocks(
+            self._readouts[key] = rerun_readout(
                 self.tower, self.stream, self.states[first], layers, heads
             )
-        return self._replays[key]
+        return self._readouts[key]
 
     def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
         """Do not compare the parts of a block with the pass."""
@@ -92,10 +92,10 @@ class Guidance:
         if "image" not in method.sides:
             raise OptionError(f"guidance {name!r} draws no maps of images")
         self.variant = Variant(method, options or {}, sides=("image",))
-        obstacle = self.variant.why_not(view.image)
+        obstacle = self.variant.obstacle(view.image)
         if obstacle:
             raise UnsupportedModelError(f"guidance {name!r}: {obstacle}")
-        self.blocks_needed = self.variant.reach(view.image)
+        self.blocks_needed = self.variant.blocks_needed(view.image)
 
     def maps(
         self,
@@ -122,7 +122,7 @@ class Guidance:
         Raises:
             OptionError: guidance by true masks, and the data has none.
         """
-        grid = run.stream.grid or (1, int(run.stream.content[0].sum()))
+        grid = run.stream.grid or (1, int(run.stream.content_mask[0].sum()))
         patches = grid[0] * grid[1]
         if self.name == TRUE_MASKS:
             if true_maps is None:
@@ -133,34 +133,38 @@ class Guidance:
         # Autocast off: the parts of blocks that are run again are cheap, and in full precision
         # they give the map that whyclip.explain draws.
         with torch.autocast(pixels.device.type, enabled=False):
-            capture = _captured(self.view.image, run, pixels, self.blocks_needed)
-            raw = _of_pairs(self.variant, capture, phrases.detach().float(), pairs, empty)
+            forward_pass = _captured(self.view.image, run, pixels, self.blocks_needed)
+            raw = _of_pairs(self.variant, forward_pass, phrases.detach().float(), pairs, empty)
         return _not_all_zero(_positive(self.variant.method, raw.detach()))
 
 
-def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepCapture:
+def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepForwardPass:
     """Describe a step's pass as methods read one, cut off from its graph."""
     depth = len(tower.blocks)
     stream = replace(run.stream, x=run.stream.x[:, :0].detach())
     states = {index: run.inputs[index].detach() for index in range(depth - blocks, depth)}
     nothing = Targets(torch.zeros(0, run.embedding.shape[-1], device=pixels.device))
-    return StepCapture(tower, stream, states, run.embedding.detach().float(), nothing, pixels)
+    return StepForwardPass(tower, stream, states, run.embedding.detach().float(), nothing, pixels)
 
 
 def _of_pairs(
-    variant: Variant, capture: StepCapture, phrases: Tensor, pairs: Tensor, empty: Tensor | None
+    variant: Variant,
+    forward_pass: StepForwardPass,
+    phrases: Tensor,
+    pairs: Tensor,
+    empty: Tensor | None,
 ) -> Tensor:
     """Run a method for each image's own phrases: ``[m, patches]``."""
     if not variant.method.by_image:
-        found = variant.relevance(capture.aim(Targets(phrases, empty=empty))).values
+        found = variant.relevance(forward_pass.with_targets(Targets(phrases, empty=empty))).values
         return found[pairs[:, 0], pairs[:, 1]]
     slots = _slots(pairs[:, 0])
-    directions = phrases.new_zeros(int(slots.max()) + 1, len(capture.inputs), phrases.shape[1])
+    directions = phrases.new_zeros(int(slots.max()) + 1, len(forward_pass.inputs), phrases.shape[1])
     directions[slots, pairs[:, 0]] = phrases[pairs[:, 1]]
     found = variant.method.relevance(
-        capture.aim(TargetsByImage(directions)), **variant.options
+        forward_pass.with_targets(TargetsByImage(directions)), **variant.options
     ).values
-    return found[:, :, capture.content[0]][pairs[:, 0], slots]
+    return found[:, :, forward_pass.content_mask[0]][pairs[:, 0], slots]
 
 
 def _slots(images: Tensor) -> Tensor:
@@ -191,4 +195,4 @@ def supports(tower: Tower, name: str) -> bool:
         return not tower.opaque
     method = METHODS[name]
     variant = Variant(method, sides=("image",))
-    return "image" in method.sides and not tower.opaque and not variant.why_not(tower)
+    return "image" in method.sides and not tower.opaque and not variant.obstacle(tower)

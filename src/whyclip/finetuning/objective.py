@@ -178,7 +178,7 @@ class Objective(nn.Module):
     def _empty(self) -> Tensor | None:
         assert self.guidance is not None
         variant = self.guidance.variant
-        if variant is None or not variant.method.empty:
+        if variant is None or not variant.method.needs_empty_prompt:
             return None
         ids = token_ids(self.view, [""]).to(self.view.text.device)
         return run_with_gradients(self.view.text, ids).unit[0]
@@ -225,7 +225,12 @@ class Objective(nn.Module):
 
 def _rows_of(stream: Stream, rows: Tensor) -> Stream:
     """Keep some images of a stream."""
-    return replace(stream, x=stream.x[rows], row=stream.row[rows], content=stream.content[rows])
+    return replace(
+        stream,
+        x=stream.x[rows],
+        readout_index=stream.readout_index[rows],
+        content_mask=stream.content_mask[rows],
+    )
 
 
 def _first_row(phrases_each: int) -> int:

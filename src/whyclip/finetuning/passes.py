@@ -62,7 +62,7 @@ def run_with_gradients(
             )
         else:
             x = block.forward(x, stream.mask)
-    return TrainingPass(stream, tuple(kept), tower.project(_readout(x, stream.row)))
+    return TrainingPass(stream, tuple(kept), tower.project(_readout(x, stream.readout_index)))
 
 
 def attention_for_training(device: torch.device) -> AbstractContextManager[object]:
@@ -89,8 +89,8 @@ def embed_without(tower: ImageTower, stream: Stream, hidden: Tensor) -> Tensor:
     mask = torch.zeros(columns.shape, dtype=x.dtype, device=x.device).masked_fill(columns, lowest)
     mask = mask.expand(-1, -1, x.shape[1], -1)
     for block in tower.blocks:
-        x = _pool_without(block, x, columns) if block.pools else block.forward(x, mask)
-    return tower.project(_readout(x, stream.row))
+        x = _pool_without(block, x, columns) if block.is_pooling_head else block.forward(x, mask)
+    return tower.project(_readout(x, stream.readout_index))
 
 
 def _pool_without(block: Block, x: Tensor, columns: Tensor) -> Tensor:
@@ -119,11 +119,11 @@ def readout_contribution(
     """
     block, every = tower.blocks[-1], torch.arange(len(x), device=x.device)
     q, k, v = block.qkv(x.to(block.dtype))
-    logits = torch.einsum("bhd,bhtd->bht", q[every, :, stream.row], k) * block.scale
+    logits = torch.einsum("bhd,bhtd->bht", q[every, :, stream.readout_index], k) * block.scale
     weights = logits.softmax(-1)
     output = torch.einsum("bht,bhtd->bhd", weights, v).flatten(1)
     with torch.enable_grad():
-        end = tower.project(block.finish(x[every, stream.row], block.merge(output)))
+        end = tower.project(block.finish(x[every, stream.readout_index], block.merge(output)))
         scores = (F.normalize(end.float(), dim=-1) * texts).sum()
         [gradient] = torch.autograd.grad(scores, output, create_graph=True)
     per_head = gradient.unflatten(-1, (weights.shape[1], -1))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from whyclip.errors import OptionError, ScoreMismatchError
 from whyclip.forward.fidelity import check_same, tolerance_of
-from whyclip.forward.readout import Heads, Node, Replay, replay_blocks
+from whyclip.forward.readout import Heads, Node, Readout, rerun_readout
 from whyclip.forward.targets import Targets
 from whyclip.models.tower import ImageTower, Stream, Tower, attend
 from whyclip.progress import track
@@ -28,7 +28,7 @@ TEXT_LAYERS = 8
 
 
 @dataclass(frozen=True)
-class Capture:
+class ForwardPass:
     """One tower's forward pass over b inputs, kept as far as methods need it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Capture:
         precision: of the forward pass.
         words: for each text the positions of the pieces of each of its words; empty for images.
         pad: the id that stands behind texts.
-        by_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
+        use_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
         checked: how many of the b inputs went through the model's public entry point.
         own: ``[b, e]`` what that gave, where it is another pass than the one explained; of inputs
             that did not go through it, ``embedding``.
@@ -56,10 +56,10 @@ class Capture:
     precision: Precision = "fp32"
     words: tuple[tuple[tuple[int, ...], ...], ...] = ()
     pad: int = 0
-    by_jacobian: bool = False
+    use_jacobian: bool = False
     checked: int = 0
     own: Tensor | None = field(default=None, repr=False)
-    _replays: dict[tuple[int, Heads], Replay] = field(default_factory=dict, repr=False)
+    _readouts: dict[tuple[int, Heads], Readout] = field(default_factory=dict, repr=False)
 
     @property
     def side(self) -> Side:
@@ -67,9 +67,9 @@ class Capture:
         return self.tower.side
 
     @property
-    def content(self) -> Tensor:
+    def content_mask(self) -> Tensor:
         """``[b, t]`` True for patches or word pieces."""
-        return self.stream.content
+        return self.stream.content_mask
 
     @property
     def tolerance(self) -> float:
@@ -81,9 +81,9 @@ class Capture:
         """``[b, e]`` what the model itself gives, as far as it was run."""
         return self.embedding if self.own is None else self.own
 
-    def aim(self, targets: Targets, *, by_jacobian: bool = False) -> Capture:
+    def with_targets(self, targets: Targets, *, use_jacobian: bool = False) -> ForwardPass:
         """Score the same forward pass against other targets; nothing is run again."""
-        return replace(self, targets=targets, by_jacobian=by_jacobian)
+        return replace(self, targets=targets, use_jacobian=use_jacobian)
 
     def depth(self, layers: int | None) -> int:
         """How many last blocks to read: ``layers``, or by default 1 (image) or 8 (text).
@@ -93,7 +93,7 @@ class Capture:
         """
         return depth(self.tower, layers)
 
-    def replay(self, layers: int = 1, heads: Heads = "native") -> Replay:
+    def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
         """Run the last blocks again through their parts, once for each number of them.
 
         Raises:
@@ -101,15 +101,15 @@ class Capture:
                 a hook that changes what a block or the encoder gives.
         """
         key = (layers, heads)
-        if key not in self._replays:
+        if key not in self._readouts:
             first = len(self.tower.blocks) - layers
-            replay = replay_blocks(self.tower, self.stream, self.states[first], layers, heads)
-            if not replay.changes:
+            readout = rerun_readout(self.tower, self.stream, self.states[first], layers, heads)
+            if not readout.changes:
                 check_same(
-                    self.side, self.targets, self.tolerance, replay.embedding, self.embedding
+                    self.side, self.targets, self.tolerance, readout.embedding, self.embedding
                 )
-            self._replays[key] = replay
-        return self._replays[key]
+            self._readouts[key] = readout
+        return self._readouts[key]
 
     def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
         """Compare the end of a block's parts with what the next kept block got.
@@ -126,7 +126,7 @@ class Capture:
             return
         given = self.states[index + 1][inputs].float()
         if after.ndim < given.ndim:
-            rows = self.stream.row[inputs]
+            rows = self.stream.readout_index[inputs]
             given = given[torch.arange(len(given), device=given.device), rows]
         largest = given.abs().max().clamp_min(1e-12)
         difference = float((after.float() - given).abs().max() / largest)
@@ -144,10 +144,10 @@ class Capture:
         return attend(block, self.states[index].to(block.dtype), self.stream.mask)[0].float()
 
     def encode(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
-        """Embed other inputs: ``[m, e]`` float32, all of :meth:`encode_each` at once."""
-        return torch.cat(list(self.encode_each(batches, total, what)))
+        """Embed other inputs: ``[m, e]`` float32, all of :meth:`encode_batches` at once."""
+        return torch.cat(list(self.encode_batches(batches, total, what)))
 
-    def encode_each(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
+    def encode_batches(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
         """Embed other inputs without gradients, ``[k, e]`` float32 a batch.
 
         For methods that change the input and watch the score. ``batches`` are made one at a
@@ -156,14 +156,14 @@ class Capture:
         """
         for batch in track(batches, what, total):
             with torch.no_grad():
-                found = self.embed_again(batch)
+                found = self.encode_perturbed(batch)
             yield found
 
-    def embed_again(self, inputs: Tensor) -> Tensor:
+    def encode_perturbed(self, inputs: Tensor) -> Tensor:
         """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
 
         Pictures of another size than that encoder takes go through its blocks instead, with
-        position embeddings interpolated as in this capture.
+        position embeddings interpolated as in this forward_pass.
         """
         tower = self.tower
         own = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
@@ -175,23 +175,27 @@ class Capture:
 
     def forget(self) -> None:
         """Let go of all re-runs and the graphs they hold."""
-        self._replays.clear()
+        self._readouts.clear()
 
-    def gradient(self, replay: Replay, node: Node) -> tuple[Tensor, ...]:
-        """Differentiate this capture's scores at a replay; see :meth:`Replay.gradient`."""
-        return replay.gradient(node, self.targets, by_jacobian=self.by_jacobian)
+    def gradient(self, readout: Readout, node: Node) -> tuple[Tensor, ...]:
+        """Differentiate this forward pass's scores at a readout; see :meth:`Readout.gradient`."""
+        return readout.gradient(node, self.targets, use_jacobian=self.use_jacobian)
 
 
 def depth(tower: Tower, layers: int | None) -> int:
-    """How many last blocks a method reads of a tower; see :meth:`Capture.depth`."""
+    """How many last blocks a method reads of a tower; see :meth:`ForwardPass.depth`."""
     blocks = len(tower.blocks)
-    if tower.pooled and layers not in (None, 1):
+    if tower.has_pooling_head and layers not in (None, 1):
         raise OptionError(
             f"layers={layers!r}: the {tower.side} tower reads its tokens by a pooling head, so "
             "only this last layer has a readout; use layers=1"
         )
     if layers is None:
-        return 1 if tower.pooled or tower.side == "image" else max(1, min(TEXT_LAYERS, blocks))
+        return (
+            1
+            if tower.has_pooling_head or tower.side == "image"
+            else max(1, min(TEXT_LAYERS, blocks))
+        )
     if not 1 <= layers <= blocks:
         raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
     return layers
@@ -209,4 +213,4 @@ def run_blocks(tower: Tower, stream: Stream) -> Tensor:
     x = stream.x
     for block in tower.blocks:
         x = block.forward(x, stream.mask)
-    return tower.project(x[torch.arange(len(x), device=x.device), stream.row])
+    return tower.project(x[torch.arange(len(x), device=x.device), stream.readout_index])

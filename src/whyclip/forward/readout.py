@@ -42,7 +42,7 @@ class ReadoutAttention:
 
 
 @dataclass(frozen=True)
-class Replay:
+class Readout:
     """What the re-run ended in, and the means to differentiate it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Replay:
     _jacobians: dict[Node, tuple[Tensor, ...]] = field(default_factory=dict, repr=False)
 
     def gradient(
-        self, node: Node, targets: Targets, *, by_jacobian: bool = False
+        self, node: Node, targets: Targets, *, use_jacobian: bool = False
     ) -> tuple[Tensor, ...]:
         """Differentiate every target's score at the readout row of every layer.
 
@@ -68,10 +68,10 @@ class Replay:
                 ``[b, n, h·d]`` a layer; ``"a"`` for the post-softmax attention weights, which
                 gives ``[b, n, h, t]`` a layer.
             targets: n directions.
-            by_jacobian: go by ∂F/∂node, computed once and kept.
+            use_jacobian: go by ∂F/∂node, computed once and kept.
         """
         upstream = targets.gradient(self.embedding)
-        if not by_jacobian:
+        if not use_jacobian:
             layers = self._backward(node, len(upstream), lambda part: upstream[part])
             return tuple(g.transpose(0, 1) for g in layers)
         return tuple(
@@ -113,7 +113,7 @@ class Replay:
 
 
 @torch.enable_grad()
-def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: Heads) -> Replay:
+def rerun_readout(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: Heads) -> Readout:
     """Run the last ``layers`` blocks again from their input ``x`` ``[b, t, w]``.
 
     Zeros are added to the readout row's attention weights and to its output; the gradient at
@@ -131,10 +131,10 @@ def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: H
         if heads == "single":
             q, k, v = (split_heads(part.transpose(1, 2).flatten(2), 1) for part in (q, k, v))
             scale = q.shape[-1] ** -0.5
-        q_row = q[every, :, stream.row]
+        q_row = q[every, :, stream.readout_index]
         logits = torch.einsum("bhd,bhtd->bht", q_row, k) * scale
-        if stream.mask is not None and not block.pools:
-            logits = logits + stream.mask.expand(b, -1, -1, -1)[every, :, stream.row]
+        if stream.mask is not None and not block.is_pooling_head:
+            logits = logits + stream.mask.expand(b, -1, -1, -1)[every, :, stream.readout_index]
         probe_a = torch.zeros_like(logits, requires_grad=True)
         a = logits.softmax(-1) + probe_a
         o_row = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
@@ -144,16 +144,16 @@ def replay_blocks(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: H
         probes["o"].append(probe_o)
         attentions.append(ReadoutAttention(block, *(part.detach() for part in (q_row, k, v, a))))
         if index == layers - 1:
-            x = block.finish(x[every, stream.row], block.merge(o_row))
+            x = block.finish(x[every, stream.readout_index], block.merge(o_row))
         else:
             weights = q @ k.transpose(-1, -2) * scale
             if stream.mask is not None:
                 weights = weights + stream.mask
             o = (weights.softmax(-1) @ v).transpose(1, 2).flatten(2)
-            o = o.index_put((every, stream.row), o_row)
+            o = o.index_put((every, stream.readout_index), o_row)
             x = block.finish(x, block.merge(o))
     output = tower.project(x)
-    return Replay(
+    return Readout(
         tuple(attentions),
         output.detach().float(),
         (SINGLE_HEAD,) if heads == "single" else (),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from whyclip.errors import ScoreMismatchError
 from whyclip.forward.fidelity import check_same
-from whyclip.forward.forward_pass import Capture, precision_context
+from whyclip.forward.forward_pass import ForwardPass, precision_context
 from whyclip.forward.hooks import hooks_fire, recorded_inputs
 from whyclip.forward.targets import Targets
 from whyclip.models.tower import ImageTower, Stream, TextTower, Tower
@@ -36,7 +36,7 @@ def pass_check(check: Check, *, altered: bool, first: bool = True) -> PassCheck:
 
 
 @torch.no_grad()
-def run_trunk(
+def run_tower(
     tower: Tower,
     inputs: Tensor,
     targets: Targets,
@@ -47,7 +47,7 @@ def run_trunk(
     pad: int = 0,
     whole_context: bool = False,
     check: PassCheck = "all",
-) -> Capture:
+) -> ForwardPass:
     """Run the model's own forward pass and keep the input of the last ``keep`` blocks.
 
     The model is run through its public entry point, and pre-hooks set for the length of that call
@@ -80,13 +80,21 @@ def run_trunk(
     inputs = inputs.to(tower.device)
     public = check != "none" and takes_input(tower, inputs)
     made = partial(
-        Capture, tower, targets=targets, inputs=inputs, precision=precision, words=words, pad=pad
+        ForwardPass,
+        tower,
+        targets=targets,
+        inputs=inputs,
+        precision=precision,
+        words=words,
+        pad=pad,
     )
     if tower.opaque:
         with precision_context(tower.device, precision):
             found = tower.encode(inputs).float()
-        capture = made(stream=tower.embed(inputs), states={}, embedding=found, checked=len(inputs))
-        return _beside_the_model(capture, check)
+        forward_pass = made(
+            stream=tower.embed(inputs), states={}, embedding=found, checked=len(inputs)
+        )
+        return _beside_the_model(forward_pass, check)
     read = inputs if whole_context else tower.trim(inputs)
     # Hooks turn the public pass into the explained one, so that it costs nothing more; a text's
     # padding does cost, and is run for a sample only.
@@ -95,41 +103,47 @@ def run_trunk(
         recorded = _public_pass(tower, inputs, read, keep, precision)
         if recorded is not None:
             stream, states, embedding = recorded
-            capture = made(stream=stream, states=states, embedding=embedding, checked=len(inputs))
-            return _beside_the_model(capture, check)
+            forward_pass = made(
+                stream=stream, states=states, embedding=embedding, checked=len(inputs)
+            )
+            return _beside_the_model(forward_pass, check)
     stream, states, embedding = _walk(tower, read, keep, precision)
-    capture = made(stream=stream, states=states, embedding=embedding)
-    return _beside_the_model(capture, check) if public else capture
+    forward_pass = made(stream=stream, states=states, embedding=embedding)
+    return _beside_the_model(forward_pass, check) if public else forward_pass
 
 
-def _beside_the_model(capture: Capture, check: PassCheck) -> Capture:
+def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPass:
     """Run the model itself where the explained pass was not that, and compare the two."""
-    tower, inputs = capture.tower, capture.inputs
-    if capture.precision != "fp32" or not capture.checked:
+    tower, inputs = forward_pass.tower, forward_pass.inputs
+    if forward_pass.precision != "fp32" or not forward_pass.checked:
         if check == "none":
-            return replace(capture, checked=0)
+            return replace(forward_pass, checked=0)
         rows = list(range(len(inputs))) if check in EVERY else [_longest(tower, inputs)]
-        own = capture.embedding.clone()
+        own = forward_pass.embedding.clone()
         own[rows] = tower.encode(inputs[rows]).float()
         check_same(
-            tower.side, capture.targets, capture.tolerance, capture.embedding[rows], own[rows]
+            tower.side,
+            forward_pass.targets,
+            forward_pass.tolerance,
+            forward_pass.embedding[rows],
+            own[rows],
         )
-        capture = replace(capture, checked=len(rows), own=own)
+        forward_pass = replace(forward_pass, checked=len(rows), own=own)
     if check == "again":
-        alone, once = tower.encode(inputs[-1:]).float(), capture.public[-1:]
+        alone, once = tower.encode(inputs[-1:]).float(), forward_pass.public[-1:]
         try:
-            check_same(tower.side, capture.targets, capture.tolerance, once, alone)
+            check_same(tower.side, forward_pass.targets, forward_pass.tolerance, once, alone)
         except ScoreMismatchError as error:
             raise ScoreMismatchError(
                 f"{tower.side} encoder: the model gives another result when the same input is run "
                 "again, alone; it depends on chance, on the batch or on earlier calls"
             ) from error
-    return capture
+    return forward_pass
 
 
 def _longest(tower: Tower, inputs: Tensor) -> int:
     """Where in a batch the input stands that has most to go wrong; of images any one does."""
-    return int(tower.readout_row(inputs).argmax()) if isinstance(tower, TextTower) else 0
+    return int(tower.readout_index(inputs).argmax()) if isinstance(tower, TextTower) else 0
 
 
 def takes_input(tower: Tower, inputs: Tensor) -> bool:
@@ -153,7 +167,7 @@ def _public_pass(
     if any(index not in found or len(found[index]) != len(inputs) for index in wanted):
         return None
     stream = layout(tower, read, found[len(tower.blocks) - 1])
-    t = stream.content.shape[1]
+    t = stream.content_mask.shape[1]
     states = {index: found[index][:, :t] for index in wanted[max(keep, 1) - keep :]}
     return stream, states, embedding
 
@@ -187,14 +201,14 @@ def _walk(
             if index >= first_kept:
                 states[index] = x
             x = block.forward(x, stream.mask)
-        rows = x[torch.arange(len(x), device=x.device), stream.row]
+        rows = x[torch.arange(len(x), device=x.device), stream.readout_index]
         embedding = tower.project(rows).float()
     # Only its mask, rows and content are needed from here on: let the first block's input go.
     return replace(stream, x=stream.x[:, :0].clone()), states, embedding
 
 
 @torch.no_grad()
-def check_walk(tower: Tower, inputs: Tensor, own: Capture) -> None:
+def check_walk(tower: Tower, inputs: Tensor, own: ForwardPass) -> None:
     """Compare the blocks, run one after another, with the public pass over the same inputs.
 
     For images of another grid, which only the blocks can take.

@@ -71,9 +71,9 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
         if np.abs(gain).max(initial=0) > 0:
             break
     strength = np.abs(gain).sum(0)
-    picture = strength > 0.5 * strength.max()
-    columns, rows = picture.any(0), picture.any(1)
-    if strength.max() == 0 or not picture[np.ix_(rows, columns)].all():
+    image = strength > 0.5 * strength.max()
+    columns, rows = image.any(0), image.any(1)
+    if strength.max() == 0 or not image[np.ix_(rows, columns)].all():
         raise _not_a_rectangle(preprocess)
     x_span, y_span = (0.0, float(width)), (0.0, float(height))
     fits = []
@@ -82,7 +82,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
         values = []
         for axis, span in ((1, x_range), (0, y_range)):
             ramp = _ramp((height, width), axis, span, colour)
-            values.append(_invert(preprocess, ramp, black, gain, picture))
+            values.append(_invert(preprocess, ramp, black, gain, image))
         x_fit = _fit(np.median(values[0][rows], 0), columns, x_range, width)
         y_fit = _fit(np.median(values[1][:, columns], 1), rows, y_range, height)
         if x_fit is None or y_fit is None:
@@ -103,7 +103,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
             f"preprocess {describe(preprocess)} is random; give the one for evaluation"
         )
     box = Box(*np.mean(fits[1:], axis=0).tolist())
-    return Canvas(picture.shape[1], picture.shape[0], box)
+    return Canvas(image.shape[1], image.shape[0], box)
 
 
 def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyclip.forward.forward_pass import Capture, depth
+from whyclip.forward.forward_pass import ForwardPass, depth
 from whyclip.forward.readout import Heads
 from whyclip.methods.loosened import (
     QK,
@@ -17,7 +17,7 @@ from whyclip.methods.method import Method, Relevance
 
 
 def attention_eclip(
-    capture: Capture,
+    forward_pass: ForwardPass,
     *,
     heads: Heads = "native",
     qk: QK = "raw",
@@ -33,7 +33,7 @@ def attention_eclip(
     here it is obtained by differentiating at the weights, never through the values.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         heads: see :func:`~whyclip.methods.grad_eclip.grad_eclip`, as for all options.
         qk: likewise.
         spatial: likewise.
@@ -44,13 +44,15 @@ def attention_eclip(
     Raises:
         OptionError: more layers than the tower has.
     """
-    replay = capture.replay(capture.depth(layers), heads)
-    over = normalised_over(capture.content, capture.side, norm_over)
+    readout = forward_pass.readout(forward_pass.depth(layers), heads)
+    over = normalised_over(forward_pass.content_mask, forward_pass.side, norm_over)
     maps = [
         spatial_weights(attention, over, spatial=spatial, qk=qk)[:, None] * at_weights.sum(2)
-        for attention, at_weights in zip(replay.layers, capture.gradient(replay, "a"), strict=True)
+        for attention, at_weights in zip(
+            readout.layers, forward_pass.gradient(readout, "a"), strict=True
+        )
     ]
-    return Relevance(sum_layers(maps, capture.side, relu), replay.embedding, replay.changes)
+    return Relevance(sum_layers(maps, forward_pass.side, relu), readout.embedding, readout.changes)
 
 
 METHOD = Method(
@@ -64,6 +66,6 @@ METHOD = Method(
     cost="1 + n readout gradients",
     scope="score",
     explains='the model itself; heads="single": a changed model',
-    reach=lambda tower, options: depth(tower, options["layers"]),
-    spatial=readout_weights,
+    blocks_needed=lambda tower, options: depth(tower, options["layers"]),
+    readout_weights=readout_weights,
 )

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone
 from whyclip.models.tower import Tower, join_heads
@@ -24,7 +24,7 @@ SHARPNESS = 2.0
 
 @torch.no_grad()
 def clip_surgery(
-    capture: Capture, *, layers: int | None = None, redundant: Redundant = "auto"
+    forward_pass: ForwardPass, *, layers: int | None = None, redundant: Redundant = "auto"
 ) -> Relevance:
     """Compare patches of a second path with the prompts, less what all prompts share.
 
@@ -39,7 +39,7 @@ def clip_surgery(
     A pooling head is not operated on: it reads each token of the second path alone.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         layers: over how many last blocks the second path runs; 6, or all where there are fewer.
         redundant: what is taken away: ``"prompts"`` the mean over the prompts, ``"empty"`` the
             empty string's share, ``"none"`` nothing; ``"auto"`` the first for several prompts,
@@ -48,39 +48,39 @@ def clip_surgery(
     Raises:
         OptionError: more layers than the tower has.
     """
-    features = F.normalize(_second_path(capture, layers), dim=-1)
-    targets = capture.targets
+    features = F.normalize(_second_path(forward_pass, layers), dim=-1)
+    targets = forward_pass.targets
     if redundant == "auto":
         redundant = "prompts" if len(targets) > 1 else "empty"
     likeness = (features @ targets.directions.T).transpose(1, 2)
     if redundant == "prompts":
         # Of unit features, also where the model's own score is a logit.
-        unit = F.normalize(capture.embedding, dim=-1)
+        unit = F.normalize(forward_pass.embedding, dim=-1)
         probability = (SHARPNESS * unit @ targets.directions.T).softmax(-1)
         weighted = likeness * (probability / probability.mean(-1, keepdim=True))[..., None]
         likeness = weighted - weighted.mean(1, keepdim=True)
     elif redundant == "empty" and targets.empty is not None:
         likeness = likeness - (features @ targets.empty)[:, None]
-    depth = surgery_depth(capture.tower, layers)
+    depth = surgery_depth(forward_pass.tower, layers)
     change = f"patches of a second path: v–v attention and no MLP in the last {depth} blocks"
-    return Relevance(likeness, capture.embedding, (change,))
+    return Relevance(likeness, forward_pass.embedding, (change,))
 
 
-def _second_path(capture: Capture, layers: int | None) -> Tensor:
+def _second_path(forward_pass: ForwardPass, layers: int | None) -> Tensor:
     """Embed the second path's tokens: ``[b, t, e]`` float32, not normalised."""
-    tower = capture.tower
-    body = len(tower.blocks) - tower.pooled
+    tower = forward_pass.tower
+    body = len(tower.blocks) - tower.has_pooling_head
     first = body - surgery_depth(tower, layers)
-    x = capture.states[first]
+    x = forward_pass.states[first]
     for index in range(first, body):
         block = tower.blocks[index]
-        _, _, v = block.qkv(capture.states[index].to(block.dtype))
+        _, _, v = block.qkv(forward_pass.states[index].to(block.dtype))
         mixed = F.scaled_dot_product_attention(v, v, v, scale=block.scale)
         x = x.to(block.dtype) + block.merge(join_heads(mixed))
-    if not tower.pooled:
+    if not tower.has_pooling_head:
         return tower.project(x).float()
     head = tower.blocks[-1]
-    return alone(capture, head.qkv(x.to(head.dtype))[2], x.to(head.dtype)).float()
+    return alone(forward_pass, head.qkv(x.to(head.dtype))[2], x.to(head.dtype)).float()
 
 
 def surgery_depth(tower: Tower, layers: int | None) -> int:
@@ -89,7 +89,7 @@ def surgery_depth(tower: Tower, layers: int | None) -> int:
     Raises:
         OptionError: the tower does not have that many.
     """
-    blocks = len(tower.blocks) - tower.pooled
+    blocks = len(tower.blocks) - tower.has_pooling_head
     if layers is None:
         return min(SURGERY_LAYERS, blocks)
     if not 1 <= layers <= blocks:
@@ -108,7 +108,9 @@ METHOD = Method(
     scope="features",
     explains="dense features of a second path; every map depends on the other prompts",
     sides=("image",),
-    reach=lambda tower, options: max(surgery_depth(tower, options["layers"]) + tower.pooled, 1),
-    joint=True,
-    empty=True,
+    blocks_needed=lambda tower, options: max(
+        surgery_depth(tower, options["layers"]) + tower.has_pooling_head, 1
+    ),
+    all_targets_at_once=True,
+    needs_empty_prompt=True,
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.forward.forward_pass import Capture, depth
+from whyclip.forward.forward_pass import ForwardPass, depth
 from whyclip.methods.method import Method, Relevance
 
 
-def contribution(capture: Capture, *, layers: int | None = None, relu: bool = False) -> Relevance:
+def contribution(
+    forward_pass: ForwardPass, *, layers: int | None = None, relu: bool = False
+) -> Relevance:
     """Weigh each token by its own attention-weighted value along the score's gradient.
 
     ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. Over all tokens
@@ -16,20 +18,20 @@ def contribution(capture: Capture, *, layers: int | None = None, relu: bool = Fa
     clamp for each head, Grad-ECLIP by λ in place of A.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         layers: how many last blocks are summed; 1 for images and 8 for texts by default.
         relu: keep only what speaks for the match.
 
     Raises:
         OptionError: more layers than the tower has.
     """
-    replay = capture.replay(capture.depth(layers))
+    readout = forward_pass.readout(forward_pass.depth(layers))
     total = torch.zeros(())
-    for attention, g in zip(replay.layers, capture.gradient(replay, "o"), strict=True):
+    for attention, g in zip(readout.layers, forward_pass.gradient(readout, "o"), strict=True):
         per_head = g.unflatten(-1, (attention.a.shape[1], -1))
         shared = attention.a[..., None].float() * attention.v.float()
         total = total.to(g.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
-    return Relevance(total.relu() if relu else total, replay.embedding)
+    return Relevance(total.relu() if relu else total, readout.embedding)
 
 
 METHOD = Method(
@@ -43,6 +45,6 @@ METHOD = Method(
     cost="1 + n readout gradients",
     scope="score",
     explains="the model itself",
-    additive="g·o of each layer, over all its tokens",
-    reach=lambda tower, options: depth(tower, options["layers"]),
+    sums_to="g·o of each layer, over all its tokens",
+    blocks_needed=lambda tower, options: depth(tower, options["layers"]),
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower
@@ -19,7 +19,7 @@ INSTEAD = "use contribution, exact for the last attention of any tower"
 NONLINEAR = 0.1
 
 
-def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
+def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
     """Sum what each token wrote directly into the embedding, through every layer and head.
 
     With the final norm's mean and deviation frozen, the embedding is linear in all that was
@@ -32,32 +32,32 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
     check ``"additivity gap"`` is how far they are from it.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         start_layer: the first layer whose attention counts, or from the end if negative.
 
     Raises:
         OptionError: the tower does not have that layer, or is not a sum of its layers.
     """
-    tower, stream, targets = capture.tower, capture.stream, capture.targets
+    tower, stream, targets = forward_pass.tower, forward_pass.stream, forward_pass.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
     norm, mask = _check_sum(tower), mask_of_readout(stream)
-    every = torch.arange(len(stream.row), device=stream.row.device)
+    every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
-    embedding, constant = capture.embedding, torch.empty(0)
+    embedding, constant = forward_pass.embedding, torch.empty(0)
     for index in reversed(range(first, depth)):
         block = tower.blocks[index]
-        x = capture.states[index].to(block.dtype)
-        x_row = x[every, stream.row]
+        x = forward_pass.states[index].to(block.dtype)
+        x_row = x[every, stream.readout_index]
         with torch.no_grad():
-            a, v = readout_attention(block, x, stream.row, mask)
+            a, v = readout_attention(block, x, stream.readout_index, mask)
             o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
             update = block.merge(o)
             after = block.finish(x_row, update)
             bias = block.merge(torch.zeros_like(o))
-        capture.follow(index, after)
+        forward_pass.follow(index, after)
         if index == depth - 1:
             embedding = tower.project(after).detach().float()
-            direction, constant = _through_norm(capture, norm, after.float(), embedding)
+            direction, constant = _through_norm(forward_pass, norm, after.float(), embedding)
         at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
         per_head = at_output.unflatten(-1, (v.shape[1], -1))
         shared = a[..., None].float() * v.float()
@@ -68,12 +68,12 @@ def decomposition(capture: Capture, *, start_layer: int = 0) -> Relevance:
             rest = rest + x_row.float()
     whole = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
     gap = (whole - targets.score(embedding)).abs()
-    return Relevance(values, embedding, checks={"additivity gap": gap})
+    return Relevance(values, embedding, diagnostics={"additivity gap": gap})
 
 
 def _check_sum(tower: Tower) -> nn.LayerNorm:
     """Refuse a tower whose readout token is not a sum behind one LayerNorm; return that norm."""
-    if tower.pooled:
+    if tower.has_pooling_head:
         raise OptionError(
             "decomposition needs a readout token that all layers write into; the "
             f"{tower.side} tower reads its tokens by a pooling head; {INSTEAD}"
@@ -84,7 +84,7 @@ def _check_sum(tower: Tower) -> nn.LayerNorm:
             f"the {tower.side} tower has {type(tower.norm).__name__}; {INSTEAD}"
         )
     for index, block in enumerate(tower.blocks):
-        if not block.adds:
+        if not block.pre_norm:
             raise OptionError(
                 "decomposition needs updates that stay as they were written, but "
                 f"{tower.side} block {index} norms the stream that they are added to; {INSTEAD}"
@@ -124,20 +124,20 @@ def _is_affine(
 
 
 def _through_norm(
-    capture: Capture, norm: nn.LayerNorm, x: Tensor, embedding: Tensor
+    forward_pass: ForwardPass, norm: nn.LayerNorm, x: Tensor, embedding: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Score per unit of stream ``[b, n, w]`` at frozen statistics of x ``[b, w]``; its constant.
 
     The frozen norm is ``weight ⊙ (u − mean u) / σ + bias``.
     """
-    tower, directions = capture.tower, capture.targets.directions
+    tower, directions = forward_pass.tower, forward_pass.targets.directions
     width = x.shape[-1]
     dtype = norm.weight.dtype if norm.weight is not None else embedding.dtype
     at_normed = _transpose(tower.head, width, directions[None], dtype)
     weighed = at_normed if norm.weight is None else at_normed * norm.weight.detach().float()
     deviation = (x.var(-1, unbiased=False) + norm.eps).sqrt()
     # A logit is not divided by the embedding's length, and has a bias of its own.
-    bias = capture.targets.bias
+    bias = forward_pass.targets.bias
     length = embedding.norm(dim=-1) if bias is None else torch.ones_like(embedding[:, 0])
     centred = weighed - weighed.mean(-1, keepdim=True)
     zero = torch.zeros(1, width, dtype=dtype, device=x.device)
@@ -175,6 +175,6 @@ METHOD = Method(
     cost="1.3",
     scope="score",
     explains="the model itself, direct paths only",
-    additive="the score, with the MLPs', the input's and the biases' direct contributions",
-    reach=_reach,
+    sums_to="the score, with the MLPs', the input's and the biases' direct contributions",
+    blocks_needed=_reach,
 )

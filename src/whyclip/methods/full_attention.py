@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.models.tower import Block, after_attention, attend
 
 # Attention matrices of all heads, targets and inputs at once hold at most this many numbers
@@ -34,10 +34,12 @@ class BlockRun:
 
 
 @torch.enable_grad()
-def run_block(capture: Capture, index: int, inputs: slice, block: Block | None = None) -> BlockRun:
+def run_block(
+    forward_pass: ForwardPass, index: int, inputs: slice, block: Block | None = None
+) -> BlockRun:
     """Run one kept block again for some of the inputs, or another block on its input."""
-    block, mask = block or capture.tower.blocks[index], capture.stream.mask
-    x = capture.states[index][inputs].detach().to(block.dtype).requires_grad_()
+    block, mask = block or forward_pass.tower.blocks[index], forward_pass.stream.mask
+    x = forward_pass.states[index][inputs].detach().to(block.dtype).requires_grad_()
     a, v = attend(block, x, mask if mask is None or len(mask) == 1 else mask[inputs])
     probe = torch.zeros_like(a, requires_grad=True)
     return BlockRun(x, a.detach().float(), probe, after_attention(block, x, a + probe, v))
@@ -50,13 +52,13 @@ def pull_back(output: Tensor, upstream: Tensor, *nodes: Tensor) -> tuple[Tensor,
     )
 
 
-def portions(capture: Capture) -> tuple[list[slice], list[slice]]:
+def portions(forward_pass: ForwardPass) -> tuple[list[slice], list[slice]]:
     """Cut inputs and targets into parts whose attention matrices fit in memory together."""
-    b, t = capture.content.shape
-    matrices = max(block.heads for block in capture.tower.blocks) * t * t
-    targets = min(max(VALUES_AT_ONCE // matrices, 1), len(capture.targets))
+    b, t = forward_pass.content_mask.shape
+    matrices = max(block.heads for block in forward_pass.tower.blocks) * t * t
+    targets = min(max(VALUES_AT_ONCE // matrices, 1), len(forward_pass.targets))
     inputs = max(VALUES_AT_ONCE // (matrices * targets), 1)
-    return list(_parts(b, inputs)), list(_parts(len(capture.targets), targets))
+    return list(_parts(b, inputs)), list(_parts(len(forward_pass.targets), targets))
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.full_attention import portions, pull_back, run_block
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 
 
-def game(capture: Capture, *, start_layer: int = -1) -> Relevance:
+def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
     """Propagate relevance through attention weighed by the positive part of its gradient.
 
     ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``, then the readout
@@ -20,44 +20,48 @@ def game(capture: Capture, *, start_layer: int = -1) -> Relevance:
     no token of its own, so its row is that of ``Ā`` (their cross-attention).
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         start_layer: the first layer, or from the end if negative; -1, the last layer alone, is
             what the authors use for CLIP, and needs the readout row only; 0 is all of them.
 
     Raises:
         OptionError: the tower does not have that layer.
     """
-    first = first_layer(capture.tower, start_layer)
-    if first == len(capture.tower.blocks) - 1:
-        return _last_layer(capture)
-    inputs, _ = portions(capture)
-    found = [_propagate(capture, first, part) for part in inputs]
+    first = first_layer(forward_pass.tower, start_layer)
+    if first == len(forward_pass.tower.blocks) - 1:
+        return _last_layer(forward_pass)
+    inputs, _ = portions(forward_pass)
+    found = [_propagate(forward_pass, first, part) for part in inputs]
     return Relevance(torch.cat([row for row, _ in found]), torch.cat([end for _, end in found]))
 
 
-def _last_layer(capture: Capture) -> Relevance:
-    replay = capture.replay(1)
-    [at_weights] = capture.gradient(replay, "a")
-    shared = replay.layers[0].a.float()[:, None] * at_weights * capture.targets.scale
+def _last_layer(forward_pass: ForwardPass) -> Relevance:
+    readout = forward_pass.readout(1)
+    [at_weights] = forward_pass.gradient(readout, "a")
+    shared = readout.layers[0].a.float()[:, None] * at_weights * forward_pass.targets.scale
     values = shared.relu().mean(2)
-    if not capture.tower.pooled:
-        values = values + F.one_hot(capture.stream.row, values.shape[-1])[:, None]
-    return Relevance(values, replay.embedding)
+    if not forward_pass.tower.has_pooling_head:
+        values = values + F.one_hot(forward_pass.stream.readout_index, values.shape[-1])[:, None]
+    return Relevance(values, readout.embedding)
 
 
-def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Tensor]:
+def _propagate(forward_pass: ForwardPass, first: int, inputs: slice) -> tuple[Tensor, Tensor]:
     """Go from the last layer down with the readout row alone: ``row ← row + row Ā``.
 
     Returns the row ``[b, n, t]`` and the embedding ``[b, e]`` of some inputs.
     """
-    tower, targets, readout = capture.tower, capture.targets, capture.stream.row[inputs]
+    tower, targets, readout = (
+        forward_pass.tower,
+        forward_pass.targets,
+        forward_pass.stream.readout_index[inputs],
+    )
     every, last = torch.arange(len(readout), device=readout.device), len(tower.blocks) - 1
-    _, parts = portions(capture)
-    row = F.one_hot(readout, capture.content.shape[1]).float().repeat(len(targets), 1, 1)
+    _, parts = portions(forward_pass)
+    row = F.one_hot(readout, forward_pass.content_mask.shape[1]).float().repeat(len(targets), 1, 1)
     embedding, upstream = torch.empty(0), torch.empty(0)
     for index in range(last, first - 1, -1):
-        run = run_block(capture, index, inputs)
-        capture.follow(index, run.output.detach(), inputs)
+        run = run_block(forward_pass, index, inputs)
+        forward_pass.follow(index, run.output.detach(), inputs)
         if index == last:
             with torch.enable_grad():
                 end = tower.project(run.output[every, readout])
@@ -67,7 +71,7 @@ def _propagate(capture: Capture, first: int, inputs: slice) -> tuple[Tensor, Ten
         for part in parts:
             at_weights, below[part] = pull_back(run.output, upstream[part], run.probe, run.x)
             weighed = (at_weights.float() * run.a).relu_().mean(2)
-            if tower.blocks[index].pools:
+            if tower.blocks[index].is_pooling_head:
                 row[part] = weighed[:, :, 0]
             else:
                 row[part] += (row[part][:, :, None] @ weighed)[:, :, 0]
@@ -85,5 +89,5 @@ METHOD = Method(
     cost="1 + n readout gradients; start_layer=0: 2 + 2n",
     scope="score",
     explains="the model itself",
-    reach=every_block,
+    blocks_needed=every_block,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.readout import mask_of_readout, read_out
 
@@ -13,7 +13,7 @@ from whyclip.methods.readout import mask_of_readout, read_out
 BACKWARDS_AT_ONCE = 64
 
 
-def grad_cam(capture: Capture, *, relu: bool = True) -> Relevance:
+def grad_cam(forward_pass: ForwardPass, *, relu: bool = True) -> Relevance:
     """Weigh the channels of each token by the score's gradient, averaged over all tokens.
 
     ``H_i = ReLU(Σ_c w_c F_ic)`` with F the tokens that enter the last block and
@@ -23,21 +23,21 @@ def grad_cam(capture: Capture, *, relu: bool = True) -> Relevance:
     added to all of them, so no gradient is kept for each token.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         relu: keep only what speaks for the match.
     """
-    tower, stream = capture.tower, capture.stream
-    x = capture.states[len(tower.blocks) - 1].to(tower.blocks[-1].dtype).detach()
+    tower, stream = forward_pass.tower, forward_pass.stream
+    x = forward_pass.states[len(tower.blocks) - 1].to(tower.blocks[-1].dtype).detach()
     b, t, width = x.shape
     with torch.enable_grad():
         probe = torch.zeros(b, 1, width, dtype=x.dtype, device=x.device, requires_grad=True)
-        output = read_out(tower, x + probe, stream.row, mask_of_readout(stream))
+        output = read_out(tower, x + probe, stream.readout_index, mask_of_readout(stream))
     embedding = output.detach().float()
-    values = torch.empty(b, len(capture.targets), t, device=x.device)
+    values = torch.empty(b, len(forward_pass.targets), t, device=x.device)
     at_once = max(BACKWARDS_AT_ONCE // b, 1)
-    for start in range(0, len(capture.targets), at_once):
+    for start in range(0, len(forward_pass.targets), at_once):
         part = slice(start, start + at_once)
-        upstream = capture.targets[part].gradient(embedding).to(output.dtype)
+        upstream = forward_pass.targets[part].gradient(embedding).to(output.dtype)
         [summed] = torch.autograd.grad(
             output, probe, upstream, retain_graph=True, is_grads_batched=True
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.forward.forward_pass import Capture, depth
+from whyclip.forward.forward_pass import ForwardPass, depth
 from whyclip.forward.readout import Heads
 from whyclip.methods.loosened import (
     QK,
@@ -19,7 +19,7 @@ from whyclip.methods.method import Method, Relevance
 
 
 def grad_eclip(
-    capture: Capture,
+    forward_pass: ForwardPass,
     *,
     heads: Heads = "native",
     qk: QK = "raw",
@@ -35,7 +35,7 @@ def grad_eclip(
     for texts.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         heads: ``"native"`` explains the model's own multi-head attention; ``"single"`` re-runs
             it with one head over the whole width, as the published code does.
         qk: see :func:`~whyclip.methods.loosened.spatial_weights`.
@@ -48,14 +48,14 @@ def grad_eclip(
     Raises:
         OptionError: more layers than the tower has.
     """
-    replay = capture.replay(capture.depth(layers), heads)
-    over = normalised_over(capture.content, capture.side, norm_over)
+    readout = forward_pass.readout(forward_pass.depth(layers), heads)
+    over = normalised_over(forward_pass.content_mask, forward_pass.side, norm_over)
     maps = []
-    for attention, g in zip(replay.layers, capture.gradient(replay, "o"), strict=True):
+    for attention, g in zip(readout.layers, forward_pass.gradient(readout, "o"), strict=True):
         v = attention.v.transpose(1, 2).flatten(2).float()
         weights = spatial_weights(attention, over, spatial=spatial, qk=qk)
         maps.append(weights[:, None] * torch.einsum("bnc,btc->bnt", g, v))
-    return Relevance(sum_layers(maps, capture.side, relu), replay.embedding, replay.changes)
+    return Relevance(sum_layers(maps, forward_pass.side, relu), readout.embedding, readout.changes)
 
 
 METHOD = Method(
@@ -69,6 +69,6 @@ METHOD = Method(
     cost="1 + n readout gradients",
     scope="score",
     explains='the model itself; heads="single": a changed model',
-    reach=lambda tower, options: depth(tower, options["layers"]),
-    spatial=readout_weights,
+    blocks_needed=lambda tower, options: depth(tower, options["layers"]),
+    readout_weights=readout_weights,
 )

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture, precision_context, run_blocks
+from whyclip.forward.forward_pass import ForwardPass, precision_context, run_blocks
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_patches
 from whyclip.models.tower import Tower
@@ -22,7 +22,7 @@ AT_ONCE = 8
 
 
 def integrated_gradients(
-    capture: Capture, *, steps: int = 32, batch_size: int = AT_ONCE
+    forward_pass: ForwardPass, *, steps: int = 32, batch_size: int = AT_ONCE
 ) -> Relevance:
     """Integrate the score's gradient on the straight way from a baseline to the input.
 
@@ -37,7 +37,7 @@ def integrated_gradients(
     as the check "completeness gap" and falls with the steps.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         steps: points of the quadrature.
         batch_size: inputs differentiated at a time.
 
@@ -45,9 +45,9 @@ def integrated_gradients(
         OptionError: an option is not a whole number from 1 on.
     """
     at_least_one(steps=steps, batch_size=batch_size)
-    path = _Path(capture)
+    path = _Path(forward_pass)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    b, n = len(capture.inputs), len(capture.targets)
+    b, n = len(forward_pass.inputs), len(forward_pass.targets)
     jobs = [
         (i, (1 + float(node)) / 2, float(weight) / 2)
         for i in range(b)
@@ -58,34 +58,38 @@ def integrated_gradients(
     for part in track(batches, "integrating", count_of(jobs, batch_size)):
         rows = torch.tensor([i for i, _, _ in part])
         alpha, weight = torch.tensor([job[1:] for job in part], device=total.device).T
-        found = _gradients(capture, path, rows, alpha)
+        found = _gradients(forward_pass, path, rows, alpha)
         total.index_add_(0, rows.to(total.device), found * weight[:, None, None])
     with torch.no_grad():
         start = torch.cat(
             [path.embed(part, part.new_zeros(len(part))) for part in torch.arange(b).split(AT_ONCE)]
         )
-    promised = capture.targets.score(capture.embedding) - capture.targets.score(start)
+    promised = forward_pass.targets.score(forward_pass.embedding) - forward_pass.targets.score(
+        start
+    )
     gap = (total.sum(-1) - promised).abs()
-    if capture.side == "image":
-        values, end = on_patches(capture, total), capture.embedding
+    if forward_pass.side == "image":
+        values, end = on_patches(forward_pass, total), forward_pass.embedding
     else:
         with torch.no_grad():
             every = torch.arange(b).split(AT_ONCE)
             end = torch.cat([path.embed(part, part.new_ones(len(part))) for part in every])
         values = total
-    return Relevance(values, end, checks={"completeness gap": gap})
+    return Relevance(values, end, diagnostics={"completeness gap": gap})
 
 
 class _Path:
     """The way from the baseline to the inputs: ``baseline + alpha · away``."""
 
-    def __init__(self, capture: Capture) -> None:
-        self.capture = capture
-        if capture.side == "image":
-            self.inputs = self.away = capture.inputs.float()
+    def __init__(self, forward_pass: ForwardPass) -> None:
+        self.forward_pass = forward_pass
+        if forward_pass.side == "image":
+            self.inputs = self.away = forward_pass.inputs.float()
         else:
-            self.inputs = capture.states[0].float()
-            self.away = (self.inputs - _without_pieces(capture)) * capture.content[..., None]
+            self.inputs = forward_pass.states[0].float()
+            self.away = (self.inputs - _without_pieces(forward_pass)) * forward_pass.content_mask[
+                ..., None
+            ]
 
     def at(self, rows: Tensor, alpha: Tensor) -> Tensor:
         """Points on the way of some of the inputs."""
@@ -99,40 +103,40 @@ class _Path:
 
     def embed_points(self, x: Tensor, rows: Tensor) -> Tensor:
         """Embeddings ``[k, e]`` of pixels, or of what enters the first block, with gradients."""
-        capture, stream = self.capture, self.capture.stream
-        if capture.side == "image":
-            return capture.embed_again(x)
+        forward_pass, stream = self.forward_pass, self.forward_pass.stream
+        if forward_pass.side == "image":
+            return forward_pass.encode_perturbed(x)
         mask = stream.mask
         if mask is not None and len(mask) > 1:
             mask = mask[rows.to(mask.device)]
-        tower, row = capture.tower, stream.row[rows.to(stream.row.device)]
-        x = x.to(capture.states[0].dtype)
-        with precision_context(tower.device, capture.precision):
-            return run_blocks(tower, replace(stream, x=x, mask=mask, row=row)).float()
+        tower, row = forward_pass.tower, stream.readout_index[rows.to(stream.readout_index.device)]
+        x = x.to(forward_pass.states[0].dtype)
+        with precision_context(tower.device, forward_pass.precision):
+            return run_blocks(tower, replace(stream, x=x, mask=mask, readout_index=row)).float()
 
     def sums(self, x: Tensor) -> Tensor:
         """Sum over the values of each patch or piece: ``[k, t]``."""
-        if self.capture.side == "text":
+        if self.forward_pass.side == "text":
             return x.sum(-1)
-        (gh, gw), side = grid_of(self.capture), self.capture.tower.patch  # type: ignore[attr-defined]
+        (gh, gw), side = grid_of(self.forward_pass), self.forward_pass.tower.patch  # type: ignore[attr-defined]
         over = x.sum(1)[:, : gh * side, : gw * side]
         return F.avg_pool2d(over, side, divisor_override=1).flatten(1)
 
 
 @torch.no_grad()
-def _without_pieces(capture: Capture) -> Tensor:
+def _without_pieces(forward_pass: ForwardPass) -> Tensor:
     """What would enter the first block, were every piece the end token that follows the last."""
-    ids = capture.inputs.clone()
-    for row, content in zip(ids, capture.content[:, : ids.shape[1]], strict=True):
+    ids = forward_pass.inputs.clone()
+    for row, content in zip(ids, forward_pass.content_mask[:, : ids.shape[1]], strict=True):
         pieces = content.nonzero()[:, 0]
         if len(pieces):
             row[pieces] = row[min(int(pieces[-1]) + 1, len(row) - 1)].clone()
-    with precision_context(capture.tower.device, capture.precision):
-        return capture.tower.embed(ids).x[:, : capture.content.shape[1]].float()
+    with precision_context(forward_pass.tower.device, forward_pass.precision):
+        return forward_pass.tower.embed(ids).x[:, : forward_pass.content_mask.shape[1]].float()
 
 
 @torch.enable_grad()
-def _gradients(capture: Capture, path: _Path, rows: Tensor, alpha: Tensor) -> Tensor:
+def _gradients(forward_pass: ForwardPass, path: _Path, rows: Tensor, alpha: Tensor) -> Tensor:
     """``(x − x') ∂S/∂x`` at points on the way, summed over each patch or piece: ``[k, n, t]``.
 
     One forward pass; then a backward pass for each target, or, where that is fewer, for each
@@ -141,7 +145,7 @@ def _gradients(capture: Capture, path: _Path, rows: Tensor, alpha: Tensor) -> Te
     x = path.at(rows, alpha).requires_grad_()
     away = path.away[rows.to(x.device)]
     embedding = path.embed_points(x, rows)
-    seeds = capture.targets.gradient(embedding.detach())
+    seeds = forward_pass.targets.gradient(embedding.detach())
     n, e = len(seeds), embedding.shape[1]
     if n > e:
         units = torch.eye(e, device=x.device)[:, None].expand(-1, len(x), -1)
@@ -174,8 +178,8 @@ METHOD = Method(
     cost="1 + steps (32), each with n backward passes",
     scope="score",
     explains="the model itself",
-    additive="score − score of the baseline, but for the gap in the certificate",
+    sums_to="score − score of the baseline, but for the gap in the certificate",
     slow=True,
-    reach=_reach,
-    joint=True,
+    blocks_needed=_reach,
+    all_targets_at_once=True,
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import (
     AT_ONCE,
@@ -26,7 +26,7 @@ _TURN = Lock()
 
 
 def kernel_shap(
-    capture: Capture,
+    forward_pass: ForwardPass,
     *,
     samples: int = 1024,
     cells: int = 7,
@@ -43,7 +43,7 @@ def kernel_shap(
     words) the values are exact.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         samples: coalitions to score, for each image or text.
         cells: rows and columns a picture is cut into, at most one cell a patch.
         seed: of the coalitions drawn.
@@ -53,26 +53,26 @@ def kernel_shap(
         OptionError: the package ``shap`` is not installed, or an option is out of its range.
     """
     at_least_one(samples=samples, cells=cells, batch_size=batch_size)
-    score = capture.targets.score(capture.embedding)
-    values = score.new_zeros(*score.shape, capture.content.shape[1])
+    score = forward_pass.targets.score(forward_pass.embedding)
+    values = score.new_zeros(*score.shape, forward_pass.content_mask.shape[1])
     for i, row in enumerate(values):
-        if capture.side == "image":
-            groups, show = _cells(capture, i, cells)
+        if forward_pass.side == "image":
+            groups, show = _cells(forward_pass, i, cells)
         else:
-            groups, show = _words(capture, i)
+            groups, show = _words(forward_pass, i)
         if not groups:
             continue
 
         def scores(coalitions: Any, show: Callable[[Tensor], Tensor] = show) -> Any:
             kept = torch.as_tensor(np.asarray(coalitions)) > 0.5
             batches: Iterator[Tensor] = map(show, chunks(kept, batch_size))  # type: ignore[arg-type]
-            found = capture.encode(batches, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
-            return capture.targets.score(found).double().cpu().numpy()
+            found = forward_pass.encode(batches, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
+            return forward_pass.targets.score(found).double().cpu().numpy()
 
         shared = _shapley(scores, len(groups), samples, seed)
         for group, value in zip(groups, torch.as_tensor(shared).to(row), strict=True):
             row[:, list(group)] = (value / len(group))[:, None]
-    return Relevance(values, capture.embedding)
+    return Relevance(values, forward_pass.embedding)
 
 
 def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: int) -> Any:
@@ -104,38 +104,40 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
 
 
 def _cells(
-    capture: Capture, i: int, cells: int
+    forward_pass: ForwardPass, i: int, cells: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each cell, and the picture with only some cells shown."""
-    gh, gw = grid_of(capture)
-    side = capture.tower.patch  # type: ignore[attr-defined]
+    gh, gw = grid_of(forward_pass)
+    side = forward_pass.tower.patch  # type: ignore[attr-defined]
     rows, columns = min(cells, gh), min(cells, gw)
     down, across = torch.arange(gh) * rows // gh, torch.arange(gw) * columns // gw
     cell_of = (down[:, None] * columns + across).flatten()
-    tokens = capture.content[0].nonzero()[:, 0].cpu()
+    tokens = forward_pass.content_mask[0].nonzero()[:, 0].cpu()
     groups = [tokens[cell_of == cell].tolist() for cell in range(rows * columns)]
-    picture = capture.inputs[i]
+    image = forward_pass.inputs[i]
 
     def show(kept: Tensor) -> Tensor:
-        seen = kept[:, cell_of].view(-1, 1, gh, gw).to(picture)
+        seen = kept[:, cell_of].view(-1, 1, gh, gw).to(image)
         seen = seen.repeat_interleave(side, 2).repeat_interleave(side, 3)
-        shown = picture.repeat(len(kept), 1, 1, 1)
+        shown = image.repeat(len(kept), 1, 1, 1)
         shown[:, :, : gh * side, : gw * side] *= seen
         return shown
 
     return groups, show
 
 
-def _words(capture: Capture, i: int) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
+def _words(
+    forward_pass: ForwardPass, i: int
+) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
     """Token positions of each word, and the text with only some words written."""
-    words, ids = capture.words[i], capture.inputs[i]
+    words, ids = forward_pass.words[i], forward_pass.inputs[i]
 
     def show(kept: Tensor) -> Tensor:
         gone = [
             [at for word, stays in zip(words, row, strict=True) if not stays for at in word]
             for row in kept.tolist()
         ]
-        return torch.stack([without(ids, positions, capture.pad) for positions in gone])
+        return torch.stack([without(ids, positions, forward_pass.pad) for positions in gone])
 
     return words, show
 
@@ -150,9 +152,9 @@ METHOD = Method(
     cost="1 + samples (1024) for each image or text",
     scope="score",
     explains="the model itself, from outside",
-    additive="score − score with nothing shown",
+    sums_to="score − score with nothing shown",
     slow=True,
-    reach=input_only,
-    joint=True,
+    blocks_needed=input_only,
+    all_targets_at_once=True,
     needs="shap",
 )

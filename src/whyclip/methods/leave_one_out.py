@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, without
 
 
-def leave_one_out(capture: Capture, *, batch_size: int = AT_ONCE) -> Relevance:
+def leave_one_out(forward_pass: ForwardPass, *, batch_size: int = AT_ONCE) -> Relevance:
     """Measure how far the score drops when a word is not written.
 
     ``H_w = S(text) − S(text without w)``, shared equally by the pieces of the word. The word's
@@ -17,25 +17,25 @@ def leave_one_out(capture: Capture, *, batch_size: int = AT_ONCE) -> Relevance:
     (arXiv 1612.08220), eq. 1, with the score in place of the log-likelihood.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         batch_size: texts encoded at a time.
 
     Raises:
         OptionError: ``batch_size`` is not a whole number from 1 on.
     """
     at_least_one(batch_size=batch_size)
-    jobs = [(i, word) for i, words in enumerate(capture.words) for word in words]
+    jobs = [(i, word) for i, words in enumerate(forward_pass.words) for word in words]
     shortened = (
-        torch.stack([without(capture.inputs[i], word, capture.pad) for i, word in part])
+        torch.stack([without(forward_pass.inputs[i], word, forward_pass.pad) for i, word in part])
         for part in chunks(jobs, batch_size)
     )
-    score = capture.targets.score(capture.embedding)
-    values = score.new_zeros(*score.shape, capture.content.shape[1])
-    found = capture.encode_each(shortened, count_of(jobs, batch_size), "leaving out")
+    score = forward_pass.targets.score(forward_pass.embedding)
+    values = score.new_zeros(*score.shape, forward_pass.content_mask.shape[1])
+    found = forward_pass.encode_batches(shortened, count_of(jobs, batch_size), "leaving out")
     for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
-        for (i, word), left in zip(part, capture.targets.score(embeddings), strict=True):
+        for (i, word), left in zip(part, forward_pass.targets.score(embeddings), strict=True):
             values[i, :, list(word)] = ((score[i] - left) / len(word))[:, None]
-    return Relevance(values, capture.embedding)
+    return Relevance(values, forward_pass.embedding)
 
 
 METHOD = Method(
@@ -49,6 +49,6 @@ METHOD = Method(
     scope="score",
     explains="the model itself, from outside",
     sides=("text",),
-    reach=input_only,
-    joint=True,
+    blocks_needed=input_only,
+    all_targets_at_once=True,
 )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.full_attention import portions, pull_back, run_block
 from whyclip.methods.method import Method, Relevance, first_layer
 from whyclip.models.tower import Tower
@@ -17,7 +17,7 @@ MEAN_TOKEN = "score of the mean token after each layer, not of the readout token
 EARLY_POOL = "scores of earlier layers' tokens, pooled as if they were the last"
 
 
-def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
+def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Relevance:
     """Sum the positive gradients at each layer's attention, of the layer's own score.
 
     ``S_l = cos(proj(norm(mean_t Z_l)), target)`` with Z_l the tokens after layer l, and
@@ -34,61 +34,65 @@ def legrad(capture: Capture, *, start_layer: int | None = None) -> Relevance:
     over the queries that may look at i: a sum would favour the first words, which more can see.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         start_layer: the first layer, or from the end if negative; by default the last two, as in
             the released code, or the only one.
 
     Raises:
         OptionError: the tower does not have that layer.
     """
-    first, tower = _first(capture.tower, start_layer), capture.tower
-    b, t = capture.content.shape
-    values = torch.zeros(b, len(capture.targets), t, device=capture.content.device)
-    inputs, targets = portions(capture)
+    first, tower = _first(forward_pass.tower, start_layer), forward_pass.tower
+    b, t = forward_pass.content_mask.shape
+    values = torch.zeros(b, len(forward_pass.targets), t, device=forward_pass.content_mask.device)
+    inputs, targets = portions(forward_pass)
     embeddings = []
     for rows in inputs:
         embedding = torch.empty(0)
-        for end, probe, shares in _ends(capture, first, rows):
+        for end, probe, shares in _ends(forward_pass, first, rows):
             embedding = end.detach().float()
-            upstream = capture.targets.gradient(embedding)
+            upstream = forward_pass.targets.gradient(embedding)
             for part in targets:
                 [at_weights] = pull_back(end, upstream[part], probe)
                 over_heads = at_weights.float().relu_().mean(2)
                 values[rows, part] += torch.einsum("bqt,nbqt->bnt", shares, over_heads)
         embeddings.append(embedding)
     changes: tuple[str, ...] = (MEAN_TOKEN,)
-    if tower.pooled:
+    if tower.has_pooling_head:
         changes = (EARLY_POOL,) if first < len(tower.blocks) - 1 else ()
     return Relevance(values, torch.cat(embeddings), changes)
 
 
-def _ends(capture: Capture, first: int, rows: slice) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _ends(
+    forward_pass: ForwardPass, first: int, rows: slice
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Embedding ``[b, e]`` of each layer, its attention's probe, queries' shares ``[b, q, t]``."""
-    tower, mask = capture.tower, capture.stream.mask
-    weights = _share_in_mean(capture)[rows]
+    tower, mask = forward_pass.tower, forward_pass.stream.mask
+    weights = _share_in_mean(forward_pass)[rows]
     shares = weights[..., None]
     if mask is not None:
         shares = shares * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
         # What stands behind the readout token is seen by none of these queries.
         shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     for index in range(first, len(tower.blocks)):
-        run = run_block(capture, index, rows, tower.blocks[-1] if tower.pooled else None)
+        run = run_block(
+            forward_pass, index, rows, tower.blocks[-1] if tower.has_pooling_head else None
+        )
         with torch.enable_grad():
-            if tower.pooled:
+            if tower.has_pooling_head:
                 yield tower.project(run.output[:, 0]), run.probe, torch.ones_like(shares[:, :1, :1])
             else:
                 mean = (run.output * weights[..., None].to(run.output.dtype)).sum(1)
                 yield tower.project(mean), run.probe, shares
 
 
-def _share_in_mean(capture: Capture) -> Tensor:
+def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
     """``[b, t]``: 1 over their number for tokens that the readout token sees, else 0."""
-    stream = capture.stream
-    b = len(stream.row)
-    seen = torch.ones_like(stream.content)
+    stream = forward_pass.stream
+    b = len(stream.readout_index)
+    seen = torch.ones_like(stream.content_mask)
     if stream.mask is not None:
-        every = torch.arange(b, device=stream.row.device)
-        seen = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.row])
+        every = torch.arange(b, device=stream.readout_index.device)
+        seen = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.readout_index])
     return seen.float() / seen.sum(-1, keepdim=True)
 
 
@@ -117,5 +121,5 @@ METHOD = Method(
     cost="1 + (1 + n) × layers read, of the tower's",
     scope="features",
     explains="scores of each layer's mean token, not the model's own",
-    reach=_reach,
+    blocks_needed=_reach,
 )

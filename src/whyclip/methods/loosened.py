@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.readout import ReadoutAttention
 
 Spatial = Literal["loosened", "none", "softmax"]
@@ -53,14 +53,14 @@ def spatial_weights(
     return torch.where(flat, torch.ones_like(stretched), stretched)
 
 
-def readout_weights(capture: Capture, options: Mapping[str, Any]) -> Tensor | None:
+def readout_weights(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor | None:
     """λ of the last layer on its content tokens, ``[b, t]``; None where λ is 1 everywhere."""
     if options["spatial"] == "none":
         return None
-    [attention] = capture.replay(1, options["heads"]).layers
-    over = normalised_over(capture.content, capture.side, options["norm_over"])
+    [attention] = forward_pass.readout(1, options["heads"]).layers
+    over = normalised_over(forward_pass.content_mask, forward_pass.side, options["norm_over"])
     weights = spatial_weights(attention, over, spatial=options["spatial"], qk=options["qk"])
-    return weights * capture.content
+    return weights * forward_pass.content_mask
 
 
 def normalised_over(content: Tensor, side: str, norm_over: NormOver) -> Tensor:

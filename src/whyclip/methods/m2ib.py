@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.readout import mask_of_readout, read_out
 from whyclip.models.tower import Stream, Tower
@@ -24,7 +24,7 @@ COPIES_AT_ONCE = 20
 
 
 def m2ib(
-    capture: Capture,
+    forward_pass: ForwardPass,
     *,
     layer: int | None = None,
     beta: float = 0.1,
@@ -45,7 +45,7 @@ def m2ib(
     input and target.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         layer: the noise goes behind it, counted from 0; 9, or the last but one block where the
             tower has fewer.
         beta: the price of information.
@@ -67,26 +67,28 @@ def m2ib(
     }.items():
         if not number > 0:
             raise OptionError(f"{name}={number!r} of m2ib must be above 0")
-    n = len(capture.targets)
-    b, t = capture.content.shape
-    search = _Search(capture, _first_noisy(capture.tower, layer), beta, variance**0.5, steps, lr)
-    values = torch.empty(b * n, t, device=capture.content.device)
-    lost = torch.empty(b * n, device=capture.content.device)
-    own = capture.targets.score(capture.embedding).flatten()
+    n = len(forward_pass.targets)
+    b, t = forward_pass.content_mask.shape
+    search = _Search(
+        forward_pass, _first_noisy(forward_pass.tower, layer), beta, variance**0.5, steps, lr
+    )
+    values = torch.empty(b * n, t, device=forward_pass.content_mask.device)
+    lost = torch.empty(b * n, device=forward_pass.content_mask.device)
+    own = forward_pass.targets.score(forward_pass.embedding).flatten()
     pairs = torch.arange(b * n, device=values.device).split(max(COPIES_AT_ONCE // samples, 1))
     for pair in track(pairs, "searching bottlenecks"):
         kl, score = search.run(pair // n, pair % n, samples, seed)
         values[pair] = kl.float()
         lost[pair] = own[pair] - score.float()
     checks = {"score lost to the noise": lost.unflatten(0, (b, n))}
-    return Relevance(values.unflatten(0, (b, n)), search.end(), checks=checks)
+    return Relevance(values.unflatten(0, (b, n)), search.end(), diagnostics=checks)
 
 
 @dataclass(frozen=True)
 class _Search:
     """One bottleneck for each pair of an input and a target."""
 
-    capture: Capture
+    forward_pass: ForwardPass
     first: int
     beta: float
     deviation: float
@@ -97,8 +99,8 @@ class _Search:
         self, inputs: Tensor, targets: Tensor, samples: int, seed: int
     ) -> tuple[Tensor, Tensor]:
         """KL of each token ``[p, t]``, and the mean score under noise ``[p]``."""
-        stream = self.capture.stream
-        x = self.capture.states[self.first][inputs].detach()
+        stream = self.forward_pass.stream
+        x = self.forward_pass.states[self.first][inputs].detach()
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         price = self.beta * _share_of_seen(stream, x)[inputs]
         noise = torch.Generator().manual_seed(seed)
@@ -113,7 +115,7 @@ class _Search:
                 kl = 0.5 * (mean**2 + deviation**2 - 1 - log_variance)
                 z = mean + deviation * self._noise(noise, samples, x)
                 embedding = self._finish(z, inputs, samples)
-                score = self.capture.targets.paired(embedding, targets).mean(0)
+                score = self.forward_pass.targets.paired(embedding, targets).mean(0)
                 loss = (price[..., None] * kl).sum() - score.sum()
             [alpha.grad] = torch.autograd.grad(loss, alpha)
             adam.step()
@@ -122,20 +124,20 @@ class _Search:
     @torch.no_grad()
     def end(self) -> Tensor:
         """Where the blocks behind the bottleneck end without noise: ``[b, e]``."""
-        x = self.capture.states[self.first]
+        x = self.forward_pass.states[self.first]
         every = torch.arange(len(x), device=x.device)
         return self._finish(x.float()[None], every, 1)[0]
 
     def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
         """``[samples, 1, t, w]``; drawn for a text's whole context, wherever it was cut."""
-        whole = 0 if self.capture.side == "image" else self.capture.inputs.shape[1]
+        whole = 0 if self.forward_pass.side == "image" else self.forward_pass.inputs.shape[1]
         whole = max(whole, x.shape[1])
         drawn = torch.randn(samples, whole, x.shape[2], generator=generator)
         return drawn[:, None, : x.shape[1]].to(x)
 
     def _finish(self, z: Tensor, inputs: Tensor, samples: int) -> Tensor:
         """Run noisy tokens ``[samples, p, t, w]`` on to their embeddings ``[samples, p, e]``."""
-        stream, tower = self.capture.stream, self.capture.tower
+        stream, tower = self.forward_pass.stream, self.forward_pass.tower
         mask, at_readout = stream.mask, mask_of_readout(stream)
         if mask is not None and len(mask) > 1:
             mask = mask[inputs].repeat(samples, 1, 1, 1)
@@ -145,13 +147,13 @@ class _Search:
         for block in tower.blocks[self.first : -1]:
             x = block.forward(x.to(block.dtype), mask)
         x = x.to(tower.blocks[-1].dtype)
-        embedding = read_out(tower, x, stream.row[inputs].repeat(samples), at_readout)
+        embedding = read_out(tower, x, stream.readout_index[inputs].repeat(samples), at_readout)
         return embedding.to(z.dtype).unflatten(0, (samples, -1))
 
 
 def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
     """``[b, t]``: for tokens the readout token can see, one over their number of values."""
-    seen = torch.ones_like(stream.content)
+    seen = torch.ones_like(stream.content_mask)
     mask = mask_of_readout(stream)
     if mask is not None:
         # Masks hold minus infinity, or the least number there is.
@@ -183,5 +185,5 @@ METHOD = Method(
     scope="score",
     explains="the model itself, with noise in its tokens",
     slow=True,
-    reach=lambda tower, options: len(tower.blocks) - _first_noisy(tower, options["layer"]),
+    blocks_needed=lambda tower, options: len(tower.blocks) - _first_noisy(tower, options["layer"]),
 )

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone, cosines
 from whyclip.models.tower import join_heads
@@ -15,7 +15,7 @@ NO_ATTENTION = "in the last block each patch sees itself alone"
 
 
 @torch.no_grad()
-def maskclip(capture: Capture, *, key_weight: bool = False) -> Relevance:
+def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevance:
     """Let each patch see itself alone in the last block, and compare it with the target.
 
     ``u_i = x_i + merge(v_i)``, then the block's MLP, the final norm and the projection give
@@ -23,19 +23,19 @@ def maskclip(capture: Capture, *, key_weight: bool = False) -> Relevance:
     section 3.2.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as the comparison of
             Zhao et al. (ICML 2024) does; of a pooling head, which has no key of its own, by
             the cosine of its query.
     """
-    block = capture.tower.blocks[-1]
-    x = capture.states[len(capture.tower.blocks) - 1].to(block.dtype)
+    block = forward_pass.tower.blocks[-1]
+    x = forward_pass.states[len(forward_pass.tower.blocks) - 1].to(block.dtype)
     q, k, v = block.qkv(x)
-    values = cosines(capture, alone(capture, v, x))
+    values = cosines(forward_pass, alone(forward_pass, v, x))
     if key_weight:
-        own = join_heads(q if block.pools else k)
-        values = values * _likeness(own, join_heads(k), capture.stream.row)[:, None]
-    return Relevance(values, capture.embedding, (NO_ATTENTION,))
+        own = join_heads(q if block.is_pooling_head else k)
+        values = values * _likeness(own, join_heads(k), forward_pass.stream.readout_index)[:, None]
+    return Relevance(values, forward_pass.embedding, (NO_ATTENTION,))
 
 
 def _likeness(own: Tensor, keys: Tensor, row: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a method is: a function on a capture, and a declaration of what it claims."""
+"""What a method is: a function on a forward pass, and a declaration of what it claims."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.models.tower import Tower
 from whyclip.options import hints_of, options_of, validate
 from whyclip.types import SIDES, Scope, Side
@@ -30,14 +30,14 @@ class Relevance:
         embedding: ``[b, e]`` where the computation ended that was explained; it decides the
             score the certificate compares with the model's own.
         changes: in what that computation differs from the model's; empty if in nothing.
-        checks: figures ``[b, n]`` by name that say how exact the method was here, such as the
+        diagnostics: figures ``[b, n]`` by name that say how exact the method was here, such as the
             gap to the completeness it promises; they go into the certificate.
     """
 
     values: Tensor
     embedding: Tensor
     changes: tuple[str, ...] = ()
-    checks: Mapping[str, Tensor] = field(default_factory=dict)
+    diagnostics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def input_only(tower: Tower, options: Mapping[str, Any]) -> int:
@@ -77,23 +77,24 @@ class Method:
     """A method's name, function and claims; the claims are tested, not only printed.
 
     Attributes:
-        relevance: ``(capture, *, options...) -> Relevance``; its keyword-only parameters are
+        relevance: ``(forward_pass, *, options...) -> Relevance``; its keyword-only parameters are
             the method's options, their defaults and ``Literal`` types what is allowed.
-        reach: how many last blocks it reads, from the tower and the options; 0 for methods
+        blocks_needed: how many last blocks it reads, from the tower and the options; 0 for methods
             that only change the input and watch the score.
-        joint: whether targets are to be seen together, because each map depends on the others,
-            or because one run of changed inputs serves them all.
+        all_targets_at_once: whether targets are to be seen together, because each map depends on
+            the others, or because one run of changed inputs serves them all.
         by_image: whether it reads its targets through ``score`` and ``gradient`` alone, so that
             every image of a batch can have targets of its own.
-        empty: whether it asks for the empty string's embedding, ``targets.empty``.
+        needs_empty_prompt: whether it needs the empty string's embedding, ``targets.empty``.
         slow: whether it runs much of a tower dozens to thousands of times, so that a comparison
             leaves it out unless asked for it.
-        spatial: ``(capture, options) -> [b, t]``, the weights by which it reads the tokens in place
-            of the model's attention, zero where it puts none; None where it has none of its own.
+        readout_weights: ``(forward_pass, options) -> [b, t]``, the weights by which it reads the
+            tokens in place of the model's attention, zero where it puts none; None where it has
+            none of its own.
         needs: a package it needs beyond whyclip's own; also the name of whyclip's extra.
         text_specific: whether the map depends on the target at all.
         signed: whether negative relevance can come out, by the default options.
-        additive: what the relevances sum to, or an empty string.
+        sums_to: what the relevances sum to, or an empty string.
         cost: for n targets, in forward passes of the tower.
         explains: ``"the model itself"``, or what it changes, or what it does not read.
         scope: what the relevance is derived from: the model's score, its attention, dense
@@ -110,15 +111,15 @@ class Method:
     cost: str
     explains: str
     scope: Scope = "unverified"
-    additive: str = ""
+    sums_to: str = ""
     sides: tuple[Side, ...] = SIDES
-    reach: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
-    joint: bool = False
+    blocks_needed: Callable[[Tower, Mapping[str, Any]], int] = last_block_only
+    all_targets_at_once: bool = False
     by_image: bool = False
-    empty: bool = False
+    needs_empty_prompt: bool = False
     slow: bool = False
     needs: str = ""
-    spatial: Callable[[Capture, Mapping[str, Any]], Tensor | None] | None = None
+    readout_weights: Callable[[ForwardPass, Mapping[str, Any]], Tensor | None] | None = None
 
     @property
     def verified_scope(self) -> Scope:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, grid_of, on_patches
 
 
 def occlusion(
-    capture: Capture, *, window: int = 3, stride: int = 1, batch_size: int = AT_ONCE
+    forward_pass: ForwardPass, *, window: int = 3, stride: int = 1, batch_size: int = AT_ONCE
 ) -> Relevance:
     """Average, over all windows that cover a patch, how far the score drops without them.
 
@@ -22,7 +22,7 @@ def occlusion(
     section 4.2.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         window: side of the window in patches.
         stride: step of the window in patches, at most ``window``; the last window of a row or
             column ends at the border.
@@ -32,12 +32,12 @@ def occlusion(
         OptionError: a window larger than the grid, or steps that leave patches out.
     """
     at_least_one(window=window, stride=stride, batch_size=batch_size)
-    gh, gw = grid_of(capture)
+    gh, gw = grid_of(forward_pass)
     if window > min(gh, gw):
         raise OptionError(f"window={window}: the picture has {gh}×{gw} patches")
     if stride > window:
         raise OptionError(f"stride={stride}: with window={window} it must be 1 to {window}")
-    pixels, side = capture.inputs, capture.tower.patch * window  # type: ignore[attr-defined]
+    pixels, side = forward_pass.inputs, forward_pass.tower.patch * window  # type: ignore[attr-defined]
     step = side // window
     places = [(y, x) for y in starts(gh, window, stride) for x in starts(gw, window, stride)]
     jobs = [(i, y, x) for i in range(len(pixels)) for y, x in places]
@@ -45,21 +45,21 @@ def occlusion(
     def covered() -> Iterator[Tensor]:
         for part in chunks(jobs, batch_size):
             batch = pixels[[i for i, _, _ in part]]
-            for picture, (_, y, x) in zip(batch, part, strict=True):
-                picture[:, y * step : y * step + side, x * step : x * step + side] = 0
+            for image, (_, y, x) in zip(batch, part, strict=True):
+                image[:, y * step : y * step + side, x * step : x * step + side] = 0
             yield batch
 
-    score = capture.targets.score(capture.embedding)
+    score = forward_pass.targets.score(forward_pass.embedding)
     total = score.new_zeros(*score.shape, gh, gw)
     count = score.new_zeros(gh, gw)
     for y, x in places:
         count[y : y + window, x : x + window] += 1
-    found = capture.encode_each(covered(), count_of(jobs, batch_size), "covering")
+    found = forward_pass.encode_batches(covered(), count_of(jobs, batch_size), "covering")
     for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
-        scores = capture.targets.score(embeddings)
+        scores = forward_pass.targets.score(embeddings)
         for (i, y, x), left in zip(part, scores, strict=True):
             total[i, :, y : y + window, x : x + window] += (score[i] - left)[:, None, None]
-    return Relevance(on_patches(capture, (total / count).flatten(2)), capture.embedding)
+    return Relevance(on_patches(forward_pass, (total / count).flatten(2)), forward_pass.embedding)
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
@@ -80,6 +80,6 @@ METHOD = Method(
     explains="the model itself, from outside",
     sides=("image",),
     slow=True,
-    reach=input_only,
-    joint=True,
+    blocks_needed=input_only,
+    all_targets_at_once=True,
 )

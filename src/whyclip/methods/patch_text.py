@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.models.tower import join_heads
 
@@ -13,7 +13,7 @@ BY_POOLING_HEAD = "each patch read by the pooling head as if it were the only on
 
 
 @torch.no_grad()
-def patch_text(capture: Capture) -> Relevance:
+def patch_text(forward_pass: ForwardPass) -> Relevance:
     """Compare each token of the last layer with the target, by the model's own projection.
 
     ``H_i = cos(proj(norm(x_i)), t)``, −1 to 1; the "RAW similarity" of Li et al. 2023
@@ -23,33 +23,35 @@ def patch_text(capture: Capture) -> Relevance:
     alone.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
     """
-    tower = capture.tower
+    tower = forward_pass.tower
     block = tower.blocks[-1]
-    x = capture.states[len(tower.blocks) - 1].to(block.dtype)
-    if block.pools:
-        features = alone(capture, block.qkv(x)[2], x)
-        return Relevance(cosines(capture, features), capture.embedding, (BY_POOLING_HEAD,))
-    features = tower.project(block.forward(x, capture.stream.mask))
-    return Relevance(cosines(capture, features), capture.embedding)
+    x = forward_pass.states[len(tower.blocks) - 1].to(block.dtype)
+    if block.is_pooling_head:
+        features = alone(forward_pass, block.qkv(x)[2], x)
+        return Relevance(
+            cosines(forward_pass, features), forward_pass.embedding, (BY_POOLING_HEAD,)
+        )
+    features = tower.project(block.forward(x, forward_pass.stream.mask))
+    return Relevance(cosines(forward_pass, features), forward_pass.embedding)
 
 
-def alone(capture: Capture, v: Tensor, x: Tensor) -> Tensor:
+def alone(forward_pass: ForwardPass, v: Tensor, x: Tensor) -> Tensor:
     """Embed each token as if the last block let it see itself alone: ``[b, t, e]``.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         v: ``[b, h, t, d]`` values of the last block.
         x: ``[b, t, w]`` its input.
     """
-    block = capture.tower.blocks[-1]
-    return capture.tower.project(block.finish(x, block.merge(join_heads(v))))
+    block = forward_pass.tower.blocks[-1]
+    return forward_pass.tower.project(block.finish(x, block.merge(join_heads(v))))
 
 
-def cosines(capture: Capture, features: Tensor) -> Tensor:
+def cosines(forward_pass: ForwardPass, features: Tensor) -> Tensor:
     """Score features ``[b, t, e]`` against every target: ``[b, n, t]``."""
-    return capture.targets.score(features).transpose(1, 2)
+    return forward_pass.targets.score(features).transpose(1, 2)
 
 
 METHOD = Method(

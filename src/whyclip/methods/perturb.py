@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 
 T = TypeVar("T")
 
@@ -39,17 +39,17 @@ def at_least_one(**options: int) -> None:
             raise OptionError(f"{name}={value!r}: give a whole number, 1 or more")
 
 
-def grid_of(capture: Capture) -> tuple[int, int]:
+def grid_of(forward_pass: ForwardPass) -> tuple[int, int]:
     """Rows and columns of an image's patches."""
-    grid = capture.stream.grid
+    grid = forward_pass.stream.grid
     assert grid is not None, "only images are asked for their grid"
     return grid
 
 
-def on_patches(capture: Capture, maps: Tensor) -> Tensor:
+def on_patches(forward_pass: ForwardPass, maps: Tensor) -> Tensor:
     """Lay maps ``[b, n, gh·gw]`` on the tokens of the tower: ``[b, n, t]``, zero elsewhere."""
-    values = maps.new_zeros(*maps.shape[:2], capture.content.shape[1])
-    values[:, :, capture.content[0]] = maps
+    values = maps.new_zeros(*maps.shape[:2], forward_pass.content_mask.shape[1])
+    values[:, :, forward_pass.content_mask[0]] = maps
     return values
 
 

@@ -7,7 +7,7 @@ import hashlib
 import torch
 import torch.nn.functional as F
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 
 # Of waves a unit direction is away from zero, for one standard deviation of the phase. Prompts
@@ -15,7 +15,7 @@ from whyclip.methods.method import Method, Relevance, input_only
 WAVES = 4.0
 
 
-def random(capture: Capture, *, seed: int = 0) -> Relevance:
+def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
     """Draw relevance uniformly from 0 to 1, anew for every input and every target.
 
     ``H_i = |2 frac(u_i·d) − 1|`` with ``u_i`` normally distributed, drawn from a seed and the
@@ -23,25 +23,27 @@ def random(capture: Capture, *, seed: int = 0) -> Relevance:
     2007). It is the same in every batch and on every machine, yet says nothing.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         seed: gives other maps.
     """
-    t = capture.content.shape[1]
-    directions = F.normalize(capture.targets.directions.double().cpu(), dim=-1)
+    t = forward_pass.content_mask.shape[1]
+    directions = F.normalize(forward_pass.targets.directions.double().cpu(), dim=-1)
     maps = []
-    for row, written in zip(capture.inputs.cpu(), capture.content.cpu(), strict=True):
+    for row, written in zip(
+        forward_pass.inputs.cpu(), forward_pass.content_mask.cpu(), strict=True
+    ):
         # Of a text its pieces alone: padding differs from library to library.
-        content = row.float() if capture.side == "image" else row[written.nonzero()[:, 0]]
+        content = row.float() if forward_pass.side == "image" else row[written.nonzero()[:, 0]]
         digest = hashlib.blake2b(
             content.contiguous().numpy().tobytes(), digest_size=8, key=b"%d" % seed
         )
         generator = torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big") >> 1)
         # Drawn for the whole context of a text, of which a batch may hold more or less.
-        rows = t if capture.side == "image" else max(t, len(row))
+        rows = t if forward_pass.side == "image" else max(t, len(row))
         waves = torch.randn(rows, directions.shape[1], generator=generator, dtype=torch.float64)[:t]
         maps.append((2 * (WAVES * directions @ waves.T).frac().abs() - 1).abs())
-    values = torch.stack(maps).to(capture.embedding)
-    return Relevance(values, capture.embedding)
+    values = torch.stack(maps).to(forward_pass.embedding)
+    return Relevance(values, forward_pass.embedding)
 
 
 METHOD = Method(
@@ -54,6 +56,6 @@ METHOD = Method(
     cost="1",
     scope="baseline",
     explains="nothing",
-    reach=input_only,
-    joint=True,
+    blocks_needed=input_only,
+    all_targets_at_once=True,
 )

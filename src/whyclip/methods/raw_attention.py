@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.readout import Heads
 from whyclip.methods.method import Method, Relevance
 
 
-def raw_attention(capture: Capture, *, heads: Heads = "native") -> Relevance:
+def raw_attention(forward_pass: ForwardPass, *, heads: Heads = "native") -> Relevance:
     """Take the readout token's attention weights in the last block, mean over heads.
 
     Not text-specific: every target gets the same map. Weights lie in 0..1 and, with CLS or
     BOS and EOS, sum to 1.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         heads: ``"single"`` is the softmax of one head over the whole width, which the figures
             of Grad-ECLIP (Zhao et al., ICML 2024) call self-attention.
     """
-    replay = capture.replay(1, heads)
-    weights = replay.layers[0].a.float().mean(1)
-    values = weights[:, None].expand(-1, len(capture.targets), -1)
-    return Relevance(values, replay.embedding, replay.changes)
+    readout = forward_pass.readout(1, heads)
+    weights = readout.layers[0].a.float().mean(1)
+    values = weights[:, None].expand(-1, len(forward_pass.targets), -1)
+    return Relevance(values, readout.embedding, readout.changes)
 
 
 METHOD = Method(
@@ -34,6 +34,8 @@ METHOD = Method(
     cost="1",
     scope="attention",
     explains='the model\'s attention, not its score; heads="single": a changed model',
-    additive="1, over all tokens",
-    spatial=lambda capture, options: raw_attention(capture, **options).values[:, 0],
+    sums_to="1, over all tokens",
+    readout_weights=lambda forward_pass, options: raw_attention(forward_pass, **options).values[
+        :, 0
+    ],
 )

@@ -12,8 +12,8 @@ def mask_of_readout(stream: Stream) -> Tensor | None:
     """The readout tokens' rows ``[b, 1 or h, t]`` of the attention mask, or None."""
     if stream.mask is None:
         return None
-    every = torch.arange(len(stream.row), device=stream.row.device)
-    return stream.mask.expand(len(every), -1, -1, -1)[every, :, stream.row]
+    every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
+    return stream.mask.expand(len(every), -1, -1, -1)[every, :, stream.readout_index]
 
 
 def readout_attention(
@@ -33,7 +33,7 @@ def readout_attention(
     q, k, v = block.qkv(x)
     q_row = q[torch.arange(len(x), device=x.device), :, row]
     logits = torch.einsum("bhd,bhtd->bht", q_row, k) * block.scale
-    return (logits if mask is None or block.pools else logits + mask).softmax(-1), v
+    return (logits if mask is None or block.is_pooling_head else logits + mask).softmax(-1), v
 
 
 def read_out(tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None) -> Tensor:

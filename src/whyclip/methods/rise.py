@@ -9,13 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.errors import OptionError
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 from whyclip.methods.perturb import AT_ONCE, at_least_one, grid_of, on_patches
 
 
 def rise(
-    capture: Capture,
+    forward_pass: ForwardPass,
     *,
     masks: int = 4000,
     cells: int = 8,
@@ -32,7 +32,7 @@ def rise(
     2018 (arXiv 1806.07421), eq. 6 and section 3.2.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         masks: how many, N.
         cells: rows and columns of the small grid.
         p: how likely a cell is to be seen, above 0 and at most 1.
@@ -45,7 +45,7 @@ def rise(
     at_least_one(masks=masks, cells=cells, batch_size=batch_size)
     if not 0 < p <= 1:
         raise OptionError(f"p={p!r}: give a probability above 0 and at most 1")
-    pixels, (gh, gw) = capture.inputs, grid_of(capture)
+    pixels, (gh, gw) = forward_pass.inputs, grid_of(forward_pass)
     drawn = Masks(masks, cells, p, seed, pixels)
     starts = range(0, masks, batch_size)
     buffer = pixels.new_empty(min(masks, batch_size), *pixels.shape[1:])
@@ -53,18 +53,18 @@ def rise(
     def seen_through() -> Iterator[Tensor]:
         for start in starts:
             mask = drawn.at(slice(start, start + batch_size))[:, None]
-            for picture in pixels:
-                yield torch.mul(picture, mask, out=buffer[: len(mask)])
+            for image in pixels:
+                yield torch.mul(image, mask, out=buffer[: len(mask)])
 
-    found = capture.encode_each(seen_through(), len(starts) * len(pixels), "masking")
-    patch = capture.tower.patch  # type: ignore[attr-defined]
-    total = capture.embedding.new_zeros(len(pixels), len(capture.targets), gh * gw)
+    found = forward_pass.encode_batches(seen_through(), len(starts) * len(pixels), "masking")
+    patch = forward_pass.tower.patch  # type: ignore[attr-defined]
+    total = forward_pass.embedding.new_zeros(len(pixels), len(forward_pass.targets), gh * gw)
     for start in starts:
         share = drawn.at(slice(start, start + batch_size), (gh, gw, patch)).flatten(1)
         for i in range(len(pixels)):
-            total[i] += capture.targets.score(next(found)).T @ share
+            total[i] += forward_pass.targets.score(next(found)).T @ share
     next(found, None)  # so that the progress bar ends
-    return Relevance(on_patches(capture, total / (masks * p)), capture.embedding)
+    return Relevance(on_patches(forward_pass, total / (masks * p)), forward_pass.embedding)
 
 
 class Masks:
@@ -115,6 +115,6 @@ METHOD = Method(
     explains="the model itself, from outside",
     sides=("image",),
     slow=True,
-    reach=input_only,
-    joint=True,
+    blocks_needed=input_only,
+    all_targets_at_once=True,
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 
 
-def rollout(capture: Capture, *, start_layer: int = 0) -> Relevance:
+def rollout(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
     """Follow attention from the readout token down to the tokens of a lower layer.
 
     ``Â_l = (mean_h A_l + I) / 2`` and the readout row of ``Â_L ⋯ Â_start``; the identity stands
@@ -17,24 +17,24 @@ def rollout(capture: Capture, *, start_layer: int = 0) -> Relevance:
     Zuidema, ACL 2020 (arXiv 2005.00928), eq. 1.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         start_layer: the first layer multiplied, or from the end if negative; with -1 it is the
             last one alone, as in the comparison that Grad-ECLIP's authors released.
 
     Raises:
         OptionError: the tower does not have that layer.
     """
-    first, depth = first_layer(capture.tower, start_layer), len(capture.tower.blocks)
-    row = F.one_hot(capture.stream.row, capture.content.shape[1]).float()
+    first, depth = first_layer(forward_pass.tower, start_layer), len(forward_pass.tower.blocks)
+    row = F.one_hot(forward_pass.stream.readout_index, forward_pass.content_mask.shape[1]).float()
     # From the top down a row is enough; the product of matrices is never built.
     for index in reversed(range(first, depth)):
-        mean = capture.attention(index).mean(1)
-        if capture.tower.blocks[index].pools:
+        mean = forward_pass.attention(index).mean(1)
+        if forward_pass.tower.blocks[index].is_pooling_head:
             row = mean[:, 0]
         else:
             row = (row + (row[:, None] @ mean)[:, 0]) / 2
-    values = row[:, None].expand(-1, len(capture.targets), -1)
-    return Relevance(values, capture.embedding)
+    values = row[:, None].expand(-1, len(forward_pass.targets), -1)
+    return Relevance(values, forward_pass.embedding)
 
 
 METHOD = Method(
@@ -47,7 +47,7 @@ METHOD = Method(
     cost="2",
     scope="attention",
     explains="the model's attention, not its score",
-    additive="1, over all tokens",
-    spatial=lambda capture, options: rollout(capture, **options).values[:, 0],
-    reach=every_block,
+    sums_to="1, over all tokens",
+    readout_weights=lambda forward_pass, options: rollout(forward_pass, **options).values[:, 0],
+    blocks_needed=every_block,
 )

@@ -7,20 +7,20 @@ are pure functions; the model comes in as a function ``score``, see
 
 from __future__ import annotations
 
-from whyclip.metrics.accuracy import READS
+from whyclip.metrics.accuracy import READINGS
 from whyclip.metrics.metric import Metric, Need
-from whyclip.perturbation.perturbations import Edits, Score, stream
+from whyclip.perturbation.perturbations import Perturbations, Score, stream
 from whyclip.registry import Registry, look_up
 from whyclip.stats.intervals import FEWEST, Interval, interval, paired_difference, wilson
 
 __all__ = [
     "FEWEST",
     "METRICS",
-    "READS",
-    "Edits",
+    "READINGS",
     "Interval",
     "Metric",
     "Need",
+    "Perturbations",
     "Score",
     "get_metric",
     "interval",

@@ -82,7 +82,7 @@ def probability(scores: Tensor, labels: Tensor | int, scale: float = 100.0) -> T
     return of_class((scale * scores.float()).softmax(-1), labels)
 
 
-READS: Mapping[str, Callable[[Tensor, Tensor | int], Tensor]] = MappingProxyType(
+READINGS: Mapping[str, Callable[[Tensor, Tensor | int], Tensor]] = MappingProxyType(
     {
         "score": of_class,
         "probability": probability,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.metrics.located import locate
+from whyclip.metrics.located import mask_maps
 from whyclip.metrics.metric import Metric
 
 
@@ -31,7 +31,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> average_precision(torch.tensor([[9.0, 8.0], [7.0, 6.0]]), mask)
         tensor(0.8333)
     """
-    laid = locate(heatmap, mask)
+    laid = mask_maps(heatmap, mask)
     # What was not seen ranks after everything, where it finds no object and adds nothing.
     values, order = laid.values.masked_fill(~laid.seen, -float("inf")).sort(-1, descending=True)
     found = laid.mask.gather(-1, order).double().cumsum(-1)

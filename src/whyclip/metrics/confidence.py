@@ -11,12 +11,12 @@ from torch import Tensor
 
 from whyclip.metrics.metric import Metric
 from whyclip.perturbation.fills import Pixels, as_pixels
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 
 SOURCE = "Chattopadhay et al., WACV 2018, arXiv 1710.11063"
 
 
-def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Edits[Pixels]:
+def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
     """Darken an image by its map.
 
     ``image_p · max(map_p, 0) / max map``; a constant positive map leaves the image as it is, a map
@@ -48,7 +48,7 @@ def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Edits[Pixels]:
         yield pixels
         yield np.rint(pixels * weights[..., None]).astype(np.uint8)
 
-    return Edits(torch.tensor([0.0, 1.0]), make)
+    return Perturbations(torch.tensor([0.0, 1.0]), make)
 
 
 def confidence_drop(amounts: Tensor, scores: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ METRICS = tuple(
         higher_is_better=higher,
         needs=("image", "score", "label"),
         edits=relevant_part,
-        reads=("probability",),
+        readings=("probability",),
     )
     for name, title, value, higher in (
         ("confidence_drop", "Confidence drop", confidence_drop, False),

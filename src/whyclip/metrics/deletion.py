@@ -10,12 +10,12 @@ from whyclip.metrics.metric import Metric
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
 from whyclip.perturbation.fills import Pixels, as_pixels, filled
 from whyclip.perturbation.order import falling_order
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 
 
 def deletion_edits(
     image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
-) -> Edits[Pixels]:
+) -> Perturbations[Pixels]:
     """Replace pixels in order of falling relevance, at the image's own resolution.
 
     Args:
@@ -44,7 +44,7 @@ def deletion_edits(
     return pixel_edits(pixels, end, order, protocol.counts(order.size))
 
 
-def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Edits[Pixels]:
+def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
     """Delete by the protocol of RISE; see :func:`deletion_edits`."""
     return deletion_edits(image, heatmap, protocol=RISE, seed=seed)
 
@@ -100,8 +100,8 @@ METRICS = (
         higher_is_better=False,
         needs=("image", "score", "label"),
         edits=deletion_edits,
-        reads=("top1", "top5", "top10", "score"),
-        points=11,
+        readings=("top1", "top5", "top10", "score"),
+        curve_points=11,
     ),
     Metric(
         name="deletion_rise",
@@ -111,7 +111,7 @@ METRICS = (
         higher_is_better=False,
         needs=("image", "score", "label"),
         edits=deletion_edits_rise,
-        reads=("probability", "score"),
-        points=51,
+        readings=("probability", "score"),
+        curve_points=51,
     ),
 )

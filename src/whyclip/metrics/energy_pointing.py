@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.metrics.located import locate
+from whyclip.metrics.located import mask_maps
 from whyclip.metrics.metric import Metric
 
 
@@ -31,7 +31,7 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> energy_pointing(torch.tensor([[3.0, 1.0], [-5.0, 0.0]]), mask)
         tensor(0.7500)
     """
-    laid = locate(heatmap, mask)
+    laid = mask_maps(heatmap, mask)
     energy = laid.values.double().masked_fill(~laid.seen, 0.0).clamp_min(0)
     inside, whole = (energy * laid.mask).sum(-1), energy.sum(-1)
     return laid.defined(torch.where(whole > 0, inside / whole.where(whole > 0, 1.0), 0.0))

@@ -10,12 +10,12 @@ from whyclip.metrics.metric import Metric
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
 from whyclip.perturbation.fills import Pixels, as_pixels, filled
 from whyclip.perturbation.order import falling_order
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 
 
 def insertion_edits(
     image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
-) -> Edits[Pixels]:
+) -> Perturbations[Pixels]:
     """Uncover pixels in order of falling relevance, at the image's own resolution.
 
     Args:
@@ -44,7 +44,7 @@ def insertion_edits(
     return pixel_edits(filled(pixels, protocol.canvas, seed), pixels, order, counts)
 
 
-def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Edits[Pixels]:
+def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
     """Insert by the protocol of RISE; see :func:`insertion_edits`."""
     return insertion_edits(image, heatmap, protocol=RISE, seed=seed)
 
@@ -101,8 +101,8 @@ METRICS = (
         higher_is_better=True,
         needs=("image", "score", "label"),
         edits=insertion_edits,
-        reads=("top1", "top5", "top10", "score"),
-        points=11,
+        readings=("top1", "top5", "top10", "score"),
+        curve_points=11,
     ),
     Metric(
         name="insertion_rise",
@@ -112,7 +112,7 @@ METRICS = (
         higher_is_better=True,
         needs=("image", "score", "label"),
         edits=insertion_edits_rise,
-        reads=("probability", "score"),
-        points=51,
+        readings=("probability", "score"),
+        curve_points=51,
     ),
 )

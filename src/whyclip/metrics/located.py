@@ -10,7 +10,7 @@ from torch import Tensor
 from whyclip.errors import InputError
 
 
-class Located(NamedTuple):
+class MaskedMaps(NamedTuple):
     """Maps and masks as rows of pixels, ``[..., p]``.
 
     ``seen`` is False where the map is NaN: what the model never saw, and what the truth
@@ -27,11 +27,11 @@ class Located(NamedTuple):
         return self.mask.any(-1)
 
     def defined(self, result: Tensor) -> Tensor:
-        """Put NaN where there is nothing to locate."""
+        """Put NaN where there is nothing to mask_maps."""
         return result.float().masked_fill(~self.has_object, float("nan"))
 
 
-def locate(heatmap: Tensor, mask: Tensor) -> Located:
+def mask_maps(heatmap: Tensor, mask: Tensor) -> MaskedMaps:
     """Lay masks on maps.
 
     Args:
@@ -53,4 +53,4 @@ def locate(heatmap: Tensor, mask: Tensor) -> Located:
         raise InputError(f"heat map of shape {tuple(heatmap.shape)} has infinite values")
     values = heatmap.float().flatten(-2)
     seen = ~values.isnan()
-    return Located(values, mask.flatten(-2) & seen, seen)
+    return MaskedMaps(values, mask.flatten(-2) & seen, seen)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from whyclip.perturbation.perturbations import Edits, Score, stream
+from whyclip.perturbation.perturbations import Perturbations, Score, stream
 from whyclip.types import Side
 
 Need = Literal["mask", "image", "words", "score", "label"]
@@ -29,10 +29,10 @@ class Metric:
     Attributes:
         higher_is_better: which way is better.
         needs: what is looked at beside the explanation.
-        reads: names of :data:`~whyclip.metrics.accuracy.READS`, the numbers that the metric's
+        readings: names of :data:`~whyclip.metrics.accuracy.READINGS`, the numbers that the metric's
             source takes from the model's output, first the usual one.
-        points: at how many points its curve of scores is drawn; 0 where the amounts are none that
-            a curve could run along.
+        curve_points: at how many points its curve of scores is drawn; 0 where the amounts are none
+            that a curve could run along.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Metric:
     value: Callable[..., Tensor]
     higher_is_better: bool
     needs: tuple[Need, ...]
-    edits: Callable[..., Edits[Any]] | None = None
-    reads: tuple[str, ...] = ()
+    edits: Callable[..., Perturbations[Any]] | None = None
+    readings: tuple[str, ...] = ()
     side: Side = "image"
-    points: int = 0
+    curve_points: int = 0
 
     @property
     def summary(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from whyclip.metrics.located import locate
+from whyclip.metrics.located import mask_maps
 from whyclip.metrics.metric import Metric
 
 
@@ -34,7 +34,7 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> pointing_game(torch.ones(2, 2), mask)
         tensor(0.2500)
     """
-    laid = locate(heatmap, mask)
+    laid = mask_maps(heatmap, mask)
     values = laid.values.masked_fill(~laid.seen, -float("inf"))
     highest = (values == values.amax(-1, keepdim=True)) & laid.seen
     return laid.defined((highest & laid.mask).sum(-1) / highest.sum(-1))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from whyclip.metrics.curve import mean_of_points, trapezoid
 from whyclip.perturbation.fills import Fill, Pixels
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 
 Counts = NDArray[np.int64]
 
@@ -82,7 +82,7 @@ RISE = Protocol(
 
 def pixel_edits(
     start: Pixels, end: Pixels, order: NDArray[np.int64], counts: Counts
-) -> Edits[Pixels]:
+) -> Perturbations[Pixels]:
     """Turn one image into another, pixel by pixel.
 
     Args:
@@ -103,4 +103,4 @@ def pixel_edits(
             done = count
             yield pixels.reshape(start.shape).copy()
 
-    return Edits(torch.from_numpy(counts / max(len(order), 1)).float(), make)
+    return Perturbations(torch.from_numpy(counts / max(len(order), 1)).float(), make)

@@ -13,7 +13,7 @@ from torch import Tensor
 from whyclip.errors import InputError
 from whyclip.metrics.metric import Metric
 from whyclip.perturbation.fills import Fill, Pixels, as_pixels, filled
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 from whyclip.stats.correlation import pearson
 
 
@@ -26,7 +26,7 @@ def removal_edits(
     grid: int = 14,
     fill: Fill = "mean",
     seed: int = 0,
-) -> Edits[Pixels]:
+) -> Perturbations[Pixels]:
     """Replace random sets of n cells of an image.
 
     Args:
@@ -67,7 +67,7 @@ def removal_edits(
             yield np.where(np.isin(cells, chosen)[..., None], end, pixels)
 
     taken = relevance[sets].sum(1)
-    return Edits(torch.from_numpy(np.append(0.0, taken)).float(), make)
+    return Perturbations(torch.from_numpy(np.append(0.0, taken)).float(), make)
 
 
 def _cells(
@@ -138,7 +138,7 @@ METRICS = (
         higher_is_better=True,
         needs=("image", "score", "label"),
         edits=removal_edits,
-        reads=("score",),
+        readings=("score",),
     ),
     Metric(
         name="infidelity",
@@ -148,6 +148,6 @@ METRICS = (
         higher_is_better=False,
         needs=("image", "score", "label"),
         edits=removal_edits,
-        reads=("score",),
+        readings=("score",),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whyclip.metrics.located import Located, locate
+from whyclip.metrics.located import MaskedMaps, mask_maps
 from whyclip.metrics.metric import Metric
 
 SOURCE = "Chefer et al., CVPR 2021, arXiv 2012.09838"
@@ -106,8 +106,8 @@ def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
     return laid.defined(torch.stack([_overlap(above, laid.mask), background]).nanmean(0))
 
 
-def _cut(heatmap: Tensor, mask: Tensor) -> tuple[Located, Tensor]:
-    laid = locate(heatmap, mask)
+def _cut(heatmap: Tensor, mask: Tensor) -> tuple[MaskedMaps, Tensor]:
+    laid = mask_maps(heatmap, mask)
     return laid, above_mean(laid.values[..., None, :]).squeeze(-2)
 
 

@@ -12,13 +12,13 @@ from whyclip.inputs.words import words_of
 from whyclip.metrics.curve import trapezoid
 from whyclip.metrics.metric import Metric
 from whyclip.perturbation.order import falling_order
-from whyclip.perturbation.perturbations import Edits
+from whyclip.perturbation.perturbations import Perturbations
 from whyclip.types import Word
 
 SOURCE = "Petsiuk et al., BMVC 2018, arXiv 1806.07421, on words"
 
 
-def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Edits[str]:
+def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Perturbations[str]:
     """Take words out of a prompt in order of falling relevance, down to the empty text.
 
     Args:
@@ -42,7 +42,9 @@ def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) ->
     return _edits(prompt, words, [order[:i] for i in range(len(order) + 1)])
 
 
-def word_insertion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Edits[str]:
+def word_insertion_edits(
+    prompt: str, words: Sequence[Word], *, seed: int = 0
+) -> Perturbations[str]:
     """Put words into the empty text in order of falling relevance, each at its place.
 
     Args:
@@ -77,7 +79,9 @@ def _order(prompt: str, words: Sequence[Word], seed: int) -> list[int]:
     return falling_order([word.relevance for word in words], seed).tolist()
 
 
-def _edits(prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]]) -> Edits[str]:
+def _edits(
+    prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]]
+) -> Perturbations[str]:
     beyond = unread(prompt, words)
 
     def make() -> Iterator[str]:
@@ -85,7 +89,7 @@ def _edits(prompt: str, words: Sequence[Word], removed: Sequence[Collection[int]
             # The untouched prompt keeps its own white space, so that its score is the model's.
             yield without(prompt, [*beyond, *(words[i] for i in gone)]) if gone else prompt
 
-    return Edits(torch.linspace(0, 1, len(removed)), make)
+    return Perturbations(torch.linspace(0, 1, len(removed)), make)
 
 
 def unread(prompt: str, read: Sequence[Word]) -> list[Word]:
@@ -161,9 +165,9 @@ METRICS = (
         higher_is_better=False,
         needs=("words", "score"),
         edits=word_deletion_edits,
-        reads=("score",),
+        readings=("score",),
         side="text",
-        points=11,
+        curve_points=11,
     ),
     Metric(
         name="word_insertion",
@@ -173,8 +177,8 @@ METRICS = (
         higher_is_better=True,
         needs=("words", "score"),
         edits=word_insertion_edits,
-        reads=("score",),
+        readings=("score",),
         side="text",
-        points=11,
+        curve_points=11,
     ),
 )

@@ -82,7 +82,7 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Te
         _compare(f"{name}: {tower.side} block {index}", parts, after)
         x = after
     every = torch.arange(len(x), device=x.device)
-    _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.row]), own)
+    _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.readout_index]), own)
     return own
 
 

@@ -11,7 +11,7 @@ from whyclip.errors import unknown
 
 
 @dataclass(frozen=True)
-class Classes:
+class ClassifierHead:
     """A classifier's last linear layer: logit k is ``weight[k] · F + bias[k]``.
 
     Attributes:

@@ -31,7 +31,7 @@ def model_inputs(
             model was trained on, or cannot be followed.
     """
     tower = view.image
-    found = prepare(images, view.preprocess, geometry, patch=tower.patch, native=tower.native)
+    found = prepare(images, view.preprocess, geometry, patch=tower.patch, native=tower.native_grid)
     if geometry == "model":
         for pixels, _ in found:
             _check_size(view, pixels)
@@ -42,7 +42,7 @@ def _check_size(view: ModelView, pixels: Tensor) -> None:
     tower, size = view.image, tuple(map(int, pixels.shape[-2:]))
     grid = tuple(side // tower.patch for side in size)
     # An encoder that names no size of its own takes any that has as many whole patches.
-    fits = grid == tower.native if tower.pixels is None else size == tower.input_size
+    fits = grid == tower.native_grid if tower.native_size is None else size == tower.input_size
     if not (fits or tower.opaque):
         given, wanted = ("×".join(map(str, pair)) for pair in (size, tower.input_size))
         raise UnsupportedModelError(

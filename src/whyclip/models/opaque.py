@@ -34,7 +34,7 @@ class OpaqueImageTower(ImageTower):
     """
 
     blocks = ()
-    fixed = "whyclip knows only its input and its embedding"
+    fixed_grid_reason = "whyclip knows only its input and its embedding"
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class OpaqueImageTower(ImageTower):
         height, width = size
         fitting = [p for p in NOMINAL_PATCHES if height % p == width % p == 0]
         self.patch = patch or (fitting[0] if fitting else height)
-        self.native = (height // self.patch, width // self.patch)
+        self.native_grid = (height // self.patch, width // self.patch)
         self.size = size
 
     @property
@@ -100,9 +100,9 @@ class OpaqueTextTower(TextTower):
 
     def embed(self, inputs: Tensor) -> Stream:
         nothing = torch.empty(*inputs.shape, 0, device=inputs.device)
-        return Stream(nothing, None, self.readout_row(inputs), written(self.tokenizer, inputs))
+        return Stream(nothing, None, self.readout_index(inputs), written(self.tokenizer, inputs))
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
 
     @property

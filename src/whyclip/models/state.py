@@ -43,10 +43,10 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
         )
     check_choice("geometry", geometry, GEOMETRIES)
     check_choice("precision", precision, get_args(Precision))
-    if geometry == "keep" and model.image.fixed:
+    if geometry == "keep" and model.image.fixed_grid_reason:
         raise OptionError(
-            f"geometry 'keep' needs other grids than {model.name} runs on: {model.image.fixed}; "
-            "use 'model' or 'pad'"
+            f"geometry 'keep' needs other grids than {model.name} runs on: "
+            f"{model.image.fixed_grid_reason}; use 'model' or 'pad'"
         )
 
 

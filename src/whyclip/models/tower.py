@@ -24,16 +24,16 @@ class Stream:
     Attributes:
         x: ``[b, t, w]`` tokens.
         mask: additive attention mask ``[1 or b, 1 or h, t, t]``, or None.
-        row: ``[b]`` index of the token that becomes the embedding (CLS, EOS); 0 where a pooling
-            head makes it.
-        content: ``[b, t]`` True for patches or word pieces, False for CLS, BOS, EOS, padding.
+        readout_index: ``[b]`` index of the token that becomes the embedding (CLS, EOS); 0 where a
+            pooling head makes it.
+        content_mask: ``[b, t]`` True for patches or word pieces, False for CLS, BOS, EOS, padding.
         grid: rows and columns of patches; None for text.
     """
 
     x: Tensor
     mask: Tensor | None
-    row: Tensor
-    content: Tensor
+    readout_index: Tensor
+    content_mask: Tensor
     grid: tuple[int, int] | None = None
 
 
@@ -52,8 +52,8 @@ class Block(ABC):
 
     heads: int
     scale: float
-    pools: bool = False
-    adds: bool = True
+    is_pooling_head: bool = False
+    pre_norm: bool = True
 
     @property
     @abstractmethod
@@ -110,9 +110,9 @@ class Tower(ABC):
     opaque: str = ""
 
     @property
-    def pooled(self) -> bool:
+    def has_pooling_head(self) -> bool:
         """Whether the readout is a pooling head, so that no other block has a readout row."""
-        return bool(self.blocks) and self.blocks[-1].pools
+        return bool(self.blocks) and self.blocks[-1].is_pooling_head
 
     @abstractmethod
     def embed(self, inputs: Tensor) -> Stream:
@@ -150,22 +150,26 @@ class ImageTower(Tower):
 
     Attributes:
         patch: side of a patch in pixels.
-        native: rows and columns of the grid it was trained on.
-        pixels: height and width of the input it was trained on, where it need not be whole patches
-            of that grid (384 pixels, patches of 14).
-        fixed: why it runs on no other grid, such as "its positions are rotary"; empty if it does.
+        native_grid: rows and columns of the grid it was trained on.
+        native_size: height and width of the input it was trained on, where it need not be whole
+            patches of that grid (384 pixels, patches of 14).
+        fixed_grid_reason: why it runs on no other grid, such as "its positions are rotary"; empty
+            if it does.
     """
 
     side: Side = "image"
     patch: int
-    native: tuple[int, int]
-    pixels: tuple[int, int] | None = None
-    fixed: str = ""
+    native_grid: tuple[int, int]
+    native_size: tuple[int, int] | None = None
+    fixed_grid_reason: str = ""
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width in pixels of the input it was trained on."""
-        return self.pixels or (self.native[0] * self.patch, self.native[1] * self.patch)
+        return self.native_size or (
+            self.native_grid[0] * self.patch,
+            self.native_grid[1] * self.patch,
+        )
 
 
 class TextTower(Tower):
@@ -180,19 +184,19 @@ class TextTower(Tower):
     causal: bool
 
     @abstractmethod
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         """Position ``[b]`` of the token that becomes the embedding."""
 
     def trim(self, inputs: Tensor) -> Tensor:
         """Cut token ids ``[b, t]`` behind the last readout token, if nothing reads them."""
-        return inputs[:, : int(self.readout_row(inputs).max()) + 1] if self.causal else inputs
+        return inputs[:, : int(self.readout_index(inputs).max()) + 1] if self.causal else inputs
 
 
 def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Run a block up to its attention: post-softmax weights ``[b, h, t, t]``, values."""
     q, k, v = block.qkv(x)
     logits = q @ k.transpose(-1, -2) * block.scale
-    return (logits if mask is None or block.pools else logits + mask).softmax(-1), v
+    return (logits if mask is None or block.is_pooling_head else logits + mask).softmax(-1), v
 
 
 def after_attention(block: Block, x: Tensor, weights: Tensor, v: Tensor) -> Tensor:

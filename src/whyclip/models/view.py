@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.models.classifier_head import Classes
+from whyclip.models.classifier_head import ClassifierHead
 from whyclip.models.domain import Domain
 from whyclip.models.fingerprint import fingerprint
 from whyclip.models.tower import ImageTower, TextTower
@@ -48,7 +48,7 @@ class ModelView:
     tokenizer: Any
     width: int
     domain: Domain | None = None
-    classes: Classes | None = None
+    classes: ClassifierHead | None = None
     module: nn.Module | None = field(default=None, repr=False, compare=False)
     changes: tuple[str, ...] = ()
 
@@ -137,7 +137,7 @@ class ModelView:
         return (self.logit_scale * scores + self.logit_bias).sigmoid()
 
     def __repr__(self) -> str:
-        rows, columns = self.image.native
+        rows, columns = self.image.native_grid
         return (
             f"ModelView({self.name!r}, {len(self.image.blocks)} image blocks on a "
             f"{rows}×{columns} grid, {len(self.text.blocks)} text blocks)"

@@ -17,7 +17,7 @@ Score = Callable[[Sequence[Item]], Tensor]
 
 
 @dataclass(frozen=True)
-class Edits(Generic[Item]):
+class Perturbations(Generic[Item]):
     """A sequence of edited inputs.
 
     Attributes:
@@ -39,7 +39,7 @@ class Edits(Generic[Item]):
 
 
 def stream(
-    sequences: Iterable[Edits[Item]], score: Score[Item], batch_size: int = 64
+    sequences: Iterable[Perturbations[Item]], score: Score[Item], batch_size: int = 64
 ) -> Iterator[Tensor]:
     """Score many sequences of edits in batches that reach across them.
 
@@ -55,7 +55,7 @@ def stream(
         For each sequence its scores ``[m, ...]``, in order.
 
     Example:
-        >>> edits = [Edits(torch.zeros(n), lambda n=n: iter("abc"[:n])) for n in (1, 3)]
+        >>> edits = [Perturbations(torch.zeros(n), lambda n=n: iter("abc"[:n])) for n in (1, 3)]
         >>> def score(batch):
         ...     print("batch of", len(batch))
         ...     return torch.tensor([float(ord(letter)) for letter in batch])

@@ -125,9 +125,10 @@ def canvas_of(view: ModelView, size: int | None = None, masks: MaskRule = "share
     if masks not in MASK_RULES:
         raise OptionError(f"masks={masks!r}; give one of {', '.join(MASK_RULES)}")
     if size is not None and (size, size) != (height, width):
-        if tower.fixed:
+        if tower.fixed_grid_reason:
             raise OptionError(
-                f"size={size}: {view.name} takes only {height}×{width} pixels because {tower.fixed}"
+                f"size={size}: {view.name} takes only {height}×{width} pixels because "
+                f"{tower.fixed_grid_reason}"
             )
         if size < tower.patch or size % tower.patch:
             near = max(1, round(size / tower.patch)) * tower.patch

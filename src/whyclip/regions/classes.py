@@ -8,10 +8,10 @@ from torch import Tensor
 from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import filled_in
 from whyclip.datasets.imagenet import imagenet_prompts
+from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import OptionError
 from whyclip.models import ModelView
 from whyclip.progress import track
-from whyclip.question import ask
 
 CLASSES_AT_ONCE = 16
 OPENAI = "openai"
@@ -38,7 +38,10 @@ def class_embeddings(view: ModelView, dataset: Dataset, template: str | None = N
     prompts = class_prompts(dataset, template)
     parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
     return torch.cat(
-        [ask(view, part).targets().directions for part in track(parts, "embedding classes")]
+        [
+            encode_prompts(view, part).targets().directions
+            for part in track(parts, "embedding classes")
+        ]
     ).float()
 
 

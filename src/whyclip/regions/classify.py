@@ -14,7 +14,7 @@ from torch import Tensor
 
 from whyclip.ambient import in_plain_state
 from whyclip.datasets import Dataset, open_dataset
-from whyclip.datasets.dataset import Drawn
+from whyclip.datasets.dataset import Subset
 from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.models import ModelView
 from whyclip.models.state import check_state
@@ -86,7 +86,7 @@ def classify_regions(
     spec = data if isinstance(data, str) else data.name
     dataset = open_dataset(data) if isinstance(data, str) else data
     if limit is not None:
-        dataset = Drawn(dataset, limit, seed)
+        dataset = Subset(dataset, limit, seed)
     directions = class_embeddings(view, dataset, template)
     parts = prepare_parts(canvas, dataset, batch_size)
     total = -(-len(dataset) // batch_size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from whyclip.datasets import Dataset
-from whyclip.datasets.dataset import base_of
+from whyclip.datasets.dataset import base_dataset
 from whyclip.errors import InputError
 from whyclip.models import ModelView
 from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
@@ -167,7 +167,7 @@ def check_any(prepared: Prepared) -> Prepared:
     """
     if not len(prepared.labels):
         said = next(iter(prepared.failed.values()), None)
-        name = base_of(prepared.dataset).name
+        name = base_dataset(prepared.dataset).name
         why = f"the first error: {said}" if said else "give a dataset with boxes or masks"
         raise InputError(f"no image of {name} has a region to classify; {why}")
     return prepared

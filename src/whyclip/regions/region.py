@@ -14,7 +14,7 @@ from whyclip.datasets import Dataset, Sample
 from whyclip.datasets.annotation_files import Mask
 from whyclip.datasets.boxes import Boxes
 from whyclip.datasets.coco import Coco
-from whyclip.datasets.dataset import base_of, numbers_of, same_size
+from whyclip.datasets.dataset import base_dataset, numbers_of, same_size
 from whyclip.datasets.scenes import SceneSamples
 from whyclip.datasets.segments import segments_of
 
@@ -83,7 +83,7 @@ def region_image(dataset: Dataset, index: int) -> RegionImage:
     image = sample.image
     left_out: Counter[str] = Counter()
     regions = []
-    for region in _regions(base_of(dataset), numbers_of(dataset)[index], sample, left_out):
+    for region in _regions(base_dataset(dataset), numbers_of(dataset)[index], sample, left_out):
         if region.mask is not None:
             same_size(region.mask, image.height, image.width, f"the mask of {sample.id}")
         if region.area < LEAST_AREA:

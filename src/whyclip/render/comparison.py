@@ -90,8 +90,8 @@ def _column(name: str, explanation: Explanation, cell: float, signed: bool) -> _
         wrap(pieces, cell, SMALL, 3) if any(p.strength is not None for p in pieces) else []
         for pieces in prompts
     ]
-    pictures = overlays(explanation, map_scales(explanation, signed=signed))
-    return _Column(name, explanation, pictures, lines)
+    images = overlays(explanation, map_scales(explanation, signed=signed))
+    return _Column(name, explanation, images, lines)
 
 
 def _cell(explanation: Explanation) -> tuple[float, float]:

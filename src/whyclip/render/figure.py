@@ -94,11 +94,11 @@ def figure(
     peaks = map_scales(explanation, shared=False)
     panels = [
         _Panel(
-            picture,
+            image,
             words_of(explanation, index, shared),
             f"score {_score(explanation, index)}   {_peak(peaks[index])}",
         )
-        for index, picture in enumerate(drawn)
+        for index, image in enumerate(drawn)
     ]
     if explanation.image is not None:
         panels.insert(0, _Panel(explanation.image, (Segment("image"),)))

@@ -94,7 +94,7 @@ def framed(html: str, title: str) -> str:
 
 
 def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dict[str, Any]:
-    pictures: list[str] = []
+    images: list[str] = []
     greys: list[dict[str, float]] = []
     known: dict[int, int] = {}
     entries = []
@@ -102,10 +102,10 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
         image = explanation.image
         if image is not None and id(image) not in known:
             uri = _data_uri(image)
-            if uri not in pictures:
-                pictures.append(uri)
+            if uri not in images:
+                images.append(uri)
                 greys.append(levels(image)._asdict())
-            known[id(image)] = pictures.index(uri)
+            known[id(image)] = images.index(uri)
         picture = None if image is None else known[id(image)]
         entries.append(
             {
@@ -115,7 +115,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
                 "explanation": to_json(explanation),
             }
         )
-    return {"entries": entries, "pictures": pictures, "levels": greys, "colours": colours()}
+    return {"entries": entries, "pictures": images, "levels": greys, "colours": colours()}
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:

@@ -110,7 +110,7 @@ class Report:
         """
         place = make_folder(Path(folder))
         names = self._file_names()
-        pictures = self._pictures()
+        images = self._pictures()
         with_parquet = find_spec("pandas") is not None and find_spec("pyarrow") is not None
         for index, section in enumerate(self.sections):
             if isinstance(section, Table):
@@ -118,8 +118,8 @@ class Report:
                 if with_parquet:
                     section.to_parquet(place / f"{names[index]}.parquet")
             elif isinstance(section, Picture):
-                write_atomic(place / f"{names[index]}.png", partial(pictures.__getitem__, index))
-        markdown, page = self._markdown(names), self._html(pictures)
+                write_atomic(place / f"{names[index]}.png", partial(images.__getitem__, index))
+        markdown, page = self._markdown(names), self._html(images)
         write_atomic(place / "report.md", lambda: markdown.encode("utf-8", "replace"))
         write_atomic(place / "index.html", lambda: page.encode("utf-8", "replace"))
         return place / "index.html"

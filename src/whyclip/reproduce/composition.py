@@ -14,10 +14,10 @@ from torch import Tensor
 
 from whyclip.api import compare
 from whyclip.datasets.dataset import Sample
+from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import InputError
 from whyclip.methods import METHODS
 from whyclip.metrics import interval, paired_difference
-from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import is_above
@@ -79,10 +79,10 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
         for whole in _wholes(sample, samples[place + 1 :] + samples[:place]):
             number += 1
             for reader, maps in _maps(setting, sample, whole).items():
-                _correlate(found[whole.kind, reader], whole, sample.picture, maps)
+                _correlate(found[whole.kind, reader], whole, sample.image_id, maps)
             prompts = [whole.prompt, *whole.parts, *whole.others]
-            directions = ask(setting.model, prompts).targets().directions
-            _correlate_texts(texts[whole.kind, "text"], whole, sample.picture, directions)
+            directions = encode_prompts(setting.model, prompts).targets().directions
+            _correlate_texts(texts[whole.kind, "text"], whole, sample.image_id, directions)
     if not number:
         raise InputError(
             f"no prompt of {setting.data or 'this dataset'} has two parts, nor has any picture two "
@@ -140,13 +140,13 @@ def composition(setting: Setting, *, bound: float = 0.9) -> Findings:
         "embedding space. What their maps lack in additivity is thus what this cosine lacks to 1: "
         "the text tower makes of “a and b” something else than the sum of a and b.",
     )
-    picture = Picture(
+    image = Picture(
         _figure(found[kinds[0], PUBLISHED], kinds[0]),
         "Histogram of the correlations of whole and parts",
         f"{PUBLISHED}, {kinds[0]}: each whole's correlation with the sum of its parts' maps, and "
         "with the sum of unrelated parts' maps.",
     )
-    return Findings(verdicts, [table, picture, language], {"wholes": str(number)})
+    return Findings(verdicts, [table, image, language], {"wholes": str(number)})
 
 
 _FITTED = (

@@ -40,9 +40,9 @@ def equality(setting: Setting) -> Findings:
     """Measure the largest relative difference of the two methods over samples and prompts."""
     found: dict[tuple[str, Side], list[float]] = defaultdict(list)
     apart: dict[Side, list[float]] = defaultdict(list)
-    pictures: set[str] = set()
+    images: set[str] = set()
     for sample in setting.samples("comparing"):
-        pictures.add(sample.picture)
+        images.add(sample.image_id)
         explained = {side: _explained(setting, sample, side) for side in SIDES}
         for case in CASES:
             for side, of_side in explained.items():
@@ -57,7 +57,7 @@ def equality(setting: Setting) -> Findings:
         "Grad-ECLIP and Attention-ECLIP give the same map",
         "largest relative difference",
         everything,
-        len(pictures),
+        len(images),
         WITHIN,
     )
     rows = [_row(case, side, values) for (case, side), values in found.items()]
@@ -77,12 +77,12 @@ def equality(setting: Setting) -> Findings:
         f"The last rows are a control: how far a method that is not the same ({CONTROL}) is from "
         f"{ONE}.",
     )
-    picture = Picture(
+    image = Picture(
         _figure(found, apart),
         "Histogram of relative differences",
         "Each map of each option and side, beside the control.",
     )
-    return Findings([verdict], [table, picture], {})
+    return Findings([verdict], [table, image], {})
 
 
 def _explained(setting: Setting, sample: Sample, side: Side) -> dict[tuple[str, str], Explanation]:
@@ -108,7 +108,7 @@ def _for(setting: Setting, side: Side, given: Mapping[str, Any]) -> dict[str, An
         return None
     if given.get("layers") != -1:
         return dict(given)
-    return None if tower.pooled else {**given, "layers": len(tower.blocks)}
+    return None if tower.has_pooling_head else {**given, "layers": len(tower.blocks)}
 
 
 def relative_differences(one: Explanation, other: Explanation, side: Side) -> list[float]:

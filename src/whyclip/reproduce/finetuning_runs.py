@@ -197,7 +197,7 @@ def measure(view: ModelView, unseen: SceneTable) -> Measured:
     ids = token_ids(view, prompts).to(view.text.device)
     classes = run_with_gradients(view.text, ids).unit
     tower, n = view.image, len(unseen)
-    rows, columns = tower.native
+    rows, columns = tower.native_grid
     features, embeddings = [], []
     for part in torch.arange(n, device=unseen.images.device).split(256):
         run = run_with_gradients(tower, unseen.pixels(part))

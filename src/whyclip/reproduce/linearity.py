@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from whyclip.batches import batches
-from whyclip.forward.forward_pass import Capture
-from whyclip.forward.run import run_trunk
+from whyclip.encoded_prompts import encode_prompts
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import run_tower
 from whyclip.metrics import interval
 from whyclip.models.tower import ImageTower
-from whyclip.question import ask
 from whyclip.report import Column, Picture, Table
 from whyclip.reproduce.experiment import Defaults, Experiment, Findings, Setting
 from whyclip.reproduce.verdict import is_above
@@ -69,16 +69,16 @@ def linearity(
     model = setting.model
     for number, sample in enumerate(setting.samples("perturbing")):
         [batch] = batches(model, [sample.source], "model")
-        targets = ask(model, list(sample.prompts)).targets()
+        targets = encode_prompts(model, list(sample.prompts)).targets()
         keep = 0 if model.image.opaque else 1
-        capture = run_trunk(model.image, batch.pixels, targets, keep=keep)
-        drawn = _draw(capture, sets, share, (setting.seed, number))
+        forward_pass = run_tower(model.image, batch.pixels, targets, keep=keep)
+        drawn = _draw(forward_pass, sets, share, (setting.seed, number))
         places = {INPUT: _at_input} if model.image.opaque else {
             READOUT: _at_readout, INPUT: _at_input
         }  # fmt: skip
         for place, measure in places.items():
-            for step, predicted, measured in measure(capture, drawn):
-                found[place, step].add(sample.picture, predicted.double(), measured.double())
+            for step, predicted, measured in measure(forward_pass, drawn):
+                found[place, step].add(sample.image_id, predicted.double(), measured.double())
     shown = [place for place in PLACES if (place, STEPS[-1]) in found]
     verdicts = []
     for place in shown:
@@ -117,13 +117,13 @@ def linearity(
         f"{sets} random sets of {share:.0%} of the patches for each picture, the same at both "
         "places. " + "; ".join(f"{place}: {PLACES[place]}" for place in shown) + ".",
     )
-    picture = Picture(
+    image = Picture(
         _figure(found, shown),
         "Correlation and error of the first order as the step grows",
         "Left: does the gradient put sets of patches in the right order? Right: does it get the "
         "size right? Bands are 95 % intervals.",
     )
-    return Findings(verdicts, [table, picture], {"sets": str(sets), "share": f"{share:g}"})
+    return Findings(verdicts, [table, image], {"sets": str(sets), "share": f"{share:g}"})
 
 
 _CORRELATION = (
@@ -136,26 +136,28 @@ _ERROR = (
 )
 
 
-def _draw(capture: Capture, sets: int, share: float, seed: tuple[int, int]) -> Tensor:
+def _draw(forward_pass: ForwardPass, sets: int, share: float, seed: tuple[int, int]) -> Tensor:
     """Bool ``[sets, patches]``, each with the same number of True."""
-    patches = int(capture.content[0].sum())
+    patches = int(forward_pass.content_mask[0].sum())
     size = min(max(1, round(share * patches)), patches)
     rng = np.random.default_rng((*seed, 6))
     order = np.argsort(rng.random((sets, patches)), axis=1)
     drawn = torch.zeros(sets, patches, dtype=torch.bool)
     drawn[torch.arange(sets)[:, None], torch.from_numpy(order[:, :size].copy())] = True
-    return drawn.to(capture.content.device)
+    return drawn.to(forward_pass.content_mask.device)
 
 
-def _at_readout(capture: Capture, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
+def _at_readout(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
     """For each step predicted and measured changes ``[n, sets]`` at the readout's output."""
-    tower, targets = capture.tower, capture.targets
-    replay = capture.replay(1)
-    [g] = capture.gradient(replay, "o")
-    attention = replay.layers[0]
+    tower, targets = forward_pass.tower, forward_pass.targets
+    readout = forward_pass.readout(1)
+    [g] = forward_pass.gradient(readout, "o")
+    attention = readout.layers[0]
     parts = (attention.a[..., None] * attention.v).transpose(1, 2).flatten(2)[0]
-    delta = -(drawn.to(parts.dtype) @ parts[capture.content[0]])
-    x = capture.states[len(tower.blocks) - 1][:, capture.stream.row[0]].to(parts.dtype)
+    delta = -(drawn.to(parts.dtype) @ parts[forward_pass.content_mask[0]])
+    x = forward_pass.states[len(tower.blocks) - 1][:, forward_pass.stream.readout_index[0]].to(
+        parts.dtype
+    )
 
     @torch.no_grad()
     def scores(o: Tensor) -> Tensor:
@@ -171,31 +173,33 @@ def _at_readout(capture: Capture, drawn: Tensor) -> list[tuple[float, Tensor, Te
     ]  # fmt: skip
 
 
-def _at_input(capture: Capture, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
+def _at_input(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
     """For each step predicted and measured changes ``[n, sets]`` at the pixels."""
-    tower, targets = capture.tower, capture.targets
+    tower, targets = forward_pass.tower, forward_pass.targets
     assert isinstance(tower, ImageTower)
-    pixels = capture.inputs.detach().clone().requires_grad_()
-    start = targets.score(capture.embed_again(pixels))[0]
+    pixels = forward_pass.inputs.detach().clone().requires_grad_()
+    start = targets.score(forward_pass.encode_perturbed(pixels))[0]
     gradients = torch.stack(
         [torch.autograd.grad(score, pixels, retain_graph=True)[0][0] for score in start]
     )
-    faded = _over_pixels(capture, drawn, tower.patch)
+    faded = _over_pixels(forward_pass, drawn, tower.patch)
     # Inputs are normalised, so that zero is the mean colour of what the model was trained on.
-    delta = -faded * capture.inputs.to(faded.dtype)
+    delta = -faded * forward_pass.inputs.to(faded.dtype)
     foretold = torch.einsum("nchw,schw->ns", gradients.float(), delta)
     found = []
     for step in STEPS:
         with torch.no_grad():
-            changed = targets.score(capture.embed_again(capture.inputs + step * delta))
+            changed = targets.score(
+                forward_pass.encode_perturbed(forward_pass.inputs + step * delta)
+            )
         found.append((step, step * foretold, (changed - start.detach()).T))
     return found
 
 
-def _over_pixels(capture: Capture, drawn: Tensor, patch: int) -> Tensor:
+def _over_pixels(forward_pass: ForwardPass, drawn: Tensor, patch: int) -> Tensor:
     """Float ``[sets, 1, H, W]``, 1 where a drawn patch lies; beyond the last whole patch 0."""
-    height, width = capture.inputs.shape[-2:]
-    rows, columns = capture.stream.grid or (height // patch, width // patch)
+    height, width = forward_pass.inputs.shape[-2:]
+    rows, columns = forward_pass.stream.grid or (height // patch, width // patch)
     over = drawn.float().unflatten(-1, (rows, columns))[:, None]
     over = over.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
     lower, right = height - over.shape[2], width - over.shape[3]

@@ -78,7 +78,7 @@ def localisation(setting: Setting) -> Findings:
         f"Right: {int(evaluation.correct.sum())} of {len(evaluation.correct)} prompts, whose label "
         "is among the k best classes of a picture with k labels.",
     )
-    picture = Picture(
+    image = Picture(
         whiskers(
             {
                 title: {
@@ -95,7 +95,7 @@ def localisation(setting: Setting) -> Findings:
         "An explanation that stays consistent with the model lies on the object where the model "
         "recognises it, and less so where it does not.",
     )
-    return Findings(verdicts(evaluation), [whole, picture, apart], extra_facts(evaluation))
+    return Findings(verdicts(evaluation), [whole, image, apart], extra_facts(evaluation))
 
 
 _APART = {key: COLUMNS[key] for key in ("pointing", "energy")}

@@ -105,8 +105,10 @@ def not_the_model(setting: Setting, *, widen: bool = True) -> Findings:
                 sides=("image",), geometry=geometry,
             ).certificate  # fmt: skip
             explained = tensor(answer.scores["image"])
-            found[heads, geometry].add(sample.picture, truth, tensor(answer.score_model), explained)
-        groups += [sample.picture] * len(sample.prompts)
+            found[heads, geometry].add(
+                sample.image_id, truth, tensor(answer.score_model), explained
+            )
+        groups += [sample.image_id] * len(sample.prompts)
         for heads in get_args(Heads):
             certificate = explain(
                 model, image, list(sample.prompts), method="grad_eclip", heads=heads,
@@ -211,7 +213,7 @@ def lost(answers: Answers) -> Interval:
 
 
 def _geometries(setting: Setting) -> tuple[GeometryName, ...]:
-    return ("model",) if setting.model.image.fixed else ("model", "keep")
+    return ("model",) if setting.model.image.fixed_grid_reason else ("model", "keep")
 
 
 def _widened(image: Image.Image) -> Image.Image:
@@ -225,21 +227,21 @@ def _widened(image: Image.Image) -> Image.Image:
 
 def _row(cell: Cell, answers: Answers) -> dict[str, object]:
     heads, geometry = cell
-    pictures = answers.pictures
+    images = answers.pictures
     return {
         "heads": heads,
         "geometry": geometry,
         "gap": interval(answers.gaps, groups=answers.groups),
         "largest": max(answers.gaps),
-        "same_best": interval(answers.same_best, groups=pictures),
-        "ranks": interval(answers.ranks, groups=pictures),
-        "right": interval(answers.right, groups=pictures),
+        "same_best": interval(answers.same_best, groups=images),
+        "ranks": interval(answers.ranks, groups=images),
+        "right": interval(answers.right, groups=images),
         "lost": lost(answers),
     }
 
 
 def _note(setting: Setting, classes: int, widen: bool) -> str:
-    fixed = setting.model.image.fixed
+    fixed = setting.model.image.fixed_grid_reason
     return (
         f"Zero-shot over {classes} classes; a picture with several labels is right where the best "
         "class is one of them. Geometry keep: the whole picture at its own proportions, position "

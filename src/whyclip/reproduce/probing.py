@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.evaluation import Evaluation
-from whyclip.forward.forward_pass import Capture
+from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import Method, Relevance, get_method
 from whyclip.models.tower import join_heads
 from whyclip.report import Column, Picture, Table
@@ -39,7 +39,7 @@ USUAL = "λ q·k, native heads"
 
 
 def by_likeness(
-    capture: Capture, *, likeness: Likeness = "keys", heads: Heads = "native"
+    forward_pass: ForwardPass, *, likeness: Likeness = "keys", heads: Heads = "native"
 ) -> Relevance:
     """Weigh tokens by how alike their keys, or queries, are to the readout token's own.
 
@@ -47,22 +47,24 @@ def by_likeness(
     ``k`` and ``k_i``, or of ``q`` and ``q_i``, stretched to 0..1 over the patches.
 
     Args:
-        capture: the tower's forward pass.
+        forward_pass: the tower's forward pass.
         likeness: what is compared; a pooling head has no key of its own, and one query alone.
         heads: as for Grad-ECLIP.
     """
-    tower = capture.tower
-    replay = capture.replay(1, heads)
-    [g] = capture.gradient(replay, "o")
+    tower = forward_pass.tower
+    readout = forward_pass.readout(1, heads)
+    [g] = forward_pass.gradient(readout, "o")
     block = tower.blocks[-1]
     with torch.no_grad():
-        q, k, _ = block.qkv(capture.states[len(tower.blocks) - 1].to(block.dtype))
+        q, k, _ = block.qkv(forward_pass.states[len(tower.blocks) - 1].to(block.dtype))
     weights = stretched(
-        join_heads(k if likeness == "keys" else q), capture.stream.row, capture.content
+        join_heads(k if likeness == "keys" else q),
+        forward_pass.stream.readout_index,
+        forward_pass.content_mask,
     )
-    v = replay.layers[0].v.transpose(1, 2).flatten(2).float()
+    v = readout.layers[0].v.transpose(1, 2).flatten(2).float()
     values = weights[:, None] * torch.einsum("bnc,btc->bnt", g, v)
-    return Relevance(values.relu(), replay.embedding, replay.changes)
+    return Relevance(values.relu(), readout.embedding, readout.changes)
 
 
 def stretched(tokens: Tensor, row: Tensor, over: Tensor) -> Tensor:
@@ -107,7 +109,7 @@ def variants_of(setting: Setting) -> list[tuple[Variant, dict[str, Any]]]:
             found.append((Variant(get_method("grad_eclip"), options, name), made))
 
     for heads in ("native", "single"):
-        for weights in (*SPATIAL, *(() if tower.pooled else LIKENESS)):
+        for weights in (*SPATIAL, *(() if tower.has_pooling_head else LIKENESS)):
             add(weights, heads, 1)
     for layers in sorted({2, len(tower.blocks)} - {0, 1}):
         add("q·k", "native", layers)
@@ -152,7 +154,7 @@ def probing(setting: Setting) -> Findings:
         ),
         "Paired over the same prompts, with the sign turned so that above 0 means: better.",
     )
-    picture = Picture(
+    image = Picture(
         whiskers(
             {
                 title: {"": {n: value_of(evaluation, n, asked) for n in evaluation.methods}}
@@ -163,7 +165,7 @@ def probing(setting: Setting) -> Findings:
         "Dots are means, lines 95 % intervals. Deletion is better to the left, the rest to the "
         "right.",
     )
-    return Findings(verdicts(evaluation, columns), [one, picture, against], extra_facts(evaluation))
+    return Findings(verdicts(evaluation, columns), [one, image, against], extra_facts(evaluation))
 
 
 _MADE = {"weights": "λ from", "heads": "heads", "layers": "layers"}

@@ -11,7 +11,7 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import Sample
 
 
-class Shrunk(Dataset):
+class Resized(Dataset):
     """Samples whose pictures have a short side of at most some length; larger ones lose masks."""
 
     name = "shrunk"

@@ -14,7 +14,7 @@ from whyclip.reproduce.localisation import able, extra_facts
 from whyclip.reproduce.measured import Asked, column, gain, measure, table, value_of
 from whyclip.reproduce.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
 from whyclip.reproduce.published import NAME as PUBLISHED
-from whyclip.reproduce.shrunk import Shrunk
+from whyclip.reproduce.shrunk import Resized
 from whyclip.reproduce.verdict import Verdict, is_above
 from whyclip.types import GeometryName
 
@@ -64,10 +64,10 @@ def table1(
             picture's proportions. Models that run on their own grid alone get ``"model"``.
         prompt: explain the true class (``"gt"``) or the predicted one (``"pred"``).
     """
-    if setting.model.image.fixed:
+    if setting.model.image.fixed_grid_reason:
         geometry = "model"
     if shrink:
-        setting = replace(setting, dataset=Shrunk(setting.dataset, SHORT_SIDE))
+        setting = replace(setting, dataset=Resized(setting.dataset, SHORT_SIDE))
     evaluation = measure(
         setting, able(setting, VARIANTS), METRICS, prompt=prompt, geometry=geometry
     )
@@ -82,14 +82,14 @@ def table1(
         "short side at most": f"{SHORT_SIDE} pixels" if shrink else "as it is",
         **extra_facts(evaluation),
     }
-    picture = Picture(
+    image = Picture(
         _figure(evaluation),
         "Top-1 accuracy while the most relevant pixels are deleted and inserted",
         "Deletion: lower is better. Insertion: higher is better; its last point is the whole "
         "picture.",
     )
     rest = table(evaluation, "The same, read from the model in other ways", more)
-    return Findings(verdicts(evaluation), [_main(evaluation), picture, rest], facts)
+    return Findings(verdicts(evaluation), [_main(evaluation), image, rest], facts)
 
 
 def verdicts(evaluation: Evaluation) -> list[Verdict]:

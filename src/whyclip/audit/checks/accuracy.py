@@ -23,7 +23,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         for s, m in evidence.of(method)
         if side in m.among and s.labels
     ]
-    groups = [s.picture for s, _, _ in pairs]
+    groups = [s.image_id for s, _, _ in pairs]
     return Measured(
         Values([explained - own for _, explained, own in pairs], groups),
         {

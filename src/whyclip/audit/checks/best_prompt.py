@@ -11,7 +11,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """1 for each sample whose best prompt of the pool is the same, else 0."""
     pairs = [(s, m.among[side]) for s, m in evidence.of(method) if side in m.among]
     values = [float(s.among.argmax() == explained.argmax()) for s, explained in pairs]
-    return Measured(Values(values, [s.picture for s, _ in pairs]))
+    return Measured(Values(values, [s.image_id for s, _ in pairs]))
 
 
 CHECK = Check(

@@ -11,14 +11,14 @@ from whyclip.types import Side
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """The gap that an additive method reports, over the score."""
-    if not evidence.methods[method].additive:
+    if not evidence.methods[method].sums_to:
         return Measured(None, why_not="promises no sum")
     values, groups = [], []
     for sample, found in evidence.of(method):
-        gaps = [value for key, value in found.checks.get(side, {}).items() if "gap" in key]
+        gaps = [value for key, value in found.diagnostics.get(side, {}).items() if "gap" in key]
         for gap in gaps:
             values += (gap.abs() / sample.scores.abs().clamp_min(1e-6)).tolist()
-            groups += [sample.picture] * len(gap)
+            groups += [sample.image_id] * len(gap)
     if not values:
         return Measured(None, why_not="adds up by construction, reports no gap")
     return Measured(Values(values, groups))

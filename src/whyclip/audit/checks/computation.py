@@ -9,7 +9,7 @@ from whyclip.types import Side
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """1 for each sample whose explanation declares no change of the computation, else 0."""
-    pairs = [(s.picture, m) for s, m in evidence.of(method) if side in m.changes]
+    pairs = [(s.image_id, m) for s, m in evidence.of(method) if side in m.changes]
     values = [float(not m.changes[side]) for _, m in pairs]
     return Measured(Values(values, [name for name, _ in pairs]))
 

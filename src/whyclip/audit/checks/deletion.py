@@ -21,7 +21,7 @@ def measure(evidence: Evidence, method: str, side: Side, *, curve: str) -> Measu
             own.append(found.curves[name])
             chance.append(control.curves[name])
             apart.append(own[-1] - chance[-1])
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
     return Measured(
         Values(apart, groups),
         {"of the method": Values(own, groups), "of a random order": Values(chance, groups)},

@@ -27,7 +27,7 @@ def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) ->
             asked = label if known or not predicted else sample.own
             if asked < len(table):
                 values.append(float(table[asked, label] - chance[label]))
-                groups.append(sample.picture)
+                groups.append(sample.image_id)
                 right.append(known)
     return Values(values, groups, right)
 

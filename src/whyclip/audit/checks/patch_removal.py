@@ -28,7 +28,7 @@ def measure(evidence: Evidence, method: str, side: Side, *, way: str) -> Measure
             relevance = found.maps[prompt].flatten()[sample.patches]
             lost = {key: effect[:, prompt] for key, effect in sample.removed.items()}
             values.append(float(spearman(relevance, lost[way])))
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
             if len(lost) > 1:
                 agreement.append(float(spearman(*lost.values())))
     figures = {"agreement of the two ways of removal": Values(agreement, groups)}

@@ -16,7 +16,7 @@ def differ(evidence: Evidence, method: str, side: Side) -> Measured:
     for sample, found in evidence.of(method):
         for one, other in combinations(found.relevance(side), 2):
             values.append(float(pearson(one, other)))
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
     return Measured(Values(values, groups))
 
 
@@ -30,7 +30,7 @@ def follow(evidence: Evidence, method: str, side: Side) -> Measured:
             continue
         for own, other in permutations(range(sample.own), 2):
             values.append(float(table[own, own] - table[other, own]))
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
     if not values:
         return Measured(None, why_not="no picture has two objects with masks")
     return Measured(Values(values, groups))

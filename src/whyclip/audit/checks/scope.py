@@ -13,8 +13,8 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     scope = evidence.methods[method].verified_scope
     if scope == "unverified":
         return Measured(None, why_not=DERIVED_FROM[scope])
-    pictures = [sample.picture for sample, found in evidence.of(method) if side in found.scores]
-    return Measured(Values([float(scope == "score")] * len(pictures), pictures))
+    images = [sample.image_id for sample, found in evidence.of(method) if side in found.scores]
+    return Measured(Values([float(scope == "score")] * len(images), images))
 
 
 CHECK = Check(

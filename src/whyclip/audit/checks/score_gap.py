@@ -14,7 +14,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         if side in found.scores:
             gaps = (found.scores[side] - sample.scores).abs().tolist()
             values += gaps
-            groups += [sample.picture] * len(gaps)
+            groups += [sample.image_id] * len(gaps)
     return Measured(Values(values, groups))
 
 

@@ -26,7 +26,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         if side not in found.shuffled:
             continue
         for prompt, true in enumerate(found.relevance(side)[: sample.own]):
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
             for values, maps in zip(stages, found.shuffled[side], strict=True):
                 values.append(likeness(true, maps[prompt]))
     if not groups:

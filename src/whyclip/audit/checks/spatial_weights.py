@@ -11,10 +11,10 @@ from whyclip.types import Side
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Accuracy with the method's weights in the readout − accuracy of the model."""
     del side
-    if evidence.methods[method].spatial is None:
+    if evidence.methods[method].readout_weights is None:
         return Measured(None, why_not="no spatial weights of its own")
     pairs = [(s, m.spatial) for s, m in evidence.of(method) if m.spatial is not None and s.labels]
-    groups = [s.picture for s, _ in pairs]
+    groups = [s.image_id for s, _ in pairs]
     with_weights = [share_right(s, among) for s, among in pairs]
     own = [share_right(s, s.among) for s, _ in pairs]
     same = [float(s.among.argmax() == among.argmax()) for s, among in pairs]

@@ -24,7 +24,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
             # The order of two words is a coin's toss, and counts as much as that of ten.
             value = float(spearman(*torch.tensor(both).T)) if len(both) > 1 else float("nan")
             values.append(value)
-            groups.append(sample.picture)
+            groups.append(sample.image_id)
     return Measured(Values(values, groups))
 
 

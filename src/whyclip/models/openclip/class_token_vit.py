@@ -25,7 +25,7 @@ class ClassTokenViT(ImageTower):
         features = visual.conv1(inputs.to(visual.conv1.weight.dtype))
         first = visual.class_embedding.to(features.dtype)
         positions = visual.positional_embedding.to(features.dtype)
-        x = with_class_token(first, features, positions, self.native)
+        x = with_class_token(first, features, positions, self.native_grid)
         return read_at_first(visual.ln_pre(self.drop(x)), features.shape[-2:])
 
     def drop(self, x: Tensor) -> Tensor:

@@ -63,7 +63,7 @@ class OpenAIImageTower(ClassTokenViT):
         self.model, self.visual = model, model.visual
         self.blocks = tuple(map(OpenAIBlock, self.visual.transformer.resblocks))
         self.patch = int(self.visual.conv1.kernel_size[0])
-        self.native = (int(self.visual.input_resolution) // self.patch,) * 2
+        self.native_grid = (int(self.visual.input_resolution) // self.patch,) * 2
 
     def encode(self, inputs: Tensor) -> Tensor:
         return self.model.encode_image(inputs.to(self.visual.conv1.weight.dtype))
@@ -102,12 +102,12 @@ class OpenAITextTower(TextTower):
         t = inputs.shape[1]
         mask = torch.full((t, t), float("-inf"), dtype=dtype, device=x.device).triu_(1)
         content = written(self.tokenizer, inputs)
-        return Stream(x, mask[None, None], self.readout_row(inputs), content)
+        return Stream(x, mask[None, None], self.readout_index(inputs), content)
 
     def trim(self, inputs: Tensor) -> Tensor:
         return inputs
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         return ids.argmax(-1)
 
     @property

@@ -18,7 +18,7 @@ class AttentionalPoolerBlock(Block):
     three matrices instead of one.
     """
 
-    pools = True
+    is_pooling_head = True
 
     def __init__(self, pooler: Any, norm: nn.Module | None = None) -> None:
         self.pooler, self.norm = pooler, norm or nn.Identity()

@@ -18,7 +18,7 @@ class AttentionPool2dBlock(Block):
     Its input is ``[b, 1 + gh·gw, w]``, the mean first; positions are added inside.
     """
 
-    pools = True
+    is_pooling_head = True
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
@@ -65,14 +65,14 @@ class ResNetTower(ImageTower):
     """``ModifiedResNet``; a "patch" is one cell of its last layer, 32 pixels wide."""
 
     patch = 32
-    fixed = "its pooling head holds one position for each cell of the native grid"
+    fixed_grid_reason = "its pooling head holds one position for each cell of the native grid"
 
     def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self._encode = visual, encode
         self.blocks = (AttentionPool2dBlock(visual.attnpool),)
         cells = len(visual.attnpool.positional_embedding) - 1
         side = round(cells**0.5)
-        self.native = (side, side)
+        self.native_grid = (side, side)
 
     @property
     def device(self) -> torch.device:

@@ -55,11 +55,11 @@ class OpenCLIPTextTower(TextTower):
             x = self.text.token_embedding(inputs).to(dtype)
             x = x + self.text.positional_embedding[:t].to(dtype)
             mask = self.text.attn_mask
-        row = self.readout_row(inputs) if self.causal else None
+        row = self.readout_index(inputs) if self.causal else None
         content = written(self.tokenizer, inputs, row)
         if self.class_token:
             content = torch.cat([content, torch.zeros_like(content[:, :1])], dim=1)
-        return Stream(x, self._mask(mask, x), self.readout_row(inputs), content)
+        return Stream(x, self._mask(mask, x), self.readout_index(inputs), content)
 
     def _mask(self, mask: Tensor | None, x: Tensor) -> Tensor | None:
         """From what the library hands to its blocks to ``[1 or b, 1, t, t]``."""
@@ -73,7 +73,7 @@ class OpenCLIPTextTower(TextTower):
             mask = mask.view(-1, len(mask) // b if len(mask) > 1 else 1, t, t)[:, :1]
         return mask.to(x.dtype)
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         if self.class_token:
             return torch.full((len(ids),), ids.shape[1], device=ids.device)
         if self.pool == "argmax":

@@ -49,7 +49,7 @@ class OpenCLIPImageTower(ClassTokenViT):
         self.blocks = blocks
         self.patch = int(visual.conv1.kernel_size[0])
         rows, columns = visual.grid_size
-        self.native = (int(rows), int(columns))
+        self.native_grid = (int(rows), int(columns))
 
     def drop(self, x: Tensor) -> Tensor:
         return self.visual.patch_dropout(x)

@@ -88,7 +88,7 @@ class TimmBlock(Block):
 class AttentionPoolBlock(Block):
     """The first query of ``AttentionPoolLatent``, with the trunk's final norm before it."""
 
-    pools = True
+    is_pooling_head = True
 
     def __init__(self, pool: Any, norm: nn.Module) -> None:
         self.pool, self.norm = pool, norm

@@ -46,20 +46,20 @@ class TimmTower(ImageTower):
         trunk = self.trunk
         rope = getattr(trunk, "rope", None)
         rows, columns = trunk.patch_embed.grid_size
-        self.native = (int(rows), int(columns))
+        self.native_grid = (int(rows), int(columns))
         blocks: tuple[Block, ...] = tuple(
-            TimmBlock(block, None if rope is None else Rotary(trunk, index, self.native))
+            TimmBlock(block, None if rope is None else Rotary(trunk, index, self.native_grid))
             for index, block in enumerate(trunk.blocks)
         )
         if trunk.attn_pool is not None:
             blocks += (AttentionPoolBlock(trunk.attn_pool, trunk.norm),)
         self.blocks = blocks
         height, width = map(int, trunk.patch_embed.img_size)
-        self.pixels, self.patch = (height, width), height // self.native[0]
+        self.native_size, self.patch = (height, width), height // self.native_grid[0]
         if rope is not None:
-            self.fixed = "its positions are rotary and laid out for the native grid"
+            self.fixed_grid_reason = "its positions are rotary and laid out for the native grid"
         elif not isinstance(getattr(trunk.patch_embed, "proj", None), nn.Conv2d):
-            self.fixed = "its patches are made by more than one convolution"
+            self.fixed_grid_reason = "its patches are made by more than one convolution"
 
     @property
     def device(self) -> torch.device:
@@ -88,14 +88,14 @@ class TimmTower(ImageTower):
         tokens = [part for part in (trunk.cls_token, trunk.reg_token) if part is not None]
         first = [part.expand(len(x), -1, -1) for part in tokens]
         prefix = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
-        positions = interpolate_positions(trunk.pos_embed[0], self.native, grid, prefix)
+        positions = interpolate_positions(trunk.pos_embed[0], self.native_grid, grid, prefix)
         if trunk.no_embed_class:
             return torch.cat([*first, x + positions], dim=1)
         return torch.cat([*first, x], dim=1) + positions
 
     @property
     def norm(self) -> nn.Module:
-        if self.pooled or isinstance(self.trunk.norm, nn.Identity):
+        if self.has_pooling_head or isinstance(self.trunk.norm, nn.Identity):
             return self.trunk.fc_norm
         return self.trunk.norm
 

@@ -21,7 +21,7 @@ NO_LIMIT = 100_000
 class BertBlock(Block):
     """``BertLayer`` and its copies; the norms stand behind the sums."""
 
-    adds = False
+    pre_norm = False
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -98,9 +98,9 @@ class BertTextTower(TextTower):
         mask = mask.masked_fill(~seen, float("-inf"))[:, None, None]
         t = inputs.shape[1]
         content = written(self.tokenizer, inputs)
-        return Stream(x, mask.expand(-1, -1, t, -1), self.readout_row(inputs), content)
+        return Stream(x, mask.expand(-1, -1, t, -1), self.readout_index(inputs), content)
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
 
     def trim(self, inputs: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class BlipImageTower(ImageTower):
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
         self.blocks = tuple(BlipBlock(layer) for layer in self.vision.encoder.layers)
-        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
+        self.patch, self.native_grid, self.native_size = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:
@@ -74,7 +74,7 @@ class BlipImageTower(ImageTower):
         parts = self.vision.embeddings
         features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
         positions = parts.position_embedding[0]
-        x = with_class_token(parts.class_embedding, features, positions, self.native)
+        x = with_class_token(parts.class_embedding, features, positions, self.native_grid)
         return read_at_first(x, features.shape[-2:])
 
     @property

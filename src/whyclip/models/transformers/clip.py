@@ -83,7 +83,7 @@ class HFImageTower(ImageTower):
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
         self.blocks = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
-        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
+        self.patch, self.native_grid, self.native_size = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:
@@ -93,7 +93,7 @@ class HFImageTower(ImageTower):
         parts = self.vision.embeddings
         features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
         positions = parts.position_embedding.weight
-        x = with_class_token(parts.class_embedding, features, positions, self.native)
+        x = with_class_token(parts.class_embedding, features, positions, self.native_grid)
         return read_at_first(self.vision.pre_layrnorm(x), features.shape[-2:])
 
     @property
@@ -129,11 +129,11 @@ class HFTextTower(TextTower):
         x = self.text.embeddings(input_ids=inputs)
         t = x.shape[1]
         mask = torch.full((t, t), float("-inf"), dtype=x.dtype, device=x.device).triu_(1)
-        row = self.readout_row(inputs)
+        row = self.readout_index(inputs)
         content = written(self.tokenizer, inputs, row)
         return Stream(x, mask[None, None], row, content)
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         ends = ids if self.by_largest else (ids == self.eos).int()
         return ends.argmax(-1)
 

@@ -30,7 +30,7 @@ from whyclip.models.view import ModelView
 class SiglipPoolBlock(Block):
     """``SiglipMultiheadAttentionPoolingHead``, with the norm before it."""
 
-    pools = True
+    is_pooling_head = True
 
     def __init__(self, head: Any, norm: nn.Module) -> None:
         self.pool, self.norm = head, norm
@@ -79,7 +79,7 @@ class SiglipImageTower(ImageTower):
         self.model, self.vision = model, model.vision_model
         layers = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
         self.blocks = (*layers, SiglipPoolBlock(self.vision.head, self.vision.post_layernorm))
-        self.patch, self.native, self.pixels = layout_of(model.config.vision_config)
+        self.patch, self.native_grid, self.native_size = layout_of(model.config.vision_config)
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +91,7 @@ class SiglipImageTower(ImageTower):
         b, _, gh, gw = features.shape
         positions = parts.position_embedding.weight
         x = features.flatten(2).transpose(1, 2)
-        x = x + interpolate_positions(positions, self.native, (gh, gw), prefix=0)
+        x = x + interpolate_positions(positions, self.native_grid, (gh, gw), prefix=0)
         content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         row = torch.zeros(b, dtype=torch.long, device=x.device)
         return Stream(x, None, row, content, (gh, gw))
@@ -124,9 +124,9 @@ class SiglipTextTower(TextTower):
 
     def embed(self, inputs: Tensor) -> Stream:
         x = self.text.embeddings(input_ids=inputs)
-        return Stream(x, None, self.readout_row(inputs), written(self.tokenizer, inputs))
+        return Stream(x, None, self.readout_index(inputs), written(self.tokenizer, inputs))
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         return torch.full((len(ids),), ids.shape[1] - 1, device=ids.device)
 
     @property

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
-from whyclip.models.classifier_head import Classes
+from whyclip.models.classifier_head import ClassifierHead
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -80,7 +80,7 @@ class ViTTower(ImageTower):
         self.model, self.vit = model, model.vit
         layers = self.vit.layers if hasattr(self.vit, "layers") else self.vit.encoder.layer
         self.blocks = tuple(ViTBlock(layer) for layer in layers)
-        self.patch, self.native, self.pixels = layout_of(model.config)
+        self.patch, self.native_grid, self.native_size = layout_of(model.config)
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +91,7 @@ class ViTTower(ImageTower):
         project = parts.patch_embeddings.projection
         features = project(inputs.to(project.weight.dtype))
         positions = parts.position_embeddings[0]
-        x = with_class_token(parts.cls_token, features, positions, self.native)
+        x = with_class_token(parts.cls_token, features, positions, self.native_grid)
         return read_at_first(x, features.shape[-2:])
 
     @property
@@ -139,7 +139,7 @@ class NoText(TextTower):
     def encode(self, inputs: Tensor) -> Tensor:
         raise self._refuse(inputs)
 
-    def readout_row(self, ids: Tensor) -> Tensor:
+    def readout_index(self, ids: Tensor) -> Tensor:
         raise self._refuse(ids)
 
     def _refuse(self, given: Tensor | None = None) -> UnsupportedModelError:
@@ -172,6 +172,6 @@ def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelVie
         preprocess,
         None,
         width=layer.in_features,
-        classes=Classes(names, layer),
+        classes=ClassifierHead(names, layer),
         module=model,
     )

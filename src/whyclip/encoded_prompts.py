@@ -12,8 +12,8 @@ from torch import Tensor
 
 from whyclip.directions import fixed_directions
 from whyclip.errors import PromptError, quoted
-from whyclip.forward.forward_pass import Capture, precision_context
-from whyclip.forward.run import PassCheck, pass_check, run_trunk
+from whyclip.forward.forward_pass import ForwardPass, precision_context
+from whyclip.forward.run import PassCheck, pass_check, run_tower
 from whyclip.forward.targets import Targets
 from whyclip.inputs import (
     Prompt,
@@ -24,7 +24,7 @@ from whyclip.inputs import (
     tokenize,
 )
 from whyclip.models import ModelView
-from whyclip.models.classifier_head import Classes
+from whyclip.models.classifier_head import ClassifierHead
 from whyclip.models.state import is_altered
 from whyclip.types import Check, Precision
 
@@ -35,14 +35,14 @@ TEXTS_CHECKED = 16
 
 
 @dataclass(frozen=True)
-class Question:
+class EncodedPrompts:
     """Prompts, their texts run through the text tower, and what they are set against.
 
     Attributes:
         prompts: what the user asked, in order.
         tokens: all template strings of all prompts, one after another; None without texts.
         strings: for each prompt the indices of its template strings.
-        captures: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
+        forward_passes: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
         fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
         scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of what the prompts are set against, or None.
@@ -58,7 +58,7 @@ class Question:
     prompts: tuple[Prompt, ...]
     tokens: Tokens | None
     strings: tuple[tuple[int, ...], ...]
-    captures: tuple[Capture, ...]
+    forward_passes: tuple[ForwardPass, ...]
     fixed: Tensor
     scale: float
     against: Tensor | None = None
@@ -73,12 +73,12 @@ class Question:
     @property
     def strings_total(self) -> int:
         """How many strings were encoded."""
-        return sum(len(capture.inputs) for capture in self.captures)
+        return sum(len(forward_pass.inputs) for forward_pass in self.forward_passes)
 
     @property
     def checked(self) -> int:
         """How many of them went through the model's public entry point."""
-        return sum(capture.checked for capture in self.captures)
+        return sum(forward_pass.checked for forward_pass in self.forward_passes)
 
     def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
         """For images ``[b, e]``: each prompt's own score, and the mean score of its opponents.
@@ -97,16 +97,16 @@ class Question:
     @property
     def embeddings(self) -> Tensor:
         """Embeddings ``[p, e]`` of all template strings, by the pass that is explained."""
-        if not self.captures:
+        if not self.forward_passes:
             return self.fixed[:0]
-        return torch.cat([capture.embedding for capture in self.captures])
+        return torch.cat([forward_pass.embedding for forward_pass in self.forward_passes])
 
     @property
     def own_embeddings(self) -> Tensor:
         """The same by the model's public entry point, as far as it was run."""
-        if not self.captures:
+        if not self.forward_passes:
             return self.fixed[:0]
-        return torch.cat([capture.public for capture in self.captures])
+        return torch.cat([forward_pass.public for forward_pass in self.forward_passes])
 
     def unit_directions(self, embeddings: Tensor) -> Tensor:
         """One unit direction ``[n, e]`` a prompt, from embeddings of its strings ``[p, e]``.
@@ -137,7 +137,7 @@ class Question:
         return replace(self, fixed=fixed, against=against).targets(self.own_embeddings)
 
 
-def ask(
+def encode_prompts(
     view: ModelView,
     prompts: Any,
     against: Any = None,
@@ -147,7 +147,7 @@ def ask(
     empty: bool = False,
     precision: Precision = "fp32",
     check: Check = "auto",
-) -> Question:
+) -> EncodedPrompts:
     """Parse prompts and encode them.
 
     Args:
@@ -166,23 +166,23 @@ def ask(
     """
     altered = is_altered(view)
     parsed = parse_prompts(prompts)
-    question = _encode(view, parsed, keep, whole_context, precision, check, altered)
+    encoded = _encode(view, parsed, keep, whole_context, precision, check, altered)
     if empty:
-        question = replace(question, empty=_encode_empty(view, precision))
+        encoded = replace(encoded, empty=_encode_empty(view, precision))
     if against is None:
-        return question
+        return encoded
     other = _encode(view, parse_prompts(against), 0, False, precision, check, altered)
     mean, own = (o.directions.mean(0) for o in (other.targets(), other.own_targets()))
-    bias = question.bias
+    bias = encoded.bias
     if bias is not None and other.bias is not None:
         bias = bias - other.bias.mean()
     return replace(
-        question,
+        encoded,
         against=mean,
         own_against=own,
         others=other.prompts,
         bias=bias,
-        changes=(*question.changes, *other.changes),
+        changes=(*encoded.changes, *other.changes),
     )
 
 
@@ -194,7 +194,7 @@ def _encode(
     precision: Precision,
     check: Check,
     altered: bool,
-) -> Question:
+) -> EncodedPrompts:
     if view.classes is not None:
         return replace(_encode_classes(view, view.classes, prompts), altered=altered)
     texts: list[str] = []
@@ -203,15 +203,15 @@ def _encode(
         own = prompt.templates if isinstance(prompt, TextPrompt) else ()
         strings.append(tuple(range(len(texts), len(texts) + len(own))))
         texts.extend(own)
-    reads = view.text.readout_row if view.text.causal else None
+    reads = view.text.readout_index if view.text.causal else None
     tokens = tokenize(view.tokenizer, texts, view.text.context, reads) if texts else None
     pad = padding(view.tokenizer, view.text.context) if texts else 0
-    captures: list[Capture] = []
+    forward_passes: list[ForwardPass] = []
     nothing = Targets(torch.empty(0, 0))
     for part, how in text_batches(len(texts), check, altered=altered) if texts else ():
         assert tokens is not None
-        captures.append(
-            run_trunk(
+        forward_passes.append(
+            run_tower(
                 view.text,
                 tokens.ids[part],
                 nothing,
@@ -226,11 +226,11 @@ def _encode(
     fixed, own_fixed, changes = fixed_directions(
         view, prompts, precision, pass_check(check, altered=altered)
     )
-    return Question(
+    return EncodedPrompts(
         prompts,
         tokens,
         tuple(strings),
-        tuple(captures),
+        tuple(forward_passes),
         fixed,
         scale=view.logit_scale,
         own_fixed=own_fixed,
@@ -250,7 +250,9 @@ def text_batches(
         yield slice(start, start + TEXTS_AT_ONCE), how
 
 
-def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ...]) -> Question:
+def _encode_classes(
+    view: ModelView, classes: ClassifierHead, prompts: tuple[Prompt, ...]
+) -> EncodedPrompts:
     """Rows and biases of a classifier's classes; an ensemble of them is their mean."""
     rows, biases = [], []
     for prompt in prompts:
@@ -263,7 +265,7 @@ def _encode_classes(view: ModelView, classes: Classes, prompts: tuple[Prompt, ..
         rows.append(classes.weight[found].mean(0))
         biases.append(classes.bias[found].mean())
     nothing: tuple[tuple[int, ...], ...] = ((),) * len(prompts)
-    return Question(
+    return EncodedPrompts(
         prompts, None, nothing, (), torch.stack(rows), scale=1.0, bias=torch.stack(biases)
     )
 
