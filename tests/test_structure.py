@@ -58,6 +58,7 @@ FLOW = (
     "scenes",
     "datasets",
     "mini",
+    "web",
     "report",
     "evaluation",
     "regions",

@@ -21,6 +21,7 @@ from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
+from whyclip.cli import web as serving
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
 from whyclip.cli.shared import shared
 from whyclip.cli.terminal import any_text, complain, quiet
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
+app.command(help=serving.HELP)(shared(serving.web))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
 app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))

@@ -89,6 +89,7 @@ class Worker:
         self._jobs: deque[Job] = deque()
         self._wake = threading.Condition()
         self._stopped = False
+        self._busy = False
         self._thread = threading.Thread(target=self._run, name="whyclip-web", daemon=True)
 
     def start(self) -> None:
@@ -129,6 +130,11 @@ class Worker:
         """How many jobs wait."""
         return len(self._jobs)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return not self._jobs and not self._busy
+
     def _tell_positions(self) -> None:
         for position, job in enumerate(self._jobs, 1):
             job.tell({"queue": position})
@@ -141,8 +147,10 @@ class Worker:
                 if self._stopped:
                     return
                 job = self._jobs.popleft()
+                self._busy = True
                 self._tell_positions()
             self._do(job)
+            self._busy = False
 
     def _do(self, job: Job) -> None:
         def step(what: str, done: int, total: int) -> None:
