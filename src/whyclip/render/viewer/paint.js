@@ -30,7 +30,9 @@ export const createPaint = (colours) => {
   function mix(data, at, grey, strength) {
     const rows = strength < 0 ? inks.against : inks.for;
     const i = 6 * Math.round(Math.abs(strength) * STEPS);
-    for (let k = 0; k < 3; k++) data[at + k] = rows[i + k] + grey * rows[i + 3 + k];
+    data[at] = rows[i] + grey * rows[i + 3];
+    data[at + 1] = rows[i + 1] + grey * rows[i + 4];
+    data[at + 2] = rows[i + 2] + grey * rows[i + 5];
     data[at + 3] = 255;
   }
 
@@ -61,26 +63,27 @@ export const createPaint = (colours) => {
     return grey;
   }
 
-  // Of each pixel its four patches and their weights in a Catmull-Rom cubic; null where unseen.
+  // Along one axis: for each pixel its own patch (−1 where unseen), and the four patches around it
+  // with their weights in a Catmull-Rom cubic, one after another.
   function taps(pixels, length, low, high, patches) {
     const inside = (i) => Math.min(Math.max(i, 0), patches - 1);
-    return Array.from({ length: pixels }, (_, i) => {
+    const own = new Int16Array(pixels).fill(-1);
+    const around = new Int16Array(4 * pixels);
+    const weights = new Float64Array(4 * pixels);
+    for (let i = 0; i < pixels; i++) {
       const share = (((i + 0.5) * length) / pixels - low) / (high - low);
-      if (share < 0 || share > 1) return null;
+      if (share < 0 || share > 1) continue;
       const at = inside(share * patches - 0.5);
       const first = Math.floor(at);
       const t = at - first;
-      return {
-        own: inside(Math.floor(share * patches)),
-        patches: [first - 1, first, first + 1, first + 2].map(inside),
-        weights: [
-          (((2 - t) * t - 1) * t) / 2,
-          ((3 * t - 5) * t * t + 2) / 2,
-          (((4 - 3 * t) * t + 1) * t) / 2,
-          ((t - 1) * t * t) / 2,
-        ],
-      };
-    });
+      own[i] = inside(Math.floor(share * patches));
+      around.set([first - 1, first, first + 1, first + 2].map(inside), 4 * i);
+      weights[4 * i] = (((2 - t) * t - 1) * t) / 2;
+      weights[4 * i + 1] = ((3 * t - 5) * t * t + 2) / 2;
+      weights[4 * i + 2] = (((4 - 3 * t) * t + 1) * t) / 2;
+      weights[4 * i + 3] = ((t - 1) * t * t) / 2;
+    }
+    return { own, around, weights };
   }
 
   // The strength of every pixel, NaN where unseen: smooth without a new sign or peak, or by patch.
@@ -91,29 +94,44 @@ export const createPaint = (colours) => {
     const xs = taps(width, image.width, left, right, gw);
     const ys = taps(height, image.height, top, bottom, gh);
     const found = new Float64Array(width * height).fill(NaN);
+    const factor = scale.limit > 0 ? 1 / scale.limit : 0;
     const floor = scale.signed ? -1 : 0;
-    const across = new Float64Array(gw);
+    // For the row of pixels at hand: each column's cubic, and the range of its two nearest patches.
+    const [across, lows, highs] = [0, 1, 2].map(() => new Float64Array(gw));
+    const { around, weights } = xs;
     for (let y = 0; y < height; y++) {
-      if (!ys[y]) continue;
-      const rows = ys[y].patches.map((row) => row * gw);
-      const down = ys[y].weights;
+      if (ys.own[y] < 0) continue;
       for (let c = 0; c < gw; c++) {
+        if (exact) {
+          across[c] = values[ys.own[y] * gw + c];
+          continue;
+        }
         across[c] = 0;
-        for (let k = 0; k < 4; k++) across[c] += down[k] * values[rows[k] + c];
+        for (let k = 0; k < 4; k++) {
+          across[c] += ys.weights[4 * y + k] * values[ys.around[4 * y + k] * gw + c];
+        }
+        const [a, b] = [1, 2].map((k) => values[ys.around[4 * y + k] * gw + c]);
+        lows[c] = Math.min(a, b);
+        highs[c] = Math.max(a, b);
       }
       for (let x = 0; x < width; x++) {
-        if (!xs[x]) continue;
-        const { patches, weights } = xs[x];
-        let value = values[ys[y].own * gw + xs[x].own];
+        if (xs.own[x] < 0) continue;
+        let value = across[xs.own[x]];
         if (!exact) {
-          const [a, b] = [values[rows[1] + patches[1]], values[rows[1] + patches[2]]];
-          const [c, d] = [values[rows[2] + patches[1]], values[rows[2] + patches[2]]];
-          value = 0;
-          for (let k = 0; k < 4; k++) value += weights[k] * across[patches[k]];
-          value = Math.min(Math.max(value, Math.min(a, b, c, d)), Math.max(a, b, c, d));
+          const i = 4 * x;
+          const c = around[i + 1];
+          const d = around[i + 2];
+          value =
+            weights[i] * across[around[i]] +
+            weights[i + 1] * across[c] +
+            weights[i + 2] * across[d] +
+            weights[i + 3] * across[around[i + 3]];
+          const low = lows[c] < lows[d] ? lows[c] : lows[d];
+          const high = highs[c] > highs[d] ? highs[c] : highs[d];
+          value = value < low ? low : value > high ? high : value;
         }
-        const share = scale.limit > 0 ? value / scale.limit : 0;
-        found[y * width + x] = Math.min(Math.max(share, floor), 1);
+        value *= factor;
+        found[y * width + x] = value < floor ? floor : value > 1 ? 1 : value;
       }
     }
     return found;
@@ -136,30 +154,43 @@ export const createPaint = (colours) => {
   function outline(data, found, width, height) {
     const { half, dash, strokes } = colours.contour;
     for (const sign of [1, -1]) {
-      const inside = (x, y) => sign * found[y * width + x] >= half;
-      const onEdge = (x, y, reach) => {
-        const seen = [false, false];
-        for (let v = Math.max(y - reach, 0); v <= Math.min(y + reach, height - 1); v++) {
-          for (let u = Math.max(x - reach, 0); u <= Math.min(x + reach, width - 1); u++) {
-            if (Number.isNaN(found[v * width + u])) return false;
-            seen[Number(inside(u, v))] = true;
-          }
-        }
-        return seen[0] && seen[1];
-      };
+      // One bit each for inside, outside and unseen.
+      const kinds = new Uint8Array(found.length);
+      for (let i = 0; i < found.length; i++) {
+        kinds[i] = found[i] !== found[i] ? 4 : sign * found[i] >= half ? 1 : 2;
+      }
+      if (!kinds.includes(1)) continue;
       for (const [reach, level] of strokes) {
-        for (let y = 0; y < height; y++) {
-          for (let x = 0; x < width; x++) {
-            if (!onEdge(x, y, reach)) continue;
-            const [above, below] = [Math.max(y - reach, 0), Math.min(y + reach, height - 1)];
-            const along = inside(x, above) !== inside(x, below) ? x : y;
-            if (sign < 0 && Math.floor(along / dash) % 2) continue;
-            const at = 4 * (y * width + x);
-            data.fill(Math.round(255 * level), at, at + 3);
+        const near = nearby(nearby(kinds, width, height, reach, 1), width, height, reach, width);
+        for (let at = near.indexOf(3); at >= 0; at = near.indexOf(3, at + 1)) {
+          const x = at % width;
+          const y = (at - x) / width;
+          if (sign < 0) {
+            const above = kinds[Math.max(y - reach, 0) * width + x] === 1;
+            const below = kinds[Math.min(y + reach, height - 1) * width + x] === 1;
+            if (Math.floor((above !== below ? x : y) / dash) % 2) continue;
           }
+          data.fill(Math.round(255 * level), 4 * at, 4 * at + 3);
         }
       }
     }
+  }
+
+  // All bits that are set within reach, along rows (step 1) or columns (step width).
+  function nearby(bits, width, height, reach, step) {
+    const found = bits.slice();
+    for (let by = 1; by <= reach; by++) {
+      const skip = step === 1 ? by : 0;
+      for (let y = 0; y < height; y++) {
+        const end = step === 1 ? (y + 1) * width - skip : y + by < height ? (y + 1) * width : 0;
+        for (let at = y * width; at < end; at++) {
+          const other = at + by * step;
+          found[at] |= bits[other];
+          found[other] |= bits[at];
+        }
+      }
+    }
+    return found;
   }
 
   // The colour bar: strength across, the image's grey upwards.

@@ -5,7 +5,7 @@ import { heatStage, plainStage, pointing } from "./stage.js";
 import { VIEWS, state } from "./store.js";
 import { drawLines } from "./lines.js";
 import { pairs, rowOf, what, where } from "./table.js";
-import { methodName, trust } from "./trust.js";
+import { methodName, tone, trust } from "./trust.js";
 import { bars, headline, plainWords } from "./words.js";
 
 // `data`: {entries, picture, size, table}, where `table` may still be missing;
@@ -43,6 +43,7 @@ export function renderAnswer(root, model, paint, data, on) {
     promptTabs(entries, on),
     el("div", { class: "headline" }, line, scoreOf(entries, items)),
     el("p", { class: "lead" }, ...lead(item, words, size, entries[0])),
+    el("p", { class: "seal" }, ...entries.map(seal)),
     toolbar(on, model),
     shown,
     tell,
@@ -132,6 +133,10 @@ function lead(item, words, size, { explanation }) {
   if (!parts.length) return [`${explanation.model} found nothing that speaks for this prompt.`];
   return ["The score comes most from ", ...parts, "."];
 }
+
+// The certificate in a few words, next to the answer; the card below says what it means.
+const seal = ({ title, explanation: { certificate } }, _, { length }) =>
+  el("span", { class: `chip ${tone(certificate)}` }, `${length > 1 ? `${title}: ` : ""}${certificate.verdict}`);
 
 function toolbar(on, model) {
   const views = Object.entries(VIEWS).map(([value, text]) =>

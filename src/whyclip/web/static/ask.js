@@ -140,8 +140,11 @@ function methodCard(model, controls, on) {
   const geometries = model.geometries.map((value) => el("option", { value }, GEOMETRIES[value]));
   const row = (text, name, select) => [el("label", { for: name }, text), select];
   controls.run = el("button", { type: "submit", class: "primary" }, "Explain");
-  return card(
-    "3 Method",
+  const wide = matchMedia("(min-width: 861px)").matches;
+  return el(
+    "details",
+    { class: "card method", open: wide },
+    el("summary", {}, el("h2", {}, "3 Method")),
     el(
       "div",
       { class: "fields" },
