@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from web_site import EXAMPLE, OWN, Site, png
 
+from web_site import EXAMPLE, OWN, Site, png
 from whyclip.web.guard import host_of
 
 ASKED = {"image": EXAMPLE, "prompts": ["a dog"]}

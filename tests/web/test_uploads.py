@@ -10,9 +10,9 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from web_site import EXAMPLE, Site, png, serving, wait_until
 from PIL import Image
 
+from web_site import EXAMPLE, Site, png, serving, wait_until
 from whyclip.errors import ImageError
 from whyclip.models import ModelView
 from whyclip.web.limits import Limits

@@ -18,8 +18,9 @@ PORT = 8765
 HELP = """
 Open a page in the browser that explains images.
 
-Drop in an image, type prompts, click a word to see where it matches. The page runs on this machine \
-alone and loads nothing from elsewhere. Stop it with Ctrl-C. Needs: pip install 'whyclip\\[web]'
+Drop in an image, type prompts, click a word to see where it matches. The page runs on this \
+machine alone and loads nothing from elsewhere. Stop it with Ctrl-C. Needs: pip install \
+'whyclip\\[web]'
 
 \b
 [bold]Examples[/bold]
@@ -31,9 +32,7 @@ alone and loads nothing from elsewhere. Stop it with Ctrl-C. Needs: pip install 
 
 def web(
     model: options.Model = "mini",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")
-    ] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
@@ -56,9 +55,7 @@ def web(
     """See ``HELP``."""
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise OptionError(
-            f"whyclip web needs {' and '.join(missing)}; pip install 'whyclip[web]'"
-        )
+        raise OptionError(f"whyclip web needs {' and '.join(missing)}; pip install 'whyclip[web]'")
     with progress(3) as begin:
         begin("starting")
         with importing():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from whyclip.ambient import plain_state
@@ -149,7 +149,7 @@ def offered(view: ModelView) -> dict[str, dict[str, Any]]:
     return {variant.spelling: _described(variant) for variant in variants}
 
 
-def _described(variant: Variant) -> Mapping[str, Any] | Any:
+def _described(variant: Variant) -> dict[str, Any]:
     method = variant.method
     options = variant.spelling.partition(":")[2].replace(":", ", ")
     return {

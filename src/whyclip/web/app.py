@@ -38,7 +38,12 @@ from whyclip.web.request import WebRequest, read_request
 from whyclip.web.state import GONE, Kept, named_safely
 from whyclip.web.worker import BusyError, Job, Worker
 
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+}
 _SHARED = ("elements.js", "heat.js", "paint.js", "viewer.css")
 """Files of the viewer of self-contained pages that this page draws with."""
 

@@ -68,9 +68,7 @@ def draw_examples(limits: Limits) -> dict[str, Upload]:
     """Draw every example; its id is its name."""
     drawn = {}
     for name, example in EXAMPLES.items():
-        scene = compose_scene(
-            example.items, size=example.size, object_size=112, seed=example.seed
-        )
+        scene = compose_scene(example.items, size=example.size, object_size=112, seed=example.seed)
         file = BytesIO()
         scene.image.save(file, "PNG")
         drawn[name] = replace(read_upload(file.getvalue(), limits), id=name)

@@ -70,6 +70,7 @@ class NewsResponse:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
+        del scope
         await while_there(receive, lambda: self._talk(send))
         self.job.cancel()
 
@@ -90,9 +91,7 @@ class ResultResponse:
         respond: makes the response from the final news.
     """
 
-    def __init__(
-        self, job: Job, respond: Callable[[News], Callable[..., Awaitable[None]]]
-    ) -> None:
+    def __init__(self, job: Job, respond: Callable[[News], Callable[..., Awaitable[None]]]) -> None:
         self.job, self.respond = job, respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

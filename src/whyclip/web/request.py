@@ -68,9 +68,7 @@ def read_request(body: bytes, limits: Limits, methods: Sequence[str]) -> WebRequ
         against=_prompts(given, "against", limits.opponents, limits, least=0),
         methods=names,
         sides=tuple(dict.fromkeys(check_choice("side", side, SIDES) for side in sides)),
-        geometry=check_choice(
-            "geometry", given.get("geometry", "model"), get_args(GeometryName)
-        ),
+        geometry=check_choice("geometry", given.get("geometry", "model"), get_args(GeometryName)),
     )
 
 

@@ -30,7 +30,8 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         bound.close()
         raise OptionError(
-            f"cannot listen on {quoted(host)} port {port}: {reason(error)}; --port 0 takes a free one"
+            f"cannot listen on {quoted(host)} port {port}: {reason(error)}; "
+            "--port 0 takes a free one"
         ) from None
     return bound
 
@@ -47,13 +48,13 @@ def is_loopback(host: str) -> bool:
 
 def hosts_of(host: str, allowed: Sequence[str]) -> set[str]:
     """Names that the server answers to."""
-    return {*LOOPBACK, host, *allowed} - {"0.0.0.0", "::"}  # noqa: S104
+    return {*LOOPBACK, host, *allowed} - {"0.0.0.0", "::"}
 
 
 def address_of(bound: socket.socket) -> str:
     """The address to open in a browser."""
     host, port = bound.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 

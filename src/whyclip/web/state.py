@@ -122,9 +122,7 @@ class Kept:
         )
         return self.prompts.put(key, encoded, _weight(encoded.forward_passes))
 
-    def _images(
-        self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts
-    ) -> ImagePass:
+    def _images(self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts) -> ImagePass:
         key = (upload.id, geometry)
         kept = self.passes.get(key)
         if kept is not None:

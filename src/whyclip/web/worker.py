@@ -12,7 +12,7 @@ from typing import Any
 from whyclip.progress import listening
 
 News = dict[str, Any]
-"""``{"queue": position}``, ``{"progress": …}``, and at the end ``{"result": …}`` or ``{"error": …}``."""
+"""``{"queue": position}``, ``{"progress": …}``; at the end ``{"result": …}`` or ``{"error": …}``."""
 
 FINAL = ("result", "error")
 
@@ -65,10 +65,7 @@ class Job:
 
     async def result(self) -> News:
         """Wait for the final news."""
-        news: News = {}
-        async for news in self.news():
-            pass
-        return news
+        return [news async for news in self.news()][-1]
 
     def cancel(self) -> None:
         """Leave the queue, or stop at the next step of the computation."""
