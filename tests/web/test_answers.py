@@ -229,3 +229,12 @@ def test_a_long_body_is_refused(site: Site) -> None:
 
 def test_blanks_around_prompts_do_not_count() -> None:
     assert ask(prompts=[" a dog  "]).prompts == ("a dog",)
+
+
+def test_what_the_model_does_not_see_of_a_prompt_is_noted(answers: Answers) -> None:
+    long = WebRequest(EXAMPLE, ("a dog " * 40,))
+    for _ in range(2):  # also from the kept prompts
+        [entry] = answers.explain(long)["entries"]
+        assert any("not seen by the model" in note for note in entry["explanation"]["notes"])
+    [entry] = answers.explain(WebRequest(EXAMPLE, ("a dog",)))["entries"]
+    assert entry["explanation"]["notes"] == []

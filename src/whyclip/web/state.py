@@ -6,6 +6,7 @@ image encoder runs again only for another image or another input mode.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from whyclip.assemble import checked_of
 from whyclip.audit_index import Audits
 from whyclip.batches import batches
 from whyclip.encoded_prompts import EncodedPrompts
-from whyclip.errors import ImageError
+from whyclip.errors import ImageError, WhyclipWarning
 from whyclip.explanation import Explanation
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.run import pass_check
@@ -47,7 +48,7 @@ class Kept:
         self.examples: dict[str, Upload] = {}
         self.images: Shelf[Upload] = Shelf(limits.kept_images)
         self.passes: Shelf[ImagePass] = Shelf(limits.kept_passes)
-        self.prompts: Shelf[EncodedPrompts] = Shelf(limits.kept_passes // 4)
+        self.prompts: Shelf[tuple[EncodedPrompts, tuple[str, ...]]] = Shelf(limits.kept_passes // 4)
         self.runs = {"image": 0, "text": 0}
 
     def add(self, content: bytes) -> Upload:
@@ -90,7 +91,7 @@ class Kept:
         view = self.view
         check_state(view)
         with naming_suspects(view):
-            encoded = self._encoded(prompts, against, variants)
+            encoded, notes = self._encoded(prompts, against, variants)
             images = self._images(upload, geometry, encoded)
             aimed = images.with_targets(encoded.targets())
             try:
@@ -100,11 +101,13 @@ class Kept:
                 # The graphs of recomputed layers are large, and quickly made again.
                 for kept in (aimed.forward_pass, aimed.own, *encoded.forward_passes):
                     kept.forget()
-        return [result for [result] in results.values()]
+        found = [result for [result] in results.values()]
+        return [replace(one, notes=(*one.notes, *notes)) for one in found]
 
     def _encoded(
         self, prompts: tuple[str, ...], against: tuple[str, ...], variants: Sequence[Variant]
-    ) -> EncodedPrompts:
+    ) -> tuple[EncodedPrompts, tuple[str, ...]]:
+        """Encode prompts once, with what whyclip warns of, such as words that are cut off."""
         text = self.view.text
         whole = any(v.settings.get("norm_over") == "context" for v in variants)
         empty = any(v.method.needs_empty_prompt and "image" in v.sides for v in variants)
@@ -113,14 +116,18 @@ class Kept:
         if kept is not None:
             return kept
         self.runs["text"] += 1
-        encoded = encode_for(
-            self.view,
-            list(prompts),
-            variants,
-            against=list(against) or None,
-            keep=_all_blocks(text) if self.view.classes is None else 0,
-        )
-        return self.prompts.put(key, encoded, _weight(encoded.forward_passes))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            encoded = encode_for(
+                self.view,
+                list(prompts),
+                variants,
+                against=list(against) or None,
+                keep=_all_blocks(text) if self.view.classes is None else 0,
+            )
+        notes = [str(one.message) for one in warned if issubclass(one.category, WhyclipWarning)]
+        kept = encoded, tuple(dict.fromkeys(notes))
+        return self.prompts.put(key, kept, _weight(encoded.forward_passes))
 
     def _images(self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts) -> ImagePass:
         key = (upload.id, geometry)

@@ -5,7 +5,7 @@ import { heatStage, plainStage, pointing } from "./stage.js";
 import { VIEWS, state } from "./store.js";
 import { drawLines } from "./lines.js";
 import { pairs, rowOf, what, where } from "./table.js";
-import { methodName, tone, trust } from "./trust.js";
+import { derivation, tone, trust } from "./trust.js";
 import { bars, headline, plainWords } from "./words.js";
 
 // `data`: {entries, picture, size, table}, where `table` may still be missing;
@@ -36,14 +36,14 @@ export function renderAnswer(root, model, paint, data, on) {
   const figures = [beside, ...stages].map((stage, i) =>
     el("figure", {}, stage, el("figcaption", {}, captions[i])),
   );
-  const shown = el("div", { class: "shown" }, el("div", { class: wide }, ...figures));
+  const shown = el("div", { class: state.drawing ? "shown drawing" : "shown" }, el("div", { class: wide }, ...figures));
   const pick = (word) => model.table && on.change({ word: word === state.word ? -1 : word, box: null });
   const line = headline(boxed || words, item.prompt, { chosen: state.word, pick, strongest: model.colours.words.strongest });
   const children = [
     promptTabs(entries, on),
     el("div", { class: "headline" }, line, scoreOf(entries, items)),
     el("p", { class: "lead" }, ...lead(item, words, size, entries[0])),
-    el("p", { class: "seal" }, ...entries.map(seal)),
+    el("p", { class: "seal" }, ...entries.map(seal), unlike(entries[0].explanation)),
     toolbar(on, model),
     shown,
     tell,
@@ -51,8 +51,13 @@ export function renderAnswer(root, model, paint, data, on) {
     explained.length || boxed
       ? bars(boxed || words, { title: boxed ? "Words in the box" : "Words" })
       : el("p", { class: "quiet" }, "The words have no bars: this method explains the image only."),
-    ...entries.map(({ explanation }) =>
-      trust(explanation, state.prompt, entries.length > 1 ? `How far to trust ${methodName(explanation)}` : "How far to trust this"),
+    ...entries.map(({ explanation, title }, i) =>
+      trust(
+        explanation,
+        state.prompt,
+        entries.length > 1 ? `How far to trust ${title}` : "How far to trust this",
+        i ? [] : explanation.notes,
+      ),
     ),
     files(on),
   ];
@@ -63,7 +68,8 @@ export function renderAnswer(root, model, paint, data, on) {
 function hint(chosen, boxed) {
   if (chosen) return `Where “${chosen.word}” matches. Click the word again to go back.`;
   if (boxed) return "Words by what they add inside the box. Press Escape or click the image to go back.";
-  return "Click a word to see where it matches. Drag a box on the image to see which words match there.";
+  const box = matchMedia("(pointer: coarse)").matches ? "Press “Draw a box”, then draw one" : "Drag a box";
+  return `Click a word to see where it matches. ${box} on the image to see which words match there.`;
 }
 
 function chosenWord(words, table) {
@@ -131,12 +137,15 @@ function lead(item, words, size, { explanation }) {
   if (place && most) parts.push(" and ");
   if (most) parts.push("the word ", el("b", {}, `“${most.word}”`));
   if (!parts.length) return [`${explanation.model} found nothing that speaks for this prompt.`];
-  return ["The score comes most from ", ...parts, "."];
+  return [derivation(explanation.certificate), ...parts, "."];
 }
 
 // The certificate in a few words, next to the answer; the card below says what it means.
 const seal = ({ title, explanation: { certificate } }, _, { length }) =>
   el("span", { class: `chip ${tone(certificate)}` }, `${length > 1 ? `${title}: ` : ""}${certificate.verdict}`);
+
+const unlike = ({ notes }) =>
+  notes.length ? el("span", { class: "chip changed" }, "read the note below before you trust this") : null;
 
 function toolbar(on, model) {
   const views = Object.entries(VIEWS).map(([value, text]) =>
@@ -156,6 +165,11 @@ function toolbar(on, model) {
     "div",
     { class: "toolbar" },
     el("div", { class: "segments", role: "radiogroup", "aria-label": "Display" }, ...views),
+    el(
+      "button",
+      { type: "button", "aria-pressed": String(state.drawing), "data-focus": "drawing", disabled: !model.table, click: () => on.change({ drawing: !state.drawing }) },
+      "Draw a box",
+    ),
     lines,
   );
 }

@@ -7,6 +7,8 @@ import { createPaint } from "./paint.js";
 import { lines, link, question, remember, restore, state } from "./store.js";
 
 const QUICK = 250;
+// Choices that need no answer from the server, unless a table of words and patches is missing.
+const LOCAL = ["prompt", "view", "word", "box", "pairs", "drawing"];
 const root = document.getElementById("answer");
 const status = document.getElementById("status");
 const files = new Map();
@@ -19,7 +21,12 @@ let lastCost = 0;
 let typing = 0;
 let lastTyped = 0;
 
-const say = (text) => (status.textContent = text);
+let fading = 0;
+function say(text, fade = false) {
+  status.textContent = text;
+  clearTimeout(fading);
+  if (fade) fading = setTimeout(() => (status.textContent = ""), 4000);
+}
 
 function fault(error) {
   if (error.name === "AbortError") return;
@@ -34,7 +41,7 @@ const isSlow = () => [state.method, state.beside].some((name) => model.methods[n
 function change(patch, { typed = false, step = !typed } = {}) {
   Object.assign(state, patch);
   form.sync();
-  const local = Object.keys(patch).every((name) => ["prompt", "view", "word", "box", "pairs"].includes(name));
+  const local = Object.keys(patch).every((name) => LOCAL.includes(name));
   if (!typed) remember(step && !("view" in patch));
   if (local) return show();
   Object.assign(state, { word: -1, box: null });
@@ -91,7 +98,7 @@ function answered(began) {
   const took = performance.now() - began;
   performance.measure("whyclip:answer", { start: began, duration: took });
   document.documentElement.dataset.answered = took.toFixed(1);
-  say(`Answered in ${took < 1000 ? `${Math.round(took)} ms` : `${(took / 1000).toFixed(1)} s`}.`);
+  say(`Answered in ${took < 1000 ? `${Math.round(took)} ms` : `${(took / 1000).toFixed(1)} s`}.`, true);
 }
 
 function tell({ queue, progress }) {
@@ -182,7 +189,7 @@ async function save(kind) {
     const href = URL.createObjectURL(await download(kind, question(model)));
     el("a", { href, download: `whyclip.${kind}` }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
-    say(`Wrote whyclip.${kind}.`);
+    say(`Wrote whyclip.${kind}.`, true);
   } catch (error) {
     say(error.message);
   }
@@ -192,7 +199,7 @@ async function copy() {
   const address = new URL(link(), location.href).href;
   try {
     await navigator.clipboard.writeText(address);
-    say("The link is copied. It works as long as this whyclip runs and keeps the image.");
+    say("The link is copied. It works as long as this whyclip runs and keeps the image.", true);
   } catch {
     say(`The link is the address of this page: ${address}`);
   }
@@ -207,6 +214,11 @@ async function start() {
   const cancel = () => (running ? (running.abort(), (running = null), form.busy(false), say("Cancelled.")) : run());
   form = buildForm(document.getElementById("ask"), model, { change, file: addImage, example: takeExample, fault, run: cancel });
   addEventListener("popstate", () => begin(false));
+  // The link holds the choices, so that it cannot also name a part of the page.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    root.focus();
+  });
   begin(true);
 }
 

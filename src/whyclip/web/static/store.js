@@ -16,8 +16,9 @@ const FRESH = {
   word: -1,
   box: null,
   pairs: false,
+  drawing: false,
 };
-// The first letters of the link; each stands for one choice.
+// Short names in the link; what has none is not in it.
 const KEYS = {
   image: "i", prompts: "p", against: "a", method: "m", beside: "b", sides: "s", geometry: "g",
   prompt: "n", view: "v", word: "w", box: "x", pairs: "l",

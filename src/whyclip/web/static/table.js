@@ -28,7 +28,8 @@ function shares({ grid: [gh, gw], box, image }, [left, top, right, bottom]) {
   return found;
 }
 
-// The strongest pairs of a word and a patch, at most one per word and neighbourhood.
+// The strongest pairs of a word and a patch: at most one per word and neighbourhood, and none with
+// less than a tenth of the strongest.
 export function pairs(table, count = 6) {
   const [gh, gw] = table.grid;
   const all = table.values.flatMap((values, word) =>
@@ -40,7 +41,7 @@ export function pairs(table, count = 6) {
     a.word === b.word && Math.abs(a.row - b.row) <= reach && Math.abs(a.column - b.column) <= reach;
   const chosen = [];
   for (const pair of all) {
-    if (pair.value <= 0 || chosen.length === count) break;
+    if (pair.value <= all[0].value / 10 || chosen.length === count) break;
     if (!chosen.some((other) => near(pair, other))) chosen.push(pair);
   }
   return chosen;

@@ -27,7 +27,18 @@ function meaning(noted) {
   return "The score is the model’s own, but the map is not computed from it.";
 }
 
-export function trust(explanation, index, title) {
+// Where the map comes from, in the words with which a sentence about it begins.
+export function derivation({ scope }) {
+  return {
+    score: "The score comes most from ",
+    attention: "The model attends most to ",
+    features: "The features that match best are at ",
+    baseline: "At random, this map points at ",
+  }[scope.image ?? scope.text] ?? "This method points most at ";
+}
+
+// `notes` are shown once, with the first of several methods.
+export function trust(explanation, index, title, notes) {
   const noted = explanation.certificate;
   const changes = [
     ...noted.modified_input.map((change) => `Modified input: ${change}`),
@@ -54,7 +65,7 @@ export function trust(explanation, index, title) {
     el("h2", {}, title),
     el("p", { class: `badge ${tone(noted)}` }, noted.verdict),
     el("p", {}, meaning(noted)),
-    ...explanation.notes.map((line) => el("p", { class: "note" }, line)),
+    ...notes.map((line) => el("p", { class: "note" }, line)),
     el("p", { class: "quiet" }, `${audited} A heat map shows what a method computes. It does not prove how the model decides.`),
     el(
       "details",
