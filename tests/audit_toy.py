@@ -62,7 +62,7 @@ def planted(name: str, relevance: Any, **claims: Any) -> Method:
             "cost": "1",
             "explains": "nothing",
             "sides": ("image",),
-            "reach": input_only,
+            "blocks_needed": input_only,
             **claims,
         }
     )

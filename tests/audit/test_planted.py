@@ -100,7 +100,7 @@ def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
     def leaky(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
         found = real.relevance(forward_pass, start_layer=start_layer)
         gap = 0.5 * forward_pass.targets.score(found.embedding)
-        return replace(found, values=found.values / 2, checks={"additivity gap": gap})
+        return replace(found, values=found.values / 2, diagnostics={"additivity gap": gap})
 
     planted = replace(real, name="leaky", relevance=leaky)
     found = audit(view, Toy(10), [planted], ["completeness"]).finding("leaky", "completeness")
@@ -143,7 +143,7 @@ def test_single_and_keep_are_told_apart() -> None:
 def test_every_check_says_what_it_is() -> None:
     for name, check in CHECKS.items():
         assert check.name == name
-        assert check.encoded.endswith("?")
+        assert check.question.endswith("?")
         assert check.reason
         assert check.formula
         assert check.passes != check.fails

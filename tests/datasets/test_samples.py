@@ -87,10 +87,10 @@ def test_masks_are_decoded_once_and_only_when_looked_at() -> None:
 def test_a_sample_says_of_which_picture_it_is() -> None:
     small = Image.new("RGB", (2, 2))
     first, second = (Sample(f"a#{i}", Path("a.png"), ("dog",), ("a dog",)) for i in (0, 1))
-    assert first.picture == second.picture == "a.png"
+    assert first.image_id == second.image_id == "a.png"
     assert replace(first, source=small).image_id == "a.png", "made smaller, it is still the same"
     one, other = (Sample(f"a#{i}", small, ("dog",), ("a dog",)) for i in (0, 1))
-    assert (one.picture, other.picture) == ("a#0", "a#1")
+    assert (one.image_id, other.image_id) == ("a#0", "a#1")
     assert replace(one, image_id="a").image_id == "a"
 
 

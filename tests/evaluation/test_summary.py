@@ -30,7 +30,7 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
     plan = plan.__class__(
         tuple(renamed(plan.methods[0], name) for name in values), plan.metrics, seed=0
     )
-    [read, *_] = plan.metrics[0].reads or ("",)
+    [read, *_] = plan.metrics[0].readings or ("",)
     number = len(next(iter(values.values())))
     records = []
     for start in range(0, number, per_image):

@@ -58,7 +58,9 @@ def test_transformers_opens_the_result(tmp_path: Path, more: dict[str, Any]) -> 
     done = finetune(view, Noise(), tmp_path / "run", settings(**more), progress=False)
     expected = embeddings(view)
     assert not expected.allclose(first, atol=1e-3)
-    assert embeddings(whyclip.load(f"hf:{done.folder}", "cpu")).equal(expected)
+    # Equal weights; products of mapped memory, which is aligned otherwise, may round otherwise.
+    loaded = embeddings(whyclip.load(f"hf:{done.folder}", "cpu"))
+    torch.testing.assert_close(loaded, expected, rtol=1e-5, atol=1e-5)
     model = CLIPModel.from_pretrained(done.folder)
     assert all(w.equal(view.module.state_dict()[n]) for n, w in model.state_dict().items())  # type: ignore[union-attr]
 

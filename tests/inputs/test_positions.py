@@ -156,7 +156,7 @@ def test_the_towers_mark_the_same_positions_as_the_words(family: str) -> None:
         tokens = tokenize(view.tokenizer, texts, view.text.context, reads)
     if not view.text.opaque:
         ids = view.text.trim(tokens.ids)
-        content = view.text.embed(ids).content
+        content = view.text.embed(ids).content_mask
         expected = content_mask(tokens)[:, : content.shape[1]]
         assert torch.equal(content[:, : expected.shape[1]], expected)
 

@@ -370,11 +370,11 @@ def test_padding_changes_nothing(case: Case, method: str) -> None:
     targets = some_targets(case.view)
     short = capture_of(case.view, "text", targets)
     padded = capture_of(case.view, "text", targets, whole_context=True)
-    assert padded.content.shape[1] > short.content.shape[1]
+    assert padded.content_mask.shape[1] > short.content_mask.shape[1]
     options = {"start_layer": 0}
     a = METHODS[method].relevance(short, **options).values
     b = METHODS[method].relevance(padded, **options).values[:, :, : a.shape[-1]]
-    kept = short.content[:, None].expand_as(a)
+    kept = short.content_mask[:, None].expand_as(a)
     torch.testing.assert_close(a[kept], b[kept], rtol=1e-4, atol=1e-6 * float(a[kept].abs().max()))
 
 
@@ -405,7 +405,7 @@ def test_decomposition_is_additive_on_every_axis_of_the_embedding(
     view = case.view
     forward_pass = capture_of(view, side, Targets(torch.eye(view.width)))
     found = METHODS["decomposition"].relevance(forward_pass, start_layer=start)
-    gap = found.checks["additivity gap"] * found.embedding.norm(dim=-1, keepdim=True)
+    gap = found.diagnostics["additivity gap"] * found.embedding.norm(dim=-1, keepdim=True)
     assert gap.shape == (3, view.width)
     assert float(gap.abs().max()) < 1e-4
     if side == "text":
@@ -427,13 +427,12 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
     # A layer whose input is not what the layer before it gave out breaks the sum: a little of it
     # shows in the gap, more is refused.
     forward_pass = capture_of(case.view, "image", some_targets(case.view))
-    whole = METHODS["decomposition"].relevance(forward_pass, start_layer=0).checks["additivity gap"]
+    relevance = METHODS["decomposition"].relevance
+    whole = relevance(forward_pass, start_layer=0).diagnostics["additivity gap"]
     state = forward_pass.states[1]
     ramp = torch.linspace(0, 1, state.shape[-1])
     state.add_(5e-4 * ramp * state[:, 0].abs().max())
-    broken = (
-        METHODS["decomposition"].relevance(forward_pass, start_layer=0).checks["additivity gap"]
-    )
+    broken = relevance(forward_pass, start_layer=0).diagnostics["additivity gap"]
     assert float(broken.max()) > 10 * float(whole.max())
     state.add_(ramp)
     with pytest.raises(ScoreMismatchError, match="image block 0: its parts end .* the next block"):

@@ -135,7 +135,7 @@ SUMS: dict[str, Callable[[ForwardPass], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in AVAILABLE if METHODS[name].additive])
+@pytest.mark.parametrize("name", [name for name in AVAILABLE if METHODS[name].sums_to])
 def test_additive_means_that_the_sum_is_what_it_says(name: str, view: whyclip.ModelView) -> None:
     generator = torch.Generator().manual_seed(2)
     pixels = torch.randn(2, 3, *view.image.input_size, generator=generator)
@@ -145,7 +145,7 @@ def test_additive_means_that_the_sum_is_what_it_says(name: str, view: whyclip.Mo
     options = {"integrated_gradients": {"steps": 200}}.get(name, tiny.QUICK.get(name, {}))
     ours = METHODS[name].relevance(forward_pass, **options)
     if name == "decomposition":  # the sum has other parts, too; they are in its check
-        assert float(ours.checks["additivity gap"].abs().max()) < 1e-4
+        assert float(ours.diagnostics["additivity gap"].abs().max()) < 1e-4
         return
     assert name in SUMS, "say what the relevances sum to"
     expected = SUMS[name](forward_pass)
