@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import families
 import whyclip
 from web_site import EXAMPLE, Site, serving
 from whyclip import encoded_prompts, pipeline
@@ -18,6 +19,7 @@ from whyclip.forward.run import run_tower
 from whyclip.models import ModelView
 from whyclip.storage import from_json
 from whyclip.web.answers import Answers
+from whyclip.web.app import WebApp
 from whyclip.web.examples import draw_examples
 from whyclip.web.limits import Limits
 from whyclip.web.request import WebRequest, read_request
@@ -238,3 +240,18 @@ def test_what_the_model_does_not_see_of_a_prompt_is_noted(answers: Answers) -> N
         assert any("not seen by the model" in note for note in entry["explanation"]["notes"])
     [entry] = answers.explain(WebRequest(EXAMPLE, ("a dog",)))["entries"]
     assert entry["explanation"]["notes"] == []
+
+
+@pytest.mark.parametrize("family", ["siglip", "vit-average", "coca"])
+def test_other_models_are_answered(family: str) -> None:
+    # vit-average has no attention to read: its defaults are black-box methods, without a table.
+    view = whyclip.wrap(*families.SMALL[family]())
+    app = WebApp(view)
+    app.kept.examples.update(draw_examples(Limits()))
+    opaque = bool(view.image.opaque)
+    about = app._about
+    assert about["table"] is not opaque
+    assert about["slowDefault"] is opaque
+    assert ("keep" in about["geometries"]) is not opaque
+    [entry] = app.answers.explain(WebRequest("wide", PROMPTS))["entries"]
+    compare(entry, whyclip.explain(view, app.kept.require("wide").open(), list(PROMPTS)))

@@ -45,6 +45,12 @@ class Answers:
     def __init__(self, kept: Kept, percentiles: Percentiles | None = None) -> None:
         self.kept, self.percentiles = kept, percentiles
         self.offered = offered(kept.view)
+        self._chosen: dict[tuple[str, tuple[Side, ...]], list[Variant]] = {}
+
+    @property
+    def slow_default(self) -> bool:
+        """Whether a default method runs the model many times, as for encoders without attention."""
+        return any(variant.method.slow for variant in self._variants(DEFAULT, SIDES))
 
     def explain(self, request: WebRequest) -> dict[str, Any]:
         """Explain, by one method or two.
@@ -107,10 +113,15 @@ class Answers:
                 found[_title(name, explanation)] = explanation
         return found
 
-    def _variants(self, name: str, sides: Sequence[Side]) -> list[Variant]:
-        if self.kept.view.classes is not None:
-            sides = ["image"]
-        return chosen_variants(self.kept.view, sides, None if name == DEFAULT else name, {})
+    def _variants(self, name: str, sides: tuple[Side, ...]) -> list[Variant]:
+        """Choose the variants of a method; what suits the model does not change."""
+        view = self.kept.view
+        if view.classes is not None:
+            sides = ("image",)
+        if (name, sides) not in self._chosen:
+            method = None if name == DEFAULT else name
+            self._chosen[name, sides] = chosen_variants(view, sides, method, {})
+        return self._chosen[name, sides]
 
 
 def word_patch_table(

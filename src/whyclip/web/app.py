@@ -111,7 +111,9 @@ class WebApp:
     def _warm_up(self) -> None:
         """Draw the examples, and run the model once so that the first visitor does not wait."""
         self.kept.examples.update(draw_examples(self.limits))
-        first = examples_json()[0]
+        if self.answers.slow_default:
+            return
+        first = self.examples[0]
         self.answers.explain(WebRequest(first["id"], tuple(first["prompts"])))
 
     async def start_page(self, _: Request) -> Response:
@@ -141,6 +143,7 @@ class WebApp:
             "table": not any(tower.opaque for tower in self.view.towers)
             and self.view.classes is None,
             "methods": self.answers.offered,
+            "slowDefault": self.answers.slow_default,
             "geometries": self._geometries,
             "limits": {
                 "bytes": limits.upload_bytes,
@@ -149,9 +152,16 @@ class WebApp:
                 "characters": limits.characters,
             },
             "formats": list(uploads.FORMATS),
-            "examples": examples_json(),
+            "examples": self.examples,
             "colours": colours(),
         }
+
+    @property
+    def examples(self) -> list[dict[str, Any]]:
+        """The examples; a classifier's prompts are its first classes."""
+        classes = self.view.classes
+        names = {} if classes is None else {"prompts": list(classes.names[:3])}
+        return [{**example, **names} for example in examples_json()]
 
     @property
     def _geometries(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from whyclip.progress import listening
 
 News = dict[str, Any]
-"""``{"queue": position}`` or ``{"progress": …}``; at the end ``{"result": …}`` or an ``"error"``."""
+"""``{"queue": position}`` or ``{"progress": …}``, at last ``{"result": …}`` or an ``"error"``."""
 
 FINAL = ("result", "error")
 

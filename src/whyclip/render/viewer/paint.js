@@ -55,10 +55,15 @@ export const createPaint = (colours) => {
     context.drawImage(image, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
     const { low, span, power } = levels;
-    const [r, g, b] = colours.luma.map((share) => share / 255);
+    // Powers are slow: a table with 16 entries for each of the 255 steps of luma.
+    const steps = 16 * 255;
+    const stretched = Float32Array.from({ length: steps + 1 }, (_, i) =>
+      Math.pow(Math.min(Math.max((i / steps - low) / span, 0), 1), power),
+    );
+    const [r, g, b] = colours.luma.map((share) => (share * steps) / 255);
     for (let i = 0; i < grey.length; i++) {
       const luma = r * data[4 * i] + g * data[4 * i + 1] + b * data[4 * i + 2];
-      grey[i] = Math.pow(Math.min(Math.max((luma - low) / span, 0), 1), power);
+      grey[i] = stretched[Math.round(luma)];
     }
     return grey;
   }

@@ -4,7 +4,7 @@ import { renderAnswer } from "./answer.js";
 import { buildForm } from "./ask.js";
 import { el } from "./elements.js";
 import { createPaint } from "./paint.js";
-import { lines, link, question, remember, restore, state } from "./store.js";
+import { DEFAULT, lines, link, question, remember, restore, state } from "./store.js";
 
 const QUICK = 250;
 // Choices that need no answer from the server, unless a table of words and patches is missing.
@@ -36,7 +36,8 @@ function fault(error) {
   say("");
 }
 
-const isSlow = () => [state.method, state.beside].some((name) => model.methods[name]?.slow);
+const isSlow = () =>
+  [state.method, state.beside].some((name) => model.methods[name]?.slow ?? (name === DEFAULT && model.slowDefault));
 
 function change(patch, { typed = false, step = !typed } = {}) {
   Object.assign(state, patch);
