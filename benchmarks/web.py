@@ -1,6 +1,7 @@
 """Measure the web page in a real browser: its answers, and the drawing of a map.
 
-    python -m benchmarks.web            prints, and writes web.json beside this file
+    python -m benchmarks.web            prints, writes web.json beside this file and docs/web.md
+    python -m benchmarks.web --page     writes docs/web.md from web.json
 
 ``mini`` answers on the loopback address to Chromium, in a window of 1280 × 900. Each time runs from
 the visitor's act to the painted answer, as the page measures it. On a busy machine these times say
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 import whyclip
+from benchmarks.page import write
 from benchmarks.speed import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,8 +84,28 @@ def timed(answers: Any) -> tuple[list[float], list[float]]:
     return clock, processor
 
 
+def table(record: dict[str, Any]) -> str:
+    """The times as Markdown, with the load that they were measured under."""
+    rows = [
+        f"| {kind} | {times['median']:.0f} | {times['smallest']:.0f} | {times['largest']:.0f} |"
+        for kind, times in record["milliseconds"].items()
+    ]
+    head = ["| milliseconds | median | smallest | largest |", "| --- | ---: | ---: | ---: |"]
+    told = (
+        f"{record['times each']} times each, on {record['machine']}. The machine was busy with "
+        f"other work (load {record['load before']:.0f}), so the clock shows more than the page "
+        "needs: compare the server's time by the clock with its processor time."
+    )
+    quiet = f"{record['times each']} times each, on {record['machine']}."
+    return "\n".join([*head, *rows, "", told if record["load before"] > 2 else quiet])
+
+
 def main() -> int:
     """Measure, print and keep."""
+    if "--page" in sys.argv:
+        record = json.loads(RESULT.read_text(encoding="utf-8"))
+        write(ROOT / "docs" / "web.md", {"times": table(record)})
+        return 0
     from playwright.sync_api import sync_playwright
 
     sys.path.insert(0, str(ROOT / "tests"))
@@ -115,6 +137,7 @@ def main() -> int:
     }
     RESULT.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1, ensure_ascii=False))
+    write(ROOT / "docs" / "web.md", {"times": table(record)})
     return 0
 
 

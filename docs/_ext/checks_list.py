@@ -14,7 +14,7 @@ def entry(check: Check) -> str:
     needs = f"; needs {' and '.join(check.needs)}" if check.needs else ""
     return "\n".join(
         (
-            f"- **{check.title}** (`{check.name}`; {sides}{needs}). {check.encoded}",
+            f"- **{check.title}** (`{check.name}`; {sides}{needs}). {check.question}",
             "",
             f"  Value: {check.formula}.",
             "",
