@@ -148,6 +148,27 @@ def test_a_slow_upload_ends_and_its_place_is_free_again(view: ModelView) -> None
         assert slow.post("/api/images", png()).status == 200
 
 
+def test_a_connection_that_does_not_ask_is_closed(view: ModelView) -> None:
+    with serving(view, Limits(upload_seconds=0.5)) as site:
+        silent = socket.create_connection(("127.0.0.1", site.port), timeout=30)
+        dripping = socket.create_connection(("127.0.0.1", site.port), timeout=30)
+        again = socket.create_connection(("127.0.0.1", site.port), timeout=30)
+        with silent, dripping, again:
+            dripping.sendall(b"GET / HTTP/1.1\r\nX-A: ")
+            again.sendall(f"GET /no HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\n\r\n".encode())
+            assert b"404" in again.recv(65536)
+            again.sendall(b"GET / HTTP/1.1\r\n")
+            for raw in (silent, dripping, again):
+                while raw.recv(65536):
+                    pass
+        # A computation that takes longer than that is not cut off.
+        asked = {"image": EXAMPLE, "prompts": ["a dog"], "methods": ["occlusion"]}
+        begun = time.monotonic()
+        answer = site.post("/api/explain", {**asked, "sides": ["image"]})
+        assert "result" in answer.news[-1]
+        assert time.monotonic() - begun > 0.5
+
+
 def test_a_visitor_who_leaves_during_an_upload_frees_the_place(view: ModelView) -> None:
     with serving(view, Limits(uploads=1)) as site:
         head = f"POST /api/images HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nX-Whyclip: 1\r\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Sequence
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from whyclip.errors import OptionError, quoted, reason
 from whyclip.models import ModelView
@@ -89,12 +91,35 @@ class Server(uvicorn.Server):
             self.ready()
 
 
+def impatient(seconds: float) -> type[H11Protocol]:
+    """The protocol of HTTP, that closes a connection whose next request does not begin in time."""
+
+    class Impatient(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._expect()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._expect()
+
+        def _expect(self) -> None:
+            self.loop.call_later(seconds, self._drop, self.cycle)
+
+        def _drop(self, cycle: object) -> None:
+            # The same cycle: since then, no request has brought all of its headers.
+            if self.cycle is cycle and not self.transport.is_closing():
+                self.transport.close()
+
+    return Impatient
+
+
 def server_of(app: WebApp, ready: Callable[[], None] | None = None) -> Server:
     """Make the server around an application, with few and short connections."""
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.asgi,
-        http="h11",
+        http=impatient(app.limits.upload_seconds),
         ws="none",
         lifespan="on",
         log_config=None,
