@@ -27,17 +27,17 @@ export function renderAnswer(root, model, paint, data, on) {
     map: first.map ?? (table && where(table, 0)),
     scale: first.scale,
     box: state.box,
-    tell: (text) => (tell.textContent = text || hint(chosen, boxed)),
+    tell: (text) => (tell.textContent = text || hint(model, chosen, boxed)),
     boxed: (box) => model.table && on.change({ box, word: -1 }),
   });
-  tell.textContent = hint(chosen, boxed);
+  tell.textContent = hint(model, chosen, boxed);
   const wide = size.width > 2.2 * size.height ? "pair stacked" : "pair";
   const captions = ["the image", ...panels.map((panel) => panel.caption)];
   const figures = [beside, ...stages].map((stage, i) =>
     el("figure", {}, stage, el("figcaption", {}, captions[i])),
   );
   const shown = el("div", { class: state.drawing ? "shown drawing" : "shown" }, el("div", { class: wide }, ...figures));
-  const pick = (word) => model.table && on.change({ word: word === state.word ? -1 : word, box: null });
+  const pick = model.table ? (word) => on.change({ word: word === state.word ? -1 : word, box: null }) : null;
   const line = headline(boxed || words, item.prompt, { chosen: state.word, pick, strongest: model.colours.words.strongest });
   const children = [
     promptTabs(entries, on),
@@ -65,7 +65,8 @@ export function renderAnswer(root, model, paint, data, on) {
   if (state.pairs && table) drawLines(shown, root, beside, table, pairs(table), size);
 }
 
-function hint(chosen, boxed) {
+function hint(model, chosen, boxed) {
+  if (!model.table) return "Words and regions are not related for this model: it shows no attention to read.";
   if (chosen) return `Where “${chosen.word}” matches. Click the word again to go back.`;
   if (boxed) return "Words by what they add inside the box. Press Escape or click the image to go back.";
   const box = matchMedia("(pointer: coarse)").matches ? "Press “Draw a box”, then draw one" : "Drag a box";
