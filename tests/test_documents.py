@@ -108,7 +108,7 @@ def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.M
 
 def test_make_entries_shown_exist() -> None:
     entries = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
-    every = "bench check demo dist docs fuzz help test test-matrix test-slow"
+    every = "bench check demo dist docs fuzz help test test-matrix test-slow test-web"
     assert sorted(entries) == every.split()
     for path in DOCUMENTS:
         for entry in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8")):

@@ -16,8 +16,9 @@ from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of, worst_mismatch
 from whyclip.forward.forward_pass import ForwardPass
-from whyclip.forward.run import EVERY, check_walk, pass_check, run_tower, takes_input
+from whyclip.forward.run import pass_check
 from whyclip.forward.targets import Targets
+from whyclip.image_pass import ImagePass, run_images
 from whyclip.inputs import ImageSource, word_relevance
 from whyclip.matching.evidence import ReferenceScores
 from whyclip.models import ModelView
@@ -43,39 +44,63 @@ def run(
 ) -> dict[str, list[Explanation]]:
     """Explain every source with every variant; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
-    targets, own_targets = encoded.targets(), encoded.own_targets()
-    if encoded.changes:
-        # Image prompts are explained as whyclip reads them.
-        own_targets = targets
+    targets = encoded.targets()
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
     audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
-        reach = max(variant.blocks_needed(model.image) for variant in variants)
+        blocks = max(variant.blocks_needed(model.image) for variant in variants)
         how = pass_check(check, altered=encoded.altered, first=number == 0)
-        forward_pass = run_tower(
-            model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
-        )
-        own = forward_pass
-        if batch.own is not None:
-            own = run_tower(model.image, batch.own, targets, keep=0, precision=precision, check=how)
-            if not takes_input(model.image, batch.pixels) and how in EVERY:
-                check_walk(model.image, batch.own, own)
-        seen = batch.pixels if batch.own is None else batch.own
+        images = run_images(model, batch, targets, blocks, precision, how)
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            check_whole(model, encoded, seen, own)
-        notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-        checked = checked_of(own, encoded, sources)
-        matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(seen)
-        setting = Setting(model, encoded, batch, own, notes, checked, audits, matches)
-        for variant in variants:
-            found: dict[Side, SideResult] = {}
-            if "image" in variant.sides:
-                found["image"] = _image_side(variant, forward_pass)
-            if "text" in variant.sides and encoded.tokens is not None:
-                found["text"] = _text_side(variant, encoded, forward_pass.embedding)
-            _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
-            results[variant.label] += explanations(setting, variant, found)
+            check_whole(model, encoded, images.seen, images.own)
+        checked = checked_of(images.own, encoded, sources)
+        for label, found in explain_images(
+            model, images, encoded, variants, checked, audits, reference
+        ).items():
+            results[label] += found
+    return results
+
+
+def explain_images(
+    model: ModelView,
+    images: ImagePass,
+    encoded: EncodedPrompts,
+    variants: Sequence[Variant],
+    checked: Sequence[Mapping[Side, tuple[int, int]]],
+    audits: Audits,
+    reference: ReferenceScores | None = None,
+) -> dict[str, list[Explanation]]:
+    """Explain a batch from its forward passes, by label one explanation for each image.
+
+    Args:
+        model: the model that ran.
+        images: the passes, with the targets of ``encoded``.
+        encoded: the prompts.
+        variants: methods with their options.
+        checked: for each image the certificate's ``checked``.
+        audits: looks up the last audit of this model.
+        reference: other prompts and images that the scores are compared with.
+
+    Raises:
+        ScoreMismatchError: a method explains another score than it says.
+        UnsupportedModelError: scores or relevance are not finite.
+    """
+    # Image prompts that the library reads otherwise are explained as whyclip reads them.
+    own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
+    seen, forward_pass = images.seen, images.forward_pass
+    notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
+    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(seen)
+    setting = Setting(model, encoded, images.batch, images.own, notes, checked, audits, matches)
+    results: dict[str, list[Explanation]] = {}
+    for variant in variants:
+        found: dict[Side, SideResult] = {}
+        if "image" in variant.sides:
+            found["image"] = _image_side(variant, forward_pass)
+        if "text" in variant.sides and encoded.tokens is not None:
+            found["text"] = _text_side(variant, encoded, forward_pass.embedding)
+        _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
+        results[variant.label] = list(explanations(setting, variant, found))
     return results
 
 

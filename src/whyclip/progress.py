@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import local
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -14,6 +15,25 @@ T = TypeVar("T")
 
 # A terminal has one display; nested work adds a line to it.
 _shown: list[Progress] = []
+
+Listener = Callable[[str, int, int], None]
+"""Is told the name of the work, and how many of how many items are done."""
+
+_here = local()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Report the progress of work in this thread to a function instead of the terminal.
+
+    What the function raises ends the work: so it is cancelled.
+    """
+    before = getattr(_here, "listener", None)
+    _here.listener = listener
+    try:
+        yield
+    finally:
+        _here.listener = before
 
 
 def track(
@@ -29,6 +49,10 @@ def track(
     if total is None:
         items = list(items)
         total = len(items)
+    listener: Listener | None = getattr(_here, "listener", None)
+    if listener is not None:
+        yield from _reported(listener, items, what if callable(what) else lambda: what, total)
+        return
     if total < 2 or not sys.stderr.isatty():
         yield from items
         return
@@ -50,6 +74,15 @@ def shared(progress: Progress) -> Iterator[None]:
         yield
     finally:
         _shown.remove(progress)
+
+
+def _reported(
+    listener: Listener, items: Iterable[T], name: Callable[[], str], total: int
+) -> Iterator[T]:
+    listener(name(), 0, total)
+    for done, item in enumerate(items, 1):
+        yield item
+        listener(name(), done, total)
 
 
 def _line(

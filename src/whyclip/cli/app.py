@@ -24,6 +24,7 @@ from whyclip.cli import metrics as listing_metrics
 from whyclip.cli import reference as referencing
 from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
+from whyclip.cli import web as serving
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
 from whyclip.cli.shared import shared
 from whyclip.cli.terminal import any_text, complain, quiet
@@ -58,6 +59,7 @@ app.command(help=interacting.HELP)(shared(interacting.interaction))
 app.command(help=editing.HELP)(shared(editing.edits))
 app.command(help=coding.HELP)(shared(coding.concepts))
 app.command(help=referencing.HELP)(shared(referencing.reference))
+app.command(help=serving.HELP)(shared(serving.web))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
 app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))

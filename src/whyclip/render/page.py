@@ -3,11 +3,15 @@
 A page is a self-contained file: style, script, image and the JSON of the explanations are inside.
 The user's text (prompts, names) enters the document only as JSON that the script inserts as text,
 or escaped.
+
+The parts that the web page shares are JavaScript modules; within this page they stand one after
+another in a single script, without their imports and exports.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
@@ -27,7 +31,17 @@ from whyclip.render.reading import facts, largest_word, shares_scale
 from whyclip.render.words import STRONGEST, words_html
 from whyclip.storage import to_json
 
-_SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "match.js", "viewer.js")
+_SCRIPTS = (
+    "elements.js",
+    "heat.js",
+    "paint.js",
+    "state.js",
+    "text.js",
+    "picture.js",
+    "match.js",
+    "viewer.js",
+)
+_MODULE_SYNTAX = re.compile(r"^(import .*\n|export )", re.MULTILINE)
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
 _SAMPLE = 256
@@ -59,7 +73,7 @@ def page(
         title=escape(f"{', '.join(explanations[0].labels)} — whyclip"),
         style=asset("viewer.css"),
         before=before,
-        script="".join(asset(name) for name in _SCRIPTS),
+        script=_MODULE_SYNTAX.sub("", "".join(asset(name) for name in _SCRIPTS)),
         data=harmless_json(_data(explanations, shared_scale)),
         static="\n".join(_without_script(one, shared_scale) for one in explanations),
     )
@@ -106,7 +120,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
                 "explanation": to_json(explanation),
             }
         )
-    return {"entries": entries, "pictures": images, "levels": greys, "colours": _colours()}
+    return {"entries": entries, "pictures": images, "levels": greys, "colours": colours()}
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:
@@ -131,7 +145,17 @@ def _options(explanation: Explanation) -> str:
 
 
 def data_uri(image: Image.Image) -> str:
-    """The image as JPEG of at most 1400 pixels, or as PNG if that is likely smaller."""
+    """The content of :func:`display_file` as a URI."""
+    kind, content = display_file(image)
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def display_file(image: Image.Image) -> tuple[str, bytes]:
+    """Encode an image for display, at most 1400 pixels a side.
+
+    Returns:
+        ``"jpeg"``, or ``"png"`` where that promises to be smaller; and the file's content.
+    """
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     part = picture
@@ -143,8 +167,7 @@ def data_uri(image: Image.Image) -> str:
         )
     found = {kind: _encoded(part, kind) for kind in _ENCODERS}
     kind = min(found, key=lambda kind: len(found[kind]))
-    content = found[kind] if part is picture else _encoded(picture, kind)
-    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+    return kind, found[kind] if part is picture else _encoded(picture, kind)
 
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:
@@ -153,7 +176,7 @@ def _encoded(picture: Image.Image, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _colours() -> dict[str, Any]:
+def colours() -> dict[str, Any]:
     """The inks, so that the page uses the same colours as other renderings."""
     return {
         "strengths": colour.STRENGTHS,
