@@ -13,8 +13,8 @@ from PIL import Image
 import families
 import whyclip
 from web_site import EXAMPLE, Site, serving
-from whyclip import encoded_prompts, pipeline
-from whyclip.errors import InputError
+from whyclip import encoded_prompts, image_pass
+from whyclip.errors import InputError, OptionError
 from whyclip.forward.run import run_tower
 from whyclip.models import ModelView
 from whyclip.storage import from_json
@@ -86,7 +86,7 @@ def test_an_encoder_runs_again_only_for_what_is_new(
         runs[tower.side] += 1
         return run_tower(tower, *given, **more)
 
-    for module in (pipeline, encoded_prompts):
+    for module in (image_pass, encoded_prompts):
         monkeypatch.setattr(module, "run_tower", counted)
     kept = Kept(view, Limits())
     kept.examples.update(draw_examples(Limits()))
@@ -154,17 +154,30 @@ def test_the_table_is_that_of_interaction(site: Site, view: ModelView) -> None:
     assert table["box"] == list(expected.geometry.box)
 
 
-def test_the_percentile_of_a_score_where_there_is_a_reference(view: ModelView) -> None:
-    asked = {"image": EXAMPLE, "prompts": list(PROMPTS)}
-    with serving(view, percentiles=lambda explanation: [12.5, None][: len(explanation)]) as site:
-        [entry] = site.post("/api/explain", asked).news[-1]["result"]["entries"]
-    assert entry["percentiles"] == [12.5, None]
+def test_a_reference_says_whether_a_score_is_a_match(view: ModelView) -> None:
+    reference = whyclip.reference(view, [Image.new("RGB", (64, 64), c) for c in ("red", "blue")])
+    request = {"image": EXAMPLE, "prompts": list(PROMPTS)}
+    with serving(view, reference=reference) as site:
+        [entry] = site.post("/api/explain", request).news[-1]["result"]["entries"]
+        image = site.app.kept.require(EXAMPLE).open()
+        padded = site.post("/api/explain", {**request, "geometry": "pad"}).news[-1]["result"]
+    expected = whyclip.explain(view, image, list(PROMPTS), reference=reference).matches
+    shown = [prompt["match"] for prompt in entry["explanation"]["prompts"]]
+    assert [match["sentence"] for match in shown] == [match.sentence for match in expected]
+    assert padded["entries"][0]["explanation"]["prompts"][0]["match"] is None
 
 
-def test_without_a_reference_there_is_none(site: Site) -> None:
-    asked = {"image": EXAMPLE, "prompts": ["a dog"]}
-    [entry] = site.post("/api/explain", asked).news[-1]["result"]["entries"]
-    assert entry["percentiles"] is None
+def test_a_reference_of_another_model_is_refused(view: ModelView) -> None:
+    reference = whyclip.reference(view, [Image.new("RGB", (64, 64))], ["a dog"])
+    other = whyclip.wrap(*families.SMALL["siglip"]())
+    with pytest.raises(OptionError, match="other weights"), serving(other, reference=reference):
+        pass
+
+
+def test_without_a_reference_there_is_no_match(site: Site) -> None:
+    request = {"image": EXAMPLE, "prompts": ["a dog"]}
+    [entry] = site.post("/api/explain", request).news[-1]["result"]["entries"]
+    assert entry["explanation"]["prompts"][0]["match"] is None
 
 
 @pytest.mark.parametrize("methods", [["default"], ["grad_eclip", "game"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,9 @@ machine alone and loads nothing from elsewhere. Stop it with Ctrl-C. Needs: pip 
   whyclip web
   [dim]# with another model, without opening a browser[/dim]
   whyclip web --model openclip:ViT-B-16/openai --no-open
+  [dim]# say whether a score is a match at all[/dim]
+  whyclip reference photos/ --out photos.npz
+  whyclip web --reference photos.npz
 """
 
 
@@ -50,6 +54,13 @@ def web(
             help="Name under which browsers on other machines reach this one; needed with --host.",
         ),
     ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of whyclip reference: the page then says whether a score is a match at all.",
+        ),
+    ] = None,
     device: options.Device = None,
 ) -> None:
     """See ``HELP``."""
@@ -59,13 +70,17 @@ def web(
     with progress(3) as begin:
         begin("starting")
         with importing():
+            from whyclip.matching import load_reference
             from whyclip.web.serve import address_of, hosts_of, is_loopback, listen, serve
 
         # Before the model: a port in use is reported in no time.
         bound = listen(host, port)
         options.check_device(device)
+        compared = None if reference is None else load_reference(reference)
         begin(f"loading {model}")
         view = load(model, device)
+        if compared is not None:
+            compared.check(view)
     if not is_loopback(host):
         note(f"everybody who can reach {host} can use this page; there is no password")
     address = address_of(bound)
@@ -77,4 +92,4 @@ def web(
 
             webbrowser.open(address)
 
-    serve(view, bound, hosts_of(host, allow_host or ()), ready=ready)
+    serve(view, bound, hosts_of(host, allow_host or ()), ready=ready, reference=compared)

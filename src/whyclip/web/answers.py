@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from whyclip.ambient import plain_state
@@ -21,9 +20,6 @@ from whyclip.web.request import DEFAULT, WebRequest
 from whyclip.web.state import Kept
 from whyclip.web.uploads import Upload
 
-Percentiles = Callable[[Explanation], Sequence[float | None]]
-"""For each prompt of an explanation the percentile of its score, 0 to 100, or None."""
-
 MEDIA = {
     "html": "text/html; charset=utf-8",
     "png": "image/png",
@@ -39,11 +35,10 @@ class Answers:
 
     Args:
         kept: images and forward passes.
-        percentiles: compares scores with those of a reference, where there is one.
     """
 
-    def __init__(self, kept: Kept, percentiles: Percentiles | None = None) -> None:
-        self.kept, self.percentiles = kept, percentiles
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
         self.offered = offered(kept.view)
         self._chosen: dict[tuple[str, tuple[Side, ...]], list[Variant]] = {}
 
@@ -58,16 +53,10 @@ class Answers:
         Raises:
             WhyclipError: as :func:`whyclip.explain`.
         """
-        entries = []
-        for name, explanation in self._explanations(request).items():
-            percentiles = self.percentiles(explanation) if self.percentiles else None
-            entries.append(
-                {
-                    "method": name,
-                    "explanation": to_json(explanation),
-                    "percentiles": None if percentiles is None else list(percentiles),
-                }
-            )
+        entries = [
+            {"method": name, "explanation": to_json(explanation)}
+            for name, explanation in self._explanations(request).items()
+        ]
         return {"image": self.kept.require(request.image).to_json(), "entries": entries}
 
     def table(self, request: WebRequest) -> dict[str, Any]:

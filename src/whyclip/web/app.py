@@ -19,11 +19,12 @@ from starlette.routing import Route
 
 from whyclip import __version__
 from whyclip.errors import InputError, WhyclipError, one_line
+from whyclip.matching import Reference
 from whyclip.models import ModelView
 from whyclip.render.page import colours
 from whyclip.types import GeometryName
 from whyclip.web import uploads
-from whyclip.web.answers import MEDIA, Answers, Percentiles
+from whyclip.web.answers import MEDIA, Answers
 from whyclip.web.examples import EXAMPLES, draw_examples, examples_json
 from whyclip.web.guard import FAULT, LOOPBACK, Guard
 from whyclip.web.limits import Limits
@@ -67,7 +68,7 @@ class WebApp:
         view: the model.
         hosts: names that the server answers to.
         limits: of what visitors may send, and of what is kept.
-        percentiles: compares scores with those of a reference, where there is one.
+        reference: other prompts and images that scores are compared with, if there are any.
     """
 
     def __init__(
@@ -75,12 +76,12 @@ class WebApp:
         view: ModelView,
         hosts: Collection[str] = LOOPBACK,
         limits: Limits | None = None,
-        percentiles: Percentiles | None = None,
+        reference: Reference | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.view = named_safely(view)
-        self.kept = Kept(self.view, self.limits)
-        self.answers = Answers(self.kept, percentiles)
+        self.kept = Kept(self.view, self.limits, reference)
+        self.answers = Answers(self.kept)
         self.worker = Worker(self.limits.waiting, sentence)
         self.assets = assets()
         self.receiving = 0

@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from whyclip.errors import OptionError, quoted, reason
+from whyclip.matching import Reference
 from whyclip.models import ModelView
 from whyclip.web.app import WebApp
 from whyclip.web.guard import LOOPBACK
@@ -66,6 +67,7 @@ def serve(
     hosts: set[str],
     limits: Limits | None = None,
     ready: Callable[[], None] | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -75,8 +77,9 @@ def serve(
         hosts: names that the server answers to.
         limits: see :class:`Limits`.
         ready: called when the server answers.
+        reference: see :class:`WebApp`.
     """
-    server_of(WebApp(view, hosts, limits), ready).run(sockets=[bound])
+    server_of(WebApp(view, hosts, limits, reference), ready).run(sockets=[bound])
 
 
 class Server(uvicorn.Server):

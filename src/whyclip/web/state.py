@@ -19,6 +19,8 @@ from whyclip.explanation import Explanation
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.run import pass_check
 from whyclip.image_pass import ImagePass, run_images
+from whyclip.matching import Reference
+from whyclip.matching.evidence import ReferenceScores
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole
 from whyclip.models.state import check_state, naming_suspects
@@ -41,11 +43,19 @@ class Kept:
     Args:
         view: the model.
         limits: how much is kept.
+        reference: other prompts and images that scores are compared with, if there are any.
+
+    Attributes:
         examples: images that always stay, by their ids.
+
+    Raises:
+        OptionError: the reference was built with another model.
     """
 
-    def __init__(self, view: ModelView, limits: Limits) -> None:
-        self.view, self.limits = view, limits
+    def __init__(self, view: ModelView, limits: Limits, reference: Reference | None = None) -> None:
+        if reference is not None:
+            reference.check(view)
+        self.view, self.limits, self.reference = view, limits, reference
         self.examples: dict[str, Upload] = {}
         self.images: Shelf[Upload] = Shelf(limits.kept_images)
         self.passes: Shelf[ImagePass] = Shelf(limits.kept_passes)
@@ -97,13 +107,29 @@ class Kept:
             aimed = images.with_targets(encoded.targets())
             try:
                 checked = checked_of(aimed.own, encoded, [upload])
-                results = explain_images(view, aimed, encoded, variants, checked, Audits(view))
+                results = explain_images(
+                    view,
+                    aimed,
+                    encoded,
+                    variants,
+                    checked,
+                    Audits(view),
+                    self._reference_scores(encoded, geometry),
+                )
             finally:
                 # The graphs of recomputed layers are large, and quickly made again.
                 for kept in (aimed.forward_pass, aimed.own, *encoded.forward_passes):
                     kept.forget()
         found = [result for [result] in results.values()]
         return [replace(one, notes=(*one.notes, *notes)) for one in found]
+
+    def _reference_scores(
+        self, encoded: EncodedPrompts, geometry: GeometryName
+    ) -> ReferenceScores | None:
+        """Compare prompts with the reference; None if its images were prepared in another way."""
+        if self.reference is None or self.reference.geometry != geometry:
+            return None
+        return ReferenceScores.of(self.view, self.reference, encoded)
 
     def _encoded(
         self, prompts: tuple[str, ...], against: tuple[str, ...], variants: Sequence[Variant]

@@ -43,6 +43,7 @@ export function renderAnswer(root, model, paint, data, on) {
     promptTabs(entries, on),
     el("div", { class: "headline" }, line, scoreOf(entries, items)),
     el("p", { class: "lead" }, ...lead(item, words, size, entries[0])),
+    item.match ? el("p", { class: `evidence ${item.match.evidence}` }, item.match.sentence) : null,
     el("p", { class: "seal" }, ...entries.map(seal), unlike(entries[0].explanation)),
     toolbar(on, model),
     shown,
@@ -118,14 +119,12 @@ function promptTabs(entries, on) {
 
 function scoreOf(entries, items) {
   const { against } = entries[0].explanation;
-  const percentile = entries[0].percentiles?.[state.prompt] ?? null;
   const than = against.length ? ` rather than ${against.map(label).join(" or ")}` : "";
   return el(
     "p",
     { class: "match" },
     el("b", {}, score(items[0].score)),
     ` match score${than}`,
-    percentile === null ? null : el("span", { class: "percentile" }, ` · higher than ${percentile.toFixed(0)} % of the reference`),
   );
 }
 
