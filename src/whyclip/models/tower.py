@@ -68,8 +68,8 @@ class Block(ABC):
 
     def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """Extract the block's input ``[b, t, w]`` from a call's arguments."""
-        found = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
-        return found if isinstance(found, Tensor) else None
+        x = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
+        return x if isinstance(x, Tensor) else None
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -123,8 +123,8 @@ class Block(ABC):
         raise _not_described(self, s)
 
 
-def _not_described(block: Block, given: Tensor) -> UnsupportedModelError:
-    del given
+def _not_described(block: Block, x: Tensor) -> UnsupportedModelError:
+    del x
     return UnsupportedModelError(
         f"{type(block).__name__} does not describe its norms and its MLP, which readout paths "
         "freeze; use paths='direct' or contribution"

@@ -105,9 +105,9 @@ class TextEncoder:
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Embed token ids ``[b, t]``: ``[b, e]``."""
-        found = self.model.encode_text(ids, normalize=False)
+        output = self.model.encode_text(ids, normalize=False)
         # With output_tokens, the embedding is the first of two.
-        return found[0] if isinstance(found, tuple) else found
+        return output[0] if isinstance(output, tuple) else output
 
 
 def text_tower(model: Any, tokenizer: Any) -> TextTower:
