@@ -68,12 +68,14 @@ def head_contributions(
             direction = transpose(finish.linear, direction, update.shape[-1])
         at_output = transpose(merge.linear, direction, o.shape[-1])
         per_head = at_output.unflatten(-1, (block.heads, -1))
-        found = torch.einsum("bnhd,bhtd->bnht", per_head, a[..., None] * v)
+        contributions = torch.einsum("bnhd,bhtd->bnht", per_head, a[..., None] * v)
         if paths == "readout" and not block.is_pooling_head:
-            own = by_head(block.frozen_value(x_row.to(kind)), a[every, :, stream.readout_index])
-            direction = direction + transpose(own.linear, at_output, x.shape[-1])
-            found[every, ..., stream.readout_index] = 0
-        layers.insert(0, found.float())
+            value_map = by_head(
+                block.frozen_value(x_row.to(kind)), a[every, :, stream.readout_index]
+            )
+            direction = direction + transpose(value_map.linear, at_output, x.shape[-1])
+            contributions[every, ..., stream.readout_index] = 0
+        layers.insert(0, contributions.float())
     return torch.stack(layers, 2), embedding
 
 
@@ -91,9 +93,9 @@ def transpose(linear: Callable[[Tensor], Tensor], upstream: Tensor, width: int) 
     """Apply the transpose of a frozen map from ``width`` numbers to ``[b, n, w']``."""
     zero = upstream.new_zeros(len(upstream), 1, width).requires_grad_()
     out = linear(zero)
-    given = upstream.transpose(0, 1)[:, :, None].to(out.dtype)
-    [found] = torch.autograd.grad(out, zero, given, is_grads_batched=True)
-    return found[:, :, 0].transpose(0, 1)
+    vectors = upstream.transpose(0, 1)[:, :, None].to(out.dtype)
+    [gradients] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    return gradients[:, :, 0].transpose(0, 1)
 
 
 @torch.no_grad()

@@ -89,11 +89,11 @@ def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
     """``[b, t]``: 1 / n for the n tokens that the readout token sees, else 0."""
     stream = forward_pass.stream
     b = len(stream.readout_index)
-    seen = torch.ones_like(stream.content_mask)
+    visible = torch.ones_like(stream.content_mask)
     if stream.mask is not None:
         every = torch.arange(b, device=stream.readout_index.device)
-        seen = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.readout_index])
-    return seen.float() / seen.sum(-1, keepdim=True)
+        visible = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.readout_index])
+    return visible.float() / visible.sum(-1, keepdim=True)
 
 
 def _allowed(mask: Tensor) -> Tensor:

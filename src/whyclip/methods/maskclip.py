@@ -33,14 +33,16 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
     q, k, v = block.qkv(x)
     values = cosines(forward_pass, alone(forward_pass, v, x))
     if key_weight:
-        own = join_heads(q if block.is_pooling_head else k)
-        values = values * _likeness(own, join_heads(k), forward_pass.stream.readout_index)[:, None]
+        queries = join_heads(q if block.is_pooling_head else k)
+        values = (
+            values * _likeness(queries, join_heads(k), forward_pass.stream.readout_index)[:, None]
+        )
     return Relevance(values, forward_pass.embedding, (NO_ATTENTION,))
 
 
-def _likeness(own: Tensor, keys: Tensor, row: Tensor) -> Tensor:
+def _likeness(queries: Tensor, keys: Tensor, row: Tensor) -> Tensor:
     """Cosine ``[b, t]`` of the readout's key or query and every key."""
-    readout = own[torch.arange(len(own), device=own.device), row][:, None]
+    readout = queries[torch.arange(len(queries), device=queries.device), row][:, None]
     return F.cosine_similarity(readout.float(), keys.float(), dim=-1)
 
 
