@@ -124,12 +124,12 @@ class ForwardPass:
         """
         if index + 1 not in self.states:
             return
-        given = self.states[index + 1][inputs].float()
-        if after.ndim < given.ndim:
+        expected = self.states[index + 1][inputs].float()
+        if after.ndim < expected.ndim:
             rows = self.stream.readout_index[inputs]
-            given = given[torch.arange(len(given), device=given.device), rows]
-        largest = given.abs().max().clamp_min(1e-12)
-        difference = float((after.float() - given).abs().max() / largest)
+            expected = expected[torch.arange(len(expected), device=expected.device), rows]
+        largest = expected.abs().max().clamp_min(1e-12)
+        difference = float((after.float() - expected).abs().max() / largest)
         if not difference <= 10 * self.tolerance:
             raise ScoreMismatchError(
                 f"{self.side} block {index}: its parts end {difference:.1e} of the largest value "
@@ -155,8 +155,8 @@ class ForwardPass:
         """
         for batch in track(batches, what, total):
             with torch.no_grad():
-                found = self.encode_perturbed(batch)
-            yield found
+                embeddings = self.encode_perturbed(batch)
+            yield embeddings
 
     def encode_perturbed(self, inputs: Tensor) -> Tensor:
         """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
@@ -165,12 +165,12 @@ class ForwardPass:
         position embeddings interpolated as in this forward pass.
         """
         tower = self.tower
-        own = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
-        resized = tower.side == "image" and not (tower.opaque or own)
+        is_native = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
+        resized = tower.side == "image" and not (tower.opaque or is_native)
         with precision_context(tower.device, self.precision):
             inputs = inputs.to(tower.device)
-            found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
-        return found.float()
+            embeddings = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
+        return embeddings.float()
 
     def forget(self) -> None:
         """Release all recomputed blocks and their graphs."""
