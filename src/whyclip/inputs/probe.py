@@ -53,9 +53,9 @@ def probe_normalisation(preprocess: Preprocess) -> Normalisation:
             f"preprocess {describe(preprocess)} does not treat pixels as (value - mean) / std; "
             'use geometry="model"'
         )
-    own = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
+    mixing = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
     mean, std = -low / gain, 1.0 / gain
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()), mix=own)
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()), mix=mixing)
 
 
 def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
@@ -108,8 +108,8 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
 
 def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:
     """Value of each channel ``[3]`` for an image of one colour."""
-    seen = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
-    return np.asarray(np.median(seen, axis=(1, 2)), np.float64)
+    values = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
+    return np.asarray(np.median(values, axis=(1, 2)), np.float64)
 
 
 def _run_flat(preprocess: Preprocess, rgb: Colour, width: int, height: int) -> Plane:
@@ -131,14 +131,14 @@ def _ramp(
 
 
 def _invert(
-    preprocess: Preprocess, ramp: Image.Image, black: Plane, gain: Plane, picture: NDArray[Any]
+    preprocess: Preprocess, ramp: Image.Image, black: Plane, gain: Plane, inside: NDArray[Any]
 ) -> Plane:
     """Undo the normalisation and the mix of channels: levels ``[H, W]``, NaN on padding."""
-    seen = _run(preprocess, ramp)
+    values = _run(preprocess, ramp)
     strength = (gain**2).sum(0)
     level = np.full(strength.shape, np.nan)
-    rise = ((seen - black) * gain).sum(0)
-    np.divide(rise, strength, out=level, where=picture & (strength > 0))
+    rise = ((values - black) * gain).sum(0)
+    np.divide(rise, strength, out=level, where=inside & (strength > 0))
     return level
 
 
