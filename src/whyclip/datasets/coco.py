@@ -149,12 +149,12 @@ class CocoInstances(Coco):
         size = image["height"], image["width"]
 
         def masks() -> Mapping[str, Mask]:
-            found: dict[str, Mask] = {}
+            by_label: dict[str, Mask] = {}
             for annotation in annotations:
                 label = self.labels[annotation["category_id"]]
                 region = decode_region(annotation["segmentation"], *size)
-                found[label] = found[label] | region if label in found else region
-            return found
+                by_label[label] = by_label[label] | region if label in by_label else region
+            return by_label
 
         return Sample(*self._described(image, annotations), Masks(masks))
 
