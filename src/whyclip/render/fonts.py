@@ -91,8 +91,8 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 def _foreign(text: str) -> tuple[str, ...]:
     """Characters that the default font lacks, each once."""
-    own = _own()
-    return tuple(dict.fromkeys(c for c in text if ord(c) not in own and c.isprintable()))
+    available = _own()
+    return tuple(dict.fromkeys(c for c in text if ord(c) not in available and c.isprintable()))
 
 
 @cache

@@ -39,8 +39,8 @@ def contrast_of(explanation: Explanation, index: int) -> str:
     """The two scores of an explained difference, such as ``"0.31 − 0.22"``, or nothing."""
     if not explanation.contrast:
         return ""
-    own, other = explanation.contrast[index]
-    return f"{own:.3f} − {other:.3f}"
+    score, other = explanation.contrast[index]
+    return f"{score:.3f} − {other:.3f}"
 
 
 def match_lines(match: Match) -> list[str]:
@@ -135,4 +135,4 @@ def words_of(
 
 def largest_word(explanation: Explanation) -> float:
     """The largest |relevance| of all words of all prompts."""
-    return max((abs(word.relevance) for own in explanation.words for word in own), default=0.0)
+    return max((abs(word.relevance) for words in explanation.words for word in words), default=0.0)
