@@ -42,12 +42,12 @@ def check_share(threshold: object) -> float:
     Raises:
         OptionError: another value.
     """
-    given = threshold
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= 1:
+    value = threshold
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )
-    return float(given)
+    return float(value)
 
 
 def above(heat: NDArray[np.float32], threshold: float) -> Mask:

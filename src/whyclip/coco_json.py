@@ -111,9 +111,9 @@ def _shape(area: Area, height: int, width: int, masks: bool) -> dict[str, Any]:
         "area": area.pixels,
     }
     if masks:
-        whole = np.zeros((height, width), bool)
-        whole[int(top) : int(bottom), int(left) : int(right)] = area.mask
-        shape["segmentation"] = {"size": [height, width], "counts": run_lengths(whole)}
+        full = np.zeros((height, width), bool)
+        full[int(top) : int(bottom), int(left) : int(right)] = area.mask
+        shape["segmentation"] = {"size": [height, width], "counts": run_lengths(full)}
     return shape
 
 
