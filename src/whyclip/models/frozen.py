@@ -19,7 +19,7 @@ from whyclip.errors import UnsupportedModelError
 
 # Below this, f(z)/z is its limit f'(0): the quotient of two numbers near the smallest is rounded.
 NEAR_ZERO = 1e-30
-# A map is affine if twice the input gives twice the output, but for so much of it.
+# A map is affine if twice the input gives twice the output, up to this relative error.
 NONLINEAR = 0.01
 
 
@@ -116,12 +116,12 @@ def scaled(factors: Tensor) -> Freeze:
 
 
 def affine(function: Callable[[Tensor], Tensor], dtype: torch.dtype, what: str) -> Freeze:
-    """A step by a function that is affine, which is checked.
+    """A step by a function; an error is raised if it is not affine.
 
     Args:
         function: ``[..., w]`` to ``[..., w']``, in the precision ``dtype``.
         dtype: of its weights.
-        what: names it in errors.
+        what: name of the function in errors.
 
     Raises:
         UnsupportedModelError: it is not affine.
@@ -237,8 +237,8 @@ def secant(act: Callable[[Tensor], Tensor], z: Tensor) -> Affine:
 
 
 def _is_elementwise(module: Callable[[Tensor], Tensor], x: Tensor) -> bool:
-    """Whether each number of the output follows from the one in its place alone."""
+    """Whether each value of the output depends only on the input value at its index."""
     outputs, first = module(x.clone()), module(x[:, :1].clone())
-    # One number alone may go through another kernel, which rounds small results otherwise.
+    # A single value may use another kernel, which rounds small results differently.
     slack = 1e-4 * float(outputs.abs().max())
     return outputs.shape == x.shape and torch.allclose(outputs[:, :1], first, rtol=1e-3, atol=slack)

@@ -81,7 +81,7 @@ class Block(ABC):
 
     @abstractmethod
     def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]`` of what :meth:`first_norm` gave.
+        """Queries, keys, values ``[b, h, t, d]`` of the output of :meth:`first_norm`.
 
         For a pooling head, the queries are ``[b, h, 1, d]``.
         """
@@ -117,8 +117,8 @@ class Block(ABC):
     def frozen_finish(self, s: Tensor) -> Affine:
         """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
 
-        Norms keep their deviation, activations f their secant f(z)/z, gates stay as they are. A
-        block that pools maps its update alone.
+        Norms keep their deviation, activations f their secant f(z)/z, gates are kept. A
+        block that pools maps only its update.
         """
         raise _not_described(self, s)
 
@@ -180,7 +180,7 @@ class Tower(ABC):
         """Call the library's own encoder: ``[b, e]``, not normalised."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Drop inputs that nothing reads; for images there are none."""
+        """Drop inputs that do not affect the embedding; images have none."""
         return inputs
 
     @property
@@ -231,7 +231,7 @@ class TextTower(Tower):
         """Position ``[b]`` of the token that becomes the embedding."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut token ids ``[b, t]`` after the last readout token, if nothing reads them."""
+        """Cut token ids ``[b, t]`` after the last readout token, if nothing attends to them."""
         return inputs[:, : int(self.readout_index(inputs).max()) + 1] if self.causal else inputs
 
 

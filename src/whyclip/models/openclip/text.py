@@ -22,8 +22,8 @@ BY_PLACE = ("first", "last")
 class OpenCLIPTextTower(TextTower):
     """The text transformer of ``CLIP`` (inline), ``CustomTextCLIP`` and ``CoCa`` (``model.text``).
 
-    CoCa appends a class token and pools it, whatever the configured pooling; SigLIP has no causal
-    mask and pools the last position, even if it is padding.
+    CoCa appends a class token and pools it, regardless of the configured pooling. SigLIP has no
+    causal mask and pools the last position, even if it is padding.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:

@@ -119,7 +119,7 @@ class BertTextTower(TextTower):
         return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut the padding that all texts share; it is masked, so nothing reads it."""
+        """Cut the padding that all texts share; it is masked, so nothing attends to it."""
         used = (inputs != self.pad).any(0).nonzero()
         return inputs[:, : int(used.max()) + 1] if len(used) else inputs
 
