@@ -1,4 +1,4 @@
-"""Decomposition: the embedding as a sum of what every layer, head and token wrote into it."""
+"""Decomposition: the embedding as a sum over layers, heads and tokens."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def decomposition(
     biases, the relevances of all tokens (including CLS, BOS and EOS) sum to the score. The
     diagnostic ``"additivity gap"`` is the difference.
 
-    With ``paths="readout"``, what a token wrote is followed on through the later layers' MLPs and
-    the readout token's own value, softmax weights, deviations and the activations' secants f(z)/z
-    being kept. Then the biases alone remain besides the tokens, and every tower with an attention
-    readout will do. Own derivation; see :func:`whyclip.methods.paths.readout_paths`.
+    With ``paths="readout"``, each token's contribution also passes through the MLPs of later layers
+    and through the readout token's own value. Softmax weights, deviations and the activations'
+    secants f(z)/z are frozen. Only the biases then belong to no token, and every encoder with an
+    attention readout is supported. Derived for whyclip; see
+    :func:`whyclip.methods.paths.readout_paths`.
 
     Args:
         forward_pass: the tower's forward pass.
         start_layer: first layer whose attention counts; from the end if negative.
-        paths: what counts as written by a token: ``"direct"`` is the paper's, ``"readout"`` adds
+        paths: contributions counted for a token: ``"direct"``, as in the paper; ``"readout"`` adds
             the paths through later layers.
 
     Raises:

@@ -21,7 +21,7 @@ def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. -1, the last layer alone, is the
+        start_layer: first layer; from the end if negative. -1, only the last layer, is the
             authors' choice for CLIP, and needs only the readout row; 0 is all layers.
 
     Raises:

@@ -30,7 +30,7 @@ def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Rele
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
     padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing. Masked weights are left out, and the mean is over the queries that can see i; a sum
+    nothing. Masked weights are excluded, and the mean is over the queries that can see i; a sum
     would favour the first words, which more queries can see.
 
     Args:

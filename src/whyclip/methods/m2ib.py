@@ -38,10 +38,10 @@ def m2ib(
 
     After one layer, every channel of every token x becomes ``z = λx + (1−λ)ε`` with
     ``ε ~ N(0, variance)``; ``λ = sigmoid(α)`` minimises ``β·mean KL(z ‖ N(0,1)) − S(z)`` by
-    Adam, for each input and target alone. ``H_i = Σ_c KL_ic``, as it stands in the last step's
-    forward pass. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
-    settings; the model's own causal mask, EOS position and projection are used, once each. The
-    mean runs over the tokens that the readout token can see. The noise is the same for every
+    Adam, separately for each input and target. ``H_i = Σ_c KL_ic`` in the forward pass of the last
+    step. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
+    settings. The model's own causal mask, EOS position and projection are each used once. The mean
+    runs over the tokens that the readout token can see. The noise is the same for every
     input and target.
 
     Args:
