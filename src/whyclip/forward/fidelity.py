@@ -31,9 +31,9 @@ def check_same(
 
     Args:
         side: of the encoder, for the message.
-        targets: what to score against; without any, the distance of the two unit embeddings is
+        targets: directions to score against; if empty, the distance of the two unit embeddings is
             used, an upper bound on score differences.
-        tolerance: largest difference of two scores that rounding explains.
+        tolerance: largest difference of two scores that rounding can cause.
         explained: embeddings of the explained computation.
         expected: embeddings of the model's public entry point.
 

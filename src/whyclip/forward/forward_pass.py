@@ -29,14 +29,14 @@ TEXT_LAYERS = 8
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One tower's forward pass over b inputs, kept as far as methods need it.
+    """Forward pass of one tower over b inputs, with the states that methods need.
 
     Attributes:
         tower: the encoder that ran.
         stream: the tokens that entered the first block.
         states: ``[b, t, w]`` input of each kept block, by its index.
         embedding: ``[b, e]`` float32, output of the library's own blocks.
-        targets: what the inputs are scored against.
+        targets: directions that the inputs are scored against.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
         precision: of the forward pass.
         words: for each text, the positions of the pieces of each word; empty for images.
@@ -78,7 +78,10 @@ class ForwardPass:
 
     @property
     def public(self) -> Tensor:
-        """``[b, e]`` the model's own embeddings, as far as it was run."""
+        """``[b, e]`` embeddings of the public entry point.
+
+        Inputs that it did not run on have the explained embedding.
+        """
         return self.embedding if self.own is None else self.own
 
     def with_targets(self, targets: Targets, *, use_jacobian: bool = False) -> ForwardPass:
@@ -148,7 +151,7 @@ class ForwardPass:
         return torch.cat(list(self.encode_batches(batches, total, what)))
 
     def encode_batches(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
-        """Embed other inputs without gradients, ``[k, e]`` float32 a batch.
+        """Embed other inputs without gradients, ``[k, e]`` float32 per batch.
 
         For perturbation methods. Only one of the ``batches`` is in memory at a time. With
         ``total``, a progress bar named ``what`` is shown.

@@ -51,23 +51,23 @@ def run_tower(
 
     The model is run through its public entry point, and pre-hooks record the inputs of its blocks
     during that call. If hooks do not fire (compiled modules), if the public entry point does not
-    take the input (another grid), or if ``check`` says so, the blocks are run one after another
+    take the input (another grid), or if ``check`` requires it, the blocks are run one after another
     instead, and the two embeddings are compared if both exist.
 
     Args:
         tower: image or text tower.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
-        targets: what to score against.
-        keep: how many last blocks methods may ask for again.
+        targets: directions to score against.
+        keep: number of last blocks whose inputs are kept for methods.
         precision: ``"bf16"`` runs the pass under autocast; recomputed blocks use the weights'
             own precision.
         words: for texts, the positions of the pieces of each word.
         pad: for texts, the padding id.
         whole_context: keep all padding of texts; otherwise padding after the last readout token
-            is cut off if nothing reads it.
+            is removed if nothing attends to it.
         check: ``"all"`` runs every input through the public entry point; ``"sample"`` only the
             longest one, unless all are free; ``"none"`` runs only the blocks.
-            ``"again"`` is ``"all"``, and runs the last input a second time, alone.
+            ``"again"`` is ``"all"``, and also runs the last input a second time, by itself.
 
     Raises:
         ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
@@ -210,7 +210,7 @@ def _walk(
 def check_walk(tower: Tower, inputs: Tensor, public_pass: ForwardPass) -> None:
     """Compare the blocks, run one after another, with the public pass over the same inputs.
 
-    For images of another grid, which only the blocks take.
+    Used for images with another grid, which only the blocks take.
 
     Raises:
         ScoreMismatchError: they give different scores.
