@@ -27,7 +27,7 @@ def library_reading(
 
     Args:
         preprocess: the library's own preprocessing.
-        source: what the user gave.
+        source: the user's input.
         read: ``[3, H, W]`` preprocessed image as whyclip reads it.
 
     Returns:
@@ -46,7 +46,7 @@ def library_image(source: ImageSource) -> Image.Image | None:
     """Open an image with Pillow, if the result may differ from whyclip's reading.
 
     Args:
-        source: what the user gave.
+        source: the user's input.
 
     Returns:
         The image as Pillow opens it; None for plain upright RGB images and for arrays, which no

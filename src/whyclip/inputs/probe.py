@@ -1,8 +1,8 @@
 """Measure an unknown preprocessing with images whose pixel values encode their position.
 
-Images of one colour give the normalisation and the mix of the channels, and the part of the
-model's input that is image rather than padding; grey ramps from left to right and from top to
-bottom give the rectangle that it shows, however the channels are mixed.
+Images of one colour give the normalisation, the mix of the channels, and the part of the model's
+input that is image and not padding. Grey ramps from left to right and from top to bottom give the
+rectangle of the image that this part shows, for any mix of channels.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _fit(
 ) -> tuple[float, float] | None:
     """Fit a line through (input pixel, position in the image); its ends are the box.
 
-    The ends of the ramp are left out, because resampling kernels bend them over two or three
+    The ends of the ramp are ignored, because resampling kernels bend them over two or three
     pixels of the coarser image.
     """
     low, high = span

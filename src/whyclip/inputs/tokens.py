@@ -119,7 +119,7 @@ def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tenso
 
     Args:
         tokenizer: as :func:`tokenize` takes it.
-        ids: its rows, also if shortened after the prompts or with pieces left out.
+        ids: its rows, also if shortened after the prompts or without some pieces.
         readout: position ``[p]`` of the readout token of a causal model, which sees nothing
             after it.
 
