@@ -17,7 +17,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Confidence drop and increase: the model's output for the relevant part alone."""
+"""Confidence drop and increase: the model's output for only the relevant part."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
     image; a map without positive values has 0.
 
     Args:
-        heatmap: float ``[..., H, W]``, signed or not; NaN is left out.
+        heatmap: float ``[..., H, W]``, signed or not; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:

@@ -17,7 +17,7 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
     pixels, as masks here are exact.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:

@@ -15,7 +15,7 @@ def above_mean(heatmap: Tensor) -> Tensor:
     """Threshold maps at the mean of visible pixels; nothing of a constant map is above.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out of the mean, and is not above it.
+        heatmap: float ``[..., H, W]``; NaN does not count in the mean and is not above it.
 
     Returns:
         bool ``[..., H, W]``.
@@ -37,7 +37,7 @@ def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
     has the background's share of the image.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -62,7 +62,7 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
     ``|above ∩ mask| / |above ∪ mask|``; 0 for a constant map.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -83,11 +83,11 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
 def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Mean of the IoU of the object and that of the background. Higher is better.
 
-    Both at the map's mean, as in Chefer et al., CVPR 2021. If neither mask nor map has any
-    background, the object's IoU alone.
+    The map is thresholded at its mean, as in Chefer et al., CVPR 2021. If neither mask nor map has
+    any background, this is the object's IoU.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
