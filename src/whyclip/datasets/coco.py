@@ -25,7 +25,7 @@ SPLIT = "val2017"
 class Coco(Dataset):
     """Common base of instance and panoptic annotations.
 
-    The regions of all objects of a category are one mask; images without any are left out.
+    The regions of all objects of a category are one mask; images without any are skipped.
     Source: Lin et al., ECCV 2014 (arXiv 1405.0312).
     """
 
