@@ -71,7 +71,7 @@ class Writer:
         return phrase(name, self.colours[colour] if colour >= 0 else None, article)
 
     def single(self, concept: int, colour: int, u: float, v: float) -> str:
-        """Write a caption of one object: alone, with an article, or in a frame."""
+        """Write a caption of one object: its name, with an article, or in a frame."""
         if v < 0.25:
             return self.named(concept, colour, u, article=False)
         frame = _FRAMES[int((v - 0.25) / 0.75 * len(_FRAMES))]
