@@ -41,7 +41,7 @@ def heads_figure(heads: Heads) -> Figure:
     """Draw a table of layer × head for each prompt, all on one scale.
 
     Returns:
-        A matplotlib figure of its own, outside of pyplot.
+        A new matplotlib figure, not registered with pyplot.
     """
     n, layers, count = heads.table.shape
     width = _AXIS + max(_CELL * count, 2.4)

@@ -46,12 +46,12 @@ def interaction_figure(
     """Draw the strongest pairs as lines, the words' sums, and a map for each word on one scale.
 
     Args:
-        interaction: what to draw.
+        interaction: the word–region relevance to draw.
         pairs: how many pairs to draw as lines; 0 draws none.
         interpolation: see :meth:`whyclip.Explanation.heatmap`.
 
     Returns:
-        A matplotlib figure of its own, outside of pyplot.
+        A new matplotlib figure, not registered with pyplot.
     """
     explanation = interaction.explanation
     chosen = map_scales(explanation, shared=True)
@@ -87,7 +87,7 @@ def interaction_figure(
 def _lines(
     paper: Paper, interaction: Interaction, top: float, width: float, tall: float, pairs: int
 ) -> None:
-    """The prompt's words above the image, and lines from words to patches."""
+    """Draw the prompt's words above the image, and lines from words to patches."""
     words, places, x = interaction.words, [], MARGIN
     widths = [text_width(word.text, _WORD) for word in words]
     gap = min(0.12, max(0.02, (width - sum(widths)) / max(1, len(words))))
@@ -151,7 +151,7 @@ def _sums(paper: Paper, interaction: Interaction, x: float, y: float, width: flo
 
 
 def sums_of(interaction: Interaction) -> list[tuple[str, float | None, float | None, float]]:
-    """For each row of the table its name and sums; remainders of the text have the last alone."""
+    """Return the name and sums of each table row; remainders of the text have only the total."""
     words = [(row.word.text, row.regions, row.remainder, row.total) for row in interaction.sums]
     rest = [(name, None, None, value) for name, value in interaction.remainders.items()]
     return [*words, *rest]

@@ -20,8 +20,8 @@ from whyclip.types import INTERACTION, Geometry
 _LONGEST_SIDE = 720
 
 
-def asked(explanation: Explanation) -> str:
-    """The method with its non-default options; both if there are two."""
+def method_title(explanation: Explanation) -> str:
+    """Name the method with its non-default options; both methods if there are two."""
     if explanation.methods:
         titles = {"image": "image", "text": "words"}
         return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
@@ -32,7 +32,9 @@ def asked(explanation: Explanation) -> str:
 
 def facts(explanation: Explanation) -> list[str]:
     """Method, model and contrast prompts."""
-    return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
+    return [
+        fact for fact in (method_title(explanation), explanation.model, explanation.versus) if fact
+    ]
 
 
 def contrast_of(explanation: Explanation, index: int) -> str:

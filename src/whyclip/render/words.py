@@ -49,7 +49,7 @@ def segments(
 
     Args:
         prompt: the prompt as the user wrote it, or an ensemble of them.
-        words: its words; those of other templates are left out.
+        words: its words; those of other templates are ignored.
         template: index of a string of an ensemble.
         largest: the |relevance| of full strength; by default the largest among these words.
 
