@@ -52,7 +52,7 @@ def save_coco(
     """
     path = path_of(path)
     record = coco_record(explanations, threshold=threshold, masks=masks)
-    # ASCII alone, so that half of a surrogate pair can be written.
+    # Only ASCII, so that half of a surrogate pair can be written.
     write_atomic(path, lambda: json.dumps(record, allow_nan=False).encode())
     return path
 

@@ -22,8 +22,8 @@ def fixed_directions(
     """Embed prompts that are images or directions.
 
     Returns:
-        Unit directions ``[n, e]``, zeros for texts; the same by the library's own pipeline, which
-        may read an image differently; and sentences that describe the differences.
+        Unit directions ``[n, e]``, zeros for texts; the directions from the library's own pipeline,
+        which may read an image differently; and sentences that describe the differences.
 
     Raises:
         PromptError: a direction has the wrong width.
@@ -51,7 +51,7 @@ def encode_image(
     """Embed another image.
 
     Returns:
-        Its unit embedding ``[e]`` as whyclip reads it, the same as the library reads it, and a
+        Its unit embedding ``[e]`` as whyclip reads the image, that as the library reads it, and a
         sentence that describes the difference, empty if there is none.
     """
     [(pixels, _)] = model_inputs(view, [prompt.image])

@@ -81,9 +81,12 @@ class EncodedPrompts:
         return sum(forward_pass.checked for forward_pass in self.forward_passes)
 
     def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
-        """For images ``[b, e]``: each prompt's score, and the mean score of the contrast prompts.
+        """Return each prompt's score and the mean score of the contrast prompts, for each image.
 
-        Both are the model's own. Empty without contrast prompts.
+        Both are the model's own. The list is empty without contrast prompts.
+
+        Args:
+            embedding: ``[b, e]`` of the images.
         """
         if self.against is None:
             return []
@@ -103,7 +106,7 @@ class EncodedPrompts:
 
     @property
     def own_embeddings(self) -> Tensor:
-        """The same from the model's public entry point, as far as it was run."""
+        """Embeddings ``[p, e]`` from the model's public entry point, if it ran on the string."""
         if not self.forward_passes:
             return self.fixed[:0]
         return torch.cat([forward_pass.public for forward_pass in self.forward_passes])

@@ -50,13 +50,13 @@ def run_images(
     precision: Precision,
     how: PassCheck,
 ) -> ImagePass:
-    """Run the image encoder over a batch, and over the library's own reading where that differs.
+    """Run the image encoder on a batch, and on the library's own pixels if they differ.
 
     Args:
         model: the model.
         batch: prepared images.
-        targets: what the images are scored against.
-        blocks: how many last blocks methods will read.
+        targets: directions that the images are scored against.
+        blocks: number of last blocks that methods use.
         precision: of the forward pass.
         how: which images go through the model's public entry point.
 

@@ -76,7 +76,7 @@ def validate(
 def parse(
     owner: str, function: Callable[..., Any], pairs: Sequence[str], *, flag: str = "--option "
 ) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts by the types of the function's options; defaults are left out.
+    """Read ``KEY=VALUE`` texts by the types of the function's options; defaults are omitted.
 
     Args:
         owner: name of the method or experiment, for errors.

@@ -71,7 +71,7 @@ def explain_images(
     audits: Audits,
     reference: ReferenceScores | None = None,
 ) -> dict[str, list[Explanation]]:
-    """Explain a batch from its forward passes, by label one explanation for each image.
+    """Explain a batch from its forward passes: by label, one explanation for each image.
 
     Args:
         model: the model that ran.
@@ -86,7 +86,7 @@ def explain_images(
         ScoreMismatchError: a method explains another score than it says.
         UnsupportedModelError: scores or relevance are not finite.
     """
-    # Image prompts that the library reads otherwise are explained as whyclip reads them.
+    # Image prompts that the library reads differently are explained as whyclip reads them.
     own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
     pixels, forward_pass = images.library_pixels, images.forward_pass
     notes = model.domain.notes(pixels) if model.domain else [()] * len(pixels)
