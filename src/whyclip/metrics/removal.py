@@ -77,9 +77,9 @@ def _cells(
     height, width = values.shape
     rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
     cells = rows[:, None] * grid + columns
-    is_seen = ~np.isnan(values)
-    total = np.bincount(cells[is_seen], values[is_seen], grid * grid).astype(np.float64)
-    number = np.bincount(cells[is_seen], minlength=grid * grid)
+    is_visible = ~np.isnan(values)
+    total = np.bincount(cells[is_visible], values[is_visible], grid * grid).astype(np.float64)
+    number = np.bincount(cells[is_visible], minlength=grid * grid)
     return cells, total * (grid * grid / values.size), np.flatnonzero(number).astype(np.int64)
 
 
