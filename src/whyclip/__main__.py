@@ -1,4 +1,4 @@
-"""``whyclip`` and ``python -m whyclip``: the command line as a process of its own."""
+"""``whyclip`` and ``python -m whyclip``: run the command line as a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of torch in which whyclip computes, whatever state the caller left it in.
+"""The state of torch in which whyclip computes, independent of the state the caller left.
 
 Inference mode, autocast, a default type or device and anomaly detection change what torch
 computes, or whether it can differentiate. Every public function runs in the plain state and

@@ -161,9 +161,9 @@ def chosen_variants(
     return [on_sides(chosen, sides)]
 
 
-def by_side(found: Mapping[str, list[Explanation]]) -> list[Explanation]:
+def by_side(by_method: Mapping[str, list[Explanation]]) -> list[Explanation]:
     """Join maps and words of two methods; results of a single method are returned unchanged."""
-    results = list(found.values())
+    results = list(by_method.values())
     return results[0] if len(results) == 1 else list(map(joined, *results))
 
 
@@ -245,9 +245,9 @@ def _run(
             check=check,
         )
         scores = reference_scores(model, request.reference, encoded, geometry)
-        found = run(model, request.images, encoded, variants, geometry, precision, check, scores)
-    _warn_once(found)
-    return found
+        results = run(model, request.images, encoded, variants, geometry, precision, check, scores)
+    _warn_once(results)
+    return results
 
 
 def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> list[Side]:
@@ -265,24 +265,24 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
         raise ImageError(f"images is {quoted(images)}; give a list of images")
     if not images:
         raise ImageError(f"no image given ({quoted(images)})")
-    asked: list[Side] = _listed("side", sides, SIDES)
-    for side in asked:
+    requested: list[Side] = _listed("side", sides, SIDES)
+    for side in requested:
         check_choice("side", side, SIDES)
-    if not asked:
+    if not requested:
         raise OptionError(f"sides={quoted(sides)}: name 'image', 'text' or both")
-    return ["image"] if model.classes is not None and "image" in asked else asked
+    return ["image"] if model.classes is not None and "image" in requested else requested
 
 
-def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
-    notes = [note for explanation in next(iter(found.values())) for note in explanation.notes]
+def _warn_once(results: Mapping[str, Sequence[Explanation]]) -> None:
+    notes = [note for explanation in next(iter(results.values())) for note in explanation.notes]
     if notes:
         others = len(notes) - 1
         more = f" (and {others} more image{'s' * (others > 1)})" if others else ""
         warn(notes[0] + more)
 
 
-def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
+def _listed(kind: str, value: Any, known: Iterable[str]) -> list[Any]:
     """Turn a name or a list of names into a list."""
-    if not isinstance(given, (str, list, tuple, set, frozenset)):
-        raise unknown(kind, given, known)
-    return [given] if isinstance(given, str) else list(given)
+    if not isinstance(value, (str, list, tuple, set, frozenset)):
+        raise unknown(kind, value, known)
+    return [value] if isinstance(value, str) else list(value)

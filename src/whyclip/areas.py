@@ -42,12 +42,12 @@ def check_share(threshold: object) -> float:
     Raises:
         OptionError: another value.
     """
-    given = threshold
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= 1:
+    value = threshold
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )
-    return float(given)
+    return float(value)
 
 
 def above(heat: NDArray[np.float32], threshold: float) -> Mask:
@@ -59,7 +59,7 @@ def above(heat: NDArray[np.float32], threshold: float) -> Mask:
     peak = float(np.nanmax(heat, initial=0.0))
     if peak <= 0:
         return np.zeros(heat.shape, bool)
-    # The peak itself counts at threshold 1, whatever rounding makes of the product.
+    # The peak itself counts at threshold 1, even if the product is rounded up.
     marked: Mask = heat >= np.float32(min(threshold * peak, peak))
     return marked
 
@@ -94,7 +94,7 @@ def connected_runs(mask: Mask) -> list[NDArray[np.int64]]:
         mask: bool ``[H, W]``.
 
     Returns:
-        For each area an array ``[runs, 3]``: row, first column, column behind the last.
+        For each area an array ``[runs, 3]``: row, first column, column after the last.
     """
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
@@ -135,7 +135,7 @@ def peaks(values: Tensor, geometry: Geometry, count: int) -> tuple[Point, ...]:
         count: largest number of points.
 
     Returns:
-        Centres of patches, in pixels. Patches whose centre lies outside the image are left out.
+        Centres of patches, in pixels. Patches whose centre lies outside the image are skipped.
     """
     grid = np.pad(values.double().numpy(), 1, constant_values=-np.inf)
     rows, columns = values.shape

@@ -40,7 +40,7 @@ class Setting:
     """Data shared by all explanations of a batch.
 
     Attributes:
-        own: the model's own forward pass on the images as the library's pipeline prepares them.
+        library_pass: the model's forward pass on the images, prepared by the library's pipeline.
         notes: for each image, warnings about it.
         checked: for each image the certificate's ``checked``.
         audits: looks up the last audit of this model.
@@ -50,7 +50,7 @@ class Setting:
     model: ModelView
     encoded: EncodedPrompts
     batch: Batch
-    own: ForwardPass
+    library_pass: ForwardPass
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
     audits: Audits
@@ -58,56 +58,60 @@ class Setting:
 
 
 def checked_of(
-    own: ForwardPass, encoded: EncodedPrompts, sources: Sequence[object]
+    library_pass: ForwardPass, encoded: EncodedPrompts, sources: Sequence[object]
 ) -> list[dict[Side, tuple[int, int]]]:
     """Count, for each image of a batch, the images and prompts that the model itself was run on."""
     prompts = (encoded.checked, encoded.strings_total)
     total = len(sources)
     first = min(IMAGES_AT_ONCE, total)
     sampled = first + -(-(total - first) // IMAGES_AT_ONCE)
-    found: list[dict[Side, tuple[int, int]]] = []
-    for index in range(len(own.embedding)):
-        image = (1, 1) if index < own.checked else (sampled if own.checked else 0, total)
-        found.append({"image": image})
+    counts: list[dict[Side, tuple[int, int]]] = []
+    for index in range(len(library_pass.embedding)):
+        image = (
+            (1, 1)
+            if index < library_pass.checked
+            else (sampled if library_pass.checked else 0, total)
+        )
+        counts.append({"image": image})
         if prompts[1]:
-            found[-1]["text"] = prompts
-    return found
+            counts[-1]["text"] = prompts
+    return counts
 
 
 def explanations(
-    setting: Setting, variant: Variant, found: Mapping[Side, SideResult]
+    setting: Setting, variant: Variant, results: Mapping[Side, SideResult]
 ) -> Iterator[Explanation]:
     """Build one explanation for each image of a batch."""
     model, encoded, batch = setting.model, setting.encoded, setting.batch
-    of_method = [change for result in found.values() for change in result.changes]
+    of_method = [change for result in results.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in encoded.prompts)
-    tolerance = tolerance_of(model.towers, setting.own.precision)
-    own = encoded.own_targets().score(setting.own.public).cpu()
-    contrast = encoded.contrast(setting.own.public)
+    tolerance = tolerance_of(model.towers, setting.library_pass.precision)
+    model_scores = encoded.own_targets().score(setting.library_pass.public).cpu()
+    contrast = encoded.contrast(setting.library_pass.public)
     for i, image in enumerate(batch.images):
         certificate = Certificate(
-            score_model=tuple(own[i].tolist()),
-            scores={side: tuple(result.scores[i].tolist()) for side, result in found.items()},
+            score_model=tuple(model_scores[i].tolist()),
+            scores={side: tuple(result.scores[i].tolist()) for side, result in results.items()},
             modified_computation=tuple(dict.fromkeys((*model.changes, *of_method))),
             modified_input=(*batch.changes[i], *encoded.changes),
-            scope=dict.fromkeys(found, variant.method.verified_scope),
+            scope=dict.fromkeys(results, variant.method.verified_scope),
             checked=setting.checked[i],
             diagnostics={
                 f"{name}, {side} side": tuple(values[i].tolist())
-                for side, result in found.items()
+                for side, result in results.items()
                 for name, values in result.diagnostics.items()
             },
-            precision=setting.own.precision,
+            precision=setting.library_pass.precision,
             tolerance=tolerance,
             input="pixels" if setting.batch.preprocessed else "image",
         )
-        first = next(iter(found.values()), None)
-        image_side, text_side = found.get("image"), found.get("text")
+        first = next(iter(results.values()), None)
+        image_side, text_side = results.get("image"), results.get("text")
         yield Explanation(
             model=model.name,
             method=variant.method.name,
             prompts=labels,
-            scores=first.scores[i].clone() if first else own[i].clone(),
+            scores=first.scores[i].clone() if first else model_scores[i].clone(),
             maps=None if image_side is None or image_side.maps is None else image_side.maps[i],
             words=text_side.words[i] if text_side and text_side.words else ((),) * len(labels),
             certificate=certificate,

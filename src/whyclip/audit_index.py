@@ -61,13 +61,13 @@ class AuditLink:
         return replace(self, verdicts={side: self.verdicts[side]}, failed=failed)
 
     def __str__(self) -> str:
-        found = "; ".join(
+        summary = "; ".join(
             f"{'image' if side == 'image' else 'words'}: "
             f"model fidelity {verdicts['fidelity']}, "
             f"performance consistency {verdicts['consistency']}"
             for side, verdicts in self.verdicts.items()
         )
-        return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
+        return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {summary}"
 
 
 def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink | None:
@@ -187,8 +187,8 @@ def link_of(record: Mapping[str, Any]) -> AuditLink:
         ValueError: a verdict is not known.
     """
     verdicts = {
-        side: {_EARLIER.get(name, name): verdict_of(word) for name, word in given.items()}
-        for side, given in record["verdicts"].items()
+        side: {_EARLIER.get(name, name): verdict_of(word) for name, word in by_principle.items()}
+        for side, by_principle in record["verdicts"].items()
     }
     return AuditLink(**{**record, "verdicts": verdicts, "failed": tuple(record["failed"])})
 

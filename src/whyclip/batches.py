@@ -28,16 +28,17 @@ class Batch:
             normalisation is unknown.
         geometries: position of each patch grid on its image.
         pixels: ``[b, 3, H, W]``, the explained input.
-        own: ``[b, 3, h, w]``, the same images prepared by the library's own pipeline; None if
-            identical to ``pixels``.
-        changes: for each image, sentences that describe how ``pixels`` differ from ``own``.
+        library_pixels: ``[b, 3, h, w]``, the same images prepared by the library's own pipeline;
+            None if identical to ``pixels``.
+        changes: for each image, sentences that describe how ``pixels`` differ from
+            ``library_pixels``.
         preprocessed: whether the user gave these pixels instead of images.
     """
 
     images: Sequence[Image | None]
     geometries: list[Geometry]
     pixels: Tensor
-    own: Tensor | None
+    library_pixels: Tensor | None
     changes: tuple[tuple[str, ...], ...]
     preprocessed: bool = False
 
@@ -65,21 +66,21 @@ def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryN
     images = [read_image(source) for source in sources]
     inputs = model_inputs(model, images, geometry)
     plain = inputs if geometry == "model" else model_inputs(model, images)
-    own, changes = [], []
+    library, changes = [], []
     for source, (pixels, _), (read, _) in zip(sources, inputs, plain, strict=True):
-        seen, sentence = library_reading(model.preprocess, source, read)
+        library_input, sentence = library_reading(model.preprocess, source, read)
         sentences = [sentence] if sentence else []
         if not _same(pixels, read):
             sentences += _geometry_changes(model, pixels, geometry)
-        own.append(seen)
+        library.append(library_input)
         changes.append(tuple(sentences))
     stacked = torch.stack([pixels for pixels, _ in inputs])
-    everywhere = all(_same(a, b) for a, b in zip(own, stacked, strict=True))
+    everywhere = all(_same(a, b) for a, b in zip(library, stacked, strict=True))
     return Batch(
         [display_copy(image) for image in images],
         [where for _, where in inputs],
         stacked,
-        None if everywhere else torch.stack(own),
+        None if everywhere else torch.stack(library),
         tuple(changes),
     )
 

@@ -39,7 +39,7 @@ EXPLAINS_SCORE = "explains the model's score"
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was explained, and how it was checked.
+    """Statement of the explained score and input, and of how they were checked.
 
     Attributes:
         score_model: for each of the n prompts, the model's score through its public entry

@@ -52,7 +52,7 @@ def save_coco(
     """
     path = path_of(path)
     record = coco_record(explanations, threshold=threshold, masks=masks)
-    # ASCII alone, so that half of a surrogate pair can be written.
+    # Only ASCII, so that half of a surrogate pair can be written.
     write_atomic(path, lambda: json.dumps(record, allow_nan=False).encode())
     return path
 
@@ -111,9 +111,9 @@ def _shape(area: Area, height: int, width: int, masks: bool) -> dict[str, Any]:
         "area": area.pixels,
     }
     if masks:
-        whole = np.zeros((height, width), bool)
-        whole[int(top) : int(bottom), int(left) : int(right)] = area.mask
-        shape["segmentation"] = {"size": [height, width], "counts": run_lengths(whole)}
+        full = np.zeros((height, width), bool)
+        full[int(top) : int(bottom), int(left) : int(right)] = area.mask
+        shape["segmentation"] = {"size": [height, width], "counts": run_lengths(full)}
     return shape
 
 

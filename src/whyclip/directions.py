@@ -22,18 +22,18 @@ def fixed_directions(
     """Embed prompts that are images or directions.
 
     Returns:
-        Unit directions ``[n, e]``, zeros for texts; the same by the library's own pipeline, which
-        may read an image differently; and sentences that describe the differences.
+        Unit directions ``[n, e]``, zeros for texts; the directions from the library's own pipeline,
+        which may read an image differently; and sentences that describe the differences.
 
     Raises:
         PromptError: a direction has the wrong width.
     """
     directions = torch.zeros(len(prompts), view.width, device=view.image.device)
-    own, changes = directions.clone(), []
+    library_directions, changes = directions.clone(), []
     for index, prompt in enumerate(prompts):
         if isinstance(prompt, ImagePrompt):
-            explained, seen, change = encode_image(view, prompt, precision, how)
-            directions[index], own[index] = explained, seen
+            explained, by_library, change = encode_image(view, prompt, precision, how)
+            directions[index], library_directions[index] = explained, by_library
             changes += [f"{prompt.label}: {change}"] if change else []
         elif isinstance(prompt, DirectionPrompt):
             if len(prompt.vector) != view.width:
@@ -41,8 +41,8 @@ def fixed_directions(
                     f"{quoted(prompt.label)} has {len(prompt.vector)} numbers, but embeddings of "
                     f"{view.name} have {view.width}"
                 )
-            directions[index] = own[index] = F.normalize(prompt.vector, dim=-1)
-    return directions, own, tuple(changes)
+            directions[index] = library_directions[index] = F.normalize(prompt.vector, dim=-1)
+    return directions, library_directions, tuple(changes)
 
 
 def encode_image(
@@ -51,20 +51,20 @@ def encode_image(
     """Embed another image.
 
     Returns:
-        Its unit embedding ``[e]`` as whyclip reads it, the same as the library reads it, and a
+        Its unit embedding ``[e]`` as whyclip reads the image, that as the library reads it, and a
         sentence that describes the difference, empty if there is none.
     """
     [(pixels, _)] = model_inputs(view, [prompt.image])
-    own, change = library_reading(view.preprocess, prompt.source, pixels)
+    library_input, change = library_reading(view.preprocess, prompt.source, pixels)
 
     def run(pixels: Tensor) -> ForwardPass:
         nothing = Targets(torch.empty(0, 0))
         return run_tower(view.image, pixels[None], nothing, keep=0, precision=precision, check=how)
 
     explained = run(pixels)
-    seen = run(own) if change else explained
+    library_pass = run(library_input) if change else explained
     return (
         F.normalize(explained.embedding[0], dim=-1),
-        F.normalize(seen.public[0], dim=-1),
+        F.normalize(library_pass.public[0], dim=-1),
         change,
     )

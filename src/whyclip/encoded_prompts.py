@@ -81,17 +81,20 @@ class EncodedPrompts:
         return sum(forward_pass.checked for forward_pass in self.forward_passes)
 
     def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
-        """For images ``[b, e]``: each prompt's score, and the mean score of the contrast prompts.
+        """Return each prompt's score and the mean score of the contrast prompts, for each image.
 
-        Both are the model's own. Empty without contrast prompts.
+        Both are the model's own. The list is empty without contrast prompts.
+
+        Args:
+            embedding: ``[b, e]`` of the images.
         """
         if self.against is None:
             return []
         alone = replace(self, against=None, own_against=None).own_targets().score(embedding)
         differences = self.own_targets().score(embedding)
         return [
-            tuple(zip(own.tolist(), (own - difference).tolist(), strict=True))
-            for own, difference in zip(alone, differences, strict=True)
+            tuple(zip(scores.tolist(), (scores - difference).tolist(), strict=True))
+            for scores, difference in zip(alone, differences, strict=True)
         ]
 
     @property
@@ -103,7 +106,7 @@ class EncodedPrompts:
 
     @property
     def own_embeddings(self) -> Tensor:
-        """The same from the model's public entry point, as far as it was run."""
+        """Embeddings ``[p, e]`` from the model's public entry point, if it ran on the string."""
         if not self.forward_passes:
             return self.fixed[:0]
         return torch.cat([forward_pass.public for forward_pass in self.forward_passes])
@@ -172,14 +175,14 @@ def encode_prompts(
     if against is None:
         return encoded
     other = _encode(view, parse_prompts(against), 0, False, precision, check, altered)
-    mean, own = (o.directions.mean(0) for o in (other.targets(), other.own_targets()))
+    mean, library_mean = (o.directions.mean(0) for o in (other.targets(), other.own_targets()))
     bias = encoded.bias
     if bias is not None and other.bias is not None:
         bias = bias - other.bias.mean()
     return replace(
         encoded,
         against=mean,
-        own_against=own,
+        own_against=library_mean,
         others=other.prompts,
         bias=bias,
         changes=(*encoded.changes, *other.changes),
@@ -190,7 +193,7 @@ def _encode(
     view: ModelView,
     prompts: tuple[Prompt, ...],
     keep: int,
-    whole: bool,
+    whole_context: bool,
     precision: Precision,
     check: Check,
     altered: bool,
@@ -200,9 +203,9 @@ def _encode(
     texts: list[str] = []
     strings: list[tuple[int, ...]] = []
     for prompt in prompts:
-        own = prompt.templates if isinstance(prompt, TextPrompt) else ()
-        strings.append(tuple(range(len(texts), len(texts) + len(own))))
-        texts.extend(own)
+        templates = prompt.templates if isinstance(prompt, TextPrompt) else ()
+        strings.append(tuple(range(len(texts), len(texts) + len(templates))))
+        texts.extend(templates)
     reads = view.text.readout_index if view.text.causal else None
     tokens = tokenize(view.tokenizer, texts, view.text.context, reads) if texts else None
     pad = padding(view.tokenizer, view.text.context) if texts else 0
@@ -219,7 +222,7 @@ def _encode(
                 precision=precision,
                 words=tokens.groups[part],
                 pad=pad,
-                whole_context=whole,
+                whole_context=whole_context,
                 check=how,
             )
         )
@@ -261,9 +264,9 @@ def _encode_classes(
                 f"{quoted(prompt.label)}: {view.name} is a classifier, its prompts are class "
                 f"names, such as {classes.names[0]!r}"
             )
-        found = [classes.index(name) for name in prompt.templates]
-        rows.append(classes.weight[found].mean(0))
-        biases.append(classes.bias[found].mean())
+        indices = [classes.index(name) for name in prompt.templates]
+        rows.append(classes.weight[indices].mean(0))
+        biases.append(classes.bias[indices].mean())
     nothing: tuple[tuple[int, ...], ...] = ((),) * len(prompts)
     return EncodedPrompts(
         prompts, None, nothing, (), torch.stack(rows), scale=1.0, bias=torch.stack(biases)

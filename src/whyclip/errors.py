@@ -79,19 +79,19 @@ class HubError(ModelError):
     """The model's weights cannot be downloaded."""
 
 
-def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
+def unknown(kind: str, value: object, known: Iterable[str]) -> OptionError:
     """Build the error for an unknown name, with the nearest known ones.
 
     Args:
         kind: kind of the name, such as ``"method"``.
-        given: the caller's input.
+        value: the caller's input.
         known: all valid names.
     """
     names = sorted(known)
     near = []
-    if isinstance(given, str):
-        near = get_close_matches(given[:QUOTED], names, n=3, cutoff=0.5)
-    start = f"unknown {kind} {quoted(given)}; "
+    if isinstance(value, str):
+        near = get_close_matches(value[:QUOTED], names, n=3, cutoff=0.5)
+    start = f"unknown {kind} {quoted(value)}; "
     if near:
         return OptionError(f"{start}did you mean {' or '.join(near)}?")
     count = min(len(names), NAMED)
@@ -100,16 +100,16 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
     return OptionError(start + _known(names, count))
 
 
-def check_choice(kind: str, given: object, known: Iterable[Name]) -> Name:
+def check_choice(kind: str, value: object, known: Iterable[Name]) -> Name:
     """Return the given name if it is in ``known``.
 
     Raises:
         OptionError: unknown name; the message names the nearest.
     """
     names = {str(name): name for name in known}
-    if not isinstance(given, str) or given not in names:
-        raise unknown(kind, given, names)
-    return names[given]
+    if not isinstance(value, str) or value not in names:
+        raise unknown(kind, value, names)
+    return names[value]
 
 
 def _known(names: list[str], count: int) -> str:
@@ -117,12 +117,12 @@ def _known(names: list[str], count: int) -> str:
     return f"known: {', '.join(names[:count])}{more}"
 
 
-def quoted(given: object) -> str:
+def quoted(value: object) -> str:
     """Quote the caller's input: at most 80 characters, control characters escaped."""
     try:
-        text = repr(str(given) if isinstance(given, str) else given)
+        text = repr(str(value) if isinstance(value, str) else value)
     except Exception:  # noqa: BLE001 - the user's own class may do anything
-        text = f"<{type(given).__name__}>"
+        text = f"<{type(value).__name__}>"
     text = one_line(text)
     if len(text) <= QUOTED:
         return text

@@ -249,7 +249,7 @@ class Explanation:
         return fragment(self)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(result: Any, other: Any) -> bool:
     """Compare two results of one class field by field, tensors by type, shape and values."""
 
     def equal(a: object, b: object) -> bool:
@@ -257,9 +257,9 @@ def same(one: Any, other: Any) -> bool:
             return a.dtype == b.dtype and torch.equal(a, b)
         return bool(a == b)
 
-    return one is other or all(
-        equal(getattr(one, part.name), getattr(other, part.name))
-        for part in fields(one)
+    return result is other or all(
+        equal(getattr(result, part.name), getattr(other, part.name))
+        for part in fields(result)
         if part.compare
     )
 

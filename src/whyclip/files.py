@@ -22,14 +22,14 @@ def path_of(path: str | Path) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         kind = type(path).__name__
         raise OutputError(f"{quoted(path)} of type {kind} is not a path; give a string")
-    found = Path(path)
+    converted = Path(path)
     try:
-        nul = b"\0" in os.fsencode(found)
+        nul = b"\0" in os.fsencode(converted)
     except UnicodeError:
         nul = True
     if nul:
-        raise OutputError(f"no file can have the name {quoted(str(found))}; give another one")
-    return found
+        raise OutputError(f"no file can have the name {quoted(str(converted))}; give another one")
+    return converted
 
 
 def is_file(path: Path) -> bool:
@@ -101,9 +101,9 @@ def append_line(path: Path, line: str, *, header: str = "") -> None:
 
 def cache_folder() -> Path:
     """Return whyclip's cache folder, which need not exist."""
-    given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given).expanduser()
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        return Path(folder).expanduser()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
         return (Path(base) if base else Path.home() / "AppData" / "Local") / "whyclip" / "cache"

@@ -1,4 +1,4 @@
-"""Image files that a name stands for: a file, a folder, or a pattern."""
+"""Image files matched by a name: a file, a folder, or a pattern."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXTENSIONS = frozenset(
 
 
 def named_images(argument: str) -> list[str] | None:
-    """List the images that a file name, a folder or a pattern stands for.
+    """List the images matched by a file name, a folder or a pattern.
 
     Returns:
-        Paths in alphabetical order; None if there is nothing of that name.
+        Paths in alphabetical order; None if no such file or folder exists.
 
     Raises:
         ImageError: it is a folder or a pattern, but there are no images.

@@ -21,25 +21,25 @@ class ImagePass:
     Attributes:
         batch: the images.
         forward_pass: the pass that is explained.
-        own: the pass over what the library's own pipeline makes of the images; where that is the
-            same, ``forward_pass`` itself.
+        library_pass: the pass over the images as the library's own pipeline prepares them;
+            ``forward_pass`` itself if both inputs are the same.
     """
 
     batch: Batch
     forward_pass: ForwardPass
-    own: ForwardPass
+    library_pass: ForwardPass
 
     @property
-    def seen(self) -> Tensor:
-        """``[b, 3, H, W]`` what ``own`` ran on."""
-        return self.batch.pixels if self.batch.own is None else self.batch.own
+    def library_pixels(self) -> Tensor:
+        """``[b, 3, H, W]`` input of ``library_pass``."""
+        return self.batch.pixels if self.batch.library_pixels is None else self.batch.library_pixels
 
     def with_targets(self, targets: Targets) -> ImagePass:
         """Score the same passes against other targets; nothing is run again."""
         aimed = self.forward_pass.with_targets(targets)
-        same = self.own is self.forward_pass
-        own = aimed if same else self.own.with_targets(targets)
-        return replace(self, forward_pass=aimed, own=own)
+        same = self.library_pass is self.forward_pass
+        library_pass = aimed if same else self.library_pass.with_targets(targets)
+        return replace(self, forward_pass=aimed, library_pass=library_pass)
 
 
 def run_images(
@@ -50,25 +50,27 @@ def run_images(
     precision: Precision,
     how: PassCheck,
 ) -> ImagePass:
-    """Run the image encoder over a batch, and over the library's own reading where that differs.
+    """Run the image encoder on a batch, and on the library's own pixels if they differ.
 
     Args:
         model: the model.
         batch: prepared images.
-        targets: what the images are scored against.
-        blocks: how many last blocks methods will read.
+        targets: directions that the images are scored against.
+        blocks: number of last blocks that methods use.
         precision: of the forward pass.
         how: which images go through the model's public entry point.
 
     Raises:
         ScoreMismatchError: the blocks and the public entry point give different scores.
     """
-    image, own = model.image, None
+    image, library_pass = model.image, None
     forward_pass = run_tower(
         image, batch.pixels, targets, keep=blocks, precision=precision, check=how
     )
-    if batch.own is not None:
-        own = run_tower(image, batch.own, targets, keep=0, precision=precision, check=how)
+    if batch.library_pixels is not None:
+        library_pass = run_tower(
+            image, batch.library_pixels, targets, keep=0, precision=precision, check=how
+        )
         if not takes_input(image, batch.pixels) and how in EVERY:
-            check_walk(image, batch.own, own)
-    return ImagePass(batch, forward_pass, own or forward_pass)
+            check_walk(image, batch.library_pixels, library_pass)
+    return ImagePass(batch, forward_pass, library_pass or forward_pass)

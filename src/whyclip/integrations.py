@@ -199,12 +199,14 @@ def explain_func(
     variants = chosen_variants(view, ("image",), method, method_options)
     with naming_suspects(view):
         [explanations] = run(view, pixels, encoded, variants, "model", precision).values()
-    laid = []
+    heatmaps = []
     for explanation, index in zip(explanations, wanted, strict=True):
         assert explanation.maps is not None
         chosen = explanation.maps[index : index + 1]
-        laid.append(resample_to_image(chosen, explanation.geometry, interpolation=interpolation))
-    return torch.stack(laid).nan_to_num(nan=0.0).numpy()
+        heatmaps.append(
+            resample_to_image(chosen, explanation.geometry, interpolation=interpolation)
+        )
+    return torch.stack(heatmaps).nan_to_num(nan=0.0).numpy()
 
 
 def _indices(targets: Any, count: int, prompts: int) -> list[int]:
@@ -213,11 +215,11 @@ def _indices(targets: Any, count: int, prompts: int) -> list[int]:
     Raises:
         OptionError: they are not one non-negative integer for each input.
     """
-    given = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
-    whole = given.dtype.kind in "iu" and given.shape == (count,)
-    if not whole or not bool(((given >= 0) & (given < prompts)).all()):
+    indices = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
+    integers = indices.dtype.kind in "iu" and indices.shape == (count,)
+    if not integers or not bool(((indices >= 0) & (indices < prompts)).all()):
         raise OptionError(
             f"targets={quoted(targets)}: give {count} whole numbers from 0 to {prompts - 1}, the "
             "indices of the scorer's prompts"
         )
-    return [int(index) for index in given]
+    return [int(index) for index in indices]

@@ -181,15 +181,15 @@ def _batch(
     return images
 
 
-def _is_image(given: object) -> bool:
+def _is_image(value: object) -> bool:
     """Whether it is one image, not a batch."""
-    if isinstance(given, (Tensor, np.ndarray)):
-        return given.ndim < 4
-    return isinstance(given, (str, Path, Image))
+    if isinstance(value, (Tensor, np.ndarray)):
+        return value.ndim < 4
+    return isinstance(value, (str, Path, Image))
 
 
-def _is_batch(given: object) -> bool:
+def _is_batch(value: object) -> bool:
     """Whether it is a batch with something else, such as labels."""
-    if isinstance(given, (Tensor, np.ndarray)):
-        return given.ndim == 4
-    return isinstance(given, (list, tuple, Pixels))
+    if isinstance(value, (Tensor, np.ndarray)):
+        return value.ndim == 4
+    return isinstance(value, (list, tuple, Pixels))

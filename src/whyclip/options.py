@@ -49,22 +49,22 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def validate(
-    owner: str, function: Callable[..., Any], given: Mapping[str, Any], *, noun: str = "method"
+    owner: str, function: Callable[..., Any], options: Mapping[str, Any], *, noun: str = "method"
 ) -> dict[str, Any]:
     """Check options against the function's annotations and fill in the defaults.
 
     Args:
         owner: name of the method or experiment, for errors.
         function: has the options as keyword-only parameters.
-        given: options by name.
+        options: options by name.
         noun: kind of the owner.
 
     Raises:
         OptionError: an unknown name or invalid value.
     """
     completed = options_of(function)
-    hints = hints_of(function) if given else {}
-    for name, value in given.items():
+    hints = hints_of(function) if options else {}
+    for name, value in options.items():
         if name not in completed:
             if not completed:
                 raise OptionError(f"{noun} {owner!r} has no options, got {name}={quoted(value)}")
@@ -76,7 +76,7 @@ def validate(
 def parse(
     owner: str, function: Callable[..., Any], pairs: Sequence[str], *, flag: str = "--option "
 ) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts by the types of the function's options; defaults are left out.
+    """Read ``KEY=VALUE`` texts by the types of the function's options; defaults are omitted.
 
     Args:
         owner: name of the method or experiment, for errors.

@@ -53,12 +53,12 @@ def run(
         how = pass_check(check, altered=encoded.altered, first=number == 0)
         images = run_images(model, batch, targets, blocks, precision, how)
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            check_whole(model, encoded, images.seen, images.own)
-        checked = checked_of(images.own, encoded, sources)
-        for label, found in explain_images(
+            check_whole(model, encoded, images.library_pixels, images.library_pass)
+        checked = checked_of(images.library_pass, encoded, sources)
+        for label, batch_results in explain_images(
             model, images, encoded, variants, checked, audits, reference
         ).items():
-            results[label] += found
+            results[label] += batch_results
     return results
 
 
@@ -71,7 +71,7 @@ def explain_images(
     audits: Audits,
     reference: ReferenceScores | None = None,
 ) -> dict[str, list[Explanation]]:
-    """Explain a batch from its forward passes, by label one explanation for each image.
+    """Explain a batch from its forward passes: by label, one explanation for each image.
 
     Args:
         model: the model that ran.
@@ -86,26 +86,28 @@ def explain_images(
         ScoreMismatchError: a method explains another score than it says.
         UnsupportedModelError: scores or relevance are not finite.
     """
-    # Image prompts that the library reads otherwise are explained as whyclip reads them.
+    # Image prompts that the library reads differently are explained as whyclip reads them.
     own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
-    seen, forward_pass = images.seen, images.forward_pass
-    notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(seen)
-    setting = Setting(model, encoded, images.batch, images.own, notes, checked, audits, matches)
+    pixels, forward_pass = images.library_pixels, images.forward_pass
+    notes = model.domain.notes(pixels) if model.domain else [()] * len(pixels)
+    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(pixels)
+    setting = Setting(
+        model, encoded, images.batch, images.library_pass, notes, checked, audits, matches
+    )
     results: dict[str, list[Explanation]] = {}
     for variant in variants:
-        found: dict[Side, SideResult] = {}
+        side_results: dict[Side, SideResult] = {}
         if "image" in variant.sides:
-            found["image"] = _image_side(variant, forward_pass)
+            side_results["image"] = _image_side(variant, forward_pass)
         if "text" in variant.sides and encoded.tokens is not None:
-            found["text"] = _text_side(variant, encoded, forward_pass.embedding)
-        _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
-        results[variant.label] = list(explanations(setting, variant, found))
+            side_results["text"] = _text_side(variant, encoded, forward_pass.embedding)
+        _check_results(setting, variant, side_results, own_targets.score(forward_pass.public).cpu())
+        results[variant.label] = list(explanations(setting, variant, side_results))
     return results
 
 
 def check_whole(
-    model: ModelView, encoded: EncodedPrompts, pixels: Tensor, own: ForwardPass
+    model: ModelView, encoded: EncodedPrompts, pixels: Tensor, library_pass: ForwardPass
 ) -> None:
     """Compare the encoders with the model called as a whole, on one image and a few prompts.
 
@@ -115,13 +117,13 @@ def check_whole(
     ids = None if encoded.tokens is None else encoded.tokens.ids[:TEXTS_WHOLE]
     if ids is None and model.classes is None:
         return
-    whole = joint_scores(model, pixels[:1], ids)
+    joint = joint_scores(model, pixels[:1], ids)
     if model.classes is not None:
-        ours = Targets(model.classes.weight, bias=model.classes.bias).score(own.public[:1])
+        ours = Targets(model.classes.weight, bias=model.classes.bias).score(library_pass.public[:1])
     else:
         texts = F.normalize(encoded.own_embeddings[:TEXTS_WHOLE], dim=-1)
-        ours = Targets(texts).score(own.public[:1])
-    worst = worst_mismatch(ours, whole, tolerance_of(model.towers, own.precision))
+        ours = Targets(texts).score(library_pass.public[:1])
+    worst = worst_mismatch(ours, joint, tolerance_of(model.towers, library_pass.precision))
     if worst is not None:
         raise ScoreMismatchError(
             f"{model.name}: its encoders give score {worst[0]:.4g}, the model called as a whole "
@@ -129,8 +131,11 @@ def check_whole(
         )
 
 
-def _check_found(
-    setting: Setting, variant: Variant, found: Mapping[Side, SideResult], own: Tensor
+def _check_results(
+    setting: Setting,
+    variant: Variant,
+    side_results: Mapping[Side, SideResult],
+    model_scores: Tensor,
 ) -> None:
     """Check that results are finite and that scores are the model's own.
 
@@ -138,25 +143,29 @@ def _check_found(
         ScoreMismatchError: the method declares no change but explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
-    name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
+    name, tolerance = (
+        variant.method.name,
+        tolerance_of(setting.model.towers, setting.library_pass.precision),
+    )
     labels = [prompt.label for prompt in setting.encoded.prompts]
-    for side, result in found.items():
-        differences = (result.scores - own).abs()
-        finite = torch.isfinite(own) & torch.isfinite(result.scores)
+    for side, result in side_results.items():
+        differences = (result.scores - model_scores).abs()
+        finite = torch.isfinite(model_scores) & torch.isfinite(result.scores)
         if not finite.all():
             image, prompt = (~finite).nonzero()[0].tolist()
-            seen = setting.own.inputs[image : image + 1]
+            pixels = setting.library_pass.inputs[image : image + 1]
             raise UnsupportedModelError(
                 f"{setting.model.name} gives NaN or infinity for image #{image + 1} and prompt "
-                f"{labels[prompt]!r:.40}, from {first_not_finite(setting.model.image, seen)} on; "
+                f"{labels[prompt]!r:.40}, from {first_not_finite(setting.model.image, pixels)} on; "
                 "check its weights and its precision"
             )
         if not result.changes and not bool((differences <= tolerance).all()):
             image, prompt = (differences > tolerance).nonzero()[0].tolist()
             raise ScoreMismatchError(
                 f"{name} explains score {result.scores[image, prompt]:.4g} ({side} side), but "
-                f"{setting.model.name} gives {own[image, prompt]:.4g} for {labels[prompt]!r:.60}"
-                + ("; use precision 'fp32'" if setting.own.precision != "fp32" else "")
+                f"{setting.model.name} gives {model_scores[image, prompt]:.4g} for "
+                f"{labels[prompt]!r:.60}"
+                + ("; use precision 'fp32'" if setting.library_pass.precision != "fp32" else "")
             )
         values = [] if result.maps is None else [result.maps]
         values += [torch.tensor(r) for r in _relevances(result.words or ())]
@@ -172,11 +181,11 @@ def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[floa
 
 
 def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
-    found = variant.relevance(forward_pass)
-    grid = forward_pass.stream.grid or (1, found.values.shape[-1])
-    scores = forward_pass.targets.score(found.embedding).cpu()
-    maps = found.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, found.changes, found.diagnostics, maps=maps)
+    relevance = variant.relevance(forward_pass)
+    grid = forward_pass.stream.grid or (1, relevance.values.shape[-1])
+    scores = forward_pass.targets.score(relevance.embedding).cpu()
+    maps = relevance.values.float().cpu().unflatten(-1, grid)
+    return SideResult(scores, relevance.changes, relevance.diagnostics, maps=maps)
 
 
 def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
@@ -190,11 +199,11 @@ def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> 
     changes: tuple[str, ...] = ()
     checks: list[Mapping[str, Tensor]] = []
     for forward_pass in encoded.forward_passes:
-        found = variant.relevance(forward_pass.with_targets(images))
-        checks.append(found.diagnostics)
-        values += list(found.values.float().cpu())
-        embeddings.append(found.embedding)
-        changes = found.changes
+        relevance = variant.relevance(forward_pass.with_targets(images))
+        checks.append(relevance.diagnostics)
+        values += list(relevance.values.float().cpu())
+        embeddings.append(relevance.embedding)
+        changes = relevance.changes
         if len(encoded.forward_passes) > 1:
             forward_pass.forget()
     scores = encoded.targets(torch.cat(embeddings)).score(embedding).cpu()
@@ -206,15 +215,15 @@ def _by_prompt(
     encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Convert diagnostics ``[strings, b]`` to ``[b, n]``; for an ensemble, the largest."""
-    found = {}
+    diagnostics = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
         columns = [
             _largest(by_string[list(strings)]) if strings else torch.zeros(by_string.shape[1])
             for strings in encoded.strings
         ]
-        found[name] = torch.stack(columns, 1)
-    return found
+        diagnostics[name] = torch.stack(columns, 1)
+    return diagnostics
 
 
 def _largest(values: Tensor) -> Tensor:

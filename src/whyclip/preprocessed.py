@@ -43,13 +43,13 @@ class Pixels(Sequence[Tensor]):
 
 
 def check_pixels(
-    model: ModelView, given: Any, geometry: GeometryName = "model", *, looks: bool = True
+    model: ModelView, batch: Any, geometry: GeometryName = "model", *, looks: bool = True
 ) -> Pixels:
     """Validate a preprocessed batch.
 
     Args:
         model: the model that the batch was preprocessed for.
-        given: a float tensor or array ``[b, 3, H, W]`` of the model's input size.
+        batch: a float tensor or array ``[b, 3, H, W]`` of the model's input size.
         geometry: only ``"model"``; the others need the original image.
         looks: whether to check that the values look normalised.
 
@@ -64,19 +64,19 @@ def check_pixels(
         raise OptionError(
             f"geometry={quoted(geometry)} needs the original image; with pixels use 'model'"
         )
-    if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
-        given = torch.from_numpy(np.ascontiguousarray(given))
-    if not isinstance(given, Tensor):
+    if isinstance(batch, np.ndarray) and batch.dtype.kind in "fiub":
+        batch = torch.from_numpy(np.ascontiguousarray(batch))
+    if not isinstance(batch, Tensor):
         raise ImageError(
-            f"pixels is {quoted(given)} of type {type(given).__name__}; give a float tensor "
+            f"pixels is {quoted(batch)} of type {type(batch).__name__}; give a float tensor "
             "[b, 3, height, width]"
         )
-    shape = tuple(given.shape)
-    name = f"pixels of shape {shape} and type {str(given.dtype).removeprefix('torch.')}"
-    if given.ndim != 4 or shape[1] != 3 or 0 in shape:
-        hint = "; add an axis: pixels[None]" if given.ndim == 3 and shape[0] == 3 else ""
+    shape = tuple(batch.shape)
+    name = f"pixels of shape {shape} and type {str(batch.dtype).removeprefix('torch.')}"
+    if batch.ndim != 4 or shape[1] != 3 or 0 in shape:
+        hint = "; add an axis: pixels[None]" if batch.ndim == 3 and shape[0] == 3 else ""
         raise ImageError(f"{name}: expected [b, 3, height, width]{hint}")
-    if not given.is_floating_point():
+    if not batch.is_floating_point():
         raise ImageError(f"{name}: expected floats; run the model's preprocessing first")
     tower, size = model.image, shape[2:]
     grid = (size[0] // tower.patch, size[1] // tower.patch)
@@ -84,7 +84,7 @@ def check_pixels(
     if not fits:
         wanted = "×".join(map(str, tower.input_size))
         raise ImageError(f"{name}: {model.name} takes {wanted} pixels; resize and crop to that")
-    pixels = given.detach().float().cpu()
+    pixels = batch.detach().float().cpu()
     if not bool(torch.isfinite(pixels).all()):
         raise ImageError(f"{name} has values that are NaN or infinite")
     if looks:
@@ -138,4 +138,4 @@ def images_of(model: ModelView, pixels: Tensor) -> list[Image.Image | None]:
         return [None] * len(pixels)
     mean, std = (torch.tensor(values)[:, None, None] for values in (norm.mean, norm.std))
     rgb = (pixels * std + mean).clamp(0, 1).mul(BYTE).round().byte()
-    return [Image.fromarray(one.permute(1, 2, 0).contiguous().numpy()) for one in rgb]
+    return [Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()) for image in rgb]

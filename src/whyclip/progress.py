@@ -17,7 +17,7 @@ T = TypeVar("T")
 _shown: list[Progress] = []
 
 Listener = Callable[[str, int, int], None]
-"""Is told the name of the work, and how many of how many items are done."""
+"""Function called with the name of the work, the number of finished items and their total."""
 
 _here = local()
 
@@ -26,7 +26,7 @@ _here = local()
 def listening(listener: Listener) -> Iterator[None]:
     """Report the progress of work in this thread to a function instead of the terminal.
 
-    What the function raises ends the work: so it is cancelled.
+    To cancel the work, raise an exception in the function.
     """
     before = getattr(_here, "listener", None)
     _here.listener = listener

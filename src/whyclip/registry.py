@@ -55,8 +55,8 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         """Return the declaration of this name; entry points are read only if it is unknown."""
-        own = self._own()
-        return own[name] if name in own else self._all()[name]
+        built_in = self._own()
+        return built_in[name] if name in built_in else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._all())
@@ -99,11 +99,11 @@ class Registry(Mapping[str, T]):
     def _own(self) -> Mapping[str, T]:
         with self._lock:
             if not self._read_own:
-                found = list(declared(self._package, *self._attributes))
+                declarations = list(declared(self._package, *self._attributes))
                 if self._order is not None:
                     order = self._order
-                    found.sort(key=lambda pair: order(pair[0]))
-                for declaration, origin in found:
+                    declarations.sort(key=lambda pair: order(pair[0]))
+                for declaration, origin in declarations:
                     self._add(declaration, origin)
                 self._built_in = dict(self._declared)
                 self._read_own = True
@@ -122,11 +122,11 @@ class Registry(Mapping[str, T]):
         """Add the declarations of an entry point; one that cannot be imported is skipped."""
         origin = f"entry point {point.value}" + (f" of {point.dist.name}" if point.dist else "")
         try:
-            found = point.load()
+            loaded = point.load()
         except Exception as error:  # noqa: BLE001 - another package's code may raise anything
             warn(f"{origin} cannot be loaded and is left out: {reason(error)}")
             return
-        for declaration in found if isinstance(found, tuple) else (found,):
+        for declaration in loaded if isinstance(loaded, tuple) else (loaded,):
             self._add(declaration, origin)
 
 
@@ -138,8 +138,8 @@ def third_party(group: str) -> tuple[EntryPoint, ...]:
 def declared(package: str, *attributes: str) -> Iterator[tuple[Any, str]]:
     """Yield the declarations in the modules of a package, with the module's name."""
     paths: Iterable[str] = import_module(package).__path__
-    for found in iter_modules(paths):
-        name = f"{package}.{found.name}"
+    for module_info in iter_modules(paths):
+        name = f"{package}.{module_info.name}"
         module = import_module(name)
         for attribute in attributes:
             value = getattr(module, attribute, ())

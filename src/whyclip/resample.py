@@ -61,16 +61,16 @@ def resample_to_image(
     u = (x - box.left) / (box.right - box.left)
     v = (y - box.top) / (box.bottom - box.top)
     if interpolation == "bilinear":
-        laid = _bilinear(maps, u, v)
+        resampled = _bilinear(maps, u, v)
     elif interpolation == "nearest":
         rows, columns = (
             _patches(at, length) for at, length in zip((v, u), maps.shape[1:], strict=True)
         )
-        laid = maps[:, rows][:, :, columns]
+        resampled = maps[:, rows][:, :, columns]
     else:
-        laid = _catmull_rom(maps, u, v)
-    seen = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
-    return laid.masked_fill(~seen, float("nan"))
+        resampled = _catmull_rom(maps, u, v)
+    inside = ((v >= 0) & (v <= 1))[:, None] & ((u >= 0) & (u <= 1))[None, :]
+    return resampled.masked_fill(~inside, float("nan"))
 
 
 def _bilinear(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -88,14 +88,14 @@ def _catmull_rom(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Cubic through the patch centres, clamped to the range of the four nearest patches."""
     top, down = _taps(v, maps.shape[1])
     left, across = _taps(u, maps.shape[2])
-    laid = []
+    resampled = []
     for values in maps:
         # A NaN patch makes only its neighbourhood NaN, not the whole map.
         finite = values.nan_to_num(0.0, 0.0, 0.0)
         lowest = _over_next(values, torch.minimum)[:, left][top]
         highest = _over_next(values, torch.maximum)[:, left][top]
-        laid.append((down @ (finite @ across.T)).clamp_(lowest, highest))
-    return torch.stack(laid)
+        resampled.append((down @ (finite @ across.T)).clamp_(lowest, highest))
+    return torch.stack(resampled)
 
 
 def _over_next(values: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -40,7 +40,7 @@ class Selection(NamedTuple):
 
 def select_variants(
     model: ModelView,
-    given: MethodsLike | None = None,
+    methods: MethodsLike | None = None,
     sides: Sequence[str] = SIDES,
     *,
     slow: bool = False,
@@ -49,7 +49,7 @@ def select_variants(
 
     Args:
         model: the model.
-        given: methods; by default all that are not slow.
+        methods: methods; by default all that are not slow.
         sides: the sides to explain.
         slow: whether the default includes slow methods.
 
@@ -58,9 +58,9 @@ def select_variants(
     """
     variants: list[Variant] = []
     left_out: dict[str, list[str]] = {}
-    chosen = list(METHODS.values()) if given is None else given
+    chosen = list(METHODS.values()) if methods is None else methods
     for variant in variants_of(chosen):
-        everywhere = SLOW if given is None and variant.method.slow and not slow else ""
+        everywhere = SLOW if methods is None and variant.method.slow and not slow else ""
         reasons = {
             side: everywhere or reason for side, reason in obstacles(model, variant, sides).items()
         }
@@ -92,20 +92,20 @@ def missing_package(method: Method) -> str:
     return "" if method.available else f"not installed; pip install 'whyclip[{method.needs}]'"
 
 
-def variants_of(given: MethodsLike) -> list[Variant]:
+def variants_of(methods: MethodsLike) -> list[Variant]:
     """Read one or several methods.
 
     Raises:
         OptionError: an unknown method or option, or one label given twice.
     """
-    if isinstance(given, Mapping):
-        variants = [_labelled(label, one) for label, one in given.items()]
-    elif isinstance(given, (str, Method, Variant)):
-        variants = [Variant.of(given)]
-    elif isinstance(given, Iterable):
-        variants = [Variant.of(one) for one in given]
+    if isinstance(methods, Mapping):
+        variants = [_labelled(label, method) for label, method in methods.items()]
+    elif isinstance(methods, (str, Method, Variant)):
+        variants = [Variant.of(methods)]
+    elif isinstance(methods, Iterable):
+        variants = [Variant.of(method) for method in methods]
     else:
-        raise unknown("method", given, METHODS)
+        raise unknown("method", methods, METHODS)
     labels = [variant.label for variant in variants]
     for label in labels:
         if labels.count(label) > 1:
@@ -115,11 +115,11 @@ def variants_of(given: MethodsLike) -> list[Variant]:
     return variants
 
 
-def _labelled(label: str, given: Any) -> Variant:
+def _labelled(label: str, method: Any) -> Variant:
     """Read one entry of a mapping: a label and a method, or a method's name and its options."""
-    if isinstance(given, Mapping):
-        return Variant(Variant.of(label).method, given, label)
-    return Variant.of(given, label)
+    if isinstance(method, Mapping):
+        return Variant(Variant.of(label).method, method, label)
+    return Variant.of(method, label)
 
 
 def default_variants(

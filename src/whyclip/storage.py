@@ -110,7 +110,7 @@ def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Ex
 def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanation:
     prompts, noted = record["prompts"], record["certificate"]
     maps = [entry["map"] for entry in prompts]
-    picture = record["image"]
+    image_record = record["image"]
 
     def prompt_of(plain: str | list[str]) -> Prompt:
         return plain if isinstance(plain, str) else tuple(plain)
@@ -132,13 +132,16 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         ),
         certificate=certificate_of(noted, tuple(entry["score_model"] for entry in prompts)),
         geometry=Geometry(
-            record["geometry"], picture["width"], picture["height"], Box(*picture["box"])
+            record["geometry"],
+            image_record["width"],
+            image_record["height"],
+            Box(*image_record["box"]),
         ),
         image=image,
         options=record["options"],
         against=tuple(map(prompt_of, record["against"])),
         notes=tuple(record["notes"]),
-        contrast=tuple((own, other) for own, other in record.get("contrast", ())),
+        contrast=tuple((score, other) for score, other in record.get("contrast", ())),
         methods=record.get("methods", {}),
         matches=tuple(match_of(entry["match"]) for entry in prompts if entry.get("match")),
         audits=Audits(known=link_of(noted["audit"]) if noted.get("audit") else None),

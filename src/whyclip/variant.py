@@ -133,21 +133,21 @@ class Variant:
         """
         n, e = len(forward_pass.targets), forward_pass.embedding.shape[-1]
         read = forward_pass.content_mask[0] if forward_pass.side == "image" else slice(None)
-        whole = None
+        relevance = None
         checks: list[Mapping[str, Tensor]] = []
         at_once = n if self.method.all_targets_at_once else TARGETS_AT_ONCE
         for start in range(0, n, at_once):
             part = slice(start, start + at_once)
             aimed = forward_pass.with_targets(forward_pass.targets[part], use_jacobian=n > e)
-            found = self.method.relevance(aimed, **self.settings)
-            values = found.values[:, :, read]
-            if whole is None:
-                whole = values.new_empty(len(values), n, values.shape[-1])
-            whole[:, part] = values
-            checks.append(found.diagnostics)
-        assert whole is not None, "at least one prompt is needed"
-        joined = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
-        return Relevance(whole, found.embedding, found.changes, joined)
+            part_result = self.method.relevance(aimed, **self.settings)
+            values = part_result.values[:, :, read]
+            if relevance is None:
+                relevance = values.new_empty(len(values), n, values.shape[-1])
+            relevance[:, part] = values
+            checks.append(part_result.diagnostics)
+        assert relevance is not None, "at least one prompt is needed"
+        diagnostics = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
+        return Relevance(relevance, part_result.embedding, part_result.changes, diagnostics)
 
 
 def _parsed(spelling: str) -> tuple[str, dict[str, Any]]:

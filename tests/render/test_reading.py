@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from whyclip.inputs.canvas import Canvas
-from whyclip.render.reading import asked, map_scales, patches_on
+from whyclip.render.reading import map_scales, method_title, patches_on
 from whyclip.types import Box, Geometry
 
 
@@ -46,8 +46,8 @@ def test_patches_beside_the_picture_set_neither_scale_nor_sign(make):
 
 
 def test_a_method_is_named_with_the_options_that_are_not_its_defaults(make):
-    assert asked(make()) == "grad_eclip"
-    assert asked(make(options={"heads": "single", "relu": False})) == (
+    assert method_title(make()) == "grad_eclip"
+    assert method_title(make(options={"heads": "single", "relu": False})) == (
         "grad_eclip:heads=single:relu=false"
     )
-    assert asked(make(method="mine", options={"steps": 3})) == "mine:steps=3"
+    assert method_title(make(method="mine", options={"steps": 3})) == "mine:steps=3"

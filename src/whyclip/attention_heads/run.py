@@ -64,8 +64,8 @@ def heads(
     targets, own_targets = encoded.targets(), encoded.own_targets()
     seen = run_tower(tower, batch.pixels, targets, keep=len(tower.blocks), precision=precision)
     own = seen
-    if batch.own is not None:
-        own = run_tower(tower, batch.own, targets, keep=0, precision=precision)
+    if batch.library_pixels is not None:
+        own = run_tower(tower, batch.library_pixels, targets, keep=0, precision=precision)
     found, embedding = head_contributions(seen, paths)
     values = found[0].cpu()
     scores = targets.score(embedding)[0].cpu()

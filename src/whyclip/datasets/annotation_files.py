@@ -50,10 +50,10 @@ def _is(path: Path, there: Callable[[Path], bool]) -> bool:
 
 
 def _at(path: str | Path, there: Callable[[Path], bool], kind: str, what: str) -> Path:
-    found = Path(path)
-    if not _is(found, there):
+    location = Path(path)
+    if not _is(location, there):
         raise InputError(f"no {kind} {shown(path)}; give {what}")
-    return found
+    return location
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
@@ -62,10 +62,10 @@ def stamp(path: Path) -> tuple[int, int] | None:
     Cheaper than its content; a file that was only touched counts as changed.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def digest(content: Any) -> str:

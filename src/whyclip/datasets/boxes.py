@@ -79,7 +79,7 @@ class Boxes(Dataset):
         if not boxes:
             raise InputError(f"{shown(self.file)} has no row below its header")
         self.items = list(boxes.items())
-        labels = sorted({box.label for found in boxes.values() for box in found})
+        labels = sorted({box.label for group in boxes.values() for box in group})
         self.classes = self.names = tuple(labels)
 
     def __len__(self) -> int:
@@ -104,11 +104,11 @@ class Boxes(Dataset):
             size = _upright_size(self.root / name)
             if size is None:
                 raise InputError(f"image {shown(name)} of {shown(self.file)} cannot be read")
-            found = {label: np.zeros(size[::-1], bool) for label in labels}
+            by_label = {label: np.zeros(size[::-1], bool) for label in labels}
             for box in boxes:
                 rows = slice(math.floor(box.top), math.ceil(box.bottom))
-                found[box.label][rows, math.floor(box.left) : math.ceil(box.right)] = True
-            return found
+                by_label[box.label][rows, math.floor(box.left) : math.ceil(box.right)] = True
+            return by_label
 
         return Sample(
             id=name,

@@ -25,7 +25,7 @@ SPLIT = "val2017"
 class Coco(Dataset):
     """Common base of instance and panoptic annotations.
 
-    The regions of all objects of a category are one mask; images without any are left out.
+    The regions of all objects of a category are one mask; images without any are skipped.
     Source: Lin et al., ECCV 2014 (arXiv 1405.0312).
     """
 
@@ -149,12 +149,12 @@ class CocoInstances(Coco):
         size = image["height"], image["width"]
 
         def masks() -> Mapping[str, Mask]:
-            found: dict[str, Mask] = {}
+            by_label: dict[str, Mask] = {}
             for annotation in annotations:
                 label = self.labels[annotation["category_id"]]
                 region = decode_region(annotation["segmentation"], *size)
-                found[label] = found[label] | region if label in found else region
-            return found
+                by_label[label] = by_label[label] | region if label in by_label else region
+            return by_label
 
         return Sample(*self._described(image, annotations), Masks(masks))
 

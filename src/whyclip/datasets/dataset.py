@@ -67,9 +67,9 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Set the default image id."""
-        own = str(self.source) if isinstance(self.source, Path) else self.id
+        default = str(self.source) if isinstance(self.source, Path) else self.id
         # File names may contain invalid bytes, which reports cannot.
-        object.__setattr__(self, "image_id", _writable(self.image_id or own))
+        object.__setattr__(self, "image_id", _writable(self.image_id or default))
         object.__setattr__(self, "id", _writable(self.id))
 
     @property
@@ -157,10 +157,10 @@ class Dataset(Sequence[Sample]):
 
     def has_masks(self) -> bool:
         """Whether any sample has masks; by default the first samples are checked."""
-        found = (sample_or_error(self, index) for index in range(len(self)))
+        samples = (sample_or_error(self, index) for index in range(len(self)))
         return any(
-            isinstance(one, Sample) and one.masks is not None
-            for one in islice(found, _LOOKED_AT_FOR_MASKS)
+            isinstance(sample, Sample) and sample.masks is not None
+            for sample in islice(samples, _LOOKED_AT_FOR_MASKS)
         )
 
     def contents(self) -> Any:

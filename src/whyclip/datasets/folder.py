@@ -57,9 +57,9 @@ class Folder(Dataset):
         before: Counter[str] = Counter()
         self.ids = [f"{row['image']}#{_counted(before, row['image'])}" for row in self.rows]
         self.template = template
-        asked = {row["label"] or row["prompt"]: bool(row["label"]) for row in self.rows}
-        self.classes = self.names = tuple(asked)
-        self.labelled = asked
+        has_label = {row["label"] or row["prompt"]: bool(row["label"]) for row in self.rows}
+        self.classes = self.names = tuple(has_label)
+        self.labelled = has_label
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -119,10 +119,10 @@ class HfDataset(Dataset):
         """Describe one row."""
         image, label, mask = self.columns
         row = self._row(index)
-        picture = row[image]
-        if not isinstance(picture, Image.Image):
+        source = row[image]
+        if not isinstance(source, Image.Image):
             raise InputError(
-                f"column {image!r} holds {type(picture).__name__}, no images; "
+                f"column {image!r} holds {type(source).__name__}, no images; "
                 "cast it with cast_column(name, datasets.Image())"
             )
         labels = tuple(self._label(x, index) for x in _listed(row[label]))
@@ -135,7 +135,7 @@ class HfDataset(Dataset):
 
         return Sample(
             id=str(index),
-            source=picture,
+            source=source,
             labels=labels,
             prompts=filled_in(self.template, labels),
             masks=Masks(masks) if drawn is not None else None,

@@ -23,7 +23,7 @@ LISTS = ("val.txt", "LOC_val_solution.csv")
 def synset_names() -> Mapping[str, str]:
     """The 1000 synsets in class order, with the names used by OpenAI's CLIP.
 
-    Two names stand for two synsets each: "missile" and "sunglasses".
+    Two names have two synsets each: "missile" and "sunglasses".
 
     Example:
         >>> synset_names()["n01440764"]

@@ -103,13 +103,13 @@ class ImageNetS(SynsetImages):
 
         def masks() -> Mapping[str, Mask]:
             ids = decode_ids(read_codes(file, "RGB"))
-            found = set(np.unique(ids).tolist()) - {OTHER, IGNORED}
-            if max(found, default=1) > len(self.classes):
+            present = set(np.unique(ids).tolist()) - {OTHER, IGNORED}
+            if max(present, default=1) > len(self.classes):
                 raise InputError(
-                    f"segmentation {str(file)!r} has id {max(found)}, but there are "
+                    f"segmentation {str(file)!r} has id {max(present)}, but there are "
                     f"{len(self.classes)} classes; is it of another list of categories?"
                 )
-            return {self.classes[number - 1]: ids == number for number in sorted(found)}
+            return {self.classes[number - 1]: ids == number for number in sorted(present)}
 
         return Sample(
             path.stem,

@@ -49,11 +49,14 @@ def segments_of(dataset: Coco, index: int) -> list[Segment]:
         if not isinstance(dataset, CocoPanoptic):
             size = int(image["height"]), int(image["width"])
             return [
-                _segment(dataset, one, decode_region(one["segmentation"], *size))
-                for one in annotations
+                _segment(dataset, annotation, decode_region(annotation["segmentation"], *size))
+                for annotation in annotations
             ]
         ids = decode_segments(read_codes(dataset.segments / annotations[0]["file_name"], "RGB"))
-        return [_segment(dataset, one, ids == one["id"]) for one in annotations[0]["segments_info"]]
+        return [
+            _segment(dataset, annotation, ids == annotation["id"])
+            for annotation in annotations[0]["segments_info"]
+        ]
     except (KeyError, TypeError) as error:
         raise InputError(
             f"image {image['id']} of {shown(dataset.file)} lacks {error!s:.60}"

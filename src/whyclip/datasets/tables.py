@@ -103,8 +103,8 @@ def inside(root: Path, name: str, table: Path | str, *, outside: bool = False) -
     if outside:
         return path
     top = os.path.abspath(root)  # noqa: PTH100  resolve() would follow links
-    found = os.path.abspath(path)  # noqa: PTH100
-    if not Path(found).is_relative_to(top):
+    absolute = os.path.abspath(path)  # noqa: PTH100
+    if not Path(absolute).is_relative_to(top):
         raise InputError(
             f"{shown(Path(table).name)} names {shown(name)}, outside its folder; move the file "
             "there, or allow it with outside=True (--outside)"

@@ -25,23 +25,23 @@ def tolerance_of(towers: Iterable[Tower], precision: Precision) -> float:
 
 
 def check_same(
-    side: Side, targets: Targets, tolerance: float, explained: Tensor, own: Tensor
+    side: Side, targets: Targets, tolerance: float, explained: Tensor, expected: Tensor
 ) -> None:
     """Compare embeddings ``[m, e]`` of the explained computation with the model's own.
 
     Args:
         side: of the encoder, for the message.
-        targets: what to score against; without any, the distance of the two unit embeddings is
+        targets: directions to score against; if empty, the distance of the two unit embeddings is
             used, an upper bound on score differences.
-        tolerance: largest difference of two scores that rounding explains.
+        tolerance: largest difference of two scores that rounding can cause.
         explained: embeddings of the explained computation.
-        own: embeddings of the model's public entry point.
+        expected: embeddings of the model's public entry point.
 
     Raises:
         ScoreMismatchError: the scores differ by more; the message has both.
     """
     if not len(targets):
-        distance = (F.normalize(explained, dim=-1) - F.normalize(own, dim=-1)).norm(dim=-1)
+        distance = (F.normalize(explained, dim=-1) - F.normalize(expected, dim=-1)).norm(dim=-1)
         # In half precision, embeddings deviate far more than scores.
         limit = tolerance if tolerance <= TOLERANCE["fp32"] else (2 * tolerance) ** 0.5
         if not bool((distance <= limit).all()):
@@ -50,7 +50,7 @@ def check_same(
                 f"model itself, {float(distance.nan_to_num(nan=2.0).max()):.1e} away at length 1"
             )
         return
-    worst = worst_mismatch(targets.score(explained), targets.score(own), tolerance)
+    worst = worst_mismatch(targets.score(explained), targets.score(expected), tolerance)
     if worst is not None:
         raise ScoreMismatchError(
             f"{side} encoder: the explained computation gives score {worst[0]:.4g}, "

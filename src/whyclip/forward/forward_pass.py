@@ -29,14 +29,14 @@ TEXT_LAYERS = 8
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One tower's forward pass over b inputs, kept as far as methods need it.
+    """Forward pass of one tower over b inputs, with the states that methods need.
 
     Attributes:
         tower: the encoder that ran.
         stream: the tokens that entered the first block.
         states: ``[b, t, w]`` input of each kept block, by its index.
         embedding: ``[b, e]`` float32, output of the library's own blocks.
-        targets: what the inputs are scored against.
+        targets: directions that the inputs are scored against.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
         precision: of the forward pass.
         words: for each text, the positions of the pieces of each word; empty for images.
@@ -78,7 +78,10 @@ class ForwardPass:
 
     @property
     def public(self) -> Tensor:
-        """``[b, e]`` the model's own embeddings, as far as it was run."""
+        """``[b, e]`` embeddings of the public entry point.
+
+        Inputs that it did not run on have the explained embedding.
+        """
         return self.embedding if self.own is None else self.own
 
     def with_targets(self, targets: Targets, *, use_jacobian: bool = False) -> ForwardPass:
@@ -124,12 +127,12 @@ class ForwardPass:
         """
         if index + 1 not in self.states:
             return
-        given = self.states[index + 1][inputs].float()
-        if after.ndim < given.ndim:
+        expected = self.states[index + 1][inputs].float()
+        if after.ndim < expected.ndim:
             rows = self.stream.readout_index[inputs]
-            given = given[torch.arange(len(given), device=given.device), rows]
-        largest = given.abs().max().clamp_min(1e-12)
-        difference = float((after.float() - given).abs().max() / largest)
+            expected = expected[torch.arange(len(expected), device=expected.device), rows]
+        largest = expected.abs().max().clamp_min(1e-12)
+        difference = float((after.float() - expected).abs().max() / largest)
         if not difference <= 10 * self.tolerance:
             raise ScoreMismatchError(
                 f"{self.side} block {index}: its parts end {difference:.1e} of the largest value "
@@ -148,15 +151,15 @@ class ForwardPass:
         return torch.cat(list(self.encode_batches(batches, total, what)))
 
     def encode_batches(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
-        """Embed other inputs without gradients, ``[k, e]`` float32 a batch.
+        """Embed other inputs without gradients, ``[k, e]`` float32 per batch.
 
         For perturbation methods. Only one of the ``batches`` is in memory at a time. With
         ``total``, a progress bar named ``what`` is shown.
         """
         for batch in track(batches, what, total):
             with torch.no_grad():
-                found = self.encode_perturbed(batch)
-            yield found
+                embeddings = self.encode_perturbed(batch)
+            yield embeddings
 
     def encode_perturbed(self, inputs: Tensor) -> Tensor:
         """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
@@ -165,12 +168,12 @@ class ForwardPass:
         position embeddings interpolated as in this forward pass.
         """
         tower = self.tower
-        own = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
-        resized = tower.side == "image" and not (tower.opaque or own)
+        is_native = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
+        resized = tower.side == "image" and not (tower.opaque or is_native)
         with precision_context(tower.device, self.precision):
             inputs = inputs.to(tower.device)
-            found = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
-        return found.float()
+            embeddings = run_blocks(tower, tower.embed(inputs)) if resized else tower.encode(inputs)
+        return embeddings.float()
 
     def forget(self) -> None:
         """Release all recomputed blocks and their graphs."""

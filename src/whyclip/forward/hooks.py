@@ -20,8 +20,8 @@ from whyclip.models.tower import Block, Tower
 class _Recorder:
     """A forward pre-hook that keeps a block's first input and changes nothing."""
 
-    def __init__(self, block: Block, index: int, found: dict[int, Tensor]) -> None:
-        self.block, self.index, self.found = block, index, found
+    def __init__(self, block: Block, index: int, inputs: dict[int, Tensor]) -> None:
+        self.block, self.index, self.inputs = block, index, inputs
         self.thread = threading.get_ident()
 
     def __call__(
@@ -29,10 +29,10 @@ class _Recorder:
     ) -> None:
         # Another thread may see the hook half registered, and then calls it without kwargs.
         del module
-        if self.thread == threading.get_ident() and self.index not in self.found:
-            seen = self.block.hooked_input(args, kwargs or {})
-            if seen is not None:
-                self.found[self.index] = seen.detach()
+        if self.thread == threading.get_ident() and self.index not in self.inputs:
+            x = self.block.hooked_input(args, kwargs or {})
+            if x is not None:
+                self.inputs[self.index] = x.detach()
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
         A mapping from block index to input ``[b, t, w]``, filled during the call. Blocks that are
         not called as modules are missing.
     """
-    found: dict[int, Tensor] = {}
+    inputs: dict[int, Tensor] = {}
     first = len(tower.blocks) - kept
     blocks = {index: tower.blocks[index] for index in range(first, len(tower.blocks))}
     modules = [block.hooked for block in blocks.values()]
@@ -56,23 +56,23 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
         try:
             for (index, block), module in zip(blocks.items(), modules, strict=True):
                 if module is not None:
-                    recorder = _Recorder(block, index, found)
+                    recorder = _Recorder(block, index, inputs)
                     module.register_forward_pre_hook(recorder, with_kwargs=True)
-            yield found
+            yield inputs
         finally:
-            _remove(modules, found)
+            _remove(modules, inputs)
     except BaseException:
-        _remove(modules, found)
+        _remove(modules, inputs)
         raise
 
 
-def _remove(modules: list[nn.Module | None], found: dict[int, Tensor]) -> None:
+def _remove(modules: list[nn.Module | None], inputs: dict[int, Tensor]) -> None:
     """Remove the recorders of one call, identified by their target."""
     for module in modules:
         if module is None:
             continue
         for key, hook in list(module._forward_pre_hooks.items()):
-            if isinstance(hook, _Recorder) and hook.found is found:
+            if isinstance(hook, _Recorder) and hook.inputs is inputs:
                 module._forward_pre_hooks_with_kwargs.pop(key, None)
                 module._forward_pre_hooks.pop(key, None)
 

@@ -97,7 +97,7 @@ class Readout:
     ) -> tuple[Tensor, ...]:
         """Compute vector–Jacobian products of ``count`` vectors ``[count, b, e]``, in chunks."""
         probes = self._probes[node]
-        found = tuple(probe.new_empty(count, *probe.shape) for probe in probes)
+        products = tuple(probe.new_empty(count, *probe.shape) for probe in probes)
         for start in range(0, count, TARGETS_AT_ONCE):
             part = slice(start, start + TARGETS_AT_ONCE)
             gradients = torch.autograd.grad(
@@ -107,9 +107,9 @@ class Readout:
                 retain_graph=True,
                 is_grads_batched=True,
             )
-            for whole, gradient in zip(found, gradients, strict=True):
-                whole[part] = gradient
-        return tuple(whole.float() for whole in found)
+            for product, gradient in zip(products, gradients, strict=True):
+                product[part] = gradient
+        return tuple(product.float() for product in products)
 
 
 @torch.enable_grad()

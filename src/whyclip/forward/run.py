@@ -51,23 +51,23 @@ def run_tower(
 
     The model is run through its public entry point, and pre-hooks record the inputs of its blocks
     during that call. If hooks do not fire (compiled modules), if the public entry point does not
-    take the input (another grid), or if ``check`` says so, the blocks are run one after another
+    take the input (another grid), or if ``check`` requires it, the blocks are run one after another
     instead, and the two embeddings are compared if both exist.
 
     Args:
         tower: image or text tower.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
-        targets: what to score against.
-        keep: how many last blocks methods may ask for again.
+        targets: directions to score against.
+        keep: number of last blocks whose inputs are kept for methods.
         precision: ``"bf16"`` runs the pass under autocast; recomputed blocks use the weights'
             own precision.
         words: for texts, the positions of the pieces of each word.
         pad: for texts, the padding id.
         whole_context: keep all padding of texts; otherwise padding after the last readout token
-            is cut off if nothing reads it.
+            is removed if nothing attends to it.
         check: ``"all"`` runs every input through the public entry point; ``"sample"`` only the
             longest one, unless all are free; ``"none"`` runs only the blocks.
-            ``"again"`` is ``"all"``, and runs the last input a second time, alone.
+            ``"again"`` is ``"all"``, and also runs the last input a second time, by itself.
 
     Raises:
         ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
@@ -89,9 +89,9 @@ def run_tower(
     )
     if tower.opaque:
         with precision_context(tower.device, precision):
-            found = tower.encode(inputs).float()
+            embedding = tower.encode(inputs).float()
         forward_pass = made(
-            stream=tower.embed(inputs), states={}, embedding=found, checked=len(inputs)
+            stream=tower.embed(inputs), states={}, embedding=embedding, checked=len(inputs)
         )
         return _beside_the_model(forward_pass, check)
     read = inputs if whole_context else tower.trim(inputs)
@@ -118,16 +118,16 @@ def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPas
         if check == "none":
             return replace(forward_pass, checked=0)
         rows = list(range(len(inputs))) if check in EVERY else [_longest(tower, inputs)]
-        own = forward_pass.embedding.clone()
-        own[rows] = tower.encode(inputs[rows]).float()
+        public_embedding = forward_pass.embedding.clone()
+        public_embedding[rows] = tower.encode(inputs[rows]).float()
         check_same(
             tower.side,
             forward_pass.targets,
             forward_pass.tolerance,
             forward_pass.embedding[rows],
-            own[rows],
+            public_embedding[rows],
         )
-        forward_pass = replace(forward_pass, checked=len(rows), own=own)
+        forward_pass = replace(forward_pass, checked=len(rows), own=public_embedding)
     if check == "again":
         alone, once = tower.encode(inputs[-1:]).float(), forward_pass.public[-1:]
         try:
@@ -159,15 +159,15 @@ def _public_pass(
     first = len(tower.blocks) - max(keep, 1)
     with (
         precision_context(tower.device, precision),
-        recorded_inputs(tower, max(keep, 1)) as found,
+        recorded_inputs(tower, max(keep, 1)) as recorded,
     ):
         embedding = tower.encode(inputs).float()
     wanted = range(first, len(tower.blocks))
-    if any(index not in found or len(found[index]) != len(inputs) for index in wanted):
+    if any(index not in recorded or len(recorded[index]) != len(inputs) for index in wanted):
         return None
-    stream = layout(tower, read, found[len(tower.blocks) - 1])
+    stream = layout(tower, read, recorded[len(tower.blocks) - 1])
     t = stream.content_mask.shape[1]
-    states = {index: found[index][:, :t] for index in wanted[max(keep, 1) - keep :]}
+    states = {index: recorded[index][:, :t] for index in wanted[max(keep, 1) - keep :]}
     return stream, states, embedding
 
 
@@ -207,13 +207,15 @@ def _walk(
 
 
 @torch.no_grad()
-def check_walk(tower: Tower, inputs: Tensor, own: ForwardPass) -> None:
+def check_walk(tower: Tower, inputs: Tensor, public_pass: ForwardPass) -> None:
     """Compare the blocks, run one after another, with the public pass over the same inputs.
 
-    For images of another grid, which only the blocks take.
+    Used for images with another grid, which only the blocks take.
 
     Raises:
         ScoreMismatchError: they give different scores.
     """
-    _, _, embedding = _walk(tower, inputs.to(tower.device), 0, own.precision)
-    check_same(tower.side, own.targets, own.tolerance, embedding, own.embedding)
+    _, _, embedding = _walk(tower, inputs.to(tower.device), 0, public_pass.precision)
+    check_same(
+        tower.side, public_pass.targets, public_pass.tolerance, embedding, public_pass.embedding
+    )

@@ -27,7 +27,7 @@ def library_reading(
 
     Args:
         preprocess: the library's own preprocessing.
-        source: what the user gave.
+        source: the user's input.
         read: ``[3, H, W]`` preprocessed image as whyclip reads it.
 
     Returns:
@@ -37,16 +37,16 @@ def library_reading(
     opened = library_image(source)
     if opened is None:
         return read, ""
-    own = library_pixels(preprocess, opened)
-    fits = own is not None and own.shape == read.shape
-    return (own if own is not None and fits else read), reading_change(opened, own, read)
+    pixels = library_pixels(preprocess, opened)
+    fits = pixels is not None and pixels.shape == read.shape
+    return (pixels if pixels is not None and fits else read), reading_change(opened, pixels, read)
 
 
 def library_image(source: ImageSource) -> Image.Image | None:
     """Open an image with Pillow, if the result may differ from whyclip's reading.
 
     Args:
-        source: what the user gave.
+        source: the user's input.
 
     Returns:
         The image as Pillow opens it; None for plain upright RGB images and for arrays, which no
@@ -85,23 +85,23 @@ def library_pixels(preprocess: Preprocess, image: Image.Image) -> Tensor | None:
         return None
 
 
-def reading_change(image: Image.Image, own: Tensor | None, read: Tensor) -> str:
+def reading_change(image: Image.Image, pixels: Tensor | None, read: Tensor) -> str:
     """Describe how whyclip's reading of an image differs from the library's own.
 
     Args:
         image: as Pillow opens it.
-        own: output of the library's preprocessing, or None if it does not take the image.
+        pixels: output of the library's preprocessing, or None if it does not take the image.
         read: its output for the image as whyclip reads it.
 
     Returns:
         One sentence; empty if both give the same pixels.
     """
-    if own is None:
+    if pixels is None:
         return (
             f"image read as 8-bit RGB ({_what(image)}); the library's own preprocessing does "
             "not take this file"
         )
-    if own.shape == read.shape and torch.allclose(own, read, atol=1e-6):
+    if pixels.shape == read.shape and torch.allclose(pixels, read, atol=1e-6):
         return ""
     return f"image read differently from the library's own pipeline: {_what(image)}"
 

@@ -76,15 +76,15 @@ def measure(call: Call, content: Content, context_length: int) -> Frame:
         return Frame()
     texts = [word, f"{word} {word}", " ".join([word] * context_length)]
     rows = [row.tolist() for row in call(texts)]
-    one, two, many = (list(content(text)) for text in texts)
-    at, at_two = _find(one, rows[0]), _find(two, rows[1])
+    one_word, two_words, many_words = (list(content(text)) for text in texts)
+    at, at_two = _find(one_word, rows[0]), _find(two_words, rows[1])
     if at is None:
         return Frame()
     left = at_two is not None and at_two < at
-    room = _room(many, rows[2])
-    start = _find(many[:room], rows[2]) or 0
+    room = _room(many_words, rows[2])
+    start = _find(many_words[:room], rows[2]) or 0
     after_many = rows[2][start + room :]
-    after_one = rows[0][at + len(one) :]
+    after_one = rows[0][at + len(one_word) :]
     if left:
         before = rows[2][:start]
         front = rows[0][: at - len(before)]

@@ -218,11 +218,11 @@ def _plain(tensor: torch.Tensor, dtype: str) -> NDArray[Any]:
         "quantized": tensor.is_quantized,
         "complex": tensor.is_complex(),
     }
-    found = [kind for kind, is_one in kinds.items() if is_one]
-    if found:
+    unsupported = [kind for kind, is_one in kinds.items() if is_one]
+    if unsupported:
         raise ImageError(
-            f"cannot read an image from a {found[0]} tensor of type {dtype}; give a plain tensor "
-            "of uint8 (0 to 255) or float (0 to 1)"
+            f"cannot read an image from a {unsupported[0]} tensor of type {dtype}; give a plain "
+            "tensor of uint8 (0 to 255) or float (0 to 1)"
         )
     plain = tensor.detach().cpu()
     return (plain.float() if plain.is_floating_point() else plain).resolve_neg().numpy()

@@ -39,8 +39,8 @@ def ids_of(tokenizer: Any, texts: list[str], context_length: int) -> Tensor:
         )
     with _reading(texts):
         if not _is_hf(tokenizer):
-            found: Tensor = tokenizer(texts, context_length=context_length)
-            return found
+            ids: Tensor = tokenizer(texts, context_length=context_length)
+            return ids
         read = _inner(tokenizer)(
             texts,
             padding="max_length",
@@ -115,8 +115,8 @@ def _simple_pieces(tokenizer: Any, text: str) -> Pieces:
 
 
 def _from_bytes(ids: list[int], raw: Sequence[bytes]) -> Pieces:
-    whole = b"".join(raw)
-    decoded = whole.decode("utf-8", errors="replace")
+    joined = b"".join(raw)
+    decoded = joined.decode("utf-8", errors="replace")
     place: list[int] = []
     for i, character in enumerate(decoded):
         place.extend([i] * len(character.encode("utf-8")))
@@ -141,10 +141,10 @@ def _hf_pieces(inner: Any, text: str) -> Pieces:
             ids, [bytes(decoder[c] for c in token.removesuffix("</w>")) for token in tokens]
         )
     marks = ("\u2581", "\u0120", "##", "</w>")
-    parts, whole = [], ""
+    parts, cleaned = [], ""
     for token in tokens:
         for mark in marks:
             token = token.replace(mark, "")  # noqa: PLW2901 - peeled off one by one
-        parts.append((len(whole), len(whole) + len(token)))
-        whole += token
-    return Pieces(whole, parts, ids)
+        parts.append((len(cleaned), len(cleaned) + len(token)))
+        cleaned += token
+    return Pieces(cleaned, parts, ids)

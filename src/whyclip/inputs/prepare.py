@@ -140,9 +140,13 @@ def _pad(
     native: tuple[int, int],
 ) -> tuple[Tensor, Geometry]:
     """The native input may be larger than its patches (384 pixels, patches of 14)."""
-    own = model_canvas(preprocess, image.width, image.height)
-    fits = (own.height // patch, own.width // patch) == tuple(native)
-    size = (own.height, own.width) if fits else (native[0] * patch, native[1] * patch)
+    native_canvas = model_canvas(preprocess, image.width, image.height)
+    fits = (native_canvas.height // patch, native_canvas.width // patch) == tuple(native)
+    size = (
+        (native_canvas.height, native_canvas.width)
+        if fits
+        else (native[0] * patch, native[1] * patch)
+    )
     pixels, canvas = pad_tensor(image, size, norm)
     box = canvas.whole_patches(patch).box
     return pixels, Geometry("pad", image.width, image.height, box)

@@ -98,9 +98,9 @@ def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
             f"pixels: {reason(error)}"
         ) from error
     if not isinstance(pixels, Tensor) or pixels.ndim != RGB or pixels.shape[0] != RGB:
-        found = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
+        described = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
         raise UnsupportedModelError(
-            f"preprocess {describe(preprocess)} returned {found}; "
+            f"preprocess {describe(preprocess)} returned {described}; "
             "expected a tensor of shape (3, height, width)"
         )
     if pixels.layout != torch.strided or pixels.is_complex() or pixels.is_meta:

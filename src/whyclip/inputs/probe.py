@@ -1,8 +1,8 @@
 """Measure an unknown preprocessing with images whose pixel values encode their position.
 
-Images of one colour give the normalisation and the mix of the channels, and the part of the
-model's input that is image rather than padding; grey ramps from left to right and from top to
-bottom give the rectangle that it shows, however the channels are mixed.
+Images of one colour give the normalisation, the mix of the channels, and the part of the model's
+input that is image and not padding. Grey ramps from left to right and from top to bottom give the
+rectangle of the image that this part shows, for any mix of channels.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def probe_normalisation(preprocess: Preprocess) -> Normalisation:
             f"preprocess {describe(preprocess)} does not treat pixels as (value - mean) / std; "
             'use geometry="model"'
         )
-    own = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
+    mixing = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
     mean, std = -low / gain, 1.0 / gain
-    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()), mix=own)
+    return Normalisation(tuple(mean.tolist()), tuple(std.tolist()), mix=mixing)
 
 
 def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
@@ -108,8 +108,8 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
 
 def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:
     """Value of each channel ``[3]`` for an image of one colour."""
-    seen = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
-    return np.asarray(np.median(seen, axis=(1, 2)), np.float64)
+    values = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
+    return np.asarray(np.median(values, axis=(1, 2)), np.float64)
 
 
 def _run_flat(preprocess: Preprocess, rgb: Colour, width: int, height: int) -> Plane:
@@ -131,14 +131,14 @@ def _ramp(
 
 
 def _invert(
-    preprocess: Preprocess, ramp: Image.Image, black: Plane, gain: Plane, picture: NDArray[Any]
+    preprocess: Preprocess, ramp: Image.Image, black: Plane, gain: Plane, inside: NDArray[Any]
 ) -> Plane:
     """Undo the normalisation and the mix of channels: levels ``[H, W]``, NaN on padding."""
-    seen = _run(preprocess, ramp)
+    values = _run(preprocess, ramp)
     strength = (gain**2).sum(0)
     level = np.full(strength.shape, np.nan)
-    rise = ((seen - black) * gain).sum(0)
-    np.divide(rise, strength, out=level, where=picture & (strength > 0))
+    rise = ((values - black) * gain).sum(0)
+    np.divide(rise, strength, out=level, where=inside & (strength > 0))
     return level
 
 
@@ -147,7 +147,7 @@ def _fit(
 ) -> tuple[float, float] | None:
     """Fit a line through (input pixel, position in the image); its ends are the box.
 
-    The ends of the ramp are left out, because resampling kernels bend them over two or three
+    The ends of the ramp are ignored, because resampling kernels bend them over two or three
     pixels of the coarser image.
     """
     low, high = span

@@ -89,7 +89,7 @@ def tokenize(
     for text, row, stop in zip(texts, ids.tolist(), stops.tolist(), strict=True):
         pieces = pieces_of(tokenizer, text)
         kept = _kept(tokenizer, frame, pieces.ids, row)
-        seen = {index: place for index, place in kept.items() if place < stop}
+        visible = {index: place for index, place in kept.items() if place < stop}
         spans = spans_of_parts(text, pieces.text, pieces.parts)
         words = words_of(text)
         beyond = [span for i, span in enumerate(spans) if i not in kept]
@@ -101,8 +101,8 @@ def tokenize(
             read=bool(pieces.ids),
             context_length=context_length,
         )
-        places.append(tuple(seen.values()))
-        all_spans.append(tuple(spans[i] for i in seen))
+        places.append(tuple(visible.values()))
+        all_spans.append(tuple(spans[i] for i in visible))
         all_words.append(words)
         all_cut.append(words_under(words, [*behind, *beyond]))
     return Tokens(ids.long(), tuple(places), tuple(all_spans), tuple(all_words), tuple(all_cut))
@@ -119,7 +119,7 @@ def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tenso
 
     Args:
         tokenizer: as :func:`tokenize` takes it.
-        ids: its rows, also if shortened after the prompts or with pieces left out.
+        ids: its rows, also if shortened after the prompts or without some pieces.
         readout: position ``[p]`` of the readout token of a causal model, which sees nothing
             after it.
 
@@ -149,13 +149,13 @@ def _frame(tokenizer: Any, context_length: int | None) -> Frame:
         return frame
     # CLIP's number of positions, if the caller does not know.
     length = context_length or 77
-    found = measure(
+    frame = measure(
         lambda texts: ids_of(tokenizer, texts, length),
         lambda text: pieces_of(tokenizer, text).ids,
         length,
     )
-    _FRAMES[tokenizer] = (length, *state), found
-    return found
+    _FRAMES[tokenizer] = (length, *state), frame
+    return frame
 
 
 def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> dict[int, int]:

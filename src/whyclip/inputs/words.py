@@ -88,8 +88,8 @@ def spans_of_parts(text: str, other: str, parts: Sequence[Span]) -> list[Span | 
             place[there] = (min(first, here), max(last, here))
     spans: list[Span | None] = []
     for start, end in parts:
-        found = [place[i] for i in range(start, end) if i in place]
-        spans.append((found[0][0], found[-1][1] + 1) if found else None)
+        matched = [place[i] for i in range(start, end) if i in place]
+        spans.append((matched[0][0], matched[-1][1] + 1) if matched else None)
     return spans
 
 
@@ -140,11 +140,11 @@ def word_pieces(
     Returns:
         For each word with pieces, their indices, in reading order.
     """
-    found: dict[int, list[int]] = {}
+    pieces: dict[int, list[int]] = {}
     for index, span in enumerate(spans):
         if span and (covered := _covered(words, span)):
-            found.setdefault(min(covered), []).append(index)
-    return tuple(tuple(found[word]) for word in sorted(found))
+            pieces.setdefault(min(covered), []).append(index)
+    return tuple(tuple(pieces[word]) for word in sorted(pieces))
 
 
 def words_under(words: Sequence[WordSpan], spans: Sequence[Span | None]) -> tuple[str, ...]:

@@ -88,8 +88,8 @@ def interaction(
     asked, own_asked = encoded.targets(), encoded.own_targets()
     seen = run_tower(model.image, batch.pixels, asked, keep=keep, precision=precision)
     own = seen
-    if batch.own is not None:
-        own = run_tower(model.image, batch.own, asked, keep=0, precision=precision)
+    if batch.library_pixels is not None:
+        own = run_tower(model.image, batch.library_pixels, asked, keep=0, precision=precision)
     [read] = encoded.forward_passes
     of_text = by_word.of(read)
     alone, names, directions = _rows(encoded, of_text, prompt)

@@ -34,14 +34,14 @@ def clip_surgery(
     ``w = softmax(2 f_cls·t) / its mean`` and ``H_in = w_n f_i·t_n − mean_m w_m f_i·t_m``. For a
     single prompt ``H_i = f_i·(t − t_empty)``. Li et al. 2023 (arXiv 2304.05653), sections 3.2
     and 3.3. Features are normalised over channels (the released demo does so over tokens), and
-    the empty string is encoded alone (there: in 85 templates).
+    the empty string is encoded without templates (the demo uses 85).
 
-    A pooling head is left unchanged: it reads each token of the second path alone.
+    A pooling head is left unchanged and pools each token of the second path separately.
 
     Args:
         forward_pass: the tower's forward pass.
         layers: number of last blocks of the second path; 6, or all if there are fewer.
-        redundant: what to subtract: ``"prompts"``, the mean over the prompts; ``"empty"``, the
+        redundant: subtracted term: ``"prompts"``, the mean over the prompts; ``"empty"``, the
             empty string's share; ``"none"``; ``"auto"``, the first for several prompts, the
             second for one.
 

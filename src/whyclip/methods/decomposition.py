@@ -1,4 +1,4 @@
-"""Decomposition: the embedding as a sum of what every layer, head and token wrote into it."""
+"""Decomposition: the embedding as a sum over layers, heads and tokens."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def decomposition(
     biases, the relevances of all tokens (including CLS, BOS and EOS) sum to the score. The
     diagnostic ``"additivity gap"`` is the difference.
 
-    With ``paths="readout"``, what a token wrote is followed on through the later layers' MLPs and
-    the readout token's own value, softmax weights, deviations and the activations' secants f(z)/z
-    being kept. Then the biases alone remain besides the tokens, and every tower with an attention
-    readout will do. Own derivation; see :func:`whyclip.methods.paths.readout_paths`.
+    With ``paths="readout"``, each token's contribution also passes through the MLPs of later layers
+    and through the readout token's own value. Softmax weights, deviations and the activations'
+    secants f(z)/z are frozen. Only the biases then belong to no token, and every encoder with an
+    attention readout is supported. Derived for whyclip; see
+    :func:`whyclip.methods.paths.readout_paths`.
 
     Args:
         forward_pass: the tower's forward pass.
         start_layer: first layer whose attention counts; from the end if negative.
-        paths: what counts as written by a token: ``"direct"`` is the paper's, ``"readout"`` adds
+        paths: contributions counted for a token: ``"direct"``, as in the paper; ``"readout"`` adds
             the paths through later layers.
 
     Raises:
@@ -80,22 +81,22 @@ def decomposition(
         rest = rest.to(x.device) + (after - x_row - update + bias).float()
         if index == first:
             rest = rest + x_row.float()
-    whole = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
-    gap = (whole - targets.score(embedding)).abs()
+    total = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
+    gap = (total - targets.score(embedding)).abs()
     return Relevance(values, embedding, diagnostics={"additivity gap": gap})
 
 
 def _along_readout(forward_pass: ForwardPass, first: int) -> Relevance:
     """Weigh each token's vector by the target; see :func:`decomposition`."""
-    found, targets = readout_paths(forward_pass, first), forward_pass.targets
-    directions = targets.directions.to(found.tokens)
+    paths, targets = readout_paths(forward_pass, first), forward_pass.targets
+    directions = targets.directions.to(paths.tokens)
     # A logit is not divided by the embedding's length, and has a bias of its own.
-    length = found.embedding.norm(dim=-1) if targets.bias is None else found.tokens.new_ones(1)
-    values = torch.einsum("bte,ne->bnt", found.tokens, directions) / length[:, None, None]
-    rest = torch.stack([*found.remainders.values()]).sum(0) @ directions.T / length[:, None]
-    whole = values.sum(-1) + rest + (0 if targets.bias is None else targets.bias)
-    embedding = found.embedding.float()
-    gap = (whole - targets.score(embedding)).abs()
+    length = paths.embedding.norm(dim=-1) if targets.bias is None else paths.tokens.new_ones(1)
+    values = torch.einsum("bte,ne->bnt", paths.tokens, directions) / length[:, None, None]
+    rest = torch.stack([*paths.remainders.values()]).sum(0) @ directions.T / length[:, None]
+    total = values.sum(-1) + rest + (0 if targets.bias is None else targets.bias)
+    embedding = paths.embedding.float()
+    gap = (total - targets.score(embedding)).abs()
     return Relevance(values.float(), embedding, diagnostics={"additivity gap": gap.float()})
 
 
@@ -183,8 +184,8 @@ def _transpose(
     zero = torch.zeros(1, width, dtype=dtype, device=upstream.device, requires_grad=True)
     out = function(zero)
     vectors = upstream.flatten(0, 1)[:, None].to(out.dtype)
-    [found] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
-    return found[:, 0].float().unflatten(0, upstream.shape[:2])
+    [gradients] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    return gradients[:, 0].float().unflatten(0, upstream.shape[:2])
 
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:

@@ -21,7 +21,7 @@ def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. -1, the last layer alone, is the
+        start_layer: first layer; from the end if negative. -1, only the last layer, is the
             authors' choice for CLIP, and needs only the readout row; 0 is all layers.
 
     Raises:
@@ -31,8 +31,8 @@ def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
     if first == len(forward_pass.tower.blocks) - 1:
         return _last_layer(forward_pass)
     inputs, _ = portions(forward_pass)
-    found = [_propagate(forward_pass, first, part) for part in inputs]
-    return Relevance(torch.cat([row for row, _ in found]), torch.cat([end for _, end in found]))
+    results = [_propagate(forward_pass, first, part) for part in inputs]
+    return Relevance(torch.cat([row for row, _ in results]), torch.cat([end for _, end in results]))
 
 
 def _last_layer(forward_pass: ForwardPass) -> Relevance:

@@ -39,18 +39,18 @@ def grad_cam(
     all of them, so gradients of single tokens are not stored.
 
     Users of the library ``pytorch-grad-cam`` take F from the first norm of the last block
-    (``node="ln_1"``) and average over the patches alone, which its ``reshape_transform`` leaves.
+    (``node="ln_1"``) and average only over the patches, which its ``reshape_transform`` keeps.
 
     Args:
         forward_pass: the tower's forward pass.
         relu: keep only positive relevance.
-        node: F as it enters the block, or behind the block's first norm; there, the gradient is
+        node: F at the block's input, or after the block's first norm; there, the gradient is
             averaged over patches.
         layer: the block, counted from the start, or from the end if negative.
         elementwise: instead of averaging, multiply each token by its own gradient: HiResCAM,
             ``Σ_c g_ic F_ic`` (Draelos & Carin, arXiv 2011.08891), or LayerCAM,
             ``Σ_c ReLU(g_ic) F_ic`` (Jiang et al., IEEE TIP 2021). HiResCAM of patches that enter
-            the last block is zero: they are only read behind its norm, which ignores length.
+            the last block is zero: they are only read after its norm, which ignores length.
 
     Raises:
         OptionError: the tower does not have that layer, or no norm before that attention.

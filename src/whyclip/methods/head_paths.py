@@ -19,19 +19,18 @@ def head_contributions(
 ) -> tuple[Tensor, Tensor]:
     """Split the score by layer, head and token, from the embedding backwards.
 
-    With G the direction of the score in the readout token's stream behind a layer, head h adds
-    ``A_j^h v_j^h W_O^h · G`` by token j. Direct paths keep G, that at the final norm, for all
-    layers; their sum over layers and heads is the method ``decomposition``. Readout paths carry G
-    back through each MLP and each own value, so that the readout token's own value, which goes on,
-    counts for no head.
+    With G the direction of the score in the readout token's stream after a layer, head h adds
+    ``A_j^h v_j^h W_O^h · G`` by token j. Direct paths use the G of the final norm for all layers;
+    their sum over layers and heads is the method ``decomposition``. Readout paths propagate G back
+    through each MLP and through the readout token's own value, so that value counts for no head.
 
     Args:
         forward_pass: a forward pass that keeps all blocks.
         paths: see :func:`whyclip.methods.decomposition.decomposition`.
 
     Returns:
-        Contributions ``[b, n, l, h, t]``, and the embeddings ``[b, e]`` where it ended. Of a
-        pooling head there is one layer, its own.
+        Contributions ``[b, n, l, h, t]``, and the embeddings ``[b, e]`` of this computation. A
+        tower with a pooling head has one layer, the pooling head.
 
     Raises:
         OptionError: the tower is not a sum of its layers (direct).
@@ -68,17 +67,19 @@ def head_contributions(
             direction = transpose(finish.linear, direction, update.shape[-1])
         at_output = transpose(merge.linear, direction, o.shape[-1])
         per_head = at_output.unflatten(-1, (block.heads, -1))
-        found = torch.einsum("bnhd,bhtd->bnht", per_head, a[..., None] * v)
+        contributions = torch.einsum("bnhd,bhtd->bnht", per_head, a[..., None] * v)
         if paths == "readout" and not block.is_pooling_head:
-            own = by_head(block.frozen_value(x_row.to(kind)), a[every, :, stream.readout_index])
-            direction = direction + transpose(own.linear, at_output, x.shape[-1])
-            found[every, ..., stream.readout_index] = 0
-        layers.insert(0, found.float())
+            value_map = by_head(
+                block.frozen_value(x_row.to(kind)), a[every, :, stream.readout_index]
+            )
+            direction = direction + transpose(value_map.linear, at_output, x.shape[-1])
+            contributions[every, ..., stream.readout_index] = 0
+        layers.insert(0, contributions.float())
     return torch.stack(layers, 2), embedding
 
 
 def _at_the_end(forward_pass: ForwardPass, after: Tensor, embedding: Tensor) -> Tensor:
-    """Score per unit of the stream behind the last block: ``[b, n, w]``."""
+    """Score per unit of the stream after the last block: ``[b, n, w]``."""
     targets, project = forward_pass.targets, forward_pass.tower.frozen_project(after)
     # A logit is not divided by the embedding's length.
     length = embedding.norm(dim=-1) if targets.bias is None else torch.ones_like(embedding[:, 0])
@@ -91,14 +92,14 @@ def transpose(linear: Callable[[Tensor], Tensor], upstream: Tensor, width: int) 
     """Apply the transpose of a frozen map from ``width`` numbers to ``[b, n, w']``."""
     zero = upstream.new_zeros(len(upstream), 1, width).requires_grad_()
     out = linear(zero)
-    given = upstream.transpose(0, 1)[:, :, None].to(out.dtype)
-    [found] = torch.autograd.grad(out, zero, given, is_grads_batched=True)
-    return found[:, :, 0].transpose(0, 1)
+    vectors = upstream.transpose(0, 1)[:, :, None].to(out.dtype)
+    [gradients] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    return gradients[:, :, 0].transpose(0, 1)
 
 
 @torch.no_grad()
 def head_vectors(forward_pass: ForwardPass) -> Tensor:
-    """What each head wrote straight into the embedding: ``[b, l, h, e]``, over all tokens.
+    """Compute each head's direct contribution to the embedding, ``[b, l, h, e]``, over all tokens.
 
     Gandelsman et al., ICLR 2024 (arXiv 2310.05916), section 3.2, equation 5.
 

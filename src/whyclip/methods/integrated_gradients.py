@@ -58,8 +58,8 @@ def integrated_gradients(
     for part in track(batches, "integrating", count_of(jobs, batch_size)):
         rows = torch.tensor([i for i, _, _ in part])
         alpha, weight = torch.tensor([job[1:] for job in part], device=total.device).T
-        found = _gradients(forward_pass, path, rows, alpha)
-        total.index_add_(0, rows.to(total.device), found * weight[:, None, None])
+        gradients = _gradients(forward_pass, path, rows, alpha)
+        total.index_add_(0, rows.to(total.device), gradients * weight[:, None, None])
     start = baseline(forward_pass)
     promised = forward_pass.targets.score(forward_pass.embedding) - forward_pass.targets.score(
         start
@@ -158,12 +158,12 @@ def _gradients(forward_pass: ForwardPass, path: _Path, rows: Tensor, alpha: Tens
 
 
 def _backward(path: _Path, embedding: Tensor, x: Tensor, seeds: Tensor, away: Tensor) -> Tensor:
-    found = []
+    sums = []
     for index, seed in enumerate(seeds):
         more = index < len(seeds) - 1
         [g] = torch.autograd.grad(embedding, x, seed.to(embedding), retain_graph=more)
-        found.append(path.sums(g * away))
-    return torch.stack(found, 1)
+        sums.append(path.sums(g * away))
+    return torch.stack(sums, 1)
 
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
@@ -182,7 +182,7 @@ METHOD = Method(
     cost="1 + steps (32), each with n backward passes",
     scope="score",
     explains="the model itself",
-    sums_to="score − score of the baseline, but for the gap in the certificate",
+    sums_to="score − score of the baseline, up to the gap in the certificate",
     slow=True,
     blocks_needed=_reach,
     all_targets_at_once=True,

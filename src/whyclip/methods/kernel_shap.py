@@ -66,8 +66,8 @@ def kernel_shap(
         def scores(coalitions: Any, show: Callable[[Tensor], Tensor] = show) -> Any:
             kept = torch.as_tensor(np.asarray(coalitions)) > 0.5
             batches: Iterator[Tensor] = map(show, chunks(kept, batch_size))  # type: ignore[arg-type]
-            found = forward_pass.encode(batches, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
-            return forward_pass.targets.score(found).double().cpu().numpy()
+            embeddings = forward_pass.encode(batches, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
+            return forward_pass.targets.score(embeddings).double().cpu().numpy()
 
         shared = _shapley(scores, len(groups), samples, seed)
         for group, value in zip(groups, torch.as_tensor(shared).to(row), strict=True):
@@ -95,12 +95,12 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
         np.random.seed(seed % 2**32)
         try:
             explainer = KernelExplainer(scores, np.zeros((1, features)))
-            found = explainer.shap_values(
+            values = explainer.shap_values(
                 np.ones((1, features)), nsamples=samples, l1_reg=False, silent=True
             )
         finally:
             np.random.set_state(before)
-    return np.asarray(found)[0]
+    return np.asarray(values)[0]
 
 
 def cells_shown(
@@ -117,10 +117,10 @@ def cells_shown(
     image = forward_pass.inputs[i]
 
     def show(kept: Tensor) -> Tensor:
-        seen = kept[:, cell_of].view(-1, 1, gh, gw).to(image)
-        seen = seen.repeat_interleave(side, 2).repeat_interleave(side, 3)
+        visible = kept[:, cell_of].view(-1, 1, gh, gw).to(image)
+        visible = visible.repeat_interleave(side, 2).repeat_interleave(side, 3)
         shown = image.repeat(len(kept), 1, 1, 1)
-        shown[:, :, : gh * side, : gw * side] *= seen
+        shown[:, :, : gh * side, : gw * side] *= visible
         return shown
 
     return groups, show

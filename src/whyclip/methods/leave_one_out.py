@@ -31,8 +31,8 @@ def leave_one_out(forward_pass: ForwardPass, *, batch_size: int = AT_ONCE) -> Re
     )
     score = forward_pass.targets.score(forward_pass.embedding)
     values = score.new_zeros(*score.shape, forward_pass.content_mask.shape[1])
-    found = forward_pass.encode_batches(shortened, count_of(jobs, batch_size), "leaving out")
-    for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
+    encoded = forward_pass.encode_batches(shortened, count_of(jobs, batch_size), "leaving out")
+    for part, embeddings in zip(chunks(jobs, batch_size), encoded, strict=True):
         for (i, word), left in zip(part, forward_pass.targets.score(embeddings), strict=True):
             values[i, :, list(word)] = ((score[i] - left) / len(word))[:, None]
     return Relevance(values, forward_pass.embedding)

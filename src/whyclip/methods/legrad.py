@@ -30,7 +30,7 @@ def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Rele
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
     padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing. Masked weights are left out, and the mean is over the queries that can see i; a sum
+    nothing. Masked weights are excluded, and the mean is over the queries that can see i; a sum
     would favour the first words, which more queries can see.
 
     Args:
@@ -89,11 +89,11 @@ def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
     """``[b, t]``: 1 / n for the n tokens that the readout token sees, else 0."""
     stream = forward_pass.stream
     b = len(stream.readout_index)
-    seen = torch.ones_like(stream.content_mask)
+    visible = torch.ones_like(stream.content_mask)
     if stream.mask is not None:
         every = torch.arange(b, device=stream.readout_index.device)
-        seen = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.readout_index])
-    return seen.float() / seen.sum(-1, keepdim=True)
+        visible = _allowed(stream.mask.expand(b, -1, -1, -1)[every, 0, stream.readout_index])
+    return visible.float() / visible.sum(-1, keepdim=True)
 
 
 def _allowed(mask: Tensor) -> Tensor:

@@ -38,10 +38,10 @@ def m2ib(
 
     After one layer, every channel of every token x becomes ``z = λx + (1−λ)ε`` with
     ``ε ~ N(0, variance)``; ``λ = sigmoid(α)`` minimises ``β·mean KL(z ‖ N(0,1)) − S(z)`` by
-    Adam, for each input and target alone. ``H_i = Σ_c KL_ic``, as it stands in the last step's
-    forward pass. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
-    settings; the model's own causal mask, EOS position and projection are used, once each. The
-    mean runs over the tokens that the readout token can see. The noise is the same for every
+    Adam, separately for each input and target. ``H_i = Σ_c KL_ic`` in the forward pass of the last
+    step. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
+    settings. The model's own causal mask, EOS position and projection are each used once. The mean
+    runs over the tokens that the readout token can see. The noise is the same for every
     input and target.
 
     Args:
@@ -73,12 +73,12 @@ def m2ib(
     )
     values = torch.empty(b * n, t, device=forward_pass.content_mask.device)
     lost = torch.empty(b * n, device=forward_pass.content_mask.device)
-    own = forward_pass.targets.score(forward_pass.embedding).flatten()
+    model_scores = forward_pass.targets.score(forward_pass.embedding).flatten()
     pairs = torch.arange(b * n, device=values.device).split(max(COPIES_AT_ONCE // samples, 1))
     for pair in track(pairs, "searching bottlenecks"):
         kl, score = search.run(pair // n, pair % n, samples, seed)
         values[pair] = kl.float()
-        lost[pair] = own[pair] - score.float()
+        lost[pair] = model_scores[pair] - score.float()
     checks = {"score lost to the noise": lost.unflatten(0, (b, n))}
     return Relevance(values.unflatten(0, (b, n)), search.end(), diagnostics=checks)
 
@@ -129,9 +129,9 @@ class _Search:
 
     def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
         """``[samples, 1, t, w]``; drawn for a text's full context."""
-        whole = 0 if self.forward_pass.side == "image" else self.forward_pass.inputs.shape[1]
-        whole = max(whole, x.shape[1])
-        drawn = torch.randn(samples, whole, x.shape[2], generator=generator)
+        length = 0 if self.forward_pass.side == "image" else self.forward_pass.inputs.shape[1]
+        length = max(length, x.shape[1])
+        drawn = torch.randn(samples, length, x.shape[2], generator=generator)
         return drawn[:, None, : x.shape[1]].to(x)
 
     def _finish(self, z: Tensor, inputs: Tensor, samples: int) -> Tensor:
@@ -152,12 +152,12 @@ class _Search:
 
 def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
     """``[b, t]``: for tokens the readout token can see, one over their number of values."""
-    seen = torch.ones_like(stream.content_mask)
+    visible = torch.ones_like(stream.content_mask)
     mask = mask_of_readout(stream)
     if mask is not None:
         # Masks contain minus infinity, or the smallest finite number.
-        seen = (mask > torch.finfo(mask.dtype).min / 2).any(1)
-    return seen / (seen.sum(1, keepdim=True) * x.shape[-1])
+        visible = (mask > torch.finfo(mask.dtype).min / 2).any(1)
+    return visible / (visible.sum(1, keepdim=True) * x.shape[-1])
 
 
 def _first_noisy(tower: Tower, layer: int | None) -> int:

@@ -24,23 +24,24 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
 
     Args:
         forward_pass: the tower's forward pass.
-        key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as the comparison of
-            Zhao et al. (ICML 2024) does; a pooling head has no key,
-            so the cosine of its query is used.
+        key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as in the comparison of
+            Zhao et al. (ICML 2024). A pooling head has no key, so its query is used instead.
     """
     block = forward_pass.tower.blocks[-1]
     x = forward_pass.states[len(forward_pass.tower.blocks) - 1].to(block.dtype)
     q, k, v = block.qkv(x)
     values = cosines(forward_pass, alone(forward_pass, v, x))
     if key_weight:
-        own = join_heads(q if block.is_pooling_head else k)
-        values = values * _likeness(own, join_heads(k), forward_pass.stream.readout_index)[:, None]
+        queries = join_heads(q if block.is_pooling_head else k)
+        values = (
+            values * _likeness(queries, join_heads(k), forward_pass.stream.readout_index)[:, None]
+        )
     return Relevance(values, forward_pass.embedding, (NO_ATTENTION,))
 
 
-def _likeness(own: Tensor, keys: Tensor, row: Tensor) -> Tensor:
-    """Cosine ``[b, t]`` of the readout's key or query and every key."""
-    readout = own[torch.arange(len(own), device=own.device), row][:, None]
+def _likeness(queries: Tensor, keys: Tensor, row: Tensor) -> Tensor:
+    """Cosine ``[b, t]`` of the readout's key (or query) with every key."""
+    readout = queries[torch.arange(len(queries), device=queries.device), row][:, None]
     return F.cosine_similarity(readout.float(), keys.float(), dim=-1)
 
 

@@ -134,8 +134,8 @@ class Method:
         """The declared scope for whyclip's own methods; ``"unverified"`` for all others."""
         name = str(getattr(self.relevance, "__module__", ""))
         declared = getattr(sys.modules.get(name), "METHOD", ())
-        own = declared if isinstance(declared, tuple) else (declared,)
-        return self.scope if name.startswith(OWN_METHODS) and self in own else "unverified"
+        methods = declared if isinstance(declared, tuple) else (declared,)
+        return self.scope if name.startswith(OWN_METHODS) and self in methods else "unverified"
 
     @property
     def available(self) -> bool:

@@ -54,8 +54,8 @@ def occlusion(
     count = score.new_zeros(gh, gw)
     for y, x in places:
         count[y : y + window, x : x + window] += 1
-    found = forward_pass.encode_batches(covered(), count_of(jobs, batch_size), "covering")
-    for part, embeddings in zip(chunks(jobs, batch_size), found, strict=True):
+    encoded = forward_pass.encode_batches(covered(), count_of(jobs, batch_size), "covering")
+    for part, embeddings in zip(chunks(jobs, batch_size), encoded, strict=True):
         scores = forward_pass.targets.score(embeddings)
         for (i, y, x), left in zip(part, scores, strict=True):
             total[i, :, y : y + window, x : x + window] += (score[i] - left)[:, None, None]

@@ -19,7 +19,7 @@ def patch_text(forward_pass: ForwardPass) -> Relevance:
     ``H_i = cos(proj(norm(x_i)), t)``, −1 to 1; the "RAW similarity" of Li et al. 2023
     (arXiv 2304.05653), section 3. The model was trained to project the CLS token only, so
     a patch's projection need not describe its content, and is often anticorrelated. With a
-    pooling head, each patch is pooled alone.
+    pooling head, each patch is pooled separately.
 
     Args:
         forward_pass: the tower's forward pass.

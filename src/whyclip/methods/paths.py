@@ -23,10 +23,11 @@ class Paths:
     """Summands of the embeddings of b inputs.
 
     Attributes:
-        tokens: ``[b, t, e]`` float32 or more, what came from each token; the readout token's own
-            first input is part of its own.
-        remainders: ``[b, e]`` by name, what came from no token; computed, never the difference.
-        embedding: ``[b, e]`` where the model's own computation ended.
+        tokens: ``[b, t, e]`` float32 or more, contribution of each token; that of the readout token
+            includes its input of the first layer.
+        remainders: ``[b, e]`` by name, contributions of no token; computed directly, not as the
+            difference from the embedding.
+        embedding: ``[b, e]``, the result of the model's own computation.
     """
 
     tokens: Tensor
@@ -35,7 +36,7 @@ class Paths:
 
     @property
     def gap(self) -> Tensor:
-        """``[b]`` how far all summands together are from the embedding, as a share of it."""
+        """``[b]`` distance of the summands' sum from the embedding, divided by its length."""
         total = self.tokens.sum(1) + sum(self.remainders.values())
         return (total - self.embedding).norm(dim=-1) / self.embedding.norm(dim=-1)
 
@@ -44,19 +45,18 @@ class Paths:
 def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
     """Follow each token through the readout token's stream, from layer ``first`` to the embedding.
 
-    At every layer token j adds ``Σ_h A_j^h v_j^h W_O^h`` to the stream of the readout token, the
-    softmax weights A as they are. What is in the stream goes on as a sum: through the readout
-    token's own value and through the MLP, whose norms keep their deviations and whose activations
-    f keep their secants f(z)/z. Everything is then affine and the sum is the embedding, the biases
-    being the only remainder.
+    At every layer token j adds ``Σ_h A_j^h v_j^h W_O^h`` to the stream of the readout token, with
+    the softmax weights A frozen. The summands then pass through the readout token's own value and
+    through the MLP. Norms keep their deviations, and activations f their secants f(z)/z, so all
+    steps are affine. The summands add up to the embedding, and the biases are the only remainder.
 
     Args:
         forward_pass: a forward pass that keeps the blocks from ``first`` on.
-        first: index of the first layer; what entered it at the readout token is that token's own.
+        first: index of the first layer; its input at the readout token counts for that token.
 
     Raises:
         UnsupportedModelError: a part of the model cannot be frozen.
-        ScoreMismatchError: the sum is not what the model computes, as with a hook on a part of it.
+        ScoreMismatchError: the sum differs from the model's result, for example because of a hook.
     """
     tower, stream = forward_pass.tower, forward_pass.stream
     mask, depth = mask_of_readout(stream), len(tower.blocks)
@@ -118,24 +118,25 @@ def _projected(forward_pass: ForwardPass, parts: Tensor, last: Tensor) -> Paths:
     """Final norm and projection of summands ``[b, t + 1, w]``, the norm frozen at their sum."""
     tower = forward_pass.tower
     embedding = tower.project(last.to(tower.blocks[-1].dtype)).detach().to(parts.dtype)
-    found = tower.frozen_project(last).split(parts)
-    total = found.sum(1).to(forward_pass.embedding)
+    projected = tower.frozen_project(last).split(parts)
+    total = projected.sum(1).to(forward_pass.embedding)
     check_same(
         tower.side, forward_pass.targets, forward_pass.tolerance, total, forward_pass.embedding
     )
-    return Paths(found[:, :-1], {"biases": found[:, -1]}, embedding)
+    return Paths(projected[:, :-1], {"biases": projected[:, -1]}, embedding)
 
 
 @torch.no_grad()
 def direct_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
-    """Sum what each token wrote straight into the embedding, from layer ``first`` on.
+    """Compute each token's direct contribution to the embedding, from layer ``first`` on.
 
-    The remainders are what the MLPs wrote, and the biases of attentions, norm and projection.
-    Gandelsman et al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5; only for towers that are such
-    a sum, see :func:`whyclip.methods.decomposition.decomposition`.
+    The remainders are the contributions of the MLPs, and the biases of attentions, norm and
+    projection. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5. Only for towers
+    whose output is a sum over their layers, see
+    :func:`whyclip.methods.decomposition.decomposition`.
 
     Raises:
-        ScoreMismatchError: the sum is not what the model computes, as with a hook on a part of it.
+        ScoreMismatchError: the sum differs from the model's result, for example because of a hook.
     """
     tower, stream = forward_pass.tower, forward_pass.stream
     mask, depth = mask_of_readout(stream), len(tower.blocks)
@@ -159,6 +160,6 @@ def direct_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
         parts[:, -2] += (after - (x_row + update)).to(kind)
         parts[:, -1] += merge.constant
         forward_pass.follow(index, after)
-    found = _projected(forward_pass, parts, after.to(kind))
-    mlps = found.tokens[:, -1]
-    return Paths(found.tokens[:, :-1], {"MLPs": mlps, **found.remainders}, found.embedding)
+    paths = _projected(forward_pass, parts, after.to(kind))
+    mlps = paths.tokens[:, -1]
+    return Paths(paths.tokens[:, :-1], {"MLPs": mlps, **paths.remainders}, paths.embedding)

@@ -19,14 +19,14 @@ def mask_of_readout(stream: Stream) -> Tensor | None:
 def readout_attention(
     block: Block, x: Tensor, row: Tensor, mask: Tensor | None, normed: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Run a block up to its attention for the readout tokens alone; differentiable.
+    """Run a block up to its attention, only for the readout tokens; differentiable.
 
     Args:
         block: any block of the tower.
         x: ``[m, t, w]`` its input.
         row: ``[m]`` the readout token of each.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
-        normed: ``[m, t, w]`` what the block's first norm gave, to go on from there.
+        normed: ``[m, t, w]`` output of the block's first norm, to continue from it.
 
     Returns:
         Post-softmax weights ``[m, h, t]`` of the readout row, and all values ``[m, h, t, d]``.

@@ -56,14 +56,14 @@ def rise(
             for image in pixels:
                 yield torch.mul(image, mask, out=buffer[: len(mask)])
 
-    found = forward_pass.encode_batches(seen_through(), len(starts) * len(pixels), "masking")
+    encoded = forward_pass.encode_batches(seen_through(), len(starts) * len(pixels), "masking")
     patch = forward_pass.tower.patch  # type: ignore[attr-defined]
     total = forward_pass.embedding.new_zeros(len(pixels), len(forward_pass.targets), gh * gw)
     for start in starts:
         share = drawn.at(slice(start, start + batch_size), (gh, gw, patch)).flatten(1)
         for i in range(len(pixels)):
-            total[i] += forward_pass.targets.score(next(found)).T @ share
-    next(found, None)  # so that the progress bar ends
+            total[i] += forward_pass.targets.score(next(encoded)).T @ share
+    next(encoded, None)  # so that the progress bar ends
     return Relevance(on_patches(forward_pass, total / (masks * p)), forward_pass.embedding)
 
 

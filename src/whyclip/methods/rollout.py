@@ -18,7 +18,7 @@ def rollout(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. -1 is the last layer alone, as in the
+        start_layer: first layer; from the end if negative. -1 is only the last layer, as in the
             comparison released by Grad-ECLIP's authors.
 
     Raises:

@@ -34,8 +34,8 @@ def top_k(scores: Tensor, labels: Tensor | int, k: int = 1) -> Tensor:
         >>> top_k(torch.tensor([[0.1, 0.3, 0.2], [0.5, 0.5, 0.5]]), 2, k=2)
         tensor([1., 0.])
     """
-    own = of_class(scores, labels)
-    before = (~(scores < own[..., None])).sum(-1) - 1
+    true_scores = of_class(scores, labels)
+    before = (~(scores < true_scores[..., None])).sum(-1) - 1
     return (before < k).float() * (~scores.isnan().any(-1)).float()
 
 

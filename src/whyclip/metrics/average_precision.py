@@ -17,7 +17,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -31,18 +31,20 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> average_precision(torch.tensor([[9.0, 8.0], [7.0, 6.0]]), mask)
         tensor(0.8333)
     """
-    laid = mask_maps(heatmap, mask)
+    masked = mask_maps(heatmap, mask)
     # Unseen pixels rank last, where they add nothing.
-    values, order = laid.values.masked_fill(~laid.seen, -float("inf")).sort(-1, descending=True)
-    found = laid.mask.gather(-1, order).double().cumsum(-1)
+    values, order = masked.values.masked_fill(~masked.visible, -float("inf")).sort(
+        -1, descending=True
+    )
+    cumulative = masked.mask.gather(-1, order).double().cumsum(-1)
     ranks = torch.arange(1, values.shape[-1] + 1, device=values.device)
     last = torch.ones_like(values, dtype=torch.bool)
     last[..., :-1] = values[..., 1:] != values[..., :-1]
     # Precision at a pixel is that at the end of its group of ties.
     ends = torch.where(last, ranks, values.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
-    precision = found.gather(-1, ends - 1) / ends
-    hits = found.diff(dim=-1, prepend=torch.zeros_like(found[..., :1]))
-    return laid.defined((hits * precision).sum(-1) / found[..., -1])
+    precision = cumulative.gather(-1, ends - 1) / ends
+    hits = cumulative.diff(dim=-1, prepend=torch.zeros_like(cumulative[..., :1]))
+    return masked.defined((hits * precision).sum(-1) / cumulative[..., -1])
 
 
 METRICS = (

@@ -1,4 +1,4 @@
-"""Confidence drop and increase: the model's output for the relevant part alone."""
+"""Confidence drop and increase: the model's output for only the relevant part."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def confidence_drop(amounts: Tensor, scores: Tensor) -> Tensor:
         tensor(0.2500)
     """
     del amounts
-    whole, part = scores.float()
-    drop = (whole - part).clamp_min(0) / whole
-    return drop.masked_fill(~(whole > 0), float("nan"))
+    full, part = scores.float()
+    drop = (full - part).clamp_min(0) / full
+    return drop.masked_fill(~(full > 0), float("nan"))
 
 
 def confidence_increase(amounts: Tensor, scores: Tensor) -> Tensor:
@@ -92,8 +92,8 @@ def confidence_increase(amounts: Tensor, scores: Tensor) -> Tensor:
         tensor(1.)
     """
     del amounts
-    whole, part = scores.float()
-    return (part > whole).float().masked_fill(whole.isnan() | part.isnan(), float("nan"))
+    full, part = scores.float()
+    return (part > full).float().masked_fill(full.isnan() | part.isnan(), float("nan"))
 
 
 METRICS = tuple(

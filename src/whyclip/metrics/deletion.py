@@ -73,7 +73,7 @@ def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
 def deletion_rise(amounts: Tensor, scores: Tensor) -> Tensor:
     """Area under the score while all pixels are removed, most relevant first. Lower is better.
 
-    By trapezoids over the share of deleted pixels; the score is the softmax probability of the
+    Trapezoidal rule over the share of deleted pixels; the score is the softmax probability of the
     explained class. Petsiuk et al., BMVC 2018, section 4.2.
 
     Args:

@@ -17,7 +17,7 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
     image; a map without positive values has 0.
 
     Args:
-        heatmap: float ``[..., H, W]``, signed or not; NaN is left out.
+        heatmap: float ``[..., H, W]``, signed or not; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -31,10 +31,10 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> energy_pointing(torch.tensor([[3.0, 1.0], [-5.0, 0.0]]), mask)
         tensor(0.7500)
     """
-    laid = mask_maps(heatmap, mask)
-    energy = laid.values.double().masked_fill(~laid.seen, 0.0).clamp_min(0)
-    inside, whole = (energy * laid.mask).sum(-1), energy.sum(-1)
-    return laid.defined(torch.where(whole > 0, inside / whole.where(whole > 0, 1.0), 0.0))
+    masked = mask_maps(heatmap, mask)
+    energy = masked.values.double().masked_fill(~masked.visible, 0.0).clamp_min(0)
+    inside, total = (energy * masked.mask).sum(-1), energy.sum(-1)
+    return masked.defined(torch.where(total > 0, inside / total.where(total > 0, 1.0), 0.0))
 
 
 METRICS = (

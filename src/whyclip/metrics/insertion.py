@@ -74,7 +74,7 @@ def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
 def insertion_rise(amounts: Tensor, scores: Tensor) -> Tensor:
     """Area under the score while all pixels sharpen, the most relevant first. Higher is better.
 
-    By trapezoids over the share of revealed pixels; the score is the softmax probability of the
+    Trapezoidal rule over the share of revealed pixels; the score is the softmax probability of the
     explained class. Petsiuk et al., BMVC 2018, section 4.2.
 
     Args:

@@ -13,13 +13,13 @@ from whyclip.errors import InputError
 class MaskedMaps(NamedTuple):
     """Maps and masks as rows of pixels, ``[..., p]``.
 
-    ``seen`` is False where the map is NaN. Pixels that the model never saw, or that are unlabelled,
-    are neither object nor background. ``mask`` is False there.
+    ``visible`` is False where the map is NaN: in pixels that the model never saw or that have no
+    label. These are neither object nor background, and ``mask`` is False there.
     """
 
     values: Tensor
     mask: Tensor
-    seen: Tensor
+    visible: Tensor
 
     @property
     def has_object(self) -> Tensor:
@@ -52,5 +52,5 @@ def mask_maps(heatmap: Tensor, mask: Tensor) -> MaskedMaps:
     if heatmap.isinf().any():
         raise InputError(f"heat map of shape {tuple(heatmap.shape)} has infinite values")
     values = heatmap.float().flatten(-2)
-    seen = ~values.isnan()
-    return MaskedMaps(values, mask.flatten(-2) & seen, seen)
+    visible = ~values.isnan()
+    return MaskedMaps(values, mask.flatten(-2) & visible, visible)

@@ -17,7 +17,7 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
     pixels, as masks here are exact.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -34,10 +34,10 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> pointing_game(torch.ones(2, 2), mask)
         tensor(0.2500)
     """
-    laid = mask_maps(heatmap, mask)
-    values = laid.values.masked_fill(~laid.seen, -float("inf"))
-    highest = (values == values.amax(-1, keepdim=True)) & laid.seen
-    return laid.defined((highest & laid.mask).sum(-1) / highest.sum(-1))
+    masked = mask_maps(heatmap, mask)
+    values = masked.values.masked_fill(~masked.visible, -float("inf"))
+    highest = (values == values.amax(-1, keepdim=True)) & masked.visible
+    return masked.defined((highest & masked.mask).sum(-1) / highest.sum(-1))
 
 
 METRICS = (

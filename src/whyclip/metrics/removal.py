@@ -52,13 +52,13 @@ def removal_edits(
         tensor([0., 3., 3.])
     """
     pixels, values = as_pixels(image, heatmap)
-    cells, relevance, seen = _cells(values, grid)
-    if not seen.size:
+    cells, relevance, visible = _cells(values, grid)
+    if not visible.size:
         raise InputError(f"heat map of shape {values.shape} is NaN everywhere")
     rng = np.random.default_rng((seed, 3))
     # One random number per cell of the whole grid, so the sets do not depend on visibility.
-    draws = rng.random((samples, grid * grid))[:, seen]
-    sets = seen[np.argsort(draws, axis=1)[:, : min(n, seen.size)]]
+    draws = rng.random((samples, grid * grid))[:, visible]
+    sets = visible[np.argsort(draws, axis=1)[:, : min(n, visible.size)]]
     end = filled(pixels, fill, seed)
 
     def make() -> Iterator[Pixels]:
@@ -77,9 +77,9 @@ def _cells(
     height, width = values.shape
     rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
     cells = rows[:, None] * grid + columns
-    is_seen = ~np.isnan(values)
-    total = np.bincount(cells[is_seen], values[is_seen], grid * grid).astype(np.float64)
-    number = np.bincount(cells[is_seen], minlength=grid * grid)
+    is_visible = ~np.isnan(values)
+    total = np.bincount(cells[is_visible], values[is_visible], grid * grid).astype(np.float64)
+    number = np.bincount(cells[is_visible], minlength=grid * grid)
     return cells, total * (grid * grid / values.size), np.flatnonzero(number).astype(np.int64)
 
 

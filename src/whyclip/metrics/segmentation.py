@@ -15,7 +15,7 @@ def above_mean(heatmap: Tensor) -> Tensor:
     """Threshold maps at the mean of visible pixels; nothing of a constant map is above.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out of the mean, and is not above it.
+        heatmap: float ``[..., H, W]``; NaN does not count in the mean and is not above it.
 
     Returns:
         bool ``[..., H, W]``.
@@ -37,7 +37,7 @@ def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
     has the background's share of the image.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -51,9 +51,9 @@ def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> pixel_accuracy(torch.tensor([[9.0, 1.0], [0.0, 0.0]]), mask)
         tensor(0.7500)
     """
-    laid, above = _cut(heatmap, mask)
-    right = (above == laid.mask) & laid.seen
-    return laid.defined(right.sum(-1) / laid.seen.sum(-1))
+    masked, above = _cut(heatmap, mask)
+    right = (above == masked.mask) & masked.visible
+    return masked.defined(right.sum(-1) / masked.visible.sum(-1))
 
 
 def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
     ``|above ∩ mask| / |above ∪ mask|``; 0 for a constant map.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -76,18 +76,18 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> iou(torch.tensor([[9.0, 1.0], [8.0, 0.0]]), mask)
         tensor(0.3333)
     """
-    laid, above = _cut(heatmap, mask)
-    return laid.defined(_overlap(above, laid.mask))
+    masked, above = _cut(heatmap, mask)
+    return masked.defined(_overlap(above, masked.mask))
 
 
 def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Mean of the IoU of the object and that of the background. Higher is better.
 
-    Both at the map's mean, as in Chefer et al., CVPR 2021. If neither mask nor map has any
-    background, the object's IoU alone.
+    The map is thresholded at its mean, as in Chefer et al., CVPR 2021. If neither mask nor map has
+    any background, this is the object's IoU.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN is left out.
+        heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
@@ -101,14 +101,14 @@ def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
         >>> miou(torch.tensor([[9.0, 8.0], [0.0, 0.0]]), mask)
         tensor(1.)
     """
-    laid, above = _cut(heatmap, mask)
-    background = _overlap(~above & laid.seen, ~laid.mask & laid.seen)
-    return laid.defined(torch.stack([_overlap(above, laid.mask), background]).nanmean(0))
+    masked, above = _cut(heatmap, mask)
+    background = _overlap(~above & masked.visible, ~masked.mask & masked.visible)
+    return masked.defined(torch.stack([_overlap(above, masked.mask), background]).nanmean(0))
 
 
 def _cut(heatmap: Tensor, mask: Tensor) -> tuple[MaskedMaps, Tensor]:
-    laid = mask_maps(heatmap, mask)
-    return laid, above_mean(laid.values[..., None, :]).squeeze(-2)
+    masked = mask_maps(heatmap, mask)
+    return masked, above_mean(masked.values[..., None, :]).squeeze(-2)
 
 
 def _overlap(a: Tensor, b: Tensor) -> Tensor:

@@ -119,8 +119,8 @@ def without(prompt: str, words: Sequence[Word]) -> str:
 def word_deletion(amounts: Tensor, scores: Tensor) -> Tensor:
     """Area under the cosine while words are removed, most relevant first. Lower is better.
 
-    By trapezoids over the share of deleted words, from the prompt to the empty text. After
-    Petsiuk et al. 2018, with words in place of pixels.
+    Trapezoidal rule over the share of deleted words, from the prompt to the empty text. Adapted
+    from Petsiuk et al. 2018, with words in place of pixels.
 
     Args:
         amounts: ``[m]`` shares of deleted words.
@@ -139,8 +139,8 @@ def word_deletion(amounts: Tensor, scores: Tensor) -> Tensor:
 def word_insertion(amounts: Tensor, scores: Tensor) -> Tensor:
     """Area under the cosine while words are inserted, most relevant first. Higher is better.
 
-    By trapezoids over the share of inserted words, from the empty text to the prompt. After
-    Petsiuk et al. 2018, with words in place of pixels.
+    Trapezoidal rule over the share of inserted words, from the empty text to the prompt. Adapted
+    from Petsiuk et al. 2018, with words in place of pixels.
 
     Args:
         amounts: ``[m]`` shares of inserted words.

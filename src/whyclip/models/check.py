@@ -31,49 +31,50 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
     image, text = view.image, view.text
     seeded = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *image.input_size, generator=seeded)
-    own = _check_tower(view.name, image, pixels)
+    image_embeddings = _check_tower(view.name, image, pixels)
     if view.classes is not None:
-        _check_logits(view, pixels, own)
+        _check_logits(view, pixels, image_embeddings)
     if token_ids is None:
         return
-    words = _check_tower(view.name, text, token_ids)
-    if own.shape[-1] != words.shape[-1]:
+    text_embeddings = _check_tower(view.name, text, token_ids)
+    if image_embeddings.shape[-1] != text_embeddings.shape[-1]:
         raise UnsupportedModelError(
-            f"{view.name}: image embeddings have {own.shape[-1]} numbers, text embeddings "
-            f"{words.shape[-1]}, so no cosine compares them; give the model with its projections"
+            f"{view.name}: image embeddings have {image_embeddings.shape[-1]} numbers, text "
+            f"embeddings {text_embeddings.shape[-1]}, so no cosine compares them; give the model "
+            "with its projections"
         )
 
 
-def _check_logits(view: ModelView, pixels: Tensor, own: Tensor) -> None:
+def _check_logits(view: ModelView, pixels: Tensor, embeddings: Tensor) -> None:
     """Compare a classifier's logits, computed from its directions, with its own."""
     assert view.classes is not None
     assert view.module is not None
     weight = view.classes.weight
-    given = view.module(pixels.to(view.image.device, own.dtype)).logits
-    _compare(f"{view.name}: logits", own.float() @ weight.T + view.classes.bias, given)
+    logits = view.module(pixels.to(view.image.device, embeddings.dtype)).logits
+    _compare(f"{view.name}: logits", embeddings.float() @ weight.T + view.classes.bias, logits)
 
 
 def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Tensor:
     """Compare a tower with its encoder, and return the encoder's embeddings."""
     inputs = inputs.to(tower.device)
-    own = tower.encode(inputs)
-    if not own.isfinite().all():
+    embeddings = tower.encode(inputs)
+    if not embeddings.isfinite().all():
         raise UnsupportedModelError(
             f"{name}: {first_not_finite(tower, inputs)} gives NaN or infinity; check its weights "
             "and their precision (float16 overflows)"
         )
-    if not torch.equal(own, tower.encode(inputs)):
+    if not torch.equal(embeddings, tower.encode(inputs)):
         raise UnsupportedModelError(
             f"{name}: two encodings of the same {tower.side} differ, as with dropout in "
             "training mode; call model.eval() first"
         )
-    if same_rows(own):
+    if same_rows(embeddings):
         raise UnsupportedModelError(
             f"{name}: its {tower.side} encoder gives two different inputs the same embedding, so "
             "it reads nothing; check its weights"
         )
     if tower.opaque:
-        return own
+        return embeddings
     stream = tower.embed(inputs)
     x = stream.x
     for index, block in enumerate(tower.blocks):
@@ -82,14 +83,16 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Te
         _compare(f"{name}: {tower.side} block {index}", parts, after)
         x = after
     every = torch.arange(len(x), device=x.device)
-    _compare(f"{name}: {tower.side} embedding", tower.project(x[every, stream.readout_index]), own)
-    return own
+    _compare(
+        f"{name}: {tower.side} embedding", tower.project(x[every, stream.readout_index]), embeddings
+    )
+    return embeddings
 
 
-def _compare(what: str, ours: Tensor, own: Tensor) -> None:
-    tolerance = TOLERANCE.get(own.dtype, HALF_TOLERANCE)
-    largest = own.abs().max().clamp_min(1e-12)
-    difference = float((ours - own).abs().max() / largest)
+def _compare(what: str, computed: Tensor, expected: Tensor) -> None:
+    tolerance = TOLERANCE.get(expected.dtype, HALF_TOLERANCE)
+    largest = expected.abs().max().clamp_min(1e-12)
+    difference = float((computed - expected).abs().max() / largest)
     # Written so that NaN fails as well.
     if not difference <= tolerance:
         raise UnsupportedModelError(

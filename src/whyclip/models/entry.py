@@ -50,13 +50,13 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
             return module(pixels, ids)[0].float() / model.logit_scale
         if hasattr(module, "visual"):
             return _cosines(module(pixels, ids))
-        given = {"pixel_values": pixels, "input_ids": ids}
+        arguments = {"pixel_values": pixels, "input_ids": ids}
         pad = getattr(model.text, "pad", None)
         if pad is not None:
-            given["attention_mask"] = (ids != pad).long()
+            arguments["attention_mask"] = (ids != pad).long()
         if type(module).__name__.startswith("Blip"):
-            return module(**given, use_itm_head=False).itm_score.float()
-        logits = module(**given).logits_per_image.float()
+            return module(**arguments, use_itm_head=False).itm_score.float()
+        logits = module(**arguments).logits_per_image.float()
     except Exception as error:
         raise ScoreMismatchError(
             f"{model.name}: the model has hooks or a replaced forward, and calling it as a whole "

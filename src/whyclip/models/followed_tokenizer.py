@@ -41,15 +41,15 @@ class FollowedTokenizer(SimpleTokenizer):
         expected = super().__call__(texts, context_length)
         wanted = {"context_length": expected.shape[1], "truncate": True}
         options = {key: value for key, value in wanted.items() if key in self.takes}
-        given = self.function(texts, **options)
+        ids = self.function(texts, **options)
         named = getattr(self.function, "__name__", type(self.function).__name__)
-        if not isinstance(given, Tensor) or given.shape != expected.shape:
-            found = list(given.shape) if isinstance(given, Tensor) else type(given).__name__
+        if not isinstance(ids, Tensor) or ids.shape != expected.shape:
+            described = list(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
             raise UnsupportedModelError(
-                f"tokenizer {named} gives {found!r:.40}, not ids {list(expected.shape)}; give "
+                f"tokenizer {named} gives {described!r:.40}, not ids {list(expected.shape)}; give "
                 "OpenCLIP's or transformers' tokenizer of the model"
             )
-        for text, row, other in zip(texts, expected, given.long().cpu(), strict=True):
+        for text, row, other in zip(texts, expected, ids.long().cpu(), strict=True):
             if not row.equal(other):
                 raise UnsupportedModelError(
                     f"tokenizer {named} gives {text!r:.40} other ids than CLIP's; give OpenCLIP's "

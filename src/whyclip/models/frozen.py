@@ -19,7 +19,7 @@ from whyclip.errors import UnsupportedModelError
 
 # Below this, f(z)/z is its limit f'(0): the quotient of two numbers near the smallest is rounded.
 NEAR_ZERO = 1e-30
-# A map is affine if twice the input gives twice the output, but for so much of it.
+# A map is affine if twice the input gives twice the output, up to this relative error.
 NONLINEAR = 0.01
 
 
@@ -95,10 +95,10 @@ def matrix(weight: Tensor, bias: Tensor | None) -> Freeze:
     """A step that multiplies by a matrix ``[w', w]`` and adds a bias ``[w']``."""
 
     def freeze(x: Tensor) -> Affine:
-        own = weight.detach().to(x.dtype)
-        constant = torch.zeros(1, len(own), dtype=x.dtype, device=x.device)
+        kernel = weight.detach().to(x.dtype)
+        constant = torch.zeros(1, len(kernel), dtype=x.dtype, device=x.device)
         return Affine(
-            lambda parts: F.linear(parts, own),
+            lambda parts: F.linear(parts, kernel),
             constant if bias is None else constant + bias.detach().to(x.dtype),
         )
 
@@ -109,19 +109,19 @@ def scaled(factors: Tensor) -> Freeze:
     """A step that multiplies each channel by a factor ``[w]``."""
 
     def freeze(x: Tensor) -> Affine:
-        own = factors.detach().to(x.dtype)
-        return Affine(lambda parts: parts * own, torch.zeros_like(x[:1]))
+        scale = factors.detach().to(x.dtype)
+        return Affine(lambda parts: parts * scale, torch.zeros_like(x[:1]))
 
     return freeze
 
 
 def affine(function: Callable[[Tensor], Tensor], dtype: torch.dtype, what: str) -> Freeze:
-    """A step by a function that is affine, which is checked.
+    """A step by a function; an error is raised if it is not affine.
 
     Args:
         function: ``[..., w]`` to ``[..., w']``, in the precision ``dtype``.
         dtype: of its weights.
-        what: names it in errors.
+        what: name of the function in errors.
 
     Raises:
         UnsupportedModelError: it is not affine.
@@ -166,7 +166,9 @@ def _module(module: Any, x: Tensor) -> Affine:
     elif not parameters and _is_elementwise(module, x):
         frozen = secant(module, x)
     else:
-        kinds = (own.dtype for own in module.parameters() if own.is_floating_point())
+        kinds = (
+            parameter.dtype for parameter in module.parameters() if parameter.is_floating_point()
+        )
         frozen = affine(module, next(kinds, x.dtype), type(module).__name__)(x)
     return frozen
 
@@ -235,8 +237,8 @@ def secant(act: Callable[[Tensor], Tensor], z: Tensor) -> Affine:
 
 
 def _is_elementwise(module: Callable[[Tensor], Tensor], x: Tensor) -> bool:
-    """Whether each number of the output follows from the one in its place alone."""
-    whole, first = module(x.clone()), module(x[:, :1].clone())
-    # One number alone may go through another kernel, which rounds small results otherwise.
-    slack = 1e-4 * float(whole.abs().max())
-    return whole.shape == x.shape and torch.allclose(whole[:, :1], first, rtol=1e-3, atol=slack)
+    """Whether each value of the output depends only on the input value at its index."""
+    outputs, first = module(x.clone()), module(x[:, :1].clone())
+    # A single value may use another kernel, which rounds small results differently.
+    slack = 1e-4 * float(outputs.abs().max())
+    return outputs.shape == x.shape and torch.allclose(outputs[:, :1], first, rtol=1e-3, atol=slack)

@@ -49,13 +49,13 @@ def check_preprocess(preprocess: Any, name: str) -> None:
         UnsupportedModelError: a standard deviation of 0.
     """
     processor = image_processor(preprocess)
-    given: Any = ()
+    deviations: Any = ()
     if processor is not None and getattr(processor, "do_normalize", False):
-        given = getattr(processor, "image_std", None)
+        deviations = getattr(processor, "image_std", None)
     elif processor is None:
         steps = compose_steps(preprocess) if preprocess is not None else None
-        given = [s.std for s in steps or () if step_kind(s) == ("torchvision", "Normalize")]
-    numbers = torch.as_tensor(() if given is None else given, dtype=torch.float64)
+        deviations = [s.std for s in steps or () if step_kind(s) == ("torchvision", "Normalize")]
+    numbers = torch.as_tensor(() if deviations is None else deviations, dtype=torch.float64)
     if bool((numbers == 0).any()) or not bool(numbers.isfinite().all()):
         raise UnsupportedModelError(
             f"{name}: its preprocessing divides by the standard deviation "

@@ -31,11 +31,11 @@ def model_inputs(
             or cannot be followed.
     """
     tower = view.image
-    found = prepare(images, view.preprocess, geometry, patch=tower.patch, native=tower.native_grid)
+    inputs = prepare(images, view.preprocess, geometry, patch=tower.patch, native=tower.native_grid)
     if geometry == "model":
-        for pixels, _ in found:
+        for pixels, _ in inputs:
             _check_size(view, pixels)
-    return found
+    return inputs
 
 
 def _check_size(view: ModelView, pixels: Tensor) -> None:
@@ -44,8 +44,8 @@ def _check_size(view: ModelView, pixels: Tensor) -> None:
     # An encoder without a declared size takes any with the same number of whole patches.
     fits = grid == tower.native_grid if tower.native_size is None else size == tower.input_size
     if not (fits or tower.opaque):
-        given, wanted = ("×".join(map(str, pair)) for pair in (size, tower.input_size))
+        actual, expected = ("×".join(map(str, pair)) for pair in (size, tower.input_size))
         raise UnsupportedModelError(
-            f"{view.name}: its preprocessing gives {given} pixels of this image, but the model "
-            f"takes {wanted}; give the preprocessing that belongs to the model"
+            f"{view.name}: its preprocessing gives {actual} pixels of this image, but the model "
+            f"takes {expected}; give the preprocessing that belongs to the model"
         )

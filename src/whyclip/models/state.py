@@ -84,24 +84,24 @@ def is_altered(model: ModelView) -> bool:
 
 def _refuse_other_context(model: ModelView) -> None:
     """Check that the tokenizer's number of tokens fits the text encoder."""
-    own = getattr(model.tokenizer, "context_length", None)
-    if model.classes is None and isinstance(own, int) and own != model.text.context:
+    length = getattr(model.tokenizer, "context_length", None)
+    if model.classes is None and isinstance(length, int) and length != model.text.context:
         raise UnsupportedModelError(
-            f"{model.name}: its tokenizer gives {own} tokens, its text encoder takes "
+            f"{model.name}: its tokenizer gives {length} tokens, its text encoder takes "
             f"{model.text.context}; give the tokenizer of this model"
         )
 
 
 def altered_parts(module: nn.Module) -> list[str]:
     """Describe what is hooked, replaced or of an unknown class."""
-    found = ["hook on every module"] if any(_GLOBAL) else []
-    seen: set[type] = set()
+    descriptions = ["hook on every module"] if any(_GLOBAL) else []
+    visited: set[type] = set()
     for name, part in module.named_modules():
-        found += [f"{what} {name or 'the model'!r}" for what in altered(part)]
-        if type(part) not in seen:
-            seen.add(type(part))
-            found += _foreign(type(part))
-    return found
+        descriptions += [f"{what} {name or 'the model'!r}" for what in altered(part)]
+        if type(part) not in visited:
+            visited.add(type(part))
+            descriptions += _foreign(type(part))
+    return descriptions
 
 
 def altered(part: nn.Module) -> list[str]:
@@ -117,17 +117,17 @@ def altered(part: nn.Module) -> list[str]:
 
 def _foreign(kind: type) -> list[str]:
     """List a class's functions that another package replaced, and unknown classes."""
-    found = []
+    descriptions = []
     for owner in kind.__mro__[:-1]:
         home = _package(owner)
         if home not in LIBRARIES:
-            found.append(f"part of class {owner.__name__!r}")
-        found += [
+            descriptions.append(f"part of class {owner.__name__!r}")
+        descriptions += [
             f"replaced {name} of class {owner.__name__!r}"
             for name, value in vars(owner).items()
             if isinstance(value, FunctionType) and _package(value) not in (home, *LIBRARIES)
         ]
-    return found
+    return descriptions
 
 
 def _package(thing: object) -> str:
@@ -136,19 +136,19 @@ def _package(thing: object) -> str:
 
 def held_modules(thing: object) -> Iterator[nn.Module]:
     """Yield every module that a tower refers to, also through whyclip's own objects."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     waiting: list[object] = [thing]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        item = waiting.pop()
+        if id(item) in visited:
             continue
-        seen.add(id(one))
-        if isinstance(one, nn.Module):
-            yield one
-        elif isinstance(one, (tuple, list)):
-            waiting += one
-        elif _package(type(one)) == "whyclip":
-            waiting += getattr(one, "__dict__", {}).values()
+        visited.add(id(item))
+        if isinstance(item, nn.Module):
+            yield item
+        elif isinstance(item, (tuple, list)):
+            waiting += item
+        elif _package(type(item)) == "whyclip":
+            waiting += getattr(item, "__dict__", {}).values()
 
 
 def refuse_stale(model: ModelView) -> None:

@@ -68,8 +68,8 @@ class Block(ABC):
 
     def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
         """Extract the block's input ``[b, t, w]`` from a call's arguments."""
-        found = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
-        return found if isinstance(found, Tensor) else None
+        x = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
+        return x if isinstance(x, Tensor) else None
 
     @abstractmethod
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -81,7 +81,7 @@ class Block(ABC):
 
     @abstractmethod
     def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]`` of what :meth:`first_norm` gave.
+        """Queries, keys, values ``[b, h, t, d]`` of the output of :meth:`first_norm`.
 
         For a pooling head, the queries are ``[b, h, 1, d]``.
         """
@@ -117,14 +117,14 @@ class Block(ABC):
     def frozen_finish(self, s: Tensor) -> Affine:
         """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
 
-        Norms keep their deviation, activations f their secant f(z)/z, gates stay as they are. A
-        block that pools maps its update alone.
+        Norms keep their deviation, activations f their secant f(z)/z, gates are kept. A
+        block that pools maps only its update.
         """
         raise _not_described(self, s)
 
 
-def _not_described(block: Block, given: Tensor) -> UnsupportedModelError:
-    del given
+def _not_described(block: Block, x: Tensor) -> UnsupportedModelError:
+    del x
     return UnsupportedModelError(
         f"{type(block).__name__} does not describe its norms and its MLP, which readout paths "
         "freeze; use paths='direct' or contribution"
@@ -180,7 +180,7 @@ class Tower(ABC):
         """Call the library's own encoder: ``[b, e]``, not normalised."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Drop inputs that nothing reads; for images there are none."""
+        """Drop inputs that do not affect the embedding; images have none."""
         return inputs
 
     @property
@@ -231,7 +231,7 @@ class TextTower(Tower):
         """Position ``[b]`` of the token that becomes the embedding."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut token ids ``[b, t]`` after the last readout token, if nothing reads them."""
+        """Cut token ids ``[b, t]`` after the last readout token, if nothing attends to them."""
         return inputs[:, : int(self.readout_index(inputs).max()) + 1] if self.causal else inputs
 
 

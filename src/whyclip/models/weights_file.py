@@ -61,21 +61,21 @@ def _state_dict(path: Path) -> Mapping[str, Tensor]:
                 f"weights file {path.name!r} is TorchScript; save torch.jit.load(FILE).state_dict()"
                 " instead, or wrap the model of clip.load(FILE, jit=False)"
             )
-    found = _read(path)
-    if isinstance(found, dict) and "state_dict" in found:
-        found = found["state_dict"]
-    if not isinstance(found, dict):
+    content = _read(path)
+    if isinstance(content, dict) and "state_dict" in content:
+        content = content["state_dict"]
+    if not isinstance(content, dict):
         raise OptionError(
-            f"weights file {path.name!r} holds {type(found).__name__}, not a state dict; save "
+            f"weights file {path.name!r} holds {type(content).__name__}, not a state dict; save "
             "model.state_dict()"
         )
-    nested = [str(key) for key, value in found.items() if isinstance(value, dict)]
+    nested = [str(key) for key, value in content.items() if isinstance(value, dict)]
     if nested:
         raise OptionError(
             f"weights file {path.name!r} is a training checkpoint; save only its state dict: "
             f"torch.save(checkpoint[{nested[0]!r:.30}], FILE)"
         )
-    return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
 
 
 def _read(path: Path) -> Any:
@@ -164,7 +164,7 @@ def misfit(report: str, arch: str, shapes: Shapes) -> str | None:
         rf"size mismatch for {re.escape(sizes[0])}: .*?current model is torch\.Size\(\[(.*?)\]\)",
         report,
     )
-    given = "×".join(map(str, shapes.get(sizes[0], ())))
+    actual = "×".join(map(str, shapes.get(sizes[0], ())))
     expected = wanted[1].replace(", ", "×") if wanted else "another shape"
     more = f"; {len(sizes)} shapes differ" if len(sizes) > 1 else ""
-    return f"does not fit {arch}: {sizes[0]!r} is {given}, expected {expected}{more}"
+    return f"does not fit {arch}: {sizes[0]!r} is {actual}, expected {expected}{more}"

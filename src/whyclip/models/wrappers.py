@@ -55,8 +55,8 @@ def _refuse_quantised(model: nn.Module, name: str) -> None:
     for path, part in model.named_modules():
         weight = getattr(part, "weight", None)
         packed = callable(weight) and not isinstance(weight, nn.Module)
-        whole = isinstance(weight, torch.Tensor) and not weight.dtype.is_floating_point
-        if packed or whole:
+        integers = isinstance(weight, torch.Tensor) and not weight.dtype.is_floating_point
+        if packed or integers:
             raise UnsupportedModelError(
                 f"{name}: layer {path!r} is quantised ({type(part).__name__}), and methods need "
                 "gradients; wrap the model before it is quantised"

@@ -75,21 +75,21 @@ def stream(
                 scores.append(_scored(score, items))
                 ready, items = ready + batch_size, []
         while waiting and waiting[0] <= ready:
-            found, scores = _split(scores, waiting[0])
+            result, scores = _split(scores, waiting[0])
             ready -= waiting.popleft()
-            yield found
+            yield result
     if items:
         scores.append(_scored(score, items))
     for number in waiting:
-        found, scores = _split(scores, number)
-        yield found
+        result, scores = _split(scores, number)
+        yield result
 
 
 def _scored(score: Score[Item], items: list[Item]) -> Tensor:
-    found = score(items)
-    if len(found) != len(items):
-        raise ValueError(f"score gave {len(found)} results for {len(items)} inputs")
-    return found.detach().float().cpu()
+    scores = score(items)
+    if len(scores) != len(items):
+        raise ValueError(f"score gave {len(scores)} results for {len(items)} inputs")
+    return scores.detach().float().cpu()
 
 
 def _split(scores: list[Tensor], number: int) -> tuple[Tensor, list[Tensor]]:

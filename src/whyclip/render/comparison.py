@@ -48,7 +48,7 @@ class _Column:
 
     name: str
     explanation: Explanation
-    pictures: list[Image.Image]
+    images: list[Image.Image]
     words: list[list[list[Segment]]]
 
 
@@ -141,15 +141,15 @@ def _draw(
             paper.text(left + cell / 2, below, score, SMALL, ha="center", color=MUTED)
             for at, column in enumerate(band):
                 x = left + lead + at * (cell + _BETWEEN)
-                if column.pictures:
-                    place(paper, column.pictures[row], x, y, cell, tall)
+                if column.images:
+                    place(paper, column.images[row], x, y, cell, tall)
                 elif tall:
                     at_middle = y + (tall - line_height(SMALL)) / 2
                     paper.text(x + cell / 2, at_middle, _NO_MAP, SMALL, ha="center", color=MUTED)
                 paper.words(x, y + tall + 0.05, cell, column.words[row], SMALL)
             y += high
     foot(paper, legend)
-    if any(column.pictures for column in columns):
+    if any(column.images for column in columns):
         colour_bar(paper, scale, legend)
     return paper.figure
 

@@ -16,12 +16,12 @@ STROKES = ((2, 0.05), (1, 1.0))
 
 def contoured(rgb: Floats, strength: Floats) -> Floats:
     """Draw the contours of a strength ``[h, w]`` (NaN where unseen) into pixels ``[h, w, 3]``."""
-    rgb, seen = rgb.copy(), ~np.isnan(strength)
+    rgb, visible = rgb.copy(), ~np.isnan(strength)
     rows, columns = np.indices(strength.shape)
     for sign in (1, -1):
         inside = np.nan_to_num(sign * strength) >= HALF
         for reach, level in STROKES:
-            edge = _near(inside, reach) & ~_near(~seen, reach) & _near(~inside, reach)
+            edge = _near(inside, reach) & ~_near(~visible, reach) & _near(~inside, reach)
             if sign < 0:
                 # Dashes run along the axis that the line does not cross.
                 above, below = (_shifted(inside, by) for by in (-reach, reach))

@@ -45,7 +45,7 @@ _SCORE_COLUMN = 1.1
 class _Panel:
     """An image with the text below it."""
 
-    picture: Image.Image
+    image: Image.Image
     words: tuple[Segment, ...]
     note: str = ""
 
@@ -141,7 +141,7 @@ def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:
     for row, texts, extra in zip(rows, wrapped, under, strict=True):
         x = (grid.width - grid.content) / 2
         for panel, lines in zip(row, texts, strict=True):
-            place(paper, panel.picture, x, y, cell, tall)
+            place(paper, panel.image, x, y, cell, tall)
             below = paper.words(x, y + tall + 0.08, cell, lines, _PROMPT)
             paper.text(x + cell / 2, below, panel.note, SMALL, ha="center", color=MUTED)
             x += cell + GAP
@@ -150,7 +150,7 @@ def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:
 
 
 def _grid(panels: list[_Panel]) -> _Grid:
-    aspect = panels[0].picture.width / panels[0].picture.height
+    aspect = panels[0].image.width / panels[0].image.height
     base = 2.9 if len(panels) <= _MANY else 2.2
     cell = float(np.clip(base * math.sqrt(aspect), 2.3, 6.5))
     tall = float(np.clip(cell / aspect, 0.35, 4.2))

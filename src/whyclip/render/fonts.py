@@ -90,9 +90,9 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def _foreign(text: str) -> tuple[str, ...]:
-    """Characters that the default font lacks, each once."""
-    own = _own()
-    return tuple(dict.fromkeys(c for c in text if ord(c) not in own and c.isprintable()))
+    """Characters that the default font lacks, without repeats."""
+    available = _own()
+    return tuple(dict.fromkeys(c for c in text if ord(c) not in available and c.isprintable()))
 
 
 @cache

@@ -41,16 +41,16 @@ def heads_figure(heads: Heads) -> Figure:
     """Draw a table of layer × head for each prompt, all on one scale.
 
     Returns:
-        A matplotlib figure of its own, outside of pyplot.
+        A new matplotlib figure, not registered with pyplot.
     """
     n, layers, count = heads.table.shape
     width = _AXIS + max(_CELL * count, 2.4)
     columns = max(1, min(n, int(11 / (width + GAP))))
-    whole = max(7.0, 2 * MARGIN + columns * (width + GAP) - GAP)
+    page_width = max(7.0, 2 * MARGIN + columns * (width + GAP) - GAP)
     step = _CELL * layers + 3 * line_height(SMALL) + GAP
-    notes = verdict(heads.certificate, whole)
+    notes = verdict(heads.certificate, page_width)
     tall = MARGIN + TITLE_BAND + math.ceil(n / columns) * step + foot_height(notes)
-    paper = Paper(whole, tall)
+    paper = Paper(page_width, tall)
     title(paper, f"layers and heads, {heads.paths} paths · {heads.model}")
     [scale, *_] = scales(heads.table.double().numpy(), shared=True, signed=True)
     for index, values in enumerate(heads.table.double().numpy()):

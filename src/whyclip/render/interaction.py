@@ -46,12 +46,12 @@ def interaction_figure(
     """Draw the strongest pairs as lines, the words' sums, and a map for each word on one scale.
 
     Args:
-        interaction: what to draw.
+        interaction: the word–region relevance to draw.
         pairs: how many pairs to draw as lines; 0 draws none.
         interpolation: see :meth:`whyclip.Explanation.heatmap`.
 
     Returns:
-        A matplotlib figure of its own, outside of pyplot.
+        A new matplotlib figure, not registered with pyplot.
     """
     explanation = interaction.explanation
     chosen = map_scales(explanation, shared=True)
@@ -87,17 +87,17 @@ def interaction_figure(
 def _lines(
     paper: Paper, interaction: Interaction, top: float, width: float, tall: float, pairs: int
 ) -> None:
-    """The prompt's words above the image, and lines from words to patches."""
+    """Draw the prompt's words above the image, and lines from words to patches."""
     words, places, x = interaction.words, [], MARGIN
     widths = [text_width(word.text, _WORD) for word in words]
     gap = min(0.12, max(0.02, (width - sum(widths)) / max(1, len(words))))
     # A long prompt is set smaller.
     size = _WORD * min(1.0, width / (sum(widths) + gap * len(words)))
     for word, natural in zip(words, widths, strict=True):
-        own = natural * size / _WORD
-        places.append(x + own / 2)
+        scaled = natural * size / _WORD
+        places.append(x + scaled / 2)
         paper.text(x, top, word.text, size)
-        x += own + gap
+        x += scaled + gap
     below = top + 2 * line_height(_WORD)
     aspect = interaction.geometry.width / interaction.geometry.height
     wide, high = min(width, tall * aspect), min(tall, width / aspect)
@@ -107,9 +107,9 @@ def _lines(
     panel.set_xlim(0, paper.width)
     panel.set_ylim(paper.height, 0)
     scale = wide / interaction.geometry.width
-    found = interaction.pairs(pairs) if pairs else ()
-    most = max((abs(pair.value) for pair in found), default=1.0) or 1.0
-    for pair in found:
+    strongest = interaction.pairs(pairs) if pairs else ()
+    most = max((abs(pair.value) for pair in strongest), default=1.0) or 1.0
+    for pair in strongest:
         ink = colour.FOR if pair.value > 0 else colour.AGAINST
         box, strength = pair.box, abs(pair.value) / most
         x, y = (
@@ -151,8 +151,8 @@ def _sums(paper: Paper, interaction: Interaction, x: float, y: float, width: flo
 
 
 def sums_of(interaction: Interaction) -> list[tuple[str, float | None, float | None, float]]:
-    """For each row of the table its name and sums; remainders of the text have the last alone."""
-    words = [(own.word.text, own.regions, own.remainder, own.total) for own in interaction.sums]
+    """Return the name and sums of each table row; remainders of the text have only the total."""
+    words = [(row.word.text, row.regions, row.remainder, row.total) for row in interaction.sums]
     rest = [(name, None, None, value) for name, value in interaction.remainders.items()]
     return [*words, *rest]
 

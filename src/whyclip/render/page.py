@@ -75,7 +75,9 @@ def page(
         before=before,
         script=_MODULE_SYNTAX.sub("", "".join(asset(name) for name in _SCRIPTS)),
         data=harmless_json(_data(explanations, shared_scale)),
-        static="\n".join(_without_script(one, shared_scale) for one in explanations),
+        static="\n".join(
+            _without_script(explanation, shared_scale) for explanation in explanations
+        ),
     )
     # A prompt may contain an unpaired surrogate, which no file can.
     return html.encode("utf-8", "replace").decode("utf-8")
@@ -111,11 +113,11 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
                 images.append(uri)
                 greys.append(levels(image)._asdict())
             known[id(image)] = images.index(uri)
-        picture = None if image is None else known[id(image)]
+        number = None if image is None else known[id(image)]
         entries.append(
             {
                 "name": name,
-                "picture": picture,
+                "picture": number,
                 "shared": shares_scale(explanation, shared_scale),
                 "explanation": to_json(explanation),
             }
@@ -156,23 +158,23 @@ def display_file(image: Image.Image) -> tuple[str, bytes]:
     Returns:
         ``"jpeg"``, or ``"png"`` where that promises to be smaller; and the file's content.
     """
-    picture = image.convert("RGB")
-    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
-    part = picture
-    if max(picture.size) > 2 * _SAMPLE:
+    shown = image.convert("RGB")
+    shown.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    part = shown
+    if max(shown.size) > 2 * _SAMPLE:
         # Encoding a full photo as PNG takes most of the time to write a page.
-        left, top = (max(0, (length - _SAMPLE) // 2) for length in picture.size)
-        part = picture.crop(
-            (left, top, min(left + _SAMPLE, picture.width), min(top + _SAMPLE, picture.height))
+        left, top = (max(0, (length - _SAMPLE) // 2) for length in shown.size)
+        part = shown.crop(
+            (left, top, min(left + _SAMPLE, shown.width), min(top + _SAMPLE, shown.height))
         )
-    found = {kind: _encoded(part, kind) for kind in _ENCODERS}
-    kind = min(found, key=lambda kind: len(found[kind]))
-    return kind, found[kind] if part is picture else _encoded(picture, kind)
+    encoded = {kind: _encoded(part, kind) for kind in _ENCODERS}
+    kind = min(encoded, key=lambda kind: len(encoded[kind]))
+    return kind, encoded[kind] if part is shown else _encoded(shown, kind)
 
 
-def _encoded(picture: Image.Image, kind: str) -> bytes:
+def _encoded(image: Image.Image, kind: str) -> bytes:
     file = BytesIO()
-    picture.save(file, kind, **_ENCODERS[kind])
+    image.save(file, kind, **_ENCODERS[kind])
     return file.getvalue()
 
 
@@ -216,8 +218,8 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     )
     certificate = explanation.certificate
     of = f"{', '.join(facts(explanation))}: {certificate.verdict}"
-    told = "; ".join(filter(None, (of, seal.details(certificate), str(explanation.audit or ""))))
-    return f"<ol>{rows}</ol><p>{escape(told)}</p>"
+    summary = "; ".join(filter(None, (of, seal.details(certificate), str(explanation.audit or ""))))
+    return f"<ol>{rows}</ol><p>{escape(summary)}</p>"
 
 
 def _match_sentences(explanation: Explanation) -> list[str]:

@@ -24,13 +24,13 @@ _FOOT_MARGIN = 0.2
 
 
 def place(
-    paper: Paper, picture: Image.Image, x: float, y: float, width: float, height: float
+    paper: Paper, image: Image.Image, x: float, y: float, width: float, height: float
 ) -> None:
     """Fit an image into a rectangle, centred, with its aspect ratio."""
-    factor = min(width / picture.width, height / picture.height)
-    wide, high = factor * picture.width, factor * picture.height
+    factor = min(width / image.width, height / image.height)
+    wide, high = factor * image.width, factor * image.height
     panel = paper.axes(x + (width - wide) / 2, y + (height - high) / 2, wide, high)
-    panel.imshow(np.asarray(picture), aspect="auto", interpolation="antialiased")
+    panel.imshow(np.asarray(image), aspect="auto", interpolation="antialiased")
 
 
 def title(paper: Paper, text: str) -> None:

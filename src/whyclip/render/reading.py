@@ -20,8 +20,8 @@ from whyclip.types import INTERACTION, Geometry
 _LONGEST_SIDE = 720
 
 
-def asked(explanation: Explanation) -> str:
-    """The method with its non-default options; both if there are two."""
+def method_title(explanation: Explanation) -> str:
+    """Name the method with its non-default options; both methods if there are two."""
     if explanation.methods:
         titles = {"image": "image", "text": "words"}
         return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
@@ -32,15 +32,17 @@ def asked(explanation: Explanation) -> str:
 
 def facts(explanation: Explanation) -> list[str]:
     """Method, model and contrast prompts."""
-    return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
+    return [
+        fact for fact in (method_title(explanation), explanation.model, explanation.versus) if fact
+    ]
 
 
 def contrast_of(explanation: Explanation, index: int) -> str:
     """The two scores of an explained difference, such as ``"0.31 − 0.22"``, or nothing."""
     if not explanation.contrast:
         return ""
-    own, other = explanation.contrast[index]
-    return f"{own:.3f} − {other:.3f}"
+    score, other = explanation.contrast[index]
+    return f"{score:.3f} − {other:.3f}"
 
 
 def match_lines(match: Match) -> list[str]:
@@ -135,4 +137,4 @@ def words_of(
 
 def largest_word(explanation: Explanation) -> float:
     """The largest |relevance| of all words of all prompts."""
-    return max((abs(word.relevance) for own in explanation.words for word in own), default=0.0)
+    return max((abs(word.relevance) for words in explanation.words for word in words), default=0.0)

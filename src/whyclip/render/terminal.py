@@ -93,11 +93,12 @@ class Summary:
         cells = [_coarse(heat) for heat in fine]
         # Averaging lowers the peak, so sketches are scaled to their own.
         signed = scales[0].signed
-        peaks = [float(np.nanmax(np.abs(one), initial=0.0)) for one in cells]
+        peaks = [float(np.nanmax(np.abs(cell), initial=0.0)) for cell in cells]
         if self.shared:
             peaks = [max(peaks)] * len(peaks)
         return [
-            _sketch(one, Scale(peak, signed), plain) for one, peak in zip(cells, peaks, strict=True)
+            _sketch(cell, Scale(peak, signed), plain)
+            for cell, peak in zip(cells, peaks, strict=True)
         ]
 
 
@@ -116,14 +117,14 @@ def _prompt(explanation: Explanation, index: int, shared: bool) -> Text:
 
 
 def _words(explanation: Explanation, index: int) -> Text:
-    own = [word for word in explanation.words[index] if word.template == 0]
+    words = [word for word in explanation.words[index] if word.template == 0]
     text = Text()
-    for word in strongest_words(own):
+    for word in strongest_words(words):
         style = AGAINST if word.relevance < 0 else FOR
         text.append(f"{word.text} ", style)
         text.append(f"{word.relevance:+.2g}\n", "dim")
     text.rstrip()
-    return text if text or not own else Text("all zero", "dim")
+    return text if text or not words else Text("all zero", "dim")
 
 
 def _lines(explanation: Explanation) -> int:
@@ -146,8 +147,8 @@ def _coarse(heat: Floats) -> Floats:
     height, width = heat.shape
     cells = heat.reshape(height // _FINE, _FINE, width // _FINE, _FINE)
     unseen = np.isnan(cells).mean(axis=(1, 3)) > 0.5
-    seen = np.maximum((~np.isnan(cells)).sum(axis=(1, 3)), 1)
-    mean = np.nansum(cells, axis=(1, 3)) / seen
+    count = np.maximum((~np.isnan(cells)).sum(axis=(1, 3)), 1)
+    mean = np.nansum(cells, axis=(1, 3)) / count
     return np.where(unseen, np.nan, mean)
 
 

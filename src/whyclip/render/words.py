@@ -49,7 +49,7 @@ def segments(
 
     Args:
         prompt: the prompt as the user wrote it, or an ensemble of them.
-        words: its words; those of other templates are left out.
+        words: its words; those of other templates are ignored.
         template: index of a string of an ensemble.
         largest: the |relevance| of full strength; by default the largest among these words.
 
@@ -57,12 +57,12 @@ def segments(
         Segments whose texts join to the prompt exactly. Strength is relevance over ``largest``.
     """
     text = template_text(prompt, template)
-    own = sorted((w for w in words if w.template == template), key=lambda w: (w.start, w.end))
+    ordered = sorted((w for w in words if w.template == template), key=lambda w: (w.start, w.end))
     if largest is None:
-        largest = max((abs(w.relevance) for w in own), default=0.0)
+        largest = max((abs(w.relevance) for w in ordered), default=0.0)
     pieces: list[Segment] = []
     at = 0
-    for word in own:
+    for word in ordered:
         if word.start < at or not word.start < word.end <= len(text):
             continue
         if word.start > at:

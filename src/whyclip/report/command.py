@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def command_line(command: str, given: Mapping[str, Any]) -> str:
+def command_line(command: str, options: Mapping[str, Any]) -> str:
     """Write a command for a shell.
 
     Args:
         command: command with arguments, such as ``"reproduce equality"``.
-        given: values by option; a list for repeated options, True for a flag. Options with None,
+        options: values by option; a list for repeated options, True for a flag. Options with None,
             False or an empty list are omitted.
 
     Example:
@@ -22,10 +22,10 @@ def command_line(command: str, given: Mapping[str, Any]) -> str:
         'whyclip evaluate --seed 0 --outside'
     """
     words = ["whyclip", *command.split()]
-    for option, value in given.items():
+    for option, value in options.items():
         if isinstance(value, bool):
             words += [option] if value else []
             continue
         values = value if isinstance(value, list) else [] if value is None else [value]
-        words += [word for one in values for word in (option, str(one))]
+        words += [word for item in values for word in (option, str(item))]
     return shlex.join(words)

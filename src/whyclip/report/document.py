@@ -149,7 +149,7 @@ class Report:
                 blocks += [f"![{section.alt}]({names[index]}.png)", section.caption]
         return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
-    def _html(self, pictures: Mapping[int, bytes]) -> str:
+    def _html(self, images: Mapping[int, bytes]) -> str:
         body = []
         for index, section in enumerate(self.sections):
             if isinstance(section, str):
@@ -157,7 +157,7 @@ class Report:
             elif isinstance(section, Table):
                 body.append(section.to_html())
             else:
-                body.append(_figure(section, pictures[index]))
+                body.append(_figure(section, images[index]))
         facts = "".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in self.facts.items()
         )
@@ -173,11 +173,11 @@ class Report:
         )
 
 
-def _figure(picture: Picture, png: bytes) -> str:
+def _figure(image: Picture, png: bytes) -> str:
     data = b64encode(png).decode("ascii")
-    caption = f"<figcaption>{inline(picture.caption)}</figcaption>" if picture.caption else ""
+    caption = f"<figcaption>{inline(image.caption)}</figcaption>" if image.caption else ""
     return (
-        f'<figure class="card picture"><img alt="{escape(picture.alt)}" '
+        f'<figure class="card picture"><img alt="{escape(image.alt)}" '
         f'src="data:image/png;base64,{data}">{caption}</figure>'
     )
 

@@ -92,7 +92,7 @@ def interval_plot(
         panels: by title of the panel, series by name; each series has intervals by label of the
             row. A panel may lack rows.
         best: titles and rows whose mean is drawn as a diamond.
-        baseline: a row whose mean is marked by a dotted line, in panels of one series.
+        baseline: a row whose mean is drawn as a dotted line, in panels of one series.
     """
     every = [series for panel in panels.values() for series in panel.values()]
     rows = list(dict.fromkeys(row for series in every for row in series))
@@ -124,9 +124,9 @@ def histogram(
     Args:
         series: values by label.
         bins: edges of the bins.
-        x: what the values are.
-        y: what is counted.
-        mark: a value that is marked by a dotted line; NaN for none.
+        x: label of the horizontal axis.
+        y: label of the vertical axis.
+        mark: value at which to draw a dotted line; NaN for none.
     """
     figure, [axes] = _panels(1, 2.7, width=5.8)
     for number, (label, values) in enumerate(series.items()):

@@ -59,8 +59,8 @@ class Table:
 
     def cell(self, number: int, column: Column) -> Cell:
         """Return one cell; NumPy and torch numbers become Python numbers."""
-        found: Any = self.rows[number].get(column.name)
-        return found.item() if hasattr(found, "item") else found
+        value: Any = self.rows[number].get(column.name)
+        return value.item() if hasattr(value, "item") else value
 
     @property
     def helps(self) -> list[Column]:
@@ -128,11 +128,11 @@ class Table:
             record: dict[str, str | bool | int | float | None] = {}
             for column in self.columns:
                 cell = self.cell(number, column)
-                own = cell if isinstance(cell, Interval) else None
+                interval = cell if isinstance(cell, Interval) else None
                 record[column.name] = _defined(cell.mean if isinstance(cell, Interval) else cell)
                 if column.name in spread:
                     for bound in BOUNDS:
-                        value = getattr(own, bound) if own else None
+                        value = getattr(interval, bound) if interval else None
                         record[f"{column.name}_{bound}"] = _defined(value)
             yield record
 

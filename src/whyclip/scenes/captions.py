@@ -71,7 +71,7 @@ class Writer:
         return phrase(name, self.colours[colour] if colour >= 0 else None, article)
 
     def single(self, concept: int, colour: int, u: float, v: float) -> str:
-        """Write a caption of one object: alone, with an article, or in a frame."""
+        """Write a caption of one object: its name, with an article, or in a frame."""
         if v < 0.25:
             return self.named(concept, colour, u, article=False)
         frame = _FRAMES[int((v - 0.25) / 0.75 * len(_FRAMES))]
@@ -83,13 +83,13 @@ class Writer:
         present = np.flatnonzero(layout.concept[row] >= 0)
         order = present[np.argsort(u[: len(present)])]
         number = 1 + int(u[4] * len(order))
-        told = [
+        objects = [
             (int(layout.concept[row, j]), int(layout.colour[row, j]) if u[8 + j] < 0.8 else -1)
             for j in order[:number]
         ]
         if number == 1:
-            return self.single(*told[0], u[12], u[5]), Claim(tuple(told))
-        parts = [self.named(c, k, u[12 + i]) for i, (c, k) in enumerate(told)]
+            return self.single(*objects[0], u[12], u[5]), Claim(tuple(objects))
+        parts = [self.named(c, k, u[12 + i]) for i, (c, k) in enumerate(objects)]
         if number == 2:
             first, second = order[:2]
             relation = relation_of(
@@ -99,11 +99,11 @@ class Writer:
             if relation >= 0 and u[6] < 0.5:
                 words = RELATIONS[relation]
                 words = _SHORT.get(words, words) if u[7] < 0.5 else words
-                return f"{parts[0]} {words} {parts[1]}", Claim(tuple(told), relation)
+                return f"{parts[0]} {words} {parts[1]}", Claim(tuple(objects), relation)
             text = f"{parts[0]} {_JOINTS[int(u[7] * len(_JOINTS))]} {parts[1]}"
         else:
             text = ", ".join(parts[:-1]) + (" and " if u[7] < 0.7 else ", ") + parts[-1]
-        return _FRAMES[int(u[5] * (len(_FRAMES) - 1))].format(text), Claim(tuple(told))
+        return _FRAMES[int(u[5] * (len(_FRAMES) - 1))].format(text), Claim(tuple(objects))
 
 
 def truth(claims: list[Claim], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +122,10 @@ def truth(claims: list[Claim], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     there = layout.concept[:, None, None, :] == concept[None, :, :, None]
     there &= concept[None, :, :, None] >= 0
     plain = layout.colour[:, None, None, :] < 0
-    asked = colour[None, :, :, None] >= 0
+    coloured = colour[None, :, :, None] >= 0
     same = layout.colour[:, None, None, :] == colour[None, :, :, None]
-    holds = (there & (~asked | same)).any(-1) | (concept < 0)
-    maybe = (there & (~asked | same | plain)).any(-1) | (concept < 0)
+    holds = (there & (~coloured | same)).any(-1) | (concept < 0)
+    maybe = (there & (~coloured | same | plain)).any(-1) | (concept < 0)
     true, possible = holds.all(-1), maybe.all(-1)
     for i, claim in enumerate(claims):
         if claim.relation >= 0:

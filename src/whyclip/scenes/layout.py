@@ -87,7 +87,7 @@ class Layout:
         return Layout(**{name: array[which] for name, array in vars(self).items()})
 
     def one_by_one(self) -> tuple[np.ndarray, Layout]:
-        """Return every object in a scene of its own, and the index of its original scene."""
+        """Return the original scene's index, and a layout with one scene, for each object."""
         rows, slots = np.nonzero(self.concept >= 0)
         alone = self.rows(rows)
         for name in _PER_OBJECT:

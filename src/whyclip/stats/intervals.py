@@ -47,7 +47,7 @@ def interval(
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     Args:
-        values: float ``[n]``; NaN (undefined for this sample) is left out.
+        values: float ``[n]``; NaN (undefined for this sample) is ignored.
         groups: ``[n]`` hashable; samples of one image are not independent, so whole groups are
             resampled.
         level: 0 to 1.
@@ -98,7 +98,7 @@ def paired_difference(
 
     Args:
         a: float ``[n]``.
-        b: float ``[n]``, of the same samples; left out where either is NaN.
+        b: float ``[n]``, of the same samples; ignored where either is NaN.
         groups: as for :func:`interval`.
         level: 0 to 1.
         resamples: number of draws.
@@ -145,7 +145,7 @@ def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
     one image count as one.
 
     Args:
-        values: float ``[n]``, 1 or 0; NaN is left out.
+        values: float ``[n]``, 1 or 0; NaN is ignored.
         groups: as for :func:`interval`.
 
     Example:
@@ -167,7 +167,7 @@ def contrast(
     of the two sides; without values on both sides ``n`` is 0.
 
     Args:
-        values: float ``[n]``; NaN is left out.
+        values: float ``[n]``; NaN is ignored.
         condition: bool ``[n]``.
         groups: as for :func:`interval`.
         seed: of the draws.

@@ -1,7 +1,7 @@
 """Order statistics as thresholds: how often a new value exceeds one, with exact intervals.
 
 If m + 1 values are drawn alike from a continuous distribution, the share of the distribution above
-the k-th largest of the first m follows Beta(k, m − k + 1), whatever the distribution is (Wilks,
+the k-th largest of the first m follows Beta(k, m − k + 1), for any distribution (Wilks,
 Annals of Mathematical Statistics 12, 1941). With ties the share is at most that.
 """
 

@@ -106,7 +106,7 @@ class Kept:
             images = self._images(upload, geometry, encoded)
             aimed = images.with_targets(encoded.targets())
             try:
-                checked = checked_of(aimed.own, encoded, [upload])
+                checked = checked_of(aimed.library_pass, encoded, [upload])
                 results = explain_images(
                     view,
                     aimed,
@@ -118,7 +118,7 @@ class Kept:
                 )
             finally:
                 # The graphs of recomputed layers are large, and quickly made again.
-                for kept in (aimed.forward_pass, aimed.own, *encoded.forward_passes):
+                for kept in (aimed.forward_pass, aimed.library_pass, *encoded.forward_passes):
                     kept.forget()
         found = [result for [result] in results.values()]
         return [replace(one, notes=(*one.notes, *notes)) for one in found]
@@ -168,8 +168,8 @@ class Kept:
             self.view, batch, encoded.targets(), _all_blocks(self.view.image), "fp32", how
         )
         if answers_as_a_whole(self.view):
-            check_whole(self.view, encoded, images.seen, images.own)
-        return self.passes.put(key, images, _weight([images.forward_pass, images.own]))
+            check_whole(self.view, encoded, images.library_pixels, images.library_pass)
+        return self.passes.put(key, images, _weight([images.forward_pass, images.library_pass]))
 
 
 def named_safely(view: ModelView) -> ModelView:

@@ -38,8 +38,8 @@ class OpenCLIPBlock(Block):
         return self.module
 
     def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        found = super().hooked_input(args, kwargs)
-        return found if found is None or self.batch_first else found.transpose(0, 1)
+        x = super().hooked_input(args, kwargs)
+        return x if x is None or self.batch_first else x.transpose(0, 1)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:

@@ -92,8 +92,8 @@ def _folder_of_version_2(folder: Path, device: torch.device) -> tuple[Any, Any, 
     context = int(text.get("context_length", 77))
     more = text.get("tokenizer_kwargs", {})
     if text.get("hf_tokenizer_name"):
-        own = (folder / "tokenizer_config.json").is_file()
-        source = str(folder) if own else text["hf_tokenizer_name"]
+        has_tokenizer = (folder / "tokenizer_config.json").is_file()
+        source = str(folder) if has_tokenizer else text["hf_tokenizer_name"]
         tokenizer: Any = HFTokenizer(source, context_length=context, **more)
     else:
         tokenizer = SimpleTokenizer(context_length=context, **more)

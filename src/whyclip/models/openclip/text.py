@@ -22,8 +22,8 @@ BY_PLACE = ("first", "last")
 class OpenCLIPTextTower(TextTower):
     """The text transformer of ``CLIP`` (inline), ``CustomTextCLIP`` and ``CoCa`` (``model.text``).
 
-    CoCa appends a class token and pools it, whatever the configured pooling; SigLIP has no causal
-    mask and pools the last position, even if it is padding.
+    CoCa appends a class token and pools it, regardless of the configured pooling. SigLIP has no
+    causal mask and pools the last position, even if it is padding.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -105,9 +105,9 @@ class TextEncoder:
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Embed token ids ``[b, t]``: ``[b, e]``."""
-        found = self.model.encode_text(ids, normalize=False)
+        output = self.model.encode_text(ids, normalize=False)
         # With output_tokens, the embedding is the first of two.
-        return found[0] if isinstance(found, tuple) else found
+        return output[0] if isinstance(output, tuple) else output
 
 
 def text_tower(model: Any, tokenizer: Any) -> TextTower:

@@ -27,9 +27,9 @@ class ImageEncoder:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Embed pixels ``[b, 3, H, W]``: ``[b, e]``."""
-        found = self.model.encode_image(pixels, normalize=False)
+        output = self.model.encode_image(pixels, normalize=False)
         # With output_tokens, the embedding is the first of two.
-        embedding = found[0] if isinstance(found, tuple) else found
+        embedding = output[0] if isinstance(output, tuple) else output
         # Some poolings of the library leave an axis of one query.
         return embedding.flatten(1)
 

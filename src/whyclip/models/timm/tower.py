@@ -35,8 +35,8 @@ class Rotary:
         """Compute it: ``[t, 2·d]``."""
         rope = self.trunk.rope
         held = hasattr(rope, "feat_shape")
-        found = rope.get_embed() if held else rope.get_embed(shape=self.native)
-        return found[self.layer] if getattr(self.trunk, "rope_mixed", False) else found
+        embedding = rope.get_embed() if held else rope.get_embed(shape=self.native)
+        return embedding[self.layer] if getattr(self.trunk, "rope_mixed", False) else embedding
 
 
 class TimmTower(ImageTower):
@@ -70,8 +70,8 @@ class TimmTower(ImageTower):
         trunk = self.trunk
         inputs = inputs.to(next(trunk.parameters()).dtype)
         grid = (inputs.shape[-2] // self.patch, inputs.shape[-1] // self.patch)
-        own = tuple(inputs.shape[-2:]) == self.input_size
-        x = self._native(inputs) if own else self._resampled(inputs, grid)
+        is_native = tuple(inputs.shape[-2:]) == self.input_size
+        x = self._native(inputs) if is_native else self._resampled(inputs, grid)
         x = trunk.norm_pre(x)
         content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         content[:, : trunk.num_prefix_tokens] = False
@@ -79,8 +79,8 @@ class TimmTower(ImageTower):
         return Stream(x, None, row, content, grid)
 
     def _native(self, inputs: Tensor) -> Tensor:
-        found = self.trunk._pos_embed(self.trunk.patch_embed(inputs))
-        return found[0] if isinstance(found, tuple) else found
+        tokens = self.trunk._pos_embed(self.trunk.patch_embed(inputs))
+        return tokens[0] if isinstance(tokens, tuple) else tokens
 
     def _resampled(self, inputs: Tensor, grid: tuple[int, int]) -> Tensor:
         """Embed another grid, with resampled positions; the library accepts only its own."""

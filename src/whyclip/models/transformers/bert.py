@@ -108,9 +108,9 @@ class BertTextTower(TextTower):
 
     def embed(self, inputs: Tensor) -> Stream:
         x = self.text.embeddings(input_ids=inputs)
-        seen = inputs != self.pad
-        mask = torch.zeros(seen.shape, dtype=x.dtype, device=x.device)
-        mask = mask.masked_fill(~seen, float("-inf"))[:, None, None]
+        not_padding = inputs != self.pad
+        mask = torch.zeros(not_padding.shape, dtype=x.dtype, device=x.device)
+        mask = mask.masked_fill(~not_padding, float("-inf"))[:, None, None]
         t = inputs.shape[1]
         content = written(self.tokenizer, inputs)
         return Stream(x, mask.expand(-1, -1, t, -1), self.readout_index(inputs), content)
@@ -119,7 +119,7 @@ class BertTextTower(TextTower):
         return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut the padding that all texts share; it is masked, so nothing reads it."""
+        """Cut the padding that all texts share; it is masked, so nothing attends to it."""
         used = (inputs != self.pad).any(0).nonzero()
         return inputs[:, : int(used.max()) + 1] if len(used) else inputs
 

@@ -51,8 +51,10 @@ def family_of(class_names: list[str], name: str) -> tuple[str, Family]:
         if class_name in FAMILIES:
             return class_name, FAMILIES[class_name]
     known = ", ".join(f"{key} ({family.title})" for key, family in FAMILIES.items())
-    given = class_names[0] if class_names else "a class its config.json does not name"
-    raise UnsupportedModelError(f"{name}: {given} is not among the classes whyclip reads: {known}")
+    described = class_names[0] if class_names else "a class its config.json does not name"
+    raise UnsupportedModelError(
+        f"{name}: {described} is not among the classes whyclip reads: {known}"
+    )
 
 
 def hf_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

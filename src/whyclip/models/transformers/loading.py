@@ -97,11 +97,11 @@ def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str
     what = f"model {spec!r:.60}"
     sizes = list(report["mismatched_keys"])
     if sizes:
-        key, given, wanted = min(sizes)
+        key, actual, expected = min(sizes)
         more = f"; {len(sizes)} shapes differ" if len(sizes) > 1 else ""
         raise UnsupportedModelError(
-            f"{what} does not fit {class_name}: {key!r:.90} is {_shape(given)}, expected "
-            f"{_shape(wanted)}{more}"
+            f"{what} does not fit {class_name}: {key!r:.90} is {_shape(actual)}, expected "
+            f"{_shape(expected)}{more}"
         )
     missing = set(report["missing_keys"])
     if missing:

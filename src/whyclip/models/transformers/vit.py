@@ -123,9 +123,9 @@ class ViTTower(ImageTower):
         # Black-box methods use other grids, for which the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
         pixels = inputs.to(weights.dtype)
-        seen = self.vit(pixels, interpolate_pos_encoding=other)
+        output = self.vit(pixels, interpolate_pos_encoding=other)
         # A copy, so that keeping it does not keep all tokens.
-        return seen.last_hidden_state[:, 0].clone()
+        return output.last_hidden_state[:, 0].clone()
 
 
 class NoText(TextTower):
@@ -159,8 +159,8 @@ class NoText(TextTower):
     def readout_index(self, ids: Tensor) -> Tensor:
         raise self._refuse(ids)
 
-    def _refuse(self, given: Tensor | None = None) -> UnsupportedModelError:
-        del given
+    def _refuse(self, inputs: Tensor | None = None) -> UnsupportedModelError:
+        del inputs
         return UnsupportedModelError(f"{self.opaque}; its prompts are the names of its classes")
 
 
