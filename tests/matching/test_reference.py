@@ -298,6 +298,25 @@ def test_sentences(prompts: float, images: float, evidence: str, sentence: str) 
     assert match.sentence == sentence
 
 
+def counted(n: int) -> Standing:
+    return Standing(100.0, 1.0, n, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "images", "evidence"),
+    [(100, 20, "strong"), (99, 20, "moderate"), (100, 19, "moderate"), (19, 20, "weak"),
+     (100, 4, "weak"), (4, 20, "no"), (100, 1, "no"), (None, 1, "no"), (None, None, "no")],
+)  # fmt: skip
+def test_few_references_are_little_evidence(
+    prompts: int | None, images: int | None, evidence: str
+) -> None:
+    places = [None if n is None else counted(n) for n in (prompts, images)]
+    match = Match(0.3, *places)
+    assert match.evidence == evidence
+    assert match.sentence.endswith(f": {evidence} evidence of a match")
+    assert not match.sentence.startswith(":")
+
+
 def test_a_prompt_below_nonsense_is_no_evidence() -> None:
     match = Match(0.3, standing(99.9, 1000), standing(99, 500), nonsense=("blorf", 0.31))
     assert match.evidence == "no"
