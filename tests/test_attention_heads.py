@@ -142,9 +142,12 @@ def test_the_strongest_heads_and_their_maps(tmp_path: Path) -> None:
     assert found == whyclip.heads(view, image, PROMPTS)
     with pytest.raises(OutputError, match="end it in one of"):
         found.save(tmp_path / "heads.json")
-    for wrong in ((0, 0), (3, 2)):
-        with pytest.raises(InputError, match="a prompt from 0 to 1"):
-            found.top(*wrong)
+    for k in (0, -1, 1.5, "3", None, True):
+        with pytest.raises(OptionError, match="^k=.*: give a whole number, 1 or more"):
+            found.top(k)  # type: ignore[arg-type]
+    for prompt in (2, -3, 1.5, "a", None):
+        with pytest.raises(InputError, match="^prompt=.*: give the index of a prompt, 0 to 1"):
+            found.top(3, prompt)  # type: ignore[arg-type]
 
 
 def test_an_encoder_without_attention_has_no_heads() -> None:

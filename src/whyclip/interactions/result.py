@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor
 
 from whyclip.certificate import Certificate
-from whyclip.errors import InputError, PromptError, quoted
+from whyclip.errors import InputError, PromptError, check_count, quoted
 from whyclip.explanation import Explanation, same
 from whyclip.interactions.save import save, to_csv
 from whyclip.types import INTERACTION, Box, Geometry, Word
@@ -143,27 +145,25 @@ class Interaction:
         """Map the words of a span of the prompt: where in the image they match.
 
         Args:
-            span: a part of the prompt, such as ``"red car"``, of which the first place counts and
-                letters may be of either case; or its first and last character as in
+            span: a part of the prompt in upper or lower case, such as ``"red car"``. Its first
+                occurrence as whole words counts, or else its first occurrence within words. Or
+                two numbers, its first character and the one behind its last, as in
                 ``prompt[start:end]``.
 
         Returns:
             An explanation with one map, the sum of the words' maps.
 
         Raises:
-            PromptError: the prompt does not have that part, or no word stands in it.
+            PromptError: the prompt has no such part, the part has no word, or ``span`` is of
+                another type.
         """
-        if isinstance(span, str):
-            start = self.prompt.casefold().find(span.casefold())
-            end = start + len(span)
-        else:
-            start, end = span
+        start, end = self._characters(span)
         chosen = [
             index
             for index, word in enumerate(self.words)
             if word.start < end and start < word.end and start >= 0
         ]
-        if not chosen or not (isinstance(span, tuple) or span.strip()):
+        if not chosen:
             raise PromptError(
                 f"where({quoted(span)}): no word of {quoted(self.prompt)} stands there"
             )
@@ -183,7 +183,7 @@ class Interaction:
         Raises:
             InputError: the box is empty, or the model saw nothing of it.
         """
-        left, top, right, bottom = map(float, box)
+        left, top, right, bottom = self._sides(box)
         grid = self._edges()
         down, across = (
             ((ends[1:].clamp(max=high) - ends[:-1].clamp(min=low)).clamp(min=0) / ends.diff())
@@ -192,7 +192,7 @@ class Interaction:
         weights = down[:, None] * across
         if not left < right or not top < bottom or not bool(weights.any()):
             raise InputError(
-                f"box {tuple(box)}: give left, top, right, bottom in pixels of the "
+                f"box {quoted(tuple(box))}: give left, top, right, bottom in pixels of the "
                 f"{self.geometry.width}×{self.geometry.height} image, within what the model saw"
             )
         inside = (self.matrix * weights.to(self.matrix)).flatten(1).sum(1).tolist()
@@ -202,20 +202,19 @@ class Interaction:
         """The k pairs of a word and a patch that add or take most, strongest first.
 
         Raises:
-            InputError: k is less than 1.
+            OptionError: k is not a whole number of at least 1.
         """
-        if k < 1:
-            raise InputError(f"pairs({k}): give at least 1")
+        count = check_count(k)
         flat = self.matrix.flatten()
-        best = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
+        best = flat.abs().argsort(descending=True, stable=True)[:count].tolist()
         down, across = (ends.tolist() for ends in self._edges())
-        found = []
+        pairs = []
         for index in best:
             word, place = divmod(index, self.matrix[0].numel())
             row, column = divmod(place, self.matrix.shape[2])
             box = Box(across[column], down[row], across[column + 1], down[row + 1])
-            found.append(Pair(self.words[word], row, column, box, float(flat[index])))
-        return tuple(found)
+            pairs.append(Pair(self.words[word], row, column, box, float(flat[index])))
+        return tuple(pairs)
 
     def save(self, path: str | Path) -> Path:
         """Write to a file; its extension decides the format.
@@ -240,6 +239,37 @@ class Interaction:
         from whyclip.render.interaction import interaction_fragment
 
         return interaction_fragment(self)
+
+    def _characters(self, span: object) -> tuple[int, int]:
+        """First character of a span of the prompt, and the one behind its last."""
+        if isinstance(span, str):
+            if not span.strip():
+                return 0, 0
+            part = re.escape(span.strip())
+            # "car" is a word before it is a part of "scarf".
+            matches = (
+                re.search(pattern, self.prompt, re.IGNORECASE)
+                for pattern in (rf"(?<!\w){part}(?!\w)", part)
+            )
+            return next((match.span() for match in matches if match), (0, 0))
+        if isinstance(span, (tuple, list)) and len(span) == 2:
+            start, end = span
+            if isinstance(start, Integral) and isinstance(end, Integral):
+                return int(start), int(end)
+        raise PromptError(
+            f"where({quoted(span)}): give a part of {quoted(self.prompt)}, or the numbers of its "
+            "first character and the one behind its last"
+        )
+
+    def _sides(self, box: object) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of a box."""
+        try:
+            left, top, right, bottom = map(float, () if isinstance(box, str) else box)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            raise InputError(
+                f"box {quoted(box)}: give four numbers: left, top, right, bottom"
+            ) from None
+        return left, top, right, bottom
 
     def _edges(self) -> tuple[Tensor, Tensor]:
         """Edges of the patches in pixels of the original image, downwards and across."""
