@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from whyclip.certificate import Certificate
 from whyclip.errors import InputError, PromptError, check_count, quoted
 from whyclip.explanation import Explanation, same
+from whyclip.interactions.places import characters_of, sides_of
 from whyclip.interactions.save import save, to_csv
 from whyclip.types import INTERACTION, Box, Geometry, Word
 
@@ -157,7 +156,7 @@ class Interaction:
             PromptError: the prompt has no such part, the part has no word, or ``span`` is of
                 another type.
         """
-        start, end = self._characters(span)
+        start, end = characters_of(self.prompt, span)
         chosen = [
             index
             for index, word in enumerate(self.words)
@@ -183,7 +182,7 @@ class Interaction:
         Raises:
             InputError: the box is empty, or the model saw nothing of it.
         """
-        left, top, right, bottom = self._sides(box)
+        left, top, right, bottom = sides_of(box)
         grid = self._edges()
         down, across = (
             ((ends[1:].clamp(max=high) - ends[:-1].clamp(min=low)).clamp(min=0) / ends.diff())
@@ -239,37 +238,6 @@ class Interaction:
         from whyclip.render.interaction import interaction_fragment
 
         return interaction_fragment(self)
-
-    def _characters(self, span: object) -> tuple[int, int]:
-        """First character of a span of the prompt, and the one behind its last."""
-        if isinstance(span, str):
-            if not span.strip():
-                return 0, 0
-            part = re.escape(span.strip())
-            # "car" is a word before it is a part of "scarf".
-            matches = (
-                re.search(pattern, self.prompt, re.IGNORECASE)
-                for pattern in (rf"(?<!\w){part}(?!\w)", part)
-            )
-            return next((match.span() for match in matches if match), (0, 0))
-        if isinstance(span, (tuple, list)) and len(span) == 2:
-            start, end = span
-            if isinstance(start, Integral) and isinstance(end, Integral):
-                return int(start), int(end)
-        raise PromptError(
-            f"where({quoted(span)}): give a part of {quoted(self.prompt)}, or the numbers of its "
-            "first character and the one behind its last"
-        )
-
-    def _sides(self, box: object) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of a box."""
-        try:
-            left, top, right, bottom = map(float, () if isinstance(box, str) else box)  # type: ignore[call-overload]
-        except (TypeError, ValueError):
-            raise InputError(
-                f"box {quoted(box)}: give four numbers: left, top, right, bottom"
-            ) from None
-        return left, top, right, bottom
 
     def _edges(self) -> tuple[Tensor, Tensor]:
         """Edges of the patches in pixels of the original image, downwards and across."""
