@@ -224,3 +224,25 @@ def test_what_is_no_explanation_is_refused(wrong: object, tmp_path: Path) -> Non
     with pytest.raises(InputError):
         whyclip.save_coco(tmp_path / "x.json", wrong)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_of_words_and_heads_and_bad_names_are_refused(tmp_path: Path) -> None:
+    model = whyclip.wrap(*tiny.openclip_parts())
+    image = np.zeros((32, 48, 3), np.uint8)
+    for table in (whyclip.interaction(model, image, "a dog"), whyclip.heads(model, image, "a dog")):
+        with pytest.raises(InputError, match="'a' has .*give the result of whyclip.explain"):
+            whyclip.save_coco(tmp_path / "x.json", {"a": table})  # type: ignore[dict-item]
+    ex = explanation(torch.ones(1, 2, 2), GEOMETRIES["whole"])
+    for name in (5, ""):
+        with pytest.raises(InputError, match="^file name .*: give the image's file name"):
+            whyclip.save_coco(tmp_path / "x.json", {name: ex})  # type: ignore[dict-item]
+    for path, message in (("x.png", "end it in .json"), ("no/x.json", "no such folder")):
+        with pytest.raises(OutputError, match=message):
+            whyclip.save_coco(tmp_path / path, {"a.png": ex})
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    ex = explanation(torch.rand(1, 4, 4), GEOMETRIES["whole"])
+    assert ex.boxes(np.float32(0.5)) == ex.boxes(0.5)  # type: ignore[arg-type]
+    assert ex.points(np.int64(2)) == ex.points(2)  # type: ignore[arg-type]

@@ -142,9 +142,12 @@ def test_the_strongest_heads_and_their_maps(tmp_path: Path) -> None:
     assert found == whyclip.heads(view, image, PROMPTS)
     with pytest.raises(OutputError, match="end it in one of"):
         found.save(tmp_path / "heads.json")
-    for wrong in ((0, 0), (3, 2)):
-        with pytest.raises(InputError, match="a prompt from 0 to 1"):
-            found.top(*wrong)
+    for k in (0, -1, 1.5, "3", None, True):
+        with pytest.raises(OptionError, match="^k=.*: give a whole number, 1 or more"):
+            found.top(k)  # type: ignore[arg-type]
+    for prompt in (2, -3, 1.5, "a", None):
+        with pytest.raises(InputError, match="^prompt=.*: give the index of a prompt, 0 to 1"):
+            found.top(3, prompt)  # type: ignore[arg-type]
 
 
 def test_an_encoder_without_attention_has_no_heads() -> None:
@@ -213,6 +216,21 @@ def test_text_span_finds_the_planted_texts() -> None:
     assert shares[0] > shares[1] > shares[2]
 
 
+def test_equal_images_have_nothing_to_describe() -> None:
+    """Encodings of one image differ by rounding errors, along which some text always lies."""
+    outputs = torch.randn(1, 16).repeat(5, 1)
+    outputs = outputs + 1e-7 * torch.randn(5, 16)
+    assert text_span(outputs, torch.eye(16), list("abcdefghijklmnop"), 3, 80) == ((), ())
+
+
+def test_heads_are_described_from_a_dataset_and_an_array_of_texts() -> None:
+    view, texts = whyclip.wrap(*tiny.openclip_parts(seed=3)), ["a dog", "two red cars"]
+    scenes = whyclip.open_dataset("scenes:3")
+    images = [scenes[index].source for index in range(3)]
+    described = whyclip.describe_heads(view, scenes, np.array(texts), layers=1)  # type: ignore[arg-type]
+    assert described == whyclip.describe_heads(view, images, texts, layers=1)
+
+
 def test_heads_are_described_from_a_folder(tmp_path: Path) -> None:
     view, images = whyclip.wrap(*tiny.openclip_parts(seed=3)), pictures(5)
     for index, image in enumerate(images):
@@ -229,8 +247,11 @@ def test_heads_are_described_from_a_folder(tmp_path: Path) -> None:
     ("change", "error", "message"),
     [
         ({"images": "no/such/folder"}, ImageError, "no such folder"),
-        ({"images": pictures(1)}, ImageError, "1 images given"),
-        ({"texts": []}, PromptError, "give a list of texts"),
+        ({"images": pictures(1)}, ImageError, "images has 1; give two or more"),
+        ({"images": None}, ImageError, "images=None: give a folder or a list"),
+        ({"images": torch.zeros(3, 8, 8)}, ImageError, "give a folder or a list"),
+        ({"texts": []}, PromptError, "the list is empty"),
+        ({"texts": None}, PromptError, "texts=None: give a list of texts"),
         ({"texts": "a dog"}, PromptError, "give a list of texts"),
         ({"layers": 3}, OptionError, "layers=3: the image encoder has 2"),
         ({"layers": 0}, OptionError, "layers=0: give a whole number"),

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -295,6 +296,23 @@ def test_where_sums_the_words_of_a_span(plain: TwoReadings) -> None:
     for span in ("blue", "", " ", (3, 3), (90, 95)):
         with pytest.raises(PromptError, match="no word of 'two red cars"):
             found.where(span)
+    for wrong in (None, 5, (1,), (1, 2, 3), ("a", "b"), (0.5, 3)):
+        with pytest.raises(PromptError, match=r"^where\(.*give a part of 'two red cars"):
+            found.where(wrong)  # type: ignore[arg-type]
+
+
+def test_where_prefers_whole_words(plain: TwoReadings) -> None:
+    """Characters of ``İ`` and ``ß`` are one, but two in lower case or casefolded."""
+    for prompt, span, places in (
+        ("a scarf and a car", "car", (4,)),
+        ("a tired red dog", "red", (2,)),
+        ("an a", "a", (1,)),
+        ("İİßß red car", "RED car", (1, 2)),
+        ("a scarf", "car", (1,)),
+    ):
+        inter = whyclip.interaction(plain.view, plain.image, prompt)
+        expected = sum(inter.matrix[place] for place in places)
+        torch.testing.assert_close(inter.where(span).maps[0], expected)  # type: ignore[index]
 
 
 def test_what_weighs_patches_by_their_share_of_the_box(plain: TwoReadings) -> None:
@@ -312,6 +330,9 @@ def test_what_weighs_patches_by_their_share_of_the_box(plain: TwoReadings) -> No
     for box in ((9, 9, 9, 20), (20, 9, 10, 20), (40, 40, 50, 50)):
         with pytest.raises(InputError, match="32×32 image"):
             found.what(box)
+    for wrong in (None, 5, "1234", (1, 2, 3), (1, 2, 3, 4, 5), ("a", 0, 1, 1)):
+        with pytest.raises(InputError, match="^box .*give four numbers"):
+            found.what(wrong)  # type: ignore[arg-type]
 
 
 def test_pairs_are_the_largest_cells(plain: TwoReadings) -> None:
@@ -329,8 +350,10 @@ def test_pairs_are_the_largest_cells(plain: TwoReadings) -> None:
         assert (pair.word, pair.row, pair.column) == (found.words[w], y, x)
         assert pair.box == (8 * x, 8 * y, 8 * x + 8, 8 * y + 8)
     assert len(found.pairs(999)) == len(cells)
-    with pytest.raises(InputError, match=r"pairs\(0\)"):
-        found.pairs(0)
+    assert len(found.pairs(np.int64(3))) == 3  # type: ignore[arg-type]
+    for wrong in (0, -1, 1.5, "3", None, True, float("nan")):
+        with pytest.raises(OptionError, match="^k=.*: give a whole number, 1 or more"):
+            found.pairs(wrong)  # type: ignore[arg-type]
 
 
 def test_the_table_as_csv(plain: TwoReadings, tmp_path: Path) -> None:

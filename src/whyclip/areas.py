@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def check_share(threshold: object) -> float:
         OptionError: another value.
     """
     value = threshold
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )
@@ -156,14 +157,3 @@ def peaks(values: Tensor, geometry: Geometry, count: int) -> tuple[Point, ...]:
         if 0 <= x < geometry.width and 0 <= y < geometry.height:
             points.append(Point(float(x), float(y), float(values[row, column])))
     return tuple(sorted(points, key=lambda point: -point.relevance)[:count])
-
-
-def check_count(k: object) -> int:
-    """Check a number of points.
-
-    Raises:
-        OptionError: it is not a whole number of at least 1.
-    """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise OptionError(f"k={quoted(k)}: give a whole number of points, at least 1")
-    return k

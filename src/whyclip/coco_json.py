@@ -14,7 +14,6 @@ from whyclip.ambient import in_plain_state
 from whyclip.areas import Area, areas, check_share
 from whyclip.errors import InputError, OutputError, quoted
 from whyclip.files import path_of, write_atomic
-from whyclip.types import Geometry
 
 if TYPE_CHECKING:
     from whyclip.explanation import Explanation
@@ -37,7 +36,7 @@ def save_coco(
     over the area. Masks are uncompressed run lengths, as pycocotools and annotation tools read.
 
     Args:
-        path: file to write; it is written whole or not at all.
+        path: ``.json`` file to write; it is written whole or not at all.
         explanations: by the image's file name its explanation.
         threshold: share of each map's largest value, above 0 and at most 1.
         masks: whether to write masks beside the boxes.
@@ -51,6 +50,11 @@ def save_coco(
         OptionError: the threshold is out of its range.
     """
     path = path_of(path)
+    name = quoted(str(path))
+    if path.suffix.lower() != ".json":
+        raise OutputError(f"cannot write {name}: end it in .json")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {name}: no such folder: {quoted(str(path.parent))}")
     record = coco_record(explanations, threshold=threshold, masks=masks)
     # Only ASCII, so that half of a surrogate pair can be written.
     write_atomic(path, lambda: json.dumps(record, allow_nan=False).encode())
@@ -61,6 +65,8 @@ def coco_record(
     explanations: Mapping[str, Explanation], *, threshold: float = 0.5, masks: bool = True
 ) -> dict[str, Any]:
     """Describe explanations as COCO JSON; see :func:`save_coco`."""
+    from whyclip.explanation import Explanation
+
     share = check_share(threshold)
     if not isinstance(explanations, Mapping) or not explanations:
         raise InputError(
@@ -70,8 +76,12 @@ def coco_record(
     annotations: list[dict[str, Any]] = []
     categories: dict[str, int] = {}
     for name, explanation in explanations.items():
-        if not isinstance(getattr(explanation, "geometry", None), Geometry):
-            raise InputError(f"{quoted(name)} has {quoted(explanation)}, not an explanation")
+        if not isinstance(name, str) or not name:
+            raise InputError(f"file name {quoted(name)}: give the image's file name as a string")
+        if not isinstance(explanation, Explanation):
+            raise InputError(
+                f"{quoted(name)} has {quoted(explanation)}; give the result of whyclip.explain"
+            )
         if explanation.maps is None:
             raise OutputError(
                 f"the explanation of {quoted(name)} has no map; explain with sides='image'"

@@ -20,6 +20,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
@@ -110,6 +111,17 @@ def check_choice(kind: str, value: object, known: Iterable[Name]) -> Name:
     if not isinstance(value, str) or value not in names:
         raise unknown(kind, value, names)
     return names[value]
+
+
+def check_count(k: object, name: str = "k") -> int:
+    """Return a number of results as an int; numpy's whole numbers count.
+
+    Raises:
+        OptionError: it is not a whole number of at least 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise OptionError(f"{name}={quoted(k)}: give a whole number, 1 or more")
+    return int(k)
 
 
 def _known(names: list[str], count: int) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from whyclip.areas import above, areas, check_count, check_share, peaks
+from whyclip.areas import above, areas, check_share, peaks
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
-from whyclip.errors import OutputError
+from whyclip.errors import OutputError, check_count
 from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, resample_to_image

@@ -92,14 +92,17 @@ class Match:
         """Strength of the evidence: ``"strong"``, ``"moderate"``, ``"weak"`` or ``"no"``.
 
         Strong needs percentile 99 among prompts and 95 among images; moderate 95 and 80; weak 80
-        and 50. A direction without a reference does not count. A prompt that scores no higher
-        than a nonsense string has no evidence.
+        and 50. Percentile p also needs at least ``100 / (100 − p)`` reference scores, such as 100
+        for percentile 99. A direction without a reference does not count; with neither, there is
+        no evidence. A prompt that scores no higher than a nonsense string has no evidence.
         """
         if self.nonsense is not None and self.score <= self.nonsense[1]:
             return "no"
+        if self.among_prompts is None and self.among_images is None:
+            return "no"
         for level, prompts, images in LEVELS:
             pairs = ((self.among_prompts, prompts), (self.among_images, images))
-            if all(place is None or place.percentile >= least for place, least in pairs):
+            if all(place is None or _reaches(place, least) for place, least in pairs):
                 return level
         return "no"
 
@@ -114,6 +117,8 @@ class Match:
             parts.append(_place(self.among_images, images))
         if self.nonsense is not None and self.score <= self.nonsense[1]:
             parts.append(f"no higher than the nonsense prompt {self.nonsense[0]!r}")
+        if not parts:
+            parts.append("no reference prompt or image to compare with")
         return f"{'; '.join(parts)}: {self.evidence} evidence of a match"
 
     @property
@@ -140,6 +145,11 @@ def share(rate: float) -> str:
     percent = 100 * rate
     digits = 0 if percent >= 10 or percent == 0 else 1 - math.floor(math.log10(percent))
     return f"{percent:.{min(digits, 4)}f} %"
+
+
+def _reaches(standing: Standing, least: float) -> bool:
+    """Whether a place is at a percentile, and among enough scores for that percentile."""
+    return standing.percentile >= least and standing.n * (100 - least) >= 100
 
 
 def _place(standing: Standing, among: str) -> str:

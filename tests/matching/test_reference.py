@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,9 @@ def test_files_that_are_no_references_are_refused(tmp_path: Path, ref: whyclip.R
     for name in ("text", "other", "objects", "cut"):
         with pytest.raises(OutputError, match=f"{name}.npz' is not a reference"):
             whyclip.load_reference(tmp_path / f"{name}.npz")
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"reference": 1}))
+    with pytest.raises(OutputError, match="it is no .npz archive; build it again"):
+        whyclip.load_reference(tmp_path / "pickle.npz")
     with pytest.raises(OutputError, match="an .npz file"):
         ref.save(tmp_path / "ref.json")
     with pytest.raises(OutputError, match="no such folder"):
@@ -296,6 +300,57 @@ def test_sentences(prompts: float, images: float, evidence: str, sentence: str) 
     match = Match(0.3, standing(prompts, 1000), standing(images, 500), prompt_kind="everyday words")
     assert match.evidence == evidence
     assert match.sentence == sentence
+
+
+DAMAGED: dict[str, tuple[dict[str, Any], str]] = {
+    "a rate in words": ({"rate": "x"}, "rate 'x' is not between 0 and 1"),
+    "no rate": ({"rate": float("nan")}, "rate nan is not between 0 and 1"),
+    "a large rate": ({"rate": 7}, "rate 7 is not between 0 and 1"),
+    "a geometry": ({"geometry": "round"}, "unknown geometry 'round'"),
+    "a kind": ({"prompt_kind": 5}, "5 stands in place of a name"),
+    "zeros": ({"image_embeddings": lambda x: x * 0}, "not of length 1"),
+    "too long": ({"image_embeddings": lambda x: x * 7}, "not of length 1"),
+    "not a number": ({"text_embeddings": lambda x: x * float("nan")}, "not of length 1"),
+    "whole numbers": ({"image_embeddings": lambda x: x.int()}, "torch.int32 of shape"),
+    "narrow": (
+        {"image_embeddings": lambda x: torch.nn.functional.normalize(x[:, :5].float()).half()},
+        "and 5 numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_references_are_refused(name: str, tmp_path: Path, ref: whyclip.Reference) -> None:
+    changes, message = DAMAGED[name]
+    values = {k: v(getattr(ref, k)) if callable(v) else v for k, v in changes.items()}
+    replace(ref, **values).save(tmp_path / "bad.npz")
+    with pytest.raises(OutputError, match=f"is not a reference written by whyclip: .*{message}"):
+        whyclip.load_reference(tmp_path / "bad.npz")
+
+
+@pytest.mark.parametrize("option", ["rate", "confidence"])
+def test_a_threshold_needs_numbers(option: str, view: ModelView, ref: whyclip.Reference) -> None:
+    with pytest.raises(OptionError, match=f"{option}='x': give"):
+        ref.threshold(view, "a dog", **{"rate": 0.4, option: "x"})  # type: ignore[arg-type]
+
+
+def counted(n: int) -> Standing:
+    return Standing(100.0, 1.0, n, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "images", "evidence"),
+    [(100, 20, "strong"), (99, 20, "moderate"), (100, 19, "moderate"), (19, 20, "weak"),
+     (100, 4, "weak"), (4, 20, "no"), (100, 1, "no"), (None, 1, "no"), (None, None, "no")],
+)  # fmt: skip
+def test_few_references_are_little_evidence(
+    prompts: int | None, images: int | None, evidence: str
+) -> None:
+    places = [None if n is None else counted(n) for n in (prompts, images)]
+    match = Match(0.3, *places)
+    assert match.evidence == evidence
+    assert match.sentence.endswith(f": {evidence} evidence of a match")
+    assert not match.sentence.startswith(":")
 
 
 def test_a_prompt_below_nonsense_is_no_evidence() -> None:

@@ -148,6 +148,23 @@ def test_the_mean_may_come_from_images(view: ModelView, ref: whyclip.Reference) 
     assert whyclip.concepts(view, "a sheep").vocabulary > 1000
 
 
+def test_rounding_errors_are_not_described(view: ModelView) -> None:
+    """Embeddings of one image differ by rounding, which some words would always resemble."""
+    same = [noise(3)] * 7
+    assert not len(whyclip.concepts(view, noise(3), WORDS, images=same, penalty=0.01))
+    half = whyclip.reference(view, same, WORDS)
+    assert not len(whyclip.concepts(view, noise(3), reference=half, penalty=0.01))
+    assert not len(whyclip.concepts(view, noise(3), WORDS, against=same, penalty=0.01))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"), [("no/folder/", "no such folder"), ("", "is empty"), (" ", "is empty")]
+)
+def test_a_folder_that_is_not_there_is_no_text(source: str, message: str, view: ModelView) -> None:
+    with pytest.raises((ImageError, PromptError), match=message):
+        whyclip.concepts(view, source, WORDS)
+
+
 def test_a_word_of_the_vocabulary_describes_itself(view: ModelView) -> None:
     result = whyclip.concepts(view, "a tree", WORDS, penalty=0.2)
     assert result[0].text == "a tree"

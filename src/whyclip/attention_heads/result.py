@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from whyclip.certificate import Certificate
-from whyclip.errors import InputError
+from whyclip.errors import InputError, check_count, quoted
 from whyclip.explanation import Explanation, same
 from whyclip.files import write_atomic
 from whyclip.types import Geometry
@@ -88,14 +89,15 @@ class Heads:
             prompt: index of the prompt.
 
         Raises:
-            InputError: k is less than 1, or there is no such prompt.
+            InputError: k is not a whole number of at least 1, or there is no such prompt.
         """
-        if k < 1 or not -len(self.table) <= prompt < len(self.table):
-            raise InputError(
-                f"top({k}, {prompt}): give at least 1 and a prompt from 0 to {len(self.table) - 1}"
-            )
+        most = check_count(k)
+        n = len(self.table)
+        whole = isinstance(prompt, Integral) and not isinstance(prompt, bool)
+        if not whole or not -n <= prompt < n:
+            raise InputError(f"prompt={quoted(prompt)}: give the index of a prompt, 0 to {n - 1}")
         flat = self.table[prompt].flatten()
-        best = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
+        best = flat.abs().argsort(descending=True, stable=True)[:most].tolist()
         count = self.table.shape[2]
         return tuple(
             Head(self.first_layer + place // count, place % count, float(flat[place]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,15 +89,18 @@ def describe_heads(
     if layers > len(tower.blocks):
         raise OptionError(f"layers={layers}: the image encoder has {len(tower.blocks)}")
     sources = _sources(images)
-    if isinstance(texts, str) or not texts:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise PromptError(f"texts={quoted(texts)}: give a list of texts")
+    texts = tuple(texts)
+    if not texts:
+        raise PromptError("texts: the list is empty; give some texts")
     directions = _directions(model, list(texts))
-    found = []
+    by_batch = []
     nothing = Targets(torch.empty(0, 0))
     for batch in track(batches(model, sources, "model"), "describing", None):
         forward_pass = run_tower(tower, batch.pixels, nothing, keep=len(tower.blocks))
-        found.append(head_vectors(forward_pass)[:, -layers:].cpu())
-    outputs = torch.cat(found)
+        by_batch.append(head_vectors(forward_pass)[:, -layers:].cpu())
+    outputs = torch.cat(by_batch)
     first = len(tower.blocks) - outputs.shape[1]
     return tuple(
         HeadTexts(first + layer, head, *text_span(vectors, directions, texts, texts_per_head, rank))
@@ -126,8 +129,12 @@ def text_span(
     # No more than there are: directions of rounding errors are not the head's.
     basis = basis[: min(rank, int((values > 1e-6 * values[0]).sum()))]
     directions = directions @ basis.T @ basis
+    before = float(outputs.square().sum())
     outputs = outputs - outputs.mean(0)
     whole = float(outputs.square().sum())
+    # Equal images differ by rounding errors alone, which no text describes.
+    if whole < 1e-10 * before:
+        whole = 0.0
     chosen: list[str] = []
     shares: list[float] = []
     while len(chosen) < min(count, len(texts)) and whole > 0:
@@ -163,10 +170,13 @@ def _sources(images: Any) -> list[ImageSource]:
         if not folder.is_dir():
             raise ImageError(f"images={quoted(str(images))}: no such folder")
         images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
-        what = f"folder {quoted(str(folder))} has {len(images)} images"
-    else:
-        images = list(images)
-        what = f"{len(images)} images given"
-    if len(images) < LEAST:
-        raise ImageError(f"{what}; heads are described by how they vary over two or more")
-    return list(images)
+    elif isinstance(images, Tensor) or not isinstance(images, Iterable):
+        raise ImageError(f"images={quoted(images)}: give a folder or a list of images")
+    # A sample of a dataset names its image.
+    sources = [getattr(image, "source", image) for image in images]
+    if len(sources) < LEAST:
+        raise ImageError(
+            f"images has {len(sources)}; give two or more, because heads are described by how they "
+            "vary over images"
+        )
+    return sources

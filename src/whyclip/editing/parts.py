@@ -105,8 +105,8 @@ def group_of_adjective() -> dict[str, tuple[str, ...]]:
 
 
 def singular(noun: str) -> str:
-    """Undo the regular plural of a noun, if the shipped list has the result; else return it."""
-    for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
+    """Undo :func:`plural`, if the shipped list has the result; else return the noun."""
+    for ending, instead in (("men", "man"), ("ies", "y"), ("es", ""), ("s", "")):
         stem = noun.removesuffix(ending) + instead
         if noun.endswith(ending) and stem in group_of_noun():
             return stem

@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from whyclip.ambient import in_plain_state
 from whyclip.editing.variants import EditKind
-from whyclip.errors import OutputError, quoted
+from whyclip.errors import OutputError, check_choice, quoted
 from whyclip.files import path_of, write_atomic
 from whyclip.report import Column, Picture, Report, Table
 
@@ -83,7 +83,11 @@ class Edits:
 
         Args:
             kind: ``"leave out"``, ``"swap"``, ``"exchange"`` or ``"own"``.
+
+        Raises:
+            OptionError: another kind.
         """
+        check_choice("kind of edit", kind, get_args(EditKind))
         rows = tuple(row for row in self.rows if row.kind == kind)
         return Edits(self.model, self.prompt, self.score, rows, self.explanation)
 

@@ -67,7 +67,9 @@ def edits(  # noqa: PLR0913  all but three are options
     check_text_model(model, "edits")
     if not isinstance(prompt, str) or not prompt.strip():
         raise PromptError(f"prompt {quoted(prompt)}: edits are of one text, such as 'a red car'")
-    given = [kinds] if isinstance(kinds, str) else list(kinds)
+    given = [kinds] if isinstance(kinds, str) or not isinstance(kinds, Sequence) else kinds
+    if not given:
+        raise OptionError(f"kinds={quoted(kinds)}: give some of {', '.join(KINDS)}")
     chosen = [check_choice("kind of edit", kind, KINDS) for kind in given]
     if isinstance(maps, bool) or not isinstance(maps, int) or maps < 0:
         raise OptionError(f"maps={quoted(maps)}: give the number of edits to explain, 0 or more")

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from whyclip.certificate import Certificate
-from whyclip.errors import InputError, PromptError, quoted
+from whyclip.errors import InputError, PromptError, check_count, quoted
 from whyclip.explanation import Explanation, same
+from whyclip.interactions.places import characters_of, sides_of
 from whyclip.interactions.save import save, to_csv
 from whyclip.types import INTERACTION, Box, Geometry, Word
 
@@ -143,27 +144,25 @@ class Interaction:
         """Map the words of a span of the prompt: where in the image they match.
 
         Args:
-            span: a part of the prompt, such as ``"red car"``, of which the first place counts and
-                letters may be of either case; or its first and last character as in
+            span: a part of the prompt in upper or lower case, such as ``"red car"``. Its first
+                occurrence as whole words counts, or else its first occurrence within words. Or
+                two numbers, its first character and the one behind its last, as in
                 ``prompt[start:end]``.
 
         Returns:
             An explanation with one map, the sum of the words' maps.
 
         Raises:
-            PromptError: the prompt does not have that part, or no word stands in it.
+            PromptError: the prompt has no such part, the part has no word, or ``span`` is of
+                another type.
         """
-        if isinstance(span, str):
-            start = self.prompt.casefold().find(span.casefold())
-            end = start + len(span)
-        else:
-            start, end = span
+        start, end = characters_of(self.prompt, span)
         chosen = [
             index
             for index, word in enumerate(self.words)
             if word.start < end and start < word.end and start >= 0
         ]
-        if not chosen or not (isinstance(span, tuple) or span.strip()):
+        if not chosen:
             raise PromptError(
                 f"where({quoted(span)}): no word of {quoted(self.prompt)} stands there"
             )
@@ -183,7 +182,7 @@ class Interaction:
         Raises:
             InputError: the box is empty, or the model saw nothing of it.
         """
-        left, top, right, bottom = map(float, box)
+        left, top, right, bottom = sides_of(box)
         grid = self._edges()
         down, across = (
             ((ends[1:].clamp(max=high) - ends[:-1].clamp(min=low)).clamp(min=0) / ends.diff())
@@ -192,7 +191,7 @@ class Interaction:
         weights = down[:, None] * across
         if not left < right or not top < bottom or not bool(weights.any()):
             raise InputError(
-                f"box {tuple(box)}: give left, top, right, bottom in pixels of the "
+                f"box {quoted(tuple(box))}: give left, top, right, bottom in pixels of the "
                 f"{self.geometry.width}×{self.geometry.height} image, within what the model saw"
             )
         inside = (self.matrix * weights.to(self.matrix)).flatten(1).sum(1).tolist()
@@ -202,20 +201,19 @@ class Interaction:
         """The k pairs of a word and a patch that add or take most, strongest first.
 
         Raises:
-            InputError: k is less than 1.
+            OptionError: k is not a whole number of at least 1.
         """
-        if k < 1:
-            raise InputError(f"pairs({k}): give at least 1")
+        count = check_count(k)
         flat = self.matrix.flatten()
-        best = flat.abs().argsort(descending=True, stable=True)[:k].tolist()
+        best = flat.abs().argsort(descending=True, stable=True)[:count].tolist()
         down, across = (ends.tolist() for ends in self._edges())
-        found = []
+        pairs = []
         for index in best:
             word, place = divmod(index, self.matrix[0].numel())
             row, column = divmod(place, self.matrix.shape[2])
             box = Box(across[column], down[row], across[column + 1], down[row + 1])
-            found.append(Pair(self.words[word], row, column, box, float(flat[index])))
-        return tuple(found)
+            pairs.append(Pair(self.words[word], row, column, box, float(flat[index])))
+        return tuple(pairs)
 
     def save(self, path: str | Path) -> Path:
         """Write to a file; its extension decides the format.

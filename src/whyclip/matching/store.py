@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from whyclip.ambient import in_plain_state
-from whyclip.errors import OptionError, OutputError, PromptError, quoted, reason
+from whyclip.errors import OptionError, OutputError, PromptError, check_choice, quoted, reason
 from whyclip.files import is_file, path_of, write_atomic
 from whyclip.match import Threshold
 from whyclip.matching.encode import prompt_directions
@@ -25,6 +25,8 @@ from whyclip.types import GeometryName
 
 VERSION = 1
 _META, _PROMPTS, _IMAGES = "reference", "prompts", "images"
+# Half precision changes the length of a unit embedding by less.
+_LENGTH = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,7 +78,8 @@ class Reference:
         Raises:
             OptionError: the reference does not fit.
         """
-        if model.fingerprint != self.fingerprint:
+        fits = self.text_embeddings.shape[1] == model.width
+        if model.fingerprint != self.fingerprint or not fits:
             raise OptionError(
                 f"the reference was built with {quoted(self.model)} and other weights than those "
                 f"of {quoted(model.name)}; build one for this model: whyclip.reference"
@@ -112,7 +115,7 @@ class Reference:
         self.check(model)
         if isinstance(prompt, Tensor):
             raise PromptError("a threshold needs a text, such as 'a dog'")
-        if not 0 < confidence < 1:
+        if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
             raise OptionError(f"confidence={quoted(confidence)}: give a number between 0 and 1")
         direction = prompt_directions(model, [prompt])[0]
         wanted = self.rate if rate is None else rate
@@ -191,10 +194,11 @@ def load_reference(path: str | Path) -> Reference:
         loaded = Reference(
             **meta, text_embeddings=text_embeddings, image_embeddings=image_embeddings
         )
-        _check_shapes(loaded)
+        _check_parts(loaded)
     except Exception as error:
         raise OutputError(
-            f"{name} is not a reference written by whyclip: {reason(error)}"
+            f"{name} is not a reference written by whyclip: {_reason(error)}; build it again with "
+            "whyclip reference"
         ) from error
     return loaded
 
@@ -204,8 +208,27 @@ def _check_version(version: object) -> None:
         raise ValueError(f"it has version {version!r}, not {VERSION}")
 
 
-def _check_shapes(loaded: Reference) -> None:
+def _reason(error: Exception) -> str:
+    # numpy takes any file without its own header for a pickle, and advises to load it as one.
+    return "it is no .npz archive" if "pickle" in str(error) else reason(error)
+
+
+def _check_parts(loaded: Reference) -> None:
+    """Raise ValueError for parts that :meth:`Reference.save` does not write."""
+    rate = loaded.rate
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 1:
+        raise ValueError(f"rate {quoted(rate)} is not between 0 and 1")
+    check_choice("geometry", loaded.geometry, get_args(GeometryName))
+    for part in (loaded.model, loaded.fingerprint, loaded.prompt_kind):
+        if not isinstance(part, str):
+            raise ValueError(f"{quoted(part)} stands in place of a name")  # noqa: TRY004
     rows = (len(loaded.prompts) + len(loaded.nonsense), len(loaded.images))
-    for tensor, count in zip((loaded.text_embeddings, loaded.image_embeddings), rows, strict=True):
-        if tensor.ndim != 2 or len(tensor) != count or not torch.isfinite(tensor).all():
-            raise ValueError(f"{count} names and embeddings of shape {tuple(tensor.shape)}")
+    both = loaded.text_embeddings, loaded.image_embeddings
+    for tensor, count in zip(both, rows, strict=True):
+        if tensor.ndim != 2 or len(tensor) != count or tensor.dtype != torch.float16:
+            raise ValueError(f"{count} names and {tensor.dtype} of shape {tuple(tensor.shape)}")
+        # NaN fails, as it should.
+        if not bool(((tensor.float().norm(dim=-1) - 1).abs() < _LENGTH).all()):
+            raise ValueError("an embedding is not of length 1")
+    if both[0].shape[1] != both[1].shape[1]:
+        raise ValueError(f"embeddings of {both[0].shape[1]} and {both[1].shape[1]} numbers")

@@ -28,6 +28,8 @@ from whyclip.types import Check, GeometryName, Precision
 
 # Share of the largest weight; what is less is the solver's rounding.
 _LEAST = 1e-3
+# Equal embeddings differ by less: half precision moves those of a reference. No word describes it.
+_SAME = 1e-3
 
 
 @in_plain_state
@@ -99,6 +101,8 @@ def concepts(
         return _array(one.embedding) - mean
 
     target = centred(first) if second is None else centred(first) - centred(second)
+    if float(np.linalg.norm(target)) < _SAME:
+        target = np.zeros_like(target)
     dictionary, target = unit_rows(rows - mean_text), unit_rows(target)
     weights = sparse_code(dictionary, target, float(penalty))
     rebuilt = weights @ dictionary

@@ -44,9 +44,9 @@ def source_of(
     Raises:
         InputError: it is none of these.
     """
+    if isinstance(given, str) and not given.strip():
+        raise PromptError(f"source {quoted(given)} is empty; give an image, a folder or a text")
     if isinstance(given, str) and not _names_images(given):
-        if not given.strip():
-            raise PromptError(f"text {quoted(given)} is empty; write some words")
         return Source("text", given, prompt_directions(model, [given], precision, check)[0])
     if isinstance(given, (Image.Image, np.ndarray, Tensor)):
         sources, label = [given], "image"
@@ -67,10 +67,12 @@ def _names_images(given: str) -> bool:
     """Whether a string stands for images.
 
     Raises:
-        ImageError: it looks like an image, but there is no such file.
+        ImageError: it looks like an image or a folder, but there is none of this name.
     """
     if named_images(given) is not None:
         return True
     if Path(given).suffix.lower() in EXTENSIONS and len(given.split()) == 1:
         raise ImageError(f"no such image: {quoted(given)}")
+    if given.endswith(("/", os.sep)):
+        raise ImageError(f"no such folder: {quoted(given)}")
     return False

@@ -25,7 +25,7 @@ def rank_for(rate: float, m: int) -> int:
     Raises:
         OptionError: the rate is not between 0 and 1, or m is too small for it.
     """
-    if not 0 < rate < 1:
+    if not isinstance(rate, (int, float)) or not 0 < rate < 1:
         raise OptionError(f"rate={quoted(rate)}: give a rate of false matches between 0 and 1")
     k = math.floor(rate * (m + 1) * _SLACK)
     if k < 1:
