@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from whyclip.certificate import Certificate
 from whyclip.render import seal
 from whyclip.render.colour import Scale
+from whyclip.render.embedded import embed
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment
 
@@ -30,7 +30,7 @@ def place(
     factor = min(width / picture.width, height / picture.height)
     wide, high = factor * picture.width, factor * picture.height
     panel = paper.axes(x + (width - wide) / 2, y + (height - high) / 2, wide, high)
-    panel.imshow(np.asarray(picture), aspect="auto", interpolation="antialiased")
+    embed(panel, paper.pixels(picture))
 
 
 def title(paper: Paper, text: str) -> None:
