@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whyclip.explanation import Explanation
+    from whyclip.types import Side
 
 HELP = """
 Draw a figure for a paper: images as rows, methods as columns.
@@ -135,7 +136,7 @@ def figure(
 
 
 def _explained(
-    view: Any, row: FigureRow, names: Sequence[str], sides: Sequence[str], asked: dict[str, Any]
+    view: Any, row: FigureRow, names: Sequence[str], sides: Sequence[Side], asked: dict[str, Any]
 ) -> dict[str, Explanation]:
     """One explanation for each method, by the title of its column."""
     import whyclip
