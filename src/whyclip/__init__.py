@@ -35,6 +35,8 @@ if typing.TYPE_CHECKING:
     from whyclip.models import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.render import comparison, figure
+    from whyclip.render.layout import Layout
+    from whyclip.render.panels import methods_figure, prompts_figure
     from whyclip.sparse_concepts import Concepts, concepts
     from whyclip.storage import load_explanation
     from whyclip.studies.audit import Audit, audit
@@ -55,6 +57,7 @@ __all__ = [
     "HeadTexts",
     "Heads",
     "Interaction",
+    "Layout",
     "Match",
     "ModelView",
     "Point",
@@ -82,7 +85,9 @@ __all__ = [
     "load_explanation",
     "load_reference",
     "methods",
+    "methods_figure",
     "open_dataset",
+    "prompts_figure",
     "reference",
     "register",
     "reproduce",
@@ -102,6 +107,7 @@ if not typing.TYPE_CHECKING:
         "HeadTexts": "whyclip.attention_heads",
         "Heads": "whyclip.attention_heads",
         "Interaction": "whyclip.interactions",
+        "Layout": "whyclip.render.layout",
         "Match": "whyclip.match",
         "ModelView": "whyclip.models",
         "Reference": "whyclip.matching",
@@ -125,7 +131,9 @@ if not typing.TYPE_CHECKING:
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
         "load_reference": "whyclip.matching",
+        "methods_figure": "whyclip.render.panels",
         "open_dataset": "whyclip.datasets",
+        "prompts_figure": "whyclip.render.panels",
         "reference": "whyclip.matching",
         "register": "whyclip.registry",
         "reproduce": "whyclip.studies.experiments.run",

@@ -18,6 +18,7 @@ from whyclip.cli import datasets as listing_datasets
 from whyclip.cli import edits as editing
 from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
+from whyclip.cli import figure as drawing
 from whyclip.cli import finetune as finetuning
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
@@ -26,7 +27,7 @@ from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
 from whyclip.cli import web as serving
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
-from whyclip.cli.shared import shared
+from whyclip.cli.shared import shared, with_json
 from whyclip.cli.terminal import any_text, complain, quiet
 from whyclip.errors import WhyclipError
 from whyclip.process import INTERRUPTED
@@ -55,20 +56,21 @@ app = typer.Typer(
 )
 app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=comparing.HELP)(shared(comparing.compare))
+app.command(help=drawing.HELP)(shared(drawing.figure))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
 app.command(help=editing.HELP)(shared(editing.edits))
 app.command(help=coding.HELP)(shared(coding.concepts))
 app.command(help=referencing.HELP)(shared(referencing.reference))
-app.command(help=serving.HELP)(shared(serving.web))
+app.command(help=serving.HELP)(shared(serving.web, result=False))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
 app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))
 app.command(help=reproducing.HELP)(shared(reproducing.reproduce))
 app.command(help=auditing.HELP)(shared(auditing.audit))
-app.command(help=catalogue.METHODS_HELP)(catalogue.methods)
-app.command(help=listing_metrics.HELP)(listing_metrics.metrics)
-app.command(help=listing_datasets.HELP)(listing_datasets.datasets)
-app.command(help=catalogue.MODELS_HELP)(catalogue.models)
+app.command(help=catalogue.METHODS_HELP)(with_json(catalogue.methods))
+app.command(help=listing_metrics.HELP)(with_json(listing_metrics.metrics))
+app.command(help=listing_datasets.HELP)(with_json(listing_datasets.datasets))
+app.command(help=catalogue.MODELS_HELP)(with_json(catalogue.models))
 
 
 def _print_version(asked: bool) -> None:

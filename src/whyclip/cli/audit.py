@@ -10,7 +10,7 @@ import typer
 
 from whyclip.cli import completion, options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
 from whyclip.process import importing
 
@@ -163,6 +163,7 @@ def audit(
     stdout().print(_table(found))
     for answer in answers(found):
         stdout().print(answer, highlight=False)
+    emit({**found.to_json(), "report": str(page)})
     for line in found.notes:
         note(line)
     wrote(page)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from whyclip.cli import completion, lists
-from whyclip.cli.terminal import stdout
+from whyclip.cli.terminal import emit, stdout
 from whyclip.options import show
 
 METHODS_HELP = """
@@ -71,7 +71,9 @@ def methods(
 
     if name is not None:
         _describe(lists.find("methods", "method", name))
+        emit(lists.records("methods", name))
         return
+    emit(lists.records("methods"))
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
@@ -89,7 +91,7 @@ def methods(
         )
         table.add_row(method.name, "\n".join(lines))
     stdout().print(table, highlight=False)
-    print(LEGEND)
+    stdout().print(LEGEND, highlight=False, markup=False)
 
 
 def _describe(method: Any) -> None:
@@ -137,9 +139,12 @@ def models(
     if every:
         import open_clip
 
-        for architecture, tag in open_clip.list_pretrained():
-            print(f"openclip:{architecture}/{tag}")
+        names = [f"openclip:{arch}/{tag}" for arch, tag in open_clip.list_pretrained()]
+        emit({"models": names})
+        for name in names:
+            console.print(name, highlight=False, markup=False, soft_wrap=True)
         return
+    emit({"forms": dict(FORMS), "families": titles(), "mini": mini_facts()})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("--model", no_wrap=True, style="bold")
     table.add_column("what it is")

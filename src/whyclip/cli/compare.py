@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import completion, options
+from whyclip.cli import completion, figure_options, options
 from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, progress, stdout, wrote
+from whyclip.cli.terminal import emit, note, progress, stdout, wrote
 from whyclip.process import importing
 from whyclip.types import SIDES
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from whyclip.explanation import Explanation
     from whyclip.models import ModelView
+    from whyclip.render.layout import Layout
     from whyclip.selection import MethodsLike
     from whyclip.types import Side
 
@@ -42,6 +43,8 @@ All methods share one forward pass of the model.
   whyclip compare scene.png --prompts words.txt --methods grad_eclip,contribution
   [dim]# two methods[/dim]
   whyclip compare scene.png "a dog" --methods grad_eclip,contribution
+  [dim]# for a paper: one column wide, panels only[/dim]
+  whyclip compare scene.png "a dog" --methods grad_eclip,rollout --width column --bare --out a.pdf
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
   whyclip compare scene.png "a dog" --equality
 """
@@ -84,6 +87,11 @@ def compare(
             f"and whether it is below {EQUAL_WITHIN:g}. Draws no figure unless --out asks for one.",
         ),
     ] = False,
+    width: figure_options.Width = None,
+    columns: figure_options.Columns = None,
+    font_size: figure_options.FontSize = None,
+    dpi: figure_options.Dpi = None,
+    bare: figure_options.Bare = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -101,6 +109,7 @@ def compare(
     if against:
         options.check_prompts(against)
     check_outputs([target] if target else [], ENDINGS, [image])
+    layout = figure_options.layout_of(width, columns, font_size, dpi, bare=bare)
     with progress(4) as begin:
         begin("starting")
         with importing():
@@ -139,12 +148,14 @@ def compare(
                 _say_left_out(view, every=chosen == ALL)
             found = explained(chosen)
             begin(f"writing {target.name}")
-            _draw({_title(one): explanation for one, explanation in found.items()}, target)
+            titled = {method_title(one): explanation for one, explanation in found.items()}
+            _draw(titled, target, layout)
         equal = explained(EQUAL) if equality else {}
     if not equality:
         stdout().print(_certificates(found))
     if target:
         wrote(target)
+    _emit(image, found or equal, target)
     if equality and not _print_equality(*equal.values()):
         raise typer.Exit(1)
 
@@ -156,7 +167,7 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
         note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
 
 
-def _title(label: str) -> str:
+def method_title(label: str) -> str:
     """The title of a method, with the options of its variant below it."""
     from whyclip.methods import METHODS
 
@@ -165,13 +176,32 @@ def _title(label: str) -> str:
     return "\n".join((title, ", ".join(pairs))) if pairs else title
 
 
-def _draw(explanations: Mapping[str, Explanation], path: Path) -> None:
+def _emit(image: str, found: Mapping[str, Explanation], target: Path | None) -> None:
+    from whyclip.storage import to_json
+
+    explanations = [{"label": label, **to_json(one)} for label, one in found.items()]
+    emit(
+        {
+            "file": image,
+            "explanations": explanations,
+            "files": [str(target)] if target else [],
+        }
+    )
+
+
+def _draw(explanations: Mapping[str, Explanation], path: Path, layout: Layout | None) -> None:
     from whyclip.files import write_atomic
     from whyclip.render import comparison, figure_bytes, page
+    from whyclip.render.panels import methods_figure
 
     kind = path.suffix[1:].lower()
     if kind == "html":
         write_atomic(path, lambda: page(list(explanations.values())).encode())
+        return
+    if layout is not None:
+        words = any(any(one.words) for one in explanations.values())
+        drawn = methods_figure([explanations], layout, words=words)
+        write_atomic(path, lambda: figure_bytes(drawn, kind))
         return
     write_atomic(path, lambda: figure_bytes(comparison(explanations), kind, dpi=160))
 

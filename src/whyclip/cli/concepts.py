@@ -10,7 +10,7 @@ import typer
 from whyclip.cli import options
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import GeometryName, Precision
@@ -108,5 +108,6 @@ def concepts(
     table = result.table()
     stdout().print(table.to_rich())
     stdout().print(table.note, markup=False, highlight=False)
+    emit({**result.to_json(), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whyclip.cli import lists
-from whyclip.cli.terminal import stdout
+from whyclip.cli.terminal import emit, stdout
 
 HELP = """
 List the dataset types that --data accepts, and the files they need.
@@ -21,6 +21,7 @@ def datasets() -> None:
     """See ``HELP``."""
     from rich.table import Table
 
+    emit(lists.records("datasets"))
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
     table.add_column("--data", no_wrap=True, style="bold")
     table.add_column("what it is")

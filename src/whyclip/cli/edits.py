@@ -11,7 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.errors import check_choice
 from whyclip.process import importing
 from whyclip.types import GeometryName, Precision
@@ -120,5 +120,6 @@ def edits(
     table = result.table(_SHOWN)
     stdout().print(table.to_rich())
     stdout().print(table.note, markup=False, highlight=False)
+    emit({"file": image, **result.to_json(), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)

@@ -9,7 +9,7 @@ import typer
 
 from whyclip.cli import completion, options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, Side
@@ -184,4 +184,11 @@ def evaluate(
     for table in main_tables(found.summary):
         stdout().print(table.to_rich())
         stdout().print()
+    emit(
+        {
+            "command": command_line("evaluate", given),
+            "report": str(page),
+            "tables": [table.to_json() for table in main_tables(found.summary)],
+        }
+    )
     wrote(page)

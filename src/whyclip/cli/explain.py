@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyclip.cli import completion, options
-from whyclip.cli.given import Given, places, read, split
+from whyclip.cli import completion, figure_options, options
+from whyclip.cli.explained import each, print_heads
+from whyclip.cli.given import places, read, split
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import complain, progress, stdout, wrote
-from whyclip.errors import ImageError, OptionError, check_choice
-from whyclip.files import make_folder
+from whyclip.cli.terminal import progress, wrote
+from whyclip.errors import OptionError, OutputError, check_choice
 from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES
 
 if TYPE_CHECKING:
-    from whyclip.attention_heads import Heads
     from whyclip.explanation import Explanation
-
-STRONGEST = 5
-"""Heads that are printed for each prompt."""
 
 HELP = """
 Explain why an image matches one or more prompts.
@@ -43,6 +39,8 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain photos/ "a dog" --out maps/
   [dim]# the same as figures, with prompts from a file, one per line[/dim]
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
+  [dim]# a figure for a paper: one column wide, panels only[/dim]
+  whyclip explain scene.png "a dog" "a red car" --width column --bare --out figure.pdf
   [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
   [dim]# which attention heads made the score, with the maps of the strongest[/dim]
@@ -121,6 +119,20 @@ def explain(
             "strongest heads.",
         ),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FOLDER",
+            help="Folder for everything about the explanation, for a report or a bug: image, maps, "
+            "words, scores, page, and a manifest. For several images, a folder for each.",
+        ),
+    ] = None,
+    width: figure_options.Width = None,
+    columns: figure_options.Columns = None,
+    font_size: figure_options.FontSize = None,
+    dpi: figure_options.Dpi = None,
+    bare: figure_options.Bare = False,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -147,6 +159,20 @@ def explain(
     if option and name is None:
         raise OptionError(f"--option {option[0]!r} belongs to a method; name it with --method")
     targets = places(given, out or ())
+    layout = figure_options.layout_of(width, columns, font_size, dpi, bare=bare)
+    repeated: dict[str, Any] = {
+        "--prompts": prompts_file,
+        "--model": model,
+        "--method": name,
+        "--option": option,
+        "--against": against,
+        "--side": side,
+        "--geometry": None if geometry == "model" else geometry,
+        "--precision": None if precision == "fp32" else precision,
+        "--reference": reference,
+    }
+    if bundle is not None and bundle.exists() and not bundle.is_dir():
+        raise OutputError(f"--bundle {str(bundle)!r} is a file; name a folder")
     if heads is not None and given.many:
         raise OptionError(f"--heads {str(heads)!r} takes one image, got {len(given.images)}")
     with progress(3 + sum(map(len, targets))) as begin:
@@ -176,7 +202,15 @@ def explain(
             image = images[index] if images else read(given.images[index])
             return whyclip.explain(view, image, list(given.prompts), **asked)
 
-        _each(given, targets, one, begin, as_json=as_json)
+        each(
+            given,
+            targets,
+            one,
+            begin,
+            as_json=as_json,
+            layout=layout,
+            bundle=None if bundle is None else (bundle, _command(inputs, repeated)),
+        )
         if heads is not None:
             assert images is not None
             begin("splitting up by heads")
@@ -190,80 +224,12 @@ def explain(
             )
             split_up.save(heads)
     if heads is not None:
-        _print_heads(split_up, as_json=as_json)
+        print_heads(split_up, as_json=as_json)
         wrote(heads)
 
 
-def _each(
-    given: Given,
-    targets: Sequence[Sequence[Path]],
-    explained: Callable[[int], Explanation],
-    begin: Callable[[str], None],
-    *,
-    as_json: bool,
-) -> None:
-    """Explain, write and print each image; continue after a broken one.
+def _command(inputs: Sequence[str], given: Mapping[str, Any]) -> str:
+    """Build the command that repeats the explanation, without its outputs."""
+    from whyclip.report import command_line
 
-    Raises:
-        ImageError: the only image is broken.
-        typer.Exit: one of several images is broken, with exit code 2.
-    """
-    broken = 0
-    for index, (name, paths) in enumerate(zip(given.images, targets, strict=True)):
-        begin(f"explaining {name}" if given.many else "explaining")
-        try:
-            explanation = explained(index)
-        except ImageError as error:
-            if not given.many:
-                raise
-            complain(str(error))
-            broken += 1
-            continue
-        for path in paths:
-            begin(f"writing {path.name}")
-            if given.many:
-                make_folder(path.parent)
-            _save(explanation, path, name)
-        _print(name, explanation, many=given.many, as_json=as_json)
-        for path in paths:
-            wrote(path)
-    if broken:
-        raise typer.Exit(2)
-
-
-def _print_heads(found: Heads, *, as_json: bool) -> None:
-    """The strongest heads of each prompt; beside JSON, nothing."""
-    if as_json:
-        return
-    for index, prompt in enumerate(found.prompts):
-        strongest = "   ".join(
-            f"layer {head.layer} head {head.head} {head.value:+.3f}"
-            for head in found.top(STRONGEST, index)
-        )
-        stdout().print(f"{prompt}: {strongest}", highlight=False, markup=False)
-
-
-def _save(explanation: Explanation, path: Path, name: str) -> None:
-    """Write an explanation; COCO JSON names the image's file."""
-    from whyclip.coco_json import COCO, save_coco
-
-    if path.name.lower().endswith(COCO):
-        save_coco(path, {Path(name).name: explanation})
-    else:
-        explanation.save(path)
-
-
-def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:
-    if as_json:
-        from whyclip.storage import to_json
-
-        # ASCII alone, so that it is JSON whatever the encoding of the stream.
-        record = {"file": name, **to_json(explanation)}
-        print(json.dumps(record, allow_nan=False), flush=True)
-        return
-    from whyclip.render import summary
-
-    console = stdout()
-    if many:
-        console.print(name, style="bold", markup=False, highlight=False, soft_wrap=True)
-    console.print(summary(explanation))
+    return command_line("explain", given) + " " + shlex.join(inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from whyclip.cli import completion, options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError
 from whyclip.process import importing
 from whyclip.types import Resume, TrainingPrecision
@@ -202,6 +202,7 @@ def _show(found: Preview, each: int) -> None:
     console.print(f"trained     {found.trained:,} ({share:.1%})")
     console.print(f"steps       {found.steps:,} of {each:,} images")
     console.print(f"examples    {examples}")
+    emit(asdict(found))
     for caption, names in found.captions:
         console.print(f"\ncaption     {escape(caption)}")
         console.print(f"phrases     {escape('; '.join(names)) or '(none)'}")
@@ -213,5 +214,6 @@ def _report(done: Finetuned) -> None:
     start = f", resumed at step {done.resumed}" if done.resumed else ""
     console.print(f"steps    {done.steps:,} in {done.seconds:.0f} s{start}")
     console.print(f"losses   {parts}")
+    emit(asdict(done))
     console.print(f"skipped  {done.skipped:,} broken images and empty captions")
     wrote(done.folder)

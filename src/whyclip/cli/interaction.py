@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -131,8 +131,34 @@ def interaction(
     console.print(
         f"score {found.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
     )
+    emit({"file": image, **_record(found, pairs), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)
+
+
+def _record(found: Interaction, pairs: int) -> dict[str, Any]:
+    """The whole table with its names, and the strongest pairs."""
+    return {
+        "model": found.model,
+        "prompt": found.prompt,
+        "against": [str(prompt) for prompt in found.against],
+        "score": found.score,
+        "gap": found.gap,
+        "ways": {str(side): str(way) for side, way in found.methods.items()},
+        "rows": [str(name) for name in found.rows],
+        "columns": [str(name) for name in found.columns],
+        "table": found.table.double().tolist(),
+        "pairs": [
+            {
+                "word": pair.word.text,
+                "start": pair.word.start,
+                "end": pair.word.end,
+                "box": list(pair.box),
+                "value": pair.value,
+            }
+            for pair in (found.pairs(pairs) if pairs else ())
+        ],
+    }
 
 
 def _sums(found: Interaction) -> Table:

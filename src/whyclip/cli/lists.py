@@ -66,6 +66,11 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     return look_up(noun, name, declared(kind))
 
 
+def records(kind: Kind, name: str | None = None) -> dict[str, Any]:
+    """Describe one or everything of a kind in plain JSON types, by name."""
+    return {key: vars(one) for key, one in declared(kind).items() if name in (None, key)}
+
+
 @lru_cache(maxsize=1)
 def _kept() -> Mapping[str, Any]:
     try:

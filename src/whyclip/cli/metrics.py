@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from whyclip.cli import completion, lists
-from whyclip.cli.terminal import stdout
+from whyclip.cli.terminal import emit, stdout
 
 HELP = """
 List the metrics: what each measures, which direction is better, and its inputs.
@@ -37,10 +37,12 @@ def metrics(
     console = stdout()
     if name is not None:
         metric = lists.find("metrics", "metric", name)
+        emit(lists.records("metrics", name))
         text = metric.doc.split("\n\nArgs:")[0]
         console.print(f"[bold]{metric.name}[/bold]: {metric.title} ({metric.source})")
         console.print(text.replace("``", ""), highlight=False, markup=False)
         return
+    emit(lists.records("metrics"))
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
     table.add_column("metric", no_wrap=True, style="bold")
     for heading in ("what it measures", "better", "looks at"):
@@ -51,4 +53,4 @@ def metrics(
         reads = reads or ", ".join(metric.readings) or "the object's mask"
         table.add_row(metric.name, metric.summary.rsplit(". ", 1)[0], better, reads)
     console.print(table)
-    print("\nwhyclip metrics METRIC shows its formula.")
+    console.print("\nwhyclip metrics METRIC shows its formula.")

@@ -9,7 +9,7 @@ import typer
 
 from whyclip.cli import options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.errors import ImageError, OptionError, check_choice
 from whyclip.image_files import named_images
 from whyclip.process import importing
@@ -109,6 +109,14 @@ def reference(
         f"{len(built.prompts):,} prompts, {len(built.images):,} images of {view.name}",
         markup=False,
         highlight=False,
+    )
+    emit(
+        {
+            "model": view.name,
+            "prompts": len(built.prompts),
+            "images": len(built.images),
+            "files": [str(out)],
+        }
     )
     wrote(out)
 

@@ -10,7 +10,7 @@ import typer
 
 from whyclip.cli import completion, options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OutputError
 from whyclip.process import importing
 from whyclip.types import MaskRule
@@ -98,6 +98,7 @@ def regions(
         from whyclip.datasets import open_dataset
         from whyclip.regions.classes import class_prompts
         from whyclip.regions.classify import classify_regions
+        from whyclip.regions.pages import to_json
         from whyclip.regions.tables import confusion_table, main_table
         from whyclip.report import command_line
 
@@ -138,4 +139,5 @@ def regions(
     if found.failed:
         first = next(iter(found.failed.values()))
         note(f"{len(found.failed)} images cannot be read and are not counted; the first: {first}")
+    emit({"report": str(page), **to_json(found)})
     wrote(page)

@@ -9,7 +9,7 @@ import typer
 
 from whyclip.cli import completion, lists, options
 from whyclip.cli.shared import use_threads
-from whyclip.cli.terminal import stdout, wrote
+from whyclip.cli.terminal import emit, stdout, wrote
 from whyclip.errors import OutputError
 from whyclip.options import parse, show
 from whyclip.process import importing
@@ -94,6 +94,7 @@ def reproduce(
     """See ``HELP``."""
     if name is None:
         stdout().print(_list())
+        emit(lists.records("experiments"))
         return
     with importing():
         from whyclip.studies.experiments import get_experiment
@@ -118,6 +119,7 @@ def reproduce(
     # Before anything is printed: a closed pipe must not cost the run.
     page = found.save(folder)
     _print(found.report())
+    emit({**found.to_json(), "report": str(page)})
     wrote(page)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,11 +37,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print timings and the libraries' warnings.")
 ]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the result as one line of JSON and nothing else. Its schema: docs."
+    ),
+]
 _ADDED: dict[str, tuple[Any, Any]] = {
     "threads": (Threads, None),
     "quiet": (Quiet, False),
     "verbose": (Verbose, False),
 }
+_JSON: dict[str, tuple[Any, Any]] = {"as_json": (Json, False)}
 
 
 class _Wanted:
@@ -50,26 +57,52 @@ class _Wanted:
     threads: int | None = None
 
 
-def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the shared options to a command that runs a model."""
+def shared(command: Callable[..., None], *, result: bool = True) -> Callable[..., None]:
+    """Add the shared options to a command that runs a model.
+
+    ``--json`` is among them, unless the command declares it itself, or has no result.
+    """
 
     @wraps(command)
     def run(*, threads: int | None, quiet: bool, verbose: bool, **given: Any) -> None:
         if quiet and verbose:
             raise OptionError("--quiet and --verbose exclude each other; give one of them")
         level: Loudness = "quiet" if quiet else "verbose" if verbose else "normal"
-        with loudness(level), _threads(threads):
+        as_json = given["as_json"] if "as_json" in own else given.pop("as_json", False)
+        with loudness(level, json=as_json), _threads(threads):
             command(**given)
 
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-        for name, (kind, default) in _ADDED.items()
-    ]
-    parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *added]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    own = inspect.signature(command, eval_str=True).parameters
+    _extend(run, own, _ADDED if "as_json" in own or not result else {**_ADDED, **_JSON})
     return run
+
+
+def with_json(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--json`` to a command that runs no model."""
+
+    @wraps(command)
+    def run(*, as_json: bool, **given: Any) -> None:
+        with loudness("normal", json=as_json):
+            command(**given)
+
+    _extend(run, inspect.signature(command, eval_str=True).parameters, _JSON)
+    return run
+
+
+def _extend(
+    run: Any, own: Mapping[str, inspect.Parameter], added: Mapping[str, tuple[Any, Any]]
+) -> None:
+    """Give a wrapper the parameters of its command and more of them."""
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in added.items()
+    ]
+    parameters = [
+        *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()),
+        *more,
+    ]
+    run.__signature__ = inspect.Signature(parameters)
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import re
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,26 +31,53 @@ _LONGEST = 480
 
 
 class _Level:
-    """How much the running command prints."""
+    """How much the running command prints, and whether its result is printed as JSON."""
 
     now: Loudness = "normal"
+    json: bool = False
 
 
 @contextmanager
-def loudness(level: Loudness) -> Iterator[None]:
-    """Set how much is printed: errors only, normal, or also timings and the libraries' warnings."""
-    before, _Level.now = _Level.now, level
+def loudness(level: Loudness, *, json: bool = False) -> Iterator[None]:
+    """Set how much is printed: errors only, normal, or also timings and the libraries' warnings.
+
+    Args:
+        level: how much.
+        json: whether :func:`emit` prints the result, and :func:`stdout` nothing.
+    """
+    before = _Level.now, _Level.json
+    _Level.now, _Level.json = level, json
     try:
         yield
     finally:
-        _Level.now = before
+        _Level.now, _Level.json = before
+
+
+def emit(record: Any) -> None:
+    """Print a result as one line of JSON, with ``--json`` only.
+
+    In ASCII, so that it is JSON whatever the encoding of the stream. NaN and infinity, which JSON
+    lacks, become null.
+    """
+    if _Level.json:
+        print(json.dumps(_plain(record), allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, (str, bool, int, type(None))) else str(value)
 
 
 def stdout() -> Console:
-    """The console for results; it prints nothing with ``--quiet``."""
+    """The console for results; it prints nothing with ``--quiet`` or ``--json``."""
     from rich.console import Console
 
-    return Console(quiet=_Level.now == "quiet")
+    return Console(quiet=_Level.now == "quiet" or _Level.json)
 
 
 def stderr() -> Console:

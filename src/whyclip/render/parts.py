@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from whyclip.certificate import Certificate
 from whyclip.render import seal
 from whyclip.render.colour import Scale
+from whyclip.render.embedded import embed
 from whyclip.render.typeset import MUTED, Paper, clip, line_height, wrap
 from whyclip.render.words import Segment
 
@@ -30,7 +30,7 @@ def place(
     factor = min(width / image.width, height / image.height)
     wide, high = factor * image.width, factor * image.height
     panel = paper.axes(x + (width - wide) / 2, y + (height - high) / 2, wide, high)
-    panel.imshow(np.asarray(image), aspect="auto", interpolation="antialiased")
+    embed(panel, paper.pixels(image))
 
 
 def title(paper: Paper, text: str) -> None:

@@ -103,11 +103,12 @@ def overlays(
     *,
     interpolation: Interpolation = "catmull-rom",
     contour: bool = False,
+    longest: int = _LONGEST_SIDE,
 ) -> list[Image.Image]:
-    """Overlays of each prompt's heat map, at display size."""
+    """Overlays of each prompt's heat map, at display size, or ``longest`` pixels on one side."""
     if explanation.maps is None:
         return []
-    width, height = display_size(explanation)
+    width, height = display_size(explanation, longest)
     base = grey(explanation.image, width, height)
     heat = explanation.heatmap((height, width), interpolation=interpolation).double().numpy()
     return [
@@ -115,10 +116,10 @@ def overlays(
     ]
 
 
-def display_size(explanation: Explanation) -> tuple[int, int]:
+def display_size(explanation: Explanation, longest: int = _LONGEST_SIDE) -> tuple[int, int]:
     """Display size in pixels: small images are enlarged, large ones reduced."""
     width, height = explanation.geometry.width, explanation.geometry.height
-    factor = _LONGEST_SIDE / max(width, height)
+    factor = longest / max(width, height)
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyclip.explanation import Explanation
 from whyclip.files import write_atomic
+from whyclip.render.embedded import stored_once
 from whyclip.render.figure import figure
 from whyclip.render.fonts import matplotlib_settings, without_glyph_warnings
 from whyclip.render.page import fragment
@@ -44,8 +45,8 @@ def png_bytes(explanation: Explanation) -> bytes:
 def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") -> bytes:
     """Encode a figure at its own size.
 
-    PDF has text in embedded TrueType fonts, SVG has text as outlines. Equal figures give equal
-    files.
+    PDF has text in embedded TrueType fonts, SVG has text as outlines; both contain each image
+    once. Equal figures give equal files.
 
     Args:
         drawn: any matplotlib figure.
@@ -63,7 +64,8 @@ def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") 
     file = BytesIO()
     with without_glyph_warnings(), matplotlib_settings(fixed):
         drawn.savefig(file, format=kind, metadata=dated.get(kind))
-    return file.getvalue()
+    written = file.getvalue()
+    return stored_once(written.decode()).encode() if kind == "svg" else written
 
 
 def save_png(explanation: Explanation, path: str | Path) -> Path:

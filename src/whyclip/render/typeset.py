@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from whyclip.render.embedded import Pixels
 from whyclip.render.fonts import (
     font,
     matplotlib_settings,
@@ -21,6 +22,7 @@ from whyclip.render.words import Segment
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 INK = "#1c1f24"
 MUTED = "#646b75"
@@ -59,6 +61,14 @@ class Paper:
         self.height = height
         self.figure = _sheet()(figsize=(width, height), dpi=150, facecolor="white")
         FigureCanvasAgg(self.figure)
+        # With the image itself, so that no other gets its id.
+        self._pixels: dict[int, tuple[Image.Image, Pixels]] = {}
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """The pixels of an image; the same object for the same image."""
+        if id(image) not in self._pixels:
+            self._pixels[id(image)] = (image, Pixels(image))
+        return self._pixels[id(image)][1]
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         """Add a panel without frame."""

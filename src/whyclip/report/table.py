@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -66,6 +66,17 @@ class Table:
     def helps(self) -> list[Column]:
         """Columns with an explanation."""
         return [column for column in self.columns if column.help]
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe it in plain JSON types; an interval is mean, low, high, n, groups."""
+        return {
+            "title": self.title,
+            "note": self.note,
+            "rows": [
+                {column.name: _plain(self.cell(number, column)) for column in self.columns}
+                for number in range(len(self.rows))
+            ],
+        }
 
     def to_markdown(self) -> str:
         """Write GitHub Markdown, with title, explanations and note."""
@@ -199,3 +210,7 @@ def _defined(cell: Cell) -> Any:
 
 def _piped(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _plain(cell: Any) -> Any:
+    return asdict(cell) if is_dataclass(cell) and not isinstance(cell, type) else cell

@@ -1,0 +1,106 @@
+"""``--json`` of every command: one line that follows its schema, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+
+from whyclip.cli import app
+from whyclip.cli.terminal import emit, loudness
+
+Run = Callable[..., Any]
+ROOT = Path(__file__).parent.parent.parent
+SCHEMAS = ROOT / "docs" / "schemas"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+SILENT = {"web"}
+
+
+def schema(name: str) -> Any:
+    return json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def checked(name: str, out: str) -> Any:
+    [line] = out.splitlines()
+    record = json.loads(line)
+    jsonschema.validate(record, schema(name))
+    return record
+
+
+def test_every_command_has_the_option_and_a_schema() -> None:
+    with_json = {
+        name
+        for name, command in COMMANDS.items()
+        if "--json" in {flag for parameter in command.params for flag in parameter.opts}
+    }
+    assert with_json == set(COMMANDS) - SILENT
+    kept = {path.stem for path in SCHEMAS.glob("*.json")}
+    assert kept == with_json | {"bundle"}
+    for name in kept:
+        jsonschema.Draft202012Validator.check_schema(schema(name))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["explain", "IMAGE", "a dog", "a red car"],
+        ["compare", "IMAGE", "a dog", "--methods", "grad_eclip,contribution", "--out", "OUT.png"],
+        ["figure", "IMAGE", "a dog", "--dpi", "40", "--out", "OUT.svg"],
+        ["interaction", "IMAGE", "a red car", "--against", "a dog"],
+        ["edits", "IMAGE", "a red car"],
+        ["reference", "IMAGE", "--out", "OUT.npz"],
+    ],
+    ids=lambda line: line[0],
+)
+def test_a_command_prints_one_record(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path, line: list[str]
+) -> None:
+    names = {"IMAGE": str(picture)}
+    arguments = [names.get(one, one.replace("OUT", str(tmp_path / "out"))) for one in line]
+    done = whyclip_command(*arguments, "--model", folder, "--json")
+    assert done.code == 0, done.err
+    record = checked(line[0], done.out)
+    assert all(Path(file).is_file() for file in record.get("files", []))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [["methods"], ["methods", "rise"], ["metrics"], ["metrics", "iou"], ["datasets"], ["models"],
+     ["reproduce"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_list_prints_one_record(whyclip_command: Run, line: list[str]) -> None:
+    done = whyclip_command(*line, "--json")
+    record = checked(line[0], done.out)
+    if len(line) > 1:
+        assert list(record) == [line[1]]
+    elif line[0] != "models":
+        assert len(record) >= 5
+
+
+def test_an_error_prints_no_record(whyclip_command: Run, folder: Path, picture: Path) -> None:
+    done = whyclip_command("compare", picture, "a dog", "--method", "nope", "-m", folder, "--json")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_a_schema_rejects_another_record() -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"model": "mini"}, schema("reference"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"forms": {}, "families": [], "mini": "mini"}, schema("models"))
+
+
+def test_what_json_lacks_becomes_null_or_text(capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"a": float("nan"), 2: (1, float("inf"), True), "é": Path("x"), "n": None}
+    emit(record)
+    assert capsys.readouterr().out == ""
+    with loudness("normal", json=True):
+        emit(record)
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed) == {"a": None, "2": [1, None, True], "é": "x", "n": None}
