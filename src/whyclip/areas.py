@@ -44,7 +44,7 @@ def check_share(threshold: object) -> float:
         OptionError: another value.
     """
     value = threshold
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= 1:
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )

@@ -149,10 +149,10 @@ def _explained(
 
 def caption_of(explanations: Iterable[Explanation]) -> str:
     """The facts of a figure's caption: models, methods, scale, interpolation, certificates."""
-    from whyclip.render.reading import asked
+    from whyclip.render.reading import method_title
 
     every = list(explanations)
-    spelled = dict.fromkeys(asked(one) for one in every)
+    spelled = dict.fromkeys(method_title(one) for one in every)
     parts = [
         f"Model: {', '.join(dict.fromkeys(one.model for one in every))}",
         f"Methods: {', '.join(spelled)}",
@@ -162,7 +162,7 @@ def caption_of(explanations: Iterable[Explanation]) -> str:
     versus = [one.versus for one in every if one.versus]
     parts += [f"Prompts are explained {versus[0]}"] if versus else []
     failed = [
-        f"{asked(one)} {one.certificate.verdict}"
+        f"{method_title(one)} {one.certificate.verdict}"
         for one in every
         if not one.certificate.explains_score
     ]
