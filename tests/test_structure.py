@@ -62,6 +62,7 @@ FLOW = (
     "evaluation",
     "regions",
     "finetuning",
+    "bulk",
     "audit",
     "reproduce",
     "cli",

@@ -18,6 +18,7 @@ from whyclip.types import Box, Geometry, Word
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
+    from whyclip.bulk import explain_bulk, read_bulk
     from whyclip.certificate import Certificate
     from whyclip.datasets import open_dataset
     from whyclip.explanation import Explanation
@@ -43,6 +44,7 @@ __all__ = [
     "comparison",
     "errors",
     "explain",
+    "explain_bulk",
     "explain_func",
     "explain_iter",
     "figure",
@@ -51,6 +53,7 @@ __all__ = [
     "load_explanation",
     "methods",
     "open_dataset",
+    "read_bulk",
     "register",
     "wrap",
 ]
@@ -66,6 +69,7 @@ if not typing.TYPE_CHECKING:
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
         "explain": "whyclip.api",
+        "explain_bulk": "whyclip.bulk.run",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
@@ -73,6 +77,7 @@ if not typing.TYPE_CHECKING:
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
         "open_dataset": "whyclip.datasets",
+        "read_bulk": "whyclip.bulk.result",
         "register": "whyclip.registry",
         "wrap": "whyclip.models",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -55,7 +55,7 @@ class Setting:
 
 
 def checked_of(
-    own: ForwardPass, encoded: EncodedPrompts, sources: Sequence[object]
+    own: ForwardPass, encoded: EncodedPrompts, sources: Sized
 ) -> list[dict[Side, tuple[int, int]]]:
     """For each image of a batch: how many images and prompts the model itself was run on."""
     prompts = (encoded.checked, encoded.strings_total)
