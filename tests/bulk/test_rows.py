@@ -52,7 +52,8 @@ def close(ours: whyclip.Explanation, direct: whyclip.Explanation, atol: float = 
         ]
     a, b = ours.certificate, direct.certificate
     assert a.score_model == pytest.approx(b.score_model, abs=1e-5)
-    assert a.score_check == b.score_check == "passed"
+    assert a.score_check == b.score_check
+    assert a.changes or a.score_check == "passed"
     assert (a.scope, a.changes, a.precision) == (b.scope, b.changes, b.precision)
     assert (a.checked["image"], a.tolerance) == (b.checked["image"], b.tolerance)
     assert a.diagnostics.keys() == b.diagnostics.keys()
@@ -113,11 +114,10 @@ def test_half_precision_keeps_maps_to_a_thousandth_of_their_peak(
 
 def test_duckdb_reads_the_files_as_they_are(result: Any) -> None:
     files = str(result.folder.parts / "*.parquet")
-    peak = duckdb.sql(
+    [peak] = duckdb.sql(
         f"select id, prompt, list_max(map) * map_scale from read_parquet('{files}') "
         "where error is null order by number, prompt_number limit 1"
-    ).fetchone()
-    assert peak is not None
+    ).fetchall()
     ex = result[0]
     assert ex.maps is not None
     assert peak == (rows(result)[0]["id"], PROMPTS[0], pytest.approx(float(ex.maps.max())))
@@ -146,7 +146,10 @@ def test_maps_of_other_shapes_and_one_side(images: Path, tmp_path: Path) -> None
         close(keep[index], direct)
     words = run(images, tmp_path / "words", sides=("text",), limit=1)
     assert words[0].maps is None
-    assert words[0].words == pytest.approx(words[0].words)
+    direct = whyclip.explain(view(), images / names(images)[0], PROMPTS[:1], sides=("text",))
+    assert [w.relevance for w in words[0].words[0]] == pytest.approx(
+        [w.relevance for w in direct.words[0]], abs=1e-5
+    )
 
 
 def test_the_predicted_classes_are_the_best_of_all(images: Path, tmp_path: Path) -> None:
@@ -174,12 +177,18 @@ def test_a_dataset_brings_its_prompts_and_masks(tmp_path: Path) -> None:
     expected = [(n, p) for n in range(3) for p in dataset[n].prompts]
     table = rows(result)
     assert [(row["number"], row["prompt"]) for row in table] == expected
-    sample = dataset[0]
-    for index, label in enumerate(sample.labels):
-        ex = result[index]
+    shares = []
+    for row, ex in zip(table, map(result.explanation, range(len(table))), strict=True):
+        sample = dataset[row["number"]]
+        mask = sample.masks[sample.labels[row["prompt_number"]]]
         heat = ex.heatmap(interpolation="nearest")[0].nan_to_num(0).clamp_min(0).numpy()
-        inside = (heat * sample.masks[label]).sum() / heat.sum()
-        assert table[index]["inside"] == pytest.approx(inside, abs=0.02)
+        if not heat.any():
+            assert row["inside"] is None
+            continue
+        shares.append((heat * mask).sum() / heat.sum())
+        assert row["inside"] == pytest.approx(shares[-1], abs=0.02)
+    assert len(shares) > 2
+    assert max(shares) > 0.05
 
 
 def test_coverage_counts_pixels() -> None:

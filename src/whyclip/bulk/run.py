@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -130,19 +130,34 @@ def explain_bulk(  # noqa: PLR0913
         limit,
         retry_errors,
     )
-    open_folder(job, prompt_column)
+    opened = {
+        "image_column": image_column,
+        "prompt_column": prompt_column,
+        "own_prompts": not common,
+        "outside": outside,
+    }
+    open_folder(job, opened)
     run_here(job, Share.of_environment(), report or _silent)
     return read_bulk(out)
 
 
-def open_folder(job: Job, prompt_column: str | None) -> None:
-    """Make the folder of a job, or check that it holds the same run."""
+def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
+    """Make the folder of a job, or check that it holds the same run.
+
+    Args:
+        job: what will be written.
+        opened: options with which the source was opened, for reports.
+
+    Raises:
+        OutputError: the folder holds another run.
+    """
     explainer, source = job.explainer, job.source
     identity = {
         **explainer.identity(),
         "source": source.name,
         "contents": source.contents(),
-        "prompt_column": prompt_column,
+        "image_column": opened["image_column"],
+        "prompt_column": opened["prompt_column"],
         "limit": job.limit,
         "part_size": job.part_size,
         "map_type": job.map_type,
@@ -156,6 +171,7 @@ def open_folder(job: Job, prompt_column: str | None) -> None:
         "prompts": [] if identity["prompts"] == OWN else identity["prompts"],
         "against": identity["against"],
         "geometry": identity["geometry"],
+        "source_options": dict(opened),
     }
     job.folder.open(identity, run)
 

@@ -18,6 +18,7 @@ from typing import Any
 from whyclip.errors import OutputError
 from whyclip.files import make_folder, write_atomic
 from whyclip.render.page import framed
+from whyclip.report.gallery import SCRIPT_HASH, Gallery
 from whyclip.report.markdown import inline, prose
 from whyclip.report.table import Table
 
@@ -59,7 +60,7 @@ class Picture:
         return content
 
 
-Section = str | Table | Picture
+Section = str | Table | Picture | Gallery
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Report:
         """A name for each table and picture, all different."""
         names: dict[int, str] = {}
         for index, section in enumerate(self.sections):
-            if isinstance(section, str):
+            if isinstance(section, (str, Gallery)):
                 continue
             base = _slug(section.title if isinstance(section, Table) else section.alt)
             name, number = base, 2
@@ -144,7 +145,7 @@ class Report:
         for index, section in enumerate(self.sections):
             if isinstance(section, str):
                 blocks.append(section)
-            elif isinstance(section, Table):
+            elif isinstance(section, (Table, Gallery)):
                 blocks.append(section.to_markdown())
             else:
                 blocks += [f"![{section.alt}]({names[index]}.png)", section.caption]
@@ -155,10 +156,11 @@ class Report:
         for index, section in enumerate(self.sections):
             if isinstance(section, str):
                 body.append(prose(section))
-            elif isinstance(section, Table):
+            elif isinstance(section, (Table, Gallery)):
                 body.append(section.to_html())
             else:
                 body.append(_figure(section, pictures[index]))
+        galleries = any(isinstance(section, Gallery) for section in self.sections)
         facts = "".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in self.facts.items()
         )
@@ -169,6 +171,8 @@ class Report:
             title=escape(self.title),
             style=style,
             command=escape(self.command),
+            # The policy of the page lets no script run but this one.
+            scripts=f"; script-src '{SCRIPT_HASH}'" if galleries else "",
             facts=f"<dl>{facts}</dl>" if facts else "",
             body="\n".join(body),
         )
