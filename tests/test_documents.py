@@ -88,7 +88,7 @@ def test_the_command_line_reference_has_every_option() -> None:
         assert not re.search(r"\[/?(?:bold|dim|italic)\]", section), name
 
 
-@pytest.mark.parametrize("page", ["why-wrong", "paper-figure", "many-images", "mini"])
+@pytest.mark.parametrize("page", ["why-wrong", "paper-figure", "many-images", "bulk", "mini"])
 def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)

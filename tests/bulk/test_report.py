@@ -121,7 +121,7 @@ def test_statistics_by_plain_loops(tmp_path: Path) -> None:
             inner = values[1:-1, 1:-1].clip(0).sum()
             borders += [(total - inner) / total] if total > 0 else []
         assert entry.border == pytest.approx(borders)
-    words = dict((word, (count, mean)) for word, count, mean in numbers.words)
+    words = {word: (count, mean) for word, count, mean in numbers.words}
     relevance = [
         w["relevance"] for row in rows(result) for w in row["words"] or () if w["word"] == "dog"
     ]
