@@ -73,10 +73,5 @@ def run(images: Path, out: Path, **options: Any) -> Any:
     return whyclip.explain_bulk(view(), str(images), PROMPTS, out=out, **given)
 
 
-def killable(folder: Path) -> None:
-    """A run for the killer: the images are beside the folder of results."""
-    run(folder.parent / "images", folder, workers=1)
-
-
 def rows(result: Any) -> list[dict[str, Any]]:
     return result.dataset.to_table().to_pylist()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ import pytest
 import torch
 
 import whyclip
-from bulk_runs import BROKEN, encoded, image_folder, killable, rows, run, view
-from killing import killed, start, whole
+from bulk_runs import BROKEN, encoded, image_folder, rows, run, view
 from whyclip.bulk import read_bulk
 from whyclip.errors import OutputError
 
@@ -33,42 +33,49 @@ def content(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted((folder / "parts").glob("*.parquet"))}
 
 
-def checker(reference: Path) -> Callable[[Path], None]:
-    def check(folder: Path) -> None:
-        assert content(folder) == content(reference)
-        assert read_bulk(folder).complete
+def start(images: Path, out: Path) -> Any:
+    """A run in a process of its own, forked when the model is loaded already."""
+    view()
+    process = multiprocessing.get_context("fork").Process(
+        target=run, args=(images, out), kwargs={"workers": 1}
+    )
+    process.start()
+    return process
 
-    return check
+
+def whole(images: Path, out: Path) -> float:
+    began = time.monotonic()
+    process = start(images, out)
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - began
 
 
-def test_killed_a_dozen_times_it_gives_the_same(images: Path, tmp_path: Path) -> None:
-    """Killed after a random time, or while any part appears."""
-    reference = tmp_path / "whole"
-    whole(killable, reference)
-    # The first start also loads the libraries.
-    seconds = whole(killable, tmp_path / "timed")
-    folder, rng = tmp_path / "killed", random.Random(0)
-    for _ in range(12):
-        process = start(killable, folder)
-        process.join(rng.uniform(0.1, 0.9) * seconds)
-        process.kill()
-        process.join()
-        before = content(folder) if folder.exists() else {}
+@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_gives_the_same(
+    images: Path, tmp_path: Path, kills: int
+) -> None:
+    whole(images, tmp_path / "whole")
+    expected = content(tmp_path / "whole")
+    seconds = whole(images, tmp_path / "timed")
+    folder, rng, done = tmp_path / "killed", random.Random(0), 0
+    while done < kills:
+        process = start(images, folder)
+        process.join(rng.uniform(0, seconds))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            done += 1
+        else:
+            assert process.exitcode == 0, "it ends by itself only when it is through"
+        present = content(folder) if (folder / "parts").exists() else {}
         # What is there is whole, and what a whole run has there.
-        assert before.items() <= content(reference).items()
-        if len(before) == len(content(reference)):
+        assert present.items() <= expected.items()
+        if present == expected:
             shutil.rmtree(folder)
-    whole(killable, folder)
-    checker(reference)(folder)
-
-
-@pytest.mark.slow
-def test_killed_fifty_times_it_gives_the_same(images: Path, tmp_path: Path) -> None:
-    reference = tmp_path / "whole"
-    whole(killable, reference)
-    seconds = whole(killable, tmp_path / "timed")
-    tally = killed(killable, tmp_path / "killed", seconds, checker(reference), kills=50)
-    assert tally.kills == 50
+    whole(images, folder)
+    assert content(folder) == expected
+    assert read_bulk(folder).complete
 
 
 def test_parts_that_are_there_are_not_made_again(images: Path, tmp_path: Path) -> None:
