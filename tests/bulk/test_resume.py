@@ -19,7 +19,7 @@ import torch
 import whyclip
 from bulk_runs import BROKEN, encoded, image_folder, rows, run, view
 from whyclip.bulk import read_bulk
-from whyclip.errors import OutputError
+from whyclip.errors import InputError, OutputError
 
 HERE = Path(__file__).parent.parent
 
@@ -184,3 +184,13 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{", encoding="utf-8")
     with pytest.raises(OutputError, match="manifest"):
         whyclip.read_bulk(tmp_path)
+
+
+def test_a_decoding_process_that_dies_is_one_line(images: Path, tmp_path: Path) -> None:
+    def kill_workers(_: Any) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with pytest.raises(InputError, match="a decoding process died"):
+        run(images, tmp_path / "out", workers=1, batch_size=1, report=kill_workers)
+    assert run(images, tmp_path / "out", batch_size=1).complete

@@ -14,7 +14,7 @@ from PIL import Image
 
 from whyclip.batches import Batch, prepare_batch
 from whyclip.bulk.source import Item, Loaded, Mask, Source
-from whyclip.errors import WhyclipWarning, reason
+from whyclip.errors import InputError, WhyclipWarning, reason
 from whyclip.models import ModelView
 from whyclip.types import Geometry, GeometryName
 
@@ -137,6 +137,9 @@ def decoded(
         decoder: prepares each.
         tasks: read as far ahead as the workers need.
         workers: number of processes; 0 prepares in this one.
+
+    Raises:
+        InputError: a process died, for example for want of memory.
     """
     if not workers:
         for task in tasks:
@@ -152,7 +155,15 @@ def decoded(
         collate_fn=_as_it_is,
         prefetch_factor=PREFETCH,
     )
-    yield from loader
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise InputError(
+            f"a decoding process died ({reason(error)}); the same call resumes, and fewer workers "
+            "need less memory"
+        ) from None
 
 
 def _as_it_is(prepared: Any) -> Any:
