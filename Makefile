@@ -7,7 +7,7 @@ MOST_SKIPS ?= 0
 # Processes that run the tests; each needs about 2 GB.
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-matrix fuzz check bench docs dist
+.PHONY: help demo test test-slow test-web test-matrix fuzz check bench docs dist
 .DEFAULT_GOAL := help
 
 help:       ## list these entries
@@ -21,6 +21,9 @@ test:       ## the quick tests
 
 test-slow:  ## the slow and the browser tests, kept in benchmarks/slow.json (needs: pip install '.[dev,quantus]')
 	$(PYTHON) -m benchmarks.slow
+
+test-web:   ## the web page in a browser (needs: pip install '.[dev,browser]', and a Chromium)
+	$(PYTHON) -m pytest -q -m browser tests/web
 
 test-matrix: ## models and methods with the last two major versions of both libraries (outside CI)
 	$(PYTHON) -m benchmarks.matrix

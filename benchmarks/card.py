@@ -1,11 +1,11 @@
-"""Write the figures of mini that were measured into its model card.
+"""Write the measured results of mini into its model card.
 
     python -m training.evaluate --n 1000 --json benchmarks/mini.json
     python -m training.truth --n 1000 --json benchmarks/mini_truth.json
     python -m benchmarks.familiar --json benchmarks/familiar.json
     python -m benchmarks.card
 
-The first three measure and keep the figures; the last only writes what was kept.
+The first three measure and save the results; the last one writes them into the card.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def percent(share: float) -> str:
 
 
 def figures(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
-    """A table of shares with their intervals."""
+    """Table of shares with their intervals."""
     rows: Iterable[tuple[str, ...]] = (
         (name, percent(f["share"]), f"{percent(f['low'])} – {percent(f['high'])}", str(f["n"]))
         for name, f in found.items()
@@ -42,7 +42,7 @@ def table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def truth(methods: Mapping[str, Any]) -> str:
-    """The table of what maps and words hit."""
+    """Table of the hits of maps and words."""
     return table(
         ("method", "phrases", "question", "%", "n"),
         (
@@ -55,7 +55,7 @@ def truth(methods: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Read what was kept and write the card."""
+    """Read the saved results and write the card."""
     mini, maps, familiar = (
         json.loads((KEPT / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("mini", "mini_truth", "familiar")

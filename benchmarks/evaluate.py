@@ -1,13 +1,13 @@
-"""What an evaluation costs beside the plain encodings of its edited pictures.
+"""Cost of an evaluation, relative to plain encodings of its perturbed images.
 
     python -m benchmarks.evaluate                                       # mini, built-in scenes
     python -m benchmarks.evaluate --model openclip:ViT-B-16/openai --data imagenet:val --samples 200
     python -m benchmarks.evaluate --device cuda --batch 256 --wall
 
-An evaluation reads pictures, embeds the classes, explains, orders pixels, edits, prepares,
-encodes, measures and writes. The figure is the time of all of it over that of encoding as many
-already prepared pictures in batches of the same size, by the library alone. Processor seconds,
-which other work on the machine does not count into; with --wall, seconds of the clock.
+An evaluation reads images, embeds the classes, explains, orders pixels, edits, prepares,
+encodes, measures and writes. The result is its time, divided by the time that the library alone
+needs to encode the same number of prepared images in batches of the same size. Times are processor
+seconds, which other processes do not affect; with --wall, wall-clock seconds.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import torch
 import whyclip
 from benchmarks.speed import show
 from whyclip.datasets import open_dataset
-from whyclip.evaluation import evaluate, main_tables, summarise
-from whyclip.evaluation.encode import Encoder
+from whyclip.studies.evaluation import evaluate, main_tables, summarise
+from whyclip.studies.scoring import Encoder
 
 RESULT = Path(__file__).with_name("evaluate.json")
 METHODS = ("grad_eclip", "contribution", "maskclip")
@@ -38,7 +38,7 @@ GOAL = 1.15
 
 
 class Counting:
-    """Counts the pictures that an evaluation has encoded."""
+    """Counts the images that an evaluation has encoded."""
 
     def __init__(self) -> None:
         self.encode, self.pictures = Encoder.images, 0
@@ -58,7 +58,7 @@ class Counting:
 
 
 def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> float:
-    """Seconds of encoding one picture in a full batch, by the library alone."""
+    """Seconds to encode one image in a full batch, by the library alone."""
     side = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(batch, 3, side, side, device=view.image.device)
     with torch.no_grad():
@@ -100,7 +100,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Describe the machine."""
     return (
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread used, "
         f"torch {torch.__version__}, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}"
@@ -108,7 +108,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="mini")
     parser.add_argument("--data", default="scenes:100")

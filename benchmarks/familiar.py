@@ -1,9 +1,9 @@
-"""How often mini's warning about unfamiliar pictures is raised: on unseen scenes, and on photos.
+"""How often mini warns about unfamiliar images: on unseen scenes, and on photos.
 
     pip install scikit-image scikit-learn
     python -m benchmarks.familiar
 
-The photos are those that the two packages carry; another folder of pictures can be named instead.
+The photos come with the two packages; another folder of images can be given instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BUNDLED = (
 
 
 def photos() -> dict[str, Image.Image]:
-    """Return the pictures that scikit-image and scikit-learn carry."""
+    """Return the photos in scikit-image and scikit-learn."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 
@@ -45,16 +45,16 @@ def photos() -> dict[str, Image.Image]:
 
 
 def compressed(image: Image.Image, quality: int) -> Image.Image:
-    """Return what is left of a picture after JPEG."""
+    """Return an image after JPEG compression."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return Image.open(buffer).convert("RGB")
 
 
 def main(
-    folder: Annotated[Path | None, typer.Argument(help="pictures to ask about instead")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="other images")] = None,
     n: Annotated[int, typer.Option(help="unseen scenes")] = 1000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="keep the figures here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the results here")] = None,
 ) -> None:
     """Print the share of alarms on scenes and the distance of each photo."""
     model = whyclip.load("mini", device="cpu")

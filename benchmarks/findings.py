@@ -23,10 +23,10 @@ import typer
 from PIL import Image
 
 from benchmarks.page import write
-from whyclip.audit import Audit
-from whyclip.audit.matrix import matrix
-from whyclip.audit.page import cells_table, verdict_table
 from whyclip.report import Picture
+from whyclip.studies.audit import Audit
+from whyclip.studies.audit.matrix import matrix
+from whyclip.studies.audit.page import cells_table, verdict_table
 
 ROOT = Path(__file__).parent.parent
 PAGE, IMAGES, KEPT = ROOT / "docs/findings.md", ROOT / "docs/images", ROOT / "benchmarks/findings"

@@ -24,8 +24,7 @@ from benchmarks.reproduce import DOCS, outcome
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.report import Picture, Table
-from whyclip.reproduce import get_experiment
-from whyclip.reproduce.finetuning_runs import (
+from whyclip.studies.experiments.finetuning_runs import (
     ARMS,
     FINETUNED_ON,
     UNSEEN,
@@ -34,8 +33,8 @@ from whyclip.reproduce.finetuning_runs import (
     run_task,
     save_records,
 )
-from whyclip.reproduce.finetuning_starts import STEPS, load_start, start_file
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.experiments.finetuning_starts import STEPS, load_start, start_file
+from whyclip.studies.experiments.run import reproduce
 
 IMAGE = "reproduce-finetuning.png"
 # Most important first: what a run that is cut off must have.
@@ -104,8 +103,9 @@ def main(
         train(out, device, processes, steps, seeds, seconds)
         paths = sorted((out / "records").glob("*.npz"))
         save_records([record for path in paths for record in load_records(path)], kept)
-    report = reproduce(get_experiment("finetuning"), options={"records": str(kept)})
-    print(report.save(out / "report"))
+    found = reproduce("finetuning", records=str(kept))
+    print(found.save(out / "report"))
+    report = found.report()
     if page:
         image = next(part for part in report.sections if isinstance(part, Picture))
         (DOCS / "images" / IMAGE).write_bytes(image.png())

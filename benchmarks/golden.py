@@ -1,7 +1,7 @@
-"""Golden values: every number of a small run of everything, so that a change of structure shows.
+"""Golden values: every number of a small run of everything, to detect unintended changes.
 
     python -m benchmarks.golden            # write golden.json
-    python -m benchmarks.golden --check    # compare with it; exit status 1 where anything differs
+    python -m benchmarks.golden --check    # compare with it; exit status 1 if anything differs
 
 It explains, evaluates and audits 12 synthetic scenes with a two-layer model of seeded random
 weights, and runs every experiment that trains nothing. On the machine and the library versions
@@ -27,14 +27,14 @@ from torch import Tensor
 
 import whyclip
 from benchmarks.fuzz.models import view_of
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import WhyclipWarning
-from whyclip.evaluation import evaluate
 from whyclip.metrics import METRICS
 from whyclip.report import Report, Table
-from whyclip.reproduce import EXPERIMENTS
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
+from whyclip.studies.experiments import EXPERIMENTS
+from whyclip.studies.experiments.run import reproduce
 
 RESULT = Path(__file__).with_name("golden.json")
 DATA = "scenes:12"
@@ -49,7 +49,7 @@ METHODS = ("grad_eclip", "contribution", "decomposition", "maskclip", "leave_one
 
 
 def explained() -> dict[str, Any]:
-    """Maps and words of every method that is not slow, for two scenes and three prompts."""
+    """Maps and words of every fast method, for two scenes and three prompts."""
     found = {}
     samples = list(open_dataset("scenes:2"))
     for geometry in ("model", "keep"):
@@ -112,7 +112,7 @@ def audited() -> dict[str, Any]:
 def reproduced() -> dict[str, Any]:
     """Verdicts and tables of every experiment that trains nothing."""
     return {
-        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12))
+        name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12).report())
         for name, one in EXPERIMENTS.items()
         if not one.defaults.trains
     }
@@ -137,7 +137,7 @@ PARTS = {
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold, numbers rounded to some significant digits."""
+    """Convert a value to JSON types, with rounded numbers."""
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -155,7 +155,7 @@ def run(names: list[str]) -> dict[str, Any]:
 
 
 def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Name every place where two results differ by more than the tolerance."""
+    """List all differences of two results beyond the tolerance."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in before.keys() | now.keys():
             yield from differences(before.get(key), now.get(key), f"{where}/{key}")
@@ -170,7 +170,7 @@ def differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
 
 
 def count(value: Any) -> int:
-    """How many numbers and strings a result has."""
+    """Count the numbers and strings of a result."""
     if isinstance(value, dict):
         return sum(map(count, value.values()))
     return sum(map(count, value)) if isinstance(value, list) else 1

@@ -1,10 +1,10 @@
 """Run the tests of models and methods with the last and the current major versions of libraries.
 
     python -m benchmarks.matrix                      tests of inputs, models and methods
-    python -m benchmarks.matrix tests/model          these tests alone
+    python -m benchmarks.matrix tests/models         only these tests
 
-Each pair of versions gets an environment of its own, which takes everything else (torch above all)
-from the one this runs in. The outcome is written beside this file as matrix.json.
+Each pair of versions gets its own environment, which uses all other packages (above all torch) of
+the current one. The result is written to matrix.json beside this file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ print(json.dumps({"python": platform.python_version(), **{n: m.version(n) for n 
 
 
 def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
-    """Make an environment with these requirements on top of the running one; give its python."""
+    """Make an environment with these requirements on top of the current one; return its python."""
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     paths = subprocess.run(
@@ -50,13 +50,13 @@ def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """What an environment runs."""
+    """Versions in an environment."""
     read = subprocess.run([python, "-c", READ_VERSIONS], check=True, capture_output=True, text=True)
     return json.loads(read.stdout)
 
 
 def main() -> int:
-    """Run every pair of versions and keep the outcome; 1 if any test failed."""
+    """Run every pair of versions and save the result; exit with 1 if a test failed."""
     tests = sys.argv[1:] or list(TESTS)
     results = []
     with tempfile.TemporaryDirectory() as folder:

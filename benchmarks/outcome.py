@@ -1,4 +1,4 @@
-"""Run tests in a process of their own and count what came out."""
+"""Run tests in a separate process and count the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(python: str | Path, tests: list[str], *flags: str) -> dict[str, Any]:
-    """How many tests passed and were skipped, the names of those that failed, and the seconds."""
+    """Numbers of passed and skipped tests, names of failed ones, and seconds."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -39,6 +39,6 @@ def run(python: str | Path, tests: list[str], *flags: str) -> dict[str, Any]:
 
 
 def _processor() -> float:
-    """Processor seconds of all processes that this one started and that have ended."""
+    """Processor seconds of all finished child processes."""
     times = os.times()
     return times.children_user + times.children_system

@@ -17,8 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import numpy as np
 import typer
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from benchmarks.page import write
 
@@ -58,6 +59,19 @@ def composition(folder: Path) -> None:
     shrunk(folder / "out.png", "composition", 2 / 3)
 
 
+def interaction(folder: Path) -> None:
+    """The picture of ``docs/interaction.md``."""
+    whyclip(f'interaction {EXAMPLE} "a dog and a red car"', folder / "out.png")
+    shrunk(folder / "out.png", "interaction", 1 / 2)
+
+
+def heads(folder: Path) -> None:
+    """The picture of ``docs/heads.md``."""
+    asked = f'explain {EXAMPLE} "a dog" "a red car" --heads {folder / "heads.png"}'
+    whyclip(asked, folder / "out.json")
+    shrunk(folder / "heads.png", "heads", 2 / 3)
+
+
 def evaluation(folder: Path) -> None:
     """The tables and the picture of ``docs/evaluate.md``."""
     methods = "--methods grad_eclip,contribution,raw_attention"
@@ -67,13 +81,71 @@ def evaluation(folder: Path) -> None:
     shrunk(curves, "evaluation", 5 / 6)
 
 
+def screenshot(page: Path, name: str, box: tuple[int, int, int, int], size: float) -> None:
+    """Put a part of a page into the documentation, as a browser shows it (needs chromium)."""
+    shot = page.with_suffix(".png")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    flags += ["--virtual-time-budget=4000", "--window-size=1280,1500", f"--screenshot={shot}"]
+    browser = os.environ.get("CHROME", "chromium")
+    subprocess.run([browser, *flags, page.as_uri()], check=True, capture_output=True)
+    part = Image.open(shot).convert("RGB").crop(box)
+    part = part.resize((round(part.width * size), round(part.height * size)), Image.LANCZOS)
+    part.quantize(200).save(DOCS / "images" / f"{name}.png", optimize=True)
+
+
+def match(folder: Path) -> None:
+    """The picture of ``docs/match.md``."""
+    whyclip("reference --data scenes:200", folder / "scenes.npz")
+    prompts = '"a dog" "a red car" "a cat" "a bank robbery"'
+    page = folder / "why.html"
+    whyclip(f"explain {EXAMPLE} {prompts} --reference {folder / 'scenes.npz'}", page)
+    screenshot(page, "match", (0, 0, 1280, 890), 0.75)
+
+
+def edits(folder: Path) -> None:
+    """The picture of ``docs/edits.md``."""
+    whyclip(f'edits {EXAMPLE} "a dog and a red car" --maps 3', folder / "edits.html")
+    screenshot(folder / "edits.html", "edits", (0, 225, 1280, 1180), 0.7)
+
+
+def concepts(folder: Path) -> None:
+    """The picture of ``docs/concepts.md``."""
+    whyclip("reference --data scenes:200", folder / "scenes.npz")
+    reference = f"--reference {folder / 'scenes.npz'}"
+    whyclip(f"concepts {EXAMPLE} {reference}", folder / "concepts.png")
+    shrunk(folder / "concepts.png", "concepts", 1)
+
+
+def segment(folder: Path) -> None:
+    """The picture of ``docs/segment.md``: masks, boxes and points of two prompts."""
+    del folder
+    from whyclip import explain, load
+
+    ex = explain(load("mini"), EXAMPLE, ["a dog", "a red car"])
+    pixels = np.asarray(Image.open(EXAMPLE).convert("RGB")).astype(float)
+    inks = ((255, 255, 255), (255, 225, 60))
+    for mask, ink in zip(ex.mask().numpy(), inks, strict=True):
+        pixels[mask] = 0.5 * pixels[mask] + 0.5 * np.array(ink)
+    drawn = Image.fromarray(pixels.astype(np.uint8)).resize((672, 672), Image.LANCZOS)
+    factor, pen = 672 / ex.geometry.width, ImageDraw.Draw(drawn)
+    for boxes, points, ink in zip(ex.boxes(), ex.points(2), inks, strict=True):
+        for box in boxes:
+            pen.rectangle([side * factor for side in box], outline=ink, width=4)
+        for x, y, _ in points:
+            around = [x * factor - 7, y * factor - 7, x * factor + 7, y * factor + 7]
+            pen.ellipse(around, fill="black", outline=ink, width=3)
+    part = drawn.crop((60, 140, 640, 560)).quantize(128)
+    part.save(DOCS / "images" / "segment.png", optimize=True)
+
+
 PARTS: Mapping[str, Callable[[Path], None]] = {
-    part.__name__: part for part in (why, composition, evaluation)
+    part.__name__: part
+    for part in (why, composition, interaction, heads, evaluation, match, edits, concepts, segment)
 }
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="why, composition, evaluation")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=", ".join(PARTS))] = None,
 ) -> None:
     """Make them anew."""
     for name in names or PARTS:

@@ -18,8 +18,8 @@ import typer
 
 from benchmarks.page import write
 from whyclip.report import Picture, Report, Table
-from whyclip.reproduce import EXPERIMENTS, get_experiment
-from whyclip.reproduce.run import reproduce
+from whyclip.studies.experiments import EXPERIMENTS
+from whyclip.studies.experiments.run import reproduce
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -53,7 +53,7 @@ def main(
     quick = [name for name, one in EXPERIMENTS.items() if not one.defaults.trains]
     for name in names or quick:
         start = time.process_time()
-        report = reproduce(get_experiment(name), limit=limit)
+        report = reproduce(name, limit=limit).report()
         used = time.process_time() - start
         report.save(out / name)
         samples = int(report.facts["samples"])

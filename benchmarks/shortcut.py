@@ -25,10 +25,10 @@ from benchmarks.page import write
 from benchmarks.reproduce import DOCS, outcome
 from whyclip.metrics import Interval
 from whyclip.report import Picture, Report, Table
-from whyclip.reproduce import Findings, Setting
-from whyclip.reproduce.run import reproduce
-from whyclip.reproduce.shortcut import EXPERIMENT, findings, plan_of, shortcut
-from whyclip.reproduce.shortcut_study import Run, run_study
+from whyclip.studies.experiments import ExperimentInput, ExperimentResult
+from whyclip.studies.experiments.run import reproduce
+from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, plan_of, shortcut
+from whyclip.studies.experiments.shortcut_study import Run, run_study
 
 SUMMARY = Path(__file__).with_suffix(".json")
 IMAGE, MAPS = "reproduce-shortcut.png", "shortcut-maps.png"
@@ -40,14 +40,14 @@ def report_of(
     """Report on an experiment; ``runs`` is filled by training if it is empty."""
 
     @wraps(shortcut)
-    def run(setting: Setting, **chosen: Any) -> Findings:
+    def run(setting: ExperimentInput, **chosen: Any) -> ExperimentResult:
         processes = chosen.pop("processes")
         plan = plan_of(setting, **chosen)
         if not runs:
             runs.extend(run_study(plan, processes))
         return findings(setting, plan, runs)
 
-    return reproduce(replace(EXPERIMENT, run=run), limit=limit, device=device, options=options)
+    return reproduce(replace(EXPERIMENT, run=run), limit=limit, device=device, **options).report()
 
 
 def summary(report: Report, runs: list[Run], kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ import typer
 from training.truth import measure
 
 from benchmarks.page import write
-from whyclip.evaluation.figures import INK, styles
 from whyclip.report import Column, Picture, Table
+from whyclip.report.plots import INK, styles
 from whyclip.stats.correlation import spearman
 
 KEPT = Path(__file__).parent / "strength.json"

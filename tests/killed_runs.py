@@ -14,10 +14,10 @@ import tiny
 import whyclip
 from audit_toy import Toy
 from pictures import Pictures
-from whyclip.audit import audit
-from whyclip.evaluation import evaluate
 from whyclip.files import write_atomic
 from whyclip.models import ModelView
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
 
 
 class Many(Pictures):

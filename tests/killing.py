@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 # Loaded once; each run is then a process of its own within milliseconds.
-PRELOAD = ["whyclip.evaluation", "whyclip.audit", "training.train", "killed_runs"]
+PRELOAD = ["whyclip.studies.evaluation", "whyclip.studies.audit", "training.train", "killed_runs"]
 
 
 class Tally(NamedTuple):

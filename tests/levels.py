@@ -25,7 +25,7 @@ class NoBlock(Block):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         return x
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return x[:, None], x[:, None], x[:, None]
 
     def merge(self, o: Tensor) -> Tensor:

@@ -18,10 +18,10 @@ import tiny
 import whyclip
 from torch_states import STATES, default_dtype
 from whyclip.ambient import in_plain_state
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import InputError, OptionError, UnsupportedModelError
-from whyclip.evaluation import evaluate
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
 
 PARTS = tiny.openclip_parts()
 VIEW = whyclip.wrap(*PARTS)

@@ -20,8 +20,6 @@ CIRCLES = {
     "finetuning.caption_kinds finetuning.captions finetuning.decode finetuning.scene_captions"
     " finetuning.table_captions finetuning.tar_captions",
     "regions.pages regions.result regions.tables",
-    "audit.matrix audit.page audit.result",
-    "evaluation.figures evaluation.pages evaluation.result evaluation.summary evaluation.tables",
 }
 
 

@@ -14,11 +14,11 @@ import tiny
 import whyclip
 from pictures import Pictures
 from whyclip.errors import OptionError, OutputError, PromptError, UnsupportedModelError
-from whyclip.evaluation import evaluate
-from whyclip.evaluation.plan import make_plan
 from whyclip.inputs import read_image
 from whyclip.metrics import Interval
 from whyclip.metrics.curve import trapezoid
+from whyclip.studies.evaluation import evaluate
+from whyclip.studies.evaluation.plan import make_plan
 
 
 @pytest.fixture(scope="module")

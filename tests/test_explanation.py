@@ -15,6 +15,7 @@ import tiny
 import whyclip
 from whyclip.certificate import Certificate
 from whyclip.explanation import Explanation
+from whyclip.match import Match
 from whyclip.types import Box, Geometry, Word
 
 LONG = "a photograph of a very long description " * 30
@@ -53,6 +54,7 @@ CHANGES = {
     "notes": ("unlike the training images",),
     "contrast": ((0.3, 0.1), (0.3, 0.2), (0.3, 0.1)),
     "methods": {"image": "grad_eclip", "text": "decomposition"},
+    "matches": (Match(0.1, None, None),) * 3,
 }
 
 

@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 import families
 import reference
 import tiny
 import whyclip
+from cases import TwoReadings, tiny_parts
+from paths_reference import backwards
 from reference import PlainTower
-from whyclip.errors import ImageError, OptionError, PromptError, UnsupportedModelError
+from whyclip.errors import (
+    ImageError,
+    InputError,
+    OptionError,
+    PromptError,
+    UnsupportedModelError,
+)
+from whyclip.vectors import REGIONS, WORDS
 
 # The tokenizer cuts the longer word into several pieces.
 PROMPT = "two supercalifragilistic dogs near dogs"
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
+FIRST_ORDER = {"words": "first_order", "regions": "first_order"}
 
 
-@dataclass
-class Case:
-    view: whyclip.ModelView
-    image_tower: PlainTower
-    text_tower: PlainTower
-    image: Image.Image
-
-    def image_tokens(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return reference.stem_image(self.image_tower, (rgb - mean) / std)
-
-    def text_tokens(self) -> tuple[Tensor, list[list[int]]]:
-        words, ids = [], [49406]
-        for word in PROMPT.split():
-            pieces = tiny.tokenizer().encode(word)
-            words.append(list(range(len(ids), len(ids) + len(pieces))))
-            ids += pieces
-        return reference.stem_text(self.text_tower, torch.tensor([*ids, 49407])), words
-
-
-def case_of(family: str, columns: int) -> Case:
-    parts = tiny.hf_parts(3) if family == "hf" else tiny.openclip_parts(3)
-    size = (tiny.IMAGE_SIZE, columns * tiny.PATCH, 3)
-    noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)
-    towers = reference.towers_of(parts[0])
-    return Case(whyclip.wrap(*parts), *towers, Image.fromarray(noise))
+def case_of(family: str, columns: int) -> TwoReadings:
+    return TwoReadings.of(tiny_parts(family), width=columns * tiny.PATCH)
 
 
 @pytest.fixture(
@@ -59,12 +40,12 @@ def case_of(family: str, columns: int) -> Case:
     params=[("openclip", 4), ("openclip", 6), ("hf", 4)],
     ids=["openclip", "openclip-wide", "hf"],
 )
-def case(request: pytest.FixtureRequest) -> Case:
+def case(request: pytest.FixtureRequest) -> TwoReadings:
     return case_of(*request.param)
 
 
 @pytest.fixture(scope="module")
-def plain() -> Case:
+def plain() -> TwoReadings:
     return case_of("openclip", 4)
 
 
@@ -105,10 +86,10 @@ def rest(tower: PlainTower, block: reference.PlainBlock, x: Tensor, update: Tens
 
 
 @pytest.mark.parametrize("layers", [1, None])
-def test_the_matrix_is_the_scores_second_difference(case: Case, layers: int | None) -> None:
-    asked: dict[str, Any] = {"geometry": "keep", "text_layers": layers}
+def test_the_matrix_is_the_scores_second_difference(case: TwoReadings, layers: int | None) -> None:
+    asked: dict[str, Any] = {"geometry": "keep", "text_layers": layers, **FIRST_ORDER}
     found = whyclip.interaction(case.view, case.image, PROMPT, **asked)
-    tokens, words = case.text_tokens()
+    tokens, words = case.text_tokens(PROMPT)
     image, by_patch = moved(case.image_tower, case.image_tokens(), 0, 1)
     text, by_piece = moved(case.text_tower, tokens, len(tokens) - 1, layers or tiny.LAYERS)
     length = image.norm() * text.norm()
@@ -128,7 +109,8 @@ def test_the_matrix_is_the_scores_second_difference(case: Case, layers: int | No
     assert found.score == pytest.approx(score, abs=1e-5)
     assert found.total == pytest.approx(total, abs=1e-5)
     assert found.gap == pytest.approx(score - total, abs=2e-5)
-    assert found.certificate.diagnostics["additivity gap"] == (found.gap,)
+    assert found.certificate.diagnostics["completeness error"] == (found.gap,)
+    assert float(found.table.sum()) == pytest.approx(score, abs=1e-5)
 
 
 def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
@@ -142,7 +124,8 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
             if name.startswith(("mlp.c_proj", "attn.out_proj.bias")):
                 torch.nn.init.zeros_(parameter)
     view = whyclip.wrap(model, preprocess, tokenizer)
-    found = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT, text_layers=1)
+    asked: dict[str, Any] = {"text_layers": 1, **FIRST_ORDER}
+    found = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT, **asked)
     # What remains beside the attention is the readout token's own stream, part of no pair.
     with torch.no_grad():
         parts = {}
@@ -157,10 +140,10 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
     assert found.total == pytest.approx(float(parts["image"] @ parts["text"]), abs=1e-5)
 
 
-def test_the_certificate_tells_of_the_geometry(plain: Case) -> None:
+def test_the_certificate_tells_of_the_geometry(plain: TwoReadings) -> None:
     native = whyclip.interaction(plain.view, plain.image, PROMPT)
     assert native.certificate.explains_score
-    assert "additivity gap" in native.certificate.diagnostics
+    assert "completeness error" in native.certificate.diagnostics
     wide = plain.image.resize((64, 32))
     changed = whyclip.interaction(plain.view, wide, PROMPT, geometry="keep")
     assert changed.matrix.shape == (5, 4, 8)
@@ -168,7 +151,9 @@ def test_the_certificate_tells_of_the_geometry(plain: Case) -> None:
     assert "keep" in str(changed.certificate)
 
 
-def test_it_becomes_an_explanation_with_a_map_for_each_word(plain: Case, tmp_path: Path) -> None:
+def test_it_becomes_an_explanation_with_a_map_for_each_word(
+    plain: TwoReadings, tmp_path: Path
+) -> None:
     found = whyclip.interaction(plain.view, plain.image, PROMPT)
     ex = found.explanation
     assert ex.labels == tuple(PROMPT.split())
@@ -183,7 +168,7 @@ def test_it_becomes_an_explanation_with_a_map_for_each_word(plain: Case, tmp_pat
     assert "supercalifragilistic" in found._repr_html_()
 
 
-def test_frozen_models_and_half_precision(plain: Case) -> None:
+def test_frozen_models_and_half_precision(plain: TwoReadings) -> None:
     parts = tiny.openclip_parts(3)
     one = whyclip.interaction(whyclip.wrap(*parts), plain.image, PROMPT)
     assert all(parameter.grad is None for parameter in parts[0].parameters())
@@ -198,19 +183,31 @@ def test_frozen_models_and_half_precision(plain: Case) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction is of one text"),
+        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction takes one text"),
         ({"prompt": " "}, PromptError, "empty"),
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),
-        ({"text_layers": 3}, OptionError, "1 to 2 blocks"),
-        ({"text_layers": 1.5}, OptionError, "text_layers=1.5 of interaction: give a whole number"),
-        ({"text_layers": "2"}, OptionError, "give a whole number"),
-        ({"text_layers": True}, OptionError, "give a whole number"),
+        ({"text_layers": 3, **FIRST_ORDER}, OptionError, "1 to 2 blocks"),
+        ({"text_layers": 1}, OptionError, "belongs to words='first_order', got 'readout'"),
+        ({"words": "shapely"}, OptionError, "shapley"),
+        ({"words": "banzhaf"}, OptionError, "unknown kind of words"),
+        ({"regions": "leave_one_out"}, OptionError, "unknown kind of regions"),
+        ({"words": "shapley:permutation=3"}, OptionError, "permutations"),
+        ({"words": "shapley:permutations=0"}, OptionError, "1 or more"),
+        ({"regions": "banzhaf:samples=3"}, OptionError, "even"),
+        ({"words": 3}, OptionError, "words=3"),
+        (
+            {"text_layers": 1.5, **FIRST_ORDER},
+            OptionError,
+            "text_layers=1.5 of interaction: give a whole number",
+        ),
+        ({"text_layers": "2", **FIRST_ORDER}, OptionError, "give a whole number"),
+        ({"text_layers": True, **FIRST_ORDER}, OptionError, "give a whole number"),
         ({"model": "mini"}, OptionError, "whyclip.load"),
     ],
 )
 def test_bad_input(
-    plain: Case, change: dict[str, Any], error: type[Exception], message: str
+    plain: TwoReadings, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     asked = {"model": plain.view, "image": plain.image, "prompt": PROMPT, **change}
     with pytest.raises(error, match=message) as caught:
@@ -218,16 +215,139 @@ def test_bad_input(
     assert "\n" not in str(caught.value)
 
 
-def test_a_tower_without_attention_readout_says_so(plain: Case) -> None:
-    view = whyclip.wrap(*families.SMALL["vit-average"]())
-    with pytest.raises(UnsupportedModelError, match="occlusion"):
-        whyclip.interaction(view, plain.image, "a dog")
+FAMILIES = [family for family in families.SMALL if family not in families.BLIND]
 
 
-@pytest.mark.parametrize("family", ["siglip", "resnet", "coca", "timm-eva"])
-def test_other_families(plain: Case, family: str) -> None:
-    found = whyclip.interaction(whyclip.wrap(*families.SMALL[family]()), plain.image, "a dog")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_table_sums_to_the_score_on_every_family(family: str) -> None:
+    view = whyclip.wrap(*families.SMALL[family]())
+    found = whyclip.interaction(view, families.picture(), "a photo of two red cars")
     assert found.certificate.explains_score, found.certificate
-    assert [word.text for word in found.words] == ["a", "dog"]
-    assert torch.isfinite(found.matrix).all()
+    assert [word.text for word in found.words] == ["a", "photo", "of", "two", "red", "cars"]
+    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
+    assert found.gap == pytest.approx(0, abs=1e-5)
+    assert float(found.matrix.abs().max()) > 1e-4
+    assert "unattributed" not in found.rows + found.columns
+
+
+def test_the_readout_table_is_the_formulas(case: TwoReadings) -> None:
+    """Every cell, remainders too, from the vectors that the formula gives backwards in float64."""
+    found = whyclip.interaction(case.view, case.image, PROMPT, geometry="keep")
+    tokens, words = case.text_tokens(PROMPT)
+    patches, of_biases, image = backwards(case.image_tower, case.image_tokens(), 0)
+    pieces, biases, text = backwards(case.text_tower, tokens, len(tokens) - 1)
+    rows = [pieces[word].sum(0) for word in words] + [pieces[0], pieces[-1], biases]
+    columns = [*patches[1:], patches[0], of_biases]
+    expected = torch.stack(rows) @ torch.stack(columns).T / (image.norm() * text.norm())
+    assert found.rows == (*PROMPT.split(), "BOS", "EOS", "biases")
+    assert found.columns[-2:] == ("CLS", "biases")
+    largest = float(expected.abs().max())
+    assert float((found.table - expected).abs().max()) < 1e-5 * largest
+    for index, own in enumerate(found.sums):
+        assert own.word is found.words[index]
+        assert own.regions == pytest.approx(float(expected[index, :-2].sum()), abs=1e-5)
+        assert own.remainder == pytest.approx(float(expected[index, -2:].sum()), abs=1e-5)
+        assert own.total == pytest.approx(float(expected[index].sum()), abs=1e-5)
+    others = [float(row.sum()) for row in expected[len(words) :]]
+    assert list(found.remainders.values()) == pytest.approx(others, abs=1e-5)
+
+
+QUICK = {"integrated_gradients": ":steps=4", "banzhaf": ":samples=8:cells=2"}
+
+
+@pytest.mark.parametrize("regions", REGIONS)
+@pytest.mark.parametrize("words", WORDS)
+def test_any_words_go_with_any_regions(plain: TwoReadings, words: str, regions: str) -> None:
+    spelt = [name + QUICK.get(name, "") for name in (words, regions)]
+    found = whyclip.interaction(
+        plain.view, plain.image, "two dogs", words=spelt[0], regions=spelt[1]
+    )
+    assert found.methods == {"words": spelt[0], "regions": spelt[1]}
+    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
+    missing = [not (WORDS[words].exact), not (REGIONS[regions].exact)]
+    assert ["unattributed" in names for names in (found.rows, found.columns)] == missing
+    if not any(missing):
+        assert found.gap == pytest.approx(0, abs=1e-5)
     assert float(found.matrix.abs().max()) > 0
+
+
+def test_a_contrast_has_a_row_for_the_opponents(plain: TwoReadings) -> None:
+    alone = whyclip.interaction(plain.view, plain.image, "two dogs")
+    other = whyclip.interaction(plain.view, plain.image, "red cars")
+    found = whyclip.interaction(plain.view, plain.image, "two dogs", against="red cars")
+    assert found.score == pytest.approx(alone.score - other.score, abs=1e-5)
+    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
+    assert found.rows == (*alone.rows, "rather than red cars")
+    torch.testing.assert_close(found.table[:-1], alone.table)
+    torch.testing.assert_close(found.table[-1], -other.table.sum(0), atol=1e-5, rtol=1e-4)
+    assert found.against == ("red cars",)
+    assert found.certificate.explains_score
+
+
+def test_where_sums_the_words_of_a_span(plain: TwoReadings) -> None:
+    found = whyclip.interaction(plain.view, plain.image, "two red cars and a red tree")
+    for span in ("RED cars", (4, 12), "d ca"):
+        ex = found.where(span)
+        assert ex.prompts == ("red cars",)
+        assert ex.maps is not None
+        torch.testing.assert_close(ex.maps[0], found.matrix[1] + found.matrix[2])
+        assert ex.words[0][0].relevance == pytest.approx(float(found.matrix[1:3].sum()), abs=1e-6)
+    for span in ("blue", "", " ", (3, 3), (90, 95)):
+        with pytest.raises(PromptError, match="no word of 'two red cars"):
+            found.where(span)
+
+
+def test_what_weighs_patches_by_their_share_of_the_box(plain: TwoReadings) -> None:
+    """The 32 pixels are 4×4 patches of 8; the box has half of a patch more at each side."""
+    found = whyclip.interaction(plain.view, plain.image, "two red cars")
+    words = found.what((4, 8, 20, 20))
+    for word, values in zip(words, found.matrix.tolist(), strict=True):
+        expected = 0.0
+        for row, down in ((1, 1.0), (2, 0.5)):
+            for column, across in ((0, 0.5), (1, 1.0), (2, 0.5)):
+                expected += down * across * values[row][column]
+        assert word.relevance == pytest.approx(expected, abs=1e-7)
+    everything = [word.relevance for word in found.what((-5, -5, 99, 99))]
+    assert everything == pytest.approx([word.relevance for word in found.words], abs=1e-6)
+    for box in ((9, 9, 9, 20), (20, 9, 10, 20), (40, 40, 50, 50)):
+        with pytest.raises(InputError, match="32×32 image"):
+            found.what(box)
+
+
+def test_pairs_are_the_largest_cells(plain: TwoReadings) -> None:
+    found = whyclip.interaction(plain.view, plain.image, "two red cars")
+    cells = [
+        (abs(value), value, w, y, x)
+        for w, rows in enumerate(found.matrix.tolist())
+        for y, row in enumerate(rows)
+        for x, value in enumerate(row)
+    ]
+    best = sorted(cells, reverse=True)[:7]
+    pairs = found.pairs(7)
+    assert [pair.value for pair in pairs] == pytest.approx([value for _, value, *_ in best])
+    for pair, (_, _, w, y, x) in zip(pairs, best, strict=True):
+        assert (pair.word, pair.row, pair.column) == (found.words[w], y, x)
+        assert pair.box == (8 * x, 8 * y, 8 * x + 8, 8 * y + 8)
+    assert len(found.pairs(999)) == len(cells)
+    with pytest.raises(InputError, match=r"pairs\(0\)"):
+        found.pairs(0)
+
+
+def test_the_table_as_csv(plain: TwoReadings, tmp_path: Path) -> None:
+    found = whyclip.interaction(plain.view, plain.image, "two, =red cars", against="a cat")
+    path = found.save(tmp_path / "table.csv")
+    head, *lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    assert head == ["", *found.columns]
+    assert [line[0] for line in lines] == ["'=" if name == "=" else name for name in found.rows]
+    values = torch.tensor([[float(value) for value in line[1:]] for line in lines])
+    torch.testing.assert_close(values, found.table)
+
+
+def test_an_image_encoder_without_attention_is_split_up_from_outside() -> None:
+    view = whyclip.wrap(*families.SMALL["vit-average"]())
+    with pytest.raises(UnsupportedModelError, match="use regions='banzhaf'"):
+        whyclip.interaction(view, families.picture(), "a dog")
+    found = whyclip.interaction(
+        view, families.picture(), "a dog", regions="banzhaf:samples=16:cells=2"
+    )
+    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)

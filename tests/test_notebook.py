@@ -19,9 +19,9 @@ from PIL import Image
 import tiny
 import whyclip
 from audit_toy import Toy
-from whyclip.audit import audit
-from whyclip.evaluation import evaluate
 from whyclip.render.show import figure_bytes
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
 
 
 @pytest.fixture(scope="module")

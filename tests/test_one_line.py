@@ -17,7 +17,6 @@ import families
 import tiny
 import whyclip
 from whyclip import errors
-from whyclip.audit import audit
 from whyclip.datasets import open_dataset
 from whyclip.errors import (
     QUOTED,
@@ -30,7 +29,8 @@ from whyclip.errors import (
     reason,
     unknown,
 )
-from whyclip.evaluation import evaluate
+from whyclip.studies.audit import audit
+from whyclip.studies.evaluation import evaluate
 
 LONGEST = 600
 VIEW = whyclip.wrap(*tiny.openclip_parts())
@@ -95,6 +95,17 @@ ENTRIES: dict[str, Callable[[Any], object]] = {
     "compare images": lambda x: whyclip.compare(VIEW, x, "a", ["maskclip"]),
     "interaction prompt": lambda x: whyclip.interaction(VIEW, IMAGE, x),
     "interaction image": lambda x: whyclip.interaction(VIEW, x, "a dog"),
+    "reference images": lambda x: whyclip.reference(VIEW, x, ["a dog"]),
+    "reference prompts": lambda x: whyclip.reference(VIEW, None, x),
+    "reference template": lambda x: whyclip.reference(VIEW, None, ["a"], template=x),
+    "explain reference": lambda x: whyclip.explain(
+        VIEW, IMAGE, "a", method="maskclip", reference=x
+    ),
+    "edits prompt": lambda x: whyclip.edits(VIEW, IMAGE, x, nouns=["cat"]),
+    "edits nouns": lambda x: whyclip.edits(VIEW, IMAGE, "a dog", kinds=["swap"], nouns=x),
+    "concepts source": lambda x: whyclip.concepts(VIEW, x, ["a dog", "a cat"]),
+    "concepts vocabulary": lambda x: whyclip.concepts(VIEW, "a dog", x),
+    "load_reference": whyclip.load_reference,
     "load_explanation": whyclip.load_explanation,
     "save": lambda x: whyclip.explain(VIEW, IMAGE, "a", method="maskclip").save(x),
 }

@@ -139,7 +139,7 @@ def noise(*shape: int) -> Tensor:
         (noise(1, 3, 32, 40), "takes 32×32 pixels"),
         (noise(1, 3, 224, 224), "takes 32×32 pixels"),
         (torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8), "expected floats"),
-        (torch.randint(0, 256, (1, 3, 32, 32)).float(), "looks not normalised"),
+        (torch.randint(0, 256, (1, 3, 32, 32)).float(), "does not look normalised"),
         (noise(1, 3, 32, 32).index_fill(3, torch.tensor([3]), float("nan")), "NaN or infinite"),
         (noise(1, 3, 32, 32).index_fill(3, torch.tensor([3]), float("inf")), "NaN or infinite"),
         ("scene.png", "of type str"),
@@ -154,7 +154,7 @@ def test_what_is_no_batch_is_refused(view: whyclip.ModelView, pixels: Any, why: 
 
 
 def test_values_from_0_to_1_are_warned_of(view: whyclip.ModelView) -> None:
-    with pytest.warns(WhyclipWarning, match="looks not normalised"):
+    with pytest.warns(WhyclipWarning, match="does not look normalised"):
         whyclip.explain(view, pixels=torch.rand(1, 3, 32, 32), prompts="a dog")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 import families
 import tiny
 import whyclip
+from whyclip.cli import lists
 from whyclip.datasets import open_dataset
 from whyclip.datasets.load import KINDS_OF_DATASETS
 from whyclip.errors import OptionError, WhyclipWarning
@@ -119,6 +121,16 @@ def test_the_command_line_lists_them(installed: Path) -> None:
             check=False,
         )
         assert name in done.stdout, done.stderr
+
+
+def test_the_list_that_is_shipped_has_whyclips_own_only(installed: Path) -> None:
+    whyclip.register(replace(METHODS["raw_attention"], name="mine"))
+    assert {"their_method", "mine"} < set(METHODS)
+    shipped = json.loads(lists.text())
+    assert {"grad_eclip", "random"} < set(shipped["methods"]["entries"])
+    assert not {"their_method", "mine"} & set(shipped["methods"]["entries"])
+    assert not {"their_iou", "their_2"} & set(shipped["metrics"]["entries"])
+    assert "their_scenes" not in shipped["datasets"]["entries"]
 
 
 def test_an_entry_point_that_fails_is_left_out_with_a_warning(installed: Path) -> None:

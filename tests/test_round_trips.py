@@ -22,6 +22,7 @@ import tiny
 import whyclip
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.files import write_atomic
+from whyclip.match import Match, Standing, Threshold
 from whyclip.methods import METHODS
 from whyclip.storage import READABLE
 from whyclip.types import GeometryName, Precision
@@ -35,7 +36,7 @@ QUICK = {
 }
 GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep", "pad")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
-VERDICTS = {"text": {"itself": "fail", "consistent": "pass"}}
+VERDICTS = {"text": {"fidelity": "fail", "consistency": "pass"}}
 LINK = AuditLink("2026-01-02T03:04:05Z", "scenes", 60, VERDICTS, ("a check",), "audit.json")
 
 
@@ -131,6 +132,19 @@ def full() -> whyclip.Explanation:
         audits=Audits(known=LINK),
         notes=("unlike what it was trained on",),
         methods={"image": "grad_eclip", "text": "decomposition"},
+        matches=(
+            Match(
+                0.25,
+                Standing(99.5, 2.5, 1000, 0.125, 0.0625),
+                Standing(40.0, None, 20, 0.25, 0.0),
+                (("a cow", 0.5), ("water", 0.125)),
+                ("blorf", 0.0625),
+                Threshold(0.5, 0.05, 0.025, 0.1, 0.95, 20, 0.75),
+                "everyday words",
+                0.625,
+            ),
+            Match(0.5, None, None),
+        ),
     )
 
 

@@ -94,7 +94,7 @@ def test_two_variants_of_one_method_are_compared_by_label() -> None:
     assert list(labelled) == ["own heads", "one head", "maskclip"]
     assert labelled["one head"] == found[SINGLE]
     assert labelled["maskclip"][0] == explained("maskclip", key_weight=True)
-    with pytest.raises(OptionError, match="'grad_eclip' is given twice; give its variants labels"):
+    with pytest.raises(OptionError, match="'grad_eclip' is given twice; give its variants"):
         whyclip.compare(VIEW, [families.picture()], PROMPTS, ["grad_eclip", "grad_eclip"])
 
 

@@ -1,4 +1,4 @@
-"""Training batches: pictures as patches, captions, and which caption is true of which picture."""
+"""Training batches: images as patches, captions, and which caption is true of which image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from whyclip.scenes.layout import SIDE, Layout, keys_of, sample_layouts
 from whyclip.scenes.sprites import Atlas
 
 CROP = 64
-# An object's wrong colours: at most one of every other object, and one that is not there.
+# An object's wrong colours: at most one of each other object, and one that is absent.
 RIVALS = 4
 
 
 class Truth(NamedTuple):
-    """Which of n texts is true of which picture or object, bool `[b, n]` each.
+    """Truth of n texts for images or objects, bool `[b, n]` each.
 
-    Undecidable ones count neither way.
+    Undecidable ones are ignored.
     """
 
     true: torch.Tensor
@@ -35,13 +35,12 @@ class Batch:
     """One step's data.
 
     Attributes:
-        groups: the pictures.
+        groups: the images.
         tokens: `[n, t]` compact ids; the first `bank` texts name one concept each, all of them.
-        pictures: what is true of the pictures.
-        objects: what is true of every object that has patches, seen alone; None if not asked.
+        pictures: truth of the texts for the images.
+        objects: truth of the texts for each object with patches, encoded alone; None if unused.
         rivals: int `[g, 1 + RIVALS]`, texts that differ in the colour of one object, the right one
-            first and -1 where there are fewer, and int `[g]` the pictures that they are about; none
-            in the first stages.
+            first, padded with -1, and int `[g]` their images; none in the first stages.
     """
 
     groups: list[Group]
@@ -53,7 +52,7 @@ class Batch:
 
 
 def all_words(atlas: Atlas) -> set[str]:
-    """Return every word that a caption can have."""
+    """Return every word that captions use."""
     writer = Writer(atlas)
     texts = [n for names in writer.names for n in names]
     texts += [*COLOURS, *RELATIONS, "left of", "right of", *_JOINTS, "a an the", "a, b"]
@@ -63,7 +62,7 @@ def all_words(atlas: Atlas) -> set[str]:
 
 
 class Batches:
-    """Makes the batch of each step from the step's own seeds."""
+    """Generates the batch of each step from the step's seeds."""
 
     def __init__(
         self,
@@ -72,7 +71,7 @@ class Batches:
         size: int = 256,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Prepare batches of `size` pictures, drawn on `device`."""
+        """Prepare batches of `size` images, drawn on `device`."""
         self.atlas, self.vocabulary, self.size = atlas, vocabulary, size
         self.device = torch.device(device)
         self.writer = Writer(atlas)
@@ -80,11 +79,10 @@ class Batches:
     def texts(
         self, layout: Layout, rng: np.random.Generator, rivals: bool = False
     ) -> tuple[list[str], list[Claim], list[tuple[int, list[int]]]]:
-        """Write a phrase a concept, a caption a picture, and captions with a wrong colour.
+        """Write one phrase per concept, one caption per image, and wrong-colour captions.
 
-        With `rivals` these are about every object beside one of another colour; the third list has,
-        for each, its picture and the numbers of the texts that give it its own colour and wrong
-        ones.
+        With `rivals`, these cover every object beside one of another colour; the third list has,
+        for each, its image and the indices of the texts with its own colour and with wrong ones.
         """
         n = len(self.atlas.names)
         u = rng.random((n, 2))
@@ -93,7 +91,7 @@ class Batches:
         asked: list[tuple[int, list[int]]] = []
         for row in range(len(layout)):
             present = np.flatnonzero(layout.concept[row] >= 0)
-            # Of one object in its own colours the phrase of its concept has said all.
+            # For one object in its own colours, the phrase of its concept is enough.
             if len(present) == 1 and layout.colour[row, 0] < 0:
                 continue
             text, claim = self.writer.caption(layout, row)
@@ -118,7 +116,7 @@ class Batches:
         return texts, claims, asked
 
     def make(self, step: int, stage: Stage, done: float = 1.0) -> Batch:
-        """Make the batch of a number, in a stage of which `done` 0..1 is over."""
+        """Make the batch of a step, at progress `done` 0..1 of a stage."""
         size = int(self.size * stage.portion)
         keys = keys_of(np.arange(step * self.size, step * self.size + size), "train")
         objects = (stage.objects[step % 2], stage.objects[2])
@@ -153,7 +151,7 @@ class Batches:
     def decide_alone(
         self, claims: list[Claim], layout: Layout, groups: list[Group]
     ) -> Truth | None:
-        """Decide the claims about one object for every object that is shown alone, too."""
+        """Decide the claims about one object also for every object that is shown alone."""
         members = [g.members for g in groups if g.members is not None]
         if members:
             at = np.nonzero(torch.cat([m.any(-1) for m in members]).cpu().numpy())
@@ -169,9 +167,9 @@ class Batches:
         return Truth(true, undecidable | several)
 
     def crops(self, layout: Layout, spread: float) -> Group:
-        """Draw the 4 x 4 patches around every object, without the others of its picture.
+        """Draw the 4 x 4 patches around every object, without the other objects of its image.
 
-        Early on all are taken for the middle ones.
+        Early on, all get the positions of the central patches.
         """
         images = len(layout)
         rows, layout = layout.one_by_one()
@@ -189,7 +187,7 @@ class Batches:
         return Group(patches, places.to(self.device), whose=whose)
 
     def scenes(self, layout: Layout, rng: np.random.Generator, stage: Stage) -> list[Group]:
-        """Draw whole scenes in groups of like number of objects, most bare background left out."""
+        """Draw whole scenes in groups by number of objects, without most of the background."""
         groups = []
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):
@@ -212,10 +210,10 @@ class Batches:
 def wrong_colour(
     tinted: np.ndarray, colours: list[int], rng: np.random.Generator
 ) -> tuple[int, list[int]]:
-    """Choose one of the tinted objects and a colour that it has not."""
+    """Choose a tinted object and a wrong colour for it."""
     j = rng.choice(len(tinted))
     wrong = (colours[j] + rng.integers(1, len(COLOURS))) % len(COLOURS)
-    # A colour that is in the picture, but on something else, is the hardest to refuse.
+    # The colour of another object in the image is the hardest negative.
     others = [k for k in colours if k != colours[j]]
     if others and rng.random() < 0.5:
         wrong = rng.choice(others)
@@ -223,16 +221,16 @@ def wrong_colour(
 
 
 def wrong_colours(right: int, present: list[int], rng: np.random.Generator) -> list[int]:
-    """Return the colours other than `right` that are in the picture, then one that is not."""
+    """Return the colours other than `right` in the image, then an absent one."""
     elsewhere = sorted(set(present) - {right})
     absent = [c for c in range(len(COLOURS)) if c != right and c not in elsewhere]
     return [*elsewhere, int(rng.choice(absent))]
 
 
 def within(layout: Layout, margin: float) -> np.ndarray:
-    """Return bool `[b, k, 196]`: which patches lie in whose square, wider by `margin` pixels.
+    """Return bool `[b, k, 196]`: patches in each object's square, enlarged by `margin` pixels.
 
-    A patch lies where its centre does.
+    The position of a patch is its centre.
     """
     at = (np.arange(GRID) + 0.5) * PATCH
     reach = (layout.size / 2 + margin)[:, :, None]

@@ -3,10 +3,10 @@
     python -m training.build_atlas --noto A.tgz --twemoji B.tgz --fluent C.tgz
 
 The tarballs are the published npm packages ``emoji-datasource-google`` 16.0.0,
-``emoji-datasource-twitter`` 16.0.0 and ``@lobehub/fluent-emoji-3d`` 1.1.0. Which emoji are taken,
-and what they are called, is ``atlas/concepts.tsv`` (name, synonyms, code points; tab-separated).
-Lines that begin with ``#`` are left out. Written are one lossless PNG sheet a style and
-``index.json``. Weights know the concepts that they were trained on: after a change, train again.
+``emoji-datasource-twitter`` 16.0.0 and ``@lobehub/fluent-emoji-3d`` 1.1.0. The list of emoji and
+their names is ``atlas/concepts.tsv`` (name, synonyms, code points; tab-separated).
+Lines that begin with ``#`` are ignored. The output is one lossless PNG sheet per style and
+``index.json``. Retrain the model after a change of the concepts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = 32
 
 
 def read_concepts(path: Path = ATLAS / "concepts.tsv") -> list[tuple[str, list[str], list[str]]]:
-    """Read the concept table as (name, synonyms, code points); lines that begin with # wait."""
+    """Read the concept table as (name, synonyms, code points), without lines that begin with #."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
@@ -44,8 +44,7 @@ def read_concepts(path: Path = ATLAS / "concepts.tsv") -> list[tuple[str, list[s
 def fit_square(image: Image.Image, side: int = SIDE) -> Image.Image:
     """Crop a sprite to its visible part and centre it in a transparent square of `side` pixels.
 
-    All styles then fill the square alike, so that the size of an object in a scene means the same
-    thing whoever drew it.
+    All styles then fill the square equally, so that object sizes in scenes are comparable.
     """
     rgba = image.convert("RGBA")
     alpha = np.asarray(rgba)[..., 3] > 8
@@ -56,7 +55,7 @@ def fit_square(image: Image.Image, side: int = SIDE) -> Image.Image:
     longest = max(rgba.size)
     square = Image.new("RGBA", (longest, longest))
     square.paste(rgba, ((longest - rgba.width) // 2, (longest - rgba.height) // 2))
-    # Premultiplied, or the colour hidden under transparent pixels would bleed into the edges.
+    # Premultiplied, so that hidden colours of transparent pixels do not bleed into the edges.
     pixels = np.asarray(square, dtype=np.float32) / 255
     pixels = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], -1)
     planes = [
@@ -71,7 +70,7 @@ def fit_square(image: Image.Image, side: int = SIDE) -> Image.Image:
 
 
 def _members(tarball: Path, folder: str) -> dict[str, bytes]:
-    """Return the files of `folder` in a package by code point, presentation selectors left out."""
+    """Return the files of `folder` in a package by code point, without presentation selectors."""
     found = {}
     with tarfile.open(tarball) as archive:
         for member in archive:
@@ -98,7 +97,7 @@ def build(noto: Path, twemoji: Path, fluent: Path, out: Path = ATLAS) -> dict[st
         for index, (name, code) in enumerate(sprites):
             key = code.replace("-fe0f", "")
             if key not in files:
-                raise InputError(f"{style} has no picture {code} for {name!r}")
+                raise InputError(f"{style} has no image {code} for {name!r}")
             sprite = fit_square(Image.open(io.BytesIO(files[key])))
             sheet.paste(sprite, (index % COLUMNS * SIDE, index // COLUMNS * SIDE))
         sheet.save(out / f"{style}.png", optimize=True)

@@ -1,4 +1,4 @@
-"""The folder of a training run: killed at any moment, it resumes to the same weights and log."""
+"""Checkpoints of a training run, which resumes exactly after any interruption."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 def save(out: Path, rank: int, workers: int, step: int, momentum: Any, state: Any) -> None:
-    """Write each worker's momentum, and then the checkpoint that belongs to it.
+    """Write each worker's momentum, and then the checkpoint.
 
-    The momentum of the last checkpoint is removed only when the next checkpoint is there, so that
-    there is a complete pair at any moment.
+    The previous momentum is removed only after the next checkpoint is complete, so that a complete
+    pair exists at any time.
 
     Args:
         out: the folder.
         rank: number of this worker.
         workers: number of all workers.
         step: number of steps done.
-        momentum: of this worker's optimisers.
-        state: of the weights, which all workers share; the first worker writes it.
+        momentum: momentum of this worker's optimisers.
+        state: weights, shared by all workers; written by the first worker.
     """
     own = _momentum(out, rank, step)
     _write(own, momentum)
@@ -45,7 +45,7 @@ def load(out: Path, rank: int, device: torch.device) -> tuple[dict[str, Any], An
     """Read the last checkpoint with this worker's momentum; None if there is no checkpoint.
 
     Raises:
-        OutputError: the momentum is missing, so that training would not be the same.
+        OutputError: the momentum is missing, so training cannot resume exactly.
     """
     if not (out / CHECKPOINT).exists():
         return None
@@ -57,7 +57,7 @@ def load(out: Path, rank: int, device: torch.device) -> tuple[dict[str, Any], An
 
 
 def trim_log(out: Path, step: int) -> None:
-    """Remove lines of steps after the checkpoint, which are taken again, and half a line."""
+    """Remove lines after the checkpoint, which are repeated, and an incomplete line."""
     log = out / LOG
     if not log.exists():
         return
@@ -71,13 +71,13 @@ def trim_log(out: Path, step: int) -> None:
 
 
 def log_line(out: Path, line: dict[str, Any]) -> None:
-    """Add a line to the log."""
+    """Append a line to the log."""
     with (out / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
 
 
 def log_plan(out: Path, plan: dict[str, Any], step: int) -> None:
-    """Trim the log to the checkpoint, and add the plan unless it is the one that is resumed."""
+    """Trim the log to the checkpoint, and add the plan if it changed."""
     trim_log(out, step)
     log = out / LOG
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []

@@ -1,4 +1,4 @@
-"""Measure the embedded model on scenes it never saw, zero-shot over all its concepts.
+"""Evaluate the embedded model on unseen scenes, zero-shot over all concepts.
 
 python -m training.evaluate --json benchmarks/mini.json
 """
@@ -35,10 +35,10 @@ _CHUNK = 50
 
 
 class Judge:
-    """A model with its phrases' embeddings, asked about scenes."""
+    """A model with embeddings of its phrases, for zero-shot evaluation."""
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
-        """Load a model from an OpenCLIP folder, plain OpenCLIP doing all the work."""
+        """Load a model from an OpenCLIP folder, with plain OpenCLIP."""
         name = f"local-dir:{folder}"
         model, _, _ = open_clip.create_model_and_transforms(name)
         self.model = model.eval()
@@ -53,13 +53,13 @@ class Judge:
 
     @torch.no_grad()
     def images(self, layout: Layout) -> torch.Tensor:
-        """Return unit embeddings `[b, e]` of scenes, drawn in 8 bits as files would hold them."""
+        """Return unit embeddings `[b, e]` of scenes, rounded to 8 bits as in files."""
         pixels = draw(self.atlas, layout, SIDE, SIDE)[0].mul(255).round().div(255)
         return F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)
 
     @torch.no_grad()
     def best(self, image: Image.Image, k: int) -> list[str]:
-        """Return the names of the `k` concepts that a 224 x 224 picture matches best."""
+        """Return the names of the `k` concepts that a 224 x 224 image matches best."""
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
         found = F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)[0]
         order = (self.bank @ found).argsort(descending=True)[:k]
@@ -68,8 +68,8 @@ class Judge:
     def scenes(
         self, n: int, objects: tuple[int, int], held_out: HeldOut, split: Split, label: str
     ) -> Iterator[tuple[Layout, torch.Tensor]]:
-        """Yield layouts and embeddings of `n` scenes, some at a time."""
-        # Each question gets scenes of its own.
+        """Yield layouts and embeddings of `n` scenes, in batches."""
+        # Each test gets its own scenes.
         first = 10**7 * (1 + 2 * objects[1] + objects[0]) + 10**9 * ("never", "only").index(
             held_out
         )
@@ -82,15 +82,15 @@ class Judge:
 def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[str, Any]:
     """Summarise values (0..1 each) as their mean, their number and its 95 % interval.
 
-    Wilson's interval for hits and misses, the normal one for shares in between. Where scenes have
-    several values, `scenes` says whose each is, and whole scenes are drawn anew (bootstrap).
+    Wilson's interval for 0/1 values, the normal one for other shares. If scenes have several
+    values, `scenes` assigns them, and whole scenes are resampled (bootstrap).
     """
     n, total = len(hits), float(np.sum(hits))
     share = total / n if n else float("nan")
     if scenes is not None and len(set(hits)) > 1:
         _, low, high, _, _ = interval(hits, groups=scenes)
     elif set(hits) <= {0.0, 1.0}:
-        # Values that are all the same are worth no more than one a scene.
+        # If all values are equal, each scene counts once.
         n_apart = len(set(scenes)) if scenes is not None else n
         low, high = wilson(share, n_apart)
     else:
@@ -101,13 +101,13 @@ def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[s
 
 @dataclass
 class Hits:
-    """Values (0..1 each), and of which scene each is."""
+    """Values (0..1 each) with their scenes."""
 
     values: list[float] = field(default_factory=list)
     scenes: list[int] = field(default_factory=list)
 
     def add(self, scene: int, *values: float) -> None:
-        """Note values of one scene."""
+        """Add values of one scene."""
         self.values += values
         self.scenes += [scene] * len(values)
 
@@ -117,7 +117,7 @@ class Hits:
 
 
 def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, Any]:
-    """Measure single-object top-1 (also a style) and recall@k with two to four objects."""
+    """Measure single-object top-1 (also per style) and recall@k with two to four objects."""
     single: list[float] = []
     by_style: dict[str, list[float]] = {s: [] for s in judge.atlas.styles}
     for layout, found in judge.scenes(n, (1, 1), held_out, split, "single objects"):
@@ -142,7 +142,7 @@ def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, A
 
 
 def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
-    """Measure the true colour against the same object in the seven others."""
+    """Measure accuracy of the true colour against the other seven for the same object."""
     out = {}
     words = [phrase(name, c) for name in judge.atlas.names for c in COLOURS]
     bank = judge.texts(words).unflatten(0, (-1, len(COLOURS)))
@@ -193,7 +193,7 @@ def cost(judge: Judge, folder: Path) -> dict[str, float]:
 
 
 def evaluate(folder: Path = WEIGHTS, n: int = 2000, split: Split = "test") -> dict[str, Any]:
-    """Return all figures as nested dictionaries of shares with 95 % intervals."""
+    """Return all results as nested dictionaries of shares with 95 % intervals."""
     judge = Judge(folder)
     return {
         "concepts": len(judge.atlas.names),
@@ -211,9 +211,9 @@ def main(
     folder: Annotated[Path, typer.Option(help="folder in OpenCLIP's format")] = WEIGHTS,
     n: Annotated[int, typer.Option(min=1, help="scenes a question")] = 2000,
     split: Annotated[str, typer.Option(help="val or test")] = "test",
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the results here")] = None,
 ) -> None:
-    """Print every figure of the model card, with 95 % intervals."""
+    """Print the results of the model card, with 95 % intervals."""
     if split not in ("val", "test"):
         raise OptionError(f"--split {split!r}; known: val, test")
     kind: Split = "val" if split == "val" else "test"

@@ -1,4 +1,4 @@
-"""Turn a training checkpoint into a folder that plain OpenCLIP loads."""
+"""Convert a training checkpoint to a folder that plain OpenCLIP loads."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from whyclip.scenes.sprites import load_atlas
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Write the averaged weights in half precision, the token table enlarged to the tokenizer's.
+    """Write the averaged weights in half precision, with the tokenizer's full token table.
 
-    Rows of tokens that no caption has are zero: an unknown word then says nothing.
+    Rows of tokens outside the captions are zero.
     """
     vocabulary = Vocabulary(all_words(load_atlas()))
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")

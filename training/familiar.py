@@ -1,4 +1,4 @@
-"""Tell whether a picture is anything like the scenes that the embedded model was trained on."""
+"""Fit the in-distribution check of the embedded model."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def _domain(path: Path) -> Domain:
 
 
 def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
-    """Return how far pictures are from scenes, 1 at the border of what scenes reach.
+    """Return the distance of images from scenes, 1 at the border.
 
     Args:
-        pixels: `[b, 3, H, W]`, -1..1, as mini's own preprocessing gives them.
-        folder: where the fitted statistics are.
+        pixels: `[b, 3, H, W]`, -1..1, from mini's own preprocessing.
+        folder: folder of the fitted statistics.
 
     Returns:
         Distances `[b]`, 0 or more; see `whyclip.models.domain.Domain`.
@@ -45,7 +45,7 @@ def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
 def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
     """Fit the statistics to scenes of the val split and write them beside the weights.
 
-    Half of the scenes give mean and covariance, the other half the border.
+    Half of the scenes determine mean and covariance, the other half the border.
     """
     atlas, parts = load_atlas(), []
     for start in range(0, n, _AT_ONCE):
@@ -56,7 +56,7 @@ def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
     inner, outer = found[: n // 2], found[n // 2 :]
     mean = inner.mean(0)
     covariance = torch.cov(inner.T)
-    # A little of the mean variance everywhere: what scenes never do is strange, not infinitely so.
+    # Add a little of the mean variance, so that unseen variation has a finite distance.
     ridge = _RIDGE * covariance.diagonal().mean() * torch.eye(len(mean))
     values, vectors = torch.linalg.eigh(covariance + ridge)
     whiten = vectors / values.sqrt()
@@ -67,9 +67,9 @@ def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
 
 def main(
     folder: Annotated[Path, typer.Argument(help="the weights' folder")] = WEIGHTS,
-    n: Annotated[int, typer.Option(help="scenes to fit to")] = 4000,
+    n: Annotated[int, typer.Option(help="number of scenes")] = 4000,
 ) -> None:
-    """Fit what counts as like a scene, after training."""
+    """Fit the in-distribution check, after training."""
     fit(folder, n)
     Console().print(f"written to {folder / FILE}")
 

@@ -1,4 +1,4 @@
-"""What training minimises: contrast over captions that are known to be true or false."""
+"""Training losses: contrast over captions known to be true or false."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 def matching_loss(
     images: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
 ) -> torch.Tensor:
-    """Return the contrastive loss with several true texts a picture.
+    """Return the contrastive loss with several true texts per image.
 
     Args:
         images: unit embeddings `[b, e]`.
         texts: unit embeddings `[n, e]`, the concept phrases first.
         scale: inverse temperature.
-        truth: which text is true of which picture.
-        bank: how many concept phrases there are.
+        truth: which text is true of which image.
+        bank: number of concept phrases.
     """
     logits = (scale * images @ texts.T).masked_fill(truth.undecidable, -1e4)
     true = truth.true
@@ -56,5 +56,5 @@ def colour_loss(
     scale: torch.Tensor,
     rivals: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    """Return the loss of telling one object's colour from wrong ones, in the whole picture."""
+    """Return the loss for one object's colour against wrong ones, in the whole image."""
     return -F.log_softmax(scale * colour_scores(images, texts, rivals), 1)[:, 0].mean()

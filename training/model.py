@@ -1,4 +1,4 @@
-"""The embedded model's shape, and the forward passes that training uses."""
+"""Architecture of the embedded model, and the forward passes for training."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ PREPROCESS: dict[str, Any] = {
 
 
 class Vocabulary:
-    """The few hundred tokens that captions use, numbered from 0 in the tokenizer's own order.
+    """The few hundred tokens in captions, numbered from 0 in the tokenizer's order.
 
-    Training on these rows alone spares nine tenths of the optimiser's work; the order is kept so
-    that the end token is still the highest, where the text tower looks for it.
+    Training only these rows saves nine tenths of the optimiser's work. The order is kept so that
+    the end token still has the highest id.
     """
 
     def __init__(self, words: set[str]) -> None:
@@ -62,7 +62,7 @@ class Vocabulary:
         return tuple(self.tokenizer.encode(word))
 
     def encode(self, texts: list[str]) -> torch.Tensor:
-        """Return compact ids `[n, t]`, as long as the longest text needs."""
+        """Return compact ids `[n, t]`, padded to the longest text."""
         rows = []
         for text in texts:
             pieces = [p for word in text.split() for p in self.pieces(word)][: CONTEXT - 2]
@@ -75,7 +75,7 @@ class Vocabulary:
 
 
 def positions(width: int, grid: int = GRID) -> torch.Tensor:
-    """Return smooth 2-D sine-cosine positions `[1 + grid*grid, width]` to start from."""
+    """Return initial 2-D sine-cosine positions `[1 + grid*grid, width]`."""
     rate = 1.0 / (30.0 ** (torch.arange(width // 4) / (width // 4)))
     ys, xs = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
     parts = [f(v.flatten()[:, None] * rate) for v in (ys, xs) for f in (torch.sin, torch.cos)]
@@ -93,14 +93,14 @@ def build(vocabulary: int) -> open_clip.CLIP:
 
 
 class Group(NamedTuple):
-    """Pictures of which as many patches each are shown.
+    """A batch of images with the same number of visible patches.
 
     Attributes:
         patches: `[b, t, 768]`.
-        places: int `[b, t]`, where in the grid they lie.
-        members: bool `[b, k, t]`, which of them are each object's; None where nobody asks.
-        whose: int `[b]`, ascending from 0: these are single objects of those pictures, each of
-            which stands for the sum of its own; None where they are pictures.
+        places: int `[b, t]`, their positions in the grid.
+        members: bool `[b, k, t]`, the patches of each object; None if unused.
+        whose: int `[b]`, ascending from 0, the image of each single object, whose embedding is the
+            sum over its objects; None for whole images.
     """
 
     patches: torch.Tensor
@@ -110,7 +110,7 @@ class Group(NamedTuple):
 
 
 class Towers(nn.Module):
-    """The model's two encoders over chosen patches and over texts cut to their length."""
+    """The model's two encoders, for selected patches and truncated texts."""
 
     def __init__(self, model: open_clip.CLIP) -> None:
         """Wrap a model; its parameters are shared, not copied."""
@@ -118,12 +118,12 @@ class Towers(nn.Module):
         self.model = model
 
     def image(self, group: Group) -> torch.Tensor:
-        """Encode pictures and their objects into `[b, 1 + k, e]`, the pictures first.
+        """Encode images and their objects to `[b, 1 + k, e]`, images first.
 
-        Leaving out patches of bare background (Li et al. 2023, FLIP, leave out any) makes a step
-        two to four times cheaper; with all patches a picture's embedding is the model's own
-        `encode_image`. An object's is the same readout looking, in the last block, at that object's
-        patches alone; one without patches gets one that means nothing.
+        Dropping background patches (FLIP, Li et al. 2023, drops any patches) makes a step two to
+        four times cheaper; with all patches, an image's embedding is that of `encode_image`. An
+        object's embedding restricts the readout's last attention to that object's patches; without
+        patches it is meaningless.
         """
         v = self.model.visual
         x = F.linear(group.patches, v.conv1.weight.flatten(1))
@@ -133,14 +133,14 @@ class Towers(nn.Module):
         *blocks, last = v.transformer.resblocks
         for block in blocks:
             x = block(x)
-        # Of the last block only what the class token gets is ever read.
+        # Only the class token of the last block is used.
         x = x[:, :1] + self._look(last, last.ln_1(x), group.members)
         x = x + last.mlp(last.ln_2(x))
         return v.ln_post(x) @ v.proj
 
     @staticmethod
     def _look(block: Any, x: torch.Tensor, members: torch.Tensor | None) -> torch.Tensor:
-        """Return what the class token gets from all tokens, then each object's, `[b, 1 + k, w]`."""
+        """Attend with the class token to all tokens, then to each object's: `[b, 1 + k, w]`."""
         attention = block.attn
         b, _, width = x.shape
         heads = attention.num_heads
@@ -159,7 +159,7 @@ class Towers(nn.Module):
         return attention.out_proj(got.reshape(b, -1, width))
 
     def text(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Encode ids `[n, t]` into `[n, e]`; nothing after the end is seen (causal mask)."""
+        """Encode ids `[n, t]` to `[n, e]`; tokens after the end are masked (causal mask)."""
         m = self.model
         length = tokens.shape[1]
         x = m.token_embedding(tokens) + m.positional_embedding[:length]
@@ -172,7 +172,7 @@ class Towers(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return embeddings of images `[b, e]`, objects `[o, e]`, texts `[n, e]`, and the scale.
 
-        All are unit vectors; the objects are those with patches, picture by picture.
+        All are unit vectors; objects are those with patches, image by image.
         """
         images, objects = [], []
         for group in groups:
@@ -185,7 +185,7 @@ class Towers(nn.Module):
                 images.append(read[:, 0])
             if group.members is not None:
                 objects.append(read[:, 1:][group.members.any(-1)])
-        # Short texts apart from long ones: the causal mask makes their padding mere waste.
+        # Short and long texts separately, because the padding of short ones is wasted.
         parts = tokens.argmax(1).argsort().chunk(4)
         coded = [self.text(tokens[p, : int(tokens[p].argmax(1).max()) + 1]) for p in parts]
         texts = F.normalize(torch.cat(coded)[torch.cat(parts).argsort()].float(), dim=-1)
@@ -195,7 +195,7 @@ class Towers(nn.Module):
 
 
 def patchify(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
-    """Cut images `[b, 3, h, w]` in 0..1 into normalised patches `[b, (h/16)(w/16), 768]`.
+    """Split images `[b, 3, h, w]` in 0..1 into normalised patches `[b, (h/16)(w/16), 768]`.
 
     Only those at `places` `[b, t]`, if given.
     """

@@ -1,4 +1,4 @@
-"""How weights are moved: Muon and AdamW, their work shared out between processes."""
+"""Muon and AdamW, distributed over processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from whyclip.errors import OptionError
 
 
 class Optimisers:
-    """Muon (Jordan et al. 2024) for the blocks' matrices, shared out, and AdamW for all else."""
+    """Muon (Jordan et al. 2024) for the blocks' matrices, distributed, and AdamW for the rest."""
 
     def __init__(self, towers: Towers, rate: float, rank: int, workers: int) -> None:
-        """Share the matrices out to the workers; each updates its own and hands them on."""
+        """Distribute the matrices over the workers; each updates its own and broadcasts them."""
         if not hasattr(torch.optim, "Muon"):
             raise OptionError(
                 f"training needs torch 2.9 or newer, which has Muon; this is {torch.__version__}"
@@ -34,7 +34,7 @@ class Optimisers:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Average the workers' gradients, clip them, and move every weight."""
+        """Average the workers' gradients, clip them, and update all weights."""
         if len(self.shares) > 1:
             flat = torch.cat([p.grad.flatten() for p in self.all if p.grad is not None])
             dist.all_reduce(flat)
@@ -47,7 +47,7 @@ class Optimisers:
             for group in tool.param_groups:
                 group["lr"] = rate
             tool.step()
-        # Of all, also those that another worker updates: what stayed would be added to the next.
+        # All gradients, also of weights that another worker updates, or they would accumulate.
         for p in self.all:
             p.grad = None
         if len(self.shares) > 1:

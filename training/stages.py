@@ -1,4 +1,4 @@
-"""The stages of training in their order: what each one shows, how many pictures, what it asks."""
+"""The stages of training, in order."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from whyclip.scenes.layout import TINTED_SHARE
 
 
 def few(rng: np.random.Generator) -> int:
-    """Show few patches of bare background: they teach as much for less.
+    """Show few background patches, which is cheaper and as effective.
 
-    Now and then there are more, so that none of them comes as a surprise later.
+    Occasionally there are more, so that the model sees background as well.
     """
     return int(rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80))
 
 
 def some(rng: np.random.Generator) -> int:
-    """Show up to a third of the grid as bare background."""
+    """Show up to a third of the grid as background."""
     return int(rng.integers(0, 60))
 
 
 def every(rng: np.random.Generator) -> int:  # noqa: ARG001 - as the others are called
-    """Show whole pictures."""
+    """Show whole images."""
     return GRID * GRID
 
 
@@ -34,19 +34,19 @@ class Stage:
     """One stage of training.
 
     Attributes:
-        name: what the log calls it.
-        pictures: how many it shows unless the command says otherwise.
-        objects: the fewest objects of a picture in even batches, in odd ones, and the most:
-            several are harder and learned later.
-        crops: every object is shown as the 4 x 4 patches around it, without the others; if it has
-            several, the sum of their embeddings stands for the picture.
-        gathered: the crops are first all taken for the middle patches of the grid.
-        portion: the share of a batch's pictures that is drawn; about as many crops then.
+        name: its name in the log.
+        pictures: default number of images.
+        objects: minimum number of objects per image in even batches, in odd batches, and the
+            maximum; several objects are harder and learned later.
+        crops: every object is shown alone, as the 4 x 4 patches around it; the sum of their
+            embeddings is the image's.
+        gathered: crops first all get the positions of the central patches.
+        portion: share of a batch's images that is drawn, so that the number of crops fits.
         tinted: the share of tinted objects.
-        bare: how many patches of bare background a scene shows beside its objects.
-        binding: the weight of whose colour is whose, at the begin and the end; None: not asked.
-            With less at first the other losses drown it and it stays at chance, with as much later
-            it drowns them.
+        bare: number of background patches of a scene.
+        binding: weight of the colour loss at the start and the end of the stage, or None. With a
+            smaller weight at first, colours stay at chance; with a large weight later, the other
+            losses suffer.
     """
 
     name: str
@@ -60,11 +60,11 @@ class Stage:
     binding: tuple[float, float] | None = None
 
     def spread(self, done: float) -> float:
-        """Return how far, 0..1, crops are strewn over the grid when `done` 0..1 of it is over."""
+        """Return how far, 0..1, crops are spread over the grid at progress `done` 0..1."""
         return min(max((done - 0.3) / 0.4, 0.0), 1.0) if self.gathered else 1.0
 
     def weight(self, done: float) -> float:
-        """Return the weight of whose colour is whose when `done` 0..1 of the stage is over."""
+        """Return the weight of the colour loss at progress `done` 0..1 of the stage."""
         begin, end = self.binding or (0.0, 0.0)
         return begin + done * (end - begin)
 
@@ -74,7 +74,7 @@ STAGES = {
     for stage in (
         Stage("crops", 250_000, (1, 1, 1), crops=True, gathered=True),
         Stage("scenes", 352_000, (1, 2, 4), bare=few),
-        # Whose colour is whose can only be learned where two differ: hence more tinted ones.
+        # Colour binding can only be learned if two colours differ, hence more tinted objects.
         Stage(
             "colours", 60_000, (1, 2, 4), crops=True, portion=0.5, tinted=0.7, binding=(30.0, 4.0)
         ),

@@ -3,13 +3,13 @@
     python -m training.train --out runs/mini
 
 Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
-of their bare background. Stage 3 teaches whose colour is whose: every object of a scene alone, the
-sum of their embeddings standing for the scene. Stage 4 shows scenes with more background, stage 5
+of their bare background. Stage 3 teaches colours: every object of a scene is encoded alone, and
+the sum of their embeddings is the scene's. Stage 4 shows scenes with more background, stage 5
 whole ones. Every stage draws new scenes of the train split.
-The loss is contrastive over captions whose truth for every picture is known: each picture against a
-phrase for every concept and all captions of the batch, each true caption against all pictures. From
-stage 2 on every object is named alone, too: in scenes the same readout looks at nothing but its
-patches. From stage 3 on every object's colour is held against those of the others.
+The loss is contrastive, over captions whose truth is known for every image: each image against a
+phrase for every concept and all captions of the batch, each true caption against all images. From
+stage 2 on, every object is also named alone, with the last attention restricted to its patches.
+From stage 3 on, every object's colour is contrasted with those of the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ AVERAGE = 0.998
 
 @dataclass
 class Plan:
-    """How long and how fast to train: pictures a stage, batch, peak rate, share of the decay."""
+    """Training schedule: images per stage, batch size, peak rate, share of the decay."""
 
     pictures: tuple[int, ...] = PICTURES
     batch: int = 256
@@ -53,7 +53,7 @@ class Plan:
     decay: float = 0.44
 
     def at(self, seen: int) -> tuple[Stage, float, float]:
-        """Return the stage, its progress 0..1 and the factor of the rate after `seen` pictures."""
+        """Return the stage, its progress 0..1 and the factor of the rate after `seen` images."""
         total, before = sum(self.pictures), 0
         left = (total - seen) / (self.decay * total)
         warm = (seen / self.batch + 1) / self.warm
@@ -68,13 +68,13 @@ class Plan:
 def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch.Tensor:
     """Run one batch through both towers, in bfloat16 over float32 weights if `half`.
 
-    `binding` is the weight of telling whose colour is whose.
+    `binding` is the weight of the colour loss.
     """
     kind = torch.bfloat16 if half else torch.float32
     weights = {name: p.to(kind) for name, p in towers.named_parameters()}
     groups = [group._replace(patches=group.patches.to(kind)) for group in batch.groups]
     most = max(group.places.shape[1] for group in groups)
-    # On the CPU the fused kernel's backward pass is the slower one until sequences are long.
+    # On the CPU, the fused kernel's backward pass is slower for short sequences.
     plain = most < 100 and batch.tokens.device.type == "cpu"
     backend = SDPBackend.MATH if plain else SDPBackend.FLASH_ATTENTION
     with sdpa_kernel([backend, SDPBackend.MATH]):
@@ -90,10 +90,10 @@ def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch
 
 @torch.no_grad()
 def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict[str, float]:
-    """Return the loss-free progress figures: shares of what is found in a batch.
+    """Return recall on a batch, to monitor progress.
 
-    Of the concepts, of those of pictures with one object, and of the colours of objects beside
-    one of another colour.
+    For concepts, for concepts of images with one object, and for colours of objects beside one of
+    another colour.
     """
     best = (images @ texts[: batch.bank].T).argsort(1, descending=True)
     true = batch.pictures.true[:, : batch.bank]
@@ -117,7 +117,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 ) -> None:
     """Train to the plan's end, from the last checkpoint in `out` if there is one.
 
-    After each of the steps to `keep` the weights are exported, too, as ``weights-STEP``.
+    After each step in `keep`, the weights are also exported as ``weights-STEP``.
     """
     if workers > 1:
         meeting = f"file://{(out / 'meeting').resolve()}"
@@ -149,7 +149,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         last = time.monotonic()
         while step * plan.batch < total:
             if rank == 0 and step in keep:
-                # Here, so that a run that stopped between checkpoint and export makes up for it.
+                # Here, so that a run that stopped between checkpoint and export still exports.
                 export(checkpoint, out / f"weights-{step}")
             stage, done, factor = plan.at(step * plan.batch)
             batch = batches.make(step * workers + rank, stage, done)
@@ -172,7 +172,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                 line |= {"rate": round(factor, 3), "spread": round(stage.spread(done), 3)}
                 if step % 100 == 0:
                     with torch.no_grad():
-                        # The weights' running average on the next, still unseen batch.
+                        # The averaged weights on the next, unseen batch.
                         fresh = batches.make((step + 1) * workers, stage, done)
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line |= quick_score(i, t, fresh)
@@ -186,17 +186,17 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 
 
 def _over(out: Path, keep: Collection[int]) -> list[int]:
-    """Steps that can no longer be kept: the run is past them, and did not keep them then."""
+    """Steps that can no longer be kept, because the run is past them."""
     reached = checkpoints.step_of(out) if keep else 0
     return [s for s in sorted(keep) if s < reached and not (out / f"weights-{s}").is_dir()]
 
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of checkpoint, log and final weights")],
-    pictures: Annotated[str, typer.Option(help="pictures of stage 1,2,3,4,5")] = ",".join(
+    pictures: Annotated[str, typer.Option(help="images of stage 1,2,3,4,5")] = ",".join(
         map(str, PICTURES)
     ),
-    batch: Annotated[int, typer.Option(help="pictures a step")] = 256,
+    batch: Annotated[int, typer.Option(help="images per step")] = 256,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
     workers: Annotated[
         int,
@@ -206,13 +206,13 @@ def main(
         ),
     ] = 2,
     threads: Annotated[int, typer.Option(help="CPU threads a process")] = 1,
-    seed: Annotated[int, typer.Option(help="seed of the first weights")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the initial weights")] = 0,
     save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
     keep: Annotated[
-        str, typer.Option(help="steps after which the weights are kept, too, e.g. 500,1000")
+        str, typer.Option(help="steps after which the weights are also kept, e.g. 500,1000")
     ] = "",
 ) -> None:
-    """Train mini; run the same command again to go on after an interruption."""
+    """Train mini; run the same command again to resume an interrupted run."""
     try:
         counts = [int(p) for p in pictures.split(",")]
     except ValueError:

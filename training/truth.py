@@ -1,10 +1,10 @@
-"""Hold the maps and words of the embedded model against scenes whose truth is known.
+"""Compare maps and words of the embedded model with the ground truth of scenes.
 
     python -m training.truth --n 1000 --json benchmarks/mini_truth.json
 
-Per phrase of every object in scenes of two to four: the pointing game (Zhang et al. 2018) asks
-whether the map's highest pixel lies on the object; energy in mask (Wang et al. 2020) is the share
-of the positive relevance that does. Chance for both is the object's share of the picture. A phrase
+Per phrase of every object in scenes of two to four: the pointing game (Zhang et al. 2018):
+the map's maximum is on the object; energy in mask (Wang et al. 2020): share of the positive
+relevance on the object. Chance for both is the object's share of the image. A phrase
 is right if its object is among the model's k best concepts for a scene of k objects.
 """
 
@@ -32,19 +32,19 @@ METHODS = ("grad_eclip", "raw_attention")
 
 
 def pointing(heat: np.ndarray, mask: np.ndarray) -> float:
-    """Return 1.0 if the highest pixel of a map `[h, w]` lies in the mask, else 0.0."""
+    """Return 1.0 if the maximum of a map `[h, w]` is in the mask, else 0.0."""
     return float(mask.ravel()[int(np.nanargmax(heat))])
 
 
 def energy(values: np.ndarray, mask: np.ndarray) -> float:
-    """Return the share of a map's positive relevance that lies in a mask.
+    """Return the share of a map's positive relevance in a mask.
 
     Args:
         values: `[gh, gw]`, signed.
-        mask: bool `[gh*p, gw*p]`; a patch counts by the share of it that is covered.
+        mask: bool `[gh*p, gw*p]`; a patch counts by its covered share.
 
     Returns:
-        0..1, or NaN if nothing is positive.
+        0..1, or NaN without positive values.
     """
     gh, gw = values.shape
     p = mask.shape[0] // gh
@@ -68,10 +68,10 @@ def names_of(scene: Scene) -> set[str]:
 def measure(
     n: int, seed: int = 77, methods: Sequence[str] = METHODS, folder: Path = WEIGHTS
 ) -> dict[str, Any]:
-    """Return the figures of `n` unseen scenes, a method each.
+    """Return the results of each method on `n` unseen scenes.
 
-    A method has phrases that are `right`, `wrong` and `captions`, and each of these its questions
-    with the share, number and interval that :func:`training.evaluate.figure` gives.
+    Keys are method, then `right`, `wrong` or `captions`, then the test, with share, number and
+    interval from :func:`training.evaluate.figure`.
     """
     model, judge = whyclip.load(f"openclip:{folder}", device="cpu"), Judge(folder)
     hits: dict[str, dict[str, dict[str, Hits]]] = defaultdict(
@@ -81,7 +81,7 @@ def measure(
     for number, scene in enumerate(track(scenes, total=n, description="scenes", transient=True)):
         told = [item.phrase for item in scene.objects]
         with warnings.catch_warnings():
-            # One scene in a hundred lies beyond the border of what is like a scene.
+            # One scene in a hundred is beyond the border of the in-distribution check.
             warnings.simplefilter("ignore")
             found = whyclip.compare(model, [scene.image], [*told, scene.caption], methods)
         best = set(judge.best(scene.image, len(told)))
@@ -114,9 +114,9 @@ def measure(
 def main(
     n: Annotated[int, typer.Option(min=1, help="scenes")] = 1000,
     folder: Annotated[Path, typer.Option(help="folder in OpenCLIP's format")] = WEIGHTS,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the results here")] = None,
 ) -> None:
-    """Print how true the maps and words are, right and wrong predictions apart."""
+    """Print the results, separately for right and wrong predictions."""
     figures = measure(n, folder=folder)
     table = Table("method", "phrases", "question", "%", "95 %", "n")
     for method, kinds in figures.items():

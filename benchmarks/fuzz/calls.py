@@ -16,6 +16,15 @@ from benchmarks.fuzz.draw import Draw
 from benchmarks.fuzz.models import view_of
 from whyclip.errors import WhyclipError, WhyclipWarning, quoted
 
+WORDS = (
+    "readout",
+    "direct",
+    "first_order",
+    "leave_one_out",
+    "shapley:permutations=2",
+    "integrated_gradients:steps=2",
+)
+REGIONS = ("readout", "direct", "first_order", "banzhaf:samples=4", "banzhaf:samples=3")
 Kind = Literal["explain", "compare", "interaction", "file"]
 # Their results in a batch are the same up to rounding, which many steps enlarge.
 UNSTABLE = ("m2ib",)
@@ -68,7 +77,12 @@ def drawn(chance: Draw, kind: Kind, folder: Path) -> Call:
     }
     if kind == "interaction":
         prompt = draw.prompt(chance) if chance.odds(0.85) else draw.prompts(chance)
-        if chance.odds(0.3):
+        if chance.odds(0.6):
+            common["words"] = draw.one_of(chance, WORDS, 0.05)
+            common["regions"] = draw.one_of(chance, REGIONS, 0.05)
+        if chance.odds(0.15):
+            common["against"] = draw.prompts(chance)
+        if chance.odds(0.2):
             common["text_layers"] = chance.choice((1, 2, 3, 0, -1, "2", None, 1.5, True))
         return Call(kind, model, pictures.source(chance), prompt, common, state)
     common["check"] = draw.one_of(chance, ("auto", "auto", "all", "none"), 0.02)

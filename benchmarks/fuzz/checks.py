@@ -100,6 +100,9 @@ def _of_interaction(found: Interaction) -> Iterator[str]:
     yield from _of_words(found.prompt, found.words)
     if not abs(found.total) < float("inf"):
         yield f"total {found.total}"
+    yield from _of_tensor("table", found.table, (len(found.rows), len(found.columns)))
+    if not abs(float(found.table.double().sum()) - found.score) <= found.certificate.tolerance:
+        yield f"the table sums to {float(found.table.sum())}, the score is {found.score}"
 
 
 def _of_tensor(name: str, tensor: Any, shape: tuple[int, ...]) -> Iterator[str]:

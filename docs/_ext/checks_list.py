@@ -4,7 +4,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from whyclip.audit import CHECKS, PRINCIPLES, Check
+from whyclip.studies.audit import CHECKS, PRINCIPLES, Check
 
 
 def entry(check: Check) -> str:
@@ -14,7 +14,7 @@ def entry(check: Check) -> str:
     needs = f"; needs {' and '.join(check.needs)}" if check.needs else ""
     return "\n".join(
         (
-            f"- **{check.title}** (`{check.name}`; {sides}{needs}). {check.encoded}",
+            f"- **{check.title}** (`{check.name}`; {sides}{needs}). {check.question}",
             "",
             f"  Value: {check.formula}.",
             "",

@@ -51,6 +51,9 @@ def placeholder(parameter: Any) -> str:
     # Typer has brought its own classes of parameters since it left click.
     described_by = getattr(parameter, "type_descriptor", None)
     kind = str(described_by.annotation if described_by else parameter.type.name).lower()
+    choices = re.findall(r"'([\w-]+)'", kind) if kind.startswith("typing.literal") else []
+    if choices:
+        return "|".join(choices)
     for part, shown in (("path", "PATH"), ("int", "N"), ("float", "X")):
         if part in kind:
             return shown

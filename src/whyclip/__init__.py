@@ -1,5 +1,7 @@
 """whyclip: why did this image match this text?
 
+.. code-block:: python
+
     import whyclip
     model = whyclip.load("mini")
     ex = whyclip.explain(model, "scene.png", ["a dog", "a red car"])
@@ -13,72 +15,126 @@ import typing
 
 from whyclip import errors
 from whyclip._version import __version__ as __version__
-from whyclip.types import Box, Geometry, Word
+from whyclip.types import Box, Geometry, Point, Word
 
 if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
+    from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
     from whyclip.bulk import explain_bulk, read_bulk
     from whyclip.certificate import Certificate
+    from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
+    from whyclip.editing.result import Edits
+    from whyclip.editing.score import edits
     from whyclip.explanation import Explanation
     from whyclip.integrations import explain_func
     from whyclip.interactions import Interaction, interaction
     from whyclip.iterate import explain_iter
+    from whyclip.match import Match, Standing, Threshold
+    from whyclip.matching import Reference, load_reference, reference
     from whyclip.models import ModelView, load, wrap
     from whyclip.registry import register
     from whyclip.render import comparison, figure
+    from whyclip.sparse_concepts import Concepts, concepts
     from whyclip.storage import load_explanation
+    from whyclip.studies.audit import Audit, audit
+    from whyclip.studies.evaluation import Evaluation, evaluate
+    from whyclip.studies.experiments.reproduction import Reproduction
+    from whyclip.studies.experiments.run import reproduce
     from whyclip.variant import Variant
 
 __all__ = [
+    "Audit",
     "Box",
     "Certificate",
+    "Concepts",
+    "Edits",
+    "Evaluation",
     "Explanation",
     "Geometry",
+    "HeadTexts",
+    "Heads",
     "Interaction",
+    "Match",
     "ModelView",
+    "Point",
+    "Reference",
+    "Reproduction",
+    "Standing",
+    "Threshold",
     "Variant",
     "Word",
+    "audit",
     "compare",
     "comparison",
+    "concepts",
+    "describe_heads",
+    "edits",
     "errors",
+    "evaluate",
     "explain",
     "explain_bulk",
     "explain_func",
     "explain_iter",
     "figure",
+    "heads",
     "interaction",
     "load",
     "load_explanation",
+    "load_reference",
     "methods",
     "open_dataset",
     "read_bulk",
+    "reference",
     "register",
+    "reproduce",
+    "save_coco",
     "wrap",
 ]
 
 if not typing.TYPE_CHECKING:
     # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
     _HOMES = {
+        "Audit": "whyclip.studies.audit",
         "Certificate": "whyclip.certificate",
+        "Concepts": "whyclip.sparse_concepts",
+        "Evaluation": "whyclip.studies.evaluation",
+        "Edits": "whyclip.editing.result",
         "Explanation": "whyclip.explanation",
+        "HeadTexts": "whyclip.attention_heads",
+        "Heads": "whyclip.attention_heads",
         "Interaction": "whyclip.interactions",
+        "Match": "whyclip.match",
         "ModelView": "whyclip.models",
+        "Reference": "whyclip.matching",
+        "Reproduction": "whyclip.studies.experiments.reproduction",
+        "Standing": "whyclip.match",
+        "Threshold": "whyclip.match",
         "Variant": "whyclip.variant",
+        "audit": "whyclip.studies.audit",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
+        "concepts": "whyclip.sparse_concepts",
+        "describe_heads": "whyclip.attention_heads",
+        "edits": "whyclip.editing.score",
+        "evaluate": "whyclip.studies.evaluation",
         "explain": "whyclip.api",
         "explain_bulk": "whyclip.bulk.run",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
+        "heads": "whyclip.attention_heads",
         "interaction": "whyclip.interactions",
         "load": "whyclip.models",
         "load_explanation": "whyclip.storage",
+        "load_reference": "whyclip.matching",
         "open_dataset": "whyclip.datasets",
         "read_bulk": "whyclip.bulk.result",
+        "reference": "whyclip.matching",
         "register": "whyclip.registry",
+        "reproduce": "whyclip.studies.experiments.run",
+        "save_coco": "whyclip.coco_json",
         "wrap": "whyclip.models",
     }
 

@@ -1,3 +1,3 @@
-"""The version, by itself, so that nothing else is imported for it."""
+"""The version, in a file of its own so that reading it imports nothing else."""
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ _AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 
 
 class _ProcessWide:
-    """The part of the state that all threads share: the first call in sets it, the last resets."""
+    """The state that all threads share: the first call sets it, the last one resets it."""
 
     def __init__(self) -> None:
         self.lock, self.calls = RLock(), 0
@@ -62,10 +62,10 @@ def plain_state(name: str) -> Iterator[None]:
     """Put torch into the plain state for the length of a call; nested calls change nothing.
 
     Args:
-        name: of the public function, for an error.
+        name: name of the public function, for error messages.
 
     Raises:
-        InputError: the call failed under a mode of torch that whyclip cannot leave.
+        InputError: the call failed under a torch mode that whyclip cannot leave.
     """
     if getattr(_here, "inside", False):
         yield

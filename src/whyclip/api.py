@@ -1,4 +1,4 @@
-"""The public questions: explain images by one method, or compare several."""
+"""Public functions: explain images with one method, or compare several."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from whyclip.comparing import Comparison
 from whyclip.errors import ImageError, OptionError, check_choice, quoted, unknown, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
+from whyclip.matching.evidence import ReferenceLike, opened, reference_scores
+from whyclip.matching.store import Reference
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
@@ -40,6 +42,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> Explanation: ...
 @overload
@@ -54,6 +57,7 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @overload
@@ -69,10 +73,11 @@ def explain(
     geometry: GeometryName = ...,
     precision: Precision = ...,
     check: Check = ...,
+    reference: ReferenceLike | None = ...,
     **method_options: Any,
 ) -> list[Explanation]: ...
 @in_plain_state
-def explain(
+def explain(  # noqa: PLR0913  all but three are options
     model: ModelView,
     image_or_images: Any = None,
     prompts: Any = None,
@@ -84,6 +89,7 @@ def explain(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
     **method_options: Any,
 ) -> Explanation | list[Explanation]:
     """Explain why images match prompts.
@@ -92,26 +98,29 @@ def explain(
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image_or_images: a path, PIL image, array or tensor, or a list of them.
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
-            ensemble) or an image (why are these two alike?). A float tensor ``[n, e]`` is n
+            ensemble) or an image (why are the two similar?). A float tensor ``[n, e]`` is n
             directions in embedding space.
         pixels: instead of images, a preprocessed batch ``[b, 3, H, W]`` of the model's input size,
             such as a DataLoader gives. Maps then lie on this input, and the certificate says that
             whyclip did not see the original images.
         method: a name from ``whyclip.methods.METHODS``, with or without options, such as
-            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default each side has
-            its own: maps come from Grad-ECLIP and words from the decomposition, or from the first
+            ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default
+            maps come from Grad-ECLIP and words from the decomposition, or from the first
             of :data:`DEFAULTS` that supports the model; ``Explanation.methods`` names them.
         sides: ``"image"`` for maps, ``"text"`` for words.
-        against: prompts that the others are set against ("why a dog rather than a cat?"); the
-            score is then the difference of the cosines.
-        geometry: ``"model"`` sees what the model's own preprocessing shows it; ``"keep"``
-            keeps the picture's aspect ratio and interpolates position embeddings; ``"pad"``
-            fits the whole picture in.
+        against: contrast prompts ("why a dog rather than a cat?"); the score is then the
+            difference of the cosines.
+        geometry: ``"model"`` uses the model's own preprocessing; ``"keep"`` keeps the
+            image's aspect ratio and interpolates position embeddings; ``"pad"`` pads the whole
+            image to a square.
         precision: ``"bf16"`` runs the forward pass under autocast.
         check: how many inputs are also run through the model's public entry point.
-            ``"auto"``: all where it costs nothing or something in the model was hooked or replaced,
-            else those of the first batch and one of each further batch; ``"all"``; or ``"none"``.
-            ``Certificate.checked`` says which were.
+            ``"auto"``: all inputs if that costs nothing or if something in the model was hooked or
+            replaced, otherwise those of the first batch and one of each further batch;
+            ``"all"``; or ``"none"``.
+            ``Certificate.checked`` has their numbers.
+        reference: from :func:`whyclip.reference`, or its file. ``Explanation.matches`` then says
+            for each prompt whether its score is unusual enough to be a match.
         **method_options: the method's own; see ``whyclip methods``.
 
     Returns:
@@ -129,7 +138,7 @@ def explain(
         if image_or_images is not None:
             raise OptionError(f"images={quoted(image_or_images)} and pixels; give one of them")
         images = check_pixels(model, pixels, geometry)
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     variants = chosen_variants(model, checked, method, method_options)
     results = by_side(_run(model, setting, variants))
@@ -153,7 +162,7 @@ def chosen_variants(
 
 
 def by_side(found: Mapping[str, list[Explanation]]) -> list[Explanation]:
-    """Join the results of one method for each side; those of a single method stay as they are."""
+    """Join maps and words of two methods; results of a single method are returned unchanged."""
     results = list(found.values())
     return results[0] if len(results) == 1 else list(map(joined, *results))
 
@@ -170,30 +179,33 @@ def compare(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
 ) -> Comparison:
-    """Explain the same images and prompts by several methods, from one forward pass.
+    """Explain the same images and prompts with several methods, on one forward pass.
 
     Args:
         model: as for :func:`explain`, like all arguments not named here.
         images: a list of images.
-        prompts: likewise.
+        prompts: a string, or a list of prompts.
         methods: names, such as ``"grad_eclip"`` or ``"grad_eclip:heads=single"``, ``Method`` or
             ``Variant`` objects, or a mapping with a label for each. By default every method that
             supports the model, except those that run it dozens to thousands of times; ``"all"``
-            has these, too.
-        sides: likewise; a side that a method does not read is left out for it.
-        against: likewise.
-        geometry: likewise.
-        precision: likewise.
-        check: as for :func:`explain`.
+            adds these.
+        sides: ``"image"`` for maps, ``"text"`` for words; a method skips a side that it does
+            not support.
+        against: contrast prompts.
+        geometry: how the image is fed to the model.
+        precision: of the forward pass.
+        check: how many inputs are also run through the model's public entry point.
+        reference: as for :func:`explain`.
 
     Returns:
-        By label, for each method one Explanation per image. A notebook shows it as a page.
+        For each method's label, one Explanation per image. A notebook shows them as a page.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
     """
-    setting = Request(images, prompts, against, geometry, precision, check)
+    setting = Request(images, prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, setting, sides)
     every = isinstance(methods, str) and methods == ALL
     if methods is None or every:
@@ -208,7 +220,7 @@ def compare(
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be explained, and how; the arguments of :func:`explain`."""
+    """The arguments of :func:`explain`."""
 
     images: Sequence[ImageSource]
     prompts: Any
@@ -216,6 +228,7 @@ class Request:
     geometry: GeometryName
     precision: Precision
     check: Check
+    reference: Reference | None = None
 
 
 def _run(
@@ -231,7 +244,8 @@ def _run(
             precision=precision,
             check=check,
         )
-        found = run(model, request.images, encoded, variants, geometry, precision, check)
+        scores = reference_scores(model, request.reference, encoded, geometry)
+        found = run(model, request.images, encoded, variants, geometry, precision, check, scores)
     _warn_once(found)
     return found
 
@@ -262,12 +276,13 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
 def _warn_once(found: Mapping[str, Sequence[Explanation]]) -> None:
     notes = [note for explanation in next(iter(found.values())) for note in explanation.notes]
     if notes:
-        more = f"; so are {len(notes) - 1} more of these pictures" if len(notes) > 1 else ""
+        others = len(notes) - 1
+        more = f" (and {others} more image{'s' * (others > 1)})" if others else ""
         warn(notes[0] + more)
 
 
 def _listed(kind: str, given: Any, known: Iterable[str]) -> list[Any]:
-    """The names in a name or a list of names."""
+    """Turn a name or a list of names into a list."""
     if not isinstance(given, (str, list, tuple, set, frozenset)):
         raise unknown(kind, given, known)
     return [given] if isinstance(given, str) else list(given)

@@ -1,4 +1,4 @@
-"""From what methods found to explanations with their certificates."""
+"""Build explanations and their certificates from the results of methods."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.match import Match
 from whyclip.models import ModelView
 from whyclip.types import Side, Word
 from whyclip.variant import Variant
@@ -21,10 +22,10 @@ from whyclip.variant import Variant
 
 @dataclass(frozen=True)
 class SideResult:
-    """One side of one method over a batch.
+    """Result of one method for one side of a batch.
 
-    ``scores`` and ``diagnostics`` are ``[b, n]``; an image side has maps ``[b, n, gh, gw]``, a text
-    side words for each image and prompt.
+    ``scores`` and ``diagnostics`` are ``[b, n]``. The image side has maps ``[b, n, gh, gw]``, the
+    text side has words for each image and prompt.
     """
 
     scores: Tensor
@@ -36,13 +37,14 @@ class SideResult:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all explanations of a batch share.
+    """Data shared by all explanations of a batch.
 
     Attributes:
-        own: the model's own pass over what the library's pipeline makes of the images.
-        notes: for each image what to bear in mind.
+        own: the model's own forward pass on the images as the library's pipeline prepares them.
+        notes: for each image, warnings about it.
         checked: for each image the certificate's ``checked``.
-        audits: finds the last audit of this model.
+        audits: looks up the last audit of this model.
+        matches: for each image the matches of all prompts; empty without a reference.
     """
 
     model: ModelView
@@ -52,12 +54,13 @@ class Setting:
     notes: Sequence[tuple[str, ...]]
     checked: Sequence[Mapping[Side, tuple[int, int]]]
     audits: Audits
+    matches: Sequence[tuple[Match, ...]]
 
 
 def checked_of(
     own: ForwardPass, encoded: EncodedPrompts, sources: Sized
 ) -> list[dict[Side, tuple[int, int]]]:
-    """For each image of a batch: how many images and prompts the model itself was run on."""
+    """Count, for each image of a batch, the images and prompts that the model itself was run on."""
     prompts = (encoded.checked, encoded.strings_total)
     total = len(sources)
     first = min(IMAGES_AT_ONCE, total)
@@ -74,7 +77,7 @@ def checked_of(
 def explanations(
     setting: Setting, variant: Variant, found: Mapping[Side, SideResult]
 ) -> Iterator[Explanation]:
-    """Put together one explanation for each image of a batch."""
+    """Build one explanation for each image of a batch."""
     model, encoded, batch = setting.model, setting.encoded, setting.batch
     of_method = [change for result in found.values() for change in result.changes]
     labels = tuple(prompt.label for prompt in encoded.prompts)
@@ -115,13 +118,14 @@ def explanations(
             contrast=contrast[i] if contrast else (),
             notes=setting.notes[i],
             audits=setting.audits,
+            matches=setting.matches[i],
         )
 
 
 def joined(image: Explanation, text: Explanation) -> Explanation:
     """Join the image side of one method with the words of another, on the same image.
 
-    Prompts that are no texts have no words; then the image side stands alone.
+    Prompts that are images or embeddings have no words; the result is then the image side.
     """
     if "text" not in text.certificate.scores:
         return image

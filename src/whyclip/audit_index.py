@@ -1,9 +1,9 @@
-"""Where audits are kept, so that an explanation can say what the last one found of its method.
+"""Saved audits, so that an explanation can show the last result for its method.
 
-    <cache>/audits/<fingerprint>/index.json     for each method the link to its last audit
+    <cache>/audits/<fingerprint>/index.json     for each method, a link to its last audit
     <cache>/audits/<fingerprint>/<date>.json    the audits themselves
 
-``<cache>`` is ``$WHYCLIP_CACHE``, or the platform's folder for such things.
+``<cache>`` is ``$WHYCLIP_CACHE``, or the platform's cache folder.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ from typing import Any, Protocol
 from weakref import ref
 
 from whyclip.files import cache_folder
+from whyclip.stats.verdict import verdict_of
 from whyclip.types import Side
 
 INDEX = "index.json"
+# Names of the principles in files that earlier versions wrote.
+_EARLIER = {"itself": "fidelity", "consistent": "consistency"}
 
 
 @dataclass(frozen=True)
 class AuditLink:
-    """What the last audit of a model found of a method.
+    """Result of the last audit of a model for one method.
 
     Attributes:
-        date: when, ISO 8601 in UTC.
-        dataset: on what kind of data.
-        samples: on how many.
-        verdicts: by side, of the two principles ``"itself"`` (does the method explain the model
-            itself?) and ``"consistent"`` (does it stay consistent with the model's performance?):
-            ``"pass"``, ``"fail"``, ``"undecided"`` or ``"not measured"``.
-        failed: titles of the checks that it failed, with their sides.
-        file: the audit, a JSON file, from the cache folder on: pages that are passed on shall
-            not say whose home it is in.
+        date: ISO 8601, in UTC.
+        dataset: kind of dataset.
+        samples: number of samples.
+        verdicts: by side, for the criteria ``"fidelity"`` (of the model) and ``"consistency"``
+            (with its performance):
+            ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not applicable"``.
+        failed: titles of failed checks, with their sides.
+        file: JSON file of the audit, relative to the cache folder, so that shared pages do not
+            reveal a user's home folder.
     """
 
     date: str
@@ -47,11 +50,11 @@ class AuditLink:
 
     @property
     def path(self) -> Path:
-        """Where the audit lies; :meth:`whyclip.audit.Audit.load` reads it."""
+        """Path of the audit; :meth:`whyclip.studies.audit.Audit.load` reads it."""
         return cache_folder() / self.file
 
     def only(self, side: Side) -> AuditLink | None:
-        """The part of the audit that concerns one side; None if that side was not audited."""
+        """Return the audit of one side; None if that side was not audited."""
         if side not in self.verdicts:
             return None
         failed = tuple(title for title in self.failed if title.endswith(f"({side})"))
@@ -60,15 +63,15 @@ class AuditLink:
     def __str__(self) -> str:
         found = "; ".join(
             f"{'image' if side == 'image' else 'words'}: "
-            f"model fidelity {_shown(verdicts['itself'])}, "
-            f"performance consistency {_shown(verdicts['consistent'])}"
+            f"model fidelity {verdicts['fidelity']}, "
+            f"performance consistency {verdicts['consistency']}"
             for side, verdicts in self.verdicts.items()
         )
         return f"audit of {self.date[:10]} ({self.dataset}, n = {self.samples}): {found}"
 
 
 def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink | None:
-    """Join the audit of one method's maps and of another's words; the newer one if they differ."""
+    """Join the audits of one method's maps and another's words; if they differ, the newer one."""
     parts = [link for link in (image and image.only("image"), text and text.only("text")) if link]
     if len(parts) < 2 or parts[0].file != parts[1].file:
         return max(parts, key=lambda link: link.date, default=None)
@@ -80,37 +83,33 @@ def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink |
     )
 
 
-def _shown(verdict: str) -> str:
-    return {"undecided": "inconclusive", "not measured": "not applicable"}.get(verdict, verdict)
-
-
 def folder_of(fingerprint: str) -> Path:
-    """Where the audits of a model are kept."""
+    """Return the folder of a model's audits."""
     return cache_folder() / "audits" / fingerprint
 
 
 def key_of(method: str, options: Mapping[str, Any]) -> str:
-    """Name a method with all of its options, defaults included."""
+    """Build the key of a method with all of its options, defaults included."""
     return json.dumps([method, dict(sorted(options.items()))], default=str)
 
 
 class Audited(Protocol):
-    """What is needed of a model: its module, and the fingerprint of its weights."""
+    """The parts of a model that a look-up needs: its module, and the fingerprint of its weights."""
 
     @property
     def module(self) -> object:
-        """None where there is none to take a fingerprint of."""
+        """The module; None if the model has none."""
 
     @property
     def fingerprint(self) -> str:
-        """Digits that distinguish the weights from others."""
+        """Hash of the weights."""
 
 
 class Audits:
-    """Finds the last audit of an explanation's model, when somebody asks for it.
+    """Look up the last audit of an explanation's model on demand.
 
-    It does not keep the model alive: after the model is gone, or in another process, nothing is
-    found but what was given.
+    It does not keep the model alive. After the model is gone, or in another process, only
+    ``known`` is returned.
 
     Args:
         model: the explained model.
@@ -134,13 +133,12 @@ class Audits:
         return self
 
     def find(self, variants: Mapping[Side, tuple[str, Mapping[str, Any]]]) -> AuditLink | None:
-        """Find what the last audit of this very model found of methods with their options.
+        """Find the last audit of this model for methods with their options.
 
-        Nothing is computed where no model was ever audited. A link that cannot be read is no link:
-        an explanation is worth having without it.
+        Nothing is computed if no model was ever audited. A link that cannot be read is ignored.
 
         Args:
-            variants: by side the method's name and all of its options.
+            variants: for each side, the method's name and all of its options.
         """
         try:
             index = self._index()
@@ -166,13 +164,13 @@ class Audits:
 
 
 def audit_statement(link: AuditLink | None) -> str:
-    """What the last audit found, or that there was none."""
+    """Describe the last audit, or say that there was none."""
     return "audit: not run" if link is None else str(link)
 
 
 @lru_cache(maxsize=16)
 def read_index(path: Path, changed: int) -> Mapping[str, Any]:
-    """Read an index, once as long as it does not change; what is none counts as empty."""
+    """Read an index file, cached until it changes; an invalid one counts as empty."""
     del changed
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -185,10 +183,14 @@ def link_of(record: Mapping[str, Any]) -> AuditLink:
     """Read a link from plain JSON types.
 
     Raises:
-        TypeError: something is missing.
-        KeyError: likewise.
+        TypeError, KeyError: a field is missing.
+        ValueError: a verdict is not known.
     """
-    return AuditLink(**{**record, "failed": tuple(record["failed"])})
+    verdicts = {
+        side: {_EARLIER.get(name, name): verdict_of(word) for name, word in given.items()}
+        for side, given in record["verdicts"].items()
+    }
+    return AuditLink(**{**record, "verdicts": verdicts, "failed": tuple(record["failed"])})
 
 
 def link_to_json(link: AuditLink) -> dict[str, Any]:

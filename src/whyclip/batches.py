@@ -1,4 +1,4 @@
-"""Images read and prepared in batches, beside what the library itself makes of them."""
+"""Images in batches, prepared by whyclip and by the library's own pipeline."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Batch:
 
     Attributes:
         images: upright RGB, at display size; None if only pixels were given and their
-            normalisation is not known.
-        geometries: where each grid lies on its image.
-        pixels: ``[b, 3, H, W]`` what is explained.
-        own: ``[b, 3, h, w]`` what the library's own pipeline makes of the sources; None where it
-            is ``pixels``.
-        changes: for each image, in words, how ``pixels`` differ from ``own``.
+            normalisation is unknown.
+        geometries: position of each patch grid on its image.
+        pixels: ``[b, 3, H, W]``, the explained input.
+        own: ``[b, 3, h, w]``, the same images prepared by the library's own pipeline; None if
+            identical to ``pixels``.
+        changes: for each image, sentences that describe how ``pixels`` differ from ``own``.
         preprocessed: whether the user gave these pixels instead of images.
     """
 
@@ -66,7 +66,7 @@ def batches(
 
 
 def _given(model: ModelView, part: Pixels) -> Batch:
-    """What the user preprocessed is at once the library's input and the explained one."""
+    """Build batches from preprocessed pixels: the library's input and the explained one."""
     pixels = part.tensor
     where = [geometry_of(model, pixels)] * len(pixels)
     return Batch(

@@ -1,4 +1,4 @@
-"""What an explanation explains: three statements, each about one thing.
+"""The certificate of an explanation: three separate statements.
 
 - the score check compares the explained score with the score of the user's model on this input;
 - the scope says what the map is derived from;
@@ -32,28 +32,29 @@ DERIVED_FROM: Mapping[Scope, str] = {
     "baseline": "random baseline: not derived from the model",
     "unverified": "derived from something whyclip has not verified: a method of your own",
 }
-"""For each scope the sentence that says what a map is derived from."""
+"""For each scope, the sentence that says what a map is derived from."""
 
 EXPLAINS_SCORE = "explains the model's score"
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What an explanation explains.
+    """What was explained, and how it was checked.
 
     Attributes:
-        score_model: for each of the n prompts the score that the user's model gives the image
-            through its public entry point, as the library's own pipeline prepares the image.
-        scores: for each side the score that was explained, for each prompt.
+        score_model: for each of the n prompts, the model's score through its public entry
+            point, for the image as the library's own pipeline prepares it.
+        scores: for each side, the explained score of each prompt.
         modified_computation: every way in which the explained computation differs from the
             model's, such as another number of heads.
         modified_input: every way in which the explained input differs from what the library's
             own pipeline makes of the image, such as padding.
-        scope: for each side what the relevance is derived from; see :data:`DERIVED_FROM`.
-        checked: for each side how many of how many inputs were run through the model's public
-            entry point. ``(1, 1)`` for the image means this very image; prompts are counted as
-            strings. Empty means that nothing was run.
-        diagnostics: for each prompt how exact the method was, such as a completeness gap.
+        scope: for each side, the source of the relevance; see :data:`DERIVED_FROM`.
+        checked: for each side, the number of inputs run through the model's public entry point,
+            and their total. ``(1, 1)`` for the image means this image; prompts are counted as
+            strings. Empty if nothing was run.
+        diagnostics: for each prompt, numerical errors of the method, such as the completeness
+            error.
         precision: of the forward pass.
         tolerance: largest difference of the two scores that rounding can account for.
         input: ``"image"``, or ``"pixels"`` if the caller gave preprocessed pixels. Then the scores
@@ -75,7 +76,7 @@ class Certificate:
 
     @property
     def input_statement(self) -> str:
-        """What whyclip did not see of the input; empty if it read the image itself."""
+        """Say which part of the input whyclip did not see; empty if it read the image itself."""
         return PIXELS_ONLY if self.input == "pixels" else ""
 
     @property
@@ -104,7 +105,7 @@ class Certificate:
 
     @property
     def checked_on(self) -> str:
-        """Which inputs the score check ran on, such as ``"checked on this input"``."""
+        """Say which inputs the score check ran on, such as ``"checked on this input"``."""
         if self.score_check == "not run":
             return "not checked against the model"
         partly = [
@@ -116,7 +117,7 @@ class Certificate:
 
     @property
     def score_statement(self) -> str:
-        """The score check in words, with both numbers where they differ most."""
+        """Describe the score check, with the two scores that differ most."""
         if self.score_check == "not run":
             return "score check not run"
         explained, model = self.worst
@@ -128,7 +129,7 @@ class Certificate:
 
     @property
     def worst(self) -> tuple[float, float]:
-        """Explained and model score of the side and prompt where the two differ most."""
+        """Return the explained score and the model's, where they differ most."""
         pairs = [
             (explained, model)
             for scores in self.scores.values()
@@ -139,7 +140,7 @@ class Certificate:
 
     @property
     def scope_statement(self) -> str:
-        """What the maps and the words are derived from; one sentence if both agree."""
+        """Say what maps and words are derived from; one sentence if both agree."""
         named = {side: DERIVED_FROM[self.scope[side]] for side in SIDES if side in self.scope}
         if len(set(named.values())) <= 1:
             return next(iter(named.values()), "")
@@ -158,7 +159,7 @@ class Certificate:
 
     @property
     def verdict(self) -> str:
-        """One short sentence: the most important of the statements."""
+        """The most important statement, in a few words."""
         if self.explains_score:
             return EXPLAINS_SCORE
         if "baseline" in self.scope.values():
@@ -172,7 +173,7 @@ class Certificate:
         return self.scope_statement or "scope unknown"
 
     def of(self, prompts: Sequence[int]) -> Certificate:
-        """The certificate of some of the prompts, by their indices."""
+        """Return the certificate of some prompts, by index."""
 
         def pick(values: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(values[index] for index in prompts)
@@ -195,7 +196,7 @@ class Certificate:
 
 
 def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
-    """Describe a certificate in plain JSON types; the model's scores stand with the prompts."""
+    """Convert a certificate to plain JSON types, without the model's scores."""
     return {
         "verdict": certificate.verdict,
         "explains_score": certificate.explains_score,
@@ -221,7 +222,7 @@ def certificate_to_json(certificate: Certificate) -> dict[str, Any]:
 def certificate_of(record: Mapping[str, Any], score_model: tuple[float, ...]) -> Certificate:
     """Read a certificate from plain JSON types.
 
-    Files of versions before 0.2 did not say what was checked, so their score check reads
+    Files of versions before 0.2 do not record what was checked; their score check is
     ``"not run"``.
     """
     changes = tuple(record.get("changes", ()))

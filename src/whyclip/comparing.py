@@ -1,15 +1,15 @@
-"""The result of a comparison of methods."""
+"""Result of a comparison of methods."""
 
 from __future__ import annotations
 
 from whyclip.explanation import Explanation
 
-# A tab for each: more are no help to a reader, and cost a notebook megabytes.
+# One tab each; more would cost a notebook megabytes.
 SHOWN = 24
 
 
 class Comparison(dict[str, list[Explanation]]):
-    """For each method its explanations, one per image, in the order of the images.
+    """The explanations of each method, one per image, in the order of the images.
 
     A notebook shows it as a page with a tab for each method and image.
     """

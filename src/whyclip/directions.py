@@ -1,4 +1,4 @@
-"""Prompts that are no texts: images and directions in embedding space."""
+"""Prompts other than texts: images and directions in embedding space."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from whyclip.types import Precision
 def fixed_directions(
     view: ModelView, prompts: tuple[Prompt, ...], precision: Precision, how: PassCheck
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """Embed those prompts that are no texts.
+    """Embed prompts that are images or directions.
 
     Returns:
         Unit directions ``[n, e]``, zeros for texts; the same by the library's own pipeline, which
-        may read an image otherwise; and sentences that say how it does.
+        may read an image differently; and sentences that describe the differences.
 
     Raises:
         PromptError: a direction has the wrong width.
@@ -52,7 +52,7 @@ def encode_image(
 
     Returns:
         Its unit embedding ``[e]`` as whyclip reads it, the same as the library reads it, and a
-        sentence that says how the two readings differ, or nothing.
+        sentence that describes the difference, empty if there is none.
     """
     [(pixels, _)] = model_inputs(view, [prompt.image])
     own, change = library_reading(view.preprocess, prompt.source, pixels)

@@ -1,4 +1,4 @@
-"""What is asked of an image: prompts, turned into directions in embedding space."""
+"""Prompts, encoded as directions in embedding space."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from whyclip.models.classifier_head import ClassifierHead
 from whyclip.models.state import is_altered
 from whyclip.types import Check, Precision
 
-# Texts are short, so many share a matrix product; more would only need memory.
+# Number of texts per batch; more would only need memory.
 TEXTS_AT_ONCE = 64
-# So many strings all go through the model's public entry point; of more, one in every batch.
+# Up to this number, all strings go through the public entry point; of more, one per batch.
 TEXTS_CHECKED = 16
 
 
 @dataclass(frozen=True)
 class EncodedPrompts:
-    """Prompts, their texts run through the text tower, and what they are set against.
+    """Encoded prompts and contrast prompts.
 
     Attributes:
-        prompts: what the user asked, in order.
-        tokens: all template strings of all prompts, one after another; None without texts.
-        strings: for each prompt the indices of its template strings.
+        prompts: the user's prompts, in order.
+        tokens: all template strings of all prompts, in order; None without texts.
+        strings: for each prompt, the indices of its template strings.
         forward_passes: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
         fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
         scale: the model's factor from score to logit.
-        against: ``[e]`` mean unit direction of what the prompts are set against, or None.
-        others: the prompts of ``against``.
-        empty: ``[e]`` unit direction of the empty string, where a method asked for it.
-        bias: ``[n]`` of a plain classifier's logits, whose ``fixed`` are rows of its last layer.
-        own_fixed: ``fixed`` by the library's own pipeline, where that reads an image otherwise.
+        against: ``[e]`` mean unit direction of the contrast prompts, or None.
+        others: the contrast prompts.
+        empty: ``[e]`` unit embedding of the empty string, if a method needs it.
+        bias: ``[n]`` of a plain classifier's logits; its ``fixed`` are rows of the last layer.
+        own_fixed: ``fixed`` by the library's own pipeline, if that reads an image differently.
         own_against: ``against`` by the model's public entry point.
-        changes: in words, how image prompts differ from what the library makes of them.
-        altered: whether something in the model is hooked or replaced, as it was encoded.
+        changes: sentences that describe how image prompts differ from the library's reading.
+        altered: whether something in the model was hooked or replaced during encoding.
     """
 
     prompts: tuple[Prompt, ...]
@@ -72,18 +72,18 @@ class EncodedPrompts:
 
     @property
     def strings_total(self) -> int:
-        """How many strings were encoded."""
+        """Number of encoded strings."""
         return sum(len(forward_pass.inputs) for forward_pass in self.forward_passes)
 
     @property
     def checked(self) -> int:
-        """How many of them went through the model's public entry point."""
+        """Number of strings that went through the model's public entry point."""
         return sum(forward_pass.checked for forward_pass in self.forward_passes)
 
     def contrast(self, embedding: Tensor) -> list[tuple[tuple[float, float], ...]]:
-        """For images ``[b, e]``: each prompt's own score, and the mean score of its opponents.
+        """For images ``[b, e]``: each prompt's score, and the mean score of the contrast prompts.
 
-        Both are the model's own. Empty where the prompts are not set against others.
+        Both are the model's own. Empty without contrast prompts.
         """
         if self.against is None:
             return []
@@ -96,20 +96,20 @@ class EncodedPrompts:
 
     @property
     def embeddings(self) -> Tensor:
-        """Embeddings ``[p, e]`` of all template strings, by the pass that is explained."""
+        """Embeddings ``[p, e]`` of all template strings, from the explained pass."""
         if not self.forward_passes:
             return self.fixed[:0]
         return torch.cat([forward_pass.embedding for forward_pass in self.forward_passes])
 
     @property
     def own_embeddings(self) -> Tensor:
-        """The same by the model's public entry point, as far as it was run."""
+        """The same from the model's public entry point, as far as it was run."""
         if not self.forward_passes:
             return self.fixed[:0]
         return torch.cat([forward_pass.public for forward_pass in self.forward_passes])
 
     def unit_directions(self, embeddings: Tensor) -> Tensor:
-        """One unit direction ``[n, e]`` a prompt, from embeddings of its strings ``[p, e]``.
+        """One unit direction per prompt ``[n, e]``, from embeddings of its strings ``[p, e]``.
 
         An ensemble is the normalised mean of its templates' normalised embeddings, as in
         zero-shot classification with CLIP.
@@ -122,16 +122,16 @@ class EncodedPrompts:
         return directions
 
     def targets(self, embeddings: Tensor | None = None) -> Targets:
-        """Make targets of embeddings of the strings ``[p, e]``; the explained ones by default."""
+        """Make targets from embeddings of the strings ``[p, e]``; the explained ones by default."""
         unit = self.unit_directions(self.embeddings if embeddings is None else embeddings)
         if self.against is None:
             return Targets(unit, self.scale, self.empty, self.bias)
-        # What the empty string says is in both of the directions, and so not in their difference.
+        # The empty string's embedding cancels in the difference of two directions.
         nothing = None if self.empty is None else torch.zeros_like(self.empty)
         return Targets(unit - self.against, self.scale, nothing, self.bias)
 
     def own_targets(self) -> Targets:
-        """Make targets of what the library's own pipeline gives."""
+        """Make targets from the library's own pipeline."""
         fixed = self.fixed if self.own_fixed is None else self.own_fixed
         against = self.against if self.own_against is None else self.own_against
         return replace(self, fixed=fixed, against=against).targets(self.own_embeddings)
@@ -153,10 +153,10 @@ def encode_prompts(
     Args:
         view: the model.
         prompts: as :func:`~whyclip.inputs.parse_prompts` takes them.
-        against: likewise, or None; every prompt is set against their mean direction.
-        keep: how many last text blocks methods will read.
-        whole_context: keep the padding behind the texts, for methods that read it.
-        empty: encode the empty string, too.
+        against: contrast prompts in the same form, or None; their mean direction is subtracted.
+        keep: number of last text blocks that methods need.
+        whole_context: keep the padding after the texts, for methods that read it.
+        empty: also encode the empty string.
         precision: of the forward pass.
         check: how many strings go through the model's public entry point; see
             :func:`whyclip.explain`.
@@ -242,7 +242,7 @@ def _encode(
 def text_batches(
     count: int, check: Check, *, altered: bool = False
 ) -> Iterator[tuple[slice, PassCheck]]:
-    """Cut strings into batches, and say how each is checked against the model itself."""
+    """Split strings into batches, and choose the check of each."""
     first = TEXTS_CHECKED if check == "auto" and not altered else TEXTS_AT_ONCE
     yield slice(0, first), pass_check(check, altered=altered)
     for start in range(first, count, TEXTS_AT_ONCE):
@@ -253,7 +253,7 @@ def text_batches(
 def _encode_classes(
     view: ModelView, classes: ClassifierHead, prompts: tuple[Prompt, ...]
 ) -> EncodedPrompts:
-    """Rows and biases of a classifier's classes; an ensemble of them is their mean."""
+    """Rows and biases of a classifier's classes; an ensemble is their mean."""
     rows, biases = [], []
     for prompt in prompts:
         if not isinstance(prompt, TextPrompt):
@@ -271,7 +271,7 @@ def _encode_classes(
 
 
 def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
-    """Unit direction ``[e]`` of the empty string; no direction for a model without texts."""
+    """Unit embedding ``[e]`` of the empty string; empty for a model without texts."""
     if view.classes is not None:
         return torch.zeros(view.width, device=view.image.device)
     ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)

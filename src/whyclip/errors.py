@@ -1,17 +1,17 @@
-"""Every exception whyclip raises on purpose.
+"""Exceptions of whyclip.
 
     WhyclipError
-    ├── InputError            what the caller handed in
-    │   ├── ImageError        an image that cannot be read or used
-    │   ├── PromptError       a prompt that is empty or of an unknown kind
+    ├── InputError            invalid input
+    │   ├── ImageError        an image cannot be read or used
+    │   ├── PromptError       a prompt is empty or of an unknown type
     │   ├── OptionError       an unknown method, model, option or value
-    │   └── OutputError       a file that cannot be written or read back
-    └── ModelError            what the model is
+    │   └── OutputError       a file cannot be written or read back
+    └── ModelError            problems with the model
         ├── UnsupportedModelError   its computation cannot be followed exactly
         ├── ScoreMismatchError      the explained score is not the model's own
-        └── HubError                its weights cannot be fetched
+        └── HubError                its weights cannot be downloaded
 
-Every message quotes the offending input and says what would work, on one line.
+Every message quotes the input and says what would work, on one line.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
 
-# Of the user's input, and of the names that would work.
+# Longest quotation of the user's input, and most names in a list.
 QUOTED = 80
 NAMED = 8
-# Of a library's message within one of whyclip's, or a list of names, and of a whole message.
+# Longest part from a library's message or list of names, and longest message.
 _REASON = 200
 _LONGEST = 600
 
 
 class WhyclipError(Exception):
-    """Base of all errors whyclip raises on purpose; the message is one line without controls."""
+    """Base of all errors of whyclip; the message is one line without control characters."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_cut(one_line(str(message)), _LONGEST))
@@ -48,15 +48,15 @@ class InputError(WhyclipError, ValueError):
 
 
 class ImageError(InputError):
-    """An image cannot be read, or not used by the model."""
+    """An image cannot be read, or not be used by the model."""
 
 
 class PromptError(InputError):
-    """A prompt is empty, or of a kind that is not known."""
+    """A prompt is empty, or of an unknown type."""
 
 
 class OptionError(InputError):
-    """A method, model, option or value is not known."""
+    """A method, model, option or value is unknown or invalid."""
 
 
 class OutputError(InputError):
@@ -72,20 +72,20 @@ class UnsupportedModelError(ModelError):
 
 
 class ScoreMismatchError(ModelError):
-    """The score that would be explained is not the score that the model gives."""
+    """The explained score differs from the model's score."""
 
 
 class HubError(ModelError):
-    """The model's weights cannot be fetched."""
+    """The model's weights cannot be downloaded."""
 
 
 def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
-    """Build the error for a name that is not among the known ones, naming the nearest.
+    """Build the error for an unknown name, with the nearest known ones.
 
     Args:
-        kind: what is being named, e.g. ``"method"``.
-        given: what the caller wrote.
-        known: all names that would work.
+        kind: kind of the name, such as ``"method"``.
+        given: the caller's input.
+        known: all valid names.
     """
     names = sorted(known)
     near = []
@@ -101,10 +101,10 @@ def unknown(kind: str, given: object, known: Iterable[str]) -> OptionError:
 
 
 def check_choice(kind: str, given: object, known: Iterable[Name]) -> Name:
-    """Return the one of ``known`` that was given.
+    """Return the given name if it is in ``known``.
 
     Raises:
-        OptionError: none of them; the message names the nearest.
+        OptionError: unknown name; the message names the nearest.
     """
     names = {str(name): name for name in known}
     if not isinstance(given, str) or given not in names:
@@ -118,7 +118,7 @@ def _known(names: list[str], count: int) -> str:
 
 
 def quoted(given: object) -> str:
-    """Quote what the caller handed in: at most 80 characters, control characters escaped."""
+    """Quote the caller's input: at most 80 characters, control characters escaped."""
     try:
         text = repr(str(given) if isinstance(given, str) else given)
     except Exception:  # noqa: BLE001 - the user's own class may do anything
@@ -131,7 +131,7 @@ def quoted(given: object) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Repeat a library's own words about a failure: one line of at most 200 characters."""
+    """Shorten a library's error message to one line of at most 200 characters."""
     try:
         words = one_line(str(error))
     except Exception:  # noqa: BLE001 - the message may be the very text that cannot be encoded
@@ -140,7 +140,7 @@ def reason(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """Join lines by spaces and escape what a terminal would obey or could not show."""
+    """Join lines with spaces and escape unprintable characters."""
     joined = " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in joined
@@ -148,7 +148,7 @@ def one_line(text: str) -> str:
 
 
 def warn(message: str) -> None:
-    """Warn with one line, at the line of the user's code that called whyclip."""
+    """Issue a one-line warning at the line of the user's code that called whyclip."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] == "whyclip":
         level, frame = level + 1, frame.f_back

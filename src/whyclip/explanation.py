@@ -1,4 +1,4 @@
-"""The result: maps, words, scores, and the certificate that says what they explain."""
+"""The result: maps, words, scores and certificate."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from whyclip.areas import above, areas, check_count, check_share, peaks
 from whyclip.audit_index import AuditLink, Audits
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError
+from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.resample import Interpolation, resample_to_image
-from whyclip.types import Geometry, Side, Word
+from whyclip.types import Box, Geometry, Point, Side, Word
 
 if TYPE_CHECKING:
     import pandas
@@ -31,19 +33,20 @@ class Explanation:
 
     Attributes:
         maps: ``[n, gh, gw]`` float32, signed and unnormalised relevance of each patch,
-            or None when the image side was not asked for.
-        words: for each prompt its words in reading order; empty where there are none.
-        scores: ``[n]`` float32, the score that was explained (cosine, −1 to 1).
-        geometry: where the grid lies on the original image.
-        image: the original image as RGB, reduced to at most 1400 pixels, or None when it was
+            or None without the image side.
+        words: for each prompt, its words in reading order; may be empty.
+        scores: ``[n]`` float32, explained scores (cosine, −1 to 1).
+        geometry: position of the patch grid on the original image.
+        image: the original image as RGB, reduced to at most 1400 pixels, or None if it was
             not kept; ``geometry`` has the width and height of the original.
-        against: what every prompt was set against; the scores are then differences.
-        contrast: with ``against``, for each prompt the model's score of the prompt and its mean
-            score of what the prompt is set against; empty otherwise.
-        method: the method's name; ``"a + b"`` where maps and words come from two methods.
-        methods: by side the method, where maps and words come from two; empty otherwise.
-        notes: what to bear in mind, such as an image unlike those the model was trained on.
-        audits: finds the last audit of the model; see :attr:`audit`.
+        against: contrast prompts; the scores are then differences.
+        contrast: with ``against``, for each prompt the model's score of the prompt and the mean
+            score of the contrast prompts; empty otherwise.
+        method: the method's name; ``"a + b"`` if maps and words come from two methods.
+        methods: the method of each side, if maps and words come from two; empty otherwise.
+        notes: warnings, such as an image unlike the model's training images.
+        matches: for each prompt how unusual its score is; empty without a reference.
+        audits: looks up the last audit of the model; see :attr:`audit`.
     """
 
     model: str
@@ -60,13 +63,14 @@ class Explanation:
     notes: tuple[str, ...] = ()
     contrast: tuple[tuple[float, float], ...] = ()
     methods: Mapping[Side, str] = field(default_factory=dict)
+    matches: tuple[Match, ...] = ()
     audits: Audits = field(default_factory=Audits, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def __getitem__(self, index: int | slice) -> Explanation:
-        """The explanation of one prompt, or of a slice of the prompts."""
+        """Return the explanation of one prompt, or of a slice of the prompts."""
         at = range(len(self))[index]
         chosen = list(at) if isinstance(at, range) else [at]
         return replace(
@@ -77,13 +81,14 @@ class Explanation:
             words=_pick(self.words, chosen),
             certificate=self.certificate.of(chosen),
             contrast=_pick(self.contrast, chosen) if self.contrast else (),
+            matches=_pick(self.matches, chosen) if self.matches else (),
         )
 
     def __iter__(self) -> Iterator[Explanation]:
         return (self[index] for index in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Equal in everything but the image, tensors by value."""
+        """Compare everything except the image, tensors by value."""
         if not isinstance(other, Explanation):
             return NotImplemented
         return same(self, other)
@@ -107,26 +112,26 @@ class Explanation:
 
     @property
     def method_of(self) -> dict[Side, str]:
-        """For each explained side the name of its method."""
+        """For each explained side, the name of its method."""
         return {side: self.methods.get(side, self.method) for side in self.certificate.scores}
 
     @property
     def audit(self) -> AuditLink | None:
-        """What the last audit of this model found for this method, or None.
+        """The last audit of this model and method, or None.
 
-        Each access reads the cache; pages, files and terminal output do so too. A loaded
+        Each access reads the cache, also when pages, files or terminal output are written. A loaded
         explanation returns what its file says.
         """
         variants: dict[Side, tuple[str, Mapping[str, Any]]] = {}
         for side, name in self.method_of.items():
-            # Methods that differ by side are the default ones, with their default options.
+            # If methods differ by side, they are the defaults with default options.
             default = bool(self.methods) and name in METHODS
             variants[side] = (name, METHODS[name].options if default else self.options)
         return self.audits.find(variants)
 
     @property
     def versus(self) -> str:
-        """``"rather than …"`` where prompts were set against others, else an empty string."""
+        """``"rather than …"`` with contrast prompts, else an empty string."""
         return f"rather than {' or '.join(map(_label, self.against))}" if self.against else ""
 
     def heatmap(
@@ -136,10 +141,10 @@ class Explanation:
 
         Args:
             size: height and width of the result; the size of the original image by default.
-            interpolation: ``"catmull-rom"``, as the figures are drawn: cubic, equal to ``maps``
-                at patch centres, and clamped to the range of the four nearest patches, so that no
-                sign and no peak is added; ``"nearest"``, each pixel has the value of its patch;
-                ``"bilinear"``, as the metrics and the audit measure.
+            interpolation: ``"catmull-rom"``, as in figures: cubic, equal to ``maps`` at patch
+                centres, and clamped to the range of the four nearest patches, so that it adds no
+                sign and no peak; ``"nearest"``, the value of the patch; ``"bilinear"``, as in
+                metrics and audit.
 
         Returns:
             ``[n, height, width]`` float32, same units as ``maps``; NaN where the image was
@@ -149,15 +154,69 @@ class Explanation:
             OutputError: the image side was not explained.
             OptionError: the interpolation is unknown.
         """
+        return resample_to_image(self._required_maps(), self.geometry, size, interpolation)
+
+    def _required_maps(self) -> Tensor:
         if self.maps is None:
             raise OutputError(
                 f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
                 'ask for sides=("image", ...)'
             )
-        return resample_to_image(self.maps, self.geometry, size, interpolation)
+        return self.maps
+
+    def mask(self, threshold: float = 0.5) -> Tensor:
+        """Mark where each map is at least a share of its largest value.
+
+        Args:
+            threshold: share of the largest value of :meth:`heatmap`, above 0 and at most 1.
+
+        Returns:
+            Bool ``[n, height, width]`` in pixels of the original image; False where the image was
+            cropped away, and everywhere if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return torch.stack([torch.from_numpy(above(h.numpy(), share)) for h in self.heatmap()])
+
+    def boxes(self, threshold: float = 0.5) -> tuple[tuple[Box, ...], ...]:
+        """Bound the connected areas of :meth:`mask` by boxes.
+
+        Args:
+            threshold: as for :meth:`mask`.
+
+        Returns:
+            For each prompt its boxes in pixels of the original image, right and bottom exclusive,
+            the area with the largest sum of heat first. Diagonal neighbours are connected.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: the threshold is out of its range.
+        """
+        share = check_share(threshold)
+        return tuple(tuple(area.box for area in areas(h.numpy(), share)) for h in self.heatmap())
+
+    def points(self, k: int = 1) -> tuple[tuple[Point, ...], ...]:
+        """Find the strongest local maxima of each map, to prompt a segmenter with.
+
+        Args:
+            k: largest number of points of each map.
+
+        Returns:
+            For each prompt centres of patches in pixels of the original image, with their
+            relevance, strongest first; none if a map has no positive value.
+
+        Raises:
+            OutputError: the image side was not explained.
+            OptionError: k is below 1.
+        """
+        count = check_count(k)
+        return tuple(peaks(values, self.geometry, count) for values in self._required_maps())
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each patch and each word (needs pandas: ``pip install whyclip[pandas]``)."""
+        """One row per patch and per word (needs pandas: ``pip install 'whyclip[pandas]'``)."""
         from whyclip.storage import to_dataframe
 
         return to_dataframe(self)
@@ -166,19 +225,20 @@ class Explanation:
         """Write to a file; its extension decides the format.
 
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
-        ``.npz`` and ``.safetensors`` hold numbers.
+        ``.npz`` and ``.safetensors`` hold numbers. ``.coco.json`` holds boxes and masks at half
+        of each map's peak for annotation tools; :func:`whyclip.save_coco` has more choices.
 
-        The file appears whole or not at all. Returns the path written.
+        The file is written atomically. Returns its path.
 
         Raises:
-            OutputError: another ending, or a folder that does not exist.
+            OutputError: unknown extension, or a folder that does not exist.
         """
         from whyclip.export import save
 
         return save(self, path)
 
     def show(self) -> None:
-        """Show the figure: in a notebook as a page, elsewhere in a window."""
+        """Show the explanation: as a page in a notebook, elsewhere in a window."""
         from whyclip.render import show
 
         show(self)
@@ -190,7 +250,7 @@ class Explanation:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare two results of one class field by field, tensors by kind, shape and numbers."""
+    """Compare two results of one class field by field, tensors by type, shape and values."""
 
     def equal(a: object, b: object) -> bool:
         if isinstance(a, Tensor) and isinstance(b, Tensor):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, folders, and where whyclip keeps its own."""
+"""Atomic writes, folders, and whyclip's cache folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ VARIABLE = "WHYCLIP_CACHE"
 
 
 def path_of(path: str | Path) -> Path:
-    """Return a path as pathlib has it.
+    """Convert to a pathlib path.
 
     Raises:
-        OutputError: it is of another kind, or no file can have this name.
+        OutputError: another type, or an invalid file name.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise OutputError(f"{quoted(path)} of type {type(path).__name__} is no path; give a string")
+        kind = type(path).__name__
+        raise OutputError(f"{quoted(path)} of type {kind} is not a path; give a string")
     found = Path(path)
     try:
         nul = b"\0" in os.fsencode(found)
@@ -32,7 +33,7 @@ def path_of(path: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file; a name that the file system cannot have is none."""
+    """Whether a file exists; False for invalid names."""
     try:
         return path.is_file()
     except OSError:
@@ -40,7 +41,7 @@ def is_file(path: Path) -> bool:
 
 
 def write_atomic(path: Path, encode: Callable[[], bytes]) -> None:
-    """Write bytes beside the target first, so that a failure leaves nothing half-written.
+    """Write bytes to a temporary file and rename it, so that a failure leaves no partial file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -48,7 +49,7 @@ def write_atomic(path: Path, encode: Callable[[], bytes]) -> None:
     content = encode()
     handle, beside = -1, ""
     try:
-        # Named without the target, whose name may be as long as a name can be.
+        # Named without the target, whose name may already have the maximum length.
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".whyclip.")
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -66,7 +67,7 @@ def write_atomic(path: Path, encode: Callable[[], bytes]) -> None:
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder with those above it, if it is not there; return it.
+    """Make a folder and its parents, if missing; return it.
 
     Raises:
         OutputError: it cannot be made.
@@ -80,12 +81,12 @@ def make_folder(folder: Path) -> Path:
 
 
 def append_line(path: Path, line: str, *, header: str = "") -> None:
-    """Write a line through to the end of a file, which is made if it is not there.
+    """Append a line to a file, which is created if missing.
 
     Args:
         path: the file.
         line: without a line break.
-        header: the first line of a file that is new or empty.
+        header: first line of a new or empty file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -99,7 +100,7 @@ def append_line(path: Path, line: str, *, header: str = "") -> None:
 
 
 def cache_folder() -> Path:
-    """The folder that whyclip keeps things in between runs; it need not exist."""
+    """Return whyclip's cache folder, which need not exist."""
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser()

@@ -1,4 +1,4 @@
-"""A model as other explanation libraries take it: captum, pytorch-grad-cam, Quantus.
+"""Adapters for other explanation libraries: captum, pytorch-grad-cam, Quantus.
 
 None of them is imported here.
 """
@@ -36,16 +36,17 @@ class Scorer(nn.Module):
     """Pixels ``[b, 3, H, W]`` in, match scores ``[b, n]`` out, with gradients.
 
     Scores are cosines, or a classifier's logits. They come from the model's public image encoder;
-    the prompts' embeddings were computed once and are fixed. The user's model is a submodule, not
+    the prompts' embeddings are computed once and fixed. The user's model is a submodule, not
     a copy: ``to``, ``half`` and ``train`` act on it.
 
     Attributes:
         view: the wrapped model.
         model: the user's own module, ``view.module``.
         prompts: one line of text for each of the n scores.
-        directions: ``[n, e]`` what the image's unit embedding is multiplied by.
+        directions: ``[n, e]`` text directions; scores are their products with the image's unit
+            embedding.
         bias: ``[n]`` of a classifier's logits, else None.
-        empty: ``[e]`` unit direction of the empty prompt, which some methods subtract.
+        empty: ``[e]`` unit embedding of the empty prompt, which some methods subtract.
     """
 
     directions: Tensor
@@ -91,7 +92,7 @@ class Scorer(nn.Module):
         return targets.score(self.view.image.encode(pixels))
 
     def encoded(self) -> EncodedPrompts:
-        """The fixed prompts, as whyclip's own methods take them."""
+        """The fixed prompts, in the form that whyclip's methods take."""
         # Scores are float32, also after ``half`` or ``double``.
         fixed, bias, empty = (
             None if value is None else value.float()
@@ -101,7 +102,7 @@ class Scorer(nn.Module):
         return replace(self._encoded, fixed=fixed, bias=bias, empty=empty)
 
     def to_grid(self, tokens: Tensor | tuple[Any, ...]) -> Tensor:
-        """Lay a layer's tokens out as feature maps; pytorch-grad-cam's ``reshape_transform``.
+        """Reshape a layer's tokens to feature maps; pytorch-grad-cam's ``reshape_transform``.
 
         Args:
             tokens: ``[b, t, w]`` (or ``[t, b, w]``, as in OpenAI's package), of which the patches
@@ -134,7 +135,7 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
     Args:
         view: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         prompts: as for :func:`whyclip.explain`.
-        against: opponents of the prompts; scores are then differences of cosines.
+        against: contrast prompts; scores are then differences of cosines.
 
     Raises:
         PromptError: a prompt cannot be used.
@@ -172,7 +173,7 @@ def explain_func(
     Args:
         model: from :meth:`whyclip.ModelView.scorer`; its prompts are the classes.
         inputs: preprocessed pixels ``[b, 3, H, W]``.
-        targets: ``[b]`` for each input the index of the prompt to explain.
+        targets: ``[b]``, the index of the prompt to explain for each input.
         method: a name from ``whyclip.methods.METHODS``; the default of the image side otherwise.
         interpolation: from patches to pixels; see :meth:`whyclip.Explanation.heatmap`.
         precision: of the forward pass.
@@ -183,8 +184,8 @@ def explain_func(
         Relevance ``[b, 1, H, W]``, unnormalised; 0 where the patch grid does not reach.
 
     Raises:
-        OptionError: ``model`` is no scorer, or a target is no index of a prompt.
-        ImageError: ``inputs`` are no such batch.
+        OptionError: ``model`` is not a scorer, or a target is not an index of a prompt.
+        ImageError: ``inputs`` is not such a batch.
     """
     del device
     if not isinstance(model, Scorer):
@@ -207,10 +208,10 @@ def explain_func(
 
 
 def _indices(targets: Any, count: int, prompts: int) -> list[int]:
-    """The targets as numbers of prompts.
+    """Convert targets to indices of prompts.
 
     Raises:
-        OptionError: they are not one whole number for each input, from 0 on.
+        OptionError: they are not one non-negative integer for each input.
     """
     given = np.asarray(targets.detach().cpu() if isinstance(targets, Tensor) else targets)
     whole = given.dtype.kind in "iu" and given.shape == (count,)

@@ -17,6 +17,12 @@ from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.errors import ImageError, quoted, warn
 from whyclip.explanation import Explanation
 from whyclip.inputs import ImageSource
+from whyclip.matching.evidence import (
+    ReferenceLike,
+    ReferenceScores,
+    opened,
+    reference_scores,
+)
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state, naming_suspects
 from whyclip.pipeline import run
@@ -24,7 +30,7 @@ from whyclip.preprocessed import Pixels, check_pixels
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 from whyclip.variant import MethodLike, Variant, encode_for
 
-# Under these keys the data loaders of transformers give preprocessed pixels.
+# Keys of preprocessed pixels in data loaders of transformers.
 PIXEL_KEYS = ("pixel_values", "pixels")
 
 
@@ -40,6 +46,7 @@ def explain_iter(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     check: Check = "auto",
+    reference: ReferenceLike | None = None,
     **method_options: Any,
 ) -> Iterator[Explanation]:
     """Explain many images, one explanation at a time, in constant memory.
@@ -50,16 +57,17 @@ def explain_iter(
     Args:
         model: as for :func:`whyclip.explain`, like all arguments without a description here.
         batches: images one by one; or batches of them; or preprocessed batches ``[b, 3, H, W]``;
-            or what a DataLoader gives: a tuple or list whose first part is such a batch, or a
+            or a DataLoader's items: a tuple or list whose first element is such a batch, or a
             mapping with ``pixel_values``.
         prompts: the same for all images.
         method: a name, ``Method`` or ``Variant``.
         sides: ``"image"``, ``"text"`` or both.
-        against: opponents of the prompts.
+        against: contrast prompts.
         geometry: how images are prepared.
         precision: of the forward pass.
         check: ``"auto"`` runs at least one image of each batch through the model's public entry
             point.
+        reference: from :func:`whyclip.reference`, or its file.
         **method_options: options of the method.
 
     Returns:
@@ -77,15 +85,16 @@ def explain_iter(
             f"batches is {quoted(batches)} of type {type(batches).__name__}; give a DataLoader, or "
             "a list of images or of batches"
         )
-    # Checked with a stand-in for the images, which are not there yet.
-    request = Request([""], prompts, against, geometry, precision, check)
+    # Checked with a placeholder, because the images are not there yet.
+    request = Request([""], prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, request, sides)
     variants = chosen_variants(model, checked, method, method_options)
     with naming_suspects(model):
         encoded = encode_for(
             model, prompts, variants, against=against, precision=precision, check=check
         )
-    return _each(model, batches, request, variants, encoded)
+        scores = reference_scores(model, request.reference, encoded, geometry)
+    return _each(model, batches, request, variants, encoded, scores)
 
 
 def _each(
@@ -94,10 +103,11 @@ def _each(
     request: Request,
     variants: Sequence[Variant],
     encoded: EncodedPrompts,
+    scores: ReferenceScores | None,
 ) -> Iterator[Explanation]:
     warned = False
     for sources in _sources(model, batches, request.geometry):
-        # Outside of yield, so that the caller's code runs in the caller's state of torch.
+        # Outside the yield, so that the caller's code runs in the caller's torch state.
         with plain_state("explain_iter"), naming_suspects(model):
             check_state(model)
             results = by_side(
@@ -109,11 +119,12 @@ def _each(
                     request.geometry,
                     request.precision,
                     request.check,
+                    scores,
                 )
             )
         notes = [note for result in results for note in result.notes]
         if notes and not warned:
-            warn(f"{notes[0]}; later images may be so, too: see their notes")
+            warn(f"{notes[0]}; this may also hold for later images: see their notes")
             warned = True
         results.reverse()
         while results:
@@ -123,7 +134,7 @@ def _each(
 def _sources(
     model: ModelView, batches: Iterable[Any], geometry: GeometryName
 ) -> Iterator[Sequence[ImageSource]]:
-    """Turn the user's items into batches; single images are collected to batches."""
+    """Group the user's items into batches."""
     single: list[ImageSource] = []
     for number, batch in enumerate(batches, 1):
         if _is_image(batch):
@@ -171,14 +182,14 @@ def _batch(
 
 
 def _is_image(given: object) -> bool:
-    """Whether this is one image, not a batch."""
+    """Whether it is one image, not a batch."""
     if isinstance(given, (Tensor, np.ndarray)):
         return given.ndim < 4
     return isinstance(given, (str, Path, Image))
 
 
 def _is_batch(given: object) -> bool:
-    """Whether this is a batch beside something else, such as labels."""
+    """Whether it is a batch with something else, such as labels."""
     if isinstance(given, (Tensor, np.ndarray)):
         return given.ndim == 4
     return isinstance(given, (list, tuple, Pixels))

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from whyclip.errors import OptionError, quoted, unknown
 
-# No count of layers, masks or steps is larger; a seed may be any number of 63 bits.
+# Largest allowed count; seeds may have 63 bits.
 LARGEST = 10_000_000
 LARGEST_SEED = 2**63 - 1
 
@@ -37,12 +37,12 @@ def options_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations of a function's keyword-only parameters by name, as far as they can be read."""
+    """Annotations of a function's keyword-only parameters by name, if they can be resolved."""
     while isinstance(function, partial):
         function = function.func
     try:
         hints = get_type_hints(function if inspect.isroutine(function) else type(function).__call__)
-    # A user's own function may name types that are not there; its values are then not checked.
+    # A user's function may use unresolvable types; its values are then not checked.
     except (NameError, TypeError, AttributeError):
         return {}
     return {name: hints[name] for name in options_of(function) if name in hints}
@@ -57,10 +57,10 @@ def validate(
         owner: name of the method or experiment, for errors.
         function: has the options as keyword-only parameters.
         given: options by name.
-        noun: what the owner is.
+        noun: kind of the owner.
 
     Raises:
-        OptionError: a name or value that the function does not take.
+        OptionError: an unknown name or invalid value.
     """
     completed = options_of(function)
     hints = hints_of(function) if given else {}
@@ -81,8 +81,8 @@ def parse(
     Args:
         owner: name of the method or experiment, for errors.
         function: has the options as keyword-only parameters.
-        pairs: as the user wrote them.
-        flag: what precedes a pair where the user wrote it, for errors.
+        pairs: the user's input.
+        flag: option that precedes a pair, for errors.
 
     Raises:
         OptionError: not a pair, an unknown name, or a value of another type.
@@ -103,7 +103,7 @@ def parse(
 
 
 def spelled(name: str, options: Mapping[str, Any]) -> str:
-    """Write a name with options so that it can be typed again.
+    """Write a name with options in the form that can be parsed.
 
     Example:
         >>> spelled("grad_eclip", {}), spelled("grad_eclip", {"heads": "single", "relu": False})
@@ -120,16 +120,16 @@ def _options_of(owner: str, known: Mapping[str, Any]) -> str:
 
 
 def checked(owner: str, name: str, value: Any, hint: Any) -> Any:
-    """Check one value; a number of numpy becomes one of Python.
+    """Check one value; NumPy numbers become Python numbers.
 
     Args:
         owner: name of the method or experiment, for the error.
         name: name of the option.
-        value: what the caller gave.
-        hint: the parameter's annotation; of a kind not known here, it is not checked.
+        value: the caller's value.
+        hint: the parameter's annotation; unknown annotations are not checked.
 
     Raises:
-        OptionError: the value has another type, is not in the list, not finite or too large.
+        OptionError: the value has another type, is not allowed, not finite or too large.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if value is None and type(None) in kinds:
@@ -200,7 +200,7 @@ def _parse_value(key: str, text: str, hint: Any, flag: str) -> Any:
 
 
 def _sized(key: str, value: Any, flag: str) -> Any:
-    """Return a value that computing can hold.
+    """Check that a value fits into 64 bits.
 
     Raises:
         OptionError: an integer of more than 64 bits, an infinite number or NaN.

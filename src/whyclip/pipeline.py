@@ -1,4 +1,4 @@
-"""Images and a question in, explanations out: both towers, any number of methods."""
+"""Compute explanations of images and prompts, with any number of methods."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
 from whyclip.forward.fidelity import tolerance_of, worst_mismatch
 from whyclip.forward.forward_pass import ForwardPass
-from whyclip.forward.run import EVERY, check_walk, pass_check, run_tower, takes_input
+from whyclip.forward.run import pass_check
 from whyclip.forward.targets import Targets
+from whyclip.image_pass import ImagePass, run_images
 from whyclip.inputs import ImageSource, word_relevance
+from whyclip.matching.evidence import ReferenceScores
 from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole, joint_scores
 from whyclip.models.health import first_not_finite
@@ -26,7 +28,7 @@ from whyclip.progress import track
 from whyclip.types import Check, GeometryName, Precision, Side, Word
 from whyclip.variant import Variant
 
-# A model whose own forward was replaced is called as a whole with so many prompts.
+# Number of prompts for which a model with a replaced forward is called as a whole.
 TEXTS_WHOLE = 4
 
 
@@ -38,41 +40,67 @@ def run(
     geometry: GeometryName,
     precision: Precision,
     check: Check = "auto",
+    reference: ReferenceScores | None = None,
 ) -> dict[str, list[Explanation]]:
-    """Explain every source by every variant; see :func:`whyclip.explain` for the rest."""
+    """Explain every source with every variant; see :func:`whyclip.explain` for the rest."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
-    targets, own_targets = encoded.targets(), encoded.own_targets()
-    if encoded.changes:
-        # Image prompts that the library reads otherwise are explained as whyclip reads them.
-        own_targets = targets
+    targets = encoded.targets()
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     total = -(-len(sources) // at_once)
     audits = Audits(model)
     for number, batch in enumerate(track(batches(model, sources, geometry), "explaining", total)):
-        reach = max(variant.blocks_needed(model.image) for variant in variants)
+        blocks = max(variant.blocks_needed(model.image) for variant in variants)
         how = pass_check(check, altered=encoded.altered, first=number == 0)
-        forward_pass = run_tower(
-            model.image, batch.pixels, targets, keep=reach, precision=precision, check=how
-        )
-        own = forward_pass
-        if batch.own is not None:
-            own = run_tower(model.image, batch.own, targets, keep=0, precision=precision, check=how)
-            if not takes_input(model.image, batch.pixels) and how in EVERY:
-                check_walk(model.image, batch.own, own)
-        seen = batch.pixels if batch.own is None else batch.own
+        images = run_images(model, batch, targets, blocks, precision, how)
         if number == 0 and check != "none" and answers_as_a_whole(model):
-            check_whole(model, encoded, seen, own)
-        notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
-        checked = checked_of(own, encoded, sources)
-        setting = Setting(model, encoded, batch, own, notes, checked, audits)
-        for variant in variants:
-            found: dict[Side, SideResult] = {}
-            if "image" in variant.sides:
-                found["image"] = _image_side(variant, forward_pass)
-            if "text" in variant.sides and encoded.tokens is not None:
-                found["text"] = _text_side(variant, encoded, forward_pass.embedding)
-            _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
-            results[variant.label] += explanations(setting, variant, found)
+            check_whole(model, encoded, images.seen, images.own)
+        checked = checked_of(images.own, encoded, sources)
+        for label, found in explain_images(
+            model, images, encoded, variants, checked, audits, reference
+        ).items():
+            results[label] += found
+    return results
+
+
+def explain_images(
+    model: ModelView,
+    images: ImagePass,
+    encoded: EncodedPrompts,
+    variants: Sequence[Variant],
+    checked: Sequence[Mapping[Side, tuple[int, int]]],
+    audits: Audits,
+    reference: ReferenceScores | None = None,
+) -> dict[str, list[Explanation]]:
+    """Explain a batch from its forward passes, by label one explanation for each image.
+
+    Args:
+        model: the model that ran.
+        images: the passes, with the targets of ``encoded``.
+        encoded: the prompts.
+        variants: methods with their options.
+        checked: for each image the certificate's ``checked``.
+        audits: looks up the last audit of this model.
+        reference: other prompts and images that the scores are compared with.
+
+    Raises:
+        ScoreMismatchError: a method explains another score than it says.
+        UnsupportedModelError: scores or relevance are not finite.
+    """
+    # Image prompts that the library reads otherwise are explained as whyclip reads them.
+    own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
+    seen, forward_pass = images.seen, images.forward_pass
+    notes = model.domain.notes(seen) if model.domain else [()] * len(seen)
+    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(seen)
+    setting = Setting(model, encoded, images.batch, images.own, notes, checked, audits, matches)
+    results: dict[str, list[Explanation]] = {}
+    for variant in variants:
+        found: dict[Side, SideResult] = {}
+        if "image" in variant.sides:
+            found["image"] = _image_side(variant, forward_pass)
+        if "text" in variant.sides and encoded.tokens is not None:
+            found["text"] = _text_side(variant, encoded, forward_pass.embedding)
+        _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
+        results[variant.label] = list(explanations(setting, variant, found))
     return results
 
 
@@ -104,10 +132,10 @@ def check_whole(
 def _check_found(
     setting: Setting, variant: Variant, found: Mapping[Side, SideResult], own: Tensor
 ) -> None:
-    """Refuse results that are not finite, and scores that differ from the model's own.
+    """Check that results are finite and that scores are the model's own.
 
     Raises:
-        ScoreMismatchError: the method declares no change and yet explains another score.
+        ScoreMismatchError: the method declares no change but explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
     name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
@@ -152,9 +180,9 @@ def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
 
 
 def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
-    """Explain every string for every image of the batch, some strings at a time.
+    """Explain every string for every image of the batch, in chunks of strings.
 
-    The images are those that the image side explains, so that both sides explain one score.
+    Uses the images of the image side, so that both sides explain one score.
     """
     images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []
@@ -177,7 +205,7 @@ def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> 
 def _by_prompt(
     encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """From checks ``[strings, b]`` to ``[b, n]``: of an ensemble, the largest, with its sign."""
+    """Convert diagnostics ``[strings, b]`` to ``[b, n]``; for an ensemble, the largest."""
     found = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
@@ -190,12 +218,12 @@ def _by_prompt(
 
 
 def _largest(values: Tensor) -> Tensor:
-    """Of each column of ``[strings, b]`` the value that is farthest from zero."""
+    """Value farthest from zero in each column of ``[strings, b]``."""
     return values.gather(0, values.abs().argmax(0, keepdim=True))[0]
 
 
 def _words(encoded: EncodedPrompts, values: Sequence[Tensor]) -> tuple[tuple[Word, ...], ...]:
-    """Join the pieces' values ``[t]`` of every string to the words of every prompt."""
+    """Sum the pieces' values ``[t]`` of every string over the words of every prompt."""
     tokens = encoded.tokens
     assert tokens is not None
     return tuple(

@@ -37,7 +37,7 @@ class Pixels(Sequence[Tensor]):
     @overload
     def __getitem__(self, index: slice) -> Pixels: ...
     def __getitem__(self, index: int | slice) -> Tensor | Pixels:
-        """One input ``[3, H, W]``, or a part of the batch."""
+        """Return one input ``[3, H, W]``, or a part of the batch."""
         part = self.tensor[index]
         return Pixels(part) if isinstance(index, slice) else part
 
@@ -58,7 +58,7 @@ def check_pixels(
 
     Raises:
         ImageError: wrong shape, type or size; NaN or infinity; or values from 0 to 255.
-        OptionError: another geometry.
+        OptionError: unsupported geometry.
     """
     if geometry != "model":
         raise OptionError(
@@ -97,17 +97,17 @@ def _check_range(model: ModelView, pixels: Tensor, name: str) -> None:
     if low < 0:
         return
     norm = _normalisation(model)
-    # Some models take values from 0 to 255 as they are.
+    # Some models take values from 0 to 255.
     top = max((1 - m) / s for m, s in zip(norm.mean, norm.std, strict=True)) if norm else 1.0
     if max(LARGEST, top) < high <= BYTE:
         raise ImageError(
-            f"{name} has values from {low:.4g} to {high:.4g}, so it looks not normalised; "
+            f"{name} has values from {low:.4g} to {high:.4g}, so it does not look normalised; "
             "run the model's preprocessing first"
         )
     bottom = min(-m / s for m, s in zip(norm.mean, norm.std, strict=True)) if norm else 0.0
     if bottom < -0.5 and low < 0.1 and 0.9 < high <= 1:
         warn(
-            f"{name} has values from {low:.4g} to {high:.4g}, so it looks not normalised; "
+            f"{name} has values from {low:.4g} to {high:.4g}, so it does not look normalised; "
             f"{model.name} takes values from {bottom:.2g} to {top:.2g}"
         )
 

@@ -1,4 +1,4 @@
-"""The process of the command line: Ctrl-C, garbage collection while importing, and leaving."""
+"""The process of the command line: Ctrl-C, imports without garbage collection, and exit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FAILED = 1
 
 
 class _Own:
-    """State of a process that belongs to the command line; elsewhere it stays as it is here.
+    """State of a command-line process; unchanged in other processes.
 
     Attributes:
         process: whether :func:`own_process` was called.
-        at_once: whether Ctrl-C may end the process without any cleaning up.
+        at_once: whether Ctrl-C may end the process without clean-up.
     """
 
     process = False
@@ -29,17 +29,17 @@ class _Own:
 
 
 def own_process() -> None:
-    """Take over Ctrl-C, for a process that runs one command and nothing else."""
+    """Handle Ctrl-C, for a process that runs a single command."""
     _Own.process = _Own.at_once = True
-    # A parent that has Ctrl-C ignored, such as nohup, has a reason for it.
+    # Keep an ignored Ctrl-C, as set by nohup.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
 
 
 def _interrupted(_: int, __: FrameType | None) -> None:
-    """Leave at once while nothing can be lost, or when pressed a second time."""
+    """Exit at once while nothing can be lost, or on the second Ctrl-C."""
     if _Own.at_once:
-        # An exception could be swallowed by, or printed from, whichever library is being imported.
+        # The library that is being imported could swallow or print an exception.
         if os.isatty(2):
             os.write(2, b"\r\x1b[2K\x1b[?25h")  # the progress bar away, the cursor back
         os.write(2, b"whyclip: interrupted\n")
@@ -50,9 +50,9 @@ def _interrupted(_: int, __: FrameType | None) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import large libraries faster: no garbage is collected, and Ctrl-C ends at once.
+    """Import large libraries without garbage collection, and let Ctrl-C end at once.
 
-    Collecting garbage takes a quarter of the time to import torch and OpenCLIP, and finds none.
+    Garbage collection takes a quarter of the import time of torch and OpenCLIP.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -68,7 +68,7 @@ def importing() -> Iterator[None]:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process without taking the interpreter apart, which takes over a second.
+    """End the process without finalising the interpreter, which takes over a second.
 
     Functions registered with ``atexit`` run, and both streams are flushed.
     """
@@ -79,7 +79,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _flush(stream: TextIO | None) -> bool:
-    """Write out what a stream holds; a reader that has left, such as ``head``, is no news."""
+    """Flush a stream; a closed pipe, as with ``head``, is not an error."""
     try:
         if stream is not None:
             stream.flush()

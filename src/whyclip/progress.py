@@ -1,10 +1,11 @@
-"""A progress bar on long work, and none otherwise."""
+"""Progress bars for long work."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import local
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -12,23 +13,46 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A terminal has room for one display: work within work adds a line to the one that is shown.
+# A terminal has one display; nested work adds a line to it.
 _shown: list[Progress] = []
+
+Listener = Callable[[str, int, int], None]
+"""Is told the name of the work, and how many of how many items are done."""
+
+_here = local()
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Report the progress of work in this thread to a function instead of the terminal.
+
+    What the function raises ends the work: so it is cancelled.
+    """
+    before = getattr(_here, "listener", None)
+    _here.listener = listener
+    try:
+        yield
+    finally:
+        _here.listener = before
 
 
 def track(
     items: Iterable[T], what: str | Callable[[], str], total: int | None = None
 ) -> Iterator[T]:
-    """Iterate with a bar on the terminal when there is more than one item to wait for.
+    """Iterate with a progress bar on a terminal, if there is more than one item.
 
     Args:
-        items: what to go through.
-        what: name of the work, in a word or two; a function if it changes on the way.
-        total: how many items there are, where ``items`` cannot tell.
+        items: the iterable.
+        what: short name of the work; a function if it changes.
+        total: number of items, if ``items`` has no length.
     """
     if total is None:
         items = list(items)
         total = len(items)
+    listener: Listener | None = getattr(_here, "listener", None)
+    if listener is not None:
+        yield from _reported(listener, items, what if callable(what) else lambda: what, total)
+        return
     if total < 2 or not sys.stderr.isatty():
         yield from items
         return
@@ -44,12 +68,21 @@ def track(
 
 @contextmanager
 def shared(progress: Progress) -> Iterator[None]:
-    """Let work within this context show its bars in a display that is already on."""
+    """Show bars within this context in an existing display."""
     _shown.append(progress)
     try:
         yield
     finally:
         _shown.remove(progress)
+
+
+def _reported(
+    listener: Listener, items: Iterable[T], name: Callable[[], str], total: int
+) -> Iterator[T]:
+    listener(name(), 0, total)
+    for done, item in enumerate(items, 1):
+        yield item
+        listener(name(), done, total)
 
 
 def _line(

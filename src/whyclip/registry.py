@@ -1,8 +1,8 @@
 """Declarations by name: whyclip's own, those registered by the user, and those of other packages.
 
-A module of a registry's folder that has an attribute of the registry's name declares something;
-nothing else needs to know of it. Other packages add declarations by entry points, which are read
-only when a name is not known or when everything is listed.
+Modules of a registry's folder with an attribute of the registry's name are found automatically.
+Other packages add declarations by entry points, which are read only if a name is unknown or
+everything is listed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Registry(Mapping[str, T]):
     """Declarations of one kind by their ``name``, in the order of the modules' names.
 
     Args:
-        noun: what one declaration is, for errors.
+        noun: kind of the declarations, for errors.
         package: the package whose modules declare them.
         kind: their class.
         *attributes: names of the modules' attributes; each holds one declaration or a tuple.
-        group: the group of entry points by which other packages add to it; each refers to a
-            declaration or a tuple of them. Without a group there are none.
+        group: group of entry points of other packages; each refers to a declaration or a tuple of
+            them. Empty for none.
         order: key by which whyclip's own are sorted.
     """
 
@@ -47,13 +47,14 @@ class Registry(Mapping[str, T]):
         self._package, self._attributes, self._order = package, attributes, order
         self._declared: dict[str, T] = {}
         self._origins: dict[str, str] = {}
+        self._built_in: dict[str, T] = {}
         self._read_own = self._read_others = False
         self._lock = RLock()
         if group:
             _BY_KIND[kind] = self
 
     def __getitem__(self, name: str) -> T:
-        """Return the declaration of this name; entry points are read only if it is not known."""
+        """Return the declaration of this name; entry points are read only if it is unknown."""
         own = self._own()
         return own[name] if name in own else self._all()[name]
 
@@ -63,12 +64,17 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._all())
 
+    def built_in(self) -> Mapping[str, T]:
+        """Return the package's own declarations, without registered and third-party ones."""
+        self._own()
+        return self._built_in
+
     def add(self, declaration: T, origin: str = "") -> None:
         """Add one declaration; adding the same object again changes nothing.
 
         Args:
             declaration: has a ``name``.
-            origin: where it comes from, for errors; by default the module of its function.
+            origin: its origin, for errors; by default the module of its function.
 
         Raises:
             OptionError: another declaration has its name, or it is of another kind.
@@ -99,6 +105,7 @@ class Registry(Mapping[str, T]):
                     found.sort(key=lambda pair: order(pair[0]))
                 for declaration, origin in found:
                     self._add(declaration, origin)
+                self._built_in = dict(self._declared)
                 self._read_own = True
         return self._declared
 
@@ -112,7 +119,7 @@ class Registry(Mapping[str, T]):
         return self._declared
 
     def _read(self, point: EntryPoint) -> None:
-        """Add what an entry point refers to; one that cannot be imported is left out."""
+        """Add the declarations of an entry point; one that cannot be imported is skipped."""
         origin = f"entry point {point.value}" + (f" of {point.dist.name}" if point.dist else "")
         try:
             found = point.load()
@@ -129,7 +136,7 @@ def third_party(group: str) -> tuple[EntryPoint, ...]:
 
 
 def declared(package: str, *attributes: str) -> Iterator[tuple[Any, str]]:
-    """Yield what the modules of a package declare, with the module's name."""
+    """Yield the declarations in the modules of a package, with the module's name."""
     paths: Iterable[str] = import_module(package).__path__
     for found in iter_modules(paths):
         name = f"{package}.{found.name}"
@@ -149,7 +156,7 @@ def register(declaration: Any) -> None:
             nothing.
 
     Raises:
-        OptionError: something else, or its name is taken; the message names both places.
+        OptionError: another type, or a name that is taken; the message names both places.
     """
     for kind, registry in _BY_KIND.items():
         if isinstance(declaration, kind):
@@ -161,10 +168,10 @@ def register(declaration: Any) -> None:
 
 
 def look_up(noun: str, name: str, known: Mapping[str, T]) -> T:
-    """Return what is known by a name.
+    """Return the entry of a name.
 
     Raises:
-        OptionError: nothing is; the message names the nearest of its kind.
+        OptionError: unknown name; the message names the nearest.
     """
     if not isinstance(name, str) or name not in known:
         raise unknown(noun, name, known)

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 Interpolation = Literal["catmull-rom", "nearest", "bilinear"]
 
 DISPLAY_SIDE = 1400
-"""Longest side, in pixels, of the image that an explanation keeps."""
+"""Longest side, in pixels, of an explanation's copy of the image."""
 
 
 def display_copy(image: Image) -> Image:
-    """Reduce an image to display size; a smaller one is returned as it is."""
+    """Reduce an image to display size; smaller images are returned unchanged."""
     factor = DISPLAY_SIDE / max(image.size)
     if factor >= 1:
         return image
     width, height = (max(1, round(side * factor)) for side in image.size)
-    # Reducing by whole numbers first looks the same and is several times as fast.
+    # Reducing by integer factors first looks the same and is several times faster.
     return image.resize((width, height), reducing_gap=3.0)
 
 
@@ -90,7 +90,7 @@ def _catmull_rom(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
     left, across = _taps(u, maps.shape[2])
     laid = []
     for values in maps:
-        # A patch without a value blanks its neighbourhood by the clamp, not the whole map.
+        # A NaN patch makes only its neighbourhood NaN, not the whole map.
         finite = values.nan_to_num(0.0, 0.0, 0.0)
         lowest = _over_next(values, torch.minimum)[:, left][top]
         highest = _over_next(values, torch.maximum)[:, left][top]
@@ -99,13 +99,13 @@ def _catmull_rom(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _over_next(values: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Pick among each patch and its neighbours to the right, below, and below right."""
+    """Reduce each patch with its neighbours to the right, below, and below right."""
     below = pick(values, torch.cat([values[1:], values[-1:]]))
     return pick(below, torch.cat([below[:, 1:], below[:, -1:]], 1))
 
 
 def _taps(share: Tensor, patches: int) -> tuple[Tensor, Tensor]:
-    """Of each pixel, the patch before it, and the weights of all patches ``[pixels, patches]``."""
+    """For each pixel, the patch before it, and the weights of all patches ``[pixels, patches]``."""
     at = (share.double() * patches - 0.5).clamp(0, patches - 1)
     first = at.floor()
     t = at - first

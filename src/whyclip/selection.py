@@ -1,4 +1,4 @@
-"""Which variants explain a model: those named, the default ones, or all that support it."""
+"""Selection of the variants that explain a model: named ones, defaults, or all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULTS: Mapping[Side, tuple[str, ...]] = {
     "image": ("grad_eclip", "occlusion"),
     "text": ("decomposition", "contribution", "leave_one_out"),
 }
-"""For each side the default method, and those for models that it does not support."""
+"""For each side, the default method, and fallbacks for models that it does not support."""
 
 SLOW = f"dozens to thousands of runs of the model; {ALL!r} has them"
 
@@ -30,8 +30,8 @@ class Selection(NamedTuple):
 
     Attributes:
         variants: each on the sides that it supports.
-        left_out: by reason the labels of those left out; where a variant is left out on one side
-            alone, the side stands beside its label.
+        left_out: labels of skipped variants, by reason; with the side, if a variant is skipped on
+            one side only.
     """
 
     variants: tuple[Variant, ...]
@@ -51,7 +51,7 @@ def select_variants(
         model: the model.
         given: methods; by default all that are not slow.
         sides: the sides to explain.
-        slow: whether the default has slow methods, too.
+        slow: whether the default includes slow methods.
 
     Raises:
         OptionError: an unknown method or option, or one label given twice.
@@ -77,7 +77,7 @@ def select_variants(
 
 
 def obstacles(model: ModelView, variant: Variant, sides: Sequence[str] = SIDES) -> dict[Side, str]:
-    """Why a side cannot be explained, or ``""``, for those that model and variant have."""
+    """For each side of model and variant, why it cannot be explained, or ``""``."""
     missing = missing_package(variant.method)
     return {
         tower.side: missing or variant.obstacle(tower)
@@ -88,7 +88,7 @@ def obstacles(model: ModelView, variant: Variant, sides: Sequence[str] = SIDES) 
 
 
 def missing_package(method: Method) -> str:
-    """Say what to install for a method, or nothing."""
+    """Return how to install a method's missing package, or nothing."""
     return "" if method.available else f"not installed; pip install 'whyclip[{method.needs}]'"
 
 
@@ -110,7 +110,7 @@ def variants_of(given: MethodsLike) -> list[Variant]:
     for label in labels:
         if labels.count(label) > 1:
             raise OptionError(
-                f"method {quoted(label)} is given twice; give its variants labels of their own"
+                f"method {quoted(label)} is given twice; give its variants different labels"
             )
     return variants
 
@@ -125,10 +125,10 @@ def _labelled(label: str, given: Any) -> Variant:
 def default_variants(
     model: ModelView, sides: Sequence[Side], options: Mapping[str, Any]
 ) -> list[Variant]:
-    """Choose the default method of each side; one variant where both sides have the same one.
+    """Choose the default method of each side; one variant if both sides have the same one.
 
     Raises:
-        OptionError: options without a method to give them to.
+        OptionError: options without a method.
     """
     if options:
         name = next(iter(options))
@@ -148,14 +148,15 @@ def default_variants(
 
 
 def on_sides(variant: Variant, sides: Sequence[str]) -> Variant:
-    """Keep those of the sides that a method supports.
+    """Restrict sides to those that a method supports.
 
     Raises:
         OptionError: it supports none of them.
     """
     read = tuple(side for side in SIDES if side in sides and side in variant.sides)
     if not read:
+        supported = " and ".join(variant.sides)
         raise OptionError(
-            f"sides={quoted(sides)}: method {variant.label!r} reads {variant.sides!r}"
+            f"sides={quoted(sides)}: method {variant.label!r} supports only {supported}"
         )
     return variant.on(read)

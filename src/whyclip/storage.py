@@ -1,4 +1,4 @@
-"""Explanations on disk: JSON, npz and safetensors, whole or not at all, and never pickled."""
+"""Explanations as JSON, npz and safetensors, without pickle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from whyclip.certificate import certificate_of, certificate_to_json
 from whyclip.errors import OutputError, quoted, reason
 from whyclip.explanation import Explanation, Prompt
 from whyclip.files import is_file, path_of
+from whyclip.match import match_of, match_to_json
 from whyclip.types import Box, Geometry, Word
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _META, _MAPS, _IMAGE = "explanation", "maps", "image_png"
 
 
 def to_json(explanation: Explanation) -> dict[str, Any]:
-    """Describe an explanation in plain JSON types; everything but the picture's pixels.
+    """Convert an explanation to plain JSON types, without the image.
 
     ``values`` of a map are row by row, ``grid`` is rows and columns, ``box`` the rectangle of
     the original image that the grid covers: left, top, right, bottom in pixels.
@@ -51,6 +52,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
                 "box": list(geometry.box),
                 "values": grid.flatten().tolist(),
             }
+        match = {"match": match_to_json(explanation.matches[index])} if explanation.matches else {}
         prompts.append(
             {
                 "prompt": plain(prompt),
@@ -67,6 +69,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
                     }
                     for word in explanation.words[index]
                 ],
+                **match,
             }
         )
     return {
@@ -93,10 +96,10 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
 
 
 def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Explanation:
-    """Rebuild an explanation from :func:`to_json`'s description.
+    """Rebuild an explanation from the output of :func:`to_json`.
 
     Raises:
-        OutputError: a part is missing or of another kind.
+        OutputError: a part is missing or has another type.
     """
     try:
         return _from_json(record, image)
@@ -137,12 +140,13 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         notes=tuple(record["notes"]),
         contrast=tuple((own, other) for own, other in record.get("contrast", ())),
         methods=record.get("methods", {}),
+        matches=tuple(match_of(entry["match"]) for entry in prompts if entry.get("match")),
         audits=Audits(known=link_of(noted["audit"]) if noted.get("audit") else None),
     )
 
 
 def to_dataframe(explanation: Explanation) -> pandas.DataFrame:
-    """One row for each patch and each word; see :meth:`Explanation.to_dataframe`."""
+    """One row per patch and per word; see :meth:`Explanation.to_dataframe`."""
     try:
         import pandas
     except ImportError:
@@ -169,16 +173,16 @@ def to_dataframe(explanation: Explanation) -> pandas.DataFrame:
 
 
 def _encodable(text: str) -> str:
-    """Escape half a surrogate pair, which no column of text can hold."""
+    """Escape unpaired surrogates, which text columns cannot contain."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def encoded(explanation: Explanation, extension: str) -> bytes:
-    """Encode as ``.json``, ``.npz`` or ``.safetensors``; the latter two also hold the image."""
+    """Encode as ``.json``, ``.npz`` or ``.safetensors``; the latter two include the image."""
     record = to_json(explanation)
     if extension == ".json":
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
-        # Half of a surrogate pair has no UTF-8; as an escape it is JSON and comes back the same.
+        # An unpaired surrogate has no UTF-8, but can be escaped in JSON.
         return text.encode("utf-8", "backslashreplace")
     arrays: dict[str, Any] = {}
     if explanation.maps is not None:
@@ -201,11 +205,11 @@ def load_explanation(path: str | Path) -> Explanation:
     """Read an explanation that :meth:`Explanation.save` wrote.
 
     Args:
-        path: a ``.json``, ``.npz`` or ``.safetensors`` file; the latter two also hold the
-            picture. ``.html`` and ``.png`` are for looking at.
+        path: a ``.json``, ``.npz`` or ``.safetensors`` file; the latter two include the
+            image. ``.html`` and ``.png`` cannot be read back.
 
     Raises:
-        OutputError: no such file, another ending, or not written by whyclip.
+        OutputError: no such file, unknown extension, or not written by whyclip.
     """
     path = path_of(path)
     name = quoted(str(path))

@@ -14,9 +14,12 @@ GeometryName = Literal["model", "keep", "pad"]
 Precision = Literal["fp32", "bf16"]
 Scope = Literal["score", "attention", "features", "baseline", "unverified"]
 Check = Literal["auto", "all", "none"]
+MaskRule = Literal["share", "clipself"]
+TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+Resume = Literal["auto", "never"]
 
 SIDES: tuple[Side, ...] = ("image", "text")
-# Stands for a method where an explanation comes from ``whyclip.interaction``.
+# Method name of explanations from ``whyclip.interaction``.
 INTERACTION = "interaction"
 
 
@@ -29,9 +32,17 @@ class Box(NamedTuple):
     bottom: float
 
 
+class Point(NamedTuple):
+    """A point in pixels of the original image, and the relevance of the patch around it."""
+
+    x: float
+    y: float
+    relevance: float
+
+
 @dataclass(frozen=True)
 class Geometry:
-    """Where the patch grid lies on the original image.
+    """Position of the patch grid on the original image.
 
     ``width`` and ``height`` are those of the original image in pixels, after its EXIF
     orientation; ``box`` is the rectangle the whole grid covers. Parts of the image outside
@@ -46,10 +57,10 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a prompt and how much it speaks for (positive) or against the match.
+    """A word of a prompt with its relevance, positive for the match or negative against it.
 
     ``start`` and ``end`` are character positions in the prompt as the user wrote it.
-    ``template`` is the index of the string it stands in, when the prompt is an ensemble.
+    ``template`` is the index of its string, if the prompt is an ensemble.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""A method with its options: one type, one spelling, and what it needs of a model and prompts."""
+"""A method with its options: type, spelling, and requirements on model and prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whyclip.models import ModelView, Tower
 from whyclip.options import parse, spelled
 from whyclip.types import Check, Precision, Side
 
-# Beyond this many, targets are taken in turn, so that memory does not grow with their number.
+# Largest number of targets at once, so that memory does not grow with their number.
 TARGETS_AT_ONCE = 64
 
 MethodLike: TypeAlias = Union[str, Method, "Variant"]
@@ -30,12 +30,12 @@ class Variant:
 
     Attributes:
         method: the method; see :meth:`of` for its name.
-        options: as given; checked against the annotations of the method's function.
-        label: names it in results; by default its :attr:`spelling`.
+        options: checked against the annotations of the method's function.
+        label: its name in results; by default its :attr:`spelling`.
         sides: the sides to explain; by default all that the method supports.
 
     Raises:
-        OptionError: an option that the method does not take, or a side that it does not support.
+        OptionError: an unknown option, or a side that the method does not support.
     """
 
     method: Method
@@ -54,11 +54,11 @@ class Variant:
 
     @classmethod
     def of(cls, given: MethodLike, label: str = "") -> Variant:
-        """Make a variant of a name, a spelling, a method, or a variant.
+        """Make a variant from a name, a spelling, a method, or a variant.
 
         Args:
             given: such as ``"grad_eclip"`` or ``"grad_eclip:heads=single:relu=false"``.
-            label: names it in results; by default the spelling, or the label that it has.
+            label: its name in results; by default the spelling, or its present label.
 
         Raises:
             OptionError: an unknown method or option; the message names the nearest.
@@ -78,37 +78,37 @@ class Variant:
 
     @property
     def spelling(self) -> str:
-        """The method's name and the given options, as :meth:`of` reads them."""
+        """The method's name and the given options, as :meth:`of` parses them."""
         return spelled(self.method.name, self.options)
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All options of the method, those that were not given by their defaults."""
+        """All options of the method, including defaults."""
         settings: Mapping[str, Any] = self._settings  # type: ignore[attr-defined]
         return settings
 
     def on(self, sides: Sequence[Side]) -> Variant:
-        """The same on some of its sides; at least one."""
+        """Restrict the variant to some of its sides."""
         return replace(self, sides=tuple(sides))
 
     def blocks_needed(self, tower: Tower) -> int:
-        """How many last blocks of a tower are read.
+        """Number of last blocks of a tower that the method needs.
 
         Raises:
-            UnsupportedModelError: some, of a tower that shows none.
+            UnsupportedModelError: the method needs blocks, but the encoder exposes none.
         """
         if tower.side not in self.sides:
             return 0
         if self.blind(tower):
             raise UnsupportedModelError(
-                f"method {self.method.name!r} reads attention, but of this model's {tower.side} "
-                f"tower there is none to read: {tower.opaque}; methods that only change the "
-                "input work: occlusion, rise, kernel_shap, leave_one_out"
+                f"method {self.method.name!r} needs attention weights, but this {tower.side} "
+                f"encoder has none: {tower.opaque}; black-box methods work: occlusion, rise, "
+                "kernel_shap, leave_one_out"
             )
         return self.method.blocks_needed(tower, self.settings)
 
     def blind(self, tower: Tower) -> bool:
-        """Whether the method reads blocks of a tower that shows none."""
+        """Whether the method needs blocks, but the tower exposes none."""
         if not tower.opaque:
             return False
         try:
@@ -117,9 +117,9 @@ class Variant:
             return True
 
     def obstacle(self, tower: Tower) -> str:
-        """Why the method, with its options, cannot read this tower; empty if it can."""
+        """Why the method, with its options, does not support this tower; empty if it does."""
         if self.blind(tower):
-            return f"no attention to read in the {tower.side} tower: {tower.opaque}"
+            return f"no attention weights in the {tower.side} encoder: {tower.opaque}"
         try:
             self.blocks_needed(tower)
         except OptionError as error:
@@ -127,7 +127,7 @@ class Variant:
         return ""
 
     def relevance(self, forward_pass: ForwardPass) -> Relevance:
-        """Run the method, some targets at a time; keep the values of content tokens only.
+        """Run the method in chunks of targets; return the values of content tokens.
 
         For an image, these are the patches, the same for all inputs; for a text, all positions.
         """
@@ -145,7 +145,7 @@ class Variant:
                 whole = values.new_empty(len(values), n, values.shape[-1])
             whole[:, part] = values
             checks.append(found.diagnostics)
-        assert whole is not None, "a question has at least one prompt"
+        assert whole is not None, "at least one prompt is needed"
         joined = {name: torch.cat([c[name] for c in checks], 1).cpu() for name in checks[0]}
         return Relevance(whole, found.embedding, found.changes, joined)
 
@@ -170,14 +170,14 @@ def encode_for(
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> EncodedPrompts:
-    """Encode prompts so that every variant can read them.
+    """Encode prompts with everything that the variants need.
 
     Args:
         model: the model.
         prompts: as :func:`~whyclip.encoded_prompts.encode_prompts` takes them, like ``against``.
-        variants: what will read them.
-        against: opponents of the prompts, in the same form.
-        keep: how many last text blocks are kept in any case.
+        variants: the variants.
+        against: contrast prompts, in the same form.
+        keep: minimum number of last text blocks to keep.
         precision: of the forward pass.
         check: how many strings go through the model's public entry point.
     """

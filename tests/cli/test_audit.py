@@ -59,7 +59,7 @@ def test_a_model_and_pictures_of_ones_own(
     assert "contribution" in done.out
     assert "grad_eclip:heads=single:qk=out_proj" in done.out
     rows = list(csv.DictReader((out / "findings.csv").open()))
-    reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not measured"}
+    reasons = {row["check"]: row["why_not"] for row in rows if row["verdict"] == "not applicable"}
     assert reasons["accuracy"] == "needs labels"
     assert reasons["prompts_follow"] == "needs masks"
     assert {r["threshold"] for r in rows if r["check"] == "score_gap"} == {"0.01"}
@@ -77,7 +77,7 @@ def test_an_audit_need_not_be_remembered(
     cache.write_text("a file")
     done = whyclip_command(*arguments, "--limit", 3)
     assert done.code == 0
-    assert "not remembered: " in done.err
+    assert "audit not saved: " in done.err
 
 
 @pytest.mark.usefixtures("cache")
@@ -94,7 +94,7 @@ def test_only_a_whole_audit_is_remembered(
         own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
         link = own.audit
         partial = "--checks" in more or "--threshold" in more
-        assert ("not remembered, as only an audit of all checks" in done.err) == partial
+        assert ("audit not saved: only runs with all checks" in done.err) == partial
         return None if link is None else link.samples
 
     parts = (("--checks", "score_gap"), ("--threshold", "score_gap=0.01"))

@@ -15,7 +15,7 @@ from PIL import Image
 import whyclip.report
 from whyclip.cli import app
 from whyclip.report import command_line
-from whyclip.reproduce import EXPERIMENTS
+from whyclip.studies.experiments import EXPERIMENTS
 
 Run = Callable[..., Any]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from whyclip.cli.terminal import one_line
+
 Run = Callable[..., Any]
 
 
@@ -134,6 +136,28 @@ def test_unknown_names_suggest_near_ones(
     refused: Callable[..., str], picture: Path, flags: tuple[str, ...], named: str
 ) -> None:
     assert named in refused("explain", picture, "a dog", *flags)
+
+
+@pytest.mark.parametrize("file", ["nowhere.pt", "folder/epoch_3", "~/nowhere.safetensors"])
+def test_a_weights_file_that_is_missing(
+    refused: Callable[..., str], picture: Path, file: str
+) -> None:
+    said = refused("explain", picture, "a dog", "--model", f"openclip:ViT-B-32/{file}")
+    assert f"no such weights file: '{Path(file).expanduser()}'" in said
+    assert "laion" not in said, "tags are no help for a path"
+
+
+def test_only_long_quotations_are_shortened() -> None:
+    hint = (
+        "spaCy's package is missing: pip install 'whyclip[spacy]' && python -m spacy download "
+        "en_core_web_sm; it isn't part of whyclip, so choose the extractor 'rules' without it"
+    )
+    assert one_line(hint) == hint
+    long = one_line(f"no such file: '{'x' * 300}'; give another")
+    assert long.startswith("no such file: 'xxx")
+    assert "…" in long
+    assert len(long) < 130
+    assert long.endswith("x'; give another")
 
 
 def test_an_unknown_command(refused: Callable[..., str]) -> None:

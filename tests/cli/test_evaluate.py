@@ -68,7 +68,7 @@ def test_a_table_in_the_terminal_and_a_report_in_the_folder(
         (["--methods", "grad_eclip:spacial=none"], "spatial"),
         (["--methods", "grad_eclip:spatial"], "KEY=VALUE"),
         (["--metrics", "iuo"], "unknown metric 'iuo'"),
-        (["--prompt", "truth"], "unknown prompt 'truth'"),
+        (["--prompt", "truth"], "'--prompt': 'truth' is not one of 'gt', 'pred'"),
         (["--protocol", "rices"], "rise"),
         (["--sides", "left"], "unknown side 'left'"),
         (["--data", "scene:5"], "scenes"),
@@ -90,7 +90,7 @@ def test_what_cannot_be_had_is_said_in_one_line(
 def test_without_data_other_models_are_asked_for_it(whyclip_command: Any, folder: Path) -> None:
     done = whyclip_command("evaluate", "--model", folder)
     assert done.code == 2
-    assert "--data is missing" in done.err
+    assert "--data is required" in done.err
 
 
 def test_an_interruption_says_how_to_go_on(
@@ -99,13 +99,13 @@ def test_an_interruption_says_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("whyclip.evaluation.run.Run.records", stop)
+    monkeypatch.setattr("whyclip.studies.evaluation.run.Run.records", stop)
     done = whyclip_command(
         "evaluate", "--data", f"folder:{photos}", "--model", folder, "--methods", "game",
         "--out", tmp_path / "out",
     )  # fmt: skip
     assert done.code == 130
-    assert "goes on" in done.err
+    assert "resumes" in done.err
 
 
 def test_metrics_lists_every_metric_and_shows_a_formula(whyclip_command: Any) -> None:

@@ -159,3 +159,23 @@ def test_defaults_are_those_of_the_library() -> None:
     for name in ("geometry", "precision", "against"):
         assert command[name].default == library[name].default
     assert command["method"].default is None  # then the library chooses
+
+
+def test_heads_are_the_librarys(
+    whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
+) -> None:
+    asked = ("explain", picture, "a dog", "a red car", "--model", folder, "--against", "a cat")
+    done = whyclip_command(*asked, "--heads", tmp_path / "heads.csv")
+    assert done.code == 0
+    own = whyclip.heads(model, picture, ["a dog", "a red car"], against=["a cat"])
+    assert (tmp_path / "heads.csv").read_text(encoding="utf-8") == own.to_csv()
+    for index, prompt in enumerate(own.prompts):
+        [line] = [line for line in done.out.splitlines() if line.startswith(f"{prompt}: layer")]
+        for head in own.top(5, index):
+            assert f"layer {head.layer} head {head.head} {head.value:+.3f}" in line
+    wrong = whyclip_command(*asked, "--heads", tmp_path / "heads.json")
+    assert wrong.code == 2
+    assert "heads.json" in wrong.err
+    many = whyclip_command("explain", picture.parent, "a dog", "--heads", tmp_path / "x.png")
+    assert many.code == 2
+    assert "takes one image" in many.err

@@ -79,7 +79,7 @@ def test_train_on_a_table_and_load_the_result(
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (("--precision", "fp8"), "unknown precision 'fp8'"),
+        (("--precision", "fp8"), "'--precision': 'fp8' is not one of 'fp32', 'bf16', 'fp16'"),
         (("--ema", "1"), "ema=1.0 is not below 1"),
         (("--steps", "3", "--epochs", "1"), "exclude each other"),
         (("--learning-rate", "0"), "learning_rate=0.0"),

@@ -118,7 +118,7 @@ def test_hostile_command_lines(
     assert line.isprintable()
     assert len(line) <= 500
     assert "Traceback" not in line
-    assert "a fault of whyclip" not in line
+    assert "a bug in whyclip" not in line
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 

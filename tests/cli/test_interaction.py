@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ def test_the_files_hold_what_the_library_finds(
     assert [prompt["prompt"] for prompt in prompts] == ["a", "red", "car"]
     values = torch.tensor([prompt["map"]["values"] for prompt in prompts])
     torch.testing.assert_close(values, own.matrix.flatten(1), atol=1e-6, rtol=1e-5)
-    assert f"score {own.score:.3f}; all pairs add up to {own.total:.3f}" in done.out
+    assert f"score {own.score:.3f}; the table sums to {own.score:.3f}\n" in done.out
+    for pair in own.pairs(5):
+        assert f"{pair.value:+.4f}  {pair.word.text}  at x {round(pair.box.left)} to" in done.out
+    for word in own.sums:
+        amounts = (word.regions, word.remainder, word.total)
+        cells = r"\s+".join(re.escape(f"{value:+.4f}") for value in amounts)
+        assert re.search(rf"^{word.word.text}\s+{cells}\s*$", done.out, re.MULTILINE)
     assert done.err.count("wrote ") == 2
 
 
@@ -38,6 +45,9 @@ def test_the_files_hold_what_the_library_finds(
         (["a dog", "--out", "words.gif"], "'.gif'"),
         (["a dog", "--geometry", "kept"], "keep"),
         (["a dog", "a cat"], "unexpected extra argument"),
+        (["a dog", "--words", "banzhaf"], "unknown kind of words 'banzhaf'"),
+        (["a dog", "--regions", "banzhaf:sample=2"], "samples"),
+        (["a dog", "--against", ""], "prompt #1 is empty"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -47,3 +57,17 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert done.code == 2
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+def test_ways_and_opponents_are_the_librarys(
+    whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
+) -> None:
+    asked = ("interaction", picture, "a red car", "--model", folder, "--pairs", "0")
+    more = ("--words", "shapley", "--regions", "first_order", "--against", "a dog")
+    done = whyclip_command(*asked, *more, "--out", tmp_path / "table.csv")
+    assert done.code == 0
+    ways: dict[str, Any] = {"words": "shapley", "regions": "first_order"}
+    own = whyclip.interaction(model, picture, "a red car", against="a dog", **ways)
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == own.to_csv()
+    assert f"sums to {own.score:.3f}; {own.gap:+.3f} is unattributed" in done.out
+    assert "at x" not in done.out

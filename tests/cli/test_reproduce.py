@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from whyclip.reproduce import EXPERIMENTS
+from whyclip.studies.experiments import EXPERIMENTS
 
 Run = Callable[..., Any]
 
@@ -27,7 +27,7 @@ def test_it_writes_and_prints_a_report(whyclip_command: Run, folder: Path, tmp_p
         "--out", out,
     )  # fmt: skip
     assert done.code == 0
-    assert "give the same map: holds" in done.out
+    assert "give the same map: pass" in done.out
     assert "Relative difference of the two maps" in done.out
     page = (out / "index.html").read_text(encoding="utf-8")
     assert f"--data scenes:10 --model {folder} --limit 10 --seed 0" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from whyclip.datasets import open_dataset
 from whyclip.datasets.coco import CocoInstances, CocoPanoptic, readable
-from whyclip.datasets.polygons import decode_region, decode_runs, fill_polygon, uncompress
+from whyclip.datasets.coco_masks import decode_region
 from whyclip.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -126,47 +127,53 @@ def test_panoptic(coco: Path) -> None:
 
 def test_run_lengths_come_back() -> None:
     for _ in range(30):
-        height, width = RNG.integers(1, 60, 2)
+        height, width = map(int, RNG.integers(1, 60, 2))
         mask = RNG.random((height, width)) < RNG.random() ** 3
         counts = runs_of(mask)
-        np.testing.assert_array_equal(decode_runs(counts, height, width), mask)
-        assert uncompress(compress(counts)) == counts
+        for written in (counts, compress(counts)):
+            region = {"size": [height, width], "counts": written}
+            np.testing.assert_array_equal(decode_region(region, height, width), mask)
 
 
-def test_pycocotools_decodes_the_same() -> None:
-    from pycocotools import mask as theirs
+def inside(corners: np.ndarray, x: float, y: float) -> bool:
+    """Whether a point is inside a polygon: a ray to its right crosses an odd number of edges."""
+    odd = False
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        if (y1 > y) != (y2 > y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+            odd = not odd
+    return odd
 
-    for _ in range(20):
-        mask = RNG.random((RNG.integers(1, 90), 70)) < RNG.random() ** 2
-        encoded = theirs.encode(np.asfortranarray(mask.astype(np.uint8)))
-        region = {"size": list(mask.shape), "counts": encoded["counts"].decode()}
-        np.testing.assert_array_equal(decode_region(region, *mask.shape), mask)
 
-
-def test_pycocotools_fills_nearly_the_same() -> None:
-    from pycocotools import mask as theirs
-
-    for _ in range(10):
+def test_polygons_are_filled_as_by_a_plain_loop() -> None:
+    for _ in range(4):
         angles = np.sort(RNG.random(9)) * 2 * np.pi
         radius = 40 + 30 * RNG.random(9)
         corners = np.stack([90 + radius * np.cos(angles), 80 + radius * np.sin(angles)], 1)
-        polygon = corners.ravel().tolist()
-        expected = theirs.decode(theirs.frPyObjects([polygon], 150, 170))[..., 0].astype(bool)
-        found = fill_polygon(polygon, 150, 170)
-        # Half a pixel along the outline is all that they may differ by.
+        expected = np.array([[inside(corners, x + 0.5, y + 0.5) for x in range(170)]
+                             for y in range(150)])  # fmt: skip
+        region = decode_region([corners.ravel().tolist()], 150, 170)
+        # COCO's rule differs from the centres of pixels by half a pixel along the outline.
         outline = np.linalg.norm(np.diff(corners, axis=0, append=corners[:1]), axis=1).sum()
-        assert (found ^ expected).sum() < 0.6 * outline
-        assert (found & expected).sum() / (found | expected).sum() > 0.95
+        assert (region ^ expected).sum() < 0.6 * outline
+        assert (region & expected).sum() / (region | expected).sum() > 0.95
 
 
 def test_a_polygon_of_half_pixels_by_hand() -> None:
-    """The triangle x + y < 3.5, asked at the centres of pixels."""
-    found = fill_polygon([0, 0, 3.5, 0, 0, 3.5], 4, 4)
+    """The triangle x + y < 3.5, taken at the centres of pixels."""
+    triangle = decode_region([[0, 0, 3.5, 0, 0, 3.5]], 4, 4)
     expected = np.add.outer(np.arange(4), np.arange(4)) + 1 < 3.5
-    np.testing.assert_array_equal(found, expected)
-    beyond = fill_polygon([-5, -5, 2, -5, 2, 2, -5, 2], 4, 4)
+    np.testing.assert_array_equal(triangle, expected)
+    beyond = decode_region([[-5, -5, 2, -5, 2, 2, -5, 2]], 4, 4)
     assert beyond.sum() == 4
-    assert not fill_polygon([10, 10, 12, 10, 12, 12], 4, 4).any()
+    assert not decode_region([[10, 10, 12, 10, 12, 12]], 4, 4).any()
+    assert not decode_region([], 4, 4).any()
+
+
+def test_a_missing_pycocotools_is_one_error(coco: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(InputError, match=r"pip install 'whyclip\[coco\]'"):
+        open_dataset(f"coco:{coco}")
+    assert len(open_dataset(f"coco-panoptic:{coco}")) == 1, "PNGs need no pycocotools"
 
 
 @pytest.mark.parametrize(
@@ -177,8 +184,13 @@ def test_a_polygon_of_half_pixels_by_hand() -> None:
         ({"size": [4, 4], "counts": [1, 2]}, "3 pixels for 16"),
         ({"size": [4, 4], "counts": [20, -4]}, "for 16"),
         ({"size": [4, 5], "counts": [20]}, r"\[4, 5\]"),
-        ({"size": [4, 4], "counts": " "}, "character"),
-        ({"size": [4, 4], "counts": "P"}, "middle"),
+        ({"size": [4, 4], "counts": " "}, "not a string that COCO writes"),
+        ({"size": [4, 4], "counts": "P"}, "not a string that COCO writes"),
+        ({"size": [4, 4], "counts": "PPPPPPPPPPPP1"}, "not a string that COCO writes"),
+        ({"size": [4, 4], "counts": "52"}, "do not fill"),
+        ({"size": [4, 4], "counts": "5o7"}, "cannot be decoded|do not fill"),
+        ([[0, 0, 1e300, 0, 0, 1]], "far outside"),
+        ([[0, 0, float("nan"), 0, 0, 1]], "far outside"),
         ("polygon", "neither"),
     ],
 )

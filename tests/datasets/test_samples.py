@@ -19,7 +19,7 @@ from whyclip.errors import InputError, OptionError
 from whyclip.scenes import Scenes
 from whyclip.scenes.sprites import load_atlas
 
-MODULES = ("dataset", "scenes", "imagenet", "imagenet_s", "polygons", "coco", "load")
+MODULES = ("dataset", "scenes", "imagenet", "imagenet_s", "coco_masks", "coco", "load")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ import families
 import reference
 import tiny
 import whyclip
+from cases import TwoReadings, tiny_parts, true_size_parts
 from whyclip.errors import OptionError, ScoreMismatchError, UnsupportedModelError
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.run import run_tower
@@ -31,9 +31,6 @@ from whyclip.inputs import tokenize
 from whyclip.methods import METHODS, full_attention
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-ENCODE = SimpleTokenizer().encode
 
 # The plain forward pass
 
@@ -192,35 +189,16 @@ DEFAULT_START = {"rollout": 0, "game": -1, "legrad": -2, "decomposition": 0}
 # The cases
 
 
-@dataclass
-class Case:
-    """A model read by whyclip and by the plain forward pass, and a picture."""
-
-    view: whyclip.ModelView
-    image_tower: reference.PlainTower
-    text_tower: reference.PlainTower
-    image: Image.Image
-
-    def patches(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return reference.stem_image(self.image_tower, (rgb - mean) / std)
-
-    def text(self, prompt: str) -> tuple[Tensor, list[list[int]]]:
-        """Tokens up to EOS, and the positions of each word's pieces."""
-        pieces = [ENCODE(word) for word in prompt.split()]
-        ids = [49406, *(i for word in pieces for i in word), 49407]
-        words, at = [], 1
-        for word in pieces:
-            words.append(list(range(at, at + len(word))))
-            at += len(word)
-        return reference.stem_text(self.text_tower, torch.tensor(ids)), words
+class Case(TwoReadings):
+    """With the embeddings and the formulas of this file."""
 
     def image_embedding(self) -> Tensor:
-        return end(self.image_tower, forward(self.image_tower, self.patches())[-1].z[0]).detach()
+        return end(
+            self.image_tower, forward(self.image_tower, self.image_tokens())[-1].z[0]
+        ).detach()
 
     def text_embedding(self, prompt: str) -> Tensor:
-        tokens, _ = self.text(prompt)
+        tokens, _ = self.text_tokens(prompt)
         return end(self.text_tower, forward(self.text_tower, tokens)[-1].z[-1]).detach()
 
     def expected(
@@ -238,26 +216,15 @@ class Case:
         return FORMULAS[method](tower, x, row, target, **options)
 
 
-def case_of(parts: tuple[Any, Any, Any], width: int, height: int) -> Case:
-    noise = np.random.default_rng(3).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return Case(whyclip.wrap(*parts), *reference.towers_of(parts[0]), Image.fromarray(noise))
-
-
-def tiny_parts(family: str, **vision: Any) -> tuple[Any, Any, Any]:
-    if family == "hf":
-        return tiny.hf_parts(seed=3, **vision)
-    return tiny.openclip_parts(seed=3, **vision)
-
-
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def case(request: pytest.FixtureRequest) -> Case:
-    return case_of(tiny_parts(request.param), tiny.IMAGE_SIZE, tiny.IMAGE_SIZE)
+    return Case.of(tiny_parts(request.param))
 
 
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def wide(request: pytest.FixtureRequest) -> Case:
     """A 4 x 7 grid on a model whose own is 4 x 4."""
-    return case_of(tiny_parts(request.param), 7 * tiny.PATCH, 4 * tiny.PATCH)
+    return Case.of(tiny_parts(request.param), 7 * tiny.PATCH, 4 * tiny.PATCH)
 
 
 def assert_same(found: Any, expected: Tensor, what: str) -> None:
@@ -287,7 +254,7 @@ def assert_maps(case: Case, method: str, options: dict[str, Any], geometry: Any)
     assert ex.maps is not None
     for row, prompt in enumerate(PROMPTS):
         values, score = case.expected(
-            method, case.image_tower, case.patches(), 0, case.text_embedding(prompt), **options
+            method, case.image_tower, case.image_tokens(), 0, case.text_embedding(prompt), **options
         )
         assert_same(ex.maps[row], values[1:], prompt)
         assert ex.certificate.scores["image"][row] == pytest.approx(score, abs=1e-5)
@@ -308,7 +275,7 @@ def test_a_grid_that_is_not_square(wide: Case, method: str, start: int) -> None:
 def test_words(case: Case, method: str, options: dict[str, Any]) -> None:
     ex = whyclip.explain(case.view, case.image, PROMPTS, method=method, sides=("text",), **options)
     for row, prompt in enumerate(PROMPTS):
-        tokens, words = case.text(prompt)
+        tokens, words = case.text_tokens(prompt)
         values, score = case.expected(
             method, case.text_tower, tokens, len(tokens) - 1, case.image_embedding(), **options
         )
@@ -380,9 +347,9 @@ def test_padding_changes_nothing(case: Case, method: str) -> None:
 
 def test_direct_contributions_sum_to_the_embedding(case: Case) -> None:
     """Of every layer, head and token, the MLPs, the input and the biases."""
-    tokens, _ = case.text(PROMPTS[1])
+    tokens, _ = case.text_tokens(PROMPTS[1])
     for tower, x, row in (
-        (case.image_tower, case.patches(), 0),
+        (case.image_tower, case.image_tokens(), 0),
         (case.text_tower, tokens, len(tokens) - 1),
     ):
         parts = parts_of(tower, x, row)
@@ -409,7 +376,7 @@ def test_decomposition_is_additive_on_every_axis_of_the_embedding(
     assert gap.shape == (3, view.width)
     assert float(gap.abs().max()) < 1e-4
     if side == "text":
-        tokens, _ = case.text(PROMPTS[0])
+        tokens, _ = case.text_tokens(PROMPTS[0])
         expected = parts_of(case.text_tower, tokens, len(tokens) - 1, start)
         length = found.embedding[0].norm()
         shares = found.values[0, :, : len(tokens)].T.double() * length
@@ -585,7 +552,9 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     for tower in (view.image, view.text):
         if tower.opaque:
-            with pytest.raises(UnsupportedModelError, match=f"method '{method}' reads attention"):
+            with pytest.raises(
+                UnsupportedModelError, match=f"method '{method}' needs attention weights"
+            ):
                 whyclip.explain(view, image, "a dog", method=method, sides=[tower.side])
             continue
         asked: dict[str, Any] = {"method": method, "sides": [tower.side]}
@@ -655,9 +624,9 @@ def test_a_model_of_true_size(family: str, method: str) -> None:
     ex = whyclip.explain(case.view, case.image, prompt, method=method, **options)
     assert ex.maps is not None
     target, image = case.text_embedding(prompt), case.image_embedding()
-    values, _ = case.expected(method, case.image_tower, case.patches(), 0, target, **options)
+    values, _ = case.expected(method, case.image_tower, case.image_tokens(), 0, target, **options)
     assert_same(ex.maps[0], values[1:], "maps")
-    tokens, words = case.text(prompt)
+    tokens, words = case.text_tokens(prompt)
     row = len(tokens) - 1
     values, _ = case.expected(method, case.text_tower, tokens, row, image, **options)
     found = [word.relevance for word in ex.words[0]]
@@ -666,18 +635,4 @@ def test_a_model_of_true_size(family: str, method: str) -> None:
 
 @lru_cache
 def true_size(family: str) -> Case:
-    import open_clip
-
-    torch.manual_seed(0)
-    if family == "openclip":
-        model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-16-quickgelu")
-        return case_of((model.eval(), preprocess, SimpleTokenizer()), 224, 224)
-    import transformers
-
-    config = transformers.CLIPConfig(
-        text_config={"bos_token_id": 49406, "eos_token_id": 49407},
-        vision_config={"patch_size": 16},
-    )
-    model = transformers.CLIPModel(config)
-    parts = (model.eval(), transformers.CLIPImageProcessor(), tiny.hf_tokenizer())
-    return case_of(parts, 224, 224)
+    return Case.of(true_size_parts(family), 224, 224)

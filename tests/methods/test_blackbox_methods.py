@@ -6,13 +6,11 @@ import itertools
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from torch import Tensor
 
@@ -20,6 +18,7 @@ import families
 import reference
 import tiny
 import whyclip
+from cases import ENCODE, TwoReadings, tiny_parts
 from whyclip.errors import OptionError, WhyclipWarning
 from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
@@ -27,27 +26,13 @@ from whyclip.methods import METHODS
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
 PATCH = tiny.PATCH
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-ENCODE = SimpleTokenizer().encode
 IMAGE_METHODS = ["occlusion", "rise", "integrated_gradients", "kernel_shap", "random"]
 TEXT_METHODS = ["leave_one_out", "integrated_gradients", "kernel_shap", "random"]
 QUICK = tiny.QUICK
 
 
-@dataclass
-class Case:
-    view: Any
-    parts: Any
-    image_tower: reference.PlainTower
-    text_tower: reference.PlainTower
-    picture: Image.Image
-
-    @property
-    def pixels(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.picture)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return (rgb - mean) / std
+class Case(TwoReadings):
+    """With the scores of this file."""
 
     def image_score(self, prompt: str) -> Callable[[Tensor], Tensor]:
         """The cosine of any pixels with a prompt."""
@@ -61,7 +46,7 @@ class Case:
 
     def text_score(self) -> Callable[[list[list[int]]], float]:
         """The cosine of any words with the picture."""
-        target = forward(self.image_tower, reference.stem_image(self.image_tower, self.pixels), 0)
+        target = forward(self.image_tower, self.image_tokens(), 0)
         return lambda words: float(reference.cosine(embed_text(self.text_tower, words), target))
 
 
@@ -83,27 +68,19 @@ def embed_text(tower: reference.PlainTower, words: list[list[int]]) -> Tensor:
     return forward(tower, reference.stem_text(tower, torch.tensor(ids)), len(ids) - 1)
 
 
-def case_of(family: str, columns: int = 4) -> Case:
-    parts = tiny.hf_parts(seed=3) if family == "hf" else tiny.openclip_parts(seed=3)
-    size = (4 * PATCH, columns * PATCH, 3)
-    noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)
-    towers = reference.towers_of(parts[0])
-    return Case(whyclip.wrap(*parts), parts, *towers, Image.fromarray(noise))
-
-
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def case(request: pytest.FixtureRequest) -> Case:
-    return case_of(request.param)
+    return Case.of(tiny_parts(request.param))
 
 
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def wide(request: pytest.FixtureRequest) -> Case:
     """A 4 x 6 grid on a model whose own is 4 x 4."""
-    return case_of(request.param, columns=6)
+    return Case.of(tiny_parts(request.param), width=6 * PATCH)
 
 
 def explain(case: Case, prompts: Any = PROMPTS, **asked: Any) -> whyclip.Explanation:
-    return whyclip.explain(case.view, asked.pop("image", case.picture), prompts, **asked)
+    return whyclip.explain(case.view, asked.pop("image", case.image), prompts, **asked)
 
 
 def relevances(explanation: whyclip.Explanation, row: int = 0) -> list[float]:
@@ -485,7 +462,7 @@ def test_random_values_are_uniform(case: Case) -> None:
     [(m, "image") for m in IMAGE_METHODS[:-1]] + [(m, "text") for m in TEXT_METHODS[:-1]],
 )
 def test_batch_size_changes_nothing(case: Case, method: str, side: str) -> None:
-    images = [case.picture, Image.new("RGB", (33, 37), "teal")]
+    images = [case.image, Image.new("RGB", (33, 37), "teal")]
     asked = {"method": method, "sides": [side], **QUICK.get(method, {})}
     found = [
         whyclip.explain(case.view, images, PROMPTS, batch_size=size, **asked) for size in (3, 64)
@@ -567,7 +544,7 @@ def test_bf16_autocast_is_close(case: Case, method: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"method": "occlusion", "window": 5}, "window=5: the picture has 4×4 patches"),
+        ({"method": "occlusion", "window": 5}, "window=5: the image has 4×4 patches"),
         ({"method": "occlusion", "window": 2, "stride": 3}, "stride=3"),
         ({"method": "occlusion", "stride": 0}, "stride=0"),
         ({"method": "rise", "masks": 0}, "masks=0"),

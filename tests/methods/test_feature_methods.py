@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from open_clip.tokenizer import SimpleTokenizer
-from PIL import Image
 from torch import Tensor
 
 import families
 import reference
 import tiny
 import whyclip
+from cases import TwoReadings, tiny_parts
 from reference import PlainBlock, PlainTower, cosine
 from whyclip.errors import OptionError
 from whyclip.forward.run import run_tower
@@ -32,9 +29,6 @@ from whyclip.methods import METHODS, m2ib
 from whyclip.methods.readout import mask_of_readout, read_out
 
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground", "it"]
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-ENCODE = SimpleTokenizer().encode
 DEPTH = 4
 
 # The plain forward pass
@@ -182,29 +176,11 @@ def unit(vector: Tensor) -> Tensor:
 # Both readings of one model
 
 
-@dataclass
-class Case:
-    view: whyclip.ModelView
-    image_tower: PlainTower
-    text_tower: PlainTower
-    image: Image.Image
-
-    def patches(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return reference.stem_image(self.image_tower, (rgb - mean) / std)
-
-    def pieces(self, prompt: str) -> tuple[Tensor, list[list[int]]]:
-        """Tokens from BOS to EOS, and the positions of each word."""
-        words, ids = [], [49406]
-        for word in prompt.split():
-            pieces = ENCODE(word)
-            words.append(list(range(len(ids), len(ids) + len(pieces))))
-            ids += pieces
-        return reference.stem_text(self.text_tower, torch.tensor([*ids, 49407])), words
+class Case(TwoReadings):
+    """With the embeddings of this file."""
 
     def text(self, prompt: str) -> Tensor:
-        return embed(self.text_tower, run(self.text_tower, self.pieces(prompt)[0])[-1][-1])
+        return embed(self.text_tower, run(self.text_tower, self.text_tokens(prompt)[0])[-1][-1])
 
     def explain(self, method: str, prompts: Any = None, **asked: Any) -> whyclip.Explanation:
         asked = {"sides": ("image",), "geometry": "keep", **asked}
@@ -213,14 +189,8 @@ class Case:
 
 
 def case_of(family: str, columns: int) -> Case:
-    if family == "hf":
-        parts = tiny.hf_parts(3, num_hidden_layers=DEPTH)
-    else:
-        parts = tiny.openclip_parts(3, layers=DEPTH)
-    size = (tiny.IMAGE_SIZE, columns * tiny.PATCH, 3)
-    noise = np.random.default_rng(3).integers(0, 255, size, dtype=np.uint8)
-    towers = reference.towers_of(parts[0])
-    return Case(whyclip.wrap(*parts), *towers, Image.fromarray(noise))
+    depth = {"num_hidden_layers": DEPTH} if family == "hf" else {"layers": DEPTH}
+    return Case.of(tiny_parts(family, **depth), width=columns * tiny.PATCH)
 
 
 @pytest.fixture(
@@ -260,7 +230,7 @@ def test_maps_are_the_formula(
 ) -> None:
     ex = case.explain(method, **options)
     for row, prompt in enumerate(PROMPTS[:2]):
-        asked = case.image_tower, case.patches(), case.text(prompt)
+        asked = case.image_tower, case.image_tokens(), case.text(prompt)
         expected = formula(*asked, **options)
         # Relative to what was there before the ReLU, which may leave nothing.
         size = grad_cam(*asked, relu=False) if method == "grad_cam" else expected
@@ -271,7 +241,7 @@ def test_maps_are_the_formula(
 def test_surgery_over_prompts(case: Case, layers: int | None) -> None:
     ex = case.explain("clip_surgery", PROMPTS, layers=layers)
     texts = [case.text(prompt) for prompt in PROMPTS]
-    expected = surgery_over_prompts(case.image_tower, case.patches(), texts, layers or DEPTH)
+    expected = surgery_over_prompts(case.image_tower, case.image_tokens(), texts, layers or DEPTH)
     assert_same(ex.maps, expected.flatten())
     # What the prompts share is gone from every patch.
     torch.testing.assert_close(ex.maps.sum(0), torch.zeros(ex.maps.shape[1:]), atol=1e-6, rtol=0)
@@ -279,7 +249,7 @@ def test_surgery_over_prompts(case: Case, layers: int | None) -> None:
 
 def test_surgery_of_a_single_prompt(case: Case) -> None:
     ex = case.explain("clip_surgery", PROMPTS[0])
-    _, patches = second_path(case.image_tower, case.patches(), DEPTH)
+    _, patches = second_path(case.image_tower, case.image_tokens(), DEPTH)
     direction = unit(case.text(PROMPTS[0])) - unit(case.text(""))
     expected = torch.stack([patch @ direction for patch in patches])
     assert_same(ex.maps, expected)
@@ -291,7 +261,7 @@ def test_surgery_of_a_single_prompt(case: Case) -> None:
 
 def test_surgery_against_another_prompt_needs_no_empty_string(plain: Case) -> None:
     ex = plain.explain("clip_surgery", PROMPTS[0], against=PROMPTS[1])
-    _, patches = second_path(plain.image_tower, plain.patches(), DEPTH)
+    _, patches = second_path(plain.image_tower, plain.image_tokens(), DEPTH)
     direction = unit(plain.text(PROMPTS[0])) - unit(plain.text(PROMPTS[1]))
     assert_same(ex.maps, torch.stack([patch @ direction for patch in patches]))
 
@@ -338,7 +308,7 @@ def test_dense_features_say_what_they_are(plain: Case) -> None:
     assert tokens.changes == ()
     assert not tokens.explains_score
     assert "features of the model" in str(tokens)
-    for method, change in (("maskclip", "sees itself alone"), ("clip_surgery", "second path")):
+    for method, change in (("maskclip", "attends only to itself"), ("clip_surgery", "second path")):
         certificate = plain.explain(method, **native).certificate
         assert not certificate.explains_score
         assert change in str(certificate)
@@ -358,7 +328,7 @@ def test_m2ib_maps(case: Case, options: dict[str, Any]) -> None:
     ex = case.explain("m2ib", **options)
     given = {"layer": DEPTH - 2, **options}
     for row, prompt in enumerate(PROMPTS[:2]):
-        kl, score = bottleneck(case.image_tower, case.patches(), 0, case.text(prompt), **given)
+        kl, score = bottleneck(case.image_tower, case.image_tokens(), 0, case.text(prompt), **given)
         assert_same(ex.maps[row], kl[1:])
         lost = ex.certificate.diagnostics["score lost to the noise, image side"][row]
         assert lost == pytest.approx(float(ex.scores[row]) - score, abs=1e-5)
@@ -370,7 +340,7 @@ def test_m2ib_words(case: Case, options: dict[str, Any]) -> None:
     ex = case.explain("m2ib", sides=("text",), geometry="model", **options)
     [image] = case.view.image.encode(pixels_of(case))
     for row, prompt in enumerate(PROMPTS[:2]):
-        tokens, words = case.pieces(prompt)
+        tokens, words = case.text_tokens(prompt)
         kl, _ = bottleneck(
             case.text_tower, tokens, len(tokens) - 1, image.detach().double(),
             drawn=tiny.CONTEXT, **{"layer": 0, **options},
@@ -389,7 +359,7 @@ def pixels_of(case: Case) -> Tensor:
 def test_at_first_all_information_gets_through(plain: Case) -> None:
     """One step of Adam reports the capacity it began with, whatever the target."""
     maps = plain.explain("m2ib", steps=1, samples=1, layer=1).maps
-    hidden = run(plain.image_tower, plain.patches(), 0, 2)[-1][1:]
+    hidden = run(plain.image_tower, plain.image_tokens(), 0, 2)[-1][1:]
     lam = 1 / (1 + math.exp(-5))
     expected = ((lam * hidden) ** 2 + (1 - lam) ** 2 - 1) / 2 - math.log(1 - lam)
     for found in maps:
@@ -431,7 +401,7 @@ def test_the_ninth_layer_by_default() -> None:
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("m2ib", {"layer": 3}, "layer=3: a block must stand behind"),
+        ("m2ib", {"layer": 3}, "layer=3: a block must follow"),
         ("m2ib", {"samples": 0}, "samples=0"),
         ("m2ib", {"variance": -1.0}, "variance=-1.0"),
         ("clip_surgery", {"layers": 5}, "1 to 4 blocks"),

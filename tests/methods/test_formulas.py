@@ -5,54 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from open_clip.tokenizer import SimpleTokenizer
-from PIL import Image
 from torch import Tensor
 
 import reference
 import tiny
 import whyclip
+from cases import TwoReadings, tiny_parts, true_size_parts
 from reference import Relevance
 
 # The tokenizer cuts the longer words of the second one into several pieces.
 PROMPTS = ["a red dog", "two supercalifragilistic elephants near a playground"]
 PATCH = tiny.PATCH
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-ENCODE = SimpleTokenizer().encode
 ECLIP = {"grad_eclip": "gradient", "attention_eclip": "attention"}
 
 
 @dataclass
-class Case:
-    """A model in both readings, and a picture that its preprocessing leaves as large as it is."""
+class Case(TwoReadings):
+    """With the embeddings and the formulas of this file."""
 
-    view: Any
-    image_tower: reference.PlainTower
-    text_tower: reference.PlainTower
-    image: Image.Image
-    padding: int
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
-    def image_tokens(self) -> Tensor:
-        rgb = torch.from_numpy(np.array(self.image)).permute(2, 0, 1).double() / 255
-        mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (MEAN, STD))
-        return reference.stem_image(self.image_tower, (rgb - mean) / std)
-
-    def text_tokens(self, prompt: str, padded: bool = False) -> tuple[Tensor, int, list[list[int]]]:
-        """Tokens, EOS, positions of each word; what follows EOS is left out where never seen."""
-        pieces = [ENCODE(word) for word in prompt.split()]
-        ids = [49406, *(i for word in pieces for i in word), 49407]
-        words, at, eos = [], 1, len(ids) - 1
-        for word in pieces:
-            words.append(list(range(at, at + len(word))))
-            at += len(word)
-        if padded:
-            ids += [self.padding] * (tiny.CONTEXT - len(ids))
-        return reference.stem_text(self.text_tower, torch.tensor(ids)), eos, words
+    @property
+    def padding(self) -> int:
+        tokenizer = self.parts[2]
+        return 0 if isinstance(tokenizer, SimpleTokenizer) else tokenizer.pad_token_id
 
     def image_embedding(self) -> Tensor:
         if "" not in self.embeddings:
@@ -61,8 +40,8 @@ class Case:
 
     def text_embedding(self, prompt: str) -> Tensor:
         if prompt not in self.embeddings:
-            tokens, eos, _ = self.text_tokens(prompt)
-            self.embeddings[prompt] = reference.embed(self.text_tower, tokens, eos)
+            tokens, _ = self.text_tokens(prompt)
+            self.embeddings[prompt] = reference.embed(self.text_tower, tokens, len(tokens) - 1)
         return self.embeddings[prompt]
 
     def patches(self, method: str, target: Tensor, **options: Any) -> Relevance:
@@ -76,8 +55,10 @@ class Case:
 
     def words(self, method: str, prompt: str, target: Tensor, **options: Any) -> Relevance:
         """What the formula says of every word: the sum over its pieces."""
-        tokens, eos, words = self.text_tokens(prompt, options.get("norm_over") == "context")
+        padding = self.padding if options.get("norm_over") == "context" else None
+        tokens, words = self.text_tokens(prompt, padding)
         content = [i for word in words for i in word]
+        eos = content[-1] + 1
         if method in ECLIP:
             options = {"route": ECLIP[method], "layers": 8, **options}
         found = formula(method)(self.text_tower, tokens, eos, content, target, **options)
@@ -89,29 +70,15 @@ def formula(method: str) -> Any:
     return reference.eclip if method in ECLIP else getattr(reference, method)
 
 
-def case_of(parts: tuple[Any, Any, Any], width: int, height: int) -> Case:
-    model, _, tokenizer = parts
-    noise = np.random.default_rng(3).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    padding = 0 if isinstance(tokenizer, SimpleTokenizer) else tokenizer.pad_token_id
-    towers = reference.towers_of(model)
-    return Case(whyclip.wrap(*parts), *towers, Image.fromarray(noise), padding)
-
-
-def tiny_case(family: str, width: int = tiny.IMAGE_SIZE, height: int = tiny.IMAGE_SIZE) -> Case:
-    if family == "hf":
-        return case_of(tiny.hf_parts(seed=3), width, height)
-    return case_of(tiny.openclip_parts(seed=3), width, height)
-
-
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def case(request: pytest.FixtureRequest) -> Case:
-    return tiny_case(request.param)
+    return Case.of(tiny_parts(request.param))
 
 
 @pytest.fixture(scope="module", params=["openclip", "hf"])
 def wide(request: pytest.FixtureRequest) -> Case:
     """A 4 x 7 grid on a model whose own is 4 x 4."""
-    return tiny_case(request.param, width=7 * PATCH, height=4 * PATCH)
+    return Case.of(tiny_parts(request.param), 7 * PATCH, 4 * PATCH)
 
 
 def assert_same(found: Any, expected: Relevance, what: str) -> None:
@@ -255,18 +222,4 @@ def test_a_model_of_true_size(family: str) -> None:
 
 
 def true_size(family: str) -> Case:
-    import open_clip
-
-    torch.manual_seed(0)
-    if family == "openclip":
-        model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-16-quickgelu")
-        return case_of((model.eval(), preprocess, SimpleTokenizer()), 224, 224)
-    import transformers
-
-    config = transformers.CLIPConfig(
-        text_config={"bos_token_id": 49406, "eos_token_id": 49407},
-        vision_config={"patch_size": 16},
-    )
-    model = transformers.CLIPModel(config)
-    preprocess = transformers.CLIPImageProcessor()
-    return case_of((model.eval(), preprocess, tiny.hf_tokenizer()), 224, 224)
+    return Case.of(true_size_parts(family), 224, 224)

@@ -148,7 +148,7 @@ def test_pictures_with_the_statistics_of_photos_are_called_strange() -> None:
     model = whyclip.load("mini", device="cpu")
     pixels = torch.stack([model.preprocess(dead_leaves(seed)) for seed in range(10)])
     assert (strangeness(pixels) > 1).all()
-    with pytest.warns(WhyclipWarning, match="unlike the drawn emoji scenes"):
+    with pytest.warns(WhyclipWarning, match="unlike the emoji scenes"):
         found = whyclip.explain(model, dead_leaves(0), "a dog", method="raw_attention")
     assert len(found.notes) == 1
     assert "load a photo model" in found.notes[0]

@@ -72,7 +72,7 @@ def test_a_strange_picture_is_noted_once_and_a_known_one_not(tmp_path: Path) -> 
     known = patch_statistics(view.preprocess(picture(0))[None])[0]
     eye = torch.eye(len(known))
     aware = replace(view, domain=Domain(known, eye, 1e-3, "unlike what this model knows"))
-    with pytest.warns(WhyclipWarning, match=r"unlike .*; so are 1 more") as caught:
+    with pytest.warns(WhyclipWarning, match=r"unlike .* \(and 1 more image\)") as caught:
         found = whyclip.explain(aware, [picture(0), picture(1), picture(2)], ["a dog"])
     assert len(caught) == 1
     assert found[0].notes == ()

@@ -16,10 +16,10 @@ import tiny
 import whyclip
 from families_hf import SIZES, classifier
 from pictures import Pictures
-from whyclip.audit import audit
 from whyclip.errors import UnsupportedModelError
 from whyclip.forward.run import run_tower
 from whyclip.forward.targets import Targets
+from whyclip.studies.audit import audit
 
 NAME, TAG = "whyclip-tiny", "quick"
 
@@ -64,14 +64,14 @@ def other_size(kind: str) -> whyclip.ModelView:
 @pytest.mark.parametrize("kind", ["openclip", "transformers"])
 def test_preprocessing_of_another_model_is_refused(kind: str) -> None:
     view = other_size(kind)
-    wanted = r"preprocessing makes .* pixels .* takes 32×32"
+    wanted = r"preprocessing gives .* pixels .* takes 32×32"
     with pytest.raises(UnsupportedModelError, match=wanted):
         whyclip.explain(view, [families.picture(64, 40), families.picture(90, 40)], "a dog")
     with pytest.raises(UnsupportedModelError, match=wanted):
         audit(view, Pictures(), checks=["computation"])
     if kind == "transformers":
         # As many whole patches as the model has, and yet its encoder would not take them.
-        with pytest.raises(UnsupportedModelError, match="makes 32×34 pixels"):
+        with pytest.raises(UnsupportedModelError, match="gives 32×34 pixels"):
             whyclip.explain(view, families.picture(34, 32), "a dog")
         with pytest.raises(UnsupportedModelError, match=wanted):
             whyclip.explain(view, families.picture(32, 32), [families.picture(64, 40)])

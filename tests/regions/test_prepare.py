@@ -153,7 +153,7 @@ def test_box_of_a_mask() -> None:
     ("family", "options", "error", "message"),
     [
         ("vit", {"size": 30}, OptionError, "size=30 is not a multiple of the 8-pixel .*give 32"),
-        ("vit", {"masks": "all"}, OptionError, "masks='all'; give one of share, clipself"),
+        ("vit", {"masks": "all"}, OptionError, "unknown masks 'all'; known: clipself, share"),
         ("resnet", {"size": 128}, OptionError, "size=128: .* takes only 64×64 pixels because its"),
         ("timm-eva", {"size": 64}, OptionError, "rotary"),
         ("vit-average", {}, UnsupportedModelError, "no dense features .*averages its patches"),

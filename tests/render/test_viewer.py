@@ -220,9 +220,10 @@ def test_scales_and_patches_on_the_picture_are_those_that_python_computes(make, 
     # A rounding error of the box, at the edge of the picture that is the edge of a patch.
     thin = {"size": (460, 345), "box": Box(0, -57.5, 460, 402.5 - 1e-13)}
     made.append(make(("a dog",), maps=torch.arange(256.0).reshape(1, 16, 16), **thin))
-    heat = files("whyclip.render") / "viewer" / "heat.js"
+    heat = (files("whyclip.render") / "viewer" / "heat.js").read_text(encoding="utf-8")
+    heat = heat.replace("export ", "")  # a module for the web page, a plain script here
     found = probe(
-        f"<!doctype html><main></main><script>{heat.read_text(encoding='utf-8')}</script>",
+        f"<!doctype html><main></main><script>{heat}</script>",
         f"""return {{ all: {json.dumps([to_json(one) for one in made])}"""
         """.map(({ prompts, image }) => {
           const maps = prompts.map((p) => p.map);

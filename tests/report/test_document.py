@@ -73,7 +73,7 @@ def test_a_picture_from_a_file(tmp_path: Path) -> None:
 
 def test_a_picture_that_is_none_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"GIF89a")
-    with pytest.raises(OutputError, match="no PNG file"):
+    with pytest.raises(OutputError, match="not a PNG file"):
         report(TABLE, Picture(tmp_path / "x.png", "x")).save(tmp_path / "out")
     with pytest.raises(OutputError, match=r"gone\.png"):
         report(TABLE, Picture(tmp_path / "gone.png", "x")).save(tmp_path / "out")

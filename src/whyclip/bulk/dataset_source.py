@@ -8,7 +8,7 @@ from whyclip.bulk.file_source import printable
 from whyclip.bulk.source import Item, Loaded, Source
 from whyclip.datasets import open_dataset
 from whyclip.datasets.annotation_files import digest
-from whyclip.evaluation.identity import dataset_identity
+from whyclip.studies.identity import dataset_identity
 
 
 class DatasetSource(Source):

@@ -16,12 +16,12 @@ from whyclip.batches import Batch, merge_batches
 from whyclip.bulk.decode import Ready
 from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import InputError, OptionError, PromptError, quoted
-from whyclip.evaluation.identity import model_identity
 from whyclip.explanation import Explanation
 from whyclip.forward.run import run_tower
 from whyclip.models import ModelView
 from whyclip.models.state import check_state, naming_suspects
 from whyclip.pipeline import run
+from whyclip.studies.identity import model_identity
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 from whyclip.variant import MethodLike, Variant, encode_for
 

@@ -1,4 +1,4 @@
-"""The command line: ``whyclip explain``, ``compare``, ``methods``, ``models``."""
+"""The command line: one file for each command, and :data:`app`."""
 
 from whyclip.cli.app import app, main
 

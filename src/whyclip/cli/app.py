@@ -1,4 +1,4 @@
-"""The commands gathered, and what happens when one of them fails."""
+"""The command-line application, its exit codes and its error handling."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from whyclip.cli import audit as auditing
 from whyclip.cli import bulk as explaining_many
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
+from whyclip.cli import concepts as coding
 from whyclip.cli import datasets as listing_datasets
+from whyclip.cli import edits as editing
 from whyclip.cli import evaluate as evaluating
 from whyclip.cli import explain as explaining
 from whyclip.cli import finetune as finetuning
 from whyclip.cli import interaction as interacting
 from whyclip.cli import metrics as listing_metrics
+from whyclip.cli import reference as referencing
 from whyclip.cli import regions as classifying_regions
 from whyclip.cli import reproduce as reproducing
+from whyclip.cli import web as serving
 from whyclip.cli.faults import WRONG_INPUT, fault, hint_of
 from whyclip.cli.shared import shared
 from whyclip.cli.terminal import any_text, complain, quiet
@@ -46,7 +50,6 @@ which score was explained and what the map is derived from.
 """
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -55,6 +58,10 @@ app.command(help=explaining.HELP)(shared(explaining.explain))
 app.command(help=explaining_many.HELP)(shared(explaining_many.bulk))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=interacting.HELP)(shared(interacting.interaction))
+app.command(help=editing.HELP)(shared(editing.edits))
+app.command(help=coding.HELP)(shared(coding.concepts))
+app.command(help=referencing.HELP)(shared(referencing.reference))
+app.command(help=serving.HELP)(shared(serving.web))
 app.command(help=evaluating.HELP)(shared(evaluating.evaluate))
 app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))
@@ -90,12 +97,11 @@ def whyclip(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    0 when all went well; 1 when ``compare --equality`` finds a difference, or when the reader of
-    the output left; 2 for anything wrong with the input, said in one line on stderr; 3 for a
-    fault of whyclip itself; 130 when interrupted.
+    Exit codes: 0 success; 1 if ``compare --equality`` finds a difference, or if the output pipe
+    was closed; 2 invalid input, with one line on stderr; 3 a bug in whyclip; 130 interrupted.
 
     Args:
-        arguments: what follows ``whyclip``; ``sys.argv`` by default.
+        arguments: command-line arguments after ``whyclip``; ``sys.argv`` by default.
     """
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -124,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _usage(error: Exception) -> str:
     message: str = error.format_message()  # type: ignore[attr-defined]
-    return message.rstrip(".")
+    # Newer versions of typer name the kind of error before the sentence.
+    return message.replace(": Value error, ", ": ").rstrip(".")
 
 
 def _help_of(error: Exception) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
@@ -16,22 +17,22 @@ from whyclip.process import importing
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from whyclip.audit import Audit
+    from whyclip.studies.audit import Audit
 
 HELP = """
-Measure which explanations of your model can be trusted.
+Check which explanation methods work for your model.
 
 [bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
 [bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
 does the map show the object where the model is right; does it change when the weights are \
 randomised? \
-Each check ends in pass, fail or undecided, with its 95 % interval.
+Each check ends in pass, fail or inconclusive, with its 95 % interval.
 
 \b
 [bold]Examples[/bold]
   [dim]# the embedded model on built-in scenes: a few minutes[/dim]
   whyclip audit
-  [dim]# your own model and pictures; without masks or labels, fewer checks[/dim]
+  [dim]# your own model and images; without masks or labels, fewer checks[/dim]
   whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
   [dim]# does the published single-head variant still explain the model?[/dim]
   whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
@@ -49,8 +50,9 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.datasets,
             help="scenes:N, folder:CSV, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER or "
-            f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]"
+            f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]",
         ),
     ] = None,
     methods: Annotated[
@@ -59,6 +61,7 @@ def audit(
             "--methods",
             "--method",
             metavar="NAME[:KEY=VALUE...],...",
+            autocompletion=completion.methods,
             help="Methods, separated by commas, each with optional options. [dim]Default: all that "
             "support the model and run it only a few times. The random baseline is always "
             "included.[/dim]",
@@ -72,14 +75,14 @@ def audit(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="How many samples are drawn. [dim]Default: 60.[/dim]"),
+        typer.Option(min=1, help="Use N random samples. [dim]Default: 60.[/dim]"),
     ] = None,
     edited: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Samples whose changed images are shown to the model; this dominates the run "
-            "time. [dim]Default: 24.[/dim]",
+            help="Number of samples whose images are perturbed; they dominate the run time. "
+            "[dim]Default: 24.[/dim]",
         ),
     ] = None,
     threshold: Annotated[
@@ -90,14 +93,12 @@ def audit(
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
-    out: Annotated[
-        Path, typer.Option(help="The folder of the report, made if it is not there.")
-    ] = FOLDER,
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = FOLDER,
     keep: Annotated[
         bool,
         typer.Option(
-            help="Keep the audit, so that explanations by the same model and method show it. "
-            "Only audits of all checks with default thresholds are kept."
+            help="Save the result, and show it with later explanations. Only audits with all "
+            "checks and default thresholds are saved."
         ),
     ] = True,
     outside: Annotated[
@@ -118,15 +119,15 @@ def audit(
     thresholds = dict(map(_parse_threshold, threshold or ()))
     named, wanted = options.split_names(methods), options.split_names(checks)
     with importing():
-        from whyclip.audit import audit as run
-        from whyclip.audit import get_check
-        from whyclip.audit.answer import answers
-        from whyclip.audit.check import check_threshold
-        from whyclip.audit.keep import keep as remember
-        from whyclip.audit.run import EDITED, LIMIT
-        from whyclip.audit.store import RESULT
         from whyclip.datasets.load import open_dataset
         from whyclip.selection import variants_of
+        from whyclip.studies.audit import audit as run
+        from whyclip.studies.audit import get_check
+        from whyclip.studies.audit.answer import answers
+        from whyclip.studies.audit.check import check_threshold
+        from whyclip.studies.audit.keep import keep as remember
+        from whyclip.studies.audit.run import EDITED, LIMIT
+        from whyclip.studies.audit.store import RESULT
 
     asked = variants_of(named) or None
     for name in wanted:
@@ -150,15 +151,15 @@ def audit(
     command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
     if (out / RESULT).exists():
         note(f"the report of the same audit in {str(out)!r} is replaced")
-    page = found.save(out, command)
+    page = replace(found, command=command).save(out)
     if keep and (wanted or thresholds):
-        # On an explanation it would stand for the whole audit, and in the place of one.
-        note("not remembered, as only an audit of all checks with their own thresholds is")
+        # With an explanation it would look like a full audit, and replace one.
+        note("audit not saved: only runs with all checks and default thresholds are saved")
     elif keep:
         try:
             remember(found)
         except OutputError as error:
-            note(f"not remembered: {error}")
+            note(f"audit not saved: {error}")
     stdout().print(_table(found))
     for answer in answers(found):
         stdout().print(answer, highlight=False)
@@ -179,13 +180,13 @@ def _parse_threshold(text: str) -> tuple[str, float]:
 
 
 def _table(found: Audit) -> Table:
-    """One row for each method and side; colours say again what the words say."""
+    """One row for each method and side; colours repeat the words."""
     from rich.table import Table
     from rich.text import Text
 
-    from whyclip.audit import PRINCIPLES
+    from whyclip.studies.audit import PRINCIPLES
 
-    colours = {"pass": "bold green", "fail": "bold red", "undecided": "yellow"}
+    colours = {"pass": "bold green", "fail": "bold red", "inconclusive": "yellow"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in (
         "method",
@@ -220,7 +221,7 @@ def _command(
     *,
     outside: bool = False,
 ) -> str:
-    """What to type to get the same audit again."""
+    """Build the command that repeats the audit."""
     from whyclip.report import command_line
 
     given = {

@@ -1,4 +1,4 @@
-"""``whyclip methods`` and ``whyclip models``: what there is to choose from."""
+"""``whyclip methods`` and ``whyclip models``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from whyclip.cli import lists
+from whyclip.cli import completion, lists
 from whyclip.cli.terminal import stdout
 from whyclip.options import show
 
 METHODS_HELP = """
-List the methods: what each reads, costs and claims, and its options.
+List the methods: what each explains, its cost and its options.
 
 \b
 [bold]Examples[/bold]
@@ -23,7 +23,7 @@ List the methods: what each reads, costs and claims, and its options.
 """
 
 MODELS_HELP = """
-List the models: the one that comes with whyclip, and how to name others.
+List the models: the bundled one, and how to name others.
 
 \b
 [bold]Examples[/bold]
@@ -33,7 +33,7 @@ List the models: the one that comes with whyclip, and how to name others.
 """
 
 LEGEND = """\
-Costs are in forward passes of the model, for n prompts; compare leaves slow ones out unless asked.
+Costs are in forward passes of the model, for n prompts; slow methods run only if you name them.
 whyclip methods METHOD shows the options of one."""
 
 FORMS = (
@@ -47,18 +47,23 @@ FORMS = (
 
 OPENCLIP_FAMILIES = (
     "its own ViT (class token, attentional pooling, CoCa), CLIP-ResNet, "
-    "timm trunks such as SigLIP, SigLIP 2, EVA-CLIP and PE-Core"
+    "timm backbones such as SigLIP, SigLIP 2, EVA-CLIP and PE-Core"
 )
 OPAQUE = (
-    "Encoders that average their patches or are convolutions (ConvNeXt, MobileCLIP) are read "
-    "only by methods that change the input, such as occlusion and rise."
+    "Encoders that average their patches or are convolutions (ConvNeXt, MobileCLIP) support "
+    "only black-box methods, such as occlusion and rise."
 )
 
 
 def methods(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this method's options.", metavar="[METHOD]", show_default=False),
+        typer.Argument(
+            help="Show this method's options.",
+            metavar="[METHOD]",
+            show_default=False,
+            autocompletion=completion.methods,
+        ),
     ] = None,
 ) -> None:
     """See ``METHODS_HELP``."""
@@ -151,12 +156,12 @@ def models(
 
 
 def titles() -> list[str]:
-    """What the families of transformers are called, as the loader knows them."""
+    """List the titles of the model families of transformers."""
     return [family.title for family in lists.declared("families").values()]
 
 
 def mini_facts() -> list[str]:
-    """What the embedded model is, read from its own configuration and weights."""
+    """Describe the embedded model, from its configuration and weights."""
     import json
     from importlib import resources
     from math import prod
@@ -175,10 +180,10 @@ def mini_facts() -> list[str]:
     side = vision["image_size"] // vision["patch_size"]
     parameters = sum(map(prod, shapes)) / 1e6
     return [
-        f"mini: {parameters:.1f} million parameters, {size:.0f} MB; pictures of "
+        f"mini: {parameters:.1f} million parameters, {size:.0f} MB; images of "
         f"{vision['image_size']}×{vision['image_size']} pixels on a {side}×{side} grid, "
         f"{vision['layers']} image and {text['layers']} text blocks, "
         f"{text['context_length']} tokens.",
-        "It was trained on controlled scenes of emoji artwork, not on photos: "
-        "an instrument and a teaching model.",
+        "It was trained on synthetic scenes of emoji artwork, for tests and demos; it does not "
+        "understand photos.",
     ]

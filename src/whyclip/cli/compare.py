@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, progress, stdout, wrote
-from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, GeometryName, Precision
+from whyclip.types import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,15 +32,15 @@ All methods share one forward pass of the model.
 
 \b
 [bold]Examples[/bold]
-  [dim]# every method that takes seconds[/dim]
+  [dim]# all fast methods[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
   [dim]# as a page, a tab for each method[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.html
-  [dim]# and those that run the model thousands of times[/dim]
+  [dim]# and the slow ones[/dim]
   whyclip compare scene.png "a dog" --method all
   [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
   whyclip compare scene.png --prompts words.txt --methods grad_eclip,contribution
-  [dim]# two of them[/dim]
+  [dim]# two methods[/dim]
   whyclip compare scene.png "a dog" --methods grad_eclip,contribution
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map? exit code 1 if they are not[/dim]
   whyclip compare scene.png "a dog" --equality
@@ -64,11 +63,12 @@ def compare(
             "--methods",
             "--method",
             metavar="NAME,...",
+            autocompletion=completion.methods_or_all,
             help="Methods to show, separated by commas, optionally with options such as "
             "grad_eclip:heads=single; may be given several times. [dim]Default: "
-            "every method that supports the model and costs a few forward passes. [/dim]"
-            "[bold]all[/bold][dim] adds those that run it dozens to thousands of times (RISE, "
-            "KernelSHAP, occlusion, integrated gradients, M2IB): minutes without a GPU. "
+            "all fast methods that support the model. [/dim]"
+            "[bold]all[/bold][dim] adds the slow ones (RISE, KernelSHAP, occlusion, integrated "
+            "gradients, M2IB), which take minutes without a GPU. "
             "See: whyclip methods.[/dim]",
         ),
     ] = None,
@@ -96,8 +96,6 @@ def compare(
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
     options.check_prompts(asked)
     if against:
@@ -130,8 +128,8 @@ def compare(
                 asked,
                 names,
                 against=against or None,
-                geometry=seen,
-                precision=exactness,
+                geometry=geometry,
+                precision=precision,
             )
             return {name: result for name, [result] in results.items()}
 
@@ -190,7 +188,7 @@ def _certificates(explanations: Mapping[str, Explanation]) -> Table:
 
 
 def _print_equality(one: Explanation, other: Explanation) -> bool:
-    """Print the largest relative difference for each side; True when all are small enough."""
+    """Print the largest relative difference of each side; return whether all are within bounds."""
     sides = [side for side in SIDES if side in one.certificate.scores]
     differences = {side: relative_difference(one, other, side) for side in sides}
     for side, difference in differences.items():
@@ -205,11 +203,11 @@ def _print_equality(one: Explanation, other: Explanation) -> bool:
 
 
 def relative_difference(one: Explanation, other: Explanation, side: Side) -> float:
-    """Largest difference of two explanations of one prompt, over that prompt's largest value.
+    """Largest difference of two explanations, relative to the largest value of the prompt.
 
     Returns:
         The largest over all prompts; 0 where both are zero throughout.
     """
-    from whyclip.reproduce.equality import relative_differences
+    from whyclip.studies.experiments.equality import relative_differences
 
     return max(relative_differences(one, other, side), default=0.0)

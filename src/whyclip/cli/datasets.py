@@ -1,4 +1,4 @@
-"""``whyclip datasets``: on what methods can be measured."""
+"""``whyclip datasets``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from whyclip.cli import lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
-List the kinds of datasets: how --data names them, and which files they need.
+List the dataset types that --data accepts, and the files they need.
 
-Nothing is ever downloaded: all but the built-in scenes are read from your disk.
+Nothing is downloaded: except for built-in scenes, files are read from your disk.
 
 \b
 [bold]Examples[/bold]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, GeometryName, Precision, Side
+from whyclip.types import SIDES, Side
 
 HELP = """
-How faithful are the explanations? Methods by metrics, over a dataset, with intervals.
+Evaluate explanation methods on a dataset, with 95 % intervals.
 
 Every method explains each label of each sample, and every metric scores the explanation: does the \
 model lose the class when relevant pixels or words are removed (deletion, insertion), and does the \
-map point at the object (pointing game, IoU)? A random map is always among the methods. \
+map point at the object (pointing game, IoU)? A random map is always included. \
 Differences between methods come with 95 % intervals; a method is marked as best only if its \
 interval excludes 0.
 
@@ -30,7 +30,7 @@ run.
 [bold]Examples[/bold]
   [dim]# two methods on built-in scenes, with the embedded model: some minutes[/dim]
   whyclip evaluate --data scenes:20 --methods grad_eclip,contribution
-  [dim]# where, but not how faithful: seconds[/dim]
+  [dim]# localisation only: seconds[/dim]
   whyclip evaluate --data scenes:20 --metrics pointing_game,iou --out places
   [dim]# a paper's table: ImageNet, its 50,000 images or 1,000 of them[/dim]
   whyclip evaluate --data imagenet:val --limit 1000 --model openclip:ViT-B-16/openai \
@@ -47,7 +47,8 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND:PLACE",
+            metavar="KIND:PATH",
+            autocompletion=completion.datasets,
             help="scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, folder:FILE.csv "
             f"... See: whyclip datasets. [dim]Default for mini: {SCENES}.[/dim]",
         ),
@@ -58,6 +59,7 @@ def evaluate(
             "--methods",
             "--method",
             metavar="NAME[:KEY=VALUE...],...",
+            autocompletion=completion.methods,
             help="Methods, each with optional options, separated by commas; may be given several "
             "times. [dim]Default: all that run the model only a few times. See: whyclip "
             "methods.[/dim]",
@@ -67,8 +69,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME,...",
-            help="Metrics, separated by commas. [dim]Default: deletion, insertion, those of "
-            "location where there are masks, those of words. See: whyclip metrics.[/dim]",
+            autocompletion=completion.metrics,
+            help="Metrics, separated by commas. [dim]Default: deletion, insertion, "
+            "word metrics, and localisation if there are masks. See: whyclip metrics.[/dim]",
         ),
     ] = None,
     model: options.Model = "mini",
@@ -91,14 +94,14 @@ def evaluate(
         ),
     ] = None,
     prompt: Annotated[
-        str,
+        Literal["gt", "pred"],
         typer.Option(
             help="Explain the prompt of each true label ([bold]gt[/bold]) or that of the class the "
             "model predicts ([bold]pred[/bold])."
         ),
     ] = "gt",
     protocol: Annotated[
-        str,
+        Literal["grad-eclip", "rise"],
         typer.Option(
             help="How pixels are deleted and inserted: [bold]grad-eclip[/bold] (half of them, 11 "
             "points, accuracy) or [bold]rise[/bold] (all, 224 a step, probability)."
@@ -109,11 +112,11 @@ def evaluate(
     device: options.Device = None,
     batch_size: Annotated[
         int,
-        typer.Option(min=1, help="How many edited inputs the model sees at once; changes nothing."),
+        typer.Option(min=1, help="Batch size for perturbed inputs; does not affect the results."),
     ] = 64,
     out: Annotated[
         Path,
-        typer.Option(help="Folder of the report, and of finished samples to resume from."),
+        typer.Option(help="Folder of the report. Rerun with the same folder to resume."),
     ] = FOLDER,
     outside: Annotated[
         bool,
@@ -125,22 +128,18 @@ def evaluate(
     """See ``HELP``."""
     if data is None and model != "mini":
         raise OptionError(
-            f"--data is missing: say on what {model!r} shall be evaluated, such as "
-            "imagenet:FOLDER or folder:FILE.csv; see whyclip datasets"
+            f"--data is required for {model!r}, such as imagenet:FOLDER or folder:FILE.csv; "
+            "see whyclip datasets"
         )
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
     with importing():
         from whyclip.datasets import open_dataset
-        from whyclip.evaluation import evaluate as run
-        from whyclip.evaluation import main_tables, summarise
-        from whyclip.evaluation.pages import save
-        from whyclip.evaluation.plan import PromptName, ProtocolName
         from whyclip.report import command_line
         from whyclip.selection import variants_of
+        from whyclip.studies.evaluation import evaluate as run
+        from whyclip.studies.evaluation import main_tables
 
     given: dict[str, Any] = {
         "--data": data or SCENES,
@@ -167,10 +166,10 @@ def evaluate(
             variants or None,
             measured or None,
             sides=asked or SIDES,
-            prompt=check_choice("prompt", prompt, get_args(PromptName)),
-            protocol=check_choice("protocol", protocol, get_args(ProtocolName)),
-            geometry=seen,
-            precision=exactness,
+            prompt=prompt,
+            protocol=protocol,
+            geometry=geometry,
+            precision=precision,
             seed=seed,
             batch_size=batch_size,
             out=out,
@@ -178,12 +177,11 @@ def evaluate(
             command=command_line("evaluate", given),
         )
     except KeyboardInterrupt:
-        note(f"finished samples are in {str(out)!r}; the same command goes on from there")
+        note(f"finished samples are in {str(out)!r}; the same command resumes")
         raise
-    lines = summarise(found)
     # Before anything is printed: a closed pipe must not cost the report.
-    page = save(found, out, lines)
-    for table in main_tables(lines):
+    page = found.save(out)
+    for table in main_tables(found.summary):
         stdout().print(table.to_rich())
         stdout().print()
     wrote(page)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.given import Given, places, read, split
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
@@ -18,10 +18,14 @@ from whyclip.errors import ImageError, OptionError, check_choice
 from whyclip.files import make_folder
 from whyclip.options import parse
 from whyclip.process import importing
-from whyclip.types import SIDES, Check, GeometryName, Precision
+from whyclip.types import SIDES
 
 if TYPE_CHECKING:
+    from whyclip.attention_heads import Heads
     from whyclip.explanation import Explanation
+
+STRONGEST = 5
+"""Heads that are printed for each prompt."""
 
 HELP = """
 Explain why an image matches one or more prompts.
@@ -41,7 +45,12 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
   [dim]# the whole of a wide image, with a model of your own[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
-  [dim]# the variant that the published Grad-ECLIP code computes (a changed model)[/dim]
+  [dim]# which attention heads made the score, with the maps of the strongest[/dim]
+  whyclip explain scene.png "a dog" --heads heads.html
+  [dim]# is it a match at all? scores compared with those of other prompts and images[/dim]
+  whyclip reference photos/ --out photos.npz
+  whyclip explain scene.png "a dog" --reference photos.npz
+  [dim]# the variant that the published Grad-ECLIP code computes (a modified computation)[/dim]
   whyclip explain scene.png "a dog" --method grad_eclip --option heads=single
 """
 
@@ -74,6 +83,7 @@ def explain(
             "--side",
             "--sides",
             metavar="SIDE,...",
+            autocompletion=completion.sides,
             help="[bold]image[/bold] for maps, [bold]text[/bold] for words. "
             "[dim]Default: both.[/dim]",
         ),
@@ -82,6 +92,14 @@ def explain(
     precision: options.Precision = "fp32",
     check: options.Check = "auto",
     device: options.Device = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of reference scores, for whether the score is a match at all. "
+            "See: whyclip reference.",
+        ),
+    ] = None,
     out: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,7 +107,18 @@ def explain(
             metavar="FILE|FOLDER",
             help="File of the explanation; may be given several times. The extension decides: "
             ".html (a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors "
-            "(numbers). For several images: a folder, or a pattern with {name}.",
+            "(numbers), .coco.json (boxes and masks). For several images: a folder, or a pattern "
+            "with {name}.",
+        ),
+    ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(
+            "--heads",
+            metavar="FILE",
+            help="File of what each attention head adds, by layer: .png, .jpg, .svg, .pdf (a "
+            "figure), .html (a page with the strongest heads' maps), .csv (the table). Prints the "
+            "strongest heads.",
         ),
     ] = None,
     as_json: Annotated[
@@ -104,14 +133,12 @@ def explain(
     names = options.split_names(side) if side else SIDES
     if not names:
         raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     asked: dict[str, Any] = {
         "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
-        "geometry": seen,
-        "precision": exactness,
-        "check": check_choice("check", check, get_args(Check)),
+        "geometry": geometry,
+        "precision": precision,
+        "check": check,
     }
     options.check_prompts(given.prompts)
     if against:
@@ -120,21 +147,27 @@ def explain(
     if option and name is None:
         raise OptionError(f"--option {option[0]!r} belongs to a method; name it with --method")
     targets = places(given, out or ())
+    if heads is not None and given.many:
+        raise OptionError(f"--heads {str(heads)!r} takes one image, got {len(given.images)}")
     with progress(3 + sum(map(len, targets))) as begin:
         begin("starting")
         with importing():
             import whyclip
-            from whyclip.export import ENDINGS
+            from whyclip.export import ENDINGS, FIGURES
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
             from whyclip.variant import Variant
 
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)
+        if heads is not None:
+            check_outputs([heads], (".html", *FIGURES, ".csv"), given.images)
         if name is not None:
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
-        # The first image before the model: a wrong name is reported in no time.
+        if reference is not None:
+            asked["reference"] = whyclip.load_reference(reference)
+        # Read the image before the model, so that a wrong name is reported at once.
         images = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
         view = load(model, device)
@@ -144,6 +177,21 @@ def explain(
             return whyclip.explain(view, image, list(given.prompts), **asked)
 
         _each(given, targets, one, begin, as_json=as_json)
+        if heads is not None:
+            assert images is not None
+            begin("splitting up by heads")
+            split_up = whyclip.heads(
+                view,
+                images[0],
+                list(given.prompts),
+                against=against or None,
+                geometry=geometry,
+                precision=precision,
+            )
+            split_up.save(heads)
+    if heads is not None:
+        _print_heads(split_up, as_json=as_json)
+        wrote(heads)
 
 
 def _each(
@@ -154,7 +202,7 @@ def _each(
     *,
     as_json: bool,
 ) -> None:
-    """Explain, write and print one image after the other; go on after one that is broken.
+    """Explain, write and print each image; continue after a broken one.
 
     Raises:
         ImageError: the only image is broken.
@@ -175,12 +223,34 @@ def _each(
             begin(f"writing {path.name}")
             if given.many:
                 make_folder(path.parent)
-            explanation.save(path)
+            _save(explanation, path, name)
         _print(name, explanation, many=given.many, as_json=as_json)
         for path in paths:
             wrote(path)
     if broken:
         raise typer.Exit(2)
+
+
+def _print_heads(found: Heads, *, as_json: bool) -> None:
+    """The strongest heads of each prompt; beside JSON, nothing."""
+    if as_json:
+        return
+    for index, prompt in enumerate(found.prompts):
+        strongest = "   ".join(
+            f"layer {head.layer} head {head.head} {head.value:+.3f}"
+            for head in found.top(STRONGEST, index)
+        )
+        stdout().print(f"{prompt}: {strongest}", highlight=False, markup=False)
+
+
+def _save(explanation: Explanation, path: Path, name: str) -> None:
+    """Write an explanation; COCO JSON names the image's file."""
+    from whyclip.coco_json import COCO, save_coco
+
+    if path.name.lower().endswith(COCO):
+        save_coco(path, {Path(name).name: explanation})
+    else:
+        explanation.save(path)
 
 
 def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the command line says of errors that nobody meant to raise, and of prompts like options."""
+"""Messages for unexpected errors, and hints for prompts that look like options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FAULT = 3
 
 
 def fault(error: Exception) -> tuple[str, int]:
-    """Describe an error that is not whyclip's own.
+    """Describe an unexpected error.
 
     Returns:
         One sentence, and the exit code.
@@ -25,10 +25,10 @@ def fault(error: Exception) -> tuple[str, int]:
             WRONG_INPUT,
         )
     if isinstance(error, RecursionError):
-        said = "too deep a recursion"
+        said = "recursion too deep"
     kind = type(error).__name__
     return (
-        f"unexpected {kind} at {_place(error)}: {said:.160}; a fault of whyclip, please report it "
+        f"unexpected {kind} at {_place(error)}: {said:.160}; a bug in whyclip, please report it "
         "(WHYCLIP_TRACEBACK=1 shows the traceback)"
     ), FAULT
 
@@ -37,7 +37,7 @@ _MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "unabl
 
 
 def _place(error: Exception) -> str:
-    """File and line of the innermost frame in whyclip's own code."""
+    """Return file and line of the innermost frame in whyclip's own code."""
     root = Path(whyclip.__file__).parent
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(str(root))
@@ -48,7 +48,7 @@ def _place(error: Exception) -> str:
 
 
 def hint_of(arguments: Sequence[str]) -> str:
-    """Say how to pass a prompt that begins with a dash, if one was given without ``--``."""
+    """Explain how to pass a prompt that begins with a dash, if one was given without ``--``."""
     before = list(arguments)
     before = before[: before.index("--")] if "--" in before else before
     for previous, argument in zip(["", *before], before, strict=False):

@@ -6,16 +6,17 @@ import os
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OptionError, check_choice
+from whyclip.errors import OptionError
 from whyclip.process import importing
+from whyclip.types import Resume, TrainingPrecision
 
 if TYPE_CHECKING:
     from whyclip.finetuning.preview import Preview
@@ -50,6 +51,7 @@ def finetune(
         str,
         typer.Argument(
             metavar="MODEL",
+            autocompletion=completion.models,
             help="mini, openclip:ARCH/PRETRAINED, openclip:FOLDER, hf:NAME or hf:FOLDER.",
         ),
     ],
@@ -69,7 +71,7 @@ def finetune(
         float | None, typer.Option(help="Passes over the data, in place of --steps.")
     ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images of a contrastive batch, over all processes.")
+        int, typer.Option(min=1, help="Images per contrastive batch, over all processes.")
     ] = 128,
     accumulate: Annotated[
         int, typer.Option(min=1, help="Batches whose gradients one optimiser step averages.")
@@ -82,12 +84,13 @@ def finetune(
     ] = 1e-5,
     weight_decay: Annotated[float, typer.Option(help="Weight decay of matrices.")] = 0.1,
     warmup: Annotated[int, typer.Option(min=0, help="Steps of linear warm-up.")] = 20,
-    clip: Annotated[float, typer.Option(help="Largest norm of the gradient; 0 for any.")] = 1.0,
+    clip: Annotated[float, typer.Option(help="Maximum gradient norm; 0 for no limit.")] = 1.0,
     precision: Annotated[
-        str, typer.Option(help="[bold]fp32[/bold], or mixed precision bf16 or fp16 (GPU).")
+        TrainingPrecision, typer.Option(help="Mixed precision: bf16, or fp16 on a GPU.")
     ] = "fp32",
     checkpoint_blocks: Annotated[
-        bool, typer.Option("--checkpoint-blocks", help="Less memory, more time.")
+        bool,
+        typer.Option("--checkpoint-blocks", help="Recompute activations: less memory, more time."),
     ] = False,
     ema: Annotated[
         float, typer.Option(help="Decay of the weights' moving average, such as .999; 0 for none.")
@@ -112,18 +115,19 @@ def finetune(
     template: Annotated[
         str, typer.Option(help="Sentence that a phrase is put into, with {}.")
     ] = "This is a photo of the {}.",
-    phrases: Annotated[int, typer.Option(min=1, help="Most phrases of one caption.")] = 5,
+    phrases: Annotated[int, typer.Option(min=1, help="Maximum number of phrases per caption.")] = 5,
     extractor: Annotated[
-        str, typer.Option(help="How phrases are found: auto, rules or spacy.")
+        Literal["auto", "rules", "spacy"],
+        typer.Option(help="Extractor of phrases; auto takes spaCy if its model is installed."),
     ] = "auto",
     fraction: Annotated[
-        float, typer.Option(help="Share of the data that is drawn at random by --seed, 0 to 1.")
+        float, typer.Option(help="Share of the data to use, 0 to 1, drawn at random with --seed.")
     ] = 1.0,
     seed: options.Seed = 0,
     image_column: Annotated[str, typer.Option(help="Column of a table with images.")] = "image",
     caption_column: Annotated[str, typer.Option(help="Column with captions.")] = "caption",
     mask_column: Annotated[
-        str, typer.Option(help="Column with masks of what the model must not use.")
+        str, typer.Option(help="Column with masks of the pixels that the model must not use.")
     ] = "mask",
     outside: Annotated[
         bool,
@@ -131,13 +135,13 @@ def finetune(
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
-    log_every: Annotated[int, typer.Option(min=1, help="Steps between rows of the log.")] = 1,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between log entries.")] = 1,
     resume: Annotated[
-        str, typer.Option(help="[bold]auto[/bold], or never: an error if --out holds a run.")
+        Resume, typer.Option(help="[bold]never[/bold]: an error if --out holds a run.")
     ] = "auto",
     device: options.Device = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be trained, and end.")
+        bool, typer.Option("--dry-run", help="Print what would be trained, and exit.")
     ] = False,
 ) -> None:
     """See ``HELP``."""
@@ -150,7 +154,6 @@ def finetune(
         from whyclip.finetuning.machine import launched_device
         from whyclip.finetuning.preview import preview
         from whyclip.finetuning.settings import Settings
-        from whyclip.finetuning.train import Resume
         from whyclip.finetuning.train import finetune as run
 
     named = {field.name for field in fields(Settings)}
@@ -175,7 +178,7 @@ def finetune(
             captions,
             out,
             settings,
-            resume=check_choice("--resume", resume, get_args(Resume)),
+            resume=resume,
         )
     except KeyboardInterrupt as stopped:
         if _first_process():
@@ -187,7 +190,7 @@ def finetune(
 
 
 def _first_process() -> bool:
-    """Whether this process is the one that prints, of those of ``accelerate launch``."""
+    """Whether this process prints, among those of ``accelerate launch``."""
     return os.environ.get("RANK", "0") == "0"
 
 

@@ -1,8 +1,7 @@
-"""Which images and prompts a command line names, and where the results of each image go."""
+"""Images, prompts and output files of a command line."""
 
 from __future__ import annotations
 
-import glob
 import re
 import sys
 from collections.abc import Sequence
@@ -12,29 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whyclip.errors import ImageError, OutputError, PromptError
+from whyclip.image_files import EXTENSIONS, named_images
 
 if TYPE_CHECKING:
     from PIL import Image
 
 STDIN = "-"
 NAME = "{name}"
-EXTENSIONS = frozenset(
-    (
-        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-        *(".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga"),
-    )
-)
 
 
 @dataclass(frozen=True)
 class Given:
-    """What stands on the command line.
+    """Images and prompts of a command line.
 
     Attributes:
         images: paths, or ``"-"`` for standard input, each once.
         prompts: the prompts.
-        many: whether results are to be kept apart by the images' names, because there are several
-            images, or a folder or pattern that may give several.
+        many: whether output files are named after the images, because there may be several.
     """
 
     images: tuple[str, ...]
@@ -45,16 +38,16 @@ class Given:
 def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
     """Split arguments into images and prompts.
 
-    Images come first: the first argument, and those after it that name a file, a folder or files
-    by a pattern. The first that does not is the first prompt, and all after it are prompts.
+    Images come first: the first argument, and those after it that name a file or a folder or
+    match a pattern. All others are prompts.
 
     Args:
         arguments: images and prompts.
-        more: prompts from elsewhere, such as a file.
+        more: further prompts, such as those of a file.
 
     Raises:
-        ImageError: a folder or pattern without images, or an image that is not there.
-        PromptError: a prompt that is the name of a file, or no prompt at all.
+        ImageError: a folder or pattern without images, or a missing image.
+        PromptError: a prompt that is the name of a file, or no prompt.
     """
     images: list[str] = []
     spread, at = False, 0
@@ -68,7 +61,7 @@ def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
         at = len(arguments)
     prompts = (*arguments[at:], *more)
     for prompt in arguments[at:]:
-        _encoded(prompt)
+        _check_prompt(prompt)
     if not prompts:
         raise PromptError(
             "no prompt given: write prompts in quotes after the images, such as 'a dog', or in a "
@@ -79,40 +72,18 @@ def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
 
 
 def _named(argument: str) -> list[str] | None:
-    """Images that an argument names; None if it does not look like any that are there.
+    """Return the images that an argument names; None if it names none.
 
     Raises:
-        ImageError: it is a folder or a pattern, but there are no images.
+        ImageError: a folder or a pattern without images.
     """
     if argument == STDIN or argument.startswith("file://"):
         return [argument]
-    try:
-        path = Path(argument)
-        if path.is_dir():
-            return _images(sorted(map(str, path.iterdir())), f"folder {argument!r}")
-        if path.is_file():
-            return [argument]
-        if not glob.has_magic(argument):
-            return None
-        matching = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  patterns may be absolute
-    # A name that is too long, a null byte, a folder that may not be entered.
-    except ImageError:
-        raise
-    except (OSError, ValueError, re.error):
-        return None
-    files = [name for name in matching if Path(name).is_file()]
-    return _images(files, f"pattern {argument!r}") if files else None
+    return named_images(argument)
 
 
-def _images(names: Sequence[str], where: str) -> list[str]:
-    found = [name for name in names if Path(name).suffix.lower() in EXTENSIONS]
-    if not found:
-        raise ImageError(f"{where} has no images; known extensions are .png, .jpg, .webp and more")
-    return found
-
-
-def _encoded(prompt: str) -> None:
-    """Refuse a prompt that was most likely meant as an image.
+def _check_prompt(prompt: str) -> None:
+    """Reject a prompt that was most likely meant as an image.
 
     Raises:
         PromptError: it names a file or folder, or looks like the name of an image.
@@ -137,8 +108,8 @@ def read(name: str) -> str | Image.Image:
     """Read an image of the command line.
 
     Returns:
-        The image, upright and in RGB. Where the library's own pipeline may read the file
-        differently, what was given instead, so that the certificate can compare the two.
+        The image, upright and in RGB. If the library's own pipeline may read the file differently,
+        the path, so that the certificate can compare the two.
 
     Raises:
         ImageError: it cannot be read.
@@ -161,16 +132,16 @@ def _standard_input() -> Image.Image:
         raise ImageError("standard input is empty; '-' reads an image from it")
     try:
         return Image.open(BytesIO(content))
-    # Whatever a decoder raises on bytes that are no image.
+    # Decoders raise anything on invalid bytes.
     except Exception as error:
         raise ImageError("standard input is not an image that Pillow can read") from error
 
 
 def places(given: Given, outs: Sequence[str]) -> list[list[Path]]:
-    """Files to write for each image.
+    """List the files to write for each image.
 
     For one image, ``--out`` names a file. For several it names a folder, or a pattern such as
-    ``out/{name}.json`` in which ``{name}`` stands for the image's file name without its extension.
+    ``out/{name}.json``, where ``{name}`` is the image's file name without its extension.
 
     Raises:
         OutputError: several images would be written into one file.
@@ -201,7 +172,7 @@ def _stem(image: str) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Number names that occur before, so that each is another, also where case is ignored."""
+    """Number repeated names, so that they differ also if case is ignored."""
     found: list[str] = []
     taken: set[str] = set()
     for name in names:

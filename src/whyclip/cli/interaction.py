@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,28 +12,55 @@ from whyclip.cli.given import read
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, stdout, wrote
-from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import GeometryName, Precision
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from whyclip.interactions import Interaction
 
 HELP = """
-Map which word of a prompt matches which region of an image.
+Show which word of a prompt matches which region of an image, in amounts that sum to the score.
 
-Draws one map for each word. Prints what each word adds to the score over the whole image, and how \
-far the sum over all pairs of words and regions is from the score.
+Prints what each word adds with the image's regions and with the rest of the image, and the \
+strongest pairs of a word and a region. With --out, also writes a page, a figure or the table.
 
 \b
 [bold]Examples[/bold]
   whyclip interaction scene.png "a dog next to a red car" --out words.html
-  [dim]# as a figure, and as numbers[/dim]
-  whyclip interaction scene.png "a dog next to a red car" --out words.png --out words.json
+  [dim]# as a figure, and the whole table[/dim]
+  whyclip interaction scene.png "a dog next to a red car" --out words.png --out table.csv
+  [dim]# why this prompt rather than another?[/dim]
+  whyclip interaction scene.png "a red car" --against "a blue car" --out words.html
+  [dim]# words by exact Shapley values[/dim]
+  whyclip interaction scene.png "a dog next to a red car" --words shapley
 """
+WAYS = {
+    "words": "readout, direct, first_order, integrated_gradients, leave_one_out, shapley",
+    "regions": "readout, direct, first_order, integrated_gradients, banzhaf",
+}
 
 
 def interaction(
     image: options.Image,
     prompt: Annotated[str, typer.Argument(help="One prompt, in quotes.", metavar="PROMPT")],
     model: options.Model = "mini",
+    words: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"Way to split up the prompt's embedding: {WAYS['words']}; "
+            "with options: shapley:permutations=500:seed=1.",
+        ),
+    ] = "readout",
+    regions: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help=f"Way to split up the image's embedding: {WAYS['regions']}."
+        ),
+    ] = "readout",
+    against: options.Against = None,
+    pairs: Annotated[int, typer.Option(min=0, help="Number of pairs to print.")] = 5,
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",
     device: options.Device = None,
@@ -42,36 +69,85 @@ def interaction(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="File of the maps; may be given several times. The extension decides: .html "
-            "(a page), .png, .jpg, .svg, .pdf (figures), .json, .npz, .safetensors (numbers).",
+            help="File to write; may be given several times. The extension decides: .html "
+            "(a page), .png, .jpg, .svg, .pdf (figures), .csv (the table), .json, .npz, "
+            ".safetensors (the maps).",
         ),
     ] = None,
 ) -> None:
     """See ``HELP``."""
     outputs = out or []
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     options.check_prompts([prompt])
+    if against:
+        options.check_prompts(against)
     with progress(3 + len(outputs)) as begin:
         begin("starting")
         with importing():
             import whyclip
             from whyclip.export import ENDINGS
+            from whyclip.interactions.save import TABLE
             from whyclip.render import summary
+            from whyclip.vectors import choose
+            from whyclip.vectors.names import UNATTRIBUTED
 
-        check_outputs(outputs, ENDINGS, [image])
+        check_outputs(outputs, (*ENDINGS, TABLE), [image])
+        choose("words", words, "text")
+        choose("regions", regions, "image")
         picture = read(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = load(model, device)
         begin("explaining")
-        found = whyclip.interaction(view, picture, prompt, geometry=seen, precision=exactness)
+        found = whyclip.interaction(
+            view,
+            picture,
+            prompt,
+            words=words,
+            regions=regions,
+            against=against or None,
+            geometry=geometry,
+            precision=precision,
+        )
         for path in outputs:
             begin(f"writing {path.name}")
             found.save(path)
-    stdout().print(summary(found.explanation))
-    stdout().print(
-        f"score {found.score:.3f}; all pairs add up to {found.total:.3f}", highlight=False
+    console = stdout()
+    console.print(summary(found.explanation))
+    console.print()
+    console.print(_sums(found))
+    for pair in found.pairs(pairs) if pairs else ():
+        left, top, right, bottom = map(round, pair.box)
+        console.print(
+            f"{pair.value:+.4f}  {pair.word.text}  at x {left} to {right}, y {top} to {bottom}",
+            highlight=False,
+            markup=False,
+        )
+    total = float(found.table.double().sum())
+    left_over = (
+        f"; {found.gap:+.3f} is unattributed"
+        if UNATTRIBUTED in {*found.rows, *found.columns}
+        else ""
+    )
+    console.print(
+        f"score {found.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
     )
     for path in outputs:
         wrote(path)
+
+
+def _sums(found: Interaction) -> Table:
+    """A row for each word and each of the text's remainders."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from whyclip.render.interaction import sums_of
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("word")
+    for name in ("with the regions", "rest of image", "sum"):
+        table.add_column(name, justify="right")
+    for name, *values in sums_of(found):
+        style = "dim" if values[0] is None else None
+        cells = ("" if value is None else f"{value:+.4f}" for value in values)
+        table.add_row(Text(name), *cells, style=style)
+    return table

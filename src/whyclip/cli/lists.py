@@ -1,8 +1,8 @@
-"""Plain descriptions of everything that a command lists, without importing torch.
+"""Descriptions of everything that commands list, without importing torch.
 
 ``lists.json`` holds the declarations of methods, metrics, datasets, experiments and model
-families as plain data. It is used only while the sources it was made from are unchanged;
-otherwise, or if they are imported already, the declarations themselves are described.
+families as plain data. It is used if the sources it was made from are unchanged and not yet
+imported; otherwise the declarations themselves are described.
 ``python -m whyclip.cli.write_lists`` writes the file again.
 """
 
@@ -19,16 +19,16 @@ from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any, Literal
 
-from whyclip.registry import look_up, third_party
+from whyclip.registry import Registry, look_up, third_party
 
 Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 
-# The folder whose files declare them, and the name that such a file assigns.
+# The folder whose files declare them, and the variable that such a file assigns.
 _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "methods": ("methods", "METHOD"),
     "metrics": ("metrics", "METRICS"),
     "datasets": ("datasets", "KINDS"),
-    "experiments": ("reproduce", "EXPERIMENT"),
+    "experiments": ("studies.experiments", "EXPERIMENT"),
     "families": ("models.transformers", "FAMILIES"),
 }
 # The entry points by which other packages declare more of them.
@@ -42,11 +42,11 @@ def declared(kind: Kind) -> Mapping[str, Any]:
     The values have the attributes of the declarations that are plain data (names, claims,
     options, choices); a metric also has ``doc``, the docstring of its function.
     """
-    found = described(kind) if third_party(_GROUPS.get(kind, "")) else _own(kind)
+    found = described(kind) if third_party(_GROUPS.get(kind, "")) else own(kind)
     return {name: SimpleNamespace(**entry) for name, entry in found.items()}
 
 
-def _own(kind: Kind) -> Mapping[str, Any]:
+def own(kind: Kind) -> Mapping[str, Any]:
     """Describe what whyclip declares, and what is registered if the declarations are imported."""
     kept = _kept().get(kind, {})
     imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
@@ -58,11 +58,11 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     """Describe one of a kind.
 
     Raises:
-        OptionError: there is none of that name; the message names the nearest.
+        OptionError: unknown name; the message names the nearest.
     """
-    own = _own(kind)
-    if isinstance(name, str) and name in own:
-        return SimpleNamespace(**own[name])
+    known = own(kind)
+    if isinstance(name, str) and name in known:
+        return SimpleNamespace(**known[name])
     return look_up(noun, name, declared(kind))
 
 
@@ -76,7 +76,7 @@ def _kept() -> Mapping[str, Any]:
 
 
 def digest(kind: Kind) -> str:
-    """Fingerprint of the files that declare a kind, the same for all line endings."""
+    """Hash the files that declare a kind, independent of line endings."""
     found = hashlib.sha256()
     room, assigned = _SOURCES[kind]
     folder = files("whyclip").joinpath(*room.split("."))
@@ -90,6 +90,13 @@ def digest(kind: Kind) -> str:
 def described(kind: Kind) -> dict[str, Any]:
     """Describe everything of one kind from the declarations themselves."""
     return {name: _plain(one) for name, one in _registry(kind).items()}
+
+
+def _built_in(kind: Kind) -> dict[str, Any]:
+    """Describe what this package declares, without registered and third-party declarations."""
+    registry = _registry(kind)
+    known = registry.built_in() if isinstance(registry, Registry) else registry
+    return {name: _plain(declaration) for name, declaration in known.items()}
 
 
 def _registry(kind: Kind) -> Mapping[str, Any]:
@@ -106,7 +113,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
 
         return dataset_kinds()
     if kind == "experiments":
-        from whyclip.reproduce import EXPERIMENTS
+        from whyclip.studies.experiments import EXPERIMENTS
 
         return EXPERIMENTS
     from whyclip.models.transformers.families import FAMILIES
@@ -115,7 +122,7 @@ def _registry(kind: Kind) -> Mapping[str, Any]:
 
 
 def _plain(one: Any) -> dict[str, Any]:
-    """Take every public attribute of a declaration that JSON can hold."""
+    """Convert the public attributes of a declaration to JSON types, where possible."""
     entry: dict[str, Any] = {}
     for name in sorted(set(dir(one)) | set(vars(one))):
         if name.startswith("_") or name == "available":
@@ -129,7 +136,7 @@ def _plain(one: Any) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
-    """Turn a value into what reading its JSON gives; ``NotImplemented`` for functions."""
+    """Convert a value to JSON types; ``NotImplemented`` for functions."""
     if hasattr(value, "__dataclass_fields__"):
         value = vars(value)
     try:
@@ -139,6 +146,6 @@ def _as_json(value: Any) -> Any:
 
 
 def text() -> str:
-    """The content of ``lists.json`` for the present sources."""
-    kinds = {kind: {"digest": digest(kind), "entries": described(kind)} for kind in _SOURCES}
+    """Write the content of ``lists.json`` for the current sources, whatever else is installed."""
+    kinds = {kind: {"digest": digest(kind), "entries": _built_in(kind)} for kind in _SOURCES}
     return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"

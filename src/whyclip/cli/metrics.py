@@ -1,4 +1,4 @@
-"""``whyclip metrics``: what can be measured."""
+"""``whyclip metrics``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from whyclip.cli import lists
+from whyclip.cli import completion, lists
 from whyclip.cli.terminal import stdout
 
 HELP = """
-List the metrics: what each measures, which way is better, and what it needs.
+List the metrics: what each measures, which direction is better, and its inputs.
 
 \b
 [bold]Examples[/bold]
@@ -23,7 +23,12 @@ List the metrics: what each measures, which way is better, and what it needs.
 def metrics(
     name: Annotated[
         str | None,
-        typer.Argument(help="Show this metric's formula.", metavar="[METRIC]", show_default=False),
+        typer.Argument(
+            help="Show this metric's formula.",
+            metavar="[METRIC]",
+            show_default=False,
+            autocompletion=completion.metrics,
+        ),
     ] = None,
 ) -> None:
     """See ``HELP``."""

@@ -1,20 +1,16 @@
-"""Options that several commands share, and how their values are checked before any work."""
+"""Options that several commands share, and checks of their values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-)
+from typing import Annotated
 
 import typer
 
+from whyclip import types
+from whyclip.cli import completion
 from whyclip.errors import OptionError, PromptError
-
-if TYPE_CHECKING:
-    pass
 
 Image = Annotated[
     str,
@@ -34,6 +30,7 @@ OneMethod = Annotated[
         "--method",
         "--methods",
         metavar="NAME",
+        autocompletion=completion.methods,
         help="Method that computes relevance, optionally with options: grad_eclip:heads=single. "
         "[dim]Default: chosen for the model. "
         "See: whyclip methods.[/dim]",
@@ -45,6 +42,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
+        metavar="NAME",
+        autocompletion=completion.models,
         help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
         "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
         "[dim]See: whyclip models.[/dim]",
@@ -55,11 +54,11 @@ Against = Annotated[
     typer.Option(
         metavar="PROMPT",
         help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
-        "of the two scores. Given several times: rather than their mean.",
+        "of the two scores. If given several times, their mean is subtracted.",
     ),
 ]
 Geometry = Annotated[
-    str,
+    types.GeometryName,
     typer.Option(
         help="Part of the image that the model sees. [bold]model[/bold]: its own preprocessing, "
         "usually a centred square. [bold]keep[/bold]: all of it, with its aspect ratio; "
@@ -68,17 +67,16 @@ Geometry = Annotated[
     ),
 ]
 Precision = Annotated[
-    str,
+    types.Precision,
     typer.Option(
-        help="[bold]fp32[/bold], or [bold]bf16[/bold]: faster on hardware made for it, less exact."
+        help="[bold]bf16[/bold] is faster on hardware that supports it, but less accurate."
     ),
 ]
 Check = Annotated[
-    str,
+    types.Check,
     typer.Option(
         help="Inputs run through the model's public entry point for the score check. "
-        "[bold]auto[/bold]: every image, and of many prompts a sample. [bold]all[/bold], or "
-        "[bold]none[/bold]."
+        "[bold]auto[/bold]: every image, and a sample of many prompts."
     ),
 ]
 Device = Annotated[
@@ -90,19 +88,19 @@ Device = Annotated[
 
 
 def check_device(given: str | None) -> None:
-    """Refuse a device that this machine does not have.
+    """Check that this machine has the device.
 
     Raises:
-        OptionError: no such kind of device, or none of that kind here.
+        OptionError: unknown or missing device.
     """
     if given is None:
         return
     import torch
 
     try:
-        # A device without memory, such as "meta", has no number to give back.
+        # Fails on devices without memory, such as "meta".
         torch.ones(1, device=given).item()
-    # What is raised depends on the kind of device and on how torch was built.
+    # The exception depends on the kind of device and on the build of torch.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:80]
         raise OptionError(
@@ -111,10 +109,10 @@ def check_device(given: str | None) -> None:
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Refuse empty prompts before a model is loaded for them.
+    """Check prompts before a model is loaded.
 
     Raises:
-        PromptError: there is none, or one of them is empty.
+        PromptError: no prompt, or an empty one.
     """
     if not prompts:
         raise PromptError("no prompt given; write at least one in quotes, such as 'a dog'")
@@ -124,10 +122,10 @@ def check_prompts(prompts: Sequence[str]) -> None:
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Read prompts from a text file, one per line; empty lines do not count.
+    """Read prompts from a text file, one per line; empty lines are skipped.
 
     Raises:
-        PromptError: no such file, not a text, or nothing in it.
+        PromptError: the file is missing, empty or not a text file.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -136,15 +134,15 @@ def read_prompts(path: Path) -> list[str]:
         raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
     found = [line.strip() for line in lines if line.strip()]
     if not found:
-        raise PromptError(f"--prompts {str(path)!r} has no prompt in it; write one per line")
+        raise PromptError(f"--prompts {str(path)!r} has no prompt; write one per line")
     return found
 
 
 def one_name(option: str, given: Sequence[str] | None) -> str | None:
-    """The one name that an option was given, if any.
+    """Return the single name given to an option, if any.
 
     Raises:
-        OptionError: several names; or none, although the option was given.
+        OptionError: several names, or an empty value.
     """
     names = split_names(given)
     if given and len(names) != 1:
@@ -156,6 +154,6 @@ def one_name(option: str, given: Sequence[str] | None) -> str | None:
 
 
 def split_names(given: Iterable[str] | None) -> list[str]:
-    """Names separated by commas, from an option that may be given several times."""
+    """Split comma-separated names of an option that may be given several times."""
     names = [name.strip() for text in given or () for name in text.split(",")]
     return [name for name in names if name]

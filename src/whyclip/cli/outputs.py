@@ -1,4 +1,4 @@
-"""Files that a command will write, checked before any work is done for them."""
+"""Checks of output files, before any work."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def check_outputs(
     *,
     folders: bool = False,
 ) -> None:
-    """Refuse files that could not be written.
+    """Check that files can be written.
 
     Args:
         outputs: the files to be written.
-        endings: the extensions that can be written, with their dots.
-        images: the images that are read, which must not be overwritten.
+        endings: supported extensions, with their dots.
+        images: input images, which must not be overwritten.
         folders: whether missing folders will be made.
 
     Raises:
@@ -30,7 +30,7 @@ def check_outputs(
     """
     try:
         _check(outputs, tuple(endings), images, folders)
-    # A folder that may not be entered, a name that is too long for one.
+    # No permission, or name too long.
     except OSError as error:
         if error.filename is not None and Path(error.filename) in map(Path, images):
             return  # reading it says so
@@ -64,6 +64,6 @@ def _check(
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What two names of one file have in common."""
+    """Return a key that is equal for two names of one file."""
     found = path.stat()
     return found.st_dev, found.st_ino

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from whyclip.cli import options
+from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import note, stdout, wrote
-from whyclip.errors import OutputError, check_choice
+from whyclip.errors import OutputError
 from whyclip.process import importing
+from whyclip.types import MaskRule
 
 HELP = """
 Measure region classification: how often a model names a box or a mask correctly.
@@ -45,7 +46,8 @@ def regions(
         typer.Argument(
             help="coco-panoptic:FOLDER, boxes:FILE.csv, scenes:N, or any dataset with masks. "
             "See: whyclip datasets.",
-            metavar="KIND:PLACE",
+            metavar="KIND:PATH",
+            autocompletion=completion.datasets,
         ),
     ],
     model: options.Model = "mini",
@@ -67,7 +69,7 @@ def regions(
         ),
     ] = None,
     masks: Annotated[
-        str,
+        MaskRule,
         typer.Option(
             help="Weights of patches under a mask. [bold]share[/bold]: share of the patch that "
             "the mask covers. [bold]clipself[/bold]: 0 or 1, as in CLIPSelf's code."
@@ -75,7 +77,7 @@ def regions(
     ] = "share",
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of images to draw. [dim]Default: all.[/dim]"),
+        typer.Option(min=1, help="Use N random images. [dim]Default: all.[/dim]"),
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = None,
@@ -94,13 +96,11 @@ def regions(
     options.check_device(device)
     with importing():
         from whyclip.datasets import open_dataset
-        from whyclip.regions.canvas import MASK_RULES
         from whyclip.regions.classes import class_prompts
         from whyclip.regions.classify import classify_regions
         from whyclip.regions.tables import confusion_table, main_table
         from whyclip.report import command_line
 
-    rule = check_choice("masks", masks, MASK_RULES)
     given: dict[str, Any] = {
         "--model": model,
         "--size": size,
@@ -111,11 +111,11 @@ def regions(
         "--out": out,
         "--outside": outside,
     }
-    # The argument may hold spaces.
+    # The argument may contain spaces.
     command = command_line("regions", given).split(" ", 2)
     command.insert(2, shlex.quote(data))
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
-    # A wrong template must not cost the loading of a large model.
+    # Check the template before loading a large model.
     class_prompts(dataset, template)
     found = classify_regions(
         load(model, device),
@@ -124,7 +124,7 @@ def regions(
         template=template,
         seed=seed,
         batch_size=batch_size,
-        masks=rule,
+        masks=masks,
     ).described(data=data, command=" ".join(command))
     # Before anything is printed: a closed pipe must not cost the report.
     page = found.save(out)

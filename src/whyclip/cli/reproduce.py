@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import lists, options
+from whyclip.cli import completion, lists, options
 from whyclip.cli.shared import use_threads
 from whyclip.cli.terminal import stdout, wrote
 from whyclip.errors import OutputError
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from whyclip.report import Report
 
 HELP = """
-Measure a claim of the papers on your model and data, and report claim and measurement side by side.
+Test a published claim on your model and data.
 
-Without a name: lists the experiments. Each writes a page with the claim, its source, a verdict \
-read from the numbers, tables with 95 % intervals, a picture, and the same as CSV and Markdown. \
-All run on built-in scenes and the embedded model; on the papers' own data only --data and \
---model differ.
+Without a name, lists the experiments. Each writes a page with the claim, its source, a verdict, \
+tables with 95 % intervals and a figure, also as CSV and Markdown. By default all run on built-in \
+scenes and the embedded model; use --data and --model for the papers' own.
 
 \b
 [bold]Examples[/bold]
@@ -43,13 +42,18 @@ FOLDER = Path("reproduced")
 def reproduce(
     name: Annotated[
         str | None,
-        typer.Argument(help="An experiment. [dim]Default: list them.[/dim]", metavar="NAME"),
+        typer.Argument(
+            help="An experiment. [dim]Default: list them.[/dim]",
+            metavar="NAME",
+            autocompletion=completion.experiments,
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.datasets,
             help="A dataset: scenes:N, imagenet:FOLDER, imagenet-s:FOLDER, coco:FOLDER, "
-            "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]"
+            "folder:FILE.csv, hf:FOLDER. [dim]Default: the experiment's own, built in.[/dim]",
         ),
     ] = None,
     model: Annotated[
@@ -57,6 +61,7 @@ def reproduce(
         typer.Option(
             "--model",
             "-m",
+            autocompletion=completion.models,
             help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
             "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
             "[dim]Default: mini; an experiment that trains its own model takes none.[/dim]",
@@ -66,7 +71,7 @@ def reproduce(
         int | None,
         typer.Option(
             min=0,
-            help="How many samples are drawn; 0 for all. [dim]Default: the experiment's own.[/dim]",
+            help="Use N random samples; 0 for all. [dim]Default: the experiment's own.[/dim]",
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -83,10 +88,7 @@ def reproduce(
     device: options.Device = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help=f"The folder of the report, made if it is not there. "
-            f"[dim]Default: {FOLDER}/NAME.[/dim]"
-        ),
+        typer.Option(help=f"Folder of the report. [dim]Default: {FOLDER}/NAME.[/dim]"),
     ] = None,
 ) -> None:
     """See ``HELP``."""
@@ -94,8 +96,8 @@ def reproduce(
         stdout().print(_list())
         return
     with importing():
-        from whyclip.reproduce import get_experiment
-        from whyclip.reproduce.run import reproduce as run
+        from whyclip.studies.experiments import get_experiment
+        from whyclip.studies.experiments.run import reproduce as run
 
     experiment = get_experiment(name)
     chosen = parse(name, experiment.run, option or ())
@@ -104,23 +106,23 @@ def reproduce(
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
     use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
-    report = run(
+    found = run(
         experiment,
         data=data,
         model=model,
         limit=limit,
         seed=seed,
         device=device,
-        options=chosen,
+        **chosen,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = report.save(folder)
-    _print(report)
+    page = found.save(folder)
+    _print(found.report())
     wrote(page)
 
 
 def _print(report: Report) -> None:
-    """Print paragraphs and tables; pictures are on the page."""
+    """Print paragraphs and tables; figures are on the page."""
     from rich.markdown import Markdown
 
     from whyclip.report import Table

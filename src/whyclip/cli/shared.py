@@ -1,4 +1,4 @@
-"""What every command that runs a model has in common: ``--threads``, ``--quiet``, ``--verbose``."""
+"""Options of every command that runs a model: ``--threads``, ``--quiet``, ``--verbose``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 SMALL = 60_000_000
 """Models with fewer parameters run on one CPU thread, unless ``--threads`` says otherwise.
 
-Their layers are so small that threads wait for each other most of the time, above all on a
-machine that is busy.
+Their layers are so small that threads mostly wait for each other, above all on a busy machine.
 """
 
 Threads = Annotated[
@@ -46,13 +45,13 @@ _ADDED: dict[str, tuple[Any, Any]] = {
 
 
 class _Wanted:
-    """The number of threads that the running command was given."""
+    """Number of threads given to the running command."""
 
     threads: int | None = None
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that all commands that run a model have."""
+    """Add the shared options to a command that runs a model."""
 
     @wraps(command)
     def run(*, threads: int | None, quiet: bool, verbose: bool, **given: Any) -> None:
@@ -75,7 +74,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _threads(wanted: int | None) -> Iterator[None]:
-    """Put the number of threads back afterwards, for callers of ``main`` in Python."""
+    """Restore the number of threads afterwards, for callers of ``main`` in Python."""
     before = sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None
     _Wanted.threads = wanted
     try:
@@ -87,7 +86,7 @@ def _threads(wanted: int | None) -> Iterator[None]:
 
 
 def load(spec: str, device: str | None) -> ModelView:
-    """Load a model for a command, on the number of threads that suits it.
+    """Load a model for a command, and set the number of threads that suits it.
 
     Raises:
         WhyclipError: as from :func:`whyclip.load`.

@@ -1,4 +1,4 @@
-"""What reaches the terminal: results on stdout, notes and progress on stderr, nothing else."""
+"""Terminal output: results on stdout, notes and progress on stderr."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Loudness = Literal["quiet", "normal", "verbose"]
 
-_QUOTED = re.compile(r"(['\"])((?:(?!\1).){81,})\1")
+# An apostrophe within a word is not a quotation mark.
+_QUOTED = re.compile(r"(?<!\w)(['\"])((?:(?!\1(?!\w)).)*)\1(?!\w)")
 _LONGEST = 480
 
 
@@ -35,7 +36,7 @@ class _Level:
 
 @contextmanager
 def loudness(level: Loudness) -> Iterator[None]:
-    """Print only errors, the usual, or also timings and the libraries' warnings."""
+    """Set how much is printed: errors only, normal, or also timings and the libraries' warnings."""
     before, _Level.now = _Level.now, level
     try:
         yield
@@ -58,44 +59,44 @@ def stderr() -> Console:
 
 
 def any_text() -> None:
-    """Let both streams write what their encoding does not have, as an escape."""
+    """Escape characters that the encoding of stdout or stderr lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def complain(message: str) -> None:
-    """Say in one line on stderr what went wrong."""
+    """Print an error as one line on stderr."""
     print(f"whyclip: {one_line(message)}", file=sys.stderr)
 
 
 def note(message: str) -> None:
-    """Say on stderr what the user should know, although all went well."""
+    """Print a note on stderr, unless ``--quiet``."""
     if _Level.now != "quiet":
         print(f"note: {one_line(message)}", file=sys.stderr)
 
 
 def wrote(path: Path) -> None:
-    """Say on stderr which file was written, in one piece that can be copied."""
+    """Print the path of a written file on stderr, unbroken so that it can be copied."""
     if _Level.now != "quiet":
         print(f"wrote {escaped(str(path))}", file=sys.stderr)
 
 
 def detail(message: str) -> None:
-    """Say on stderr what only ``--verbose`` shows."""
+    """Print a detail on stderr, with ``--verbose`` only."""
     if _Level.now == "verbose":
         print(f"  {one_line(message)}", file=sys.stderr)
 
 
 def escaped(text: str) -> str:
-    """Write control characters, halves of surrogate pairs and the like as escapes."""
+    """Escape control characters, unpaired surrogates and other unprintable characters."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def one_line(message: str) -> str:
-    """Make a message one line that a terminal shows as it is.
+    """Make a message one printable line.
 
-    Quoted input of more than 80 characters loses its middle, as does a very long message.
+    Quoted input of more than 80 characters and very long messages are shortened in the middle.
     """
     text = escaped(" ".join(message.split()))
     text = _QUOTED.sub(lambda found: found[1] + _shortened(found[2], 80) + found[1], text)
@@ -111,9 +112,9 @@ def _shortened(text: str, length: int) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' logs and warnings out of the terminal; whyclip's own stay.
+    """Hide the libraries' logs and warnings; show whyclip's own.
 
-    ``--verbose`` shows them, as do the libraries' own variables, such as TRANSFORMERS_VERBOSITY.
+    ``--verbose`` or the libraries' own variables, such as TRANSFORMERS_VERBOSITY, show them.
     """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -135,7 +136,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
 
 
 class _Logged(logging.Handler):
-    """Shows what libraries log only with ``--verbose``."""
+    """Handler that shows the libraries' logs with ``--verbose`` only."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
@@ -145,12 +146,12 @@ class _Logged(logging.Handler):
 
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar on stderr that goes away when done; nothing where it is not a terminal.
+    """Show a transient progress bar on stderr, if that is a terminal.
 
-    With ``--verbose``, lines with the time of each step take the place of the bar.
+    With ``--verbose``, print the time of each step instead.
 
     Yields:
-        A function to call with what begins now, at most ``steps`` times.
+        A function to call at the start of each step, with its name, at most ``steps`` times.
     """
     if _Level.now == "verbose":
         with _timings() as timed:

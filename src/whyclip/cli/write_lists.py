@@ -1,4 +1,4 @@
-"""``python -m whyclip.cli.write_lists``: write ``lists.json`` for the present declarations."""
+"""``python -m whyclip.cli.write_lists``: write ``lists.json`` for the current declarations."""
 
 from __future__ import annotations
 

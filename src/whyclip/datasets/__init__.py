@@ -1,4 +1,4 @@
-"""Datasets whose truth is known: controlled scenes are built in, others are read from disk."""
+"""Datasets with labels: synthetic scenes are built in, others are read from disk."""
 
 from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.datasets.load import dataset_kinds, open_dataset

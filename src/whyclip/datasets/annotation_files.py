@@ -1,4 +1,4 @@
-"""Files of datasets on this machine, found or refused by name; annotation images as numbers."""
+"""Checks of dataset files, and reading annotation images as numbers."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Mask = NDArray[np.bool_]
 
 
 def folder_at(path: str | Path, what: str) -> Path:
-    """Check that a folder is there; nothing is fetched in its place.
+    """Check that a folder exists; nothing is downloaded.
 
     Raises:
-        InputError: it is not.
+        InputError: it does not.
     """
     return _at(path, Path.is_dir, "folder", what)
 
 
 def file_at(path: str | Path, what: str) -> Path:
-    """Check that a file is there; nothing is fetched in its place.
+    """Check that a file exists; nothing is downloaded.
 
     Raises:
-        InputError: it is not.
+        InputError: it does not.
     """
     return _at(path, Path.is_file, "file", what)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; False also for a name that no folder can have."""
+    """Whether a folder exists; False for invalid names."""
     return _is(path, Path.is_dir)
 
 
@@ -45,7 +45,7 @@ def _is(path: Path, there: Callable[[Path], bool]) -> bool:
     try:
         return there(path)
     except (OSError, ValueError):
-        # A name that is longer than the file system allows, or has half of a surrogate pair.
+        # A name that is too long, or has an unpaired surrogate.
         return False
 
 
@@ -57,9 +57,9 @@ def _at(path: str | Path, there: Callable[[Path], bool], kind: str, what: str) -
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, by which a changed file is noticed; None if there is no file.
+    """Size and time of a file, to detect changes; None if there is no file.
 
-    Cheaper than its content; at worst, a file that was only touched counts as another.
+    Cheaper than its content; a file that was only touched counts as changed.
     """
     try:
         found = path.stat()
@@ -69,13 +69,13 @@ def stamp(path: Path) -> tuple[int, int] | None:
 
 
 def digest(content: Any) -> str:
-    """Sixteen hexadecimal digits that stand for some bytes, or for a value of JSON's types."""
+    """Hash bytes, or a value of JSON types, to sixteen hexadecimal digits."""
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     return blake2b(raw, digest_size=8).hexdigest()
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a mask from an image: the object is where it is not 0.
+    """Read a mask from an image, which is not 0 on the object.
 
     Raises:
         InputError: the file cannot be read.
@@ -84,16 +84,16 @@ def read_mask(path: Path) -> Mask:
 
 
 def nonzero(codes: NDArray[Any]) -> Mask:
-    """Say where a mask image ``[H, W]`` or ``[H, W, 3]`` is not 0."""
+    """Return where a mask image ``[H, W]`` or ``[H, W, 3]`` is not 0."""
     return np.asarray(codes != 0 if codes.ndim == 2 else (codes != 0).any(-1))
 
 
 def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
-    """Read the numbers of an annotation image as they are, without any orientation or colour.
+    """Read the raw numbers of an annotation image, without orientation or colour conversion.
 
     Args:
         path: of the image.
-        mode: ``"RGB"`` where each pixel shall have three.
+        mode: ``"RGB"`` for three numbers per pixel.
 
     Returns:
         ``[H, W]``, or ``[H, W, 3]``; transparency is dropped, palettes give their indices.
@@ -110,7 +110,7 @@ def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
 
 
 def codes_of(image: Image.Image, mode: str | None = None) -> NDArray[np.generic]:
-    """The numbers of an annotation image, as :func:`read_codes` gives them."""
+    """The numbers of an annotation image, like :func:`read_codes`."""
     if mode is None:
         mode = {"RGBA": "RGB", "LA": "L"}.get(image.mode, image.mode)
     return np.asarray(image.convert(mode) if image.mode != mode else image)

@@ -20,7 +20,7 @@ from whyclip.errors import InputError
 COLUMNS = ("image", "left", "top", "right", "bottom", "label")
 EDGES = COLUMNS[1:5]
 FORM = f"a CSV file with the columns {', '.join(COLUMNS)}"
-# Annotation tools round edges; a box may end this many pixels outside its image and is clipped.
+# Annotation tools round edges, so a box may end this many pixels outside and is clipped.
 TOLERANCE = 1.0
 # EXIF orientations that exchange width and height.
 _ORIENTATION, _TURNED = 0x0112, {5, 6, 7, 8}
@@ -56,8 +56,8 @@ class Boxes(Dataset):
             outside: whether rows may name files outside the folder, by absolute paths or ``..``.
 
         Raises:
-            InputError: a column is missing or unknown; a box is empty, no number or outside its
-                image; or a file outside the folder is named.
+            InputError: a column is missing or unknown; a box is empty, invalid or outside its
+                image; or a row names a file outside the folder.
         """
         self.file = file_at(file, FORM)
         self.root, self.template = self.file.parent, template
@@ -87,7 +87,7 @@ class Boxes(Dataset):
         return len(self.items)
 
     def has_masks(self) -> bool:
-        """Say that every sample has them."""
+        """Return True."""
         return True
 
     def state_of(self, index: int) -> list[Any]:
@@ -120,7 +120,7 @@ class Boxes(Dataset):
 
 
 def _upright_size(path: Path) -> tuple[int, int] | None:
-    """Read width and height from a file's header; None where it cannot be read."""
+    """Read width and height from a file's header; None if it cannot be read."""
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(_ORIENTATION) in _TURNED

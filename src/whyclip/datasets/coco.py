@@ -1,4 +1,4 @@
-"""COCO: everyday photographs with the regions of things, and of all that surrounds them."""
+"""COCO: photographs with masks of things, and of stuff."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from whyclip.datasets.annotation_files import Mask, digest, file_at, folder_at, read_codes, stamp
+from whyclip.datasets.coco_masks import decode_region, decode_segments, pycocotools_mask
 from whyclip.datasets.dataset import TEMPLATE, Dataset, Masks, Sample, filled_in
 from whyclip.datasets.kind import DatasetKind
-from whyclip.datasets.polygons import decode_region, decode_segments
 from whyclip.datasets.tables import inside, shown
 from whyclip.errors import InputError
 
@@ -23,7 +23,7 @@ SPLIT = "val2017"
 
 
 class Coco(Dataset):
-    """What instances and panoptic annotations have in common.
+    """Common base of instance and panoptic annotations.
 
     The regions of all objects of a category are one mask; images without any are left out.
     Source: Lin et al., ECCV 2014 (arXiv 1405.0312).
@@ -37,7 +37,7 @@ class Coco(Dataset):
         template: str = TEMPLATE,
         outside: bool = False,
     ) -> None:
-        """Read the annotations; images and regions are read when they are looked at.
+        """Read the annotations; images and regions are read on access.
 
         Args:
             images: the folder of the images.
@@ -46,7 +46,7 @@ class Coco(Dataset):
             outside: whether the annotations may name files outside their folders.
 
         Raises:
-            InputError: a file is missing or is not such an annotation.
+            InputError: a file is missing or has another format.
         """
         self.images = folder_at(images, "COCO's images, such as val2017")
         self.file = file_at(annotations, "COCO's annotations, such as instances_val2017.json")
@@ -91,12 +91,12 @@ class Coco(Dataset):
         return [self.name]
 
     def state_of(self, index: int) -> list[Any]:
-        """What is annotated of the image, with size and time of its file."""
+        """The image's annotations, with size and time of its file."""
         image, annotations = self.items[index]
         return [image, digest(annotations), stamp(self.images / image["file_name"])]
 
     def sample(self, index: int) -> Sample:
-        """Name one image and its categories."""
+        """Describe one image and its categories."""
         try:
             return self._sample(index)
         except (KeyError, TypeError) as error:
@@ -108,7 +108,7 @@ class Coco(Dataset):
 
     @abstractmethod
     def _check(self, annotation: Mapping[str, Any]) -> bool:
-        """Say whether an annotation has regions; InputError where it is of another kind."""
+        """Whether an annotation has regions; InputError if it is of another kind."""
 
     @abstractmethod
     def _categories(self, annotations: Sequence[Mapping[str, Any]]) -> set[int]: ...
@@ -125,9 +125,13 @@ class Coco(Dataset):
 
 
 class CocoInstances(Coco):
-    """Things as polygons or run lengths; crowds belong to their category."""
+    """Things as polygons or run lengths; crowds belong to their category. Needs pycocotools."""
 
     name = "coco"
+
+    def _index(self, content: Mapping[str, Any]) -> None:
+        pycocotools_mask()  # so that a missing package is one error, not one for each sample
+        super()._index(content)
 
     def _check(self, annotation: Mapping[str, Any]) -> bool:
         if "segmentation" not in annotation or "category_id" not in annotation:
@@ -156,7 +160,7 @@ class CocoInstances(Coco):
 
 
 class CocoPanoptic(Coco):
-    """Things and stuff as coloured segments; the black rest is left open.
+    """Things and stuff as coloured segments; black is unlabelled.
 
     Source: Kirillov et al., CVPR 2019 (arXiv 1801.00868).
     """
@@ -182,7 +186,7 @@ class CocoPanoptic(Coco):
             outside: whether the annotations may name files outside their folders.
 
         Raises:
-            InputError: a file is missing or is not such an annotation.
+            InputError: a file is missing or has another format.
         """
         super().__init__(images, annotations, template=template, outside=outside)
         self.segments = folder_at(
@@ -192,7 +196,7 @@ class CocoPanoptic(Coco):
             inside(self.segments, annotated[0]["file_name"], self.file, outside=outside)
 
     def state_of(self, index: int) -> list[Any]:
-        """What is annotated of the image, with size and time of its two files."""
+        """The image's annotations, with size and time of its two files."""
         segments = self.segments / self.items[index][1][0]["file_name"]
         return [*super().state_of(index), stamp(segments)]
 
@@ -248,7 +252,7 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 
 def _is_text(name: object) -> bool:
-    """Whether a name can be written; JSON may hold half of a surrogate pair."""
+    """Whether a name can be encoded; JSON may contain unpaired surrogates."""
     return isinstance(name, str) and not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 

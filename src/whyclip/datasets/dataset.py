@@ -1,4 +1,4 @@
-"""What a dataset gives: samples, one by one, read from disk when they are looked at."""
+"""Datasets and their samples, which are read from disk on access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOOKED_AT_FOR_MASKS = 50
 
 
 class Masks(Mapping[str, Mask]):
-    """Masks of the labels of one image, bool ``[H, W]`` each, decoded when first looked at."""
+    """Masks of the labels of one image, bool ``[H, W]`` each, decoded on first access."""
 
     def __init__(self, decode: Callable[[], Mapping[str, Mask]]) -> None:
         self._decode = decode
@@ -43,18 +43,18 @@ class Masks(Mapping[str, Mask]):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with what is true of it.
+    """One image with its labels.
 
     Attributes:
-        id: the same at every reading of the dataset, and its own.
-        source: where the image is, or the image.
-        labels: what is in the image, each one of the dataset's ``classes``.
-        prompts: for each label the text to explain.
-        masks: for each label, where it is: bool ``[H, W]``; None where nobody drew them.
-        open_parts: makes the mask of what the truth leaves open (neither object nor
-            background), for datasets that have such parts.
-        image_id: what samples of one picture have in common, as they do not count as independent;
-            by default the path of the image, or else the id.
+        id: unique and stable.
+        source: the image, or its path.
+        labels: classes of the objects in the image.
+        prompts: for each label, the prompt to explain.
+        masks: for each label, its mask, bool ``[H, W]``; None if there are none.
+        open_parts: function that returns the mask of unlabelled pixels (neither object nor
+            background), for datasets with such pixels.
+        image_id: shared by samples of one image, which are not independent; by default the path
+            of the image, or else the id.
     """
 
     id: str
@@ -66,15 +66,15 @@ class Sample:
     image_id: str = ""
 
     def __post_init__(self) -> None:
-        """Name the image where nobody did."""
+        """Set the default image id."""
         own = str(self.source) if isinstance(self.source, Path) else self.id
-        # A file name may have bytes that are no characters, which no report can be written with.
+        # File names may contain invalid bytes, which reports cannot.
         object.__setattr__(self, "image_id", _writable(self.image_id or own))
         object.__setattr__(self, "id", _writable(self.id))
 
     @property
     def image(self) -> Image.Image:
-        """The image, upright RGB, read anew.
+        """The image, upright RGB, read at each access.
 
         Raises:
             ImageError: it cannot be read.
@@ -83,9 +83,9 @@ class Sample:
 
     @property
     def ignored(self) -> Mask | None:
-        """Bool ``[H, W]``, what no metric should count; None where the truth is complete.
+        """Bool ``[H, W]``, pixels that metrics must ignore; None if there are none.
 
-        Put NaN there into a heat map: the metrics leave NaN out.
+        Set a heat map to NaN there, which metrics ignore.
         """
         return self.open_parts() if self.open_parts else None
 
@@ -93,13 +93,13 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples in a fixed order.
 
-    Samples are given by number; nothing but the list of them is held, and nothing is ever
-    fetched.
+    Samples are accessed by index. Only the list of samples is in memory, and nothing is
+    downloaded.
 
     Attributes:
         name: of its kind.
         classes: all labels, distinct, in the order of their numbers.
-        names: for each label the words that stand for it in a prompt; not always distinct.
+        names: for each label, its words in a prompt; not always distinct.
         template: of the prompts, with ``{}`` for the name.
     """
 
@@ -114,7 +114,7 @@ class Dataset(Sequence[Sample]):
 
     @abstractmethod
     def sample(self, index: int) -> Sample:
-        """Describe the sample of this number, 0 to ``len(self) - 1``."""
+        """Describe a sample by index, 0 to ``len(self) - 1``."""
 
     @overload
     def __getitem__(self, index: int) -> Sample: ...
@@ -133,30 +133,30 @@ class Dataset(Sequence[Sample]):
         return (self.sample(i) for i in range(len(self)))
 
     def number_of(self, label: str) -> int:
-        """Return the place of a label among the classes.
+        """Return the index of a label among the classes.
 
         Raises:
-            InputError: it is none of them.
+            InputError: the label is unknown.
         """
         if label not in self._numbers:
             raise InputError(f"{label!r} is none of the {len(self.classes)} classes of {self.name}")
         return self._numbers[label]
 
     def prompt_of(self, label: str) -> str:
-        """Write the text that stands for a class, in any image.
+        """Write the prompt of a class.
 
         Raises:
-            InputError: the label is none of the classes.
+            InputError: the label is unknown.
         """
         return filled_in(self.template, [self.names[self.number_of(label)]])[0]
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """For each class the texts whose mean stands for it in zero-shot classification."""
+        """Prompts of each class, whose mean embedding represents it in zero-shot classification."""
         return tuple((self.prompt_of(label),) for label in self.classes)
 
     def has_masks(self) -> bool:
-        """Say whether any sample has masks; by default one of the first is looked for."""
+        """Whether any sample has masks; by default the first samples are checked."""
         found = (sample_or_error(self, index) for index in range(len(self)))
         return any(
             isinstance(one, Sample) and one.masks is not None
@@ -164,20 +164,19 @@ class Dataset(Sequence[Sample]):
         )
 
     def contents(self) -> Any:
-        """Say, in JSON's types, by what two datasets of one kind with one name differ.
+        """Describe, in JSON types, how datasets of one kind and name differ.
 
-        Whoever keeps results of a dataset compares it, so that results of another one are not
-        mixed in. It covers everything that :meth:`state_of` does not say of single samples. None
-        by default: for a kind of which there is only one.
+        Stored results are compared with it, so that results of different datasets are not mixed. It
+        covers everything except single samples (:meth:`state_of`). Empty by default, for kinds
+        with only one dataset.
         """
         return None
 
     def state_of(self, index: int) -> Any:
-        """Say, in JSON's types, by what a sample differs from others and from its earlier self.
+        """Describe, in JSON types, the identity and state of a sample.
 
-        Kept results of a sample are valid as long as this stays the same, whatever becomes of
-        the other samples. It must not read the image. None by default: for datasets whose samples
-        are known by their number.
+        Stored results of a sample are valid as long as this is unchanged. It must not read the
+        image. Empty by default, for datasets whose samples are identified by index.
         """
         del index
         return None
@@ -188,10 +187,10 @@ class Dataset(Sequence[Sample]):
 
 
 class Subset(Dataset):
-    """Some samples of a dataset, drawn at random but always the same for the same seed."""
+    """Random samples of a dataset, determined by a seed."""
 
     def __init__(self, dataset: Dataset, limit: int, seed: int = 0) -> None:
-        """Draw ``limit`` samples without repetition (all, if there are fewer), in their order."""
+        """Draw ``limit`` samples without replacement (all if there are fewer), in their order."""
         if limit < 1:
             raise InputError(f"limit={limit}; give at least 1")
         self.dataset, self.classes, self.names = dataset, dataset.classes, dataset.names
@@ -205,28 +204,28 @@ class Subset(Dataset):
         return len(self.numbers)
 
     def sample(self, index: int) -> Sample:
-        """Describe the sample that was drawn in this place."""
+        """Describe the drawn sample at an index."""
         return self.dataset.sample(self.numbers[index])
 
     def prompt_of(self, label: str) -> str:
-        """Write the text of a class as the whole dataset does."""
+        """Write the prompt of a class like the whole dataset."""
         return self.dataset.prompt_of(label)
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """The texts of the whole dataset's classes."""
+        """Prompts of the whole dataset's classes."""
         return self.dataset.class_prompts
 
     def has_masks(self) -> bool:
-        """Say it of the whole dataset, so that it does not depend on what was drawn."""
+        """Whether the whole dataset has masks, independent of the draw."""
         return self.dataset.has_masks()
 
     def contents(self) -> Any:
-        """Say what the whole dataset says, and which samples were drawn."""
+        """Describe the whole dataset, and which samples were drawn."""
         return [self.dataset.contents(), self.numbers]
 
     def state_of(self, index: int) -> Any:
-        """Say what the whole dataset says of this sample."""
+        """Describe the sample like the whole dataset."""
         return self.dataset.state_of(self.numbers[index])
 
 
@@ -236,7 +235,7 @@ def base_dataset(dataset: Dataset) -> Dataset:
 
 
 def numbers_of(dataset: Dataset) -> list[int]:
-    """Each sample's number in the whole dataset, so that more can be drawn later."""
+    """Index of each sample in the whole dataset, so that more can be drawn later."""
     if not isinstance(dataset, Subset):
         return list(range(len(dataset)))
     below = numbers_of(dataset.dataset)
@@ -244,7 +243,7 @@ def numbers_of(dataset: Dataset) -> list[int]:
 
 
 def keys_of(dataset: Dataset) -> list[str]:
-    """For each sample a key that stays the same until the sample itself changes."""
+    """Keys of the samples; a key changes only with its sample."""
     states = (dataset.state_of(index) for index in range(len(dataset)))
     return [
         str(number) if state is None else digest(state)
@@ -253,7 +252,7 @@ def keys_of(dataset: Dataset) -> list[str]:
 
 
 def sample_or_error(dataset: Dataset, index: int) -> Sample | InputError:
-    """Describe a sample, or say what is wrong with it."""
+    """Describe a sample, or return its error."""
     try:
         return dataset[index]
     except InputError as error:
@@ -264,7 +263,7 @@ def same_size(mask: Mask, height: int, width: int, of: str = "the mask") -> Mask
     """Check that a mask has the size of its image.
 
     Raises:
-        InputError: it has another.
+        InputError: it does not.
     """
     if mask.shape != (height, width):
         raise InputError(
@@ -279,7 +278,7 @@ def _writable(text: str) -> str:
 
 
 def filled_in(template: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Put each name into a template.
+    """Fill a template with each name.
 
     Raises:
         InputError: the template has no ``{}``.

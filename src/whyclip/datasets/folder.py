@@ -1,4 +1,4 @@
-"""Your own images: a CSV file with their paths, what to ask, and where the answer is."""
+"""Your own images: a CSV file with paths, labels, prompts and masks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FORM = "a CSV file with the columns image, label and/or prompt, and optionally m
 
 
 class Folder(Dataset):
-    """A row of a CSV file a sample.
+    """One sample per row of a CSV file.
 
-    Columns: ``image``, a path from the CSV's own folder; ``label``, its class; ``prompt``, the text
-    to explain, by default the label in a template; ``mask``, an image of the same size that
-    is not 0 on the object, or empty. Without labels, the prompts are the classes. Other
-    columns are not looked at.
+    Columns: ``image``, a path from the CSV's own folder; ``label``, its class; ``prompt``, by
+    default the label in a template; ``mask``, an image of the same size that is not 0 on the
+    object, or empty. Without labels, the prompts are the classes. Other
+    columns are ignored.
     """
 
     name = "folder"
@@ -36,11 +36,11 @@ class Folder(Dataset):
         Args:
             file: the CSV file, or a folder with an ``index.csv``. Its encoding is UTF-8, or
                 UTF-16 with a byte order mark.
-            template: of prompts that are not given.
+            template: of missing prompts.
             outside: whether rows may name files outside the folder, by absolute paths or ``..``.
 
         Raises:
-            InputError: a column or a cell is missing, or a file outside the folder is named.
+            InputError: a column or a cell is missing, or a row names a file outside the folder.
         """
         path = Path(file) / "index.csv" if is_folder(Path(file)) else Path(file)
         self.root = file_at(path, FORM).parent
@@ -53,7 +53,7 @@ class Folder(Dataset):
         for row in self.rows:
             for column in ("image", "mask"):
                 inside(self.root, row[column], path, outside=outside)
-        # An image may have several rows; the id must not depend on the rows of other images.
+        # An image may have several rows; its id must not depend on rows of other images.
         before: Counter[str] = Counter()
         self.ids = [f"{row['image']}#{_counted(before, row['image'])}" for row in self.rows]
         self.template = template
@@ -66,12 +66,12 @@ class Folder(Dataset):
         return len(self.rows)
 
     def prompt_of(self, label: str) -> str:
-        """Put a label into the template; a prompt without a label is its own."""
+        """Fill the template with a label; without labels, return the prompt."""
         name = self.names[self.number_of(label)]
         return filled_in(self.template, [name])[0] if self.labelled[name] else name
 
     def has_masks(self) -> bool:
-        """Say whether any row has one."""
+        """Whether any row has a mask."""
         return any(row["mask"] for row in self.rows)
 
     def state_of(self, index: int) -> list[Any]:

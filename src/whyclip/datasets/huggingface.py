@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face library on this machine: ``pip install whyclip[datasets]``."""
+"""Local datasets of the Hugging Face library: ``pip install 'whyclip[datasets]'``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whyclip.errors import ImageError, InputError
 
 
 class HfDataset(Dataset):
-    """A row of a ``datasets.Dataset`` a sample.
+    """One sample per row of a ``datasets.Dataset``.
 
     The label is a ``ClassLabel`` or a string, such as a caption; a list of either gives several.
     """
@@ -33,18 +33,18 @@ class HfDataset(Dataset):
         template: str | None = None,
         root: Path | None = None,
     ) -> None:
-        """Look at the columns; images are decoded when they are looked at.
+        """Check the columns; images are decoded on access.
 
         Args:
-            rows: a ``datasets.Dataset``, one split of it; a streamed one has no numbers and is
-                not taken: save a part of it first.
+            rows: one split of a ``datasets.Dataset``. Streamed datasets have no indices; save a
+                part of one first.
             image: the column of images.
             label: the column of labels or captions.
             mask: the column of masks, images that are not 0 on the object; for single labels.
-            template: of the prompts; by default strings are asked as they are, and the names
-                of a ``ClassLabel`` stand in "a photo of a {}.".
-            root: the folder in which files must lie that rows name instead of holding an image;
-                by default they may lie anywhere.
+            template: of the prompts; by default strings are used unchanged, and the names of a
+                ``ClassLabel`` in "a photo of a {}.".
+            root: folder that must contain files named by rows without an embedded image; by default
+                they may be anywhere.
 
         Raises:
             InputError: a column is missing, or the rows are of another kind.
@@ -61,7 +61,7 @@ class HfDataset(Dataset):
         self.rows, self.columns, self.root = rows, (image, label, mask), root
         self.raw = _undecoded(rows, [image, *([mask] if mask else [])])
         feature = rows.features[label]
-        # A list of labels is described by the feature of its elements.
+        # A list of labels has the feature of its elements.
         feature = getattr(feature, "feature", feature)
         names = getattr(feature, "names", None)
         self.template = template or (TEMPLATE if names else "{}")
@@ -75,15 +75,15 @@ class HfDataset(Dataset):
         return len(self.rows)
 
     def has_masks(self) -> bool:
-        """Say whether a column has them."""
+        """Whether there is a column of masks."""
         return self.columns[2] is not None
 
     def contents(self) -> list[Any]:
-        """The columns that are read."""
+        """Names of the columns in use."""
         return [self.columns, self.template]
 
     def state_of(self, index: int) -> list[Any] | None:
-        """The row's number and labels, with a digest of its encoded images."""
+        """The row's index and labels, with a hash of its encoded images."""
         if self.raw is None:
             return None
         image, label, mask = self.columns
@@ -148,7 +148,7 @@ class HfDataset(Dataset):
 
 
 def _undecoded(rows: Any, columns: Sequence[str]) -> Any:
-    """The same rows with their images as encoded bytes; None if a column is of another kind."""
+    """The same rows with images as encoded bytes; None if a column has another type."""
     from datasets import Image as ImageColumn
 
     if not all(isinstance(rows.features[column], ImageColumn) for column in columns):
@@ -176,7 +176,7 @@ def rows_at(rest: str) -> tuple[Any, Path]:
         The rows, and their folder.
 
     Raises:
-        InputError: the library is missing, or no such data set or split is there.
+        InputError: the library, dataset or split is missing.
     """
     place, _, split = rest.partition("#")
     folder = folder_at(place, "a folder written by Dataset.save_to_disk; nothing is downloaded")

@@ -21,7 +21,7 @@ LISTS = ("val.txt", "LOC_val_solution.csv")
 
 @lru_cache(maxsize=1)
 def synset_names() -> Mapping[str, str]:
-    """The 1000 synsets in the order of the classes, with the names that OpenAI's CLIP uses.
+    """The 1000 synsets in class order, with the names used by OpenAI's CLIP.
 
     Two names stand for two synsets each: "missile" and "sunglasses".
 
@@ -36,7 +36,7 @@ def synset_names() -> Mapping[str, str]:
 
 
 def imagenet_prompts(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Put each name into the 80 templates that OpenAI chose for ImageNet.
+    """Fill OpenAI's 80 ImageNet templates with each name.
 
     Source: Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1.4, as OpenCLIP has them.
     """
@@ -56,7 +56,7 @@ def images_by_synset(folder: Path, synsets: Sequence[str]) -> list[tuple[Path, s
 
 
 def synset_folders(folder: Path) -> list[str]:
-    """List the synsets that have a folder, sorted, which is the order of the classes."""
+    """List the synsets with a folder, sorted, in class order."""
     return sorted(p.name for p in folder.iterdir() if SYNSET.fullmatch(p.name) and p.is_dir())
 
 
@@ -76,7 +76,7 @@ class SynsetImages(Dataset):
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class in OpenAI's 80 templates, whatever template its prompts have."""
+        """Each class in OpenAI's 80 templates, independent of the template of prompts."""
         return imagenet_prompts(self.names)
 
 
@@ -99,8 +99,8 @@ class ImageNet(SynsetImages):
         """Read the list of images.
 
         Args:
-            folder: holds folders ``n01440764`` … of images, or the images themselves.
-            labels: for the latter: lines ``ILSVRC2012_val_00000001.JPEG 65`` with the class, 0 to
+            folder: contains folders ``n01440764`` … of images, or the images themselves.
+            labels: for the latter, lines ``ILSVRC2012_val_00000001.JPEG 65`` with the class, 0 to
                 999 in the order of the synsets, or with the synset; or the CSV
                 ``ImageId,PredictionString``. By default ``val.txt`` or
                 ``LOC_val_solution.csv`` in the folder or beside it.
@@ -122,14 +122,12 @@ class ImageNet(SynsetImages):
                 (_image(place, name, file, outside), synset) for name, synset in _read_list(file)
             ]
         if not self.items:
-            raise InputError(
-                f"no images below {str(folder)!r}; endings looked for: .JPEG .jpg .png"
-            )
+            raise InputError(f"no images below {str(folder)!r}; known extensions: .JPEG .jpg .png")
         self.template = template
         self.classes, self.names = tuple(synset_names()), tuple(synset_names().values())
 
     def sample(self, index: int) -> Sample:
-        """Name one image and its class."""
+        """Describe one image and its class."""
         path, synset = self.items[index]
         prompts = filled_in(self.template, [synset_names()[synset]])
         return Sample(path.stem, path, (synset,), prompts)
@@ -138,7 +136,7 @@ class ImageNet(SynsetImages):
 def _known(synsets: Sequence[str]) -> Sequence[str]:
     strange = [synset for synset in synsets if synset not in synset_names()]
     if strange:
-        raise InputError(f"folder {strange[0]!r} is none of ImageNet's 1000 synsets")
+        raise InputError(f"folder {strange[0]!r} is not one of ImageNet's 1000 synsets")
     return synsets
 
 
@@ -170,7 +168,7 @@ def _entry(row: Sequence[str], file: Path, number: int) -> tuple[str, str]:
             return name, label
         if label.isdecimal() and int(label) < len(synsets):
             return name, list(synsets)[int(label)]
-    # The development kit numbers its classes 1 to 1000 in an order of its own.
+    # The development kit numbers its classes 1 to 1000 in another order.
     raise InputError(
         f"{file.name!r}, entry {number}: {shown(' '.join(row))}; give an image and its class, "
         "0 to 999 in the order of the synsets or as a synset (the development kit's numbers "

@@ -1,4 +1,4 @@
-"""ImageNet-S: images of ImageNet with the pixels of their objects."""
+"""ImageNet-S: images of ImageNet with object masks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SIZES = (50, 300, 919)
 
 
 def decode_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
-    """Turn the colours of a segmentation into class ids.
+    """Convert the colours of a segmentation to class ids.
 
-    ``id = R + 256 G``: 0 is anything else, 1000 is left open, and 1 … are the classes in the
-    order of their synsets.
+    ``id = R + 256 G``: 0 is background, 1000 is ignored, and 1 … are the classes in the order of
+    their synsets.
 
     Args:
         pixels: uint8 ``[H, W, 3]``.
@@ -47,10 +47,10 @@ def decode_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class ImageNetS(SynsetImages):
-    """Images with their class, its pixels, and what is left open.
+    """Images with class, masks and ignored pixels.
 
-    Masks are there for every class that an image's segmentation has; the label is the class of
-    its folder. Source: Gao et al., TPAMI 2022 (arXiv 2106.03149).
+    There is a mask for every class in an image's segmentation; the label is the class of its
+    folder. Source: Gao et al., TPAMI 2022 (arXiv 2106.03149).
     """
 
     name = "imagenet-s"
@@ -69,12 +69,12 @@ class ImageNetS(SynsetImages):
             folder: such as ``ImageNetS919``; holds ``validation/n01440764/….JPEG`` and
                 ``validation-segmentation/n01440764/….png``.
             split: the name of those two folders.
-            categories: a file with a synset a line, in any order; needed where not all 50, 300
-                or 919 classes have a folder, as their sorted order decides the ids.
+            categories: a file with one synset per line, in any order; needed if not all 50, 300 or
+                919 classes have a folder, because their sorted order determines the ids.
             template: of the prompts.
 
         Raises:
-            InputError: folders are missing, or the ids cannot be known.
+            InputError: folders are missing, or the ids are ambiguous.
         """
         place = folder_at(folder, "ImageNet-S, a folder such as ImageNetS919")
         self.images = folder_at(place / split, f"the folder {split!r} of ImageNet-S")
@@ -97,7 +97,7 @@ class ImageNetS(SynsetImages):
         return [*super().state_of(index), stamp(segmentation)]
 
     def sample(self, index: int) -> Sample:
-        """Name one image, its class and its segmentation."""
+        """Describe one image, its class and its segmentation."""
         path, synset = self.items[index]
         file = self.segmentations / synset / f"{path.stem}.png"
 
@@ -133,9 +133,9 @@ def _synsets(present: list[str], categories: str | Path | None, folder: Path) ->
         )
     for synset in [*synsets, *(s for s in present if s not in synsets)]:
         if not SYNSET.fullmatch(synset) or synset not in synset_names():
-            raise InputError(f"category {shown(synset)} is none of ImageNet's synsets")
+            raise InputError(f"category {shown(synset)} is not one of ImageNet's synsets")
         if synset not in synsets:
-            raise InputError(f"folder {synset!r} is none of the {len(synsets)} categories")
+            raise InputError(f"folder {synset!r} is not one of the {len(synsets)} categories")
     return synsets
 
 

@@ -1,4 +1,4 @@
-"""What a kind of dataset is: its name on the command line, and how it is opened."""
+"""The type of a dataset kind: its name on the command line, and how it is opened."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class DatasetKind:
     """A kind of dataset.
 
     Attributes:
-        form: what follows the colon in ``name:form``.
-        layout: what is expected there.
-        has_masks: whether places are known, or may be.
-        open: from what follows the colon to the dataset.
+        form: the part after the colon in ``name:form``.
+        layout: the expected files.
+        has_masks: whether there are masks, or may be.
+        open: function from the part after the colon to the dataset.
         names_files: whether a table of the dataset names its files; ``open`` then takes
-            ``outside``, whether they may lie outside the dataset's folder.
+            ``outside``, whether they may be outside the dataset's folder.
     """
 
     name: str

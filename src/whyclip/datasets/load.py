@@ -1,4 +1,4 @@
-"""Every kind of dataset, opened by name."""
+"""Open datasets of every kind by name."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def dataset_kinds() -> Mapping[str, DatasetKind]:
 def open_dataset(
     spec: str, *, limit: int | None = None, seed: int = 0, outside: bool = False
 ) -> Dataset:
-    """Open a dataset by its kind and place, such as ``"scenes:200"`` or ``"imagenet:FOLDER"``.
+    """Open a dataset by its specification, such as ``"scenes:200"`` or ``"imagenet:FOLDER"``.
 
     Args:
-        spec: ``name`` or ``name:rest``; see :func:`dataset_kinds` for what the rest is.
-        limit: draw as many samples at random.
+        spec: ``name`` or ``name:rest``; see :func:`dataset_kinds` for ``rest``.
+        limit: number of random samples; all by default.
         seed: of that draw.
         outside: whether a table of the dataset may name files outside the dataset's folder.
 
     Raises:
-        InputError: nothing usable is there; nothing is ever downloaded.
-        OptionError: the kind is not known.
+        InputError: files are missing or invalid; nothing is downloaded.
+        OptionError: unknown kind.
 
     Example:
         >>> len(open_dataset("scenes:200", limit=5))

@@ -1,4 +1,4 @@
-"""Controlled scenes as a dataset: every object a label with its visible pixels."""
+"""Synthetic scenes as a dataset: every object is a label with its visible pixels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from whyclip.errors import InputError
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.scene import Scenes, concepts
 
-# Their number, a seed, and how many objects each has.
+# Number of scenes, seed, and number of objects.
 _MOST_NUMBERS = 3
 
 
 class SceneSamples(Dataset):
-    """Scenes whose labels are the names of their objects and whose prompts their phrases.
+    """Scenes with object names as labels and phrases as prompts.
 
-    An object of which nothing is visible is not a label. Names are distinct within a scene.
+    Hidden objects are not labels. Names are distinct within a scene.
 
     Example:
         >>> sample = SceneSamples(10, objects=1)[3]
@@ -44,7 +44,7 @@ class SceneSamples(Dataset):
         return phrase(self.names[self.number_of(label)])
 
     def contents(self) -> Any:
-        """What the scenes are made by."""
+        """Parameters of the scenes."""
         return vars(self.scenes)
 
     def sample(self, index: int) -> Sample:
@@ -88,10 +88,10 @@ KINDS = (
     ),
     DatasetKind(
         name="held-out-scenes",
-        title="Controlled scenes of objects in styles in which mini never saw them",
+        title="Synthetic scenes of objects in styles unseen by mini",
         source="built in",
         form=FORM,
-        layout=f"{LAYOUT}; mini gets about half of these objects wrong",
+        layout=f"{LAYOUT}; mini misclassifies about half of these objects",
         has_masks=True,
         open=partial(_open, "held-out-scenes", held_out="only"),
     ),

@@ -1,4 +1,4 @@
-"""Single segments of COCO's annotations, where a sample joins all segments of a category."""
+"""Single segments of COCO's annotations, which samples merge by category."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from whyclip.datasets.annotation_files import Mask, read_codes
 from whyclip.datasets.coco import Coco, CocoPanoptic
-from whyclip.datasets.polygons import decode_region, decode_segments
+from whyclip.datasets.coco_masks import decode_region, decode_segments
 from whyclip.datasets.tables import shown
 from whyclip.errors import InputError
 
@@ -23,7 +23,7 @@ class Segment:
         label: its category, one of the dataset's classes.
         thing: whether the category is countable; False for stuff, such as sky.
         crowd: whether it covers a group of objects (``iscrowd``).
-        box: left, top, right, bottom in pixels by its ``bbox``; None where the file has none.
+        box: left, top, right, bottom in pixels by its ``bbox``; None if the file has none.
         mask: bool ``[H, W]``.
     """
 
@@ -42,7 +42,7 @@ def segments_of(dataset: Coco, index: int) -> list[Segment]:
         index: number of the image in the dataset.
 
     Raises:
-        InputError: the annotation lacks something, or its PNG cannot be read.
+        InputError: the annotation is incomplete, or its PNG cannot be read.
     """
     image, annotations = dataset.items[index]
     try:
@@ -74,7 +74,7 @@ def _segment(dataset: Coco, info: Mapping[str, Any], mask: Mask) -> Segment:
 
 
 def _corners(bbox: Any, dataset: Coco) -> Box:
-    """Turn left, top, width, height into left, top, right, bottom."""
+    """Convert left, top, width, height to left, top, right, bottom."""
     try:
         left, top, width, height = map(float, bbox)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Tables and lists of data: read with one sentence for each fault, and kept to their own folder."""
+"""Reading tables and lists of data, with one-line errors and a check of paths."""
 
 from __future__ import annotations
 
@@ -84,16 +84,16 @@ def _not_csv(path: Path, line: int, error: csv.Error) -> InputError:
 def inside(root: Path, name: str, table: Path | str, *, outside: bool = False) -> Path:
     """Find the path of a file that a table names, relative to a folder.
 
-    Links within the folder are followed: the user set them.
+    Symbolic links within the folder are followed.
 
     Args:
         root: the folder.
         name: from the table.
-        table: which names it, for the message.
+        table: the table, for error messages.
         outside: whether the name may be absolute or lead out of the folder.
 
     Raises:
-        InputError: it does, and may not; or it cannot be the name of a file.
+        InputError: it leads out of the folder without permission, or is not a valid name.
     """
     if "\0" in name or _longest_part(name) > 255:
         raise InputError(

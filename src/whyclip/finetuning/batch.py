@@ -1,4 +1,4 @@
-"""What one training step reads: examples, and the tensors they become."""
+"""Input of one training step: examples, and the tensors made from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Mask = np.ndarray
 TEMPLATE = "This is a photo of the {}."
 PHRASES_PER_CAPTION = 5
 WORDS_PER_PHRASE = 8
-# Words that do not tell two phrases apart.
+# Words that do not distinguish two phrases.
 _FUNCTION_WORDS = frozenset(
     ["a", "an", "the", "this", "that", "these", "those", "some", "of", "in", "on", "with", "and"]
 )
@@ -36,7 +36,7 @@ class Example:
         id: identifies the example within its data.
         image: upright RGB image.
         caption: text that describes it.
-        phrases: phrases of the caption; None where they are to be extracted from it.
+        phrases: phrases of the caption; None if they are to be extracted from it.
         phrase_masks: bool ``[H, W]`` for each phrase, the pixels it describes.
         hidden: bool ``[H, W]``, the pixels the model must not use; None for an unmarked image.
     """
@@ -60,8 +60,8 @@ class Batch:
         words: ``[p, 8]`` int64 hash of each phrase's words, 0 for padding.
         pairs: ``[m, 2]`` row of an image and row of a phrase of its caption.
         true_maps: ``[m, gh·gw]``, 0 to 1, the share of each patch that the true mask covers;
-            None where the data has no masks.
-        hidden: bool ``[b, gh·gw]``, patches that the user marked; None where nobody marked any.
+            None if the data has no masks.
+        hidden: bool ``[b, gh·gw]``, patches that the user marked; None if there are none.
     """
 
     pixels: Tensor
@@ -97,12 +97,12 @@ def make_batch(
     Args:
         view: the model whose preprocessing and tokenizer are used.
         examples: at least one.
-        extract: finds the phrases of a caption, where the example does not bring its own.
+        extract: finds the phrases of a caption, if the example has none of its own.
         template: sentence that a phrase is put into, with ``{}`` for the phrase.
-        limit: most phrases of one caption.
+        limit: maximum number of phrases per caption.
 
     Raises:
-        InputError: the template has no ``{}``, or a mask has not the size of its image.
+        InputError: the template has no ``{}``, or a mask does not have the size of its image.
     """
     if "{}" not in template:
         raise InputError(f"template {template!r} has no {{}} for the phrase")
@@ -159,7 +159,7 @@ def patch_shares(mask: Mask, example: Example, geometry: Geometry, grid: tuple[i
         ``[gh·gw]``, 0 to 1, row by row.
 
     Raises:
-        InputError: the mask has not the size of its image.
+        InputError: the mask does not have the size of its image.
     """
     width, height = example.image.size
     if mask.shape != (height, width):
@@ -169,7 +169,7 @@ def patch_shares(mask: Mask, example: Example, geometry: Geometry, grid: tuple[i
             "give a mask of the same size"
         )
     box = geometry.box
-    # Pillow resizes only what lies inside of an image, and a padded input shows more than that.
+    # Pillow resizes only pixels inside the image, and a padded input shows more.
     left, top = max(0, math.ceil(-box.left)), max(0, math.ceil(-box.top))
     right = max(0, math.ceil(box.right - width))
     bottom = max(0, math.ceil(box.bottom - height))
@@ -180,9 +180,9 @@ def patch_shares(mask: Mask, example: Example, geometry: Geometry, grid: tuple[i
 
 
 def word_hashes(phrase: str) -> list[int]:
-    """Number the words of a phrase that tell it apart, padded with zeros to ``WORDS_PER_PHRASE``.
+    """Hash the distinguishing words of a phrase, padded with zeros to ``WORDS_PER_PHRASE``.
 
-    The numbers are the same in every process, so that phrases of several can be compared.
+    The hashes are the same in every process, so that phrases can be compared across processes.
     """
     words = sorted(set(phrase.lower().split()))
     telling = [word for word in words if word not in _FUNCTION_WORDS] or words

@@ -28,7 +28,7 @@ class Skipped:
     Attributes:
         id: of the example, or of the tar it would have been in.
         reason: one of a few kinds, to count by.
-        detail: one line about this example.
+        detail: one line that describes the fault.
     """
 
     id: str
@@ -54,7 +54,7 @@ class CaptionData(ABC):
 
     Attributes:
         name: kind and place, for messages.
-        length: number of examples; None where it is known only after an epoch.
+        length: number of examples; None if it is known only after an epoch.
         exhaustive: whether `spares` lists all other examples.
     """
 
@@ -101,7 +101,7 @@ class CaptionData(ABC):
             `Skipped` for each unusable item, then at most one `Example`.
 
         Raises:
-            InputError: no example of data that lists all of them as spares can be used.
+            InputError: no example can be used, and the data lists all of them as spares.
         """
         got = self._read_or_skip(item)
         yield got
@@ -133,7 +133,7 @@ class CaptionData(ABC):
             world: number of processes.
 
         Raises:
-            InputError: not one example can be used.
+            InputError: no example can be used.
         """
         count, last, position = 0, None, -1
         for position, item in enumerate(self.order(number, seed)):
@@ -148,7 +148,7 @@ class CaptionData(ABC):
         for fault in self.faults():
             yield fault
             last = fault
-        # A process without a share, of data smaller than the number of processes, is no fault.
+        # Data smaller than the number of processes leaves some without a share, which is no error.
         if not count and (position >= rank or position < 0):
             raise nothing_usable(self.name, last)
 
@@ -206,8 +206,8 @@ class Indexed(CaptionData):
 class Chooser:
     """Rule that chooses a share of examples by a hash of their keys.
 
-    A key is chosen or not whatever the order, the other examples and the number of processes;
-    a larger fraction with the same seed contains a smaller one.
+    The choice depends on key and seed alone, not on the order, the other examples or the number
+    of processes. A larger fraction contains a smaller one.
 
     Raises:
         OptionError: the fraction is not above 0 and at most 1.
@@ -228,7 +228,7 @@ class Chooser:
 
 
 def caption_of(cell: object, id: str) -> str:
-    """Check a caption; a list gives its first that is not empty.
+    """Check a caption; of a list, return the first one that is not empty.
 
     Raises:
         UnusableError: it is empty or not a string.
@@ -237,7 +237,7 @@ def caption_of(cell: object, id: str) -> str:
         if isinstance(text, bytes):
             text = text.decode("utf-8", "replace")  # noqa: PLW2901
         if isinstance(text, str) and text.strip():
-            # Half of a surrogate pair, which JSON can hold, is more than tokenizers take.
+            # JSON can contain unpaired surrogates, which tokenizers reject.
             return text.strip().encode("utf-8", "replace").decode()
     raise UnusableError(Skipped(id, EMPTY_CAPTION))
 
@@ -273,10 +273,10 @@ def open_captions(
         split: of scenes: ``"train"``, ``"val"`` or ``"test"``.
         image: column of the images, of paths or encoded images.
         caption: column of the captions.
-        mask: column of the masks of what the model must not use; it may be missing.
+        mask: column of masks of pixels that the model must not use; it may be missing.
 
     Raises:
-        InputError: nothing usable is there.
+        InputError: there is no usable data.
         OptionError: the kind or an option is not known.
     """
     from whyclip.finetuning.caption_kinds import open_kind

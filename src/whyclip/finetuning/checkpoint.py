@@ -1,4 +1,4 @@
-"""Checkpoints of a run: folders that are there whole or not at all, the last two of them."""
+"""Checkpoints of a run: the last two, each folder written atomically."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPTIMISER, _STATE = "optimizer.pt", "state.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after some step.
+    """State of a run after a step.
 
     Attributes:
         step: number of optimiser steps done.
@@ -57,7 +57,7 @@ def step_of(path: Path) -> int:
 
 
 def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint beside the others, and only then remove all but the last two.
+    """Write a checkpoint, and then remove all but the last two.
 
     Raises:
         OutputError: it cannot be written, for example because the disk is full. Earlier
@@ -77,7 +77,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     # torch reports a failed write as a RuntimeError.
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
-        # torch raises this one wherever the main process happens to be.
+        # torch raises this one anywhere in the main process.
         if DEAD_WORKER in str(error):
             raise
         kept = checkpoints(out)
@@ -118,7 +118,7 @@ def _sync(path: Path) -> None:
 
 
 def plain(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors to the CPU, each with memory of its own, as safetensors needs it."""
+    """Copy tensors to the CPU, each with its own memory, as safetensors requires."""
     return {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()
     }
@@ -141,7 +141,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint. Nothing is unpickled.
 
     Raises:
-        OutputError: a file of it is missing or damaged.
+        OutputError: one of its files is missing or damaged.
     """
     state = load_state(path)
     try:
@@ -153,7 +153,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             optimiser=torch.load(path / _OPTIMISER, weights_only=True, map_location="cpu"),
             state=state,
         )
-    # Damaged bytes fail in whichever part reads them.
+    # Damaged bytes can fail in any of these readers.
     except Exception as error:
         raise _unreadable(path, error) from error
 

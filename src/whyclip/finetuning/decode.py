@@ -35,7 +35,7 @@ def decode_mask(source: bytes | Path | Image.Image, image: Image.Image, id: str)
     """Read a mask: True where it is not 0.
 
     Raises:
-        UnusableError: it cannot be read, or has not the size of its image.
+        UnusableError: it cannot be read, or does not have the size of its image.
     """
     try:
         opened = _opened(source)

@@ -30,14 +30,14 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after a step, counted from 1."""
+        """Add the weights after a step, counted from 1."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in self.live.items():
             self.shadow[name].lerp_(parameter, 1 - decay)
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the averages of a checkpoint."""
+        """Load the averages of a checkpoint."""
         for name, tensor in self.shadow.items():
             tensor.copy_(state[name])
 

@@ -21,7 +21,7 @@ def rank() -> int:
 def gather_rows(rows: Tensor) -> Tensor:
     """Join the rows ``[n, ...]`` of all processes, in their order: ``[processes · n, ...]``.
 
-    Every process must give as many rows. Gradients flow back to the process that a row is from.
+    Every process must give the same number of rows. Gradients flow back to a row's process.
     """
     if world_size() == 1:
         return rows
@@ -59,7 +59,7 @@ def pad_rows(rows: Tensor, count: int) -> Tensor:
 def without_repeats(rows: Tensor) -> Tensor:
     """Set to zero each row of ``[n, k]`` that equals an earlier one.
 
-    A phrase that several processes have then counts once, as it does in one process.
+    A phrase of several processes then counts once, as in a single process.
     """
     same = (rows[:, None] == rows[None]).all(-1)
     repeated = same.tril(diagonal=-1).any(1)

@@ -20,19 +20,19 @@ from whyclip.models.tower import ImageTower, Tower
 from whyclip.variant import Variant
 
 UNIFORM, TRUE_MASKS = "uniform", "true"
-"""Guidance that is no method: every patch alike, and the masks that the data brings."""
+"""Guidance without a method: uniform maps, and the true masks of the data."""
 
 
 @dataclass(frozen=True)
 class StepForwardPass(ForwardPass):
     """A training step's forward pass, as methods read it; nothing is certified.
 
-    Under autocast the blocks that a method runs again differ from the pass by rounding, which
-    must not stop a training run.
+    Under autocast, blocks that a method recomputes differ from the pass by rounding, which must
+    not stop a training run.
     """
 
     def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
-        """Run the last blocks again through their parts, once for each number of them."""
+        """Recompute the last blocks part by part, once for each number of them."""
         key = (layers, heads)
         if key not in self._readouts:
             first = len(self.tower.blocks) - layers
@@ -42,7 +42,7 @@ class StepForwardPass(ForwardPass):
         return self._readouts[key]
 
     def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
-        """Do not compare the parts of a block with the pass."""
+        """Skip the comparison of a block's parts with the forward pass."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TargetsByImage(Targets):
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[b, ..., e]`` against the targets of their own image: ``[b, ..., n]``.
 
-        Of ``[1, b, e]``, which methods write where all images share a target, this is not used.
+        Not used for ``[1, b, e]``, which methods write if all images share a target.
         """
         unit = torch.nn.functional.normalize(embedding.float(), dim=-1)
         return torch.einsum("b...e,nbe->b...n", unit, self.directions)
@@ -73,7 +73,7 @@ class Guidance:
 
     Raises:
         OptionError: an unknown method or option.
-        UnsupportedModelError: the method cannot read the model's image encoder.
+        UnsupportedModelError: the method does not support the model's image encoder.
     """
 
     def __init__(
@@ -110,17 +110,17 @@ class Guidance:
 
         Args:
             run: the step's forward pass over the images.
-            pixels: ``[b, 3, H, W]`` what went in.
+            pixels: ``[b, 3, H, W]``, its input.
             phrases: ``[p, e]`` of length 1.
             pairs: ``[m, 2]`` image and phrase.
             true_maps: ``[m, patches]``, for the guidance ``"true"``.
-            empty: ``[e]`` of length 1, the empty string, for methods that ask for it.
+            empty: ``[e]`` of length 1, the empty string, for methods that need it.
 
         Returns:
             ``[m, patches]``, 0 or more, none all zero.
 
         Raises:
-            OptionError: guidance by true masks, and the data has none.
+            OptionError: the guidance is ``"true"``, and the data has no masks.
         """
         grid = run.stream.grid or (1, int(run.stream.content_mask[0].sum()))
         patches = grid[0] * grid[1]
@@ -130,8 +130,8 @@ class Guidance:
             return _not_all_zero(true_maps)
         if self.variant is None:
             return torch.ones(len(pairs), patches, device=pixels.device)
-        # Autocast off: the parts of blocks that are run again are cheap, and in full precision
-        # they give the map that whyclip.explain draws.
+        # Autocast off: recomputed parts are cheap, and in full precision they give the map that
+        # whyclip.explain draws.
         with torch.autocast(pixels.device.type, enabled=False):
             forward_pass = _captured(self.view.image, run, pixels, self.blocks_needed)
             raw = _of_pairs(self.variant, forward_pass, phrases.detach().float(), pairs, empty)
@@ -139,7 +139,7 @@ class Guidance:
 
 
 def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepForwardPass:
-    """Describe a step's pass as methods read one, cut off from its graph."""
+    """Build a detached forward pass, in the form that methods read, from a training step's."""
     depth = len(tower.blocks)
     stream = replace(run.stream, x=run.stream.x[:, :0].detach())
     states = {index: run.inputs[index].detach() for index in range(depth - blocks, depth)}
@@ -174,7 +174,7 @@ def _slots(images: Tensor) -> Tensor:
 
 
 def _positive(method: Method, maps: Tensor) -> Tensor:
-    """Keep what speaks for the match.
+    """Keep positive relevance.
 
     A cosine of dense features has no meaningful zero, so such maps are stretched from 0 to 1.
     """
@@ -184,7 +184,7 @@ def _positive(method: Method, maps: Tensor) -> Tensor:
 
 
 def _not_all_zero(maps: Tensor) -> Tensor:
-    """Put a uniform map where a map is zero everywhere."""
+    """Replace maps that are zero everywhere by uniform ones."""
     nothing = (maps <= 0).all(-1, keepdim=True)
     return torch.where(nothing, torch.ones_like(maps), maps)
 

@@ -13,7 +13,7 @@ _ONE_PRESS = 1.0
 
 
 class Stop:
-    """Whether the user or the machine wants the run to stop.
+    """A request to stop the run, from the user or the system.
 
     Attributes:
         wanted: set by the first signal.
@@ -53,7 +53,7 @@ def stoppable() -> Iterator[Stop]:
         nonlocal first
         if not stop.wanted:
             stop.wanted, first = True, time.monotonic()
-        # A launcher passes a Ctrl-C on to processes that have got it from the terminal already.
+        # A launcher forwards Ctrl-C to processes that already received it from the terminal.
         elif number == signal.SIGINT and time.monotonic() - first > _ONE_PRESS:
             raise KeyboardInterrupt
 

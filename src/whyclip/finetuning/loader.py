@@ -23,7 +23,7 @@ class WorkerError(WhyclipError):
 
 @dataclass(frozen=True)
 class Ready(Generic[T]):
-    """One prepared batch on its way from a worker: the batch, or why there is none."""
+    """One batch from a worker, or the reason why there is none."""
 
     batch: T | None
     skipped: tuple[Skipped, ...] = ()
@@ -32,7 +32,7 @@ class Ready(Generic[T]):
 
 @dataclass(frozen=True)
 class Plan:
-    """Which batches are made: size and seed, and this process's share."""
+    """Parameters that determine the batches: size, seed, and this process's share."""
 
     size: int
     seed: int
@@ -41,7 +41,7 @@ class Plan:
 
 
 class Loader(Generic[T]):
-    """Give the prepared batch of every step, without end; epochs follow each other.
+    """Iterate over the prepared batches of all steps, endlessly, epoch after epoch.
 
     Batch k of an epoch holds the positions ``k·B`` to ``(k + 1)·B - 1`` of the epoch's order, with
     ``B = batch_size · world``; each process gets every ``world``-th of them. The last incomplete
@@ -55,7 +55,7 @@ class Loader(Generic[T]):
         rank: of this process.
         world: number of processes.
         workers: number of worker processes; 0: batches are prepared in this process.
-        prepare: turns examples into what is given; with workers it runs in them.
+        prepare: turns examples into a batch; runs in the workers, if there are any.
 
     Attributes:
         step: number of the next batch.
@@ -91,7 +91,7 @@ class Loader(Generic[T]):
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """Number of whole batches in an epoch; None where the data has no known length."""
+        """Number of whole batches in an epoch; None if the length of the data is unknown."""
         if self.data.length is None:
             return None
         return self.data.length // (self.plan.size * self.plan.world)
@@ -134,7 +134,7 @@ class Loader(Generic[T]):
                 source,
                 batch_size=None,
                 num_workers=self.workers,
-                # Otherwise the workers' seeds come from, and change, the training's generator.
+                # Otherwise the workers' seeds are drawn from the training's generator.
                 generator=torch.Generator(),
             )
         )
@@ -171,8 +171,8 @@ class _Batches(IterableDataset[Ready[Any]]):
         except WhyclipError as error:
             if not info:
                 raise
-            # An exception would come with the worker's whole traceback in its message.
-            # A worker that ended would delay the end of the others.
+            # An exception would carry the worker's whole traceback in its message.
+            # A worker that ends would delay the end of the others.
             while True:
                 yield Ready(None, failure=str(error))
 
@@ -191,7 +191,7 @@ class _Batches(IterableDataset[Ready[Any]]):
                 step += 1
             if step == before:
                 raise nothing_or_too_small(self.data, number, self.plan)
-            # All epochs are of one length: those before the start need not be read.
+            # All epochs have the same length, so earlier ones need not be read.
             passed = max(0, self.start - step) // (step - before)
             number += 1 + passed
             step += passed * (step - before)
@@ -218,7 +218,7 @@ class _Batches(IterableDataset[Ready[Any]]):
                     examples.append(got)
         if not examples:
             raise nothing_usable(self.data.name, skipped[-1] if skipped else None)
-        # Where no replacement is usable, the batch keeps its size by repeating its examples.
+        # If no replacement is usable, examples are repeated to keep the batch size.
         examples = [examples[i % len(examples)] for i in range(self.plan.size)]
         return Ready(self.prepare(examples), tuple(skipped))
 
@@ -237,7 +237,7 @@ def too_small(data: CaptionData, count: int, plan: Plan) -> InputError:
 
 
 def nothing_or_too_small(data: CaptionData, number: int, plan: Plan) -> InputError:
-    """Build the error for an epoch that gave no batch."""
+    """Build the error for an epoch without a batch."""
     count = sum(1 for _ in data.order(number, plan.seed))
     faults = data.faults()
     if not count:

@@ -20,7 +20,7 @@ COLUMNS = ("step", *PARTS, "learning_rate", "gradient_norm", "examples_per_secon
 
 
 def cut_back(path: Path, step: int) -> None:
-    """Remove the rows after a step, which are written again, and a row that is cut off.
+    """Remove rows after a step, which will be written again, and an incomplete last row.
 
     Raises:
         OutputError: the file cannot be written.

@@ -11,7 +11,7 @@ from whyclip.errors import OptionError
 from whyclip.models import ModelView
 from whyclip.models.state import refuse_stale
 
-# whyclip multiplies by the weight of timm's joint projection itself, past any adapter.
+# whyclip uses the weight of timm's joint projection directly, which bypasses an adapter.
 _READ_DIRECTLY = ("qkv",)
 
 
@@ -75,7 +75,7 @@ def adaptable_layers(view: ModelView, skip: Collection[nn.Parameter] = ()) -> li
     return [
         name
         for name, part in view.module.named_modules()  # type: ignore[union-attr]
-        # torch gives the output projection of its attention a class of its own.
+        # The output projection of torch's attention has its own class.
         if type(part) is nn.Linear
         and part in blocks
         and name.rpartition(".")[2] not in _READ_DIRECTLY

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# The cosine at which a region and a phrase are as likely to match as not.
+# The cosine at which a match of region and phrase has probability one half.
 CENTRE = 0.5
 
 
@@ -36,7 +36,7 @@ def info_nce(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
 def sigmoid_loss(
     images: Tensor, texts: Tensor, scale: Tensor | float, bias: Tensor | float
 ) -> Tensor:
-    """Judge every pair of an image and a text on its own, as models with a logit bias do.
+    """Classify every pair of an image and a text independently, for models with a logit bias.
 
     ``L = −(1/b) Σ_ij log σ(z_ij (τ I_i·T_j + β))`` with ``z_ij`` 1 where i = j, else −1; Zhai et
     al., ICCV 2023 (arXiv 2303.15343), equation 1.
@@ -91,12 +91,12 @@ def phrase_region_terms(
         phrases: ``[p, e]`` of length 1.
         positive: ``[m]`` each region's own phrase.
         excluded: bool ``[m, p]``, phrases that may be true of the region as well; its own phrase
-            counts all the same.
+            is never excluded.
         scale: τ.
         centre: c, the cosine at which s is one half.
 
     Returns:
-        ``[m]``, 0 or more; mean over regions, sum over phrases, is the loss.
+        ``[m]``, 0 or more, summed over phrases; the loss is the mean over regions.
     """
     logits = scale * (regions @ phrases.T - centre)
     own = F.one_hot(positive, len(phrases)).bool()
@@ -108,16 +108,16 @@ def phrase_region_terms(
 
 
 def may_both_be_true(words: Tensor, others: Tensor) -> Tensor:
-    """Say which phrases can describe one region because the words of one contain the other's.
+    """Find phrases that may describe the same region, because one contains the other's words.
 
-    "a red car" and "the car" can; "a red car" and "a blue car" are taken as different regions.
+    "a red car" and "the car" may; "a red car" and "a blue car" may not.
 
     Args:
         words: int ``[m, k]``, numbers of each phrase's words, 0 for padding.
-        others: int ``[p, k]``; a row of zeros is no phrase.
+        others: int ``[p, k]``; a row of zeros is padding.
 
     Returns:
-        bool ``[m, p]``; True wherever a row is no phrase.
+        bool ``[m, p]``; True for padding.
     """
     same = words[:, None, :, None] == others[None, :, None, :]
     inside = (same.any(3) | (words == 0)[:, None]).all(2)
@@ -126,10 +126,10 @@ def may_both_be_true(words: Tensor, others: Tensor) -> Tensor:
 
 
 def removal_loss(scores: Tensor, without: Tensor) -> Tensor:
-    """Penalise what the marked patches add to the match score.
+    """Penalise the contribution of marked patches to the match score.
 
     ``L = relu(S − S')`` with S' the score after the marked patches were removed; whyclip's own.
-    It measures the effect itself, so a model cannot lower it by hiding the effect from a map.
+    It measures the effect on the score, so hiding the effect from a map does not lower it.
 
     Args:
         scores: ``[k]`` match scores of the marked images with their captions.
@@ -145,8 +145,8 @@ def relevance_penalty(relevance: Tensor, marked: Tensor) -> Tensor:
     """Penalise the share of squared relevance that lies on marked patches.
 
     ``L = Σ_{i∈M} H_i² / Σ_i H_i²``; Ross et al., IJCAI 2017 (arXiv 1703.03717), equation 1, with
-    whyclip's contribution map in place of the input gradient, and divided by the whole so that
-    smaller scores do not lower it. A model can lower it and go on using the patches.
+    whyclip's contribution map in place of the input gradient, and normalised so that smaller
+    scores do not lower it. A model can lower it and still use the patches.
 
     Args:
         relevance: ``[k, patches]``, differentiable.

@@ -63,8 +63,8 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
             for tracker in accelerator.trackers:
                 tracker.finish()
             if not shared and count == 1:
-                # Accelerate keeps its state for the whole process, and has no public way to
-                # let a later run choose another precision.
+                # Accelerate's state is process-wide; a later run has no public way to choose
+                # another precision.
                 AcceleratorState._reset_state(reset_partial_state=True)
 
 

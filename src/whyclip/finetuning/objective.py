@@ -41,12 +41,12 @@ from whyclip.models import ModelView
 from whyclip.models.tower import Stream
 from whyclip.regions.dense import dense_features
 
-# As CLIP limits its scale: a larger one makes training unstable.
+# CLIP's limit; larger scales make training unstable.
 LARGEST_SCALE = 100.0
 
 
 class Objective(nn.Module):
-    """A user's model with the losses it is trained by.
+    """A user's model with its training losses.
 
     ``loss = global + local · L_local + removal · L_removal + relevance · L_relevance``. Its
     parameters are the model's.
@@ -55,17 +55,17 @@ class Objective(nn.Module):
         view: the model; its module is trained.
         local: weight of the phrase–region loss; 0 leaves it out.
         guidance: method that draws the maps of the local loss, ``"uniform"``, or ``"true"`` for
-            the masks that the data brings.
+            the true masks of the data.
         options: of that method.
         weigh: whether a phrase counts by the largest value of its map, divided by the mean of
             the batch.
         removal: weight of the removal loss on marked images.
         relevance: weight of the relevance penalty on marked images.
-        checkpoint_blocks: keep no activations inside of blocks.
+        checkpoint_blocks: recompute the activations of blocks.
 
     Raises:
         OptionError: a weight below 0.
-        UnsupportedModelError: a loss needs blocks that an encoder does not show.
+        UnsupportedModelError: a loss needs blocks, but the encoder exposes none.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class Objective(nn.Module):
 
         Returns:
             Scalars by name: ``"loss"``, the sum to differentiate, and its parts before weighting,
-            ``"global"`` always, ``"local"``, ``"removal"`` and ``"relevance"`` where they count.
-            Over several processes their mean is the loss of the joint batch.
+            ``"global"`` always, ``"local"``, ``"removal"`` and ``"relevance"`` if their weight is
+            not 0. Their mean over processes is the loss of the joint batch.
         """
         with attention_for_training(batch.pixels.device):
             return self._losses(batch)
@@ -141,7 +141,7 @@ class Objective(nn.Module):
 
     def _local(self, batch: Batch, images: TrainingPass, texts: TrainingPass) -> Tensor:
         assert self.guidance is not None
-        # Every process takes part in the same collectives, whatever its batch holds.
+        # Every process takes part in the same collectives, whatever its batch contains.
         anchor = texts.unit.sum() * 0 + images.unit.sum() * 0
         device = batch.pixels.device
         pairs_in_all = gathered_sum(len(batch.pairs), device)
@@ -186,7 +186,7 @@ class Objective(nn.Module):
     def _shortcut(
         self, batch: Batch, images: TrainingPass, texts: TrainingPass
     ) -> list[tuple[str, float, Tensor]]:
-        """Return the shortcut losses that count: name, weight and value."""
+        """Return the active shortcut losses: name, weight and value."""
         marked = torch.zeros(len(batch), dtype=torch.bool, device=batch.pixels.device)
         if batch.hidden is not None:
             marked = batch.hidden.any(-1)
@@ -224,7 +224,7 @@ class Objective(nn.Module):
 
 
 def _rows_of(stream: Stream, rows: Tensor) -> Stream:
-    """Keep some images of a stream."""
+    """Select images of a stream."""
     return replace(
         stream,
         x=stream.x[rows],
@@ -234,5 +234,5 @@ def _rows_of(stream: Stream, rows: Tensor) -> Stream:
 
 
 def _first_row(phrases_each: int) -> int:
-    """Where this process's phrases begin among those of all processes."""
+    """Index of this process's first phrase among those of all processes."""
     return rank() * phrases_each

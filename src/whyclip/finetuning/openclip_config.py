@@ -21,7 +21,7 @@ from whyclip.models import ModelView
 from whyclip.models.load import MINI
 from whyclip.models.openclip.loading import OPENCLIP_CONFIG
 
-# Of a random image's pixels, whose resizing is the same code twice.
+# For pixels of a random image, resized by the same code.
 _PIXELS = 1e-6
 _EMBEDDING = 1e-4
 
@@ -32,8 +32,8 @@ Config = Mapping[str, Any] | str | Path
 def openclip_config(view: ModelView, given: Config | None = None) -> dict[str, Any]:
     """Find the configuration of a model and check it by building the model from it.
 
-    It is read from the folder or the architecture that the view's name stands for, as
-    :func:`whyclip.load` takes them. A model that the user wrapped has no such name.
+    It is read from the folder or architecture in the view's name, as given to
+    :func:`whyclip.load`. A model that the user wrapped has no such name.
 
     Args:
         view: the model, of OpenCLIP.
@@ -49,7 +49,7 @@ def openclip_config(view: ModelView, given: Config | None = None) -> dict[str, A
     model_cfg, preprocess_cfg = _read(source, view.name, asked=given is not None)
     if preprocess_cfg is None:
         preprocess_cfg = _preprocess_of(view)
-    # Weights that the library would fetch before ours are loaded.
+    # The library would download these weights before ours are loaded.
     for part in ("vision_cfg", "text_cfg"):
         for key in ("timm_model_pretrained", "hf_model_pretrained"):
             if key in model_cfg.get(part, {}):
@@ -125,13 +125,12 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
         model.load_state_dict(view.module.state_dict())  # type: ignore[union-attr]
         transform = image_transform_v2(PreprocessCfg(**look), is_train=False)
         again = run_preprocess(transform, Image.fromarray(noise))
-    # Whatever the library raises on a configuration that is not the model's.
+    # The library may raise anything on a configuration of another model.
     except Exception as error:
         raise OptionError(f"{what} does not describe this model: {reason(error):.120}") from error
     if pixels.shape != again.shape or not (pixels - again).abs().max() <= _PIXELS:
         raise OptionError(
-            f"{what} describes another preprocessing than the model's; give config= with the "
-            "right preprocess_cfg"
+            f"{what} describes different preprocessing; give config= with the right preprocess_cfg"
         )
     device = view.image.device
     model = model.to(device)
@@ -146,7 +145,7 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
         gap = float((ours.flatten() - theirs.flatten()).abs().max())
         if not training and not gap <= _EMBEDDING * max(1.0, float(ours.abs().max())):
             raise OptionError(
-                f"{what} computes other embeddings than the model (difference {gap:.2g}); check "
+                f"{what} computes different embeddings (difference {gap:.2g}); check "
                 "quick_gelu and the pooling in config="
             )
 

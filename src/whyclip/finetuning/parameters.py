@@ -1,4 +1,4 @@
-"""Which parameters are trained, and the state that a user's module gets back."""
+"""Choice of the trained parameters, and restoring the user's module afterwards."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from whyclip.models.tower import ImageTower, TextTower
 def prepared(view: ModelView, settings: Settings) -> Iterator[nn.Module]:
     """Choose the parameters that are trained and put the module into training mode.
 
-    Afterwards, also after an error, each part has the mode and each parameter the
-    ``requires_grad`` that it had. Adapters are merged into the weights.
+    Afterwards, also after an error, all modes and ``requires_grad`` flags are restored. Adapters
+    are merged into the weights.
 
     Raises:
         OptionError: PEFT is not installed, or no layer can take an adapter.
@@ -31,7 +31,7 @@ def prepared(view: ModelView, settings: Settings) -> Iterator[nn.Module]:
     modes = {part: part.training for part in module.modules()}
     needs = {parameter: parameter.requires_grad for parameter in module.parameters()}
     image, text = read_parameters(view)
-    # Parts that no loss reads, such as the decoder of CoCa, stay as they are.
+    # Parts that no loss uses, such as the decoder of CoCa, are not trained.
     trained = image | _scales(module) if settings.freeze_text else image | text | _scales(module)
     with ExitStack() as stack:
         stack.callback(_give_back, modes, needs)
@@ -87,7 +87,7 @@ def module_of(view: ModelView) -> nn.Module:
 def read_parameters(view: ModelView) -> tuple[set[nn.Parameter], set[nn.Parameter]]:
     """Find the parameters that the image embedding and the text embedding depend on.
 
-    The losses read no others but the logit scale and bias.
+    Besides these, the losses use only the logit scale and bias.
     """
     pixels = torch.zeros(1, 3, *view.image.input_size, device=view.image.device)
     ids = token_ids(view, ["a dog"]).to(view.text.device)

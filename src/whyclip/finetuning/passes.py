@@ -1,4 +1,4 @@
-"""Forward passes that keep their graph: for training, not for explaining."""
+"""Forward passes with gradients, for training."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_with_gradients(
     """Run an encoder's own blocks, one after another.
 
     Args:
-        tower: the encoder; an opaque one is called as a whole and shows no blocks.
+        tower: the encoder; an opaque one is called as a whole.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on the encoder's device.
         checkpoint_blocks: compute each block again in the backward pass instead of keeping its
             activations, which takes less memory and more time.
@@ -57,7 +57,7 @@ def run_with_gradients(
                 x,
                 stream.mask,
                 use_reentrant=False,
-                # The backward pass computes the block again, outside of the caller's context.
+                # The backward pass recomputes the block outside the caller's context.
                 context_fn=lambda: (nullcontext(), attention_for_training(inputs.device)),
             )
         else:
@@ -66,22 +66,22 @@ def run_with_gradients(
 
 
 def attention_for_training(device: torch.device) -> AbstractContextManager[object]:
-    """Choose the attention kernel whose backward pass is quickest.
+    """Choose the attention kernel with the fastest backward pass.
 
-    On a CPU that is the plain one: a step takes three quarters of the time of the default.
+    On a CPU that is the plain one, with three quarters of the default's time per step.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def embed_without(tower: ImageTower, stream: Stream, hidden: Tensor) -> Tensor:
-    """Embed images of which some patches are removed: ``[b, e]``, not normalised.
+    """Embed images with some patches removed: ``[b, e]``, not normalised.
 
     A patch that no token attends to, in any block, has no effect on the embedding.
 
     Args:
         tower: an image encoder with blocks.
         stream: the tokens that entered its first block.
-        hidden: bool ``[b, patches]``; at least one token of each image must be left.
+        hidden: bool ``[b, patches]``; at least one token of each image must remain.
     """
     x = stream.x
     columns = F.pad(hidden, (x.shape[1] - hidden.shape[1], 0))[:, None, None]

@@ -1,4 +1,4 @@
-"""Choose how phrases are found in captions: by rules, by spaCy, or by the user's own function."""
+"""Extraction of phrases from captions: by rules, by spaCy, or by the user's own function."""
 
 from __future__ import annotations
 

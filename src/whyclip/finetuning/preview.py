@@ -1,4 +1,4 @@
-"""What a run would train, without training anything."""
+"""Description of a run, without training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whyclip.models import ModelView
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would train.
+    """Description of a run.
 
     Attributes:
         parameters: number of parameters, without adapters.
@@ -43,7 +43,7 @@ def preview(view: ModelView, data: CaptionData, settings: Settings, captions: in
         captions: number of captions to show.
 
     Raises:
-        WhyclipError: as :func:`whyclip.finetuning.train.finetune` raises it before it trains.
+        WhyclipError: as :func:`whyclip.finetuning.train.finetune` before training.
     """
     _, parameters = counts(module_of(view))
     extract = phrase_extractor(settings.extractor)

@@ -31,9 +31,9 @@ def generator_states() -> dict[str, Any]:
 
 
 def set_generator_states(states: dict[str, Any]) -> None:
-    """Put the generators into states that :func:`generator_states` read.
+    """Restore the states that :func:`generator_states` returned.
 
-    GPUs keep their state where the number of them differs from that of the reading.
+    If the number of GPUs differs, their states are left alone.
     """
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
@@ -47,7 +47,7 @@ def set_generator_states(states: dict[str, Any]) -> None:
 
 @contextmanager
 def own_generators(seed: int) -> Iterator[None]:
-    """Seed all generators, and give the caller's states back afterwards."""
+    """Seed all generators, and restore the caller's states afterwards."""
     before = generator_states()
     random.seed(seed)
     np.random.seed(seed % 2**32)

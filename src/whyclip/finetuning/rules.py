@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from whyclip.finetuning import word_lists as lists
 
 LIMIT = 5
-# A longer phrase is a list of words without structure, and no description of a region.
+# A longer phrase is a list of words, not a description of a region.
 MOST_WORDS = 6
 LONGEST_WORD = 40
 # Longest piece of a caption that can be markup, so that the search takes linear time.
@@ -35,7 +35,7 @@ def rule_phrases(caption: str, limit: int = LIMIT) -> list[str]:
 
     Args:
         caption: any text; markup, addresses and file names are ignored.
-        limit: most phrases.
+        limit: maximum number of phrases.
 
     Returns:
         Distinct phrases in lower case, in their order in the caption.
@@ -62,7 +62,7 @@ def _tokens(caption: str) -> list[str]:
         elif word.endswith("'s") and word not in lists.AUXILIARIES:
             tokens += [word[:-2], _BREAK]
         elif word == "s" and tokens[-1:] == [_BREAK]:
-            # Some captions come as separate tokens, with "man 's".
+            # Some captions are tokenised, with "man 's".
             continue
         elif word[0].isdigit():
             tokens.append("one")
@@ -72,7 +72,7 @@ def _tokens(caption: str) -> list[str]:
 
 
 class _Parser:
-    """Read tokens once from left to right, looking at one token ahead and one behind."""
+    """Parse tokens once from left to right, with one token of context on each side."""
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
@@ -140,7 +140,7 @@ class _Parser:
         return not _is_content(after) or before in lists.AUXILIARIES - lists.HAVE
 
     def _is_finite(self, word: str, after: str) -> bool:
-        """Whether a word behind a noun is its verb, such as "rides" or, behind a plural, "ride"."""
+        """Whether a word after a noun is its verb, such as "rides" or, after a plural, "ride"."""
         if word in lists.VERBS:
             return True
         if word in lists.S_NOUNS:

@@ -34,13 +34,13 @@ from whyclip.models import ModelView
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# So many steps in a row without a usable gradient mean that fp16 does not work here.
+# This many steps in a row without a usable gradient mean that fp16 does not work here.
 _MOST_OVERFLOWS = 50
 
 
 @dataclass
 class Run:
-    """Everything that a run holds while it trains.
+    """State of a run during training.
 
     Attributes:
         accelerator: devices and processes.
@@ -56,7 +56,7 @@ class Run:
         seconds: time spent in training, over all runs.
         losses: mean losses of the last step.
         skipped: number of examples skipped so far, by all processes.
-        faults: reason by id of the examples that this process skipped.
+        faults: for each example that this process skipped, the reason by id.
     """
 
     accelerator: Accelerator
@@ -97,7 +97,7 @@ class Run:
         return self.view.module
 
     def resume(self, path: Path) -> None:
-        """Take over the state of a checkpoint.
+        """Restore the state of a checkpoint.
 
         Raises:
             OutputError: the checkpoint cannot be read.
@@ -111,7 +111,7 @@ class Run:
         if scaler is not None and saved.optimiser["scaler"]:
             scaler.load_state_dict(saved.optimiser["scaler"])
         generators, rank = saved.optimiser["generators"], self.accelerator.process_index
-        # With more processes than before, the new ones have no state to take over.
+        # New processes have no state to restore.
         if rank < len(generators):
             set_generator_states(generators[rank])
             self.faults = dict(saved.state["faults"][rank])
@@ -160,14 +160,14 @@ class Run:
 
         Raises:
             WorkerError: a data worker died.
-            InputError: a loss or gradient that is no finite number.
-            OutputError: a log or checkpoint that cannot be written.
+            InputError: a loss or gradient is not finite.
+            OutputError: a log or checkpoint cannot be written.
             Interrupted: a signal; a checkpoint was written.
         """
         try:
             self._train(progress)
         except RuntimeError as error:
-            # A signal of the dead worker raises this anywhere, not only while data is read.
+            # The signal of a dead worker can raise this anywhere, not only while reading data.
             if DEAD_WORKER not in str(error):
                 raise
             raise WorkerError(
@@ -208,7 +208,7 @@ class Run:
                     saved = self.step
                 if stop and self.step < self.total:
                     raise Interrupted(
-                        saved, f"stopped after step {saved} of {self.total}; a checkpoint is there"
+                        saved, f"stopped after step {saved} of {self.total}; checkpoint written"
                     )
 
     def _one_step(self, batches: Iterator[Batch], rate: float) -> tuple[float, bool]:
@@ -224,7 +224,7 @@ class Run:
             with accelerator.accumulate(self.trained):
                 parts = self.trained(batch)
                 names = [name for name in PARTS if name in parts]
-                # One message for all, so that every process takes the same decision.
+                # One message for all, so that every process decides the same.
                 state = parts["loss"].new_tensor([len(self.faults), self.stop.wanted]).float()
                 losses = torch.stack([parts[name].detach().float() for name in names])
                 here = torch.cat([losses, state])

@@ -25,18 +25,18 @@ Save = Callable[[Path], None]
 
 
 def saver(view: ModelView, config: Config | None = None) -> Save:
-    """Find out, before training, how the model will be saved.
+    """Choose, before training, how to save the model.
 
     Args:
         view: the model.
         config: configuration of an OpenCLIP model that the user wrapped.
 
     Returns:
-        Function that writes the view's present weights into a folder.
+        Function that writes the view's current weights into a folder.
 
     Raises:
         OptionError: an OpenCLIP model whose configuration is unknown.
-        UnsupportedModelError: a kind of model that no library opens from a folder.
+        UnsupportedModelError: no library opens this kind of model from a folder.
     """
     module = view.module
     if hasattr(module, "save_pretrained"):
@@ -56,10 +56,10 @@ def saver(view: ModelView, config: Config | None = None) -> Save:
 
 
 def save_model(save: Save, folder: Path) -> Path:
-    """Write the model into a folder that is there whole or not at all.
+    """Write the model into a folder, atomically.
 
     Raises:
-        OutputError: it cannot be written. An earlier result stays.
+        OutputError: it cannot be written. An earlier result is kept.
     """
     beside = folder.with_name(f".writing-{folder.name}")
     try:
@@ -84,7 +84,7 @@ def _save_openclip(view: ModelView, content: dict[str, Any], folder: Path) -> No
     text = json.dumps(content, indent=2) + "\n"
     (folder / OPENCLIP_CONFIG).write_text(text, encoding="utf-8")
     inner: Any = getattr(view.tokenizer, "tokenizer", None)
-    # Only tokenizers of transformers have files of their own; OpenCLIP brings CLIP's.
+    # Only tokenizers of transformers have their own files; OpenCLIP includes CLIP's.
     if hasattr(inner, "save_pretrained"):
         inner.save_pretrained(folder)
 

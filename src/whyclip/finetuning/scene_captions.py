@@ -16,7 +16,7 @@ class SceneCaptions(Indexed):
     """Scenes with their own captions.
 
     Args:
-        scenes: drawn when they are looked at.
+        scenes: drawn on access.
         true_masks: whether the phrases come with the masks of their objects. Otherwise they are
             extracted from the caption.
         fraction: share of the scenes.
@@ -45,8 +45,8 @@ def mentioned(scene: Scene) -> dict[str, Mask]:
     """Find the objects that a scene's caption names, by their words.
 
     Returns:
-        For each the words of the caption without article, such as "red car", and its visible
-        pixels; an object that is hidden by others is left out.
+        For each, the words of the caption without the article, such as "red car", and its visible
+        pixels; hidden objects are left out.
     """
     atlas = load_atlas()
     names = {
@@ -56,7 +56,7 @@ def mentioned(scene: Scene) -> dict[str, Mask]:
     }
     places: dict[int, tuple[str, Mask]] = {}
     caption = scene.caption
-    # Longer names first: "cake" is no name in "birthday cake".
+    # Longer names first: "birthday cake" is not "cake".
     for name in sorted(names, key=len, reverse=True):
         thing = names[name]
         colour = f"(?:{thing.colour} )?" if thing.colour else ""
@@ -73,7 +73,7 @@ def open_scenes(
     """Open ``N[:SEED]``.
 
     Raises:
-        InputError: these are not one or two numbers.
+        InputError: not one or two numbers.
         OptionError: the split is not known.
     """
     numbers = rest.split(":")

@@ -1,4 +1,4 @@
-"""Controlled scenes as tensors that are drawn once, so that many short trainings are quick."""
+"""Synthetic scenes as tensors, drawn once so that many short trainings are fast."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SceneTable:
         caption_ids: ``[n, t]`` their token ids.
         phrases: all distinct phrases of the captions.
         phrase_ids: ``[p, t]`` token ids of the phrases in their template.
-        words: ``[p, 8]`` numbers of each phrase's words.
+        words: ``[p, 8]`` hashes of each phrase's words.
         named: ``[n, 4]`` row of each object's phrase; -1 where the caption does not name it.
     """
 
@@ -65,11 +65,11 @@ class SceneTable:
         return replace(self, **moved)
 
     def pixels(self, rows: Tensor) -> Tensor:
-        """Normalise images as the small model's preprocessing does: ``[b, 3, SIDE, SIDE]``."""
+        """Normalise images like the small model's preprocessing: ``[b, 3, SIDE, SIDE]``."""
         return self.images[rows].float() / 127.5 - 1
 
     def batch(self, rows: Tensor) -> Batch:
-        """Put together the batch of a training step from scenes by number ``[b]``."""
+        """Build the batch of a training step from scenes by index ``[b]``."""
         named = self.named[rows]
         image, slot = (named >= 0).nonzero(as_tuple=True)
         distinct, phrase_row = named[image, slot].unique(return_inverse=True)
@@ -95,11 +95,11 @@ def draw_table(
     """Draw scenes of up to four of 32 concepts, and tokenise their captions.
 
     Args:
-        view: whose tokenizer and patches are used.
+        view: the model whose tokenizer and patches are used.
         n: number of scenes.
-        split: scenes of different splits never meet.
-        seed: which scenes.
-        objects: least and greatest number of objects in a scene, 1 to 4.
+        split: splits share no scene.
+        seed: of the scenes.
+        objects: minimum and maximum number of objects in a scene, 1 to 4.
         device: where to draw them, and where the tensors are; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from whyclip.errors import OptionError, check_choice, quoted
 from whyclip.finetuning.batch import PHRASES_PER_CAPTION, TEMPLATE
-
-TrainingPrecision = Literal["fp32", "bf16", "fp16"]
+from whyclip.types import TrainingPrecision
 
 # These change neither the weights nor the order of the data, so a resumed run may change them.
 FREE = frozenset({"checkpoint_every", "log_every", "workers"})
@@ -52,7 +51,7 @@ class Settings:
         betas: decay rates of AdamW's moments.
         warmup: steps over which the learning rate rises linearly from 0 to its peak. It then
             falls to 0 along a cosine.
-        clip: largest norm of the gradient; larger gradients are scaled down. 0 turns it off.
+        clip: maximum gradient norm; larger gradients are scaled down. 0 turns it off.
         accumulate: batches whose gradients one optimiser step averages. The contrastive loss
             compares images and captions within each batch only.
         precision: ``"fp32"``, or mixed precision ``"bf16"`` or ``"fp16"`` (GPU only). Weights
@@ -68,10 +67,10 @@ class Settings:
         removal: weight of the removal loss on marked patches.
         relevance: weight of the relevance penalty on marked patches.
         guidance: method whose maps guide the local loss, ``"uniform"``, or ``"true"`` for the
-            masks that the data brings.
+            true masks of the data.
         weigh: let a phrase count by the peak of its map in the local loss.
         template: sentence that a phrase is put into, with ``{}`` for the phrase.
-        phrases: largest number of phrases of one caption.
+        phrases: maximum number of phrases per caption.
         extractor: ``"auto"``, ``"rules"``, ``"spacy"``, or a function from a caption to phrases.
         seed: random seed of the data order and of dropout.
         checkpoint_every: steps between checkpoints; one more is written at the end.
@@ -110,7 +109,7 @@ class Settings:
         """Check every value.
 
         Raises:
-            OptionError: names the first setting that is wrong, with its value.
+            OptionError: a setting is wrong; the message names the first one.
         """
         for name, least in _LEAST.items():
             _check_number(name, getattr(self, name), least)
@@ -146,9 +145,7 @@ class Settings:
         if self.epochs is None:
             return self.steps or 1000
         if examples is None:
-            raise OptionError(
-                f"epochs={self.epochs} needs data of known size, and this data has none; give steps"
-            )
+            raise OptionError(f"epochs={self.epochs} needs data of known size; give steps")
         batches = examples // self.batch_size
         return max(1, math.ceil(self.epochs * batches / self.accumulate))
 

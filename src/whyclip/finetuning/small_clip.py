@@ -1,4 +1,4 @@
-"""A small CLIP trained on captions alone, to fine-tune in experiments.
+"""A small CLIP trained on captions alone, for experiments on fine-tuning.
 
 ``mini`` was trained with the regions of its scenes, so it cannot show what fine-tuning on regions
 adds. This model has seen images and whole captions only.

@@ -10,13 +10,13 @@ from whyclip.finetuning import word_lists as lists
 from whyclip.finetuning.rules import LIMIT
 
 MODEL = "en_core_web_sm"
-# spaCy refuses longer texts by default; a caption of that length has its phrases at the start.
+# spaCy rejects longer texts by default.
 LONGEST = 100_000
 _KEPT = frozenset({"ADJ", "NOUN", "PROPN", "VERB"})
 
 
 def spacy_missing() -> str:
-    """Say what spaCy lacks on this machine; empty if nothing."""
+    """Return how to install what spaCy lacks; empty if nothing."""
     from importlib.util import find_spec
 
     if find_spec("spacy") is None:
@@ -53,7 +53,7 @@ def spacy_phrases(nlp: Callable[[Any], Any], caption: str, limit: int = LIMIT) -
     Args:
         nlp: spaCy pipeline with tags and dependencies.
         caption: English text.
-        limit: most phrases.
+        limit: maximum number of phrases.
 
     Returns:
         Distinct phrases in lower case, without determiners, numbers, pronouns and frames.
@@ -72,7 +72,7 @@ def spacy_phrases(nlp: Callable[[Any], Any], caption: str, limit: int = LIMIT) -
 
 
 def _parts(chunk: Any) -> list[list[str]]:
-    """Split a chunk at a possessive 's, and keep adjectives, nouns and what joins adjectives."""
+    """Split a chunk at a possessive 's; keep adjectives with their conjunctions, and nouns."""
     parts: list[list[str]] = [[]]
     for token in chunk:
         if token.tag_ == "POS" or token.lower_ == "'s":

@@ -26,7 +26,7 @@ FORM = "a table with the columns image and caption, and optionally mask"
 
 
 class TableCaptions(Indexed):
-    """Rows with an image, a caption and optionally a mask of what the model must not use.
+    """Rows with an image, a caption and optionally a mask of pixels that must not be used.
 
     A cell of an image or mask is a path relative to the table, encoded bytes, or a mapping with
     ``bytes`` or ``path``.
@@ -103,7 +103,7 @@ class CsvCaptions(TableCaptions):
         present, rows = read_table(path)
         check_columns(present, columns, shown(path))
         self.rows = [row for _, row in rows]
-        # A name outside the folder is an error of the table, and no run should begin with it.
+        # Checked before the run begins.
         for row in self.rows if not options.get("outside") else ():
             for column in (columns["image"], columns["mask"]):
                 inside(root, row.get(column, ""), path)
@@ -164,7 +164,7 @@ class HfCaptions(TableCaptions):
     """Rows of a folder written by ``Dataset.save_to_disk``.
 
     Raises:
-        InputError: the folder or its split is not there, or a column is missing.
+        InputError: the folder, its split or a column is missing.
     """
 
     def __init__(self, rest: str, *, columns: Mapping[str, str], **options: Any) -> None:
@@ -183,7 +183,7 @@ class HfCaptions(TableCaptions):
 
 
 def undecoded(rows: Any) -> Any:
-    """Turn off the decoding of image columns, so that a damaged image is one row's fault."""
+    """Turn off the decoding of image columns, so that a damaged image affects one row only."""
     from datasets import Image as ImageColumn
 
     for name, feature in rows.features.items():
@@ -193,10 +193,10 @@ def undecoded(rows: Any) -> Any:
 
 
 def check_columns(present: list[str], columns: Mapping[str, str], name: str) -> None:
-    """Check that the columns of images and captions are there.
+    """Check that the columns of images and captions exist.
 
     Raises:
-        InputError: one is not.
+        InputError: one is missing.
     """
     for kind in ("image", "caption"):
         column = columns[kind]

@@ -30,7 +30,7 @@ IMAGES = ("jpg", "jpeg", "png", "webp")
 BUFFER = 1000
 SPARES = 32
 _BLOCK = 512
-# The library passes an address to a shell between quotation marks.
+# The library passes an address to a shell, in quotation marks.
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#@!&()*+,;=%\[\]-]+")
 
 
@@ -48,7 +48,7 @@ class TarCaptions(CaptionData):
         buffer: number of encoded samples to shuffle among.
 
     Raises:
-        InputError: a file is not there, an address is not usable, or the library is missing.
+        InputError: a file or the library is missing, or an address cannot be used.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class TarCaptions(CaptionData):
                     if self.chosen(f"{name}\0{sample['__key__']}"):
                         yield sample
         except OSError as error:
-            # A transfer can fail as late as at its end.
+            # A transfer can fail at its end.
             faults.append(error)
         if faults:
             # The library appends its own arguments to the error.
@@ -156,14 +156,16 @@ class TarCaptions(CaptionData):
 
 
 def check_shard(shard: str) -> None:
-    """Check the name of a tar; nothing is fetched.
+    """Check the name of a tar, without downloading it.
 
     Raises:
         InputError: no such file, or an address that is not plain http or https.
     """
     if "://" in shard or shard.startswith("pipe:"):
         if not _ADDRESS.fullmatch(shard):
-            raise InputError(f"{quoted(shard)} is no address of a tar; give a file or http(s)://…")
+            raise InputError(
+                f"{quoted(shard)} is not an address of a tar; give a file or http(s)://…"
+            )
         return
     file_at(shard, "a webdataset tar, such as data-{0000..0009}.tar")
 
@@ -179,9 +181,9 @@ def open_shard(shard: str) -> BinaryIO:
 
 
 def is_complete(shard: str) -> bool:
-    """Whether an uncompressed tar on disk ends in empty blocks; True where that is not known.
+    """Whether an uncompressed tar on disk ends in empty blocks; True if unknown.
 
-    Python's reader takes a tar that ends between two files, or in a header, for a whole one.
+    Python's reader does not notice a tar that ends between two files, or in a header.
     """
     if "://" in shard or not shard.endswith(".tar"):
         return True

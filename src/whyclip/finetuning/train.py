@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from torch import nn
 
@@ -31,9 +31,9 @@ from whyclip.finetuning.run import Run
 from whyclip.finetuning.save import MODEL, save_model, saver
 from whyclip.finetuning.settings import Settings, changed
 from whyclip.models import ModelView
+from whyclip.types import Resume
 
 RUN = "run.json"
-Resume = Literal["auto", "never"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Finetuned:
 
     Attributes:
         folder: the model, which :func:`whyclip.load` and the model's own library open.
-        steps: number of optimiser steps done in all.
+        steps: total number of optimiser steps.
         losses: mean losses of the last step, by name.
         skipped: number of broken images and empty captions that were skipped.
         seconds: time spent in training, over all runs.
@@ -87,10 +87,10 @@ def finetune(
             architecture, its ``model_cfg``, or a folder with ``open_clip_config.json``.
 
     Raises:
-        OptionError: a setting that does not fit the model, the data or the checkpoint.
-        UnsupportedModelError: a model that cannot be trained or saved.
-        InputError: a loss that is no finite number, or data without a full batch.
-        OutputError: a folder or file that cannot be used.
+        OptionError: a setting does not fit the model, the data or the checkpoint.
+        UnsupportedModelError: the model cannot be trained or saved.
+        InputError: a loss is not finite, or the data has no full batch.
+        OutputError: a folder or file cannot be used.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint was written.
     """
     check_installed()
@@ -134,7 +134,7 @@ def finetune(
                 run.train(progress)
             if run.average is not None:
                 run.average.apply()
-        # Outside of the run, so that adapters are merged.
+        # After the run, so that adapters are merged.
         if accelerator.is_main_process:
             save_model(save, folder / MODEL)
         accelerator.wait_for_everyone()
@@ -148,7 +148,7 @@ def objective_of(view: ModelView, settings: Settings) -> Objective:
 
     Raises:
         OptionError: an unknown guidance.
-        UnsupportedModelError: a loss that the model's encoders do not support.
+        UnsupportedModelError: the model's encoders do not support a loss.
     """
     return Objective(
         view,
@@ -181,7 +181,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
 
     Raises:
         OptionError: the earlier run had other settings, or an unknown ``resume``.
-        OutputError: the folder holds something else, or a run that must not be resumed.
+        OutputError: the folder holds other files, or a run that must not be resumed.
     """
     name = quoted(str(out))
     check_choice("resume", resume, get_args(Resume))
@@ -189,7 +189,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
         raise OutputError(f"out {name} is a file; name a folder")
     saved = checkpoints(out)
     if out.is_dir() and not (out / RUN).is_file() and any(out.iterdir()):
-        raise OutputError(f"folder {name} holds something else than a run; name another folder")
+        raise OutputError(f"folder {name} is not empty and holds no run; name another folder")
     if not saved:
         return None
     if resume == "never":

@@ -20,7 +20,7 @@ PREPOSITIONS = _words(
     "toward towards during until till since past via like as than per amid amidst beyond "
     "underneath atop opposite featuring including because while when where if though although"
 )
-# A plural noun is rarely in front of these, a verb often.
+# Verbs often precede these, plural nouns rarely.
 AFTER_VERBS = _words("through into onto toward towards past during against")
 CONJUNCTIONS = _words("and or but nor plus versus vs")
 PRONOUNS = _words(
@@ -72,7 +72,7 @@ ING_NOUNS = _words(
     "sterling viking plumbing offspring topping stocking flooring fencing yearling crossing "
     "landing"
 )
-# Behind a noun, "dining" is a verb, but not in "rustic dining room".
+# After a noun, "dining" is a verb, but not in "rustic dining room".
 ING_HEADS = _words(
     "room pool meter board cart machine glass lot suit pole rod bag gloves rack track shoes area"
 )
@@ -87,7 +87,7 @@ PARTICIPLES = _words(
 PLURALS = _words(
     "people men women children police cattle geese feet teeth mice sheep deer fish crew fans crowd"
 )
-# Plural nouns more often than verbs.
+# More often plural nouns than verbs.
 S_NOUNS = _words(
     "slices leaves drops lights plants stops steps waves lines signs packs ships rolls bites "
     "works boards hands faces cards races helps brushes packets scores touches picks paints"

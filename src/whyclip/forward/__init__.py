@@ -1,1 +1,1 @@
-"""The model's own forward pass, and what methods read of it."""
+"""The model's own forward pass, and the parts of it that methods read."""

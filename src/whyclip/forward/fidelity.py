@@ -1,4 +1,4 @@
-"""Is the explained computation the model's own? Compared by the scores that the two give."""
+"""Compare the scores of the explained computation with the model's own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 
 
 def tolerance_of(towers: Iterable[Tower], precision: Precision) -> float:
-    """Largest score difference that rounding explains, weights in half precision considered."""
+    """Largest score difference that rounding explains, also for weights in half precision."""
     kinds = {block.dtype for tower in towers for block in tower.blocks}
     half = not kinds.isdisjoint((torch.float16, torch.bfloat16))
     return TOLERANCE["bf16" if half else precision]
@@ -31,18 +31,18 @@ def check_same(
 
     Args:
         side: of the encoder, for the message.
-        targets: what to score against; without any, the distance of the two unit embeddings
-            counts, which no difference of scores exceeds.
+        targets: what to score against; without any, the distance of the two unit embeddings is
+            used, an upper bound on score differences.
         tolerance: largest difference of two scores that rounding explains.
-        explained: embeddings that the explained computation ends in.
-        own: embeddings that the model's public entry point gives.
+        explained: embeddings of the explained computation.
+        own: embeddings of the model's public entry point.
 
     Raises:
-        ScoreMismatchError: the scores differ by more; quotes both numbers.
+        ScoreMismatchError: the scores differ by more; the message has both.
     """
     if not len(targets):
         distance = (F.normalize(explained, dim=-1) - F.normalize(own, dim=-1)).norm(dim=-1)
-        # In half precision the parts of an embedding stray far more than any score of it.
+        # In half precision, embeddings deviate far more than scores.
         limit = tolerance if tolerance <= TOLERANCE["fp32"] else (2 * tolerance) ** 0.5
         if not bool((distance <= limit).all()):
             raise ScoreMismatchError(

@@ -1,9 +1,9 @@
-"""What a method may ask of a tower, and how it is obtained.
+"""A tower's forward pass, as methods use it.
 
 The model runs once through its public entry point, without gradients, and hooks set for that one
-call keep what enters the blocks. Only the blocks a method asks for are run again through their
-parts, with gradients; of the last one nothing but the readout token's row after the attention is
-needed, so explaining an image costs little more than encoding it.
+call keep what enters the blocks. Only the blocks that a method needs are recomputed part
+by part, with gradients. In the last one only the readout token's row after the attention is needed,
+so explaining an image costs little more than encoding it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ class ForwardPass:
         tower: the encoder that ran.
         stream: the tokens that entered the first block.
         states: ``[b, t, w]`` input of each kept block, by its index.
-        embedding: ``[b, e]`` float32, where the library's own blocks ended.
+        embedding: ``[b, e]`` float32, output of the library's own blocks.
         targets: what the inputs are scored against.
-        inputs: what went in, pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
+        inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
         precision: of the forward pass.
-        words: for each text the positions of the pieces of each of its words; empty for images.
-        pad: the id that stands behind texts.
-        use_jacobian: whether gradients go by ∂F/∂node, cheaper for more targets than ``e``.
+        words: for each text, the positions of the pieces of each word; empty for images.
+        pad: the padding id.
+        use_jacobian: whether gradients use ∂F/∂node, which is cheaper for more than ``e`` targets.
         checked: how many of the b inputs went through the model's public entry point.
-        own: ``[b, e]`` what that gave, where it is another pass than the one explained; of inputs
-            that did not go through it, ``embedding``.
+        own: ``[b, e]`` its output, if it is a different pass from the explained one; ``embedding``
+            for inputs that did not go through it.
     """
 
     tower: Tower
@@ -78,15 +78,15 @@ class ForwardPass:
 
     @property
     def public(self) -> Tensor:
-        """``[b, e]`` what the model itself gives, as far as it was run."""
+        """``[b, e]`` the model's own embeddings, as far as it was run."""
         return self.embedding if self.own is None else self.own
 
     def with_targets(self, targets: Targets, *, use_jacobian: bool = False) -> ForwardPass:
-        """Score the same forward pass against other targets; nothing is run again."""
+        """Score the same forward pass against other targets, without recomputation."""
         return replace(self, targets=targets, use_jacobian=use_jacobian)
 
     def depth(self, layers: int | None) -> int:
-        """How many last blocks to read: ``layers``, or by default 1 (image) or 8 (text).
+        """Number of last blocks to use: ``layers``, or by default 1 (image) or 8 (text).
 
         Raises:
             OptionError: the tower does not have that many blocks.
@@ -94,11 +94,11 @@ class ForwardPass:
         return depth(self.tower, layers)
 
     def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
-        """Run the last blocks again through their parts, once for each number of them.
+        """Recompute the last blocks part by part, once for each number of them.
 
         Raises:
-            ScoreMismatchError: the model's own heads end elsewhere than the model does, as with
-                a hook that changes what a block or the encoder gives.
+            ScoreMismatchError: the result differs from the model's, for example because of a hook
+                that changes the output of a block or of the encoder.
         """
         key = (layers, heads)
         if key not in self._readouts:
@@ -112,15 +112,15 @@ class ForwardPass:
         return self._readouts[key]
 
     def follow(self, index: int, after: Tensor, inputs: slice = slice(None)) -> None:
-        """Compare the end of a block's parts with what the next kept block got.
+        """Compare the output of a block's parts with the input of the next kept block.
 
         Args:
             index: of the block.
             after: ``[b, w]`` at the readout tokens, or ``[b, t, w]``.
-            inputs: which of the inputs these are.
+            inputs: indices of these inputs.
 
         Raises:
-            ScoreMismatchError: they differ, as with a hook on a part of the block.
+            ScoreMismatchError: they differ, for example because of a hook on a part of the block.
         """
         if index + 1 not in self.states:
             return
@@ -150,9 +150,8 @@ class ForwardPass:
     def encode_batches(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
         """Embed other inputs without gradients, ``[k, e]`` float32 a batch.
 
-        For methods that change the input and watch the score. ``batches`` are made one at a
-        time, so memory holds a single one; with ``total`` batches to wait for, a progress bar
-        named ``what`` is shown.
+        For perturbation methods. Only one of the ``batches`` is in memory at a time. With
+        ``total``, a progress bar named ``what`` is shown.
         """
         for batch in track(batches, what, total):
             with torch.no_grad():
@@ -162,8 +161,8 @@ class ForwardPass:
     def encode_perturbed(self, inputs: Tensor) -> Tensor:
         """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
 
-        Pictures of another size than that encoder takes go through its blocks instead, with
-        position embeddings interpolated as in this forward_pass.
+        Images of another size than the encoder takes go through its blocks instead, with
+        position embeddings interpolated as in this forward pass.
         """
         tower = self.tower
         own = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
@@ -174,7 +173,7 @@ class ForwardPass:
         return found.float()
 
     def forget(self) -> None:
-        """Let go of all re-runs and the graphs they hold."""
+        """Release all recomputed blocks and their graphs."""
         self._readouts.clear()
 
     def gradient(self, readout: Readout, node: Node) -> tuple[Tensor, ...]:
@@ -183,7 +182,7 @@ class ForwardPass:
 
 
 def depth(tower: Tower, layers: int | None) -> int:
-    """How many last blocks a method reads of a tower; see :meth:`ForwardPass.depth`."""
+    """Number of last blocks of a tower that a method uses; see :meth:`ForwardPass.depth`."""
     blocks = len(tower.blocks)
     if tower.has_pooling_head and layers not in (None, 1):
         raise OptionError(

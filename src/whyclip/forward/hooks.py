@@ -1,7 +1,7 @@
 """The inputs of a model's blocks, taken from the model's own forward pass.
 
-Forward pre-hooks are set for the length of one call and removed whatever happens. They record on
-the calling thread only, so that a forward pass on another thread neither disturbs nor is disturbed.
+Forward pre-hooks are set for the length of one call and always removed. They record on the calling
+thread only, so forward passes on other threads are unaffected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Recorder:
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
     ) -> None:
-        # Another thread may find the hook half registered, and then calls it without kwargs.
+        # Another thread may see the hook half registered, and then calls it without kwargs.
         del module
         if self.thread == threading.get_ident() and self.index not in self.found:
             seen = self.block.hooked_input(args, kwargs or {})
@@ -41,17 +41,17 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
 
     Args:
         tower: the encoder; its modules are left as they were, also after an exception.
-        kept: how many last blocks.
+        kept: number of last blocks.
 
     Yields:
-        A mapping that fills during the call: by block index its input ``[b, t, w]``. A block that
-        the call does not reach as a module is missing.
+        A mapping from block index to input ``[b, t, w]``, filled during the call. Blocks that are
+        not called as modules are missing.
     """
     found: dict[int, Tensor] = {}
     first = len(tower.blocks) - kept
     blocks = {index: tower.blocks[index] for index in range(first, len(tower.blocks))}
     modules = [block.hooked for block in blocks.values()]
-    # Removed twice if need be: an interrupt may arrive while the hooks are being removed.
+    # Removed twice, because an interrupt may arrive while hooks are being removed.
     try:
         try:
             for (index, block), module in zip(blocks.items(), modules, strict=True):
@@ -67,7 +67,7 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
 
 
 def _remove(modules: list[nn.Module | None], found: dict[int, Tensor]) -> None:
-    """Remove the recorders of one call, found by what they record into."""
+    """Remove the recorders of one call, identified by their target."""
     for module in modules:
         if module is None:
             continue
@@ -78,7 +78,7 @@ def _remove(modules: list[nn.Module | None], found: dict[int, Tensor]) -> None:
 
 
 def hooks_fire(tower: Tower) -> bool:
-    """Say whether pre-hooks on a tower's blocks see its forward pass.
+    """Whether pre-hooks on a tower's blocks fire during its forward pass.
 
     A compiled module may have been traced without them, and must not be traced with them.
     """

@@ -1,4 +1,4 @@
-"""The last blocks of a tower, run again through their parts, with gradients."""
+"""The last blocks of a tower, recomputed part by part, with gradients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from whyclip.models.tower import Block, Stream, Tower, split_heads
 Heads = Literal["native", "single"]
 Node = Literal["o", "a"]
 
-SINGLE_HEAD = "attention re-run with one head over the whole width"
+SINGLE_HEAD = "attention recomputed with one head over the whole width"
 
-# Backward passes of this many targets share their matrix products; more would only need memory.
+# Number of targets per backward pass; more would only need memory.
 TARGETS_AT_ONCE = 64
 
 
@@ -43,12 +43,12 @@ class ReadoutAttention:
 
 @dataclass(frozen=True)
 class Readout:
-    """What the re-run ended in, and the means to differentiate it.
+    """Recomputed last blocks, and their gradients.
 
     Attributes:
         layers: readout attentions, first to last.
-        embedding: ``[b, e]`` float32, the end of the re-run.
-        changes: in what it differs from the model's own computation; empty if in nothing.
+        embedding: ``[b, e]`` float32, their output.
+        changes: differences from the model's own computation; empty if there are none.
     """
 
     layers: tuple[ReadoutAttention, ...]
@@ -68,7 +68,7 @@ class Readout:
                 ``[b, n, h·d]`` a layer; ``"a"`` for the post-softmax attention weights, which
                 gives ``[b, n, h, t]`` a layer.
             targets: n directions.
-            use_jacobian: go by ∂F/∂node, computed once and kept.
+            use_jacobian: use ∂F/∂node, computed once and cached.
         """
         upstream = targets.gradient(self.embedding)
         if not use_jacobian:
@@ -80,7 +80,7 @@ class Readout:
         )
 
     def jacobian(self, node: Node) -> tuple[Tensor, ...]:
-        """∂F/∂node at the readout row of every layer, ``[b, e, ...]``; computed once and kept."""
+        """∂F/∂node at the readout row of every layer, ``[b, e, ...]``; computed once and cached."""
         if node not in self._jacobians:
             b, e = self._output.shape
             axes = torch.arange(e, device=self._output.device)
@@ -95,7 +95,7 @@ class Readout:
     def _backward(
         self, node: Node, count: int, upstream: Callable[[slice], Tensor]
     ) -> tuple[Tensor, ...]:
-        """Pull ``count`` vectors ``[count, b, e]``, asked for in parts, back to the probes."""
+        """Compute vector–Jacobian products of ``count`` vectors ``[count, b, e]``, in chunks."""
         probes = self._probes[node]
         found = tuple(probe.new_empty(count, *probe.shape) for probe in probes)
         for start in range(0, count, TARGETS_AT_ONCE):
@@ -114,11 +114,11 @@ class Readout:
 
 @torch.enable_grad()
 def rerun_readout(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: Heads) -> Readout:
-    """Run the last ``layers`` blocks again from their input ``x`` ``[b, t, w]``.
+    """Recompute the last ``layers`` blocks from their input ``x`` ``[b, t, w]``.
 
     Zeros are added to the readout row's attention weights and to its output; the gradient at
     these zeros is the gradient at what they were added to, whether or not the model's own
-    parameters ask for gradients.
+    parameters require gradients.
     """
     b = len(x)
     every = torch.arange(b, device=x.device)

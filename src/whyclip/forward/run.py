@@ -1,4 +1,4 @@
-"""Run a tower: through the model's public entry point where it can be, else block by block."""
+"""Run a tower: through the model's public entry point if possible, else block by block."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from whyclip.types import Check, Precision
 
 PassCheck = Literal["again", "all", "sample", "none"]
 EVERY: tuple[PassCheck, ...] = ("again", "all")
-"""Which of these run every input through the public entry point."""
+"""Values of ``check`` that run every input through the public entry point."""
 
 
 def pass_check(check: Check, *, altered: bool, first: bool = True) -> PassCheck:
-    """How many inputs of a batch go through the public entry point: all of the first one.
+    """Number of a batch's inputs that go through the public entry point: all of the first batch.
 
-    All of every batch where something in the model was hooked or replaced, as a sample would say
-    little there.
+    All of every batch if something in the model was hooked or replaced.
     """
     if check == "none":
         return "none"
@@ -48,34 +47,34 @@ def run_tower(
     whole_context: bool = False,
     check: PassCheck = "all",
 ) -> ForwardPass:
-    """Run the model's own forward pass and keep the input of the last ``keep`` blocks.
+    """Run the model's own forward pass and keep the inputs of its last blocks.
 
-    The model is run through its public entry point, and pre-hooks set for the length of that call
-    record what enters the blocks. Where they do not fire (compiled modules), where the public
-    entry point does not take the input (another grid), or where ``check`` says so, the blocks are
-    run one after another instead, and the two embeddings are compared where both exist.
+    The model is run through its public entry point, and pre-hooks record the inputs of its blocks
+    during that call. If hooks do not fire (compiled modules), if the public entry point does not
+    take the input (another grid), or if ``check`` says so, the blocks are run one after another
+    instead, and the two embeddings are compared if both exist.
 
     Args:
         tower: image or text tower.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
         targets: what to score against.
         keep: how many last blocks methods may ask for again.
-        precision: ``"bf16"`` runs the pass under autocast; the re-run stays in the weights'
+        precision: ``"bf16"`` runs the pass under autocast; recomputed blocks use the weights'
             own precision.
         words: for texts, the positions of the pieces of each word.
-        pad: for texts, the id that stands behind them.
-        whole_context: keep texts with all their padding; otherwise what stands behind the last
-            readout token is cut off where nothing reads it.
+        pad: for texts, the padding id.
+        whole_context: keep all padding of texts; otherwise padding after the last readout token
+            is cut off if nothing reads it.
         check: ``"all"`` runs every input through the public entry point; ``"sample"`` only the
-            longest one, unless all of them cost nothing more; ``"none"`` runs the blocks alone.
+            longest one, unless all are free; ``"none"`` runs only the blocks.
             ``"again"`` is ``"all"``, and runs the last input a second time, alone.
 
     Raises:
         ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
-            gives another one when it is run again.
+            is not deterministic.
 
-    An opaque tower is run by the library's own encoder; of its stream only ``content`` and
-    ``grid`` mean something. Under autocast the model is run once more in its own precision.
+    An opaque tower is run by the library's own encoder; only ``content`` and ``grid`` of its
+    stream are meaningful. Under autocast the model also runs once in its own precision.
     """
     inputs = inputs.to(tower.device)
     public = check != "none" and takes_input(tower, inputs)
@@ -96,8 +95,8 @@ def run_tower(
         )
         return _beside_the_model(forward_pass, check)
     read = inputs if whole_context else tower.trim(inputs)
-    # Hooks turn the public pass into the explained one, so that it costs nothing more; a text's
-    # padding does cost, and is run for a sample only.
+    # With hooks, the public pass is the explained one and free. Text padding costs time, so only a
+    # sample runs with it.
     free = tower.side == "image" or read.shape == inputs.shape
     if public and (check in EVERY or free) and hooks_fire(tower):
         recorded = _public_pass(tower, inputs, read, keep, precision)
@@ -113,7 +112,7 @@ def run_tower(
 
 
 def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPass:
-    """Run the model itself where the explained pass was not that, and compare the two."""
+    """Run the model itself if the explained pass was a different one, and compare the two."""
     tower, inputs = forward_pass.tower, forward_pass.inputs
     if forward_pass.precision != "fp32" or not forward_pass.checked:
         if check == "none":
@@ -135,19 +134,19 @@ def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPas
             check_same(tower.side, forward_pass.targets, forward_pass.tolerance, once, alone)
         except ScoreMismatchError as error:
             raise ScoreMismatchError(
-                f"{tower.side} encoder: the model gives another result when the same input is run "
-                "again, alone; it depends on chance, on the batch or on earlier calls"
+                f"{tower.side} encoder: the model gives a different result when the same input "
+                "runs again, alone; it depends on chance, on the batch or on earlier calls"
             ) from error
     return forward_pass
 
 
 def _longest(tower: Tower, inputs: Tensor) -> int:
-    """Where in a batch the input stands that has most to go wrong; of images any one does."""
+    """Index of the longest text in a batch; 0 for images."""
     return int(tower.readout_index(inputs).argmax()) if isinstance(tower, TextTower) else 0
 
 
 def takes_input(tower: Tower, inputs: Tensor) -> bool:
-    """Whether the public entry point takes these inputs: pixels of its own size, whole contexts."""
+    """Whether the public entry point takes these inputs: pixels of its size, full contexts."""
     if isinstance(tower, ImageTower):
         return tuple(inputs.shape[-2:]) == tower.input_size
     return not isinstance(tower, TextTower) or inputs.shape[-1] == tower.context
@@ -156,7 +155,7 @@ def takes_input(tower: Tower, inputs: Tensor) -> bool:
 def _public_pass(
     tower: Tower, inputs: Tensor, read: Tensor, keep: int, precision: Precision
 ) -> tuple[Stream, dict[int, Tensor], Tensor] | None:
-    """Run the public entry point and record; None where a block was not reached as a module."""
+    """Run the public entry point and record; None if a block was not called as a module."""
     first = len(tower.blocks) - max(keep, 1)
     with (
         precision_context(tower.device, precision),
@@ -173,7 +172,7 @@ def _public_pass(
 
 
 def layout(tower: Tower, inputs: Tensor, x: Tensor) -> Stream:
-    """Describe the tokens ``x`` ``[b, t, w]`` that the last block read, without running the model.
+    """Describe the tokens ``x`` ``[b, t, w]`` that the last block reads, without running the model.
 
     An image's patches are the last tokens, row by row; a text's mask and readout token follow
     from its ids.
@@ -203,7 +202,7 @@ def _walk(
             x = block.forward(x, stream.mask)
         rows = x[torch.arange(len(x), device=x.device), stream.readout_index]
         embedding = tower.project(rows).float()
-    # Only its mask, rows and content are needed from here on: let the first block's input go.
+    # Only mask, rows and content are needed from here on: release the first block's input.
     return replace(stream, x=stream.x[:, :0].clone()), states, embedding
 
 
@@ -211,7 +210,7 @@ def _walk(
 def check_walk(tower: Tower, inputs: Tensor, own: ForwardPass) -> None:
     """Compare the blocks, run one after another, with the public pass over the same inputs.
 
-    For images of another grid, which only the blocks can take.
+    For images of another grid, which only the blocks take.
 
     Raises:
         ScoreMismatchError: they give different scores.

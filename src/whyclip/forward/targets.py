@@ -1,9 +1,10 @@
-"""What an embedding is compared with: directions in embedding space."""
+"""Targets: directions in embedding space that embeddings are scored against."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,8 +15,7 @@ class Targets:
 
     With unit directions the score is the cosine; with the difference of two unit directions it
     is the difference of two cosines. ``scale`` is the model's own factor from score to logit.
-    ``empty`` ``[e]`` is what a direction holds for saying nothing, the unit direction of the
-    empty string; None where no method asked for it.
+    ``empty`` ``[e]`` is the unit embedding of the empty string; None if no method needs it.
 
     A plain classifier has a ``bias`` ``[n]``, and its score is the logit ``S = d · F + bias``.
     """
@@ -31,6 +31,15 @@ class Targets:
     def __getitem__(self, part: slice) -> Targets:
         bias = None if self.bias is None else self.bias[part]
         return Targets(self.directions[part], self.scale, self.empty, bias)
+
+    def to(self, device: torch.device | str) -> Targets:
+        """The same on another device."""
+
+        def moved(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.to(device)
+
+        directions = self.directions.to(device)
+        return Targets(directions, self.scale, moved(self.empty), moved(self.bias))
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[..., e]`` against every target: ``[..., n]``."""
@@ -48,7 +57,7 @@ class Targets:
     def gradient(self, embedding: Tensor) -> Tensor:
         """∂S/∂F at embeddings ``[b, e]``: ``[n, b, e]``.
 
-        For ``S = d·F/|F|`` it is ``(d − (d·F̂) F̂) / |F|``; of a logit it is d.
+        For ``S = d·F/|F|`` it is ``(d − (d·F̂) F̂) / |F|``; for a logit it is d.
         """
         if self.bias is not None:
             return self.directions[:, None].expand(-1, len(embedding), -1)

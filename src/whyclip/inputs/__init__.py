@@ -1,4 +1,4 @@
-"""Inputs: pictures and prompts as the model wants them, and the way back to the user's own."""
+"""Images and prompts as the model takes them, and the mapping back to the user's own."""
 
 from whyclip.inputs.geometry import model_geometry, normalisation_of
 from whyclip.inputs.images import ImageSource, read_image

@@ -1,4 +1,4 @@
-"""A rectangle of the original image, as resizing and cropping move it."""
+"""A rectangle of the original image, tracked through resizing and cropping."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from whyclip.types import Box
 
 @dataclass(frozen=True)
 class Canvas:
-    """A picture of ``width`` x ``height`` pixels that shows ``box`` of the original one."""
+    """An image of ``width`` x ``height`` pixels that shows ``box`` of the original one."""
 
     width: int
     height: int
@@ -17,15 +17,15 @@ class Canvas:
 
     @classmethod
     def of(cls, width: int, height: int) -> Canvas:
-        """Start from the original picture itself."""
+        """Start from the original image."""
         return cls(width, height, Box(0.0, 0.0, float(width), float(height)))
 
     def resize(self, width: int, height: int) -> Canvas:
-        """Other pixels, the same rectangle of the original."""
+        """Change the number of pixels; the rectangle stays the same."""
         return Canvas(width, height, self.box)
 
     def crop(self, left: int, top: int, width: int, height: int) -> Canvas:
-        """Cut a window out of the canvas; one that reaches outside of it is padding."""
+        """Crop the canvas to a window; parts outside of it are padding."""
         x = (self.box.right - self.box.left) / self.width
         y = (self.box.bottom - self.box.top) / self.height
         box = Box(
@@ -37,5 +37,5 @@ class Canvas:
         return Canvas(width, height, box)
 
     def whole_patches(self, patch: int) -> Canvas:
-        """Drop the last rows and columns that are too few for a patch, as the model does."""
+        """Drop the last rows and columns that do not fill a patch, like the model."""
         return self.crop(0, 0, self.width // patch * patch, self.height // patch * patch)

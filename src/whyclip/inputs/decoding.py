@@ -1,8 +1,8 @@
-"""How a library reads a file by itself, where that is not how whyclip reads it.
+"""Differences between a library's reading of a file and whyclip's.
 
-whyclip turns an image upright, lays transparency on white, scales 16 bits to 8 and follows the
-colour profile of CMYK. ``preprocess(Image.open(file))`` does none of that, so that the user's own
-pipeline may see other pixels. Both are compared, and the difference is put into words.
+whyclip rotates images upright, puts transparency on white, scales 16 bits to 8 and applies the
+colour profile of CMYK. ``preprocess(Image.open(file))`` does none of that, so the user's own
+pipeline may see other pixels. Both are compared, and the difference is described.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _DEEP = ("I", "F")
 def library_reading(
     preprocess: Preprocess, source: ImageSource, read: Tensor
 ) -> tuple[Tensor, str]:
-    """Say what the library's own pipeline makes of an image, beside what whyclip makes of it.
+    """Run the library's own pipeline on an image, and compare it with whyclip's.
 
     Args:
         preprocess: the library's own preprocessing.
         source: what the user gave.
-        read: ``[3, H, W]`` what the preprocessing makes of the image as whyclip reads it.
+        read: ``[3, H, W]`` preprocessed image as whyclip reads it.
 
     Returns:
-        The library's pixels, or ``read`` where it does not take the image or gives another size;
-        and a sentence that says how ``read`` differs from them, empty if it does not.
+        The library's pixels, or ``read`` if it does not take the image or gives another size; and
+        a sentence that describes the difference, empty if there is none.
     """
     opened = library_image(source)
     if opened is None:
@@ -43,7 +43,7 @@ def library_reading(
 
 
 def library_image(source: ImageSource) -> Image.Image | None:
-    """Open an image as a library's user does, if that may differ from what whyclip reads.
+    """Open an image with Pillow, if the result may differ from whyclip's reading.
 
     Args:
         source: what the user gave.
@@ -78,7 +78,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def library_pixels(preprocess: Preprocess, image: Image.Image) -> Tensor | None:
-    """Run the library's own preprocessing on an image as opened; None if it does not take it."""
+    """Run the library's own preprocessing on an opened image; None if it does not take it."""
     try:
         return run_preprocess(preprocess, image)
     except Exception:  # noqa: BLE001 - whatever it raises, it does not read this file
@@ -86,12 +86,12 @@ def library_pixels(preprocess: Preprocess, image: Image.Image) -> Tensor | None:
 
 
 def reading_change(image: Image.Image, own: Tensor | None, read: Tensor) -> str:
-    """Say in words how whyclip's reading of an image differs from the library's own.
+    """Describe how whyclip's reading of an image differs from the library's own.
 
     Args:
         image: as Pillow opens it.
-        own: what the library's preprocessing makes of it, or None if it does not take it.
-        read: what it makes of the image as whyclip reads it.
+        own: output of the library's preprocessing, or None if it does not take the image.
+        read: its output for the image as whyclip reads it.
 
     Returns:
         One sentence; empty if both give the same pixels.
@@ -110,9 +110,9 @@ def _what(image: Image.Image) -> str:
     reasons = []
     orientation = _orientation(image)
     if orientation != 1:
-        reasons.append(f"turned upright by its EXIF orientation ({orientation})")
+        reasons.append(f"rotated upright by its EXIF orientation ({orientation})")
     if image.has_transparency_data:
-        reasons.append("transparency laid on white")
+        reasons.append("transparency put on white")
     if image.mode.startswith("I;16") or image.mode in _DEEP:
         reasons.append(f"mode {image.mode} scaled to 8 bits")
     if image.mode == "CMYK" and image.info.get("icc_profile"):

@@ -1,4 +1,4 @@
-"""Where a tokenizer puts a prompt among start tokens, end tokens and padding.
+"""Positions of a prompt among start tokens, end tokens and padding.
 
 Special tokens are recognised by their position, never by their id: a prompt may itself contain
 ``[SEP]`` or an end token. The positions are measured on a few prompts of known content.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Every tokenizer reads at least one of these as something.
+# Every tokenizer knows at least one of these.
 _NEUTRAL = ("a", "dog", "1", "一")
 
 Call = Callable[[list[str]], Tensor]
@@ -24,12 +24,12 @@ class Frame:
     """The special tokens that a tokenizer adds to each prompt.
 
     Attributes:
-        before: ids in front of the prompt.
-        after: ids right behind it.
-        end: ids that stand at the very end of the row, behind the padding.
-        pad: id of the padding; None where no row has any.
-        room: number of pieces that fit into the context.
-        padded_left: whether the padding stands in front.
+        before: ids before the prompt.
+        after: ids right after it.
+        end: ids at the end of the row, after the padding.
+        pad: id of the padding; None if no row has any.
+        room: number of pieces that fit the context.
+        padded_left: whether padding comes first.
     """
 
     before: tuple[int, ...] = ()
@@ -40,7 +40,7 @@ class Frame:
     padded_left: bool = False
 
     def first(self, pieces: int, length: int) -> int:
-        """Position of the first of so many pieces in a row of this length."""
+        """Position of the first piece, for a number of pieces in a row of this length."""
         if self.padded_left:
             return length - len(self.end) - len(self.after) - pieces
         return len(self.before)
@@ -65,8 +65,8 @@ def measure(call: Call, content: Content, context_length: int) -> Frame:
     """Measure the frame on prompts of one word, two words, and more words than fit.
 
     Args:
-        call: prompts to rows of ids ``[p, t]``, as the model gets them.
-        content: one prompt to the ids of its pieces alone.
+        call: function from prompts to rows of ids ``[p, t]``, the model's input.
+        content: function from one prompt to the ids of its pieces.
         context_length: number of positions t.
     """
     special = set(call([""])[0].tolist())
@@ -103,7 +103,7 @@ def measure(call: Call, content: Content, context_length: int) -> Frame:
 def _run(ids: Tensor, pad: int | None, neighbour: Sequence[int]) -> Tensor:
     """Length ``[p, 1]`` of the padding that a row begins with.
 
-    Where the special token beside the padding has the same id, one of the run is that token.
+    If the special token beside the padding has the same id, one of the run is that token.
     """
     if pad is None:
         return torch.zeros_like(ids[:, :1])
@@ -112,7 +112,7 @@ def _run(ids: Tensor, pad: int | None, neighbour: Sequence[int]) -> Tensor:
 
 
 def _find(part: Sequence[int], row: Sequence[int]) -> int | None:
-    """Where a row holds a part, first of all places."""
+    """First position of a part in a row."""
     part = list(part)
     return next(
         (i for i in range(len(row) - len(part) + 1) if list(row[i : i + len(part)]) == part), None
@@ -120,7 +120,7 @@ def _find(part: Sequence[int], row: Sequence[int]) -> int | None:
 
 
 def _room(many: Sequence[int], row: Sequence[int]) -> int:
-    """The largest number of pieces, all of one repeated word, that a row holds together."""
+    """Largest number of consecutive pieces of one repeated word in a row."""
     return next(
         (n for n in range(min(len(many), len(row)), 0, -1) if _find(many[:n], row) is not None), 0
     )

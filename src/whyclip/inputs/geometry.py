@@ -1,7 +1,7 @@
-"""Which rectangle of the original picture a preprocessing shows to the model.
+"""The rectangle of the original image that a preprocessing shows to the model.
 
 Every deterministic preprocessing is a sequence of resizings, crops and paddings; a
-:class:`Canvas` carries the picture's rectangle through them in original pixels, with the same
+:class:`Canvas` tracks the image's rectangle through them in original pixels, with the same
 rounding as the libraries (torchvision truncates sizes in ``Resize`` and rounds half to even in
 ``CenterCrop``; transformers truncates in both).
 """
@@ -32,18 +32,18 @@ from whyclip.types import Geometry
 def model_geometry(
     preprocess: Preprocess, width: int, height: int, patch: int | None = None
 ) -> Geometry:
-    """Say what part of a picture the library's own preprocessing shows to the model.
+    """Find the part of an image that the library's own preprocessing shows to the model.
 
     Args:
         preprocess: an OpenCLIP (torchvision) transform, an image processor of transformers,
             or any other callable, which is then measured with ramps.
-        width: of the original picture, in pixels.
-        height: of the original picture, in pixels.
-        patch: side of a patch in pixels of the model's input; where given, the box ends at the
+        width: of the original image, in pixels.
+        height: of the original image, in pixels.
+        patch: side of a patch in pixels of the model's input; if given, the box ends at the
             last whole patch (a 384-pixel input with patches of 14 uses 378 of them).
 
     Returns:
-        A geometry named ``"model"``; its box reaches outside of the picture under padding.
+        A geometry named ``"model"``; its box reaches outside the image if that is padded.
 
     Raises:
         UnsupportedModelError: the callable does not show an upright rectangle, or is random.
@@ -55,7 +55,7 @@ def model_geometry(
 
 
 def model_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
-    """Carry a picture's rectangle through a preprocessing; see :func:`model_geometry`."""
+    """Track an image's rectangle through a preprocessing; see :func:`model_geometry`."""
     canvas = Canvas.of(width, height)
     processor = image_processor(preprocess)
     if processor is not None and not getattr(processor, "do_pad", None):
@@ -91,7 +91,7 @@ def _measured(preprocess: Preprocess, steps: Sequence[Any]) -> Normalisation:
 
 
 def _of_processor(processor: Any) -> Normalisation:
-    """Undo the rescale factor too, which a few models set to other than 1/255."""
+    """Undo the rescale factor as well, which is not 1/255 for a few models."""
     scale = 255.0 * processor.rescale_factor if processor.do_rescale else 255.0
     normalize = bool(processor.do_normalize)
     mean = _rgb(processor.image_mean) if normalize else (0.0, 0.0, 0.0)
@@ -118,7 +118,7 @@ def _rgb(values: float | Sequence[float]) -> tuple[float, float, float]:
 
 
 def _through_steps(steps: Sequence[Any] | None, canvas: Canvas) -> Canvas | None:
-    """Follow the steps one by one; None when one of them is not known."""
+    """Follow the steps one by one; None if one of them is unknown."""
     if steps is None:
         return None
     for step in steps:
@@ -164,7 +164,7 @@ def _center_crop(step: Any, canvas: Canvas) -> Canvas:
 
 
 def _crop_offset(side: int, crop: int, rounding: Callable[[float], int]) -> int:
-    """Where a centred crop begins; negative when the picture is padded up to its size."""
+    """Start of a centred crop; negative if the image is padded."""
     if crop > side:
         return -((crop - side) // 2)
     return int(rounding((side - crop) / 2.0))
@@ -184,7 +184,7 @@ def _through_processor(processor: Any, canvas: Canvas) -> Canvas | None:
         crop = _keys(processor.crop_size)
         if set(crop) != {"height", "width"}:
             return None
-        # Version 4 of transformers knows no backends, but which of its processors are fast.
+        # Version 4 of transformers has no backends, but marks fast processors.
         known = "torchvision" if getattr(processor, "is_fast", False) else "pil"
         by_pillow = getattr(processor, "backend", known) == "pil"
         offset = _pillow_crop_offset if by_pillow else _torch_crop_offset
@@ -200,12 +200,12 @@ def _torch_crop_offset(side: int, crop: int) -> int:
 
 
 def _pillow_crop_offset(side: int, crop: int) -> int:
-    """The array backend puts the larger half of the padding first, where the other does not."""
+    """The array backend puts the larger half of the padding first; the other does not."""
     return (side - crop) // 2
 
 
 def _keys(size: Any) -> dict[str, int]:
-    """The sizes that are set; newer versions hold them as attributes with None for the rest."""
+    """Return the sizes that are set; newer versions have attributes, None for the rest."""
     pairs = dict(size).items() if hasattr(size, "keys") else vars(size).items()
     return {key: int(value) for key, value in pairs if value is not None}
 

@@ -1,4 +1,4 @@
-"""Read any picture into an upright RGB image, or say in one line why that is not possible."""
+"""Read any image as upright RGB, or raise a one-line error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from whyclip.errors import ImageError, WhyclipError, quoted, reason, warn
 
-# The footprint of the bicubic kernel: below it, resizing invents more than it reads.
+# The footprint of the bicubic kernel.
 MIN_SIDE = 4
-# Beyond it, a centre crop shows the model less than 2 % of the picture.
+# Beyond it, a centre crop shows less than 2 % of the image.
 MAX_ASPECT = 50
-# Of the range of 16 bits, a span that leaves the model at most 16 shades.
+# Part of the 16-bit range that leaves at most 16 shades.
 NARROW = 1 / 16
 
 ImageSource = str | Path | Image.Image | np.ndarray | torch.Tensor
@@ -31,7 +31,7 @@ _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_image(source: ImageSource) -> Image.Image:
-    """Read a picture as an upright RGB image of 8 bits a channel.
+    """Read an image as upright RGB with 8 bits per channel.
 
     Args:
         source: a path or a ``file://`` address; a PIL image; a numpy array ``[H, W]``,
@@ -40,18 +40,18 @@ def read_image(source: ImageSource) -> Image.Image:
             bool, uint8, uint16, or float from 0 to 1.
 
     Returns:
-        A new RGB image. The EXIF orientation is applied; transparency is laid on white; an
-        animation gives its first frame; CMYK goes through its embedded colour profile where
-        it has one. 16-bit grey is divided by 257. Grey of 32-bit integers is taken as 8-bit
-        where it ends at 255, as 16-bit where it ends at 65535, and otherwise stretched from
-        its smallest to its largest value; float grey likewise, with 0 to 1 as one more range.
+        A new RGB image. The EXIF orientation is applied; transparency is put on white; of an
+        animation, the first frame is used; CMYK is converted by its embedded colour profile, if
+        any. 16-bit grey is divided by 257. Grey of 32-bit integers is taken as 8-bit if it ends
+        at 255, as 16-bit if it ends at 65535, and otherwise stretched from its smallest to its
+        largest value; the same holds for float grey, where 0 to 1 is one more range.
 
     Warns:
         WhyclipWarning: the values were stretched, or fill so little of their range that the model
             sees almost one shade, or the EXIF block is broken.
 
     Raises:
-        ImageError: nothing readable there, an unknown kind, NaN or out-of-range values, a
+        ImageError: unreadable, an unknown type, NaN or out-of-range values, a
             side below ``MIN_SIDE`` pixels, or an aspect ratio beyond ``MAX_ASPECT``.
     """
     if isinstance(source, Image.Image):
@@ -70,7 +70,7 @@ def read_image(source: ImageSource) -> Image.Image:
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a broken file or an odd array into one line."""
+    """Turn any exception of a decoder into a one-line error."""
     try:
         yield
     except WhyclipError:
@@ -80,7 +80,7 @@ def _one_line(name: str) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name} is too large: {reason(error)}") from None
     except Warning:
-        # The caller made warnings errors.
+        # The caller turned warnings into errors.
         raise
     except Exception as error:
         raise ImageError(f"{name} is damaged or cut short: {reason(error)}") from error
@@ -97,7 +97,7 @@ def _from_path(source: str | Path) -> Image.Image:
         if path.stat().st_size == 0:
             raise ImageError(f"{name} is empty (0 bytes)")
         path.open("rb").close()
-    # A folder that may not be entered, a name that is too long for one, or that no file can have.
+    # No permission, name too long, or an invalid name.
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
@@ -108,9 +108,9 @@ def _from_path(source: str | Path) -> Image.Image:
 
 
 def local_path(written: str, name: str) -> Path:
-    """The path in a ``file://`` address, or the path itself."""
+    """Return the path in a ``file://`` address, or the path itself."""
     scheme, colon, rest = written.partition(":")
-    # pathlib makes one slash of two.
+    # pathlib merges two slashes.
     if colon and scheme.lower() == "file" and rest.startswith("/"):
         host, _, path = rest[2:].partition("/") if rest.startswith("//") else ("", "", rest[1:])
         if host.lower() not in ("", "localhost"):
@@ -127,7 +127,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
     """Check the size from the header before any pixel is decoded, then convert."""
     _check_size(image.width, image.height, name)
     image.load()
-    # exif_transpose warns about malformed EXIF blocks, which say nothing about the pixels.
+    # exif_transpose warns about malformed EXIF blocks.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -138,7 +138,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         else:
             broken = False
     if broken:
-        warn(f"{name} has a broken EXIF block, so its orientation is not known; taken as upright")
+        warn(f"{name} has a broken EXIF block, so its orientation is unknown; taken as upright")
     return _to_rgb(upright, name)
 
 
@@ -166,7 +166,7 @@ def _through_profile(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
-    """Scale one grey channel to 0..255, by the range that its values point to."""
+    """Scale one grey channel to 0..255, by the range that its values suggest."""
     grey = values.astype(np.float64)
     if not np.isfinite(grey).all():
         raise ImageError(f"{name} has values that are NaN or infinite")
@@ -184,7 +184,7 @@ def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
 
 
 def _note_narrow(low: float, high: float, top: float, name: str) -> None:
-    """Note values that fill little of their range, as 12 bits do in a file of 16."""
+    """Warn about values that fill little of their range, such as 12 bits in a 16-bit file."""
     if 0 < high - low <= top * NARROW:
         warn(
             f"{name} has values from {low:g} to {high:g} of 0 to {top:g}, so the model sees "
@@ -206,10 +206,10 @@ def _from_array(source: np.ndarray | torch.Tensor) -> Image.Image:
 
 
 def _plain(tensor: torch.Tensor, dtype: str) -> NDArray[Any]:
-    """The values of a tensor, which may be of any kind that torch has.
+    """Return the values of a tensor of any kind.
 
     Raises:
-        ImageError: it has none, or they are no plain grid of real numbers.
+        ImageError: it has no values, or not a plain grid of real numbers.
     """
     kinds = {
         "nested": tensor.is_nested,
@@ -273,7 +273,4 @@ def _check_size(width: int, height: int, name: str) -> None:
             f"{name} is {width}x{height} pixels; each side must have at least {MIN_SIDE}"
         )
     if long > MAX_ASPECT * short:
-        raise ImageError(
-            f"{name} is {width}x{height} pixels, longer than {MAX_ASPECT}:1; "
-            "crop it to the part you ask about"
-        )
+        raise ImageError(f"{name} is {width}x{height} pixels, longer than {MAX_ASPECT}:1; crop it")

@@ -1,4 +1,4 @@
-"""The calls of the libraries' tokenizers, and the places of the pieces that they cut a prompt into.
+"""Calls of the libraries' tokenizers, and positions of the pieces of a prompt.
 
 A tokenizer is OpenCLIP's ``SimpleTokenizer`` or ``HFTokenizer``, or one of transformers.
 """
@@ -16,14 +16,14 @@ from torch import Tensor
 from whyclip.errors import PromptError, UnsupportedModelError, WhyclipError, quoted, reason
 from whyclip.inputs.words import Span
 
-# A tokenizer of transformers keeps padding and truncation as state from call to call, so that two
-# threads would read each other's.
+# A tokenizer of transformers keeps padding and truncation as state between calls, which threads
+# would share.
 _TURN = RLock()
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The pieces of one uncut prompt: places in ``text``, which the tokenizer read, and ids."""
+    """Pieces of one prompt, not truncated: their ids, and spans in ``text``."""
 
     text: str
     parts: list[Span]
@@ -52,7 +52,7 @@ def ids_of(tokenizer: Any, texts: list[str], context_length: int) -> Tensor:
 
 
 def pieces_of(tokenizer: Any, text: str) -> Pieces:
-    """Tokenize one prompt alone, without special tokens and uncut."""
+    """Tokenize one prompt without special tokens and truncation."""
     with _reading([text]):
         if _is_simple(tokenizer):
             return _simple_pieces(tokenizer, text)
@@ -66,7 +66,7 @@ def pieces_of(tokenizer: Any, text: str) -> Pieces:
 
 @contextmanager
 def _reading(texts: Sequence[str]) -> Iterator[None]:
-    """Call a tokenizer on one thread at a time, and turn what it raises into one line."""
+    """Call a tokenizer on one thread at a time, and turn its exceptions into one line."""
     try:
         with _TURN:
             yield
@@ -84,19 +84,19 @@ def _encodable(text: str) -> bool:
 
 
 def _is_hf(tokenizer: Any) -> bool:
-    """One of transformers, or a processor with one."""
+    """Whether it is a tokenizer of transformers, or a processor with one."""
     return not (_is_simple(tokenizer) or _is_wrapped(tokenizer)) and hasattr(
         _inner(tokenizer), "convert_ids_to_tokens"
     )
 
 
 def _is_wrapped(tokenizer: Any) -> bool:
-    """OpenCLIP's ``HFTokenizer`` around one of transformers."""
+    """Whether it is OpenCLIP's ``HFTokenizer``."""
     return hasattr(tokenizer, "clean_fn") and hasattr(tokenizer, "tokenizer")
 
 
 def _is_simple(tokenizer: Any) -> bool:
-    """OpenCLIP's own; those of transformers 4 that are not fast have a byte decoder, too."""
+    """Whether it is OpenCLIP's own; slow tokenizers of transformers 4 also have a byte decoder."""
     return hasattr(tokenizer, "byte_decoder") and hasattr(tokenizer, "sot_token_id")
 
 
@@ -105,7 +105,7 @@ def _inner(tokenizer: Any) -> Any:
 
 
 def _simple_pieces(tokenizer: Any, text: str) -> Pieces:
-    """Decode byte-level pieces together: one character's bytes may be several pieces."""
+    """Decode byte-level pieces together, because one character may be several pieces."""
     ids = list(tokenizer.encode(text))
     raw = [
         bytes(tokenizer.byte_decoder[c] for c in tokenizer.decoder[i].removesuffix("</w>"))

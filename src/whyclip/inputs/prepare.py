@@ -1,4 +1,4 @@
-"""From pictures to model input, in one of three geometries, with the way back to the picture."""
+"""Convert images to model input, in one of three geometries, and map back to the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from whyclip.types import Geometry, GeometryName
 
 GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep", "pad")
 
-# The 30 x 40 grid that the paper's notebooks use for 640 x 480 pictures and patches of 16.
+# The 30 x 40 grid that the paper's notebooks use for 640 x 480 images and patches of 16.
 MAX_PATCHES = 1200
 
 
@@ -34,24 +34,24 @@ def prepare(
     patch: int,
     native: tuple[int, int],
 ) -> list[tuple[Tensor, Geometry]]:
-    """Turn RGB images into model input.
+    """Convert RGB images to model input.
 
     Args:
         images: upright RGB images, as :func:`read_image` gives them.
         preprocess: the library's own preprocessing.
-        geometry: ``"model"`` runs that preprocessing as it is; ``"keep"`` keeps the aspect
-            ratio and the picture's own resolution on a grid of another size, so that position
-            embeddings have to be resampled; ``"pad"`` fits the whole picture into the model's
-            native input and fills the rest with the mean colour (zeros after normalisation).
+        geometry: ``"model"`` runs that preprocessing unchanged; ``"keep"`` keeps the aspect
+            ratio and the image's own resolution on a grid of another size, so position embeddings
+            must be resampled; ``"pad"`` fits the whole image into the model's native input and
+            fills the rest with the mean colour (zeros after normalisation).
         patch: side of a patch in input pixels.
         native: rows and columns of the model's own patch grid.
 
     Returns:
-        For each image its input ``[3, H, W]`` float32 and where the grid lies on the picture.
+        For each image, its input ``[3, H, W]`` float32 and the position of the grid on it.
         With ``"keep"`` the inputs may differ in size.
 
     Raises:
-        OptionError: another geometry.
+        OptionError: unknown geometry.
         UnsupportedModelError: the preprocessing cannot be followed.
     """
     check_choice("geometry", geometry, GEOMETRIES)
@@ -64,11 +64,11 @@ def prepare(
 
 
 def keep_size(width: int, height: int, patch: int, native: tuple[int, int]) -> tuple[int, int]:
-    """Choose the input size that keeps a picture's aspect ratio and, roughly, its resolution.
+    """Choose the input size that keeps an image's aspect ratio and, roughly, its resolution.
 
     The short side is never below that of the native grid, and the number of patches never
-    above ``MAX_PATCHES`` or that of the native grid, whichever is larger; where a long thin
-    picture makes these two conflict, the number of patches wins.
+    above ``MAX_PATCHES`` or that of the native grid, whichever is larger. If
+    these conflict for a long thin image, the limit on patches wins.
 
     Returns:
         Height and width in pixels, both multiples of ``patch``. 640 x 480 with patches of 16
@@ -100,10 +100,10 @@ def keep_tensor(image: Image.Image, size_hw: tuple[int, int], norm: Normalisatio
 def pad_tensor(
     image: Image.Image, size_hw: tuple[int, int], norm: Normalisation
 ) -> tuple[Tensor, Canvas]:
-    """Fit a whole RGB image into the middle of an input; the rest is the mean colour.
+    """Centre a whole RGB image in the input; the rest is the mean colour.
 
     Returns:
-        ``[3, H, W]`` float32, and the canvas whose box is the input in picture pixels.
+        ``[3, H, W]`` float32, and the canvas whose box is the input in image pixels.
     """
     height, width = size_hw
     scale = min(height / image.height, width / image.width)

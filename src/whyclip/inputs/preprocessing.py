@@ -1,4 +1,4 @@
-"""One way to speak to the libraries' preprocessing: run it, and read what it does.
+"""A common interface to the libraries' preprocessing: run it, and read its steps.
 
 Two kinds are known by their parts: a torchvision ``Compose`` as OpenCLIP builds it, and an
 image processor of transformers. Any other callable is measured by :mod:`whyclip.inputs.probe`.
@@ -21,22 +21,22 @@ Preprocess = Callable[..., Any]
 
 RGB = 3
 
-# Steps that leave colours alone, or change them as ``Normalize`` does.
+# Steps that keep colours, or normalise them.
 PLAIN_STEPS = {
     *(("torchvision", name) for name in ("Resize", "CenterCrop", "ToTensor", "PILToTensor")),
     *(("torchvision", name) for name in ("ConvertImageDtype", "Normalize")),
     *(("open_clip", name) for name in ("ResizeKeepRatio", "CenterCropOrPad", "MaybeConvertMode")),
     *(("open_clip", name) for name in ("MaybeToTensor", "_convert_to_rgb")),
 }
-# Switches of image processors that mix the channels.
+# Options of image processors that mix the channels.
 MIXING = ("do_flip_channel_order", "do_grayscale")
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How pixels become model input: ``(mix · rgb / 255 - mean) / std``, after resizing.
+    """Conversion of pixels to model input: ``(mix · rgb / 255 - mean) / std``, after resizing.
 
-    ``mix`` has a row for each channel of the input; None leaves the channels as they are.
+    ``mix`` has a row for each channel of the input; None keeps the channels.
     """
 
     mean: tuple[float, float, float]
@@ -82,7 +82,7 @@ def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
         ``[3, H, W]`` float32.
 
     Raises:
-        UnsupportedModelError: the result has another shape or kind.
+        UnsupportedModelError: the result has another shape or type.
     """
     processor = image_processor(preprocess)
     try:

@@ -1,4 +1,4 @@
-"""Measure an unknown preprocessing with pictures whose every pixel says where it stands.
+"""Measure an unknown preprocessing with images whose pixel values encode their position.
 
 Images of one colour give the normalisation and the mix of the channels, and the part of the
 model's input that is image rather than padding; grey ramps from left to right and from top to
@@ -24,11 +24,11 @@ Colour = tuple[int, int, int]
 _BLACK, _WHITE, _MIXED = (0, 0, 0), (255, 255, 255), (204, 51, 102)
 _COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
-# A ramp has 256 steps. The first covers the whole picture; the others the rectangle found by
-# the one before and a little more on either side, by shares that keep the steps of the ramp
-# and the pixels of the input from falling into one rhythm. The mean of those is the result.
+# A ramp has 256 steps. The first covers the whole image; the others cover the rectangle of the
+# previous one and a margin, by shares that avoid aliasing between ramp steps and input pixels.
+# The mean of those is the result.
 _WIDENINGS = ((0.0, 0.0), (0.07, 0.11), (0.13, 0.24))
-# In units of the model's input pixels: above it, the picture is not merely moved and scaled.
+# In units of the model's input pixels: above it, the image is not merely moved and scaled.
 _LARGEST_MISFIT = 1.5
 _PROBE_SIDE = 64
 
@@ -59,13 +59,13 @@ def probe_normalisation(preprocess: Preprocess) -> Normalisation:
 
 
 def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
-    """Measure which rectangle of a picture of this size the model's input shows.
+    """Measure the rectangle of an image of this size that the model's input shows.
 
     Raises:
-        UnsupportedModelError: it is no upright rectangle, or changes from call to call.
+        UnsupportedModelError: it is not an upright rectangle, or changes between calls.
     """
     black = _run_flat(preprocess, _BLACK, width, height)
-    # White first; a preprocessing that shows differences of channels may not respond to it.
+    # White first; a preprocessing of channel differences may not respond to it.
     for colour in (_WHITE, *_COLOURS):
         gain = _run_flat(preprocess, colour, width, height) - black
         if np.abs(gain).max(initial=0) > 0:
@@ -89,7 +89,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
             raise _not_a_rectangle(preprocess)
         fits.append((x_fit[0], y_fit[0], x_fit[1], y_fit[1]))
         x_span, y_span = _inside(x_fit, width), _inside(y_fit, height)
-    # Colours that differ from place to place: a change of hue at random leaves grey as it is.
+    # Colours that vary over the image, because a random change of hue keeps grey.
     coloured = Image.merge(
         "RGB",
         [
@@ -107,7 +107,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
 
 
 def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:
-    """The value of each channel ``[3]`` where an image of one colour is shown."""
+    """Value of each channel ``[3]`` for an image of one colour."""
     seen = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
     return np.asarray(np.median(seen, axis=(1, 2)), np.float64)
 
@@ -123,7 +123,7 @@ def _run(preprocess: Preprocess, image: Image.Image) -> Plane:
 def _ramp(
     size: tuple[int, int], axis: int, span: tuple[float, float], colour: Colour
 ) -> Image.Image:
-    """An image that rises from black to a colour, from top to bottom or from left to right."""
+    """An image with a gradient from black to a colour, top to bottom or left to right."""
     side, (low, high) = size[axis], span
     rise = np.clip((np.arange(side) + 0.5 - low) / (high - low), 0, 1)
     levels = np.broadcast_to(rise[None, :] if axis else rise[:, None], size)
@@ -145,10 +145,10 @@ def _invert(
 def _fit(
     value: Plane, used: NDArray[Any], span: tuple[float, float], side: int
 ) -> tuple[float, float] | None:
-    """Fit a line through (input pixel, position in the picture); its ends are the box.
+    """Fit a line through (input pixel, position in the image); its ends are the box.
 
-    The ends of the ramp are left out: resampling kernels bend them there, over two or three
-    pixels of whichever of the two pictures has the larger ones.
+    The ends of the ramp are left out, because resampling kernels bend them over two or three
+    pixels of the coarser image.
     """
     low, high = span
     at = np.flatnonzero(used)
@@ -164,7 +164,7 @@ def _fit(
     if slope <= 0 or misfit > _LARGEST_MISFIT * max(slope, 1.0) + (high - low) / 255:
         return None
     if not used[0] and not used[-1]:
-        # Padding on both sides: the whole side of the picture is there, and its ends are exact.
+        # Padding on both sides: the whole side of the image is visible, and its ends are exact.
         slope = side / used.sum()
         start = -slope * np.flatnonzero(used)[0]
     return float(start), float(start + slope * len(value))
@@ -181,6 +181,6 @@ def _inside(span: tuple[float, float], side: int) -> tuple[float, float]:
 
 def _not_a_rectangle(preprocess: Preprocess) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"preprocess {describe(preprocess)} does not show an upright rectangle of the picture; "
-        "maps could not be laid back on it"
+        f"preprocess {describe(preprocess)} does not show an upright rectangle of the image; "
+        "maps could not be placed on it"
     )

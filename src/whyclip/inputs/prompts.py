@@ -1,4 +1,4 @@
-"""What an image may be matched against: texts, ensembles of texts, images, directions."""
+"""Prompts: texts, ensembles of texts, images, directions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TextPrompt:
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """Another picture: why are these two alike?"""
+    """Another image: why are the two similar?"""
 
     image: Image.Image = field(repr=False)
     source: ImageSource = field(repr=False, compare=False)
@@ -54,7 +54,7 @@ Prompt = TextPrompt | ImagePrompt | DirectionPrompt
 
 
 def parse_prompts(prompts: Any) -> tuple[Prompt, ...]:
-    """Sort out what the user asks an image to be matched against.
+    """Parse the user's prompts.
 
     Args:
         prompts: one prompt or a list of them. A prompt is a string (always text, never a
@@ -66,7 +66,7 @@ def parse_prompts(prompts: Any) -> tuple[Prompt, ...]:
         At least one prompt, in the order given.
 
     Raises:
-        PromptError: none, an empty one, or one of another kind.
+        PromptError: no prompt, an empty one, or one of another type.
     """
     if isinstance(prompts, Tensor) and prompts.ndim <= 2:
         return _directions(prompts)
@@ -110,10 +110,10 @@ def _directions(vectors: Tensor) -> tuple[DirectionPrompt, ...]:
     if vectors.ndim != 2 or 0 in vectors.shape:
         raise PromptError(f"{name}; directions have shape [n, e], both at least 1")
     if not vectors.is_floating_point():
-        raise PromptError(f"{name}; directions are of a float type")
+        raise PromptError(f"{name}; directions have a float type")
     if not bool(torch.isfinite(vectors).all()):
         raise PromptError(f"{name} has values that are NaN or infinite")
     rows = vectors.detach().float()
     if not bool((rows.norm(dim=1) > 0).all()):
-        raise PromptError(f"{name} has a row of zeros, which is no direction")
+        raise PromptError(f"{name} has a row of zeros")
     return tuple(DirectionPrompt(row, f"direction {i + 1}") for i, row in enumerate(rows))

@@ -1,6 +1,6 @@
-"""Token ids for the model, and where each piece stands in the user's prompt.
+"""Token ids for the model, and the position of each piece in the user's prompt.
 
-The ids are always those that the library's own call gives; the pieces are read beside it.
+The ids always come from the library's own call; the pieces are computed separately.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from whyclip.inputs.words import (
 
 @dataclass(frozen=True)
 class Tokens:
-    """The prompts as the text encoder reads them.
+    """Prompts as the text encoder reads them.
 
     Attributes:
         ids: ``[p, t]`` int64, padded to the context length.
-        positions: for each prompt the positions of its pieces that the model sees.
-        spans: for each of these pieces its place in the prompt, None where it has none.
-        words: for each prompt its words, as :func:`words_of` finds them.
-        cut: for each prompt the words that the model does not see, wholly or in part.
+        positions: for each prompt, the positions of the pieces that the model sees.
+        spans: for each of these pieces, its span in the prompt, or None.
+        words: for each prompt, its words as :func:`words_of` returns them.
+        cut: for each prompt, the words that the model does not see, at least in part.
     """
 
     ids: Tensor
@@ -46,7 +46,7 @@ class Tokens:
 
     @property
     def groups(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """For each prompt and each of its words the positions of the word's pieces."""
+        """Positions of the pieces of each word of each prompt."""
         return tuple(
             tuple(tuple(positions[i] for i in pieces) for pieces in word_pieces(words, spans))
             for words, spans, positions in zip(self.words, self.spans, self.positions, strict=True)
@@ -64,22 +64,22 @@ def tokenize(
     Args:
         tokenizer: OpenCLIP's ``SimpleTokenizer`` or ``HFTokenizer``, a tokenizer of
             transformers, or a processor that holds one.
-        texts: prompts, none of them empty.
+        texts: prompts, not empty.
         context_length: number of positions t.
-        readout: position ``[p]`` of the token that the embedding is read at, from ids ``[p, t]``,
-            where the model sees nothing behind it; None where it sees all tokens.
+        readout: function from ids ``[p, t]`` to the position ``[p]`` of the readout token, if the
+            model sees nothing after it; None if it sees all tokens.
 
     Returns:
-        Ids, and for each piece its position in them and its place in the prompt.
+        Ids, and for each piece its position and its span in the prompt.
 
     Warns:
         WhyclipWarning: the model does not see some words, because the prompt is longer than the
-            context or holds an end token, or the tokenizer finds nothing to read in a prompt.
+            context or contains an end token, or the tokenizer finds no known text in a prompt.
 
     Raises:
         PromptError: the tokenizer cannot read a prompt.
-        UnsupportedModelError: another kind of tokenizer, or one that gives other ids with its own
-            call than for the prompt alone.
+        UnsupportedModelError: another kind of tokenizer, or one whose ids for a prompt depend on
+            the call.
     """
     texts = list(texts)
     ids = ids_of(tokenizer, texts, context_length)
@@ -109,19 +109,19 @@ def tokenize(
 
 
 def padding(tokenizer: Any, context_length: int) -> int:
-    """The id that stands behind a text, by the tokenizer that :func:`tokenize` takes."""
+    """Return the padding id of a tokenizer that :func:`tokenize` takes."""
     pad = _frame(tokenizer, context_length).pad
     return int(ids_of(tokenizer, [""], context_length)[0, -1]) if pad is None else pad
 
 
 def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tensor:
-    """Mark what the user wrote among token ids ``[p, t]``: no special tokens, no padding.
+    """Mark the user's own text among token ids ``[p, t]``: no special tokens, no padding.
 
     Args:
         tokenizer: as :func:`tokenize` takes it.
-        ids: rows that it gave, also shortened behind the prompts or with pieces left out.
-        readout: position ``[p]`` of the token that a causal model reads; the model sees nothing
-            behind it.
+        ids: its rows, also if shortened after the prompts or with pieces left out.
+        readout: position ``[p]`` of the readout token of a causal model, which sees nothing
+            after it.
 
     Returns:
         ``[p, t]`` bool, on the device of the ids.
@@ -132,7 +132,7 @@ def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tenso
     return mask
 
 
-# The frame measured last with each tokenizer, and the state that the tokenizer was in.
+# The last measured frame of each tokenizer, and the state of the tokenizer.
 _FRAMES: WeakKeyDictionary[Any, tuple[tuple[Any, ...], Frame]] = WeakKeyDictionary()
 _STATE = (
     *("padding_side", "truncation_side", "pad_token_id", "eos_token_id", "sep_token_id"),
@@ -141,13 +141,13 @@ _STATE = (
 
 
 def _frame(tokenizer: Any, context_length: int | None) -> Frame:
-    """Measure where the tokenizer puts its special tokens, or recall it from the last time."""
+    """Measure the positions of the tokenizer's special tokens, or return the cached ones."""
     kinds = (tokenizer, getattr(tokenizer, "tokenizer", tokenizer))
     state = tuple(getattr(kind, name, None) for kind in kinds for name in _STATE)
     before, frame = _FRAMES.get(tokenizer, ((), Frame()))
     if before and before[1:] == state and context_length in (None, before[0]):
         return frame
-    # As many positions as CLIP has, where the caller does not know.
+    # CLIP's number of positions, if the caller does not know.
     length = context_length or 77
     found = measure(
         lambda texts: ids_of(tokenizer, texts, length),
@@ -159,10 +159,10 @@ def _frame(tokenizer: Any, context_length: int | None) -> Frame:
 
 
 def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> dict[int, int]:
-    """From each piece that the row holds, by its index, to its position.
+    """Map each piece in the row, by index, to its position.
 
     Raises:
-        UnsupportedModelError: the row does not hold the pieces where it holds a prompt.
+        UnsupportedModelError: the row does not contain the pieces at the prompt's position.
     """
     count = min(len(pieces), frame.room)
     first = frame.first(count, len(row))
@@ -183,7 +183,7 @@ def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> di
 def _note(
     text: str, cut: tuple[str, ...], late: tuple[str, ...], *, read: bool, context_length: int
 ) -> None:
-    """Warn of what the model does not see of a prompt."""
+    """Warn about words of a prompt that the model does not see."""
     if cut:
         warn(
             f"prompt {quoted(text)} is longer than the model's {context_length} tokens; "
@@ -191,12 +191,12 @@ def _note(
         )
     if late:
         warn(
-            f"prompt {quoted(text)} contains an end token, and the model reads nothing behind it; "
+            f"prompt {quoted(text)} contains an end token, and the model reads nothing after it; "
             f"not seen by the model: {quoted(' '.join(late))}"
         )
     if not read and text.strip():
         warn(
-            f"the tokenizer finds nothing to read in prompt {quoted(text)}; "
+            f"the tokenizer finds no known text in prompt {quoted(text)}; "
             "the model sees an empty prompt"
         )
 

@@ -1,7 +1,7 @@
-"""User-level words of a prompt, and which of them each piece of a tokenizer belongs to.
+"""Words of a prompt, and the mapping of a tokenizer's pieces to them.
 
-Nothing here depends on a tokenizer: words are found by the Unicode categories of their
-letters, pieces are laid on the text by comparing characters.
+Nothing here depends on a tokenizer: words are found by Unicode categories, and pieces are aligned
+with the text by comparing characters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from whyclip.types import Word
 Span = tuple[int, int]
 WordSpan = tuple[str, int, int]
 
-# Inside a word these join ("dog's", "t-shirt"); inside a number, those ("3.5", "1,000").
+# Characters that join within a word ("dog's", "t-shirt") and within a number ("3.5", "1,000").
 _JOINERS = "'\u2019-\u2010\u2011"
 _NUMBER_JOINERS = ".,"
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
@@ -24,7 +24,7 @@ _ZERO_WIDTH_JOINER = "\u200d"
 
 
 def words_of(text: str) -> tuple[WordSpan, ...]:
-    """Split a text into words, with their places.
+    """Split a text into words, with their spans.
 
     Letters and digits with inner apostrophes and hyphens are one word, so are a run of one
     punctuation mark, an emoji with its modifiers, a run of one kana script, and each Han
@@ -46,7 +46,7 @@ def words_of(text: str) -> tuple[WordSpan, ...]:
 
 
 def piece_spans(text: str, pieces: Sequence[str]) -> list[Span | None]:
-    """Lay the pieces of a tokenizer on the text they came from.
+    """Align the pieces of a tokenizer with the text.
 
     Args:
         text: as the user wrote it.
@@ -54,7 +54,7 @@ def piece_spans(text: str, pieces: Sequence[str]) -> list[Span | None]:
             the text, and parts of it may be missing.
 
     Returns:
-        For each piece the span of the text that it covers, or None where nothing matches.
+        For each piece, the span of the text that it covers, or None if nothing matches.
         Starts never decrease.
     """
     ends: list[int] = []
@@ -65,15 +65,15 @@ def piece_spans(text: str, pieces: Sequence[str]) -> list[Span | None]:
 
 
 def spans_of_parts(text: str, other: str, parts: Sequence[Span]) -> list[Span | None]:
-    """Carry spans of a cleaned text over to the original one.
+    """Map spans of a cleaned text to the original one.
 
     Args:
         text: as the user wrote it.
-        other: what a tokenizer made of it.
+        other: the tokenizer's version of it.
         parts: spans in ``other``; they may overlap (two pieces of one character's bytes).
 
     Returns:
-        For each part its span in ``text``, or None where nothing matches.
+        For each part, its span in ``text``, or None if nothing matches.
     """
     if text == other:
         return [(a, b) if b > a else None for a, b in (_trim(text, part) for part in parts)]
@@ -101,8 +101,8 @@ def word_relevance(
 ) -> tuple[Word, ...]:
     """Add up the relevance of the pieces of each word.
 
-    A piece that covers several words (such as ``?!``) is shared out by the number of its
-    characters in each, so that the sum over words is the sum over the pieces that lie on any.
+    A piece that covers several words (such as ``?!``) is shared by the number of its characters
+    in each, so that the sum over words is the sum over the pieces in words.
 
     Args:
         words: from :func:`words_of`.
@@ -111,7 +111,7 @@ def word_relevance(
         template: index of the string within an ensemble.
 
     Returns:
-        The words that at least one piece lies on, in reading order.
+        Words with at least one piece, in reading order.
     """
     totals: dict[int, float] = {}
     for span, value in zip(spans, relevance, strict=True):
@@ -131,14 +131,14 @@ def word_relevance(
 def word_pieces(
     words: Sequence[WordSpan], spans: Sequence[Span | None]
 ) -> tuple[tuple[int, ...], ...]:
-    """Number the pieces of each word; one that covers several words goes with the first.
+    """List the pieces of each word; one that covers several words belongs to the first.
 
     Args:
         words: from :func:`words_of`.
         spans: one for each piece, from :func:`piece_spans`.
 
     Returns:
-        For each word that has any the indices of its pieces, in reading order.
+        For each word with pieces, their indices, in reading order.
     """
     found: dict[int, list[int]] = {}
     for index, span in enumerate(spans):
@@ -155,7 +155,7 @@ def words_under(words: Sequence[WordSpan], spans: Sequence[Span | None]) -> tupl
 
 
 def _covered(words: Sequence[WordSpan], span: Span) -> dict[int, int]:
-    """How many characters of each word a span covers, by the word's index."""
+    """Number of characters of each word that a span covers, by the word's index."""
     return {i: n for i, word in enumerate(words) if (n := _overlap(span, word)) > 0}
 
 
@@ -164,7 +164,7 @@ def _overlap(span: Span, word: WordSpan) -> int:
 
 
 def _trim(text: str, span: Span) -> Span:
-    """Leave out the white space around a span."""
+    """Strip the white space around a span."""
     start, end = span
     while start < end and text[start].isspace():
         start += 1
@@ -174,7 +174,7 @@ def _trim(text: str, span: Span) -> Span:
 
 
 def _fold(text: str) -> tuple[str, list[int]]:
-    """Compatibility-decompose and case-fold, without white space, noting where each came from."""
+    """Decompose and case-fold characters, without white space, with their original positions."""
     folded: list[str] = []
     origin: list[int] = []
     for i, character in enumerate(text):
@@ -206,7 +206,7 @@ def _joins(before: str, here: str, after: str) -> bool:
 
 
 def _attaches(before: str, here: str, kind: str, length: int) -> bool:
-    """Combining marks, skin tones, joined emoji and the second letter of a flag."""
+    """Whether it is a combining mark, skin tone, joined emoji or second letter of a flag."""
     if unicodedata.category(here)[0] == "M" or here == _ZERO_WIDTH_JOINER:
         return True
     if before == _ZERO_WIDTH_JOINER:

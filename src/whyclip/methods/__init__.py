@@ -1,6 +1,6 @@
 """Every method.
 
-A module here that has a ``METHOD`` is a method; nothing else needs to be told of it.
+Each module here with a ``METHOD`` is a method, found automatically.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ METHODS = Registry("method", __name__, Method, "METHOD", group="whyclip.methods"
 
 
 def get_method(name: str) -> Method:
-    """Look a method up by its name.
+    """Return a method by name.
 
     Raises:
         OptionError: no such method; the message names the nearest.

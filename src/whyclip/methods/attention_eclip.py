@@ -26,20 +26,25 @@ def attention_eclip(
     norm_over: NormOver = "words",
     relu: bool = True,
 ) -> Relevance:
-    """Weigh each token by the score's gradient at its attention weights.
+    """Weight each token by the score's gradient at its attention weights.
 
     ``H_i = ReLU(λ_i Σ_h ∂S/∂A^h_i)`` with A the post-softmax weights of the readout token.
-    Cui & Fan 2026 (arXiv 2605.12952). Because ``o^h = Σ_i A^h_i v^h_i`` this equals Grad-ECLIP;
-    here it is obtained by differentiating at the weights, never through the values.
+    Cui & Fan 2026 (arXiv 2605.12952). Because ``o^h = Σ_i A^h_i v^h_i``, this equals Grad-ECLIP;
+    here it is computed from gradients at the weights, not from the values.
 
     Args:
         forward_pass: the tower's forward pass.
         heads: see :func:`~whyclip.methods.grad_eclip.grad_eclip`, as for all options.
-        qk: likewise.
-        spatial: likewise.
-        layers: likewise.
-        norm_over: likewise.
-        relu: likewise.
+        qk: query and key.
+
+        spatial: spatial weights λ.
+
+        layers: number of last blocks.
+
+        norm_over: tokens that set the range of λ.
+
+        relu: keep only positive relevance.
+
 
     Raises:
         OptionError: more layers than the tower has.
@@ -65,7 +70,7 @@ METHOD = Method(
     signed=False,
     cost="1 + n readout gradients",
     scope="score",
-    explains='the model itself; heads="single": a changed model',
+    explains='the model itself; heads="single": a modified computation',
     blocks_needed=lambda tower, options: depth(tower, options["layers"]),
     readout_weights=readout_weights,
 )

@@ -1,4 +1,4 @@
-"""CLIP Surgery: a second path of tokens by value–value attention, and what prompts share."""
+"""CLIP Surgery: a second path of tokens with value–value attention, minus what prompts share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHARPNESS = 2.0
 def clip_surgery(
     forward_pass: ForwardPass, *, layers: int | None = None, redundant: Redundant = "auto"
 ) -> Relevance:
-    """Compare patches of a second path with the prompts, less what all prompts share.
+    """Compare patches of a second path with the prompts, minus what all prompts share.
 
     Architecture surgery: from the sixth block from the end on, a second path of tokens takes
     ``softmax(v vᵀ·scale) v`` of the original path, projected, and no MLP; CLS stays on the
@@ -34,16 +34,16 @@ def clip_surgery(
     ``w = softmax(2 f_cls·t) / its mean`` and ``H_in = w_n f_i·t_n − mean_m w_m f_i·t_m``. For a
     single prompt ``H_i = f_i·(t − t_empty)``. Li et al. 2023 (arXiv 2304.05653), sections 3.2
     and 3.3. Features are normalised over channels (the released demo does so over tokens), and
-    the empty string is encoded as it is (there: in 85 templates).
+    the empty string is encoded alone (there: in 85 templates).
 
-    A pooling head is not operated on: it reads each token of the second path alone.
+    A pooling head is left unchanged: it reads each token of the second path alone.
 
     Args:
         forward_pass: the tower's forward pass.
-        layers: over how many last blocks the second path runs; 6, or all where there are fewer.
-        redundant: what is taken away: ``"prompts"`` the mean over the prompts, ``"empty"`` the
-            empty string's share, ``"none"`` nothing; ``"auto"`` the first for several prompts,
-            the second for one.
+        layers: number of last blocks of the second path; 6, or all if there are fewer.
+        redundant: what to subtract: ``"prompts"``, the mean over the prompts; ``"empty"``, the
+            empty string's share; ``"none"``; ``"auto"``, the first for several prompts, the
+            second for one.
 
     Raises:
         OptionError: more layers than the tower has.
@@ -54,7 +54,7 @@ def clip_surgery(
         redundant = "prompts" if len(targets) > 1 else "empty"
     likeness = (features @ targets.directions.T).transpose(1, 2)
     if redundant == "prompts":
-        # Of unit features, also where the model's own score is a logit.
+        # For unit features, also if the model's own score is a logit.
         unit = F.normalize(forward_pass.embedding, dim=-1)
         probability = (SHARPNESS * unit @ targets.directions.T).softmax(-1)
         weighted = likeness * (probability / probability.mean(-1, keepdim=True))[..., None]
@@ -84,10 +84,10 @@ def _second_path(forward_pass: ForwardPass, layers: int | None) -> Tensor:
 
 
 def surgery_depth(tower: Tower, layers: int | None) -> int:
-    """Over how many last blocks, a pooling head aside, the second path runs.
+    """Number of last blocks of the second path, without a pooling head.
 
     Raises:
-        OptionError: the tower does not have that many.
+        OptionError: the tower has fewer.
     """
     blocks = len(tower.blocks) - tower.has_pooling_head
     if layers is None:

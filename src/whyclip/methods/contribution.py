@@ -1,4 +1,4 @@
-"""Contribution: each token's first-order share in the readout, by the model's own weights."""
+"""Contribution: each token's first-order contribution at the pooling attention."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from whyclip.methods.method import Method, Relevance
 def contribution(
     forward_pass: ForwardPass, *, layers: int | None = None, relu: bool = False
 ) -> Relevance:
-    """Weigh each token by its own attention-weighted value along the score's gradient.
+    """Project each token's attention-weighted value on the score's gradient.
 
     ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. Over all tokens
-    of a layer it sums to ``g·o`` exactly. Own derivation; GAME on the last layer differs by a
-    clamp for each head, Grad-ECLIP by λ in place of A.
+    of a layer it sums to ``g·o`` exactly. Own derivation. GAME on the last layer
+    also clips each head; Grad-ECLIP has λ in place of A.
 
     Args:
         forward_pass: the tower's forward pass.
-        layers: how many last blocks are summed; 1 for images and 8 for texts by default.
-        relu: keep only what speaks for the match.
+        layers: number of last blocks to sum; 1 for images and 8 for texts by default.
+        relu: keep only positive relevance.
 
     Raises:
         OptionError: more layers than the tower has.

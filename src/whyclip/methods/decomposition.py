@@ -11,36 +11,50 @@ from torch import Tensor, nn
 from whyclip.errors import OptionError
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
+from whyclip.methods.paths import PathsName, readout_paths
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower
 
 INSTEAD = "use contribution, exact for the last attention of any tower"
-# A norm behind the attention breaks linearity wholly; half precision only at this scale.
+# A norm after the attention breaks linearity entirely; half precision only at this scale.
 NONLINEAR = 0.1
 
 
-def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
-    """Sum what each token wrote directly into the embedding, through every layer and head.
+def decomposition(
+    forward_pass: ForwardPass, *, start_layer: int = 0, paths: PathsName = "direct"
+) -> Relevance:
+    """Sum what each token contributes to the embedding, over all layers and heads.
 
-    With the final norm's mean and deviation frozen, the embedding is linear in all that was
-    added to the readout token's stream; token i adds ``c_l,h,i = P norm(merge(A^h_i v^h_i))``
-    and ``H_i = Σ_l,h c_l,h,i · t / |F|``. Gandelsman et al., ICLR 2024 (arXiv 2310.05916),
-    sections 3 to 5.
+    With the final norm's mean and deviation frozen, the embedding is linear in everything
+    added to the readout token's residual stream. Token i adds
+    ``c_l,h,i = P norm(merge(A^h_i v^h_i))``, and ``H_i = Σ_l,h c_l,h,i · t / |F|``. Gandelsman et
+    al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5.
 
-    Together with the direct contributions of the MLPs, of what entered ``start_layer`` and of
-    all biases, the relevances of all tokens (CLS, BOS and EOS included) are the score; the
-    check ``"additivity gap"`` is how far they are from it.
+    Together with the direct contributions of the MLPs, of the input of ``start_layer`` and of all
+    biases, the relevances of all tokens (including CLS, BOS and EOS) sum to the score. The
+    diagnostic ``"additivity gap"`` is the difference.
+
+    With ``paths="readout"``, what a token wrote is followed on through the later layers' MLPs and
+    the readout token's own value, softmax weights, deviations and the activations' secants f(z)/z
+    being kept. Then the biases alone remain besides the tokens, and every tower with an attention
+    readout will do. Own derivation; see :func:`whyclip.methods.paths.readout_paths`.
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: the first layer whose attention counts, or from the end if negative.
+        start_layer: first layer whose attention counts; from the end if negative.
+        paths: what counts as written by a token: ``"direct"`` is the paper's, ``"readout"`` adds
+            the paths through later layers.
 
     Raises:
-        OptionError: the tower does not have that layer, or is not a sum of its layers.
+        OptionError: the tower does not have that layer, or its output is not a sum over its
+            layers (direct).
+        UnsupportedModelError: a part of the model cannot be frozen (readout).
     """
     tower, stream, targets = forward_pass.tower, forward_pass.stream, forward_pass.targets
     first, depth = first_layer(tower, start_layer), len(tower.blocks)
-    norm, mask = _check_sum(tower), mask_of_readout(stream)
+    if paths == "readout":
+        return _along_readout(forward_pass, first)
+    norm, mask = check_sum(tower), mask_of_readout(stream)
     every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
     embedding, constant = forward_pass.embedding, torch.empty(0)
@@ -62,7 +76,7 @@ def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevan
         per_head = at_output.unflatten(-1, (v.shape[1], -1))
         shared = a[..., None].float() * v.float()
         values = values.to(x.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
-        # What the MLP added, and the bias that belongs to no token.
+        # The MLP's update, and the bias that belongs to no token.
         rest = rest.to(x.device) + (after - x_row - update + bias).float()
         if index == first:
             rest = rest + x_row.float()
@@ -71,8 +85,22 @@ def decomposition(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevan
     return Relevance(values, embedding, diagnostics={"additivity gap": gap})
 
 
-def _check_sum(tower: Tower) -> nn.LayerNorm:
-    """Refuse a tower whose readout token is not a sum behind one LayerNorm; return that norm."""
+def _along_readout(forward_pass: ForwardPass, first: int) -> Relevance:
+    """Weigh each token's vector by the target; see :func:`decomposition`."""
+    found, targets = readout_paths(forward_pass, first), forward_pass.targets
+    directions = targets.directions.to(found.tokens)
+    # A logit is not divided by the embedding's length, and has a bias of its own.
+    length = found.embedding.norm(dim=-1) if targets.bias is None else found.tokens.new_ones(1)
+    values = torch.einsum("bte,ne->bnt", found.tokens, directions) / length[:, None, None]
+    rest = torch.stack([*found.remainders.values()]).sum(0) @ directions.T / length[:, None]
+    whole = values.sum(-1) + rest + (0 if targets.bias is None else targets.bias)
+    embedding = found.embedding.float()
+    gap = (whole - targets.score(embedding)).abs()
+    return Relevance(values.float(), embedding, diagnostics={"additivity gap": gap.float()})
+
+
+def check_sum(tower: Tower) -> nn.LayerNorm:
+    """Check that the readout token is a sum followed by one LayerNorm; return that norm."""
     if tower.has_pooling_head:
         raise OptionError(
             "decomposition needs a readout token that all layers write into; the "
@@ -86,25 +114,25 @@ def _check_sum(tower: Tower) -> nn.LayerNorm:
     for index, block in enumerate(tower.blocks):
         if not block.pre_norm:
             raise OptionError(
-                "decomposition needs updates that stay as they were written, but "
-                f"{tower.side} block {index} norms the stream that they are added to; {INSTEAD}"
+                "decomposition needs a pre-norm residual stream, but "
+                f"{tower.side} block {index} is post-norm; {INSTEAD}"
             )
         if not _merges_linearly(block, tower.device):
             raise OptionError(
-                "decomposition needs each token's update to be a summand, but "
-                f"{tower.side} block {index} norms the joined attention output; {INSTEAD}"
+                "decomposition needs updates that are linear in the attention output, but "
+                f"{tower.side} block {index} norms it; {INSTEAD}"
             )
     width = tower.norm.normalized_shape[-1]
     if not _is_affine(tower.head, width, tower.blocks[-1].dtype, tower.device):
         raise OptionError(
-            "decomposition needs a projection that is linear, but the "
-            f"{tower.side} tower has an MLP in its place; {INSTEAD}"
+            "decomposition needs a linear projection, but the "
+            f"{tower.side} tower has an MLP; {INSTEAD}"
         )
     return tower.norm
 
 
 def _merges_linearly(block: Block, device: torch.device) -> bool:
-    """Whether the update is linear in the attention output, the bias apart."""
+    """Whether the update is linear in the attention output, apart from the bias."""
     return _is_affine(block.merge, block.heads * round(block.scale**-2), block.dtype, device)
 
 
@@ -112,9 +140,9 @@ def _merges_linearly(block: Block, device: torch.device) -> bool:
 def _is_affine(
     function: Callable[[Tensor], Tensor], width: int, dtype: torch.dtype, device: torch.device
 ) -> bool:
-    """Whether twice as much comes out when twice as much goes in, and minus when minus does.
+    """Whether a map is affine: doubling and negating the input does the same to the output.
 
-    The bias apart. The first finds norms, the second activations, in which large numbers show.
+    Ignores the bias. Doubling detects norms, negating detects activations.
     """
     o = torch.linspace(-10, 20, width, dtype=dtype, device=device)[None]
     bias = function(torch.zeros_like(o))
@@ -136,7 +164,7 @@ def _through_norm(
     at_normed = _transpose(tower.head, width, directions[None], dtype)
     weighed = at_normed if norm.weight is None else at_normed * norm.weight.detach().float()
     deviation = (x.var(-1, unbiased=False) + norm.eps).sqrt()
-    # A logit is not divided by the embedding's length, and has a bias of its own.
+    # A logit is not divided by the embedding's length, and has its own bias.
     bias = forward_pass.targets.bias
     length = embedding.norm(dim=-1) if bias is None else torch.ones_like(embedding[:, 0])
     centred = weighed - weighed.mean(-1, keepdim=True)
@@ -161,7 +189,8 @@ def _transpose(
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
     reach = every_block(tower, options)
-    _check_sum(tower)
+    if options.get("paths") != "readout":
+        check_sum(tower)
     return reach
 
 

@@ -1,4 +1,4 @@
-"""Gradients at whole attention matrices, a block at a time, in bounded memory."""
+"""Gradients at full attention matrices, block by block, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VALUES_AT_ONCE = 2**23
 
 @dataclass(frozen=True)
 class BlockRun:
-    """One block run again through its parts, with a graph from its input to its output.
+    """One block, recomputed part by part, with a graph from its input to its output.
 
     Attributes:
-        x: ``[b, t, w]`` its input, where gradients arrive.
-        a: ``[b, h, t, t]`` post-softmax weights, without gradients; one row where it pools.
+        x: ``[b, t, w]`` its input, which gets gradients.
+        a: ``[b, h, t, t]`` post-softmax weights, without gradients; one row for a pooling head.
         probe: zeros added to the weights; the gradient here is the one at the weights.
-        output: ``[b, t, w]``; one token where it pools.
+        output: ``[b, t, w]``; one token for a pooling head.
     """
 
     x: Tensor
@@ -37,7 +37,7 @@ class BlockRun:
 def run_block(
     forward_pass: ForwardPass, index: int, inputs: slice, block: Block | None = None
 ) -> BlockRun:
-    """Run one kept block again for some of the inputs, or another block on its input."""
+    """Recompute one kept block for some of the inputs, or another block on its input."""
     block, mask = block or forward_pass.tower.blocks[index], forward_pass.stream.mask
     x = forward_pass.states[index][inputs].detach().to(block.dtype).requires_grad_()
     a, v = attend(block, x, mask if mask is None or len(mask) == 1 else mask[inputs])
@@ -53,7 +53,7 @@ def pull_back(output: Tensor, upstream: Tensor, *nodes: Tensor) -> tuple[Tensor,
 
 
 def portions(forward_pass: ForwardPass) -> tuple[list[slice], list[slice]]:
-    """Cut inputs and targets into parts whose attention matrices fit in memory together."""
+    """Split inputs and targets into chunks whose attention matrices fit in memory."""
     b, t = forward_pass.content_mask.shape
     matrices = max(block.heads for block in forward_pass.tower.blocks) * t * t
     targets = min(max(VALUES_AT_ONCE // matrices, 1), len(forward_pass.targets))

@@ -12,17 +12,17 @@ from whyclip.methods.method import Method, Relevance, every_block, first_layer
 
 
 def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
-    """Propagate relevance through attention weighed by the positive part of its gradient.
+    """Propagate relevance through attention, weighted by the positive part of its gradient.
 
     ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``, then the readout
     token's row, where y is the logit (the score times the model's own scale). Generic attention
-    explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6. A pooling head is
-    no token of its own, so its row is that of ``Ā`` (their cross-attention).
+    explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6. A pooling head
+    has no token, so its row is that of ``Ā`` (their cross-attention).
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: the first layer, or from the end if negative; -1, the last layer alone, is
-            what the authors use for CLIP, and needs the readout row only; 0 is all of them.
+        start_layer: first layer; from the end if negative. -1, the last layer alone, is the
+            authors' choice for CLIP, and needs only the readout row; 0 is all layers.
 
     Raises:
         OptionError: the tower does not have that layer.
@@ -46,7 +46,7 @@ def _last_layer(forward_pass: ForwardPass) -> Relevance:
 
 
 def _propagate(forward_pass: ForwardPass, first: int, inputs: slice) -> tuple[Tensor, Tensor]:
-    """Go from the last layer down with the readout row alone: ``row ← row + row Ā``.
+    """Propagate only the readout row, from the last layer down: ``row ← row + row Ā``.
 
     Returns the row ``[b, n, t]`` and the embedding ``[b, e]`` of some inputs.
     """

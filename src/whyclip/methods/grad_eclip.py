@@ -28,7 +28,7 @@ def grad_eclip(
     norm_over: NormOver = "words",
     relu: bool = True,
 ) -> Relevance:
-    """Weigh each token's value by the score's gradient at the attention's output.
+    """Project each token's value on the score's gradient at the attention's output, times λ.
 
     ``H_i = ReLU(λ_i Σ_c g_c v_ic)`` with ``g = ∂S/∂o`` at the readout token, ``o`` before
     out_proj. Zhao et al., ICML 2024 (arXiv 2502.18816), eqs. 5 to 8 for images, section 3.4
@@ -36,14 +36,15 @@ def grad_eclip(
 
     Args:
         forward_pass: the tower's forward pass.
-        heads: ``"native"`` explains the model's own multi-head attention; ``"single"`` re-runs
-            it with one head over the whole width, as the published code does.
+        heads: ``"native"`` explains the model's own multi-head attention; ``"single"``
+            recomputes it with one head over the whole width, as the published code does.
         qk: see :func:`~whyclip.methods.loosened.spatial_weights`.
-        spatial: likewise.
-        layers: how many last blocks; 1 for images and 8 for texts by default.
-        norm_over: the tokens that set the range of λ on the text side; the published code
-            takes all positions of the context, padding included.
-        relu: keep only what speaks for the match.
+        spatial: see :func:`~whyclip.methods.loosened.spatial_weights`.
+
+        layers: number of last blocks; 1 for images and 8 for texts by default.
+        norm_over: tokens that set the range of λ on the text side; the published code uses all
+            positions of the context, including padding.
+        relu: keep only positive relevance.
 
     Raises:
         OptionError: more layers than the tower has.
@@ -68,7 +69,7 @@ METHOD = Method(
     signed=False,
     cost="1 + n readout gradients",
     scope="score",
-    explains='the model itself; heads="single": a changed model',
+    explains='the model itself; heads="single": a modified computation',
     blocks_needed=lambda tower, options: depth(tower, options["layers"]),
     readout_weights=readout_weights,
 )

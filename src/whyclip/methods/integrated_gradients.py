@@ -1,4 +1,4 @@
-"""Integrated gradients: gradients along the way from nothing to the input."""
+"""Integrated gradients: gradients along the path from a baseline to the input."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_
 from whyclip.models.tower import Tower
 from whyclip.progress import track
 
-# A graph of every block is kept for each input, so fewer fit than where no gradient is asked.
+# Each input keeps the graph of every block, so fewer fit than without gradients.
 AT_ONCE = 8
 
 
 def integrated_gradients(
     forward_pass: ForwardPass, *, steps: int = 32, batch_size: int = AT_ONCE
 ) -> Relevance:
-    """Integrate the score's gradient on the straight way from a baseline to the input.
+    """Integrate the score's gradient along the straight path from a baseline to the input.
 
     ``H_i = (x_i − x'_i) · ∫₀¹ ∂S/∂x_i (x' + α(x − x')) dα``, summed over the values of a patch
     or piece; the integral by Gauss–Legendre quadrature. Sundararajan et al., ICML 2017 (arXiv
     1703.01365), eq. 1. The baseline x' of an image is 0 after preprocessing, the mean colour;
-    that of a text has the end token's embedding in place of each of its pieces, at their
-    positions; start, end and padding stay. (From vectors of zeros the way would not be smooth:
-    the first layer norm does not see how long a vector is until it all but vanishes.)
+    that of a text has the end token's embedding in place of each piece, at its position; start,
+    end and padding stay. (With zero vectors the path would not be smooth, because the first layer
+    norm ignores a vector's length until it almost vanishes.)
 
-    The sum over tokens is ``S(x) − S(x')`` but for the quadrature's error, which is reported
-    as the check "completeness gap" and falls with the steps.
+    The sum over tokens is ``S(x) − S(x')`` up to the quadrature's error, which is reported as
+    the diagnostic "completeness gap" and falls with the number of steps.
 
     Args:
         forward_pass: the tower's forward pass.
@@ -42,7 +42,7 @@ def integrated_gradients(
         batch_size: inputs differentiated at a time.
 
     Raises:
-        OptionError: an option is not a whole number from 1 on.
+        OptionError: an option is not a positive integer.
     """
     at_least_one(steps=steps, batch_size=batch_size)
     path = _Path(forward_pass)
@@ -60,10 +60,7 @@ def integrated_gradients(
         alpha, weight = torch.tensor([job[1:] for job in part], device=total.device).T
         found = _gradients(forward_pass, path, rows, alpha)
         total.index_add_(0, rows.to(total.device), found * weight[:, None, None])
-    with torch.no_grad():
-        start = torch.cat(
-            [path.embed(part, part.new_zeros(len(part))) for part in torch.arange(b).split(AT_ONCE)]
-        )
+    start = baseline(forward_pass)
     promised = forward_pass.targets.score(forward_pass.embedding) - forward_pass.targets.score(
         start
     )
@@ -78,8 +75,15 @@ def integrated_gradients(
     return Relevance(values, end, diagnostics={"completeness gap": gap})
 
 
+@torch.no_grad()
+def baseline(forward_pass: ForwardPass) -> Tensor:
+    """Embeddings ``[b, e]`` of the baselines: mean colour, or end tokens in place of pieces."""
+    path, every = _Path(forward_pass), torch.arange(len(forward_pass.inputs)).split(AT_ONCE)
+    return torch.cat([path.embed(part, part.new_zeros(len(part))) for part in every])
+
+
 class _Path:
-    """The way from the baseline to the inputs: ``baseline + alpha · away``."""
+    """The path from the baseline to the inputs: ``baseline + alpha · away``."""
 
     def __init__(self, forward_pass: ForwardPass) -> None:
         self.forward_pass = forward_pass
@@ -92,17 +96,17 @@ class _Path:
             ]
 
     def at(self, rows: Tensor, alpha: Tensor) -> Tensor:
-        """Points on the way of some of the inputs."""
+        """Points on the paths of some of the inputs."""
         back = (1 - alpha.to(self.away)).view(-1, *[1] * (self.away.ndim - 1))
         rows = rows.to(self.away.device)
         return self.inputs[rows] - back * self.away[rows]
 
     def embed(self, rows: Tensor, alpha: Tensor) -> Tensor:
-        """Embeddings ``[k, e]`` of points on the way."""
+        """Embeddings ``[k, e]`` of points on the path."""
         return self.embed_points(self.at(rows, alpha), rows)
 
     def embed_points(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Embeddings ``[k, e]`` of pixels, or of what enters the first block, with gradients."""
+        """Embeddings ``[k, e]`` of pixels, or of inputs of the first block, with gradients."""
         forward_pass, stream = self.forward_pass, self.forward_pass.stream
         if forward_pass.side == "image":
             return forward_pass.encode_perturbed(x)
@@ -125,7 +129,7 @@ class _Path:
 
 @torch.no_grad()
 def _without_pieces(forward_pass: ForwardPass) -> Tensor:
-    """What would enter the first block, were every piece the end token that follows the last."""
+    """Input of the first block if every piece were the end token."""
     ids = forward_pass.inputs.clone()
     for row, content in zip(ids, forward_pass.content_mask[:, : ids.shape[1]], strict=True):
         pieces = content.nonzero()[:, 0]
@@ -137,10 +141,10 @@ def _without_pieces(forward_pass: ForwardPass) -> Tensor:
 
 @torch.enable_grad()
 def _gradients(forward_pass: ForwardPass, path: _Path, rows: Tensor, alpha: Tensor) -> Tensor:
-    """``(x − x') ∂S/∂x`` at points on the way, summed over each patch or piece: ``[k, n, t]``.
+    """``(x − x') ∂S/∂x`` at points on the path, summed over each patch or piece: ``[k, n, t]``.
 
-    One forward pass; then a backward pass for each target, or, where that is fewer, for each
-    dimension of the embedding.
+    One forward pass; then a backward pass for each target, or for each dimension of the
+        embedding if there are fewer.
     """
     x = path.at(rows, alpha).requires_grad_()
     away = path.away[rows.to(x.device)]
@@ -163,7 +167,7 @@ def _backward(path: _Path, embedding: Tensor, x: Tensor, seeds: Tensor, away: Te
 
 
 def _reach(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Texts begin where their tokens are vectors, at the first block; images at their pixels."""
+    """Texts need all blocks, because they start at token embeddings; images need none."""
     del options
     return 0 if tower.side == "image" else max(1, len(tower.blocks))
 

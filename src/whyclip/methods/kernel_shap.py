@@ -1,4 +1,4 @@
-"""KernelSHAP: Shapley values of the cells of a picture or the words of a text."""
+"""KernelSHAP: Shapley values of the cells of an image or the words of a text."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ def kernel_shap(
     seed: int = 0,
     batch_size: int = AT_ONCE,
 ) -> Relevance:
-    """Share the score among cells or words as Shapley values, by weighted regression.
+    """Estimate Shapley values of image cells or words by weighted regression.
 
-    ``min_φ Σ_z π(z) (S(x_z) − S(x_0) − Σ_f z_f φ_f)²`` over coalitions z of what is left in,
-    with ``Σ_f φ_f = S(x) − S(x_0)`` exactly. Lundberg & Lee, NeurIPS 2017 (arXiv 1705.07874),
-    theorem 2, by the library ``shap``. A cell that is left out is at the mean colour, a word
-    that is left out is not written; x_0 has none of them. The value of a cell or word is
-    shared equally by its patches or pieces. Where ``samples`` covers all coalitions (up to 10
-    words) the values are exact.
+    ``min_φ Σ_z π(z) (S(x_z) − S(x_0) − Σ_f z_f φ_f)²`` over coalitions z of
+    visible features, with ``Σ_f φ_f = S(x) − S(x_0)`` exactly. Lundberg & Lee, NeurIPS 2017
+    (arXiv 1705.07874), theorem 2, by the library ``shap``. Hidden cells have the mean colour,
+    hidden words are removed; x_0 hides everything. The value of a cell or word is shared equally
+    by its patches or pieces. Values are exact if ``samples`` covers all coalitions (up to 10
+    words).
 
     Args:
         forward_pass: the tower's forward pass.
-        samples: coalitions to score, for each image or text.
-        cells: rows and columns a picture is cut into, at most one cell a patch.
-        seed: of the coalitions drawn.
-        batch_size: inputs encoded at a time.
+        samples: number of coalitions per image or text.
+        cells: rows and columns of the grid of cells, at most one cell per patch.
+        seed: of the coalitions.
+        batch_size: number of inputs encoded at once.
 
     Raises:
-        OptionError: the package ``shap`` is not installed, or an option is out of its range.
+        OptionError: the package ``shap`` is not installed, or an option is out of range.
     """
     at_least_one(samples=samples, cells=cells, batch_size=batch_size)
     score = forward_pass.targets.score(forward_pass.embedding)
     values = score.new_zeros(*score.shape, forward_pass.content_mask.shape[1])
     for i, row in enumerate(values):
         if forward_pass.side == "image":
-            groups, show = _cells(forward_pass, i, cells)
+            groups, show = cells_shown(forward_pass, i, cells)
         else:
-            groups, show = _words(forward_pass, i)
+            groups, show = words_shown(forward_pass, i)
         if not groups:
             continue
 
@@ -78,8 +78,8 @@ def kernel_shap(
 def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: int) -> Any:
     """Values ``[f, n]`` of a game given by scores ``[m, n]`` of coalitions ``[m, f]``.
 
-    The library draws from NumPy's global generator: it is seeded here and put back after, on one
-    thread at a time.
+    The library uses NumPy's global generator, which is seeded here and restored afterwards, on
+    one thread at a time.
     """
     needed = min(2 * features, 2**features - 2)
     if samples < needed:
@@ -103,10 +103,10 @@ def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: in
     return np.asarray(found)[0]
 
 
-def _cells(
+def cells_shown(
     forward_pass: ForwardPass, i: int, cells: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
-    """Token positions of each cell, and the picture with only some cells shown."""
+    """Token positions of each cell, and a function that shows only some cells."""
     gh, gw = grid_of(forward_pass)
     side = forward_pass.tower.patch  # type: ignore[attr-defined]
     rows, columns = min(cells, gh), min(cells, gw)
@@ -126,10 +126,10 @@ def _cells(
     return groups, show
 
 
-def _words(
+def words_shown(
     forward_pass: ForwardPass, i: int
 ) -> tuple[Sequence[Sequence[int]], Callable[[Tensor], Tensor]]:
-    """Token positions of each word, and the text with only some words written."""
+    """Token positions of each word, and a function that keeps only some words."""
     words, ids = forward_pass.words[i], forward_pass.inputs[i]
 
     def show(kept: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ METHOD = Method(
     signed=True,
     cost="1 + samples (1024) for each image or text",
     scope="score",
-    explains="the model itself, from outside",
+    explains="the model itself, as a black box",
     sums_to="score − score with nothing shown",
     slow=True,
     blocks_needed=input_only,

@@ -1,4 +1,4 @@
-"""Leave one out: take each word out of the text and see how far the score drops."""
+"""Leave-one-out: score drop when each word is removed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, wit
 
 
 def leave_one_out(forward_pass: ForwardPass, *, batch_size: int = AT_ONCE) -> Relevance:
-    """Measure how far the score drops when a word is not written.
+    """Measure the score drop when a word is removed from the prompt.
 
     ``H_w = S(text) − S(text without w)``, shared equally by the pieces of the word. The word's
-    pieces are removed, the others move up, the end is padded again. Li, Monroe & Jurafsky 2016
+    pieces are removed, the others move up, the end is padded. Li, Monroe & Jurafsky 2016
     (arXiv 1612.08220), eq. 1, with the score in place of the log-likelihood.
 
     Args:
         forward_pass: the tower's forward pass.
-        batch_size: texts encoded at a time.
+        batch_size: number of texts encoded at once.
 
     Raises:
-        OptionError: ``batch_size`` is not a whole number from 1 on.
+        OptionError: ``batch_size`` is not a positive integer.
     """
     at_least_one(batch_size=batch_size)
     jobs = [(i, word) for i, words in enumerate(forward_pass.words) for word in words]
@@ -45,9 +45,9 @@ METHOD = Method(
     relevance=leave_one_out,
     text_specific=True,
     signed=True,
-    cost="1 + one a word",
+    cost="1 + one per word",
     scope="score",
-    explains="the model itself, from outside",
+    explains="the model itself, as a black box",
     sides=("text",),
     blocks_needed=input_only,
     all_targets_at_once=True,

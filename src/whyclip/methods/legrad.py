@@ -1,4 +1,4 @@
-"""LeGrad: how each layer's attention moves the score of that layer's own tokens."""
+"""LeGrad: gradients of each layer's own score at its attention."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Rele
 
     ``S_l = cos(proj(norm(mean_t Z_l)), target)`` with Z_l the tokens after layer l, and
     ``H_i = Σ_l mean_{h,q} (∂S_l/∂A^h_l,qi)₊``: the gradient itself is the relevance, no attention
-    weight enters. Where a pooling head reads the tokens, S_l is the score of the tokens entering
-    layer l when pooled there and then, and A_l the pooling head's attention to them.
+    weight enters. With a pooling head, S_l is the score of the tokens that enter layer l, pooled
+    directly, and A_l the pooling head's attention to them.
     Bousselham et al., ICCV 2025 (arXiv 2404.03214), section 3; the released code sums over
     layers and stretches maps to 0..1, which here is left to rendering.
 
     Means are over the tokens that the readout token can see: for an image all, CLS included, as
     published; for a text (own choice, the paper has images only) BOS, words and EOS but no
     padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing. Where a causal mask keeps a weight at zero its gradient is left out, and the mean is
-    over the queries that may look at i: a sum would favour the first words, which more can see.
+    nothing. Masked weights are left out, and the mean is over the queries that can see i; a sum
+    would favour the first words, which more queries can see.
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: the first layer, or from the end if negative; by default the last two, as in
-            the released code, or the only one.
+        start_layer: first layer; from the end if negative. By default the last two, as in the
+            released code.
 
     Raises:
         OptionError: the tower does not have that layer.
@@ -71,7 +71,7 @@ def _ends(
     shares = weights[..., None]
     if mask is not None:
         shares = shares * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
-        # What stands behind the readout token is seen by none of these queries.
+        # None of these queries sees tokens after the readout token.
         shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     for index in range(first, len(tower.blocks)):
         run = run_block(
@@ -86,7 +86,7 @@ def _ends(
 
 
 def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
-    """``[b, t]``: 1 over their number for tokens that the readout token sees, else 0."""
+    """``[b, t]``: 1 / n for the n tokens that the readout token sees, else 0."""
     stream = forward_pass.stream
     b = len(stream.readout_index)
     seen = torch.ones_like(stream.content_mask)
@@ -97,7 +97,7 @@ def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
 
 
 def _allowed(mask: Tensor) -> Tensor:
-    """Where attention may go; some libraries mask by the least finite number, some by -inf."""
+    """Unmasked positions; libraries mask by -inf or by the smallest finite number."""
     return mask > -1e4
 
 

@@ -20,21 +20,21 @@ NormOver = Literal["words", "context"]
 def spatial_weights(
     attention: ReadoutAttention, over: Tensor, *, spatial: Spatial, qk: QK
 ) -> Tensor:
-    """Weigh the tokens of one layer by their likeness to the readout query.
+    """Compute the spatial weights λ of the tokens of one layer.
 
     ``"loosened"`` is λ of Grad-ECLIP, eq. 7: the cosine of query and key over the full width,
-    stretched to 0..1 between its least and largest value; ``"none"`` is 1 everywhere (the
-    paper's ablation without it); ``"softmax"`` the attention weights themselves, mean of heads.
+    min–max-normalised to 0..1; ``"none"`` is 1 everywhere (the
+    paper's ablation without it); ``"softmax"`` is the attention weights, averaged over heads.
 
     Args:
         attention: the readout row of one layer.
-        over: ``[b, t]`` the tokens whose cosines set the ends of the range.
+        over: ``[b, t]`` the tokens whose cosines set the range.
         spatial: which weights.
         qk: compare query and key as they are, or after ``out_proj`` with its bias, as the
             released evaluation script does.
 
     Returns:
-        ``[b, t]``; where all cosines are equal there is nothing to prefer, and λ is 1.
+        ``[b, t]``; 1 if all cosines are equal.
     """
     if spatial == "none":
         return torch.ones_like(attention.a[:, 0])
@@ -54,7 +54,7 @@ def spatial_weights(
 
 
 def readout_weights(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor | None:
-    """λ of the last layer on its content tokens, ``[b, t]``; None where λ is 1 everywhere."""
+    """λ of the last layer on its content tokens, ``[b, t]``; None if λ is 1 everywhere."""
     if options["spatial"] == "none":
         return None
     [attention] = forward_pass.readout(1, options["heads"]).layers
@@ -71,7 +71,7 @@ def normalised_over(content: Tensor, side: str, norm_over: NormOver) -> Tensor:
 
 
 def sum_layers(maps: list[Tensor], side: str, relu: bool) -> Tensor:
-    """Join the maps of several layers as the published code does.
+    """Combine the maps of several layers like the published code.
 
     Images: ReLU for each layer, then the sum. Texts: the sum first, then ReLU.
     """

@@ -1,4 +1,4 @@
-"""M2IB: how much of each token must get past a noisy bottleneck to keep the score."""
+"""M2IB: information about each token that must pass a noisy bottleneck to keep the score."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whyclip.models.tower import Stream, Tower
 from whyclip.progress import track
 
 DEFAULT_LAYER = 9
-# sigmoid(5) = 0.993: at first nearly everything gets through.
+# sigmoid(5) = 0.993: at first nearly everything passes.
 INITIAL_ALPHA = 5.0
 
 # Noisy copies that run through the last blocks together, with gradients.
@@ -36,7 +36,7 @@ def m2ib(
 ) -> Relevance:
     """Find the least information about each token that keeps the score, in nats.
 
-    Behind one layer every channel of every token x becomes ``z = λx + (1−λ)ε`` with
+    After one layer, every channel of every token x becomes ``z = λx + (1−λ)ε`` with
     ``ε ~ N(0, variance)``; ``λ = sigmoid(α)`` minimises ``β·mean KL(z ‖ N(0,1)) − S(z)`` by
     Adam, for each input and target alone. ``H_i = Σ_c KL_ic``, as it stands in the last step's
     forward pass. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
@@ -46,18 +46,17 @@ def m2ib(
 
     Args:
         forward_pass: the tower's forward pass.
-        layer: the noise goes behind it, counted from 0; 9, or the last but one block where the
-            tower has fewer.
-        beta: the price of information.
+        layer: the layer after which noise is added, counted from 0; 9, or the last but one block if
+            the tower has fewer.
+        beta: weight of the information term.
         variance: of the noise.
-        steps: of Adam.
+        steps: number of steps of Adam.
         lr: its learning rate.
-        samples: noisy copies a step.
+        samples: noisy copies per step.
         seed: of the noise.
 
     Raises:
-        OptionError: the tower has no such layer with a block behind it, or a number is not
-            positive.
+        OptionError: no block follows this layer, or a number is not positive.
     """
     for name, number in {
         "variance": variance,
@@ -110,7 +109,7 @@ class _Search:
         for _ in range(self.steps):
             with torch.enable_grad():
                 mean, deviation = x * alpha.sigmoid(), self.deviation * (-alpha).sigmoid()
-                # log σ(−α) by its own function: 1 − σ(α) is zero in float32 for a large α.
+                # log σ(−α) directly, because 1 − σ(α) is zero in float32 for large α.
                 log_variance = 2 * (F.logsigmoid(-alpha) + torch.tensor(self.deviation).log())
                 kl = 0.5 * (mean**2 + deviation**2 - 1 - log_variance)
                 z = mean + deviation * self._noise(noise, samples, x)
@@ -123,13 +122,13 @@ class _Search:
 
     @torch.no_grad()
     def end(self) -> Tensor:
-        """Where the blocks behind the bottleneck end without noise: ``[b, e]``."""
+        """Embedding ``[b, e]`` without noise."""
         x = self.forward_pass.states[self.first]
         every = torch.arange(len(x), device=x.device)
         return self._finish(x.float()[None], every, 1)[0]
 
     def _noise(self, generator: torch.Generator, samples: int, x: Tensor) -> Tensor:
-        """``[samples, 1, t, w]``; drawn for a text's whole context, wherever it was cut."""
+        """``[samples, 1, t, w]``; drawn for a text's full context."""
         whole = 0 if self.forward_pass.side == "image" else self.forward_pass.inputs.shape[1]
         whole = max(whole, x.shape[1])
         drawn = torch.randn(samples, whole, x.shape[2], generator=generator)
@@ -156,19 +155,19 @@ def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
     seen = torch.ones_like(stream.content_mask)
     mask = mask_of_readout(stream)
     if mask is not None:
-        # Masks hold minus infinity, or the least number there is.
+        # Masks contain minus infinity, or the smallest finite number.
         seen = (mask > torch.finfo(mask.dtype).min / 2).any(1)
     return seen / (seen.sum(1, keepdim=True) * x.shape[-1])
 
 
 def _first_noisy(tower: Tower, layer: int | None) -> int:
-    """The block whose input gets the noise: the one behind ``layer``."""
+    """The block whose input gets the noise: the one after ``layer``."""
     last = len(tower.blocks) - 1
     if layer is None:
         return min(DEFAULT_LAYER + 1, last)
     if not 0 <= layer < last:
         raise OptionError(
-            f"layer={layer!r}: a block must stand behind the bottleneck, and the {tower.side} "
+            f"layer={layer!r}: a block must follow the bottleneck, and the {tower.side} "
             f"tower has blocks 0 to {last}"
         )
     return layer + 1
@@ -181,7 +180,7 @@ METHOD = Method(
     relevance=m2ib,
     text_specific=True,
     signed=False,
-    cost="1 + 100 n forward and backward passes of the blocks behind the bottleneck",
+    cost="1 + 100 n forward and backward passes of the blocks after the bottleneck",
     scope="score",
     explains="the model itself, with noise in its tokens",
     slow=True,

@@ -11,12 +11,12 @@ from whyclip.methods.method import Method, Relevance
 from whyclip.methods.patch_text import alone, cosines
 from whyclip.models.tower import join_heads
 
-NO_ATTENTION = "in the last block each patch sees itself alone"
+NO_ATTENTION = "in the last block each patch attends only to itself"
 
 
 @torch.no_grad()
 def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevance:
-    """Let each patch see itself alone in the last block, and compare it with the target.
+    """Compare each patch's feature with the prompt, without attention in the last block.
 
     ``u_i = x_i + merge(v_i)``, then the block's MLP, the final norm and the projection give
     ``f_i``, and ``H_i = cos(f_i, t)``, −1 to 1. Zhou et al., ECCV 2022 (arXiv 2112.01071),
@@ -25,8 +25,8 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
     Args:
         forward_pass: the tower's forward pass.
         key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as the comparison of
-            Zhao et al. (ICML 2024) does; of a pooling head, which has no key of its own, by
-            the cosine of its query.
+            Zhao et al. (ICML 2024) does; a pooling head has no key,
+            so the cosine of its query is used.
     """
     block = forward_pass.tower.blocks[-1]
     x = forward_pass.states[len(forward_pass.tower.blocks) - 1].to(block.dtype)
@@ -39,7 +39,7 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
 
 
 def _likeness(own: Tensor, keys: Tensor, row: Tensor) -> Tensor:
-    """Cosine ``[b, t]`` of the readout's own vector and every key."""
+    """Cosine ``[b, t]`` of the readout's key or query and every key."""
     readout = own[torch.arange(len(own), device=own.device), row][:, None]
     return F.cosine_similarity(readout.float(), keys.float(), dim=-1)
 
@@ -54,6 +54,6 @@ METHOD = Method(
     signed=True,
     cost="1 + the last block",
     scope="features",
-    explains="dense features of a changed last block",
+    explains="dense features of a modified last block",
     sides=("image",),
 )

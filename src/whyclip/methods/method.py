@@ -1,4 +1,4 @@
-"""What a method is: a function on a forward pass, and a declaration of what it claims."""
+"""The type of a method: a function on a forward pass, and a declaration of its claims."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ OWN_METHODS = "whyclip.methods."
 
 @dataclass(frozen=True)
 class Relevance:
-    """What a method found.
+    """Result of a method.
 
     Attributes:
         values: ``[b, n, t]`` signed, unnormalised relevance of every token of the tower.
-        embedding: ``[b, e]`` where the computation ended that was explained; it decides the
-            score the certificate compares with the model's own.
-        changes: in what that computation differs from the model's; empty if in nothing.
-        diagnostics: figures ``[b, n]`` by name that say how exact the method was here, such as the
-            gap to the completeness it promises; they go into the certificate.
+        embedding: ``[b, e]`` output of the explained computation, whose score the certificate
+            compares with the model's own.
+        changes: differences of that computation from the model's; empty if there are none.
+        diagnostics: values ``[b, n]`` by name that measure numerical errors, such as the
+            completeness error; they go into the certificate.
     """
 
     values: Tensor
@@ -41,13 +41,13 @@ class Relevance:
 
 
 def input_only(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Say that a method reads no block: it changes the input and watches the score."""
+    """Declare that a method is black-box and needs no block."""
     del tower, options
     return 0
 
 
 def every_block(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Say that a method reads all blocks from its option ``start_layer`` on, or from the first."""
+    """Declare that a method needs all blocks from ``start_layer`` on, or from the first."""
     return len(tower.blocks) - first_layer(tower, options.get("start_layer", 0))
 
 
@@ -55,51 +55,59 @@ def first_layer(tower: Tower, start_layer: int) -> int:
     """Resolve a layer counted from the start, or from the end if negative.
 
     Raises:
+        OptionError: the tower does not have this layer.
+    """
+    return layer_index(tower, "start_layer", start_layer)
+
+
+def layer_index(tower: Tower, name: str, layer: int) -> int:
+    """Resolve the layer that an option names, counted from the start, or from the end if negative.
+
+    Raises:
         OptionError: the tower does not have it.
     """
     depth = len(tower.blocks)
-    if not -depth <= start_layer < depth:
+    if not -depth <= layer < depth:
         raise OptionError(
-            f"start_layer={start_layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
+            f"{name}={layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
             f"or -{depth} to -1 from the end"
         )
-    return start_layer % depth
+    return layer % depth
 
 
 def last_block_only(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Say that a method reads the last block alone."""
+    """Declare that a method needs only the last block."""
     del tower, options
     return 1
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method's name, function and claims; the claims are tested, not only printed.
+    """Name, function and claims of a method; tests check the claims.
 
     Attributes:
         relevance: ``(forward_pass, *, options...) -> Relevance``; its keyword-only parameters are
             the method's options, their defaults and ``Literal`` types what is allowed.
-        blocks_needed: how many last blocks it reads, from the tower and the options; 0 for methods
-            that only change the input and watch the score.
-        all_targets_at_once: whether targets are to be seen together, because each map depends on
-            the others, or because one run of changed inputs serves them all.
-        by_image: whether it reads its targets through ``score`` and ``gradient`` alone, so that
-            every image of a batch can have targets of its own.
+        blocks_needed: function from the tower and the options to the number of last blocks needed;
+            0 for black-box methods.
+        all_targets_at_once: whether all targets are passed together, because each map depends on
+            the others, or because one run of perturbed inputs serves them all.
+        by_image: whether it uses its targets only through ``score`` and ``gradient``, so that each
+            image of a batch can have its own targets.
         needs_empty_prompt: whether it needs the empty string's embedding, ``targets.empty``.
-        slow: whether it runs much of a tower dozens to thousands of times, so that a comparison
-            leaves it out unless asked for it.
-        readout_weights: ``(forward_pass, options) -> [b, t]``, the weights by which it reads the
-            tokens in place of the model's attention, zero where it puts none; None where it has
-            none of its own.
-        needs: a package it needs beyond whyclip's own; also the name of whyclip's extra.
-        text_specific: whether the map depends on the target at all.
-        signed: whether negative relevance can come out, by the default options.
+        slow: whether it runs much of a tower dozens to thousands of times, so that comparisons
+            skip it unless it is named.
+        readout_weights: ``(forward_pass, options) -> [b, t]``, the weights that it uses in place of
+            the model's attention, zero for tokens without weight; None if it has none.
+        needs: an optional package that it needs; also the name of whyclip's extra.
+        text_specific: whether the map depends on the target.
+        signed: whether relevance can be negative, with the default options.
         sums_to: what the relevances sum to, or an empty string.
         cost: for n targets, in forward passes of the tower.
-        explains: ``"the model itself"``, or what it changes, or what it does not read.
+        explains: ``"the model itself"``, or what differs from it.
         scope: what the relevance is derived from: the model's score, its attention, dense
-            features, or nothing (a random baseline). Only whyclip's own methods are tested for
-            it; see :attr:`verified_scope`.
+            features, or nothing (a random baseline). Tested for whyclip's own methods
+            only; see :attr:`verified_scope`.
     """
 
     name: str
@@ -123,7 +131,7 @@ class Method:
 
     @property
     def verified_scope(self) -> Scope:
-        """The declared scope of whyclip's own methods; ``"unverified"`` for anybody else's."""
+        """The declared scope for whyclip's own methods; ``"unverified"`` for all others."""
         name = str(getattr(self.relevance, "__module__", ""))
         declared = getattr(sys.modules.get(name), "METHOD", ())
         own = declared if isinstance(declared, tuple) else (declared,)
@@ -131,7 +139,7 @@ class Method:
 
     @property
     def available(self) -> bool:
-        """Whether what it needs is installed."""
+        """Whether the package that it needs is installed."""
         return not self.needs or find_spec(self.needs) is not None
 
     @property
@@ -146,12 +154,12 @@ class Method:
 
     @cached_property
     def hints(self) -> Mapping[str, Any]:
-        """The annotations of the method's options, by name."""
+        """Annotations of the method's options, by name."""
         return hints_of(self.relevance)
 
     @cached_property
     def choices(self) -> Mapping[str, tuple[Any, ...]]:
-        """The values allowed for each option that has a closed list of them."""
+        """Allowed values of each option with a fixed list of values."""
         return {
             name: get_args(self.hints[name])
             for name in self.options
@@ -159,13 +167,13 @@ class Method:
         }
 
     def changed(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Of complete options those that are not the defaults."""
+        """Return the options that differ from the defaults."""
         return {key: value for key, value in options.items() if value != self.options.get(key)}
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Check options and fill in the defaults.
 
         Raises:
-            OptionError: a name or value that the method does not know.
+            OptionError: an unknown name or value.
         """
         return validate(self.name, self.relevance, options)

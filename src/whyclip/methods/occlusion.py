@@ -1,4 +1,4 @@
-"""Occlusion: cover a window of patches and see how far the score drops."""
+"""Occlusion: score drop when a window of patches is covered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, gri
 def occlusion(
     forward_pass: ForwardPass, *, window: int = 3, stride: int = 1, batch_size: int = AT_ONCE
 ) -> Relevance:
-    """Average, over all windows that cover a patch, how far the score drops without them.
+    """Average the score drop over all covering windows that contain a patch.
 
     ``H_i = mean over windows W ∋ i of S(x) − S(x with W at the mean colour)``; the mean colour
     of the model's preprocessing is 0 after it. Zeiler & Fergus, ECCV 2014 (arXiv 1311.2901),
@@ -26,15 +26,15 @@ def occlusion(
         window: side of the window in patches.
         stride: step of the window in patches, at most ``window``; the last window of a row or
             column ends at the border.
-        batch_size: pictures encoded at a time.
+        batch_size: number of images encoded at once.
 
     Raises:
-        OptionError: a window larger than the grid, or steps that leave patches out.
+        OptionError: a window larger than the grid, or a stride that skips patches.
     """
     at_least_one(window=window, stride=stride, batch_size=batch_size)
     gh, gw = grid_of(forward_pass)
     if window > min(gh, gw):
-        raise OptionError(f"window={window}: the picture has {gh}×{gw} patches")
+        raise OptionError(f"window={window}: the image has {gh}×{gw} patches")
     if stride > window:
         raise OptionError(f"stride={stride}: with window={window} it must be 1 to {window}")
     pixels, side = forward_pass.inputs, forward_pass.tower.patch * window  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def occlusion(
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
-    """Where windows begin along one axis; the last one ends at the border."""
+    """Start positions of windows along one axis; the last window ends at the border."""
     last = length - window
     return [*range(0, last, stride), last]
 
@@ -75,9 +75,9 @@ METHOD = Method(
     relevance=occlusion,
     text_specific=True,
     signed=True,
-    cost="1 + one a window (144 on a 14×14 grid)",
+    cost="1 + one per window (144 on a 14×14 grid)",
     scope="score",
-    explains="the model itself, from outside",
+    explains="the model itself, as a black box",
     sides=("image",),
     slow=True,
     blocks_needed=input_only,

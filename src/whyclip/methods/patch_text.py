@@ -1,4 +1,4 @@
-"""Patch–text cosine: what the last layer's patches themselves are like."""
+"""Patch–text cosine: similarity of the last layer's patches and the prompt."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance
 from whyclip.models.tower import join_heads
 
-BY_POOLING_HEAD = "each patch read by the pooling head as if it were the only one"
+BY_POOLING_HEAD = "each patch pooled alone by the pooling head"
 
 
 @torch.no_grad()
 def patch_text(forward_pass: ForwardPass) -> Relevance:
-    """Compare each token of the last layer with the target, by the model's own projection.
+    """Compare each projected token of the last layer with the target.
 
     ``H_i = cos(proj(norm(x_i)), t)``, −1 to 1; the "RAW similarity" of Li et al. 2023
-    (arXiv 2304.05653), section 3. The model was trained to project the CLS token only: nothing
-    makes a patch's own projection speak of what it shows, and often it says the opposite.
-    Where a pooling head stands between the patches and the embedding, each patch is read by it
-    alone.
+    (arXiv 2304.05653), section 3. The model was trained to project the CLS token only, so
+    a patch's projection need not describe its content, and is often anticorrelated. With a
+    pooling head, each patch is pooled alone.
 
     Args:
         forward_pass: the tower's forward pass.
@@ -38,7 +37,7 @@ def patch_text(forward_pass: ForwardPass) -> Relevance:
 
 
 def alone(forward_pass: ForwardPass, v: Tensor, x: Tensor) -> Tensor:
-    """Embed each token as if the last block let it see itself alone: ``[b, t, e]``.
+    """Embed each token as if it attended only to itself in the last block: ``[b, t, e]``.
 
     Args:
         forward_pass: the tower's forward pass.

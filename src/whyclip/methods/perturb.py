@@ -1,4 +1,4 @@
-"""What methods share that change the input and watch the score."""
+"""Helpers of black-box methods."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from whyclip.forward.forward_pass import ForwardPass
 
 T = TypeVar("T")
 
-# Enough inputs to keep a processor busy; more would only need memory.
+# Enough inputs to use the processor fully; more would only need memory.
 AT_ONCE = 64
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cut a sequence into parts of ``size``, the last one shorter."""
+    """Split a sequence into chunks of ``size``; the last one may be shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
 
 def count_of(items: Sequence[object], size: int) -> int:
-    """How many parts :func:`chunks` makes."""
+    """Number of chunks of :func:`chunks`."""
     return -(-len(items) // size)
 
 
 def at_least_one(**options: int) -> None:
-    """Check options that count something.
+    """Check options that are counts.
 
     Raises:
-        OptionError: one of them is not a whole number from 1 on.
+        OptionError: one of them is not a positive integer.
     """
     for name, value in options.items():
         if not isinstance(value, int) or value < 1:
@@ -42,19 +42,19 @@ def at_least_one(**options: int) -> None:
 def grid_of(forward_pass: ForwardPass) -> tuple[int, int]:
     """Rows and columns of an image's patches."""
     grid = forward_pass.stream.grid
-    assert grid is not None, "only images are asked for their grid"
+    assert grid is not None, "only images have a grid"
     return grid
 
 
 def on_patches(forward_pass: ForwardPass, maps: Tensor) -> Tensor:
-    """Lay maps ``[b, n, gh·gw]`` on the tokens of the tower: ``[b, n, t]``, zero elsewhere."""
+    """Place maps ``[b, n, gh·gw]`` on the tokens of the tower: ``[b, n, t]``, zero elsewhere."""
     values = maps.new_zeros(*maps.shape[:2], forward_pass.content_mask.shape[1])
     values[:, :, forward_pass.content_mask[0]] = maps
     return values
 
 
 def without(ids: Tensor, positions: Sequence[int], pad: int) -> Tensor:
-    """Take pieces out of token ids ``[t]``: what follows moves up, the end is padded."""
+    """Remove pieces from token ids ``[t]``; later ones move up, the end is padded."""
     keep = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     keep[list(positions)] = False
     kept = ids[keep]

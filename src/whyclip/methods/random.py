@@ -1,4 +1,4 @@
-"""Random: the control that every metric reports beside the methods."""
+"""Random: the baseline that every metric reports."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ WAVES = 4.0
 
 
 def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
-    """Draw relevance uniformly from 0 to 1, anew for every input and every target.
+    """Draw relevance uniformly from 0 to 1, independently for each input and target.
 
     ``H_i = |2 frac(u_i·d) − 1|`` with ``u_i`` normally distributed, drawn from a seed and the
     input's own content, and d the target: a random Fourier feature (Rahimi & Recht, NeurIPS
-    2007). It is the same in every batch and on every machine, yet says nothing.
+    2007). It is the same in every batch and on every machine.
 
     Args:
         forward_pass: the tower's forward pass.
-        seed: gives other maps.
+        seed: random seed.
     """
     t = forward_pass.content_mask.shape[1]
     directions = F.normalize(forward_pass.targets.directions.double().cpu(), dim=-1)
@@ -32,7 +32,7 @@ def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
     for row, written in zip(
         forward_pass.inputs.cpu(), forward_pass.content_mask.cpu(), strict=True
     ):
-        # Of a text its pieces alone: padding differs from library to library.
+        # Only the pieces of a text, because padding differs between libraries.
         content = row.float() if forward_pass.side == "image" else row[written.nonzero()[:, 0]]
         digest = hashlib.blake2b(
             content.contiguous().numpy().tobytes(), digest_size=8, key=b"%d" % seed

@@ -1,4 +1,4 @@
-"""Raw attention: where the readout token looks, whatever the target."""
+"""Raw attention: the readout token's attention weights."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from whyclip.methods.method import Method, Relevance
 
 
 def raw_attention(forward_pass: ForwardPass, *, heads: Heads = "native") -> Relevance:
-    """Take the readout token's attention weights in the last block, mean over heads.
+    """Average the readout token's attention weights in the last block over heads.
 
     Not text-specific: every target gets the same map. Weights lie in 0..1 and, with CLS or
     BOS and EOS, sum to 1.
 
     Args:
         forward_pass: the tower's forward pass.
-        heads: ``"single"`` is the softmax of one head over the whole width, which the figures
-            of Grad-ECLIP (Zhao et al., ICML 2024) call self-attention.
+        heads: ``"single"`` is the softmax of one head over the whole width, called self-attention
+            in the figures of Grad-ECLIP (Zhao et al., ICML 2024).
     """
     readout = forward_pass.readout(1, heads)
     weights = readout.layers[0].a.float().mean(1)
@@ -33,7 +33,7 @@ METHOD = Method(
     signed=False,
     cost="1",
     scope="attention",
-    explains='the model\'s attention, not its score; heads="single": a changed model',
+    explains='the model\'s attention, not its score; heads="single": a modified computation',
     sums_to="1, over all tokens",
     readout_weights=lambda forward_pass, options: raw_attention(forward_pass, **options).values[
         :, 0

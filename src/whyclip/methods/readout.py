@@ -1,4 +1,4 @@
-"""Blocks run for the readout token alone, as methods that change their input need it."""
+"""Run blocks for the readout token alone, for methods that change their input."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ def mask_of_readout(stream: Stream) -> Tensor | None:
 
 
 def readout_attention(
-    block: Block, x: Tensor, row: Tensor, mask: Tensor | None
+    block: Block, x: Tensor, row: Tensor, mask: Tensor | None, normed: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Run a block up to its attention for the readout tokens alone; differentiable.
 
     Args:
-        block: any one of the tower.
+        block: any block of the tower.
         x: ``[m, t, w]`` its input.
         row: ``[m]`` the readout token of each.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
+        normed: ``[m, t, w]`` what the block's first norm gave, to go on from there.
 
     Returns:
         Post-softmax weights ``[m, h, t]`` of the readout row, and all values ``[m, h, t, d]``.
     """
-    q, k, v = block.qkv(x)
+    q, k, v = block.qkv(x) if normed is None else block.qkv_of(normed)
     q_row = q[torch.arange(len(x), device=x.device), :, row]
     logits = torch.einsum("bhd,bhtd->bht", q_row, k) * block.scale
     return (logits if mask is None or block.is_pooling_head else logits + mask).softmax(-1), v
 
 
-def read_out(tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None) -> Tensor:
+def read_out(
+    tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None, normed: Tensor | None = None
+) -> Tensor:
     """Run the last block and the projection for the readout tokens; differentiable.
 
     Args:
@@ -44,12 +47,13 @@ def read_out(tower: Tower, x: Tensor, row: Tensor, mask: Tensor | None) -> Tenso
         x: ``[m, t, w]`` input of the last block.
         row: ``[m]`` the readout token of each.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
+        normed: as for :func:`readout_attention`.
 
     Returns:
         ``[m, e]`` embeddings, in the precision of the weights.
     """
     block = tower.blocks[-1]
-    a, v = readout_attention(block, x, row, mask)
+    a, v = readout_attention(block, x, row, mask, normed)
     o = torch.einsum("bht,bhtd->bhd", a, v).flatten(1)
     x_row = x[torch.arange(len(x), device=x.device), row]
     return tower.project(block.finish(x_row, block.merge(o)))

@@ -1,4 +1,4 @@
-"""RISE: show the model the picture through random masks, and average what it scored."""
+"""RISE: average random masks, weighted by the scores of the masked images."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def rise(
     seed: int = 0,
     batch_size: int = AT_ONCE,
 ) -> Relevance:
-    """Average random masks, each weighted by the score of the picture seen through it.
+    """Average random masks, each weighted by the score of the masked image.
 
     ``H = Σ_k S(x ⊙ M_k) M_k / (N p)``, a map of pixels whose mean over each patch is returned.
     A mask is a ``cells × cells`` grid of ones (probability p) and zeros, enlarged bilinearly
-    to one cell more than the picture and cut out at a random shift; what it hides is at the
-    mean colour. The same masks serve every picture and every target. Petsiuk et al., BMVC
+    to one cell more than the image and cropped at a random shift; hidden pixels have the mean
+    colour. All images and targets share the masks. Petsiuk et al., BMVC
     2018 (arXiv 1806.07421), eq. 6 and section 3.2.
 
     Args:
         forward_pass: the tower's forward pass.
-        masks: how many, N.
+        masks: number of masks N.
         cells: rows and columns of the small grid.
-        p: how likely a cell is to be seen, above 0 and at most 1.
+        p: probability that a cell is visible, above 0 and at most 1.
         seed: of the masks.
-        batch_size: pictures encoded at a time.
+        batch_size: number of images encoded at once.
 
     Raises:
-        OptionError: an option is out of its range.
+        OptionError: an option is out of range.
     """
     at_least_one(masks=masks, cells=cells, batch_size=batch_size)
     if not 0 < p <= 1:
@@ -68,10 +68,10 @@ def rise(
 
 
 class Masks:
-    """Random masks, drawn at once and enlarged when asked for.
+    """Random masks, drawn at once and enlarged on demand.
 
-    Bilinear enlargement is a matrix on either side of the small grid. So is the mean over
-    patches, which therefore costs next to nothing.
+    Bilinear enlargement multiplies the small grid by a matrix on each side, and so does the mean
+    over patches, which is therefore cheap.
     """
 
     def __init__(self, masks: int, cells: int, p: float, seed: int, pixels: Tensor) -> None:
@@ -85,7 +85,7 @@ class Masks:
             drawn = torch.randint(cell, (masks,), generator=generator)
             eye = torch.eye(cells, device=device)[None]
             larger = F.interpolate(eye, size=(cells + 1) * cell, mode="linear")[0]
-            # Every cut-out of the larger grid that a shift can ask for: [cell, length, cells].
+            # All crops of the larger grid: [cell, length, cells].
             self.enlarge.append(larger.unfold(1, length, 1)[:, :cell].permute(1, 2, 0))
             self.shifts.append(drawn.to(device))
 
@@ -112,7 +112,7 @@ METHOD = Method(
     signed=True,
     cost="1 + masks (4000)",
     scope="score",
-    explains="the model itself, from outside",
+    explains="the model itself, as a black box",
     sides=("image",),
     slow=True,
     blocks_needed=input_only,

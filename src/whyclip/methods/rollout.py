@@ -1,4 +1,4 @@
-"""Attention rollout: attention multiplied through the layers, residual paths included."""
+"""Attention rollout: attention multiplied through the layers, including residual paths."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from whyclip.methods.method import Method, Relevance, every_block, first_layer
 
 
 def rollout(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
-    """Follow attention from the readout token down to the tokens of a lower layer.
+    """Multiply attention from the readout token down to a lower layer.
 
-    ``Â_l = (mean_h A_l + I) / 2`` and the readout row of ``Â_L ⋯ Â_start``; the identity stands
-    for the residual path, which a pooling head does not have. Not text-specific: every target
+    ``Â_l = (mean_h A_l + I) / 2`` and the readout row of ``Â_L ⋯ Â_start``; the identity represents
+    the residual path, which a pooling head does not have. Not text-specific: every target
     gets the same map. Weights lie in 0..1 and, with CLS or BOS and EOS, sum to 1. Abnar &
     Zuidema, ACL 2020 (arXiv 2005.00928), eq. 1.
 
     Args:
         forward_pass: the tower's forward pass.
-        start_layer: the first layer multiplied, or from the end if negative; with -1 it is the
-            last one alone, as in the comparison that Grad-ECLIP's authors released.
+        start_layer: first layer; from the end if negative. -1 is the last layer alone, as in the
+            comparison released by Grad-ECLIP's authors.
 
     Raises:
         OptionError: the tower does not have that layer.
     """
     first, depth = first_layer(forward_pass.tower, start_layer), len(forward_pass.tower.blocks)
     row = F.one_hot(forward_pass.stream.readout_index, forward_pass.content_mask.shape[1]).float()
-    # From the top down a row is enough; the product of matrices is never built.
+    # From the top down, a row is enough; no product of matrices is needed.
     for index in reversed(range(first, depth)):
         mean = forward_pass.attention(index).mean(1)
         if forward_pass.tower.blocks[index].is_pooling_head:

@@ -1,7 +1,7 @@
 """Every metric.
 
-A module here that has ``METRICS`` declares metrics; nothing else needs to be told of them. All
-are pure functions; the model comes in as a function ``score``, see
+Each module here with ``METRICS`` declares metrics, found automatically. All are pure functions; the
+model is passed as a function ``score``, see
 :data:`~whyclip.perturbation.perturbations.Score`.
 """
 
@@ -11,10 +11,9 @@ from whyclip.metrics.accuracy import READINGS
 from whyclip.metrics.metric import Metric, Need
 from whyclip.perturbation.perturbations import Perturbations, Score, stream
 from whyclip.registry import Registry, look_up
-from whyclip.stats.intervals import FEWEST, Interval, interval, paired_difference, wilson
+from whyclip.stats.intervals import Interval, interval, paired_difference, wilson
 
 __all__ = [
-    "FEWEST",
     "METRICS",
     "READINGS",
     "Interval",
@@ -34,7 +33,7 @@ METRICS = Registry("metric", __name__, Metric, "METRICS", group="whyclip.metrics
 
 
 def get_metric(name: str) -> Metric:
-    """Look a metric up by its name.
+    """Return a metric by name.
 
     Raises:
         OptionError: no such metric; the message names the nearest.

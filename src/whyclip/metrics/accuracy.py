@@ -1,4 +1,4 @@
-"""The numbers that are read from a model's answer: score, probability, top-k accuracy."""
+"""Numbers computed from a model's output: score, probability, top-k accuracy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from whyclip.errors import InputError
 
 
 def top_k(scores: Tensor, labels: Tensor | int, k: int = 1) -> Tensor:
-    """Say whether the true class is among the k with the greatest scores.
+    """Whether the true class is among the k with the highest scores.
 
-    A class that scores the same as the true one stands before it, so that a model which
-    gives all classes the same score is right about none (unless k reaches all classes).
+    A tie counts against the true class, so a model that gives all classes the same score is wrong
+    (unless k covers all classes).
 
     Args:
         scores: ``[..., c]``; a row with NaN counts as wrong.
@@ -25,7 +25,7 @@ def top_k(scores: Tensor, labels: Tensor | int, k: int = 1) -> Tensor:
 
     Returns:
         float32 ``[...]``, 1 where right, 0 where wrong; their mean is the top-k accuracy.
-        Higher means that more of the class is left.
+        Higher means that more of the class remains.
 
     Raises:
         InputError: a label is not one of the c classes.
@@ -70,7 +70,7 @@ def probability(scores: Tensor, labels: Tensor | int, scale: float = 100.0) -> T
     Args:
         scores: cosines ``[..., c]``.
         labels: int ``[...]`` or one for all, 0 to c − 1.
-        scale: what the cosines are multiplied by.
+        scale: factor of the cosines.
 
     Returns:
         ``[...]``, 0 to 1.

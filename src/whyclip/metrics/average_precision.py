@@ -21,7 +21,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.
@@ -32,13 +32,13 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
         tensor(0.8333)
     """
     laid = mask_maps(heatmap, mask)
-    # What was not seen ranks after everything, where it finds no object and adds nothing.
+    # Unseen pixels rank last, where they add nothing.
     values, order = laid.values.masked_fill(~laid.seen, -float("inf")).sort(-1, descending=True)
     found = laid.mask.gather(-1, order).double().cumsum(-1)
     ranks = torch.arange(1, values.shape[-1] + 1, device=values.device)
     last = torch.ones_like(values, dtype=torch.bool)
     last[..., :-1] = values[..., 1:] != values[..., :-1]
-    # Precision where a pixel enters is that at the end of its group of equals.
+    # Precision at a pixel is that at the end of its group of ties.
     ends = torch.where(last, ranks, values.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
     precision = found.gather(-1, ends - 1) / ends
     hits = found.diff(dim=-1, prepend=torch.zeros_like(found[..., :1]))

@@ -1,4 +1,4 @@
-"""Confidence drop and increase: what the model says of the relevant part alone."""
+"""Confidence drop and increase: the model's output for the relevant part alone."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SOURCE = "Chattopadhay et al., WACV 2018, arXiv 1710.11063"
 def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
     """Darken an image by its map.
 
-    ``image_p · max(map_p, 0) / max map``; a constant positive map leaves the image as it is, a map
-    with nothing positive makes it black, and so does NaN (never seen by the model) its pixels.
+    ``image_p · max(map_p, 0) / max map``; a constant positive map keeps the image. Pixels
+    without positive relevance, or with NaN (never seen by the model), become black.
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
         heatmap: float ``[H, W]``.
-        seed: not used: nothing is drawn.
+        seed: not used.
 
     Returns:
         The image and its relevant part; ``amounts`` are 0 and 1.
@@ -52,7 +52,7 @@ def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[P
 
 
 def confidence_drop(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Part of the confidence that is lost when only the relevant part is shown. Lower is better.
+    """Share of the confidence lost when only the relevant part is shown. Lower is better.
 
     ``max(0, y − o) / y`` with y for the image and o for its relevant part. Chattopadhay et al.,
     WACV 2018, section 4.1 ("average drop %" is its mean times 100).
@@ -62,7 +62,7 @@ def confidence_drop(amounts: Tensor, scores: Tensor) -> Tensor:
         scores: ``[2, ...]`` y and o, probabilities.
 
     Returns:
-        ``[...]``, 0 to 1; NaN where y is not positive.
+        ``[...]``, 0 to 1; NaN if y is not positive.
 
     Example:
         >>> confidence_drop(torch.tensor([0.0, 1.0]), torch.tensor([0.8, 0.6]))
@@ -85,7 +85,7 @@ def confidence_increase(amounts: Tensor, scores: Tensor) -> Tensor:
         scores: ``[2, ...]`` y and o.
 
     Returns:
-        ``[...]``, 0 or 1; NaN where a score is.
+        ``[...]``, 0 or 1; NaN if a score is.
 
     Example:
         >>> confidence_increase(torch.tensor([0.0, 1.0]), torch.tensor([0.8, 0.9]))

@@ -1,4 +1,4 @@
-"""The area under a curve of scores, by the rule of the protocol."""
+"""Area under a curve of scores, by the protocol's rule."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def mean_of_points(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean of the scores over all points, wherever they lie.
+    """Mean of the scores over all points.
 
     Args:
-        amounts: ``[m]``, not used: the rule does not weigh the points.
+        amounts: ``[m]``, not used.
         scores: ``[m, ...]``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Deletion: how fast the score falls when the most relevant pixels go first."""
+"""Deletion: how fast the score falls when the most relevant pixels are removed first."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def deletion_edits(
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
         heatmap: float ``[H, W]``; NaN (never seen by the model) is deleted last. The pixels
-            of a constant map go in random order.
+            of a constant map are removed in random order.
         protocol: ``GRAD_ECLIP`` puts random colours in place of 0, 5, …, 50 % of the pixels;
             ``RISE`` puts black in place of 0, 224, 448, … all pixels.
         seed: of the colours and of the order of equally relevant pixels.
 
     Raises:
-        InputError: the map does not fit the image, or is infinite somewhere.
+        InputError: the map does not fit the image, or has infinite values.
 
     Example:
         >>> import numpy as np
@@ -71,7 +71,7 @@ def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
 
 
 def deletion_rise(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Area under the score while all pixels go, the most relevant first. Lower is better.
+    """Area under the score while all pixels are removed, most relevant first. Lower is better.
 
     By trapezoids over the share of deleted pixels; the score is the softmax probability of the
     explained class. Petsiuk et al., BMVC 2018, section 4.2.

@@ -14,14 +14,14 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
 
     ``Σ_{p ∈ mask} max(map_p, 0) / Σ_p max(map_p, 0)``. Wang et al., Score-CAM, CVPR workshops
     2020 (arXiv 1910.01279), section 4.3. A constant positive map has the object's share of the
-    image; a map with nothing positive points nowhere and has 0.
+    image; a map without positive values has 0.
 
     Args:
         heatmap: float ``[..., H, W]``, signed or not; NaN is left out.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.

@@ -1,4 +1,4 @@
-"""Insertion: how fast the score rises when the most relevant pixels appear first."""
+"""Insertion: how fast the score rises when the most relevant pixels are revealed first."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from whyclip.perturbation.perturbations import Perturbations
 def insertion_edits(
     image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
 ) -> Perturbations[Pixels]:
-    """Uncover pixels in order of falling relevance, at the image's own resolution.
+    """Reveal pixels in order of falling relevance, at the image's own resolution.
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``; NaN (never seen by the model) is uncovered last. The pixels
-            of a constant map appear in random order.
-        protocol: ``GRAD_ECLIP`` uncovers 0, 5, …, 45 % of a black canvas and then the whole image;
-            ``RISE`` uncovers 0, 224, 448, … all pixels of the blurred image.
+        heatmap: float ``[H, W]``; NaN (never seen by the model) is revealed last. The pixels
+            of a constant map are revealed in random order.
+        protocol: ``GRAD_ECLIP`` reveals 0, 5, …, 45 % of a black canvas and then the whole image;
+            ``RISE`` reveals 0, 224, 448, … all pixels of the blurred image.
         seed: of the order of equally relevant pixels.
 
     Raises:
-        InputError: the map does not fit the image, or is infinite somewhere.
+        InputError: the map does not fit the image, or has infinite values.
 
     Example:
         >>> import numpy as np
@@ -50,14 +50,14 @@ def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturba
 
 
 def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while the most relevant pixels appear on black, 11 points. Higher is better.
+    """Mean score while the most relevant pixels are revealed on black, 11 points. Higher is better.
 
     ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, and the whole image. The
     release prints the accuracies and has no rule for the area; the mean is ours. Zhao et al.,
     ICML 2024.
 
     Args:
-        amounts: ``[m]`` shares of uncovered pixels.
+        amounts: ``[m]`` shares of revealed pixels.
         scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
 
     Returns:
@@ -74,11 +74,11 @@ def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
 def insertion_rise(amounts: Tensor, scores: Tensor) -> Tensor:
     """Area under the score while all pixels sharpen, the most relevant first. Higher is better.
 
-    By trapezoids over the share of uncovered pixels; the score is the softmax probability of the
+    By trapezoids over the share of revealed pixels; the score is the softmax probability of the
     explained class. Petsiuk et al., BMVC 2018, section 4.2.
 
     Args:
-        amounts: ``[m]`` shares of uncovered pixels.
+        amounts: ``[m]`` shares of revealed pixels.
         scores: ``[m, ...]``.
 
     Returns:

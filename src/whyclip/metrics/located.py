@@ -1,4 +1,4 @@
-"""Maps and masks laid on each other, for the metrics of location."""
+"""Maps and masks, aligned for the localisation metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from whyclip.errors import InputError
 class MaskedMaps(NamedTuple):
     """Maps and masks as rows of pixels, ``[..., p]``.
 
-    ``seen`` is False where the map is NaN: what the model never saw, and what the truth
-    leaves open, is part of neither object nor background. ``mask`` is False there.
+    ``seen`` is False where the map is NaN. Pixels that the model never saw, or that are unlabelled,
+    are neither object nor background. ``mask`` is False there.
     """
 
     values: Tensor
@@ -23,19 +23,19 @@ class MaskedMaps(NamedTuple):
 
     @property
     def has_object(self) -> Tensor:
-        """Bool ``[...]``: something of the object was seen."""
+        """Bool ``[...]``: some part of the object was seen."""
         return self.mask.any(-1)
 
     def defined(self, result: Tensor) -> Tensor:
-        """Put NaN where there is nothing to mask_maps."""
+        """Set values without a visible object to NaN."""
         return result.float().masked_fill(~self.has_object, float("nan"))
 
 
 def mask_maps(heatmap: Tensor, mask: Tensor) -> MaskedMaps:
-    """Lay masks on maps.
+    """Align masks with maps.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN where nothing was seen.
+        heatmap: float ``[..., H, W]``; NaN where the model saw nothing.
         mask: bool ``[..., H, W]``, True on the object.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a metric is: pure functions, and a declaration of what they need and which way is better."""
+"""The type of a metric: pure functions, and a declaration of their needs and direction."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ Need = Literal["mask", "image", "words", "score", "label"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric's name, functions and claims.
+    """Name, functions and claims of a metric.
 
-    A metric of location has ``needs == ("mask",)`` and ``value(heatmap, mask)``, with float
-    heatmaps and bool masks ``[..., H, W]``, gives ``[...]``; NaN where it is not defined.
+    A localisation metric has ``needs == ("mask",)``. ``value(heatmap, mask)``, with float heatmaps
+    and bool masks ``[..., H, W]``, returns ``[...]``; NaN where it is undefined.
 
-    A metric of faithfulness asks the model about edited inputs. ``edits(image, heatmap, *, seed)``,
-    or ``edits(prompt, words, *, seed)`` on the text side, makes them; ``value(amounts, scores)``
-    reads the scores ``[m, ...]`` they got against their ``amounts`` ``[m]`` and gives ``[...]``.
+    A faithfulness metric scores edited inputs. ``edits(image, heatmap, *, seed)``, or
+    ``edits(prompt, words, *, seed)`` on the text side, makes them; ``value(amounts, scores)``
+    computes ``[...]`` from their scores ``[m, ...]`` and ``amounts`` ``[m]``.
 
     Attributes:
-        higher_is_better: which way is better.
-        needs: what is looked at beside the explanation.
+        higher_is_better: whether higher values are better.
+        needs: inputs besides the explanation.
         readings: names of :data:`~whyclip.metrics.accuracy.READINGS`, the numbers that the metric's
-            source takes from the model's output, first the usual one.
-        curve_points: at how many points its curve of scores is drawn; 0 where the amounts are none
-            that a curve could run along.
+            source computes from the model's output, the usual one first.
+        curve_points: number of points of its curve of scores; 0 if there is no curve.
     """
 
     name: str
@@ -48,22 +47,22 @@ class Metric:
 
     @property
     def summary(self) -> str:
-        """The first line of the docstring of the function that says what is measured."""
+        """First line of the docstring of ``value``."""
         return (inspect.getdoc(self.value) or "").partition("\n")[0]
 
     def measure(
         self, *inputs: Any, score: Score[Any], batch_size: int = 64, **options: Any
     ) -> Tensor:
-        """Edit one input, ask the model, read the answer.
+        """Edit one input, score the edits, and compute the value.
 
         Args:
-            *inputs: what ``edits`` takes.
-            score: from a list of m inputs to ``[m, ...]``.
-            batch_size: the greatest m.
-            **options: the keywords of ``edits``.
+            *inputs: arguments of ``edits``.
+            score: function from a list of m inputs to ``[m, ...]``.
+            batch_size: largest m.
+            **options: keyword arguments of ``edits``.
 
         Raises:
-            TypeError: the metric asks the model nothing.
+            TypeError: the metric needs no scores.
         """
         if self.edits is None:
             raise TypeError(f"metric {self.name!r} needs {self.needs}, no score")

@@ -11,7 +11,7 @@ from whyclip.metrics.metric import Metric
 def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Share of the map's maxima that lie on the object. Higher is better.
 
-    ``1[argmax_p map_p ∈ mask]``; where several pixels share the maximum, the share of them on the
+    ``1[argmax_p map_p ∈ mask]``; if several pixels share the maximum, the share of them on the
     object, so that a constant map has the chance level: the object's share of the image.
     Zhang et al., IJCV 2018 (arXiv 1608.00507), section 4.1, without their tolerance of 15
     pixels, as masks here are exact.
@@ -21,7 +21,7 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.

@@ -1,4 +1,4 @@
-"""The two published ways of deleting and inserting pixels."""
+"""The two published protocols for deleting and inserting pixels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How many pixels are edited at each point, by what, and how the curve is read.
+    """Numbers of edited pixels, their fill, and the rule for the area.
 
     Attributes:
-        counts: from the number of pixels to how many are edited at each of the m points.
-        fill: what deletion puts in their place.
-        canvas: what insertion starts from.
+        counts: function from the number of pixels to the numbers edited at each of the m points.
+        fill: replacement of deleted pixels.
+        canvas: start of insertion.
         clean_last: whether the last point of insertion is the whole image.
         area: ``(amounts [m], scores [m, ...]) -> [...]``.
     """
@@ -39,7 +39,7 @@ class Protocol:
 
 
 def eleven_points(pixels: int) -> Counts:
-    """Half of the pixels in 100 equal steps, looked at after every tenth.
+    """Half of the pixels in 100 equal steps, scored after every tenth.
 
     A step is ``max(1, ⌊pixels / 200⌋)`` pixels, as in the release.
 
@@ -51,7 +51,7 @@ def eleven_points(pixels: int) -> Counts:
 
 
 def all_pixels(pixels: int, step: int = 224) -> Counts:
-    """All pixels, ``step`` at a time; the release has images of 224 by 224, a row each.
+    """All pixels, ``step`` at a time; in the release one row of an image of 224 by 224.
 
     Example:
         >>> all_pixels(500).tolist()
@@ -87,9 +87,9 @@ def pixel_edits(
 
     Args:
         start: uint8 ``[H, W, 3]``.
-        end: likewise.
-        order: indices ``[H * W]`` of the pixels, first to change first.
-        counts: ``[m]``, rising: how many have changed at each point.
+        end: uint8 ``[H, W, 3]``.
+        order: indices ``[H * W]`` of the pixels, in order of change.
+        counts: ``[m]``, rising, number of changed pixels at each point.
 
     Returns:
         m images ``[H, W, 3]``; ``amounts`` are the shares of changed pixels.

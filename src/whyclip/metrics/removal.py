@@ -1,4 +1,4 @@
-"""Sensitivity-n and infidelity: does the relevance taken away foretell the score that is lost?"""
+"""Sensitivity-n and infidelity: does the removed relevance predict the score drop?"""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def removal_edits(
         image: a PIL image, or uint8 ``[H, W, 3]``.
         heatmap: float ``[H, W]``; a cell's relevance is the sum over its pixels, divided by the
             mean number of pixels in a cell. Cells that the model never saw (NaN) stay.
-        n: how many cells a set has; at most the number of cells seen.
-        samples: how many sets.
+        n: number of cells in a set; at most the number of visible cells.
+        samples: number of sets.
         grid: cells along each side of the image.
-        fill: what takes their place.
+        fill: replacement of removed cells.
         seed: of the sets, which do not depend on the map.
 
     Returns:
-        The image itself, then ``samples`` images; ``amounts`` are the relevance taken away.
+        The image itself, then ``samples`` images; ``amounts`` are the removed relevance.
 
     Raises:
         InputError: the map does not fit the image, or no cell was seen.
@@ -56,7 +56,7 @@ def removal_edits(
     if not seen.size:
         raise InputError(f"heat map of shape {values.shape} is NaN everywhere")
     rng = np.random.default_rng((seed, 3))
-    # One random number a cell of the whole grid: the sets are the same whatever was seen.
+    # One random number per cell of the whole grid, so the sets do not depend on visibility.
     draws = rng.random((samples, grid * grid))[:, seen]
     sets = seen[np.argsort(draws, axis=1)[:, : min(n, seen.size)]]
     end = filled(pixels, fill, seed)
@@ -84,17 +84,17 @@ def _cells(
 
 
 def sensitivity_n(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Correlation of the relevance taken away with the score lost. Higher is better.
+    """Correlation of the removed relevance with the score drop. Higher is better.
 
     ``corr(Σ_{i ∈ x_S} R_i, S(x) − S(x without x_S))`` over random sets of n cells. Ancona et al.,
     ICLR 2018 (arXiv 1711.06104), section 3.2.
 
     Args:
-        amounts: ``[m]`` relevance taken away; the first is of the image itself.
+        amounts: ``[m]`` removed relevance; the first is that of the image itself.
         scores: ``[m, ...]``.
 
     Returns:
-        ``[...]``, −1 to 1; NaN where all sets have the same relevance (a constant map) or effect.
+        ``[...]``, −1 to 1; NaN if all sets have the same relevance (a constant map) or effect.
 
     Example:
         >>> sensitivity_n(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.9, 0.8, 0.7]))
@@ -105,14 +105,14 @@ def sensitivity_n(amounts: Tensor, scores: Tensor) -> Tensor:
 
 
 def infidelity(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Squared error of the relevance taken away as a forecast of the score lost. Lower is better.
+    """Squared error of the removed relevance as a prediction of the score drop. Lower is better.
 
     ``mean (β Σ_{i ∈ x_S} R_i − (S(x) − S(x without x_S)))²`` over random sets of cells, with the β
     that fits best, as relevances have no unit. Yeh et al., NeurIPS 2019 (arXiv 1901.09392),
     definition 2.1. It is in units of the squared score: compare methods on the same images.
 
     Args:
-        amounts: ``[m]`` relevance taken away; the first is of the image itself.
+        amounts: ``[m]`` removed relevance; the first is that of the image itself.
         scores: ``[m, ...]``.
 
     Returns:

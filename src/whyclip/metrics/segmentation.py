@@ -1,4 +1,4 @@
-"""The map cut at its own mean, held against the object: pixel accuracy, IoU, mIoU."""
+"""The map thresholded at its mean, compared with the object: pixel accuracy, IoU, mIoU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = "Chefer et al., CVPR 2021, arXiv 2012.09838"
 
 
 def above_mean(heatmap: Tensor) -> Tensor:
-    """Cut maps at the mean of what was seen; a constant map has nothing above it.
+    """Threshold maps at the mean of visible pixels; nothing of a constant map is above.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is left out of the mean, and is not above it.
@@ -31,17 +31,17 @@ def above_mean(heatmap: Tensor) -> Tensor:
 
 
 def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Share of pixels on the right side of the map's mean. Higher is better.
+    """Pixel accuracy of the map thresholded at its mean. Higher is better.
 
     ``mean_p 1[(map_p > mean map) = mask_p]``, as in Chefer et al., CVPR 2021. A constant map
-    calls everything background and has the background's share of the image.
+    has the background's share of the image.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is left out.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.
@@ -57,7 +57,7 @@ def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Intersection over union of the object and what is above the map's mean. Higher is better.
+    """Intersection over union of the object and the map above its mean. Higher is better.
 
     ``|above ∩ mask| / |above ∪ mask|``; 0 for a constant map.
 
@@ -66,7 +66,7 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.
@@ -83,15 +83,15 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
 def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Mean of the IoU of the object and that of the background. Higher is better.
 
-    Both at the map's mean, as in Chefer et al., CVPR 2021. Where neither the truth nor the map
-    has any background, the object's IoU alone.
+    Both at the map's mean, as in Chefer et al., CVPR 2021. If neither mask nor map has any
+    background, the object's IoU alone.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is left out.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN where nothing of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
 
     Raises:
         InputError: shapes or types do not fit.

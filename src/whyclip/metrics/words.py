@@ -19,19 +19,19 @@ SOURCE = "Petsiuk et al., BMVC 2018, arXiv 1806.07421, on words"
 
 
 def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) -> Perturbations[str]:
-    """Take words out of a prompt in order of falling relevance, down to the empty text.
+    """Remove words from a prompt in order of falling relevance, down to the empty text.
 
     Args:
         prompt: as the user wrote it; one string, not an ensemble.
-        words: its n words with their places and relevance; words of NaN relevance go last. Words
-            that are not among them, such as those beyond the context, go with the first.
+        words: its n words with spans and relevance; words with NaN relevance are removed last.
+            Other words, such as those beyond the context, are removed with the first.
         seed: of the order of equally relevant words.
 
     Returns:
-        n + 1 texts, the prompt first; ``amounts`` are the shares of words taken out.
+        n + 1 texts, the prompt first; ``amounts`` are the shares of removed words.
 
     Raises:
-        InputError: there are no words, or a word is not where it says.
+        InputError: there are no words, or a word is not at its span.
 
     Example:
         >>> words = [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5), Word("car", 6, 9, 0.3)]
@@ -45,18 +45,18 @@ def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) ->
 def word_insertion_edits(
     prompt: str, words: Sequence[Word], *, seed: int = 0
 ) -> Perturbations[str]:
-    """Put words into the empty text in order of falling relevance, each at its place.
+    """Insert words into the empty text in order of falling relevance, each at its position.
 
     Args:
-        prompt: as for :func:`word_deletion_edits`, like the rest.
-        words: likewise.
-        seed: likewise.
+        prompt: as for :func:`word_deletion_edits`.
+        words: as for :func:`word_deletion_edits`.
+        seed: as for :func:`word_deletion_edits`.
 
     Returns:
-        n + 1 texts, the prompt last; ``amounts`` are the shares of words put in.
+        n + 1 texts, the prompt last; ``amounts`` are the shares of inserted words.
 
     Raises:
-        InputError: there are no words, or a word is not where it says.
+        InputError: there are no words, or a word is not at its span.
 
     Example:
         >>> words = [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5), Word("car", 6, 9, 0.3)]
@@ -86,14 +86,14 @@ def _edits(
 
     def make() -> Iterator[str]:
         for gone in removed:
-            # The untouched prompt keeps its own white space, so that its score is the model's.
+            # The full prompt keeps its white space, so that its score is the model's.
             yield without(prompt, [*beyond, *(words[i] for i in gone)]) if gone else prompt
 
     return Perturbations(torch.linspace(0, 1, len(removed)), make)
 
 
 def unread(prompt: str, read: Sequence[Word]) -> list[Word]:
-    """Words of a prompt beyond the model's context: they go with any other, and never move up.
+    """Words of a prompt beyond the model's context; they never move into it.
 
     Example:
         >>> unread("a red car", [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5)])
@@ -104,7 +104,7 @@ def unread(prompt: str, read: Sequence[Word]) -> list[Word]:
 
 
 def without(prompt: str, words: Sequence[Word]) -> str:
-    """Cut words out of a prompt; white space left behind collapses.
+    """Remove words from a prompt, and collapse white space.
 
     Example:
         >>> without("a red car", [Word("red", 2, 5, 0.5)])
@@ -117,7 +117,7 @@ def without(prompt: str, words: Sequence[Word]) -> str:
 
 
 def word_deletion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Area under the cosine while words go, the most relevant first. Lower is better.
+    """Area under the cosine while words are removed, most relevant first. Lower is better.
 
     By trapezoids over the share of deleted words, from the prompt to the empty text. After
     Petsiuk et al. 2018, with words in place of pixels.
@@ -137,13 +137,13 @@ def word_deletion(amounts: Tensor, scores: Tensor) -> Tensor:
 
 
 def word_insertion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Area under the cosine while words appear, the most relevant first. Higher is better.
+    """Area under the cosine while words are inserted, most relevant first. Higher is better.
 
-    By trapezoids over the share of words put in, from the empty text to the prompt. After
+    By trapezoids over the share of inserted words, from the empty text to the prompt. After
     Petsiuk et al. 2018, with words in place of pixels.
 
     Args:
-        amounts: ``[m]`` shares of words put in.
+        amounts: ``[m]`` shares of inserted words.
         scores: ``[m, ...]``.
 
     Returns:

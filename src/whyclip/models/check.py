@@ -1,4 +1,4 @@
-"""Does the view compute what the model computes? Asked once, when a model is loaded."""
+"""Check, when a model is loaded, that the view computes what the model computes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whyclip.models.tower import ImageTower, TextTower, after_attention, attend
 from whyclip.models.view import ModelView
 from whyclip.models.vocabulary import same_rows
 
-# Largest difference allowed, relative to the largest value, by the precision of the weights.
+# Largest allowed difference, relative to the largest value, by the precision of the weights.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 HALF_TOLERANCE = 3e-2
 
@@ -21,12 +21,12 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
     """Compare the view with the model's own forward passes, block by block and end to end.
 
     Args:
-        view: the model as whyclip sees it.
-        token_ids: ``[b, t]`` a few tokenised texts; None where the model reads none.
+        view: the wrapped model.
+        token_ids: ``[b, t]`` a few tokenised texts; None if the model has no text encoder.
 
     Raises:
         UnsupportedModelError: the model is in training mode, or a block or an embedding
-            differs; the message names the first that does and by how much.
+            differs; the message names the first one, and the difference.
     """
     image, text = view.image, view.text
     seeded = torch.Generator().manual_seed(0)
@@ -45,7 +45,7 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
 
 
 def _check_logits(view: ModelView, pixels: Tensor, own: Tensor) -> None:
-    """Compare the logits of a classifier's directions with its own."""
+    """Compare a classifier's logits, computed from its directions, with its own."""
     assert view.classes is not None
     assert view.module is not None
     weight = view.classes.weight
@@ -90,7 +90,7 @@ def _compare(what: str, ours: Tensor, own: Tensor) -> None:
     tolerance = TOLERANCE.get(own.dtype, HALF_TOLERANCE)
     largest = own.abs().max().clamp_min(1e-12)
     difference = float((ours - own).abs().max() / largest)
-    # Written so that NaN is refused, too.
+    # Written so that NaN fails as well.
     if not difference <= tolerance:
         raise UnsupportedModelError(
             f"{what} differs from the model's own by {difference:.1e} of its largest value "
@@ -99,7 +99,7 @@ def _compare(what: str, ours: Tensor, own: Tensor) -> None:
 
 
 def check_usable(module: nn.Module, name: str) -> None:
-    """Check that the weights hold numbers, and that autograd may run over them.
+    """Check that the weights have values and support autograd.
 
     Raises:
         UnsupportedModelError: they are on the device "meta", or were made in inference mode.

@@ -1,4 +1,4 @@
-"""The classes of a plain classifier, as directions that are scored by their logit."""
+"""Classes of a plain classifier, as directions scored by their logit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ClassifierHead:
     """A classifier's last linear layer: logit k is ``weight[k] · F + bias[k]``.
 
     Attributes:
-        names: of the k classes, as the model's own configuration writes them.
-        layer: the layer, whose weights are read when they are needed.
+        names: of the k classes, from the model's own configuration.
+        layer: the layer; its weights are read on access.
     """
 
     names: tuple[str, ...]

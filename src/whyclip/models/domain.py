@@ -1,4 +1,4 @@
-"""What pictures a model knows, told from how rough, contrasted and colourful their patches are."""
+"""In-distribution check of images, by texture, contrast and colours of their patches."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch import Tensor
 LEVELS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 _CELL = 16
 _LUMA = (0.30, 0.59, 0.11)
-# A grey level in 100, squared: finer differences are the file format's, not the picture's.
+# One grey level in 100, squared: finer differences are compression artefacts.
 _FLOOR = 4e-4
 
 
 def patch_statistics(pixels: Tensor) -> Tensor:
-    """Sum a picture up in five figures of its 16-pixel patches, as quantiles over the patches.
+    """Compute quantiles of five statistics over an image's 16-pixel patches.
 
-    The figures are, of each patch: log energy of the Laplacian, log variance and log greatest
-    step of the lightness, mean colourfulness (greatest less least channel), and log variance of
-    the colours. Photographs have fine texture nearly everywhere, drawings nearly nowhere; see
+    The statistics are the log energy of the Laplacian, log variance and log largest step of the
+    lightness, mean colourfulness (largest minus smallest channel), and log variance of the
+    colours. Photographs have fine texture nearly everywhere, drawings nearly nowhere; see
     Ruderman, "The statistics of natural images", Network 1994.
 
     Args:
-        pixels: ``[b, 3, H, W]``, -1..1; what is left over beyond whole patches is not looked at.
+        pixels: ``[b, 3, H, W]``, -1..1; pixels beyond whole patches are ignored.
 
     Returns:
-        float32 ``[b, 35]``: five figures times ``LEVELS``.
+        float32 ``[b, 35]``: five statistics times ``LEVELS``.
     """
     x = pixels.detach().float().cpu()
     b, _, height, width = x.shape
@@ -51,15 +51,15 @@ def patch_statistics(pixels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Domain:
-    """The patch statistics of pictures that a model was trained for, as one Gaussian.
+    """Gaussian model of the patch statistics of a model's training images.
 
-    Not the model's embeddings: those of photographs lie in the midst of those of drawings.
+    It does not use embeddings, because those of photographs lie among those of drawings.
 
     Attributes:
         mean: ``[35]`` mean of their statistics.
-        whiten: ``[35, 35]`` maps what is off the mean to unit variance.
-        border: the Mahalanobis distance that one of them in a hundred exceeds.
-        note: what to tell a user whose picture lies beyond the border.
+        whiten: ``[35, 35]`` maps deviations from the mean to unit variance.
+        border: Mahalanobis distance that one training image in a hundred exceeds.
+        note: warning for an image beyond the border.
     """
 
     mean: Tensor
@@ -74,12 +74,12 @@ class Domain:
         return cls(fitted["mean"], fitted["whiten"], float(fitted["border"]), note)
 
     def strangeness(self, pixels: Tensor) -> Tensor:
-        """Distance of pictures from the domain, 1 at its border.
+        """Distance of images from the domain, 1 at its border.
 
         The Mahalanobis distance of their :func:`patch_statistics`.
 
         Args:
-            pixels: ``[b, 3, H, W]`` as the model's own preprocessing gives them, -1..1.
+            pixels: ``[b, 3, H, W]`` from the model's own preprocessing, -1..1.
 
         Returns:
             ``[b]``, 0 or more.
@@ -88,7 +88,7 @@ class Domain:
         return (off @ self.whiten).norm(dim=-1) / self.border
 
     def notes(self, pixels: Tensor) -> list[tuple[str, ...]]:
-        """The note for each picture ``[b, 3, H, W]`` beyond the border, nothing for others."""
+        """Return the note for each image ``[b, 3, H, W]`` beyond the border, nothing for others."""
         return [
             (f"{self.note} (distance {far:.1f}, where 1 is the border)",) if far > 1 else ()
             for far in self.strangeness(pixels).tolist()

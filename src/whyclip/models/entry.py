@@ -1,7 +1,7 @@
-"""The model called as a whole, for models whose own ``forward`` was hooked or replaced.
+"""Calling the model as a whole, for models whose own ``forward`` was hooked or replaced.
 
-``encode_image`` and its kin do not run hooks that are set on the model itself, but
-``model(image, text)`` does. Where somebody set one, both must give the same scores.
+``encode_image`` and ``encode_text`` do not run hooks on the model itself, but
+``model(image, text)`` does. If there is one, both must give the same scores.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from whyclip.models.view import ModelView
 
 
 def answers_as_a_whole(model: ModelView) -> bool:
-    """Whether calling the model itself may say other than its encoders do.
+    """Whether calling the model itself may differ from its encoders.
 
-    It may where it has hooks or a replaced ``forward``, and where its last layer gives classes.
+    It may if it has hooks or a replaced ``forward``, or if its last layer gives classes.
     """
     module = model.module
     return module is not None and (model.classes is not None or bool(altered(module)))
@@ -34,7 +34,7 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
     Args:
         model: the model.
         pixels: ``[b, 3, H, W]``.
-        ids: ``[p, t]`` whole contexts; None for a classifier.
+        ids: ``[p, t]`` full contexts; None for a classifier.
 
     Raises:
         ScoreMismatchError: its ``forward`` cannot be called, or gives no scores.
@@ -46,7 +46,7 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
             return module(pixel_values=pixels).logits.float()
         ids = ids.to(model.text.device)
         if is_openai(module):
-            # It gives logits, where OpenCLIP's gives embeddings.
+            # It returns logits; OpenCLIP's returns embeddings.
             return module(pixels, ids)[0].float() / model.logit_scale
         if hasattr(module, "visual"):
             return _cosines(module(pixels, ids))
@@ -66,7 +66,7 @@ def joint_scores(model: ModelView, pixels: Tensor, ids: Tensor | None) -> Tensor
 
 
 def _cosines(output: Any) -> Tensor:
-    """From what OpenCLIP's ``forward`` gives, a tuple or a dictionary, to cosines."""
+    """Compute cosines from the output of OpenCLIP's ``forward``, a tuple or a dictionary."""
     named = isinstance(output, dict)
     image = output["image_features"] if named else output[0]
     text = output["text_features"] if named else output[1]

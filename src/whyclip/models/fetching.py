@@ -1,4 +1,4 @@
-"""Loading by other libraries: their errors in one line, their notes and bars kept quiet."""
+"""Loading by other libraries, with one-line errors and without their notes and bars."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OFFLINE_HINT = (
 
 @contextmanager
 def fetching(spec: str, local: bool) -> Iterator[None]:
-    """Turn what libraries raise while fetching or reading weights into one line."""
+    """Turn exceptions of libraries during downloads and reading into one-line errors."""
     try:
         with _quiet(bars=not local):
             yield
@@ -33,10 +33,10 @@ def fetching(spec: str, local: bool) -> Iterator[None]:
 
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
-    """Keep the libraries' notes on what they load out of the user's terminal."""
+    """Hide the libraries' notes about loading."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    # A bar is of use where gigabytes are fetched, and in the way before an error of a moment.
+    # A bar is useful for downloads of gigabytes, but not before an immediate error.
     logs = getattr(getattr(sys.modules.get("transformers"), "utils", None), "logging", None)
     silenced = logs is not None and not bars and logs.is_progress_bar_enabled()
     if logs is not None and silenced:

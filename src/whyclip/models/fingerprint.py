@@ -1,4 +1,4 @@
-"""A model's fingerprint: a few digits that distinguish its weights from others."""
+"""A model's fingerprint: a hash of its weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ WORD = torch.int32.itemsize
 def fingerprint(module: nn.Module) -> str:
     """Hash every module's class, and every tensor's name, shape, type and contents.
 
-    The classes, because the same weights with another activation are another model. Contents
-    are the sums of each row's bits, read as whole numbers: exact in any order, so the same on
-    every device, and different if any one number of the row changes.
+    Classes are included because the same weights with another activation are another model.
+    Contents are the sums of each row's bits as integers: independent of order and device, and
+    different if a single number of the row changes.
 
     Returns:
         Sixteen hexadecimal digits.
 
     Raises:
-        UnsupportedModelError: a tensor has no numbers to read.
+        UnsupportedModelError: a tensor has no values.
     """
     digest = hashlib.blake2b(digest_size=8)
     sums: list[Tensor] = []
     for name, part in module.named_modules():
         digest.update(f"{name} {type(part).__name__}".encode())
-    # Buffers that are not saved (masks) are not in the state dict, but decide what is computed;
-    # weights of quantised layers are in the state dict alone.
+    # Buffers that are not saved (masks) are missing in the state dict but affect the results;
+    # weights of quantised layers are only in the state dict.
     tensors = {**dict(module.named_buffers()), **module.state_dict()}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
@@ -49,7 +49,7 @@ def fingerprint(module: nn.Module) -> str:
 
 
 def _row_sums(tensor: Tensor) -> Tensor:
-    """Sum the bits of each row as 32-bit whole numbers that wrap around."""
+    """Sum the bits of each row as 32-bit integers with wrap-around."""
     rows = tensor.contiguous()
     rows = rows.reshape(-1, rows.shape[-1] if rows.ndim > 1 else 1)
     if not rows.numel():

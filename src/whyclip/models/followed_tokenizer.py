@@ -1,4 +1,4 @@
-"""Tokenizers that are plain functions, such as ``clip.tokenize``, followed by OpenCLIP's."""
+"""Tokenizers that are plain functions, such as ``clip.tokenize``, matched with OpenCLIP's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from whyclip.errors import UnsupportedModelError
 
 
 class FollowedTokenizer(SimpleTokenizer):
-    """CLIP's byte pairs, compared with the user's own function at every call.
+    """CLIP's tokenizer, compared with the user's own function at every call.
 
-    A function gives ids and no pieces. OpenCLIP's tokenizer gives both, so its pieces are those
-    of the function wherever the ids are equal.
+    A function returns ids without pieces. OpenCLIP's tokenizer returns both, and its pieces are
+    valid if the ids are equal.
 
     Args:
-        function: texts to ids ``[n, context]``; the user's own.
+        function: the user's function from texts to ids ``[n, context]``.
         context_length: number of positions.
     """
 
@@ -32,7 +32,7 @@ class FollowedTokenizer(SimpleTokenizer):
             self.takes = frozenset()
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
-        """Tokenize texts by both: int64 ``[n, t]``.
+        """Tokenize texts with both: int64 ``[n, t]``.
 
         Raises:
             UnsupportedModelError: the ids differ.

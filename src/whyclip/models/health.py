@@ -1,4 +1,4 @@
-"""Numbers that are none: NaN and infinity in weights and results, and standard deviations of 0."""
+"""Checks for NaN and infinity in weights and results, and for standard deviations of 0."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from whyclip.models.tower import ImageTower, TextTower
 
 @torch.no_grad()
 def check_weights(module: nn.Module, name: str) -> None:
-    """Refuse weights with NaN or infinity.
+    """Check weights for NaN and infinity.
 
     Raises:
-        UnsupportedModelError: names the first such tensor.
+        UnsupportedModelError: there are some; the message names the first tensor.
     """
     named: list[tuple[str, Tensor]] = list(module.named_parameters())
-    # Of buffers only those that are saved: masks hold infinity, and are not.
+    # Only saved buffers: masks contain infinity, and are not saved.
     saved = module.state_dict()
     named += [(key, buffer) for key, buffer in module.named_buffers() if key in saved]
     named = [(key, tensor) for key, tensor in named if tensor.is_floating_point()]
@@ -30,7 +30,7 @@ def check_weights(module: nn.Module, name: str) -> None:
             f"{name}: weights {meta!r} are on the device 'meta', which holds no numbers; load the "
             "model on 'cpu' or 'cuda'"
         )
-    # A sum is as good a sign as each number, and is read at the speed of memory.
+    # The sum is not finite if one number is not, and is fast.
     sums = [tensor.detach().sum(dtype=torch.float32) for _, tensor in named]
     suspect = [pair for pair, total in zip(named, sums, strict=True) if not total.isfinite()]
     for key, tensor in suspect:
@@ -43,7 +43,7 @@ def check_weights(module: nn.Module, name: str) -> None:
 
 
 def check_preprocess(preprocess: Any, name: str) -> None:
-    """Refuse a preprocessing that divides by zero.
+    """Check that the preprocessing does not divide by zero.
 
     Raises:
         UnsupportedModelError: a standard deviation of 0.
@@ -65,14 +65,14 @@ def check_preprocess(preprocess: Any, name: str) -> None:
 
 @torch.no_grad()
 def first_not_finite(tower: ImageTower | TextTower, inputs: Tensor) -> str:
-    """Name the layer where NaN or infinity first appears.
+    """Return the layer where NaN or infinity first appears.
 
     Args:
         tower: the encoder.
-        inputs: for which its embedding is not finite.
+        inputs: inputs whose embedding is not finite.
 
     Returns:
-        ``"image block 3"``, ``"image input"`` or the like.
+        For example ``"image block 3"`` or ``"image input"``.
     """
     side = tower.side
     if inputs.is_floating_point() and not inputs.isfinite().all():

@@ -1,4 +1,4 @@
-"""From a name, a file or a model in memory to a checked view."""
+"""Load or wrap a model, and check the view."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from whyclip.ambient import in_plain_state
-from whyclip.errors import OptionError, UnsupportedModelError, unknown
+from whyclip.errors import OptionError, UnsupportedModelError, quoted, unknown
 from whyclip.inputs import tokenize
 from whyclip.models.check import check_usable, check_view
 from whyclip.models.domain import Domain
@@ -36,12 +36,13 @@ from whyclip.models.wrappers import plain_module
 MINI = "mini"
 MINI_DOMAIN = "familiar.safetensors"
 MINI_NOTE = (
-    "this picture is unlike the drawn emoji scenes that mini was trained on, and mini knows "
+    "this image is unlike the emoji scenes that mini was trained on, and mini understands "
     "nothing else: load a photo model, such as 'openclip:ViT-B-16/openai'"
 )
 HF_CONFIG = "config.json"
 FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"
 DEFAULT_CONTEXT = 77
+WEIGHTS_SUFFIXES = frozenset((".pt", ".pth", ".bin", ".safetensors", ".npz"))
 CHECK_TEXTS = ("a photo of a dog", "two red cars next to a tree, seen from above")
 
 
@@ -54,13 +55,12 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
             (``.safetensors``, or ``.pt``/``.bin`` read with ``weights_only=True``);
             ``"openclip:FOLDER"`` in OpenCLIP's folder format; ``"hf:NAME"`` or ``"hf:FOLDER"``
             for transformers; or such a folder's path alone.
-        device: where to put it, a name or the number of a GPU; the first GPU if there is one,
-            else the CPU.
+        device: a name or the number of a GPU; by default the first GPU, else the CPU.
 
     Raises:
-        OptionError: no such architecture, tag, file, folder or device, or a file that holds
-            other weights.
-        HubError: the weights must be fetched and cannot be.
+        OptionError: no such architecture, tag, file, folder or device, or a file with other
+            weights.
+        HubError: the weights cannot be downloaded.
         UnsupportedModelError: the model's computation cannot be followed.
     """
     if not isinstance(spec, str | os.PathLike):
@@ -85,7 +85,7 @@ def load(spec: str | os.PathLike[str], device: str | int | torch.device | None =
 
 @in_plain_state
 def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -> ModelView:
-    """Look at a model already in memory, without touching it.
+    """Wrap a model in memory, without modifying it.
 
     Args:
         model: an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``, the model of OpenAI's
@@ -95,13 +95,13 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
             ``CLIPProcessor``.
         tokenizer: OpenCLIP's or transformers' tokenizer of this model, or a function that gives
             the ids of CLIP's tokenizer, such as ``clip.tokenize``; None for a classifier.
-        name: what results call it; the class name by default.
+        name: name in results; the class name by default.
 
     Raises:
-        OptionError: no module.
-        UnsupportedModelError: of another kind, in training mode, inside a wrapper, with NaN among
-            its weights, with a tokenizer that does not read words, or its computation is not
-            followed to the required accuracy; the message names the layer.
+        OptionError: ``model`` is not a module.
+        UnsupportedModelError: the model is of another class, in training mode or inside a wrapper,
+            has NaN in its weights or a tokenizer without vocabulary, or cannot be followed to the
+            required accuracy; the message names the layer.
     """
     name = name or type(model).__name__
     model = plain_module(model, name)
@@ -151,6 +151,11 @@ def _load_openclip_spec(rest: str, spec: str, device: torch.device) -> ModelView
     if pretrained not in tags:
         pretrained = str(Path(pretrained).expanduser())
     if pretrained not in tags and not Path(pretrained).is_file():
+        if Path(pretrained).suffix in WEIGHTS_SUFFIXES or len(Path(pretrained).parts) > 1:
+            raise OptionError(
+                f"no such weights file: {quoted(pretrained)}; give the path of a .safetensors, "
+                f".pt or .bin file, or one of OpenCLIP's tags for {arch} (whyclip models --all)"
+            )
         raise unknown(f"pretrained tag or file for {arch}", pretrained, tags)
     return _load_openclip(arch, pretrained, spec, device)
 
@@ -171,10 +176,10 @@ def _load_folder(folder: Path, spec: str, device: torch.device) -> ModelView:
 
 
 def device_for(device: str | int | torch.device | None) -> torch.device:
-    """Find a device, and put nothing on it to see that it is there.
+    """Find a device, without allocating memory on it.
 
     Raises:
-        OptionError: there is none of this name or number.
+        OptionError: no such device.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -183,7 +188,7 @@ def device_for(device: str | int | torch.device | None) -> torch.device:
     try:
         place = torch.device(f"cuda:{device}" if isinstance(device, int) else device)
         torch.empty(0, device=place)
-    # What a backend raises where it has no device is its own matter.
+    # Backends raise different exceptions if they have no device.
     except Exception as error:
         known = "'cpu'" + (" and 'cuda'" if torch.cuda.is_available() else "")
         message = f"device {device!r:.40} is not available; this machine has {known}"

@@ -1,7 +1,7 @@
-"""Encoders of which only the input and the embedding are known.
+"""Encoders that support only black-box methods.
 
-Their embedding is not read from the tokens by one attention (they average their patches, or are
-convolutions), so nothing but the score can be watched. Methods that change the input work.
+They do not pool their tokens by attention (they average their patches, or are convolutions), so
+only their input and score are known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from whyclip.models.tower import ImageTower, Stream, TextTower
 
 Encode = Callable[[Tensor], Tensor]
 
-# Sides of the nominal patches, in order of preference; all usual inputs divide by one of them.
+# Sides of the nominal patches, in order of preference; one of them divides all usual inputs.
 NOMINAL_PATCHES = (16, 14, 32, 8)
 
 
@@ -25,12 +25,12 @@ class OpaqueImageTower(ImageTower):
     """An image encoder on a nominal grid.
 
     Args:
-        encode: the library's own encoder, pixels ``[b, 3, H, W]`` to ``[b, e]``; an object that
-            holds its model as an attribute, so that copies call the copied model.
-        module: whose weights decide device and precision.
+        encode: the library's own encoder, pixels ``[b, 3, H, W]`` to ``[b, e]``; an object with its
+            model as an attribute, so that copies call the copied model.
+        module: determines device and precision.
         size: height and width of its input in pixels.
-        why: no attention reads its tokens into the embedding.
-        patch: of its own, if it has patches.
+        why: reason why no attention pools its tokens.
+        patch: its patch size, if it has patches.
     """
 
     blocks = ()
@@ -78,7 +78,7 @@ class OpaqueImageTower(ImageTower):
 
 
 class OpaqueTextTower(TextTower):
-    """A text encoder; ``encode`` takes token ids ``[b, t]`` padded to the whole context."""
+    """A text encoder; ``encode`` takes token ids ``[b, t]`` padded to the full context."""
 
     blocks = ()
     causal = False

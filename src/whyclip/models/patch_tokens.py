@@ -1,4 +1,4 @@
-"""From a plane of patch features to the tokens that enter a vision transformer's first block."""
+"""Convert patch features to the tokens that enter a vision transformer's first block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.models.tower import Stream, interpolate_positions
 
 
 def layout_of(config: Any) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Side of a patch, grid and input in pixels, by a vision configuration of transformers."""
+    """Patch size, grid and input size in pixels, from a vision configuration of transformers."""
     patch, size = int(config.patch_size), int(config.image_size)
     return patch, (size // patch,) * 2, (size,) * 2
 
@@ -20,12 +20,12 @@ def layout_of(config: Any) -> tuple[int, tuple[int, int], tuple[int, int]]:
 def with_class_token(
     first: Tensor, features: Tensor, positions: Tensor, native: tuple[int, int]
 ) -> Tensor:
-    """Lay features ``[b, w, gh, gw]`` out as tokens ``[b, 1 + gh·gw, w]`` with their positions.
+    """Convert features ``[b, w, gh, gw]`` to tokens ``[b, 1 + gh·gw, w]`` with positions.
 
     Args:
         first: the class token, ``[w]`` or broadcastable to ``[b, 1, w]``.
-        features: one vector a patch.
-        positions: ``[1 + rows·columns, w]`` of the native grid; resampled for another.
+        features: one vector per patch.
+        positions: ``[1 + rows·columns, w]`` of the native grid; resampled for other grids.
         native: rows and columns of the native grid.
     """
     tokens = features.flatten(2).transpose(1, 2)
@@ -35,7 +35,7 @@ def with_class_token(
 
 
 def read_at_first(x: Tensor, grid: Sequence[int]) -> Stream:
-    """Make a stream of tokens ``[b, 1 + gh·gw, w]`` whose first one becomes the embedding."""
+    """Make a stream of tokens ``[b, 1 + gh·gw, w]`` that is pooled at the first one."""
     content = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     content[:, 0] = False
     row = torch.zeros(len(x), dtype=torch.long, device=x.device)

@@ -1,4 +1,4 @@
-"""The present state of a user's model: training mode, and parts that were replaced or hooked."""
+"""State of a user's model: training mode, and parts that were replaced or hooked."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from whyclip.types import GeometryName, Precision
 
 NAMED = 3
 LIBRARIES = ("torch", "open_clip", "clip", "transformers", "timm", "whyclip")
-"""Packages whose modules compute what their classes say; others are checked on every input."""
+"""Packages whose modules are trusted; models with others are checked on every input."""
 _FUNCTIONS = (FunctionType, MethodType, partial)
-# Hooks that torch runs on all modules of the process.
+# Global hooks of torch.
 _GLOBAL = (torch_modules._global_forward_hooks, torch_modules._global_forward_pre_hooks)
 
 
@@ -34,7 +34,7 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
     """Check that a model is a view, and that geometry and precision are known.
 
     Raises:
-        OptionError: one of them is not; the message says what would work.
+        OptionError: one of them is unknown; the message says what would work.
     """
     if not isinstance(model, ModelView):
         raise OptionError(
@@ -51,7 +51,7 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
 
 
 def check_state(model: ModelView) -> None:
-    """Refuse a model that was put into training mode, or got other parts, since it was wrapped.
+    """Check that a model is in evaluation mode and has the same parts as when it was wrapped.
 
     Raises:
         UnsupportedModelError: a part of it is in training mode, or was replaced.
@@ -63,10 +63,10 @@ def check_state(model: ModelView) -> None:
 
 
 def refuse_training(name: str, module: nn.Module) -> None:
-    """Refuse training mode, where dropout and running statistics change every pass.
+    """Check that a model is in evaluation mode.
 
     Raises:
-        UnsupportedModelError: a part is in training mode; names the first.
+        UnsupportedModelError: a part is in training mode; the message names the first.
     """
     for part_name, part in module.named_modules():
         if part.training:
@@ -78,12 +78,12 @@ def refuse_training(name: str, module: nn.Module) -> None:
 
 
 def is_altered(model: ModelView) -> bool:
-    """Whether something in the model is hooked, replaced or of a class that no library wrote."""
+    """Whether something in the model is hooked, replaced or of an unknown class."""
     return model.module is not None and bool(altered_parts(model.module))
 
 
 def _refuse_other_context(model: ModelView) -> None:
-    """Refuse a tokenizer whose own number of tokens is not what the text encoder takes."""
+    """Check that the tokenizer's number of tokens fits the text encoder."""
     own = getattr(model.tokenizer, "context_length", None)
     if model.classes is None and isinstance(own, int) and own != model.text.context:
         raise UnsupportedModelError(
@@ -93,7 +93,7 @@ def _refuse_other_context(model: ModelView) -> None:
 
 
 def altered_parts(module: nn.Module) -> list[str]:
-    """Name what is hooked, replaced or of a class that no library wrote, in words."""
+    """Describe what is hooked, replaced or of an unknown class."""
     found = ["hook on every module"] if any(_GLOBAL) else []
     seen: set[type] = set()
     for name, part in module.named_modules():
@@ -105,7 +105,7 @@ def altered_parts(module: nn.Module) -> list[str]:
 
 
 def altered(part: nn.Module) -> list[str]:
-    """What of one module is hooked or replaced, such as ``"forward hook on"``."""
+    """List what is hooked or replaced in one module, such as ``"forward hook on"``."""
     if part._forward_hooks or part._forward_pre_hooks:
         return ["forward hook on"]
     return [
@@ -116,7 +116,7 @@ def altered(part: nn.Module) -> list[str]:
 
 
 def _foreign(kind: type) -> list[str]:
-    """Functions of a module's class that another package put there, and classes of nobody's."""
+    """List a class's functions that another package replaced, and unknown classes."""
     found = []
     for owner in kind.__mro__[:-1]:
         home = _package(owner)
@@ -135,7 +135,7 @@ def _package(thing: object) -> str:
 
 
 def held_modules(thing: object) -> Iterator[nn.Module]:
-    """Yield every module that a tower refers to, directly or through whyclip's own objects."""
+    """Yield every module that a tower refers to, also through whyclip's own objects."""
     seen: set[int] = set()
     waiting: list[object] = [thing]
     while waiting:
@@ -152,7 +152,7 @@ def held_modules(thing: object) -> Iterator[nn.Module]:
 
 
 def refuse_stale(model: ModelView) -> None:
-    """Refuse a model of which a part was replaced since it was wrapped.
+    """Check that no part was replaced since wrapping.
 
     Raises:
         UnsupportedModelError: the view refers to a module that the model no longer has.
@@ -171,7 +171,7 @@ def refuse_stale(model: ModelView) -> None:
 
 @contextmanager
 def naming_suspects(model: ModelView) -> Iterator[None]:
-    """Add to a :class:`ScoreMismatchError` what in the model may be the reason."""
+    """Add the possible reason in the model to a :class:`ScoreMismatchError`."""
     try:
         yield
     except ScoreMismatchError as error:

@@ -1,7 +1,6 @@
-"""What whyclip needs to know of a model: two towers, each a row of blocks.
+"""Interface of a wrapped model: two towers (encoders), each a list of blocks.
 
-A view describes the user's own modules and calls them. Every adapter (openclip.py, hf.py) builds
-these types and nothing else.
+A view refers to the user's own modules and calls them. Every adapter builds these types.
 """
 
 from __future__ import annotations
@@ -14,18 +13,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.errors import UnsupportedModelError
+from whyclip.models.frozen import Affine, affine, chain
 from whyclip.types import Side
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Tokens on their way through a tower.
+    """Tokens in a tower.
 
     Attributes:
         x: ``[b, t, w]`` tokens.
         mask: additive attention mask ``[1 or b, 1 or h, t, t]``, or None.
-        readout_index: ``[b]`` index of the token that becomes the embedding (CLS, EOS); 0 where a
-            pooling head makes it.
+        readout_index: ``[b]`` index of the token that becomes the embedding (CLS, EOS); 0 with a
+            pooling head.
         content_mask: ``[b, t]`` True for patches or word pieces, False for CLS, BOS, EOS, padding.
         grid: rows and columns of patches; None for text.
     """
@@ -38,16 +39,16 @@ class Stream:
 
 
 class Block(ABC):
-    """One residual attention block, taken apart at its attention.
+    """One residual attention block, split at its attention.
 
-    ``forward(x)`` must equal ``finish(x, merge(softmax(q kᵀ · scale + mask) v))``; the view
-    is checked for it on first use.
+    ``forward(x)`` must equal ``finish(x, merge(softmax(q kᵀ · scale + mask) v))``; this is
+    checked when a model is loaded.
 
-    A pooling head is one more block, the last: it ``pools``, its queries are its own (``qkv`` gives
-    one query row, ``forward`` one token), and ``finish`` drops the tokens it read. It has no mask.
+    A pooling head is an additional last block with its own query (``qkv`` returns one query row,
+    ``forward`` one token). ``finish`` drops the pooled tokens, and there is no mask.
 
-    Where a block does not ``add`` its updates to the stream, as it norms their sum (post-norm),
-    the stream is no sum of what its layers wrote.
+    In a post-norm block, which norms the sum of stream and update, the stream is not a sum of its
+    layers' updates.
     """
 
     heads: int
@@ -58,7 +59,7 @@ class Block(ABC):
     @property
     @abstractmethod
     def dtype(self) -> torch.dtype:
-        """The precision of the block's weights."""
+        """Precision of the block's weights."""
 
     @property
     def hooked(self) -> nn.Module | None:
@@ -66,7 +67,7 @@ class Block(ABC):
         return None
 
     def hooked_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        """Turn a call's arguments into the block's input ``[b, t, w]``."""
+        """Extract the block's input ``[b, t, w]`` from a call's arguments."""
         found = args[0] if args else kwargs.get("hidden_states", kwargs.get("x"))
         return found if isinstance(found, Tensor) else None
 
@@ -74,12 +75,20 @@ class Block(ABC):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Run the library's own block: ``[b, t, w]`` to ``[b, t, w]``."""
 
-    @abstractmethod
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys, values ``[b, h, t, d]``, as they enter the attention product.
+    def first_norm(self, x: Tensor) -> Tensor:
+        """Norm the block's input before its attention; where no norm is, the input itself."""
+        return x
 
-        Of a block that pools, the queries are ``[b, h, 1, d]``.
+    @abstractmethod
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values ``[b, h, t, d]`` of what :meth:`first_norm` gave.
+
+        For a pooling head, the queries are ``[b, h, 1, d]``.
         """
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values as they enter the attention product; see :meth:`qkv_of`."""
+        return self.qkv_of(self.first_norm(x))
 
     @abstractmethod
     def merge(self, o: Tensor) -> Tensor:
@@ -87,22 +96,49 @@ class Block(ABC):
 
     @abstractmethod
     def finish(self, x: Tensor, update: Tensor) -> Tensor:
-        """Add the update and run norms and MLP, on each token alone: ``[..., w]``."""
+        """Add the update and run norms and MLP, token by token: ``[..., w]``."""
 
     @abstractmethod
     def out_proj(self, z: Tensor) -> Tensor:
         """The attention's output projection with its bias, ``[..., w]`` to ``[..., w]``."""
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        """The way from the stream ``[b, w]`` to the values ``[b, h·d]``, its norm frozen at x.
+
+        Raises:
+            UnsupportedModelError: the block does not describe its parts.
+        """
+        raise _not_described(self, x)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        """``merge`` as an affine map, norms within it frozen at o ``[b, h·d]``."""
+        raise _not_described(self, o)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
+
+        Norms keep their deviation, activations f their secant f(z)/z, gates stay as they are. A
+        block that pools maps its update alone.
+        """
+        raise _not_described(self, s)
+
+
+def _not_described(block: Block, given: Tensor) -> UnsupportedModelError:
+    del given
+    return UnsupportedModelError(
+        f"{type(block).__name__} does not describe its norms and its MLP, which readout paths "
+        "freeze; use paths='direct' or contribution"
+    )
+
 
 class Tower(ABC):
-    """An encoder whose last block's attention reads all tokens into one vector.
+    """An encoder whose last block's attention pools all tokens into one vector.
 
     Attributes:
         side: ``"image"`` or ``"text"``.
-        blocks: first to last; none where the tower is ``opaque``.
-        opaque: why no attention reads the tokens into the embedding, such as "it averages its
-            patches"; empty where one does. Of an opaque tower only its input and its embedding
-            are known, which is enough for methods that change the input and watch the score.
+        blocks: first to last; empty if the tower is ``opaque``.
+        opaque: why no attention pools the tokens into the embedding, such as "it averages its
+            patches"; empty if one does. Opaque towers support only black-box methods.
     """
 
     side: Side
@@ -111,17 +147,17 @@ class Tower(ABC):
 
     @property
     def has_pooling_head(self) -> bool:
-        """Whether the readout is a pooling head, so that no other block has a readout row."""
+        """Whether the readout is a pooling head; then no other block has a readout row."""
         return bool(self.blocks) and self.blocks[-1].is_pooling_head
 
     @abstractmethod
     def embed(self, inputs: Tensor) -> Stream:
-        """Turn pixels ``[b, 3, H, W]`` or token ids ``[b, t]`` into the first block's input."""
+        """Convert pixels ``[b, 3, H, W]`` or token ids ``[b, t]`` to the first block's input."""
 
     @property
     @abstractmethod
     def norm(self) -> nn.Module:
-        """The final norm, which acts on each token alone."""
+        """The final norm, token by token."""
 
     @abstractmethod
     def head(self, x: Tensor) -> Tensor:
@@ -131,18 +167,26 @@ class Tower(ABC):
         """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
         return self.head(self.norm(x))
 
+    def frozen_project(self, x: Tensor) -> Affine:
+        """``project`` as an affine map ``[b, w]`` to ``[b, e]``, frozen at x.
+
+        Raises:
+            UnsupportedModelError: the norm or the head cannot be frozen.
+        """
+        return chain(x, self.norm, affine(self.head, self.blocks[-1].dtype, "the projection"))
+
     @abstractmethod
     def encode(self, inputs: Tensor) -> Tensor:
         """Call the library's own encoder: ``[b, e]``, not normalised."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Leave out what nothing reads; of an image nothing can be left out."""
+        """Drop inputs that nothing reads; for images there are none."""
         return inputs
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where the tower's weights are."""
+        """Device of the tower's weights."""
 
 
 class ImageTower(Tower):
@@ -151,10 +195,10 @@ class ImageTower(Tower):
     Attributes:
         patch: side of a patch in pixels.
         native_grid: rows and columns of the grid it was trained on.
-        native_size: height and width of the input it was trained on, where it need not be whole
+        native_size: height and width of the input it was trained on, which need not be whole
             patches of that grid (384 pixels, patches of 14).
-        fixed_grid_reason: why it runs on no other grid, such as "its positions are rotary"; empty
-            if it does.
+        fixed_grid_reason: why it runs only on that grid, such as "its positions are rotary";
+            empty if it does not.
     """
 
     side: Side = "image"
@@ -175,8 +219,7 @@ class ImageTower(Tower):
 class TextTower(Tower):
     """A text transformer; ``context`` is the number of token positions.
 
-    Where later tokens cannot be seen from the readout token (``causal``), what stands behind
-    it need not be computed.
+    If the readout token cannot see later tokens (``causal``), these need not be computed.
     """
 
     side: Side = "text"
@@ -188,7 +231,7 @@ class TextTower(Tower):
         """Position ``[b]`` of the token that becomes the embedding."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut token ids ``[b, t]`` behind the last readout token, if nothing reads them."""
+        """Cut token ids ``[b, t]`` after the last readout token, if nothing reads them."""
         return inputs[:, : int(self.readout_index(inputs).max()) + 1] if self.causal else inputs
 
 
@@ -217,7 +260,7 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 def interpolate_positions(
     positions: Tensor, native: tuple[int, int], grid: tuple[int, int], prefix: int = 1
 ) -> Tensor:
-    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically; prefix tokens stay."""
+    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically; keep prefix tokens."""
     if grid == native:
         return positions
     first, patches = positions[:prefix], positions[prefix:]

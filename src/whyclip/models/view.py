@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelView:
-    """A user's model, as whyclip sees it.
+    """A wrapped user's model.
 
-    A view holds no numbers of the model, only the modules to read them from. A copy
+    A view refers to the model's modules and copies no weights. A copy
     (``copy.deepcopy``, ``pickle``) has its own module, and follows that module's weights.
 
     Attributes:
@@ -34,8 +34,8 @@ class ModelView:
         preprocess: the library's own callable from a PIL image to pixels.
         tokenizer: the library's own tokenizer.
         width: size of the embedding space, ``e``.
-        domain: distribution of the images that the model was trained on, where it was measured.
-        classes: of a plain classifier, whose prompts are their names; None for models with text.
+        domain: distribution of the model's training images, if known.
+        classes: of a plain classifier, whose prompts are class names; None for models with text.
         module: the user's own model.
         changes: differences between the loaded weights and the model's weights file, as
             sentences, such as resampled position embeddings.
@@ -70,7 +70,7 @@ class ModelView:
 
     @property
     def fingerprint(self) -> str:
-        """Identifier of the present weights, computed from all of them at each access.
+        """Hash of the current weights, computed from all of them at each access.
 
         Raises:
             UnsupportedModelError: the view was made without the model.
@@ -81,14 +81,14 @@ class ModelView:
 
     @property
     def towers(self) -> tuple[ImageTower | TextTower, ...]:
-        """The encoders there are to explain; a plain classifier has no text encoder."""
+        """The encoders; a plain classifier has no text encoder."""
         return (self.image,) if self.classes is not None else (self.image, self.text)
 
     def to(self, device: torch.device | str | int) -> ModelView:
         """Move the user's own module to a device, in place, as ``nn.Module.to`` does.
 
         Args:
-            device: the new place of all weights.
+            device: the new device.
 
         Returns:
             This view.
@@ -106,7 +106,7 @@ class ModelView:
 
         Args:
             prompts: as for :func:`whyclip.explain`.
-            against: likewise.
+            against: contrast prompts.
 
         Returns:
             A module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``, with gradients. It
@@ -116,22 +116,22 @@ class ModelView:
             PromptError: a prompt cannot be used.
             ModelError: the model's scores cannot be followed.
         """
-        # By name, as the module comes after this package; nothing else here reaches that far.
+        # By name, because this package must not import the module.
         made: Scorer = import_module("whyclip.integrations").scorer(self, prompts, against=against)
         return made
 
     def probability(self, scores: Tensor) -> Tensor:
-        """Turn scores into probabilities of a match, each on its own, as a sigmoid loss trains.
+        """Convert scores to independent match probabilities, for models with a sigmoid loss.
 
         ``sigmoid(logit_scale · score + logit_bias)``; Zhai et al., ICCV 2023, equation 1.
 
         Raises:
-            UnsupportedModelError: the model was not trained with a sigmoid loss, so its scores
-                have a meaning only relative to those of other prompts.
+            UnsupportedModelError: the model was not trained with a sigmoid loss, so its scores are
+                meaningful only relative to those of other prompts.
         """
         if self.logit_bias is None:
             raise UnsupportedModelError(
-                f"{self.name} has no logit bias, so a score alone is no probability; compare "
+                f"{self.name} has no logit bias, so a single score has no probability; compare "
                 "prompts by softmax(logit_scale · scores) instead"
             )
         return (self.logit_scale * scores + self.logit_bias).sigmoid()

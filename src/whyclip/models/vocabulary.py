@@ -1,4 +1,4 @@
-"""Does the tokenizer read words, and are its ids those of the model's token embeddings?"""
+"""Check that the tokenizer distinguishes words and fits the model's token embeddings."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from whyclip.errors import UnsupportedModelError
 from whyclip.inputs import tokenize
 
-# Of several scripts, as a tokenizer may be made for one of them alone.
+# In several scripts, because a tokenizer may support only one.
 PROBES = ("dog", "cat", "tree", "two red cars", "狗", "猫", "树", "собака", "кошка", "कुत्ता")
 TABLES = ("token_embedding", "word_embeddings")
 
 
 def followed(tokenizer: Any, context: int) -> Any:
-    """Make a plain function a tokenizer that can be followed; leave other tokenizers alone."""
+    """Wrap a plain function as a tokenizer; return other tokenizers unchanged."""
     inner = getattr(tokenizer, "tokenizer", tokenizer)
     known = hasattr(tokenizer, "sot_token_id") or hasattr(inner, "convert_ids_to_tokens")
     if known or not callable(tokenizer):
@@ -26,11 +26,11 @@ def followed(tokenizer: Any, context: int) -> Any:
 
 
 def check_tokenizer(module: nn.Module, tokenizer: Any, context: int, name: str) -> None:
-    """Refuse a tokenizer to which different words are the same.
+    """Check that a tokenizer distinguishes words.
 
     Raises:
-        UnsupportedModelError: fewer than two of several words get ids of their own, or an id
-            lies outside of the model's token embeddings.
+        UnsupportedModelError: fewer than two of several words get distinct ids, or an id is outside
+            the model's token embeddings.
     """
     tokens = tokenize(tokenizer, PROBES, context)
     unknown = getattr(getattr(tokenizer, "tokenizer", tokenizer), "unk_token_id", None)
@@ -48,7 +48,7 @@ def check_tokenizer(module: nn.Module, tokenizer: Any, context: int, name: str) 
 
 
 def _check_table(module: nn.Module, ids: Tensor, name: str) -> None:
-    """Compare ids with the rows of the table of token embeddings."""
+    """Compare ids with the number of token embeddings."""
     largest = int(ids.max())
     for path, part in module.named_modules():
         if isinstance(part, nn.Embedding) and path.endswith(TABLES):
@@ -61,6 +61,6 @@ def _check_table(module: nn.Module, ids: Tensor, name: str) -> None:
 
 
 def same_rows(embeddings: Tensor) -> bool:
-    """Whether all embeddings ``[b, e]`` are equal but for rounding."""
+    """Whether all embeddings ``[b, e]`` are equal up to rounding."""
     spread = (embeddings - embeddings[:1]).abs().max()
     return bool(spread <= 1e-6 * embeddings.abs().max())

@@ -1,4 +1,4 @@
-"""What a weights file holds, read before the library loads it, and why it does not fit."""
+"""Reading weights files before the library does, and explaining why they do not fit."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ QUOTED = 2
 
 
 def few(names: Iterable[str]) -> str:
-    """Name the first of many keys, with a count of the others."""
+    """List the first keys, with a count of the others."""
     ordered = sorted(names)
     more = f" and {len(ordered) - QUOTED} more" if len(ordered) > QUOTED else ""
     return ", ".join(f"'{name:.60}'" for name in ordered[:QUOTED]) + more
 
 
 def read_shapes(path: Path) -> Shapes:
-    """Read the names and shapes of the tensors in a weights file, and nothing that runs code.
+    """Read names and shapes of the tensors in a weights file, without running code.
 
     Returns:
-        Shapes by name, without the prefix that ``DataParallel`` leaves; empty for arrays of numpy.
+        Shapes by name, without the prefix of ``DataParallel``; empty for NumPy arrays.
 
     Raises:
-        OptionError: the file holds other things than a state dict; the message says what to do.
+        OptionError: the file is not a state dict; the message says what to do.
     """
     if path.suffix in ARRAYS:
         return {}
@@ -81,7 +81,7 @@ def _state_dict(path: Path) -> Mapping[str, Tensor]:
 def _read(path: Path) -> Any:
     with path.open("rb") as file:
         start = file.read(2)
-    # Those of a zip archive and of a pickle, old or new.
+    # Magic bytes of a zip archive and of pickles.
     if start != b"PK" and not start.startswith(b"\x80"):
         raise OptionError(
             f"weights file {path.name!r} cannot be read: it is not of torch.save; give a "
@@ -93,7 +93,7 @@ def _read(path: Path) -> Any:
         except RuntimeError:
             # Files of the format before torch 1.6 cannot be mapped.
             return torch.load(path, map_location="cpu", weights_only=True)
-    # Whatever is raised, the file must not reach a library that might read it with less care.
+    # After any error, the library must not read the file with pickle.
     except Exception as error:
         held = re.search(r"GLOBAL ([\w.]+)", str(error))
         if held is None and "weights_only" not in str(error):
@@ -107,11 +107,11 @@ def _read(path: Path) -> Any:
 
 
 def resampled(shapes: Shapes, model: Any) -> tuple[str, ...]:
-    """Say which position embeddings OpenCLIP resampled while it loaded a file.
+    """Describe position embeddings that OpenCLIP resampled while loading a file.
 
     Args:
         shapes: of the tensors in the file.
-        model: as it was loaded.
+        model: the loaded model.
     """
     changes = []
     stored, now = shapes.get(IMAGE_POSITIONS), getattr(model.visual, "positional_embedding", None)
@@ -138,11 +138,11 @@ _SIZES = r"size mismatch for (\S+): .*?from checkpoint, .*?current model is torc
 
 
 def misfit(report: str, arch: str, shapes: Shapes) -> str | None:
-    """Turn torch's report on a state dict that does not fit into one line.
+    """Shorten torch's report on a state dict that does not fit to one line.
 
     Args:
-        report: the whole message.
-        arch: what the weights were loaded as.
+        report: the full message.
+        arch: the architecture.
         shapes: of the tensors in the file.
 
     Returns:

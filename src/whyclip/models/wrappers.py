@@ -1,4 +1,4 @@
-"""Models inside of wrappers: seen through where that changes nothing, refused otherwise."""
+"""Unwrapping models, if that does not change the computation."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ PARALLEL = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel
 
 
 def plain_module(model: Any, name: str) -> nn.Module:
-    """Find the plain module in what a user handed in.
+    """Return the plain module of the user's object.
 
-    Of a compiled model the encoders are called by name, and ``torch.compile`` leaves those as
-    they were: it compiles ``forward`` alone. So what it wraps is the model.
+    A compiled model is unwrapped, because whyclip calls its encoders by name and ``torch.compile``
+    compiles only ``forward``.
 
     Args:
-        model: anything.
-        name: what results call it.
+        model: any object.
+        name: name in results.
 
     Raises:
-        OptionError: it is no module.
-        UnsupportedModelError: a wrapper whose computation differs from the module's, or a
-            quantised module.
+        OptionError: it is not a module.
+        UnsupportedModelError: a wrapper with another computation, or a quantised module.
     """
     if isinstance(model, str) or hasattr(model, "__fspath__"):
-        raise OptionError(f"model is the text {str(model)!r:.60}; load it by whyclip.load(...)")
+        raise OptionError(f"model is the string {str(model)!r:.60}; load it by whyclip.load(...)")
     if not isinstance(model, nn.Module):
         raise OptionError(
             f"model is of type {type(model).__name__}; give the model itself, an nn.Module "

@@ -1,1 +1,1 @@
-"""Changed images and texts, and the scores that a model gives them."""
+"""Perturbed images and texts, and their scores."""

@@ -1,4 +1,4 @@
-"""What takes the place of deleted pixels."""
+"""Replacements of deleted pixels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def filled(image: Pixels, fill: Fill, seed: int = 0) -> Pixels:
 
     Args:
         image: uint8 ``[H, W, 3]``.
-        fill: ``"black"``; ``"random"``, colours drawn uniformly for each pixel and channel from
-            the seed alone, so that all methods meet the same noise; ``"mean"``, ImageNet's
-            mean colour; ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5, the edge repeated.
+        fill: ``"black"``; ``"random"``, uniform colours for each pixel and channel, from the seed
+            alone, so that all methods get the same noise; ``"mean"``, ImageNet's
+            mean colour; ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5 and repeated edges.
         seed: of the noise.
 
     Raises:
-        InputError: the fill is not known.
+        InputError: unknown fill.
 
     Example:
         >>> filled(np.full((1, 2, 3), 9, np.uint8), "mean").tolist()
@@ -57,14 +57,14 @@ def _blurred(image: Pixels) -> Pixels:
 
 
 def as_pixels(image: Any, heatmap: Any) -> tuple[Pixels, NDArray[np.float32]]:
-    """Check an RGB image and the map that lies on it.
+    """Check an RGB image and its map.
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``, an array or a tensor; NaN where the model saw nothing.
+        heatmap: float ``[H, W]``, an array or a tensor; NaN outside the crop.
 
     Raises:
-        ImageError: the image is of another kind.
+        ImageError: the image has another type.
         InputError: the map has another size.
     """
     pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)

@@ -1,4 +1,4 @@
-"""In which order pixels or words are edited."""
+"""Order in which pixels or words are edited."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from whyclip.errors import InputError
 def falling_order(relevance: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
     """Sort elements by falling relevance.
 
-    Equal elements come in an order drawn from the seed: in reading order, the many zeros of a
-    rectified map would turn every map into one that prefers the top of the image. So a
-    constant map is the random control. NaN (never seen by the model) comes last.
+    Ties are broken at random with the seed; in reading order, the zeros of a clipped map would
+    favour the top of the image. A constant map is therefore a random baseline. NaN (never seen by
+    the model) comes last.
 
     Args:
-        relevance: of any shape, read row by row.
-        seed: of the order of equal elements.
+        relevance: any shape, flattened row by row.
+        seed: of the order of ties.
 
     Returns:
         Indices into the flattened relevance.
 
     Raises:
-        InputError: a relevance is infinite.
+        InputError: a value is infinite.
 
     Example:
         >>> falling_order([[1.0, float("nan")], [-2.0, 3.0]]).tolist()

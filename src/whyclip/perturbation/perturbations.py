@@ -1,4 +1,4 @@
-"""Edited inputs, made when they are looked at, and packed into full batches for the model."""
+"""Perturbed inputs, generated lazily and packed into full batches."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Score = Callable[[Sequence[Item]], Tensor]
 
 @dataclass(frozen=True)
 class Perturbations(Generic[Item]):
-    """A sequence of edited inputs.
+    """A sequence of perturbed inputs.
 
     Attributes:
-        amounts: float32 ``[m]``, what each one's score is held against: the share that was
-            edited, or the relevance that was taken away.
-        make: makes the m inputs one after the other, anew at each call.
+        amounts: float32 ``[m]``, for each input the share that was edited, or the removed
+            relevance.
+        make: function that generates the m inputs.
     """
 
     amounts: Tensor
@@ -41,18 +41,17 @@ class Perturbations(Generic[Item]):
 def stream(
     sequences: Iterable[Perturbations[Item]], score: Score[Item], batch_size: int = 64
 ) -> Iterator[Tensor]:
-    """Score many sequences of edits in batches that reach across them.
+    """Score many sequences in shared batches.
 
-    The model's forward passes are the cost of a metric; here every batch but the last is full,
-    and no more than one batch of edited inputs is held at a time.
+    Every batch except the last is full, and only one batch of perturbed inputs is in memory.
 
     Args:
-        sequences: taken one by one, as they are needed.
-        score: from a list of at most ``batch_size`` inputs to ``[m, ...]``.
+        sequences: consumed one by one.
+        score: function from a list of at most ``batch_size`` inputs to ``[m, ...]``.
         batch_size: at least 1.
 
     Yields:
-        For each sequence its scores ``[m, ...]``, in order.
+        The scores ``[m, ...]`` of each sequence, in order.
 
     Example:
         >>> edits = [Perturbations(torch.zeros(n), lambda n=n: iter("abc"[:n])) for n in (1, 3)]

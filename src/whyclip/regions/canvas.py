@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from whyclip.datasets.annotation_files import Mask
-from whyclip.errors import OptionError
+from whyclip.errors import OptionError, check_choice
 from whyclip.inputs import Normalisation, keep_tensor, normalisation_of
 from whyclip.models import ModelView
 from whyclip.regions.features import check_tower
 from whyclip.regions.region import Box
-
-MaskRule = Literal["share", "clipself"]
-MASK_RULES: tuple[MaskRule, ...] = ("share", "clipself")
+from whyclip.types import MaskRule
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Canvas:
         width: in pixels.
         patch: side of a patch in pixels.
         norm: the model's own normalisation.
-        masks: ``"share"`` weighs each patch by the share of it that a mask covers.
+        masks: ``"share"`` weights each patch by the share that a mask covers.
             ``"clipself"`` is the rule of CLIPSelf's released code: the mask is resized to the
             grid bicubically without anti-aliasing, and all patches above 0 count alike. If no
             patch is left, shares are used.
@@ -56,8 +54,8 @@ class Canvas:
     def pixels(self, image: Image.Image) -> Tensor:
         """Resize, normalise and pad an image with black: ``[3, H, W]``.
 
-        Black pixels are added right and below, before the normalisation, as CLIPSelf's released
-        code does.
+        Black pixels are added right and below, before the normalisation, as in CLIPSelf's
+        released code.
         """
         height, width = self.fitted(image)
         black = self.norm.apply(torch.zeros(3, 1, 1))
@@ -74,7 +72,7 @@ class Canvas:
         return left * across, top * down, right * across, bottom * down
 
     def weights(self, mask: Mask | None, image: Image.Image) -> Tensor:
-        """Weigh the patches under a mask: ``[gh·gw]``, 0 to 1; zeros without a mask."""
+        """Weight the patches under a mask: ``[gh·gw]``, 0 to 1; zeros without a mask."""
         gh, gw = self.grid
         if mask is None:
             return torch.zeros(gh * gw)
@@ -90,7 +88,7 @@ class Canvas:
             if grid.any():
                 return grid.flatten()
         height, width = self.fitted(image)
-        # The part of the image's plane that the grid covers, in pixels of the image.
+        # The rectangle that the grid covers, in pixels of the image.
         right = gw * self.patch * image.width / width
         bottom = gh * self.patch * image.height / height
         more = max(0, math.ceil(bottom) - image.height), max(0, math.ceil(right) - image.width)
@@ -115,15 +113,14 @@ def canvas_of(view: ModelView, size: int | None = None, masks: MaskRule = "share
         masks: as in :class:`Canvas`.
 
     Raises:
-        OptionError: the size is not a multiple of the patch size, or the model takes no other
-            grid than its own.
+        OptionError: the size is not a multiple of the patch size, or the model takes only
+            its own grid.
         UnsupportedModelError: the model has no dense features.
     """
     check_tower(view)
     tower = view.image
     height, width = tower.input_size
-    if masks not in MASK_RULES:
-        raise OptionError(f"masks={masks!r}; give one of {', '.join(MASK_RULES)}")
+    check_choice("masks", masks, get_args(MaskRule))
     if size is not None and (size, size) != (height, width):
         if tower.fixed_grid_reason:
             raise OptionError(

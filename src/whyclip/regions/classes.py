@@ -1,4 +1,4 @@
-"""Embeddings of a dataset's classes, which regions are compared with."""
+"""Embeddings of a dataset's classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def class_embeddings(view: ModelView, dataset: Dataset, template: str | None = N
 
     Args:
         view: the model.
-        dataset: whose class names are embedded.
+        dataset: the dataset.
         template: one prompt with ``{}`` for the name; ``"openai"`` (default) for the 80 templates
             of Radford et al., ICML 2021; ``"dataset"`` for the dataset's own prompts.
 

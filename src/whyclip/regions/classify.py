@@ -19,7 +19,7 @@ from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.models import ModelView
 from whyclip.models.state import check_state
 from whyclip.progress import track
-from whyclip.regions.canvas import MaskRule, canvas_of
+from whyclip.regions.canvas import canvas_of
 from whyclip.regions.classes import class_embeddings
 from whyclip.regions.counts import Counts
 from whyclip.regions.features import box_features, check_tower, feature_map, mask_features
@@ -30,6 +30,7 @@ from whyclip.regions.prepare import (
     prepare_parts,
 )
 from whyclip.regions.result import Kind, Outcome, RegionResult
+from whyclip.types import MaskRule
 
 TOP = (1, 5)
 BATCH = 8
@@ -69,7 +70,7 @@ def classify_regions(
 
     Raises:
         InputError: the dataset cannot be read, or has no regions.
-        OptionError: an option is out of its range.
+        OptionError: an option is out of range.
         UnsupportedModelError: the model has no dense features or no text encoder.
 
     Example:
@@ -123,7 +124,7 @@ def classify(
         prepared: from :func:`whyclip.regions.prepare_regions`.
         directions: ``[C, e]`` class embeddings; by default those of the dataset's classes.
         template: of those, see :func:`whyclip.regions.class_embeddings`.
-        batch_size: images that the model takes at once.
+        batch_size: batch size of the model.
         top: as for :func:`classify_regions`.
         seed: of the bootstrap.
 
@@ -161,7 +162,7 @@ def region_accuracy(
     :func:`classify`.
 
     Returns:
-        For ``"boxes"``, ``"thing masks"`` and ``"stuff masks"``, as far as there are any, the
+        For ``"boxes"``, ``"thing masks"`` and ``"stuff masks"``, if there are any, the
         counts.
     """
     return classify(
@@ -216,7 +217,7 @@ def _classified(
 
 
 def _places(top: Sequence[int], classes: int) -> tuple[int, ...]:
-    """Sort the values of k; of those that no class could miss, none but 1 is kept."""
+    """Sort the values of k; drop those that cover all classes, except 1."""
     if not top or min(top) < 1:
         raise OptionError(f"top={tuple(top)!r}; give whole numbers of at least 1")
     return tuple(sorted({k for k in top if k < classes} | ({1} if 1 in top else set()))) or (1,)
@@ -230,7 +231,7 @@ def _outcome(
     before: int,
     best: int,
 ) -> Outcome:
-    """Classify the regions of some images; their rows are counted from ``before``."""
+    """Classify the regions of some images; row numbers start at ``before``."""
     step = batch_size or len(part)
     boxes = torch.zeros(len(part.labels), len(directions))
     masks = torch.zeros_like(boxes)
@@ -265,7 +266,7 @@ def _outcome(
 
 
 def _ranked(scores: Tensor, labels: Tensor, best: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the place of each label in the order of its scores, from 0, and the best classes."""
+    """Compute the rank of each label by score, from 0, and the best classes."""
     order = scores.argsort(dim=1, descending=True, stable=True)
     rank = (order == labels[:, None]).int().argmax(1)
     return rank.numpy().astype(np.int64), order[:, :best].numpy()

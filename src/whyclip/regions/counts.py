@@ -52,9 +52,9 @@ class Counts:
     ) -> Interval:
         """MAcc with its percentile bootstrap interval over images.
 
-        Whole images are drawn anew with replacement, and mAcc is computed again from the sums of
-        each draw; classes that do not occur in a draw do not count in it. Efron & Tibshirani, An
-        Introduction to the Bootstrap, 1993, chapter 13.
+        Whole images are resampled with replacement, and mAcc is computed from the sums of each
+        draw; classes that do not occur in a draw are ignored. Efron & Tibshirani, An Introduction
+        to the Bootstrap, 1993, chapter 13.
 
         Args:
             k: a region counts as correct if its class is among the k best.
@@ -97,7 +97,7 @@ def macc_difference(
         seed: of the draws.
 
     Raises:
-        InputError: the two do not count the same regions.
+        InputError: the two are not counts of the same regions.
     """
     if a.total.shape != b.total.shape or (a.total != b.total).any():
         raise InputError("the two counts are not of the same regions; classify one Prepared twice")
@@ -125,7 +125,7 @@ def count(
     Args:
         image: ``[r]`` row of the region's image.
         labels: ``[r]`` true class.
-        rank: ``[r]`` place of the true class in the order of the scores, from 0.
+        rank: ``[r]`` rank of the true class by score, from 0.
         shape: number of images and of classes.
         top: the values of k.
     """
@@ -139,7 +139,7 @@ def count(
 
 
 def _mean_accuracy(correct: Floats, total: Floats) -> Floats:
-    """Mean over the last axis of correct / total where total is not 0; NaN where it is nowhere."""
+    """Mean of correct / total over the last axis, where total is not 0; NaN if there is none."""
     there = total > 0
     return _divided(
         np.divide(correct, total, out=np.zeros_like(correct), where=there).sum(-1), there.sum(-1)
@@ -151,7 +151,7 @@ def _divided(a: Floats, b: Floats) -> Floats:
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each of n images is drawn: ``[some resamples, n]`` at a time."""
+    """Number of times that each of n images is drawn, in chunks ``[resamples, n]``."""
     rng = np.random.default_rng((seed, 6))
     at_once = max(1, _NUMBERS_AT_ONCE // n)
     for start in range(0, resamples, at_once):

@@ -10,7 +10,7 @@ from whyclip.models.tower import ImageTower, join_heads
 
 
 def dense_features(tower: ImageTower, x: Tensor, patches: int) -> Tensor:
-    """Embed each patch as if the last attention let it see itself alone.
+    """Embed each patch as if it attended only to itself in the last block.
 
     ``F_i = P(norm(finish(x_i, merge(v_i))))``, divided by its length. Zhou et al., ECCV 2022
     (arXiv 2112.01071), section 3.2; Zhao et al., ICML 2024 (arXiv 2502.18816), as the dense
@@ -25,7 +25,7 @@ def dense_features(tower: ImageTower, x: Tensor, patches: int) -> Tensor:
         ``[b, patches, e]``, each of length 1.
 
     Raises:
-        UnsupportedModelError: the tower has no attention that reads its patches.
+        UnsupportedModelError: the tower has no attention over its patches.
     """
     if tower.opaque:
         raise UnsupportedModelError(

@@ -14,7 +14,7 @@ def check_tower(view: ModelView) -> None:
     """Check that a model has dense features and a text encoder.
 
     Raises:
-        UnsupportedModelError: it does not.
+        UnsupportedModelError: it has not.
     """
     if view.image.opaque:
         raise UnsupportedModelError(
@@ -28,7 +28,7 @@ def check_tower(view: ModelView) -> None:
 
 @torch.no_grad()
 def feature_map(tower: ImageTower, pixels: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Compute dense features of images: all blocks but the last, which gets no attention.
+    """Compute dense features of images, without attention in the last block.
 
     Args:
         tower: the image encoder.

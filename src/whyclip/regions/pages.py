@@ -33,7 +33,7 @@ MARGIN = 0.15
 
 
 def save(result: RegionResult, folder: Path) -> Path:
-    """Write the page, its tables and pictures, every region as CSV, and all numbers as JSON.
+    """Write the page, its tables and images, every region as CSV, and all numbers as JSON.
 
     Raises:
         OutputError: a file cannot be written.
@@ -46,7 +46,7 @@ def save(result: RegionResult, folder: Path) -> Path:
 
 
 def report_of(result: RegionResult) -> Report:
-    """Put the tables and example crops of a result into a report."""
+    """Build a report with the tables and example crops of a result."""
     sections: list[Section] = [_introduction(result), main_table(result)]
     for kind in result.counts:
         confusions = result.confusions(kind, PAIRS)
@@ -54,7 +54,7 @@ def report_of(result: RegionResult) -> Report:
             continue
         sections.append(confusion_table(result, kind))
         if kind != "thing masks":
-            # Things are shown by their boxes.
+            # For things, the boxes are shown.
             sections.append(
                 Picture(
                     crop_figure(result, confusions),
@@ -80,7 +80,7 @@ def report_of(result: RegionResult) -> Report:
 
 
 def to_json(result: RegionResult) -> dict[str, Any]:
-    """Describe a result in JSON's types: settings, mAcc with intervals, classes, confusions."""
+    """Convert a result to JSON types: settings, mAcc with intervals, classes, confusions."""
     return {
         "model": result.model,
         "dataset": result.data,
@@ -109,14 +109,14 @@ def to_json(result: RegionResult) -> dict[str, Any]:
 
 
 def crops(result: RegionResult, confusion: Confusion, limit: int = CROPS) -> list[Image.Image]:
-    """Cut the first regions of a confusion out of their images, as thumbnails."""
+    """Crop the first regions of a confusion, as thumbnails."""
     found = []
     for row in confusion.regions[:limit]:
         number = result.numbers[result.outcome.image[row]]
         try:
             image = result.dataset[number].image
         except InputError:
-            # The file has gone since it was classified.
+            # The file was removed after classification.
             continue
         left, top, right, bottom = result.outcome.pixel_boxes[row].tolist()
         across, down = MARGIN * (right - left), MARGIN * (bottom - top)
@@ -138,7 +138,7 @@ def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:
     from matplotlib.figure import Figure
 
     shown = [crops(result, confusion) for confusion in confusions]
-    # Few crops leave room empty instead of filling the page.
+    # A few crops do not fill the page.
     most = max(4, *map(len, shown))
     figure = Figure(figsize=(1.9 + 1.5 * most, 1.25 * len(confusions)), layout="constrained")
     axes = figure.subplots(len(confusions), most + 1, squeeze=False)

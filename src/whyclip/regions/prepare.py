@@ -1,4 +1,4 @@
-"""Images and regions as tensors, made once and then used for any number of models."""
+"""Images and regions as tensors, prepared once for any number of models."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import base_dataset
 from whyclip.errors import InputError
 from whyclip.models import ModelView
-from whyclip.regions.canvas import Canvas, MaskRule, canvas_of
+from whyclip.regions.canvas import Canvas, canvas_of
 from whyclip.regions.region import Box, RegionImage, region_image
+from whyclip.types import MaskRule
 
 BEYOND = "mask outside the patches"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images and regions as a model takes them, for n images and r regions.
+    """Prepared input for n images and r regions.
 
     Attributes:
         pixels: ``[n, 3, H, W]`` float32, normalised and padded.
@@ -31,12 +32,12 @@ class Prepared:
         labels: ``[r]`` number of the true class.
         stuff: bool ``[r]``, whether the region is stuff.
         pixel_boxes: the boxes in pixels of the original images.
-        canvas: the model input that they were made for.
-        dataset: where the images and classes come from.
+        canvas: the model input.
+        dataset: the source of images and classes.
         numbers: number of each image in the dataset.
         ids: of the images.
-        left_out: number of regions that do not count, by reason.
-        failed: for each image that could not be read, the reason by its number in the dataset.
+        left_out: number of excluded regions, by reason.
+        failed: for each unreadable image, the reason by its index in the dataset.
     """
 
     pixels: Tensor
@@ -73,14 +74,14 @@ def prepare_regions(
 ) -> Prepared:
     """Read all images and regions of a dataset at once.
 
-    Any model with the same input size, patch size and normalisation can use the result. It holds
-    all images; :func:`whyclip.regions.classify_regions` reads a few at a time instead.
+    Any model with the same input size, patch size and normalisation can use the result. It has
+    all images in memory; :func:`whyclip.regions.classify_regions` reads a few at a time instead.
 
     Args:
         view: a model that will classify the regions.
-        dataset: as :func:`whyclip.datasets.open_dataset` gives it.
+        dataset: from :func:`whyclip.datasets.open_dataset`.
         size: side of the input in pixels; the model's native input by default.
-        masks: how patches under a mask are weighed, see :class:`Canvas`.
+        masks: weights of patches under a mask, see :class:`Canvas`.
 
     Raises:
         InputError: no image of the dataset has a region.
@@ -98,7 +99,7 @@ def prepare_parts(canvas: Canvas, dataset: Dataset, batch_size: int) -> Iterator
 
 
 def prepare_part(canvas: Canvas, dataset: Dataset, numbers: Sequence[int]) -> Prepared:
-    """Read some images of a dataset; those without a region that counts are left out."""
+    """Read some images of a dataset; images without regions are left out."""
     images: list[tuple[int, RegionImage]] = []
     left_out: Counter[str] = Counter()
     failed: dict[int, str] = {}
@@ -144,7 +145,7 @@ def prepare_part(canvas: Canvas, dataset: Dataset, numbers: Sequence[int]) -> Pr
 
 
 def check_fits(view: ModelView, prepared: Prepared) -> None:
-    """Check that a model takes what was prepared, perhaps with another model.
+    """Check that a model fits prepared input.
 
     Raises:
         InputError: its input size, patch size or normalisation differs.

@@ -1,4 +1,4 @@
-"""Regions of an image with their classes, read from any dataset that knows where things are."""
+"""Regions of an image with their classes, from any dataset with boxes or masks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whyclip.datasets.segments import segments_of
 Box = tuple[float, float, float, float]
 RegionKind = Literal["thing", "stuff"]
 
-# CLIPSelf leaves out every region whose box has less than 8² pixels of the original image.
+# CLIPSelf excludes regions with a box below 8² pixels of the original image.
 LEAST_AREA = 8.0**2
 SMALL, CROWD, EMPTY = "box below 8×8 pixels", "crowd", "empty mask"
 
@@ -33,7 +33,7 @@ class Region:
     Attributes:
         label: its true class, one of the dataset's classes.
         box: left, top, right, bottom in pixels of the original image; right and bottom exclusive.
-        mask: bool ``[H, W]``, or None where only the box is known.
+        mask: bool ``[H, W]``, or None if only the box is known.
         kind: ``"thing"`` for countable objects, ``"stuff"`` for the rest, such as sky.
     """
 
@@ -51,13 +51,13 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionImage:
-    """An image with the regions that count, and how many do not count for which reason.
+    """An image with its regions, and numbers of excluded regions.
 
     Attributes:
         id: of the sample.
         image: upright RGB.
         regions: in the dataset's order.
-        left_out: number of regions by the reason for which they do not count.
+        left_out: number of excluded regions, by reason.
     """
 
     id: str
@@ -69,8 +69,8 @@ class RegionImage:
 def region_image(dataset: Dataset, index: int) -> RegionImage:
     """Read one image of a dataset with its regions.
 
-    COCO gives one region per segment, without crowds; ``scenes`` one per visible object; a CSV
-    file of boxes one per row; any other dataset with masks one per label, as a thing.
+    COCO has one region per segment, without crowds; ``scenes`` one per visible object; a CSV file
+    of boxes one per row; any other dataset with masks one per label, as a thing.
 
     Args:
         dataset: the dataset, or samples drawn from one.

@@ -1,4 +1,4 @@
-"""What was measured of a model's region classification."""
+"""Result of region classification."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answers for r regions.
+    """Predictions for r regions.
 
     Attributes:
         image: ``[r]`` row of the region's image.
         labels: ``[r]`` number of the true class.
         stuff: bool ``[r]``.
         pixel_boxes: ``[r, 4]`` boxes in pixels of the original images.
-        box_rank: ``[r]`` place of the true class in the order of the scores of the box, from 0.
-        mask_rank: the same of the mask; −1 where there is none.
+        box_rank: ``[r]`` rank of the true class by the scores of the box, from 0.
+        mask_rank: the same for the mask; −1 if there is none.
         box_best: ``[r, k]`` classes with the greatest scores of the box, best first.
-        mask_best: the same of the mask.
+        mask_best: the same for the mask.
     """
 
     image: Ints
@@ -47,12 +47,12 @@ class Outcome:
 
     @classmethod
     def joined(cls, parts: Sequence[Outcome]) -> Outcome:
-        """Put the answers for several groups of images together."""
+        """Concatenate the predictions for several groups of images."""
         names = [one.name for one in fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def of(self, kind: Kind) -> tuple[NDArray[np.bool_], Ints, Ints]:
-        """Which regions are of a kind, and for all regions the rank and best classes there."""
+        """Return the regions of a kind, and the ranks and best classes of all regions."""
         if kind == "boxes":
             return ~self.stuff, self.box_rank, self.box_best
         where = (self.mask_rank >= 0) & (self.stuff == (kind == "stuff masks"))
@@ -61,7 +61,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Regions of one class that got another one.
+    """Regions of one class that were predicted as another.
 
     Attributes:
         true: their class.
@@ -85,20 +85,20 @@ class RegionResult:
     Attributes:
         model: its name.
         classes: the classes of the dataset.
-        outcome: the answers.
+        outcome: the predictions.
         top: the values of k.
         ids: of the images that have regions.
         numbers: their numbers in the dataset.
-        left_out: number of regions that do not count, by reason.
-        failed: for each image that could not be read, the reason by its number in the dataset.
-        dataset: where the images are read again for example crops.
+        left_out: number of excluded regions, by reason.
+        failed: for each unreadable image, the reason by its index in the dataset.
+        dataset: source of example crops.
         seed: of the bootstrap.
-        data: how the dataset was named.
+        data: specification of the dataset.
         size: height and width of the input.
         template: of the class prompts; None for OpenAI's 80.
-        masks: how patches under a mask were weighed.
-        seconds: time that it took.
-        command: what to type to get it again.
+        masks: weights of patches under a mask.
+        seconds: run time.
+        command: the command that repeats it.
     """
 
     model: str
@@ -120,12 +120,12 @@ class RegionResult:
 
     @property
     def n_images(self) -> int:
-        """Number of images with at least one region that counts."""
+        """Number of images with at least one counted region."""
         return len(self.ids)
 
     @property
     def n_regions(self) -> int:
-        """Number of regions that count."""
+        """Number of counted regions."""
         return len(self.outcome.labels)
 
     @cached_property

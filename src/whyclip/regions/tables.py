@@ -9,7 +9,7 @@ from whyclip.regions.result import Kind, RegionResult
 from whyclip.report import Column, Table
 
 CONFUSED = 10
-# With fewer regions a class hardly varies from one bootstrap draw to the next.
+# With fewer regions, a class hardly varies between bootstrap draws.
 FEW = 5
 
 
@@ -99,7 +99,7 @@ def confusion_table(result: RegionResult, kind: Kind, limit: int = CONFUSED) -> 
 
 
 def left_out_table(result: RegionResult) -> Table:
-    """Write how many regions and images do not count, by reason."""
+    """Write numbers of excluded regions and images, by reason."""
     rows = [{"reason": why, "n": n} for why, n in sorted(result.left_out.items())]
     if result.failed:
         rows.append({"reason": "images that cannot be read", "n": len(result.failed)})
@@ -136,7 +136,7 @@ def region_table(result: RegionResult) -> Table:
 
 
 def percent(value: Interval) -> Interval:
-    """Turn a share with its interval into percent."""
+    """Convert a share with its interval to percent."""
     return value._replace(mean=100 * value.mean, low=100 * value.low, high=100 * value.high)
 
 

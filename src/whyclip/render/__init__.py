@@ -1,7 +1,6 @@
-"""Pictures of explanations: overlays, figures, pages, terminal summaries.
+"""Renderings of explanations: overlays, figures, pages, terminal summaries.
 
-Everything here only reads an Explanation. Normalising, clipping and colouring happen here
-and nowhere else.
+Everything here only reads an Explanation. Maps are normalised, clipped and coloured only here.
 """
 
 from __future__ import annotations

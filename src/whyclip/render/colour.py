@@ -1,9 +1,9 @@
-"""From relevance to colour: the one place where a map is scaled for display.
+"""Conversion of relevance to colour; the only place where maps are scaled for display.
 
-The grey level of the image mixes a dark and a light ink, and relevance chooses the pair of inks.
-At relevance 0 both inks are neutral, so every colour on a panel is relevance, whatever the colours
-of the image. Warm inks speak *for* the match, cold ones *against* it. The lightness of both inks
-rises with the strength, also for readers who are colour-blind.
+The grey level of the image mixes a dark and a light ink; relevance selects the pair of inks. At
+relevance 0 both inks are grey, so every colour on a panel is relevance. Warm inks mean *for* the
+match, cold inks *against* it. The lightness of both inks rises with the strength, also for
+colour-blind readers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _channels(colours: Iterable[str]) -> Floats:
     return np.array([[int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5)] for hue in colours])
 
 
-# Strengths −1 to 1; both halves share the neutral ink at 0.
+# Strengths −1 to 1; both halves share the grey ink at 0.
 _AT = np.array([*(-s for s in reversed(STRENGTHS[1:])), *STRENGTHS])
 _DARK = np.vstack([_channels(reversed(DARK_AGAINST[1:])), _channels(DARK_FOR)])
 _LIGHT = np.vstack([_channels(reversed(LIGHT_AGAINST[1:])), _channels(LIGHT_FOR)])
@@ -64,7 +64,7 @@ def mixed(grey: Floats, strength: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Scale:
-    """How relevance becomes a strength: ``limit`` is the relevance shown at full strength.
+    """Scale of relevance: ``limit`` is the relevance at full strength.
 
     ``signed`` scales run from −limit to limit around 0, others from 0 to limit.
     """
@@ -83,12 +83,12 @@ class Scale:
         return np.linspace(-1.0 if self.signed else 0.0, 1.0, count)
 
     def bar(self, width: int, height: int) -> Floats:
-        """Pixels ``[height, width, 3]`` of a colour bar: strength across, grey upwards."""
+        """Pixels ``[height, width, 3]`` of a colour bar: strength horizontally, grey vertically."""
         return mixed(np.linspace(1.0, 0.0, height)[:, None], self.steps(width)[None])
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The relevance at both ends of the scale, in few digits."""
+        """Relevance at both ends of the scale, rounded."""
         return (f"{-self.limit:.2g}" if self.signed else "0"), f"{self.limit:.2g}"
 
 
@@ -97,16 +97,16 @@ def scales(
 ) -> list[Scale]:
     """Choose the scale of each map.
 
-    All maps of one figure are signed or none is, so that one colour bar serves them all.
+    Either all maps of a figure are signed or none, so that they share one colour bar.
 
     Args:
-        maps: ``[gh, gw]`` each; NaN and infinity are left out of account.
-        shared: one limit for all, so that colours compare between maps; otherwise each
-            map reaches full strength at its own peak.
-        signed: whether to centre on 0; by default, whether any map is negative somewhere.
+        maps: ``[gh, gw]`` each; NaN and infinity are ignored.
+        shared: one limit for all, so that colours of different maps are comparable; otherwise
+            each map reaches full strength at its own peak.
+        signed: whether to centre on 0; by default, whether any map has negative values.
 
     Returns:
-        One scale for each map; limit 0 for a map that is zero everywhere or has no values.
+        One scale per map; limit 0 for a map that is zero or has no values.
     """
     finite = [values[np.isfinite(values)] for values in map(np.asarray, maps)]
     limits = [float(np.abs(values).max(initial=0.0)) for values in finite]

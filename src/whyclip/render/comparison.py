@@ -1,4 +1,4 @@
-"""Several explanations of the same prompts side by side, as papers show them."""
+"""Several explanations of the same prompts side by side, as in papers."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class _Column:
 
 
 def comparison(explanations: Mapping[str, Explanation]) -> Figure:
-    """Draw methods as columns and prompts as rows, each map to its own peak.
+    """Draw methods as columns and prompts as rows, each map scaled to its own peak.
 
-    A mark at each method's name says whether it explains the model's score; the legend
-    below names what the others changed.
+    A mark beside each method's name shows whether it explains the model's score; the legend
+    lists what the others modify.
 
     Args:
-        explanations: by the name to print above the column; all of the same prompts.
+        explanations: by the title of the column; all of the same prompts.
 
     Raises:
         InputError: there are none, or they do not have the same prompts.
@@ -114,7 +114,7 @@ def _draw(
     content = lead + per_band * (cell + _BETWEEN) - _BETWEEN
     width = max(_NARROWEST, 2 * MARGIN + content)
     legend = _legend(columns, width)
-    # The options of a variant stand below the name of its method.
+    # A variant's options are below the name of its method.
     second = line_height(SMALL) if any("\n" in column.name for column in columns) else 0.0
     header = _HEADER + second
     height = MARGIN + TITLE_BAND + len(bands) * (header + sum(rows)) + foot_height(legend)
@@ -123,7 +123,7 @@ def _draw(
     title(paper, " · ".join(filter(None, (methods, first.model, first.versus))))
     shown = None
     if first.image is not None:
-        # Every row and band holds a copy until the figure is written: no larger than it is drawn.
+        # Every row and band keeps a copy until the figure is written, so it has display size.
         shown = first.image.copy()
         shown.thumbnail(display_size(first), Image.Resampling.LANCZOS)
     left = (width - content) / 2
@@ -155,7 +155,7 @@ def _draw(
 
 
 def _score(explanation: Explanation, row: int) -> str:
-    """The model's score of a prompt; a difference with the two scores it is made of."""
+    """The model's score of a prompt; a difference with its two scores."""
     score = f"{explanation.certificate.score_model[row]:.3f}"
     contrast = contrast_of(explanation, row)
     return f"{contrast} = {score}" if contrast else f"score {score}"
@@ -182,7 +182,7 @@ def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: fl
 
 
 def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
-    """One line for all that explain the model's score, and one for each of the others."""
+    """One line for all methods that explain the model's score, and one for each other method."""
     certificates = {
         column.name.replace("\n", ", "): column.explanation.certificate for column in columns
     }

@@ -1,4 +1,4 @@
-"""The line at half of full strength: white in a dark casing, solid for, dashed against."""
+"""Contour at half of full strength: white with a dark outline, dashed for negative relevance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whyclip.render.colour import Floats
 HALF = 0.5
 DASH = 6
 STROKES = ((2, 0.05), (1, 1.0))
-"""How far in pixels the casing and the line on it reach from the edge, and their grey level."""
+"""Distance in pixels of outline and line from the edge, and their grey levels."""
 
 
 def contoured(rgb: Floats, strength: Floats) -> Floats:
@@ -23,7 +23,7 @@ def contoured(rgb: Floats, strength: Floats) -> Floats:
         for reach, level in STROKES:
             edge = _near(inside, reach) & ~_near(~seen, reach) & _near(~inside, reach)
             if sign < 0:
-                # Dashes count along the axis that the line does not cross.
+                # Dashes run along the axis that the line does not cross.
                 above, below = (_shifted(inside, by) for by in (-reach, reach))
                 edge &= np.where(above != below, columns, rows) // DASH % 2 == 0
             rgb[edge] = level
@@ -31,7 +31,7 @@ def contoured(rgb: Floats, strength: Floats) -> Floats:
 
 
 def _near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Whether a pixel of the mask lies in the square of this reach around each pixel."""
+    """Whether the mask has a pixel within a square around each pixel."""
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]
         margin[axis] = (reach, reach)
@@ -41,6 +41,6 @@ def _near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
 
 
 def _shifted(mask: NDArray[np.bool_], rows: int) -> NDArray[np.bool_]:
-    """The mask as seen from ``rows`` lines below, its edge repeated."""
+    """The mask, shifted by ``rows``, with repeated edges."""
     at = np.clip(np.arange(len(mask)) + rows, 0, len(mask) - 1)
     return np.asarray(mask[at])

@@ -43,7 +43,7 @@ _SCORE_COLUMN = 1.1
 
 @dataclass(frozen=True)
 class _Panel:
-    """An image with what stands under it."""
+    """An image with the text below it."""
 
     picture: Image.Image
     words: tuple[Segment, ...]
@@ -77,14 +77,14 @@ def figure(
     """Draw the image and, for each prompt, heat map, highlighted words and score.
 
     Args:
-        explanation: the explanation to draw; without maps the prompts are set as lines of text.
-        shared_scale: whether all maps and words have one colour scale instead of each its own
-            peak; by default only for an interaction.
+        explanation: the explanation to draw; without maps, prompts are drawn as lines of text.
+        shared_scale: whether all maps and words share one colour scale; by default only for an
+            interaction.
         interpolation: see :meth:`whyclip.Explanation.heatmap`; ``"nearest"`` shows the patches.
         contour: whether to draw the line at half of the peak.
 
     Returns:
-        A matplotlib figure of its own, outside of pyplot.
+        A matplotlib figure, independent of pyplot.
     """
     shared = shares_scale(explanation, shared_scale)
     if explanation.maps is None:
@@ -112,7 +112,7 @@ def figure(
 
 
 def _score(explanation: Explanation, index: int) -> str:
-    """The score; a difference with the two scores it is made of."""
+    """The score; a difference with its two scores."""
     score = f"{float(explanation.scores[index]):.3f}"
     contrast = contrast_of(explanation, index)
     return f"{score} ({contrast})" if contrast else score
@@ -127,7 +127,7 @@ def _heading(explanation: Explanation) -> str:
 
 
 def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:
-    """Panels in rows, each row as tall as its longest prompt needs, and the small print."""
+    """Lay out panels in rows, each as tall as its longest prompt needs, and the small print."""
     columns, cell, tall = grid.columns, grid.cell, grid.tall
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     wrapped = [[wrap(panel.words, cell, _PROMPT) for panel in row] for row in rows]
@@ -160,7 +160,7 @@ def _grid(panels: list[_Panel]) -> _Grid:
 
 
 def _sheet(explanation: Explanation, shared: bool) -> Figure:
-    """Prompts as lines of text, with the image at their left when there is one."""
+    """Draw prompts as lines of text, with the image on the left if there is one."""
     prompts = [words_of(explanation, index, shared) for index in range(len(explanation))]
     side = _BESIDE if explanation.image is not None else 0.0
     left = MARGIN + (side + GAP if side else 0.0)

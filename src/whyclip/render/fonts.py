@@ -1,4 +1,4 @@
-"""Fonts of the figures: DejaVu Sans, and for scripts that it lacks any installed font."""
+"""Fonts of figures: DejaVu Sans, and installed fonts for scripts that it lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _settings = RLock()
 OWN = "DejaVu Sans"
 """Ships with matplotlib, so that figures look the same everywhere."""
 
-# Sans-serif fonts with many letters, tried before the other installed ones.
+# Sans-serif fonts with many characters, tried before other installed ones.
 _PREFERRED = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -38,7 +38,7 @@ _warned: set[str] = set()
 
 
 def font(text: str, size: float, weight: str) -> FontProperties:
-    """The fonts to set a line of text in: its own one and, where that lacks letters, others."""
+    """Return the fonts for a line of text: the default and, if that lacks characters, others."""
     from matplotlib.font_manager import FontProperties
 
     return FontProperties(family=_families(_foreign(text)), size=size, weight=weight)
@@ -61,10 +61,10 @@ def warn_of_boxes(text: str) -> None:
 
 @contextmanager
 def matplotlib_settings(values: Mapping[Any, Any]) -> Iterator[None]:
-    """Change matplotlib's settings for the length of a block, in one thread at a time.
+    """Change matplotlib's settings during a block, in one thread at a time.
 
-    They belong to the whole process. Of two blocks that overlap, the one that ends last would
-    restore what the other had set.
+    They are process-wide. If two blocks overlapped, the last one would restore the other's
+    settings.
     """
     import matplotlib
 
@@ -74,7 +74,7 @@ def matplotlib_settings(values: Mapping[Any, Any]) -> Iterator[None]:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Silence matplotlib's own warnings of missing glyphs and weights, which repeat."""
+    """Hide matplotlib's repeated warnings about missing glyphs and weights."""
     logger = logging.getLogger("matplotlib.font_manager")
     logger.addFilter(_nothing)
     try:
@@ -90,7 +90,7 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def _foreign(text: str) -> tuple[str, ...]:
-    """The characters that the figures' own font lacks, each once."""
+    """Characters that the default font lacks, each once."""
     own = _own()
     return tuple(dict.fromkeys(c for c in text if ord(c) not in own and c.isprintable()))
 
@@ -108,7 +108,7 @@ def _families(characters: Iterable[str]) -> list[str]:
 
 @cache
 def _family(character: str) -> str | None:
-    """An installed family that draws this character; None where there is none."""
+    """An installed family that can draw this character, or None."""
     for entry in _installed():
         if ord(character) in _charmap(entry.fname) and _draws(entry.fname, character):
             return entry.name
@@ -126,7 +126,7 @@ def _installed() -> list[FontEntry]:
 
 
 def _is_for_text(entry: FontEntry) -> bool:
-    """Whether letters look like letters: matplotlib's own fonts for formulas and boxes do not."""
+    """Whether a font is for text; matplotlib also has fonts for formulas and boxes."""
     import matplotlib
 
     bundled = entry.fname.startswith(matplotlib.get_data_path())
@@ -152,7 +152,7 @@ def _charmap(path: str) -> frozenset[int]:
 
 
 def _draws(path: str, character: str) -> bool:
-    """Whether matplotlib can draw it: fonts of coloured bitmaps list characters but cannot."""
+    """Whether matplotlib can draw a font's characters, which it cannot for coloured bitmaps."""
     from matplotlib.font_manager import get_font
 
     try:

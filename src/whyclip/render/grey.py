@@ -1,4 +1,4 @@
-"""The image as a grey level, in which the inks of the heat map are mixed."""
+"""Grey levels of the image, which mix the inks of the heat map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.render.colour import Floats
 
 LUMA = (0.299, 0.587, 0.114)
 BLANK = 0.5
-"""Grey level where there is no image."""
+"""Grey level without an image."""
 
 _LARGEST_GAIN = 1.5
 _POWERS = (0.55, 1.2)
@@ -28,9 +28,9 @@ class Levels(NamedTuple):
 
 
 def levels(image: Image.Image) -> Levels:
-    """Choose the stretch of an image: its range, at most 1.5-fold, with its median in the middle.
+    """Choose the stretch of an image: its range, at most 1.5-fold, with the median in the middle.
 
-    The range runs between the 1 % and 99 % quantiles. Measured on at most 512 pixels a side.
+    The range is that of the 1 % and 99 % quantiles, measured on at most 512 pixels per side.
     """
     small = image.convert("RGB")
     if max(small.size) > _MEASURED_AT:
@@ -47,7 +47,7 @@ def levels(image: Image.Image) -> Levels:
 
 
 def grey(image: Image.Image | None, width: int, height: int) -> Floats:
-    """Grey level ``[height, width]`` in [0, 1] of an image, at the size asked for."""
+    """Grey level ``[height, width]`` in [0, 1] of an image, at the given size."""
     if image is None:
         return np.full((height, width), BLANK)
     chosen = levels(image)

@@ -23,19 +23,19 @@ def overlay(
     scale: Scale | None = None,
     contour: bool = False,
 ) -> Image.Image:
-    """Draw one heat map and its image in two inks.
+    """Draw one heat map and its image in two colours.
 
-    The grey level of the image mixes a dark and a light ink, which relevance chooses: both are
-    grey at relevance 0, so every colour is relevance. What was cropped away turns into hatching.
+    The grey level of the image mixes a dark and a light ink, selected by relevance. Both are grey
+    at relevance 0, so every colour is relevance. Cropped areas are hatched.
 
     Args:
-        image: the image, any size; None draws on plain grey.
-        heatmap: ``[height, width]`` signed relevance (array or tensor), NaN where unseen.
-        scale: how relevance becomes colour; by default the map's own peak.
-        contour: whether to draw the line at half of the peak, dashed where it is against.
+        image: the image, any size; None for plain grey.
+        heatmap: ``[height, width]`` signed relevance (array or tensor), NaN where cropped away.
+        scale: scale of relevance; by default the map's own peak.
+        contour: whether to draw the contour at half of the peak, dashed for negative relevance.
 
     Returns:
-        RGB, with the size of the heat map.
+        RGB image of the heat map's size.
 
     Raises:
         InputError: the heat map does not have two axes.
@@ -50,7 +50,7 @@ def overlay(
 
 
 def painted(base: Floats, values: Floats, scale: Scale, contour: bool = False) -> Image.Image:
-    """Paint a map over a grey level of the same size; see :func:`overlay`."""
+    """Paint a map on grey levels of the same size; see :func:`overlay`."""
     unseen = ~np.isfinite(values)
     strength = scale.strength(np.where(unseen, 0.0, values))
     rgb = mixed(base, strength)
@@ -62,14 +62,14 @@ def painted(base: Floats, values: Floats, scale: Scale, contour: bool = False) -
 
 
 def _array(heatmap: Any) -> Floats:
-    """Take an array, or a tensor from any device and graph."""
+    """Convert an array, or a tensor on any device or with a graph."""
     if hasattr(heatmap, "detach"):
         heatmap = heatmap.detach().cpu().double().numpy()
     return np.asarray(heatmap, dtype=np.float64)
 
 
 def _hatched(base: Floats) -> Floats:
-    """Fade the image and draw diagonal lines about 1/40 of it apart."""
+    """Fade the image and draw diagonal lines at a distance of about 1/40 of it."""
     height, width = base.shape
     pitch = max(6, round(max(height, width) / 40))
     rows, columns = np.ogrid[:height, :width]

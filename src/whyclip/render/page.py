@@ -1,13 +1,17 @@
-"""The HTML page: one small viewer that reports, notebooks and the browser app share.
+"""The HTML page: a small viewer for files, notebooks and other pages.
 
-A page is one file that loads nothing from anywhere: style, script, image and the JSON of
-the explanations are inside. What comes from the user (prompts, names) reaches the document
-only as JSON text that the script inserts as text, or escaped.
+A page is a self-contained file: style, script, image and the JSON of the explanations are inside.
+The user's text (prompts, names) enters the document only as JSON that the script inserts as text,
+or escaped.
+
+The parts that the web page shares are JavaScript modules; within this page they stand one after
+another in a single script, without their imports and exports.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
@@ -27,7 +31,17 @@ from whyclip.render.reading import facts, largest_word, shares_scale
 from whyclip.render.words import STRONGEST, words_html
 from whyclip.storage import to_json
 
-_SCRIPTS = ("state.js", "text.js", "heat.js", "paint.js", "picture.js", "viewer.js")
+_SCRIPTS = (
+    "elements.js",
+    "heat.js",
+    "paint.js",
+    "state.js",
+    "text.js",
+    "picture.js",
+    "match.js",
+    "viewer.js",
+)
+_MODULE_SYNTAX = re.compile(r"^(import .*\n|export )", re.MULTILINE)
 _LONGEST_SIDE = 1400
 _FRAME_HEIGHT = 820
 _SAMPLE = 256
@@ -37,43 +51,47 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(explanations: Sequence[Explanation], *, shared_scale: bool | None = None) -> str:
+def page(
+    explanations: Sequence[Explanation], *, shared_scale: bool | None = None, before: str = ""
+) -> str:
     """Write explanations into one self-contained HTML page.
 
-    Several explanations (of several methods, models or images) get a tab each.
+    Several explanations (of several methods, models or images) get one tab each.
 
     Args:
         explanations: the explanations, in the order of their tabs.
         shared_scale: as for :func:`whyclip.render.figure`; the reader can change it.
+        before: HTML of a section above the viewer.
 
     Raises:
-        InputError: there are none.
+        InputError: there is no explanation.
     """
     explanations = list(explanations)
     if not explanations:
         raise InputError("page([]): give at least one explanation")
-    html = Template(_asset("page.html")).substitute(
+    html = Template(asset("page.html")).substitute(
         title=escape(f"{', '.join(explanations[0].labels)} — whyclip"),
-        style=_asset("viewer.css"),
-        script="".join(_asset(name) for name in _SCRIPTS),
-        data=_harmless_json(_data(explanations, shared_scale)),
+        style=asset("viewer.css"),
+        before=before,
+        script=_MODULE_SYNTAX.sub("", "".join(asset(name) for name in _SCRIPTS)),
+        data=harmless_json(_data(explanations, shared_scale)),
         static="\n".join(_without_script(one, shared_scale) for one in explanations),
     )
-    # A prompt may hold half of a surrogate pair, which no file can.
+    # A prompt may contain an unpaired surrogate, which no file can.
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def fragment(explanation: Explanation) -> str:
-    """HTML to put into a notebook or another page.
+    """Write HTML for a notebook or another page.
 
-    The page sits in a frame of its own: its names, styles and script clash with nothing
-    around it, however often it is shown.
+    The page is in its own frame, so its names, styles and script do not affect the document
+    around it.
     """
     return framed(page([explanation]), "whyclip explanation")
 
 
 def framed(html: str, title: str) -> str:
-    """Put a whole page into a frame of its own, for a notebook."""
+    """Put a whole page into its own frame, for a notebook."""
     return (
         f'<iframe srcdoc="{escape(html)}" title="{escape(title)}" '
         f'loading="lazy" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
@@ -88,7 +106,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
     for name, explanation in zip(_names(explanations), explanations, strict=True):
         image = explanation.image
         if image is not None and id(image) not in known:
-            uri = _data_uri(image)
+            uri = data_uri(image)
             if uri not in images:
                 images.append(uri)
                 greys.append(levels(image)._asdict())
@@ -102,11 +120,11 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
                 "explanation": to_json(explanation),
             }
         )
-    return {"entries": entries, "pictures": images, "levels": greys, "colours": _colours()}
+    return {"entries": entries, "pictures": images, "levels": greys, "colours": colours()}
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:
-    """Tell explanations apart as briefly as possible: by method, model, options, or number."""
+    """Write the shortest distinguishing names: by method, model, options, or number."""
     parts = {
         "method": [explanation.method for explanation in explanations],
         "model": [explanation.model for explanation in explanations],
@@ -126,21 +144,30 @@ def _options(explanation: Explanation) -> str:
     return ", ".join(f"{name}={value}" for name, value in explanation.options.items())
 
 
-def _data_uri(image: Image.Image) -> str:
-    """The image as JPEG of at most 1400 pixels, or as PNG where that promises to be smaller."""
+def data_uri(image: Image.Image) -> str:
+    """The content of :func:`display_file` as a URI."""
+    kind, content = display_file(image)
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def display_file(image: Image.Image) -> tuple[str, bytes]:
+    """Encode an image for display, at most 1400 pixels a side.
+
+    Returns:
+        ``"jpeg"``, or ``"png"`` where that promises to be smaller; and the file's content.
+    """
     picture = image.convert("RGB")
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     part = picture
     if max(picture.size) > 2 * _SAMPLE:
-        # Encoding all of a photo as PNG takes most of the time to write a page.
+        # Encoding a full photo as PNG takes most of the time to write a page.
         left, top = (max(0, (length - _SAMPLE) // 2) for length in picture.size)
         part = picture.crop(
             (left, top, min(left + _SAMPLE, picture.width), min(top + _SAMPLE, picture.height))
         )
     found = {kind: _encoded(part, kind) for kind in _ENCODERS}
     kind = min(found, key=lambda kind: len(found[kind]))
-    content = found[kind] if part is picture else _encoded(picture, kind)
-    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+    return kind, found[kind] if part is picture else _encoded(picture, kind)
 
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:
@@ -149,8 +176,8 @@ def _encoded(picture: Image.Image, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _colours() -> dict[str, Any]:
-    """The inks, so that the page draws with the numbers of every other rendering."""
+def colours() -> dict[str, Any]:
+    """The inks, so that the page uses the same colours as other renderings."""
     return {
         "strengths": colour.STRENGTHS,
         "for": {"dark": colour.DARK_FOR, "light": colour.LIGHT_FOR},
@@ -166,8 +193,8 @@ def _colours() -> dict[str, Any]:
     }
 
 
-def _harmless_json(data: dict[str, Any]) -> str:
-    """JSON that stays inside its script element, whatever strings it holds."""
+def harmless_json(data: dict[str, Any]) -> str:
+    """JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -175,12 +202,16 @@ def _harmless_json(data: dict[str, Any]) -> str:
 
 
 def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
-    """What a reader without JavaScript gets: prompts, highlighted words, scores, certificate."""
+    """Content without JavaScript: prompts, highlighted words, scores, certificate."""
     largest = largest_word(explanation) if shares_scale(explanation, shared_scale) else None
     rows = "".join(
-        f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}</li>"
-        for prompt, words, score in zip(
-            explanation.prompts, explanation.words, explanation.scores.tolist(), strict=True
+        f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}{escape(match)}</li>"
+        for prompt, words, score, match in zip(
+            explanation.prompts,
+            explanation.words,
+            explanation.scores.tolist(),
+            _match_sentences(explanation),
+            strict=True,
         )
     )
     certificate = explanation.certificate
@@ -189,6 +220,13 @@ def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
     return f"<ol>{rows}</ol><p>{escape(told)}</p>"
 
 
+def _match_sentences(explanation: Explanation) -> list[str]:
+    if not explanation.matches:
+        return [""] * len(explanation)
+    return [f" ({match.sentence})" for match in explanation.matches]
+
+
 @cache
-def _asset(name: str) -> str:
-    return (files("whyclip.render") / "viewer" / name).read_text(encoding="utf-8")
+def asset(name: str, folder: str = "viewer") -> str:
+    """The text of a file that pages are made of."""
+    return (files("whyclip.render") / folder / name).read_text(encoding="utf-8")

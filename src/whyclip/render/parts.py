@@ -1,4 +1,4 @@
-"""What figures are put together from: images, title, certificate, colour bar."""
+"""Parts of figures: images, title, certificate, colour bar."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOOT_MARGIN = 0.2
 def place(
     paper: Paper, picture: Image.Image, x: float, y: float, width: float, height: float
 ) -> None:
-    """Fit an image into a rectangle, centred, its proportions kept."""
+    """Fit an image into a rectangle, centred, with its aspect ratio."""
     factor = min(width / picture.width, height / picture.height)
     wide, high = factor * picture.width, factor * picture.height
     panel = paper.axes(x + (width - wide) / 2, y + (height - high) / 2, wide, high)
@@ -34,14 +34,14 @@ def place(
 
 
 def title(paper: Paper, text: str) -> None:
-    """A line at the top, and a rule below it."""
+    """Draw the title with a rule below it."""
     room = paper.width - 2 * MARGIN
     paper.text(MARGIN, MARGIN, clip(text, room, 11, "bold"), 11, weight="bold")
     paper.rule(MARGIN, MARGIN + 0.34, room)
 
 
 class Note(NamedTuple):
-    """Wrapped lines of small print and how they are set."""
+    """Wrapped lines of small print with their style."""
 
     lines: list[list[Segment]]
     colour: str
@@ -49,7 +49,7 @@ class Note(NamedTuple):
 
 
 def verdict(certificate: Certificate, width: float) -> list[Note]:
-    """The certificate as small print for a figure of this width: verdict, then details."""
+    """Format the certificate as small print for a figure of this width."""
     text = f"{seal.mark(certificate)} {certificate.verdict}"
     return [
         small_print(text, seal.colour(certificate), width, "bold"),
@@ -58,19 +58,19 @@ def verdict(certificate: Certificate, width: float) -> list[Note]:
 
 
 def small_print(text: str, colour: str, width: float, weight: str = "normal") -> Note:
-    """Wrap small print to what the colour bar leaves of a figure's width."""
+    """Wrap small print to the width beside the colour bar."""
     room = width - 2 * MARGIN - BAR_WIDTH - GAP
     return Note(wrap([Segment(text)], room, SMALL, 3), colour, weight)
 
 
 def foot_height(notes: list[Note]) -> float:
-    """Height of the band at the bottom that holds the small print and the colour bar."""
+    """Height of the bottom band with small print and colour bar."""
     lines = sum(len(note.lines) for note in notes)
     return max(_FOOT_BAND, 0.1 + lines * line_height(SMALL) + _FOOT_MARGIN)
 
 
 def foot(paper: Paper, notes: list[Note]) -> None:
-    """Set the small print at the bottom left."""
+    """Draw the small print at the bottom left."""
     y = paper.height - foot_height(notes) + 0.1
     for note in notes:
         style = {"color": note.colour, "weight": note.weight}
@@ -78,7 +78,7 @@ def foot(paper: Paper, notes: list[Note]) -> None:
 
 
 def colour_bar(paper: Paper, scale: Scale, notes: list[Note], *, shared: bool = False) -> None:
-    """The colour bar at the bottom right: strength across, the image's grey upwards."""
+    """Draw the colour bar at the bottom right: strength horizontally, grey vertically."""
     x = paper.width - MARGIN - BAR_WIDTH
     y = paper.height - foot_height(notes) + 0.14
     bar = paper.axes(x, y, BAR_WIDTH, _BAR_HEIGHT)

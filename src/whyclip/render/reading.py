@@ -1,4 +1,4 @@
-"""What every rendering shows of an explanation: facts, scales, words, and heat on the image."""
+"""Parts of an explanation that all renderings share: facts, scales, words, overlays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyclip.explanation import Explanation
+from whyclip.match import Match
 from whyclip.methods import METHODS
 from whyclip.options import spelled
 from whyclip.render.colour import Scale, scales
@@ -20,7 +21,7 @@ _LONGEST_SIDE = 720
 
 
 def asked(explanation: Explanation) -> str:
-    """The method, with the options that are not its defaults; both where there are two."""
+    """The method with its non-default options; both if there are two."""
     if explanation.methods:
         titles = {"image": "image", "text": "words"}
         return ", ".join(f"{titles[side]}: {name}" for side, name in explanation.methods.items())
@@ -30,22 +31,39 @@ def asked(explanation: Explanation) -> str:
 
 
 def facts(explanation: Explanation) -> list[str]:
-    """What is explained: method, model, and what the prompts are set against, if anything."""
+    """Method, model and contrast prompts."""
     return [fact for fact in (asked(explanation), explanation.model, explanation.versus) if fact]
 
 
 def contrast_of(explanation: Explanation, index: int) -> str:
-    """The two scores whose difference is explained, such as ``"0.31 − 0.22"``; or nothing."""
+    """The two scores of an explained difference, such as ``"0.31 − 0.22"``, or nothing."""
     if not explanation.contrast:
         return ""
     own, other = explanation.contrast[index]
     return f"{own:.3f} − {other:.3f}"
 
 
-def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
-    """Whether all prompts are drawn on one scale, unless the caller chose.
+def match_lines(match: Match) -> list[str]:
+    """Details of a match: z-scores, competing prompts, threshold and probability."""
+    places = (("this image's prompts", match.among_prompts), ("images", match.among_images))
+    scores = [
+        f"z {place.z:+.1f} among {name}" for name, place in places if place and place.z is not None
+    ]
+    lines = [", ".join(scores)]
+    if match.competitors:
+        pairs = ", ".join(f"{text} {score:.3f}" for text, score in match.competitors)
+        lines.append(f"competing prompts: {pairs}")
+    if match.probability is not None:
+        lines.append(f"probability of a match {match.probability:.3g}")
+    if match.verdict:
+        lines.append(f"score {match.score:.3f} is {match.verdict}")
+    return [line for line in lines if line]
 
-    The words of an interaction are parts of one sum, so their sizes compare.
+
+def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
+    """Whether all prompts share one scale, unless the caller chose.
+
+    The words of an interaction are parts of one sum, so they are comparable.
     """
     return explanation.method == INTERACTION if shared is None else shared
 
@@ -53,9 +71,9 @@ def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
 def map_scales(
     explanation: Explanation, *, shared: bool | None = None, signed: bool | None = None
 ) -> list[Scale]:
-    """The scale of each of an explanation's maps; none where it has no maps.
+    """Scales of an explanation's maps; empty without maps.
 
-    Patches that lie beside the image do not count: there is nothing of it to explain.
+    Patches outside the image are ignored.
     """
     if explanation.maps is None:
         return []
@@ -66,11 +84,11 @@ def map_scales(
 
 
 def patches_on(geometry: Geometry, rows: int, columns: int) -> NDArray[np.bool_]:
-    """Which patches ``[gh, gw]`` of a grid lie on the image, at least in part."""
+    """Patches ``[gh, gw]`` of a grid that are on the image, at least in part."""
     box = geometry.box
     x = np.linspace(box.left, box.right, columns + 1)
     y = np.linspace(box.top, box.bottom, rows + 1)
-    # Edges of the image often lie on edges of patches, where rounding must not decide.
+    # Edges of the image often coincide with edges of patches, up to rounding.
     slack_x, slack_y = 1e-6 * (x[1] - x[0]), 1e-6 * (y[1] - y[0])
     across = (x[1:] > slack_x) & (x[:-1] < geometry.width - slack_x)
     down = (y[1:] > slack_y) & (y[:-1] < geometry.height - slack_y)
@@ -84,7 +102,7 @@ def overlays(
     interpolation: Interpolation = "catmull-rom",
     contour: bool = False,
 ) -> list[Image.Image]:
-    """Each prompt's heat map and the image in one panel, at display size."""
+    """Overlays of each prompt's heat map, at display size."""
     if explanation.maps is None:
         return []
     width, height = display_size(explanation)
@@ -96,7 +114,7 @@ def overlays(
 
 
 def display_size(explanation: Explanation) -> tuple[int, int]:
-    """Width and height in pixels to draw at: small images enlarged, large ones reduced."""
+    """Display size in pixels: small images are enlarged, large ones reduced."""
     width, height = explanation.geometry.width, explanation.geometry.height
     factor = _LONGEST_SIDE / max(width, height)
     return max(1, round(width * factor)), max(1, round(height * factor))
@@ -105,7 +123,7 @@ def display_size(explanation: Explanation) -> tuple[int, int]:
 def words_of(
     explanation: Explanation, index: int, shared: bool | None = None
 ) -> tuple[Segment, ...]:
-    """The prompt with its words; an ensemble shows its first template and counts the others."""
+    """The prompt with its words; for an ensemble the first template and the number of others."""
     prompt = explanation.prompts[index]
     words = explanation.words[index] if index < len(explanation.words) else ()
     largest = largest_word(explanation) if shares_scale(explanation, shared) else None

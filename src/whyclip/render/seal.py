@@ -1,4 +1,4 @@
-"""The certificate in few words, for figures and terminals."""
+"""The certificate in brief, for figures and terminals."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from whyclip.render.colour import CHANGED_COLOUR, ITSELF_COLOUR, NEUTRAL_COLOUR
 
 
 def mark(certificate: Certificate) -> str:
-    """A sign whose shape alone distinguishes the three tones."""
+    """A symbol; its shape distinguishes the three tones."""
     return {"score": "●", "other": "○", "modified": "▲"}[tone(certificate)]
 
 
 def colour(certificate: Certificate) -> str:
-    """Green for the model's own score, amber for modifications, grey for all other scopes."""
+    """Green for the model's own score, amber for modifications, grey for other scopes."""
     return {"score": ITSELF_COLOUR, "other": NEUTRAL_COLOUR, "modified": CHANGED_COLOUR}[
         tone(certificate)
     ]
 
 
 def tone(certificate: Certificate) -> str:
-    """``"score"`` where the model's score is explained, ``"modified"``, or ``"other"``."""
+    """``"score"`` if the model's score is explained, ``"modified"``, or ``"other"``."""
     if certificate.explains_score:
         return "score"
     failed = certificate.score_check == "failed"
@@ -27,7 +27,7 @@ def tone(certificate: Certificate) -> str:
 
 
 def statements(certificate: Certificate) -> tuple[str, ...]:
-    """The three statements, with every modification between the first two."""
+    """The three statements, with all modifications after the first."""
     modified = []
     if certificate.modified_input:
         modified.append(f"modified input: {'; '.join(certificate.modified_input)}")

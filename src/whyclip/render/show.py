@@ -1,4 +1,4 @@
-"""Showing an explanation wherever Python happens to run, and writing it as a PNG."""
+"""Show an explanation in a notebook, window or file, and write it as a PNG."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 def show(explanation: Explanation) -> None:
-    """Show an explanation: as a page in a notebook, else in a window, else as a file.
+    """Show an explanation as a page in a notebook, else in a window, else as a file.
 
-    In a notebook the page is displayed below the cell. Elsewhere matplotlib's window opens
-    when it has an interactive backend. Where there is neither, a temporary PNG is written
-    and its path printed.
+    In a notebook the page is displayed below the cell. Elsewhere a matplotlib window opens,
+    if there is an interactive backend. Otherwise a temporary PNG is written and its path printed.
     """
     if _in_notebook():
         from IPython.display import HTML, display
@@ -34,24 +33,24 @@ def show(explanation: Explanation) -> None:
     else:
         with tempfile.NamedTemporaryFile(prefix="whyclip-", suffix=".png", delete=False) as file:
             file.write(png_bytes(explanation))
-        print(f"no window to show it in; written to {file.name}")
+        print(f"no display available; saved to {file.name}")
 
 
 def png_bytes(explanation: Explanation) -> bytes:
-    """The figure as the content of a PNG file."""
+    """Encode the figure as PNG."""
     return figure_bytes(figure(explanation))
 
 
 def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") -> bytes:
     """Encode a figure at its own size.
 
-    Text in PDF is text, in embedded TrueType fonts. Text in SVG is outlines, so that it looks the
-    same where the font is not installed. Equal figures give equal files.
+    PDF has text in embedded TrueType fonts, SVG has text as outlines. Equal figures give equal
+    files.
 
     Args:
-        drawn: any figure of matplotlib.
+        drawn: any matplotlib figure.
         kind: ``"png"``, ``"jpg"``, ``"pdf"`` or ``"svg"``.
-        dpi: resolution of PNG and JPEG, and of images inside the others.
+        dpi: resolution of PNG, JPEG, and images in other formats.
     """
     fixed: dict[Any, Any] = {
         "savefig.bbox": None,
@@ -68,7 +67,7 @@ def figure_bytes(drawn: Figure, kind: str = "png", dpi: float | str = "figure") 
 
 
 def save_png(explanation: Explanation, path: str | Path) -> Path:
-    """Write the figure to a PNG file, whole or not at all; returns the path.
+    """Write the figure to a PNG file, atomically; return the path.
 
     Raises:
         OutputError: the file cannot be written.
@@ -79,14 +78,14 @@ def save_png(explanation: Explanation, path: str | Path) -> Path:
 
 
 def _in_notebook() -> bool:
-    """True in a Jupyter kernel; False in a plain or an IPython terminal."""
+    """Whether this is a Jupyter kernel, not a terminal."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
 
 
 def _interactive_backend() -> str | None:
-    """The backend in use, or the one matplotlib would choose here, if it opens windows."""
+    """The current backend, or matplotlib's default here, if it opens windows."""
     import matplotlib
     from matplotlib.backends.registry import BackendFilter, backend_registry
 
@@ -96,7 +95,7 @@ def _interactive_backend() -> str | None:
 
 
 def _open_window(drawn: Figure) -> None:
-    """Open a window for this figure alone; returns when it is closed, or at once if interactive."""
+    """Open a window for this figure; return when it is closed, or at once in interactive mode."""
     import matplotlib
     from matplotlib.backends.registry import backend_registry
 

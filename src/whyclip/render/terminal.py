@@ -1,4 +1,4 @@
-"""An explanation in a terminal: prompts, scores, words, a sketch of where, the certificate."""
+"""An explanation in a terminal: prompts, scores, words, sketches of maps, the certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from whyclip.explanation import Explanation
 from whyclip.render import seal
 from whyclip.render.colour import AGAINST, FOR, Floats, Scale, hexadecimal, mixed
 from whyclip.render.grey import BLANK
-from whyclip.render.reading import contrast_of, facts, map_scales, shares_scale, words_of
+from whyclip.render.reading import (
+    contrast_of,
+    facts,
+    map_scales,
+    match_lines,
+    shares_scale,
+    words_of,
+)
 from whyclip.render.thumbnail import thumbnails
 from whyclip.render.words import strongest_words
 
@@ -28,7 +35,7 @@ _COLOURS = ("256", "truecolor")
 
 
 def summary(explanation: Explanation, *, shared_scale: bool | None = None) -> Summary:
-    """A renderable for rich: print it with ``rich.print`` or a Console.
+    """Return a renderable for ``rich.print`` or a Console.
 
     Args:
         explanation: the explanation to print.
@@ -38,14 +45,14 @@ def summary(explanation: Explanation, *, shared_scale: bool | None = None) -> Su
 
 
 class Summary:
-    """Draws itself for the console it is printed on, with plain characters where need be."""
+    """Renderable that adapts to the console, with plain characters if necessary."""
 
     def __init__(self, explanation: Explanation, shared_scale: bool | None = None) -> None:
         self.explanation = explanation
         self.shared = shares_scale(explanation, shared_scale)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """One row for each prompt, then the colour bar and the certificate."""
+        """Render one row per prompt, the colour bar and the certificate."""
         explanation, plain = self.explanation, options.ascii_only
         scales = map_scales(explanation, shared=self.shared)
         table = Table(box=None, pad_edge=False, padding=(0, 3, 1, 0), header_style="dim")
@@ -71,10 +78,12 @@ class Summary:
         yield table
         if scales:
             yield _bar(scales[0], self.shared, colours, plain)
+        if explanation.matches:
+            yield _matches(explanation)
         yield _certificate(explanation, plain)
 
     def _in_colour(self, scales: list[Scale]) -> list[Text]:
-        """The image, if there is one, and its heat maps, of two pixels for each character."""
+        """The image, if there is one, and its heat maps, with two pixels per character."""
         rows, columns = _size(self.explanation)
         return thumbnails(self.explanation, scales, rows, columns)
 
@@ -82,7 +91,7 @@ class Summary:
         rows, columns = _size(self.explanation)
         fine = self.explanation.heatmap((_FINE * rows, _FINE * columns)).double().numpy()
         cells = [_coarse(heat) for heat in fine]
-        # Averaging lowers the peak; the sketches are drawn to their own.
+        # Averaging lowers the peak, so sketches are scaled to their own.
         signed = scales[0].signed
         peaks = [float(np.nanmax(np.abs(one), initial=0.0)) for one in cells]
         if self.shared:
@@ -122,7 +131,7 @@ def _lines(explanation: Explanation) -> int:
 
 
 def _size(explanation: Explanation) -> tuple[int, int]:
-    """Lines and columns of a sketch; a character is twice as high as it is wide."""
+    """Lines and columns of a sketch; a character is twice as high as wide."""
     aspect = explanation.geometry.width / explanation.geometry.height
     rows = _lines(explanation)
     columns = round(2 * rows * aspect)
@@ -133,7 +142,7 @@ def _size(explanation: Explanation) -> tuple[int, int]:
 
 
 def _coarse(heat: Floats) -> Floats:
-    """Mean over the samples of each character; NaN where most of them are unseen."""
+    """Mean over the samples of each character; NaN if most of them are unseen."""
     height, width = heat.shape
     cells = heat.reshape(height // _FINE, _FINE, width // _FINE, _FINE)
     unseen = np.isnan(cells).mean(axis=(1, 3)) > 0.5
@@ -143,7 +152,7 @@ def _coarse(heat: Floats) -> Floats:
 
 
 def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
-    """Shades for relevance that speaks for the match, minus signs for what speaks against."""
+    """Shades for positive relevance, minus signs for negative relevance."""
     unseen = "/" if plain else "╱"
     text = Text()
     edge = "|" if plain else "│"
@@ -159,7 +168,7 @@ def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
 
 
 def _shade(value: float, plain: bool) -> tuple[str, str]:
-    """The character of a strength and its colour."""
+    """Character and colour of a strength."""
     if value < 0:
         return ("-" if value < -0.25 else " "), AGAINST
     shades = _PLAIN_SHADES if plain else _SHADES
@@ -168,7 +177,7 @@ def _shade(value: float, plain: bool) -> tuple[str, str]:
 
 
 def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
-    """The colour bar in one line: its ends in numbers where all maps share them."""
+    """The colour bar in one line, with numbers if all maps share the scale."""
     low, high = ("against", "for") if scale.signed else ("0", "peak")
     if shared:
         low, high = scale.ends
@@ -179,6 +188,18 @@ def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
         else:
             text.append(*_shade(float(step), plain))
     text.append(f" {high}, {'all maps on one scale' if shared else 'each map to its own peak'}")
+    return text
+
+
+def _matches(explanation: Explanation) -> Text:
+    """For each prompt whether its score is unusual, and which prompts compete with it."""
+    text = Text()
+    for label, match in zip(explanation.labels, explanation.matches, strict=True):
+        style = "bold green" if match.evidence == "strong" else "bold"
+        text.append(f"\n{label}: ", style).append(match.sentence, "not bold")
+        for line in match_lines(match):
+            text.append(f"\n  {line}", "not bold dim")
+    text.append("\n")
     return text
 
 

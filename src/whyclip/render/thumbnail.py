@@ -1,4 +1,4 @@
-"""Images and heat maps as coloured characters, two pixels for each."""
+"""Images and heat maps as coloured characters, with two pixels each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def thumbnails(
 ) -> list[Text]:
     """The image, if there is one, then each heat map, as ``rows`` lines of ``columns``.
 
-    A character holds two square pixels, each the mean of 8 × 8 drawn ones.
+    A character has two square pixels, each the mean of 8 × 8.
     """
     width, height = _FINE * columns, 2 * _FINE * rows
     base = grey(explanation.image, width, height)

@@ -1,7 +1,7 @@
-"""A sheet of paper measured in inches from its top left corner, on matplotlib's object API.
+"""Layout in inches from the top left corner, with matplotlib's object API.
 
-Every text is measured before it is placed, so that nothing overlaps and nothing is cut.
-pyplot and the user's backend are left alone.
+Text is measured before it is placed, so that nothing overlaps or is cut. pyplot and the user's
+backend are not used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAFETY = 0.98
 
 @cache
 def _sheet() -> type[Figure]:
-    """A figure whose ``savefig`` embeds fonts as TrueType, as publishers ask.
+    """A figure whose ``savefig`` embeds fonts as TrueType, as publishers require.
 
     Matplotlib's own default for PDF and PostScript is Type 3.
     """
@@ -50,7 +50,7 @@ def _sheet() -> type[Figure]:
 
 
 class Paper:
-    """A figure whose parts are placed by hand; all lengths in inches, y downwards."""
+    """A figure with manually placed parts; all lengths in inches, y downwards."""
 
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,7 +61,7 @@ class Paper:
         FigureCanvasAgg(self.figure)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """A frameless panel."""
+        """Add a panel without frame."""
         box = (
             x / self.width,
             1 - (y + height) / self.height,
@@ -73,7 +73,7 @@ class Paper:
         return panel
 
     def text(self, x: float, y: float, text: str, size: float = 9, **style: Any) -> None:
-        """One line of text whose line box starts at (x, y); style as for matplotlib's Text."""
+        """Draw one line of text from (x, y); style as for matplotlib's Text."""
         weight = style.pop("weight", "normal")
         text = one_line(text)
         warn_of_boxes(text)
@@ -89,7 +89,7 @@ class Paper:
         )
 
     def rule(self, x: float, y: float, width: float) -> None:
-        """A thin horizontal line."""
+        """Draw a thin horizontal line."""
         self._line(x, y, width, RULE, 0.8, "-")
 
     def words(
@@ -101,9 +101,9 @@ class Paper:
         size: float,
         **style: Any,
     ) -> float:
-        """Set wrapped segments with their highlights and return the y below.
+        """Draw wrapped segments with their highlights; return the y below.
 
-        Lines are centred within ``width``, or start at x when it is None.
+        Lines are centred within ``width``, or start at x if it is None.
         """
         for line in lines:
             text = "".join(piece.text for piece in line)
@@ -113,7 +113,7 @@ class Paper:
                 start = left + text_width(so_far, size)
                 so_far += piece.text
                 self._highlight(start, y, left + text_width(so_far, size) - start, piece, size)
-                # Each piece on its own: hinting would let a whole line drift off its highlights.
+                # Each piece separately, because hinting would shift a line off its highlights.
                 self.text(start, y, piece.text, size, **style)
             y += line_height(size)
         return y
@@ -160,14 +160,14 @@ def line_height(size: float) -> float:
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of one line, trailing spaces included, in inches."""
+    """Width of one line in inches, including trailing spaces."""
     return _measure(one_line(text) + "|", size, weight) - _measure("|", size, weight)
 
 
 def wrap(
     pieces: Sequence[Segment], width: float, size: float, most: int = 4
 ) -> list[list[Segment]]:
-    """Break segments into lines of a width in inches; text beyond ``most`` lines becomes "…"."""
+    """Break segments into lines of a width in inches; truncate after ``most`` lines with "…"."""
     width *= _SAFETY
     lines: list[list[Segment]] = [[]]
     for piece in pieces:
@@ -185,7 +185,7 @@ def wrap(
 
 
 def clip(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Shorten one line to a width in inches, ending in "…" when something was left out."""
+    """Shorten one line to a width in inches, with "…" if it was cut."""
     if text_width(text, size, weight) <= width:
         return text
     low, high = 0, len(text)
@@ -199,12 +199,12 @@ def clip(text: str, width: float, size: float, weight: str = "normal") -> str:
 
 
 def one_line(text: str) -> str:
-    """Turn line breaks and control characters into spaces, one for one."""
+    """Replace line breaks and control characters by spaces, one for one."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _chunks(piece: Segment, width: float, size: float) -> list[Segment]:
-    """Cut a segment where a line may break: at spaces, and inside what is wider than a line."""
+    """Split a segment at possible line breaks: spaces, and within words wider than a line."""
     cut: list[str] = []
     for character in one_line(piece.text):
         after_space = bool(cut) and cut[-1].endswith(" ") and character != " "
@@ -216,7 +216,7 @@ def _chunks(piece: Segment, width: float, size: float) -> list[Segment]:
 
 
 def _joined(line: Sequence[Segment]) -> list[Segment]:
-    """Join neighbours that are no words, so that plain text is set as one piece."""
+    """Join adjacent plain text, so that it is drawn as one piece."""
     joined: list[Segment] = []
     for piece in line:
         if joined and piece.strength is None and joined[-1].strength is None:

@@ -1,7 +1,7 @@
-"""The words of a prompt, coloured by what they say for or against the match.
+"""The words of a prompt, coloured by relevance.
 
-Orange speaks for, blue against, as in the maps, and a word against is underlined as well, so that
-the sign does not rest on colour alone. The prompt keeps its own text and spacing.
+Orange is for the match, blue against it, as in the maps. Words against are also underlined, so that
+the sign does not depend on colour alone. The prompt keeps its text and spacing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STRONGEST = 0.75
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of the prompt: a word with its strength in [−1, 1], or the text between words."""
+    """A part of the prompt: a word with its strength in [−1, 1], or text between words."""
 
     text: str
     strength: float | None = None
@@ -28,7 +28,7 @@ class Segment:
 
     @property
     def colour(self) -> str:
-        """The colour of its sign, ``#rrggbb``."""
+        """Colour of its sign, ``#rrggbb``."""
         return AGAINST if (self.strength or 0) < 0 else FOR
 
     @property
@@ -38,19 +38,19 @@ class Segment:
 
 
 def template_text(prompt: Prompt, template: int = 0) -> str:
-    """The string that the words of one template stand in."""
+    """The string of one template."""
     return prompt if isinstance(prompt, str) else prompt[template]
 
 
 def segments(
     prompt: Prompt, words: Iterable[Word], template: int = 0, *, largest: float | None = None
 ) -> tuple[Segment, ...]:
-    """Cut a prompt at its words.
+    """Split a prompt at its words.
 
     Args:
         prompt: the prompt as the user wrote it, or an ensemble of them.
         words: its words; those of other templates are left out.
-        template: which string of an ensemble.
+        template: index of a string of an ensemble.
         largest: the |relevance| of full strength; by default the largest among these words.
 
     Returns:
@@ -76,7 +76,7 @@ def segments(
 
 
 def strongest_words(words: Iterable[Word], count: int = 3) -> list[Word]:
-    """The ``count`` words of largest |relevance|, strongest first; zeros are left out."""
+    """The ``count`` words of largest |relevance|, strongest first, without zeros."""
     ranked = sorted(words, key=lambda w: -abs(w.relevance))
     return [w for w in ranked if w.relevance != 0][:count]
 
@@ -84,7 +84,7 @@ def strongest_words(words: Iterable[Word], count: int = 3) -> list[Word]:
 def words_html(
     prompt: Prompt, words: Sequence[Word], template: int = 0, *, largest: float | None = None
 ) -> str:
-    """The prompt as HTML, its words highlighted and everything in it escaped."""
+    """The prompt as escaped HTML with highlighted words."""
     return "".join(_span(piece) for piece in segments(prompt, words, template, largest=largest))
 
 

@@ -1,4 +1,4 @@
-"""Tables and pages that evaluations share: in the terminal, as CSV and Parquet, Markdown, HTML."""
+"""Tables and pages of studies: for the terminal, as CSV and Parquet, Markdown, HTML."""
 
 from __future__ import annotations
 

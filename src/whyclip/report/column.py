@@ -1,4 +1,4 @@
-"""A column of a table, and how its cells are written."""
+"""A column of a table, and the format of its cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from whyclip.metrics import Interval
+from whyclip.stats.intervals import Interval
 
 Cell = str | bool | int | float | Interval | None
 
@@ -19,12 +19,12 @@ class Column:
     """One column.
 
     Attributes:
-        name: in files and in the rows; a valid name of a CSV column.
-        title: in what people read; the name by default.
-        unit: of all its numbers, such as ``"%"`` or ``"s"``.
+        name: key in rows and files; a valid CSV column name.
+        title: heading for people; the name by default.
+        unit: unit of its numbers, such as ``"%"`` or ``"s"``.
         digits: after the decimal point.
-        better: which way is better, shown as an arrow; None where neither is.
-        help: a sentence below the table that says what stands here.
+        better: better direction, shown as an arrow, or None.
+        help: a sentence below the table that explains the column.
     """
 
     name: str
@@ -36,17 +36,17 @@ class Column:
 
     @property
     def short(self) -> str:
-        """The title, without arrow and unit."""
+        """Title without arrow and unit."""
         return self.title or self.name
 
     @property
     def heading(self) -> str:
-        """The title with its unit and an arrow to the better side."""
+        """Title with unit and an arrow for the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.short}{unit}" + (f" {ARROWS[self.better]}" if self.better else "")
 
     def parts(self, cell: Cell) -> tuple[str, str]:
-        """Write a cell for people: the value, and the bounds of its interval or nothing.
+        """Format a cell: the value, and the bounds of its interval or nothing.
 
         Example:
             >>> Column("iou", digits=2).parts(Interval(0.617, 0.581, 0.658, 90, 90))
@@ -65,7 +65,7 @@ class Column:
         return (NOTHING if cell is None else str(cell)), ""
 
     def text(self, cell: Cell) -> str:
-        """Write a cell for people, on one line.
+        """Format a cell on one line.
 
         Example:
             >>> Column("iou", digits=2).text(Interval(0.617, 0.581, 0.658, 90, 90))
@@ -76,10 +76,10 @@ class Column:
     def _number(self, value: float) -> str:
         if math.isnan(value):
             return NOTHING
-        # A small negative number is not shown as -0.000.
+        # Avoid -0.000.
         return f"{round(value, self.digits) + 0.0:.{self.digits}f}"
 
 
 def is_number(cell: Cell) -> bool:
-    """Whether a cell belongs on the right of its column."""
+    """Whether a cell is right-aligned."""
     return isinstance(cell, (int, float, Interval)) and not isinstance(cell, bool)

@@ -1,4 +1,4 @@
-"""What to type to get a report again."""
+"""The command that repeats a report."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def command_line(command: str, given: Mapping[str, Any]) -> str:
-    """Write a command as a shell reads it.
+    """Write a command for a shell.
 
     Args:
-        command: of whyclip, with its arguments, such as ``"reproduce equality"``.
-        given: by option its value; a list for an option that is given several times; True for a
-            switch. None, False and the empty list leave it out.
+        command: command with arguments, such as ``"reproduce equality"``.
+        given: values by option; a list for repeated options, True for a flag. Options with None,
+            False or an empty list are omitted.
 
     Example:
         >>> command_line("audit", {"--limit": 3, "--data": None, "--threshold": ["a=1", "b=2"]})

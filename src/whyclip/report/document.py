@@ -1,4 +1,4 @@
-"""A report: paragraphs, tables and pictures, as one page and as files beside it."""
+"""A report: paragraphs, tables and figures, as one page and as separate files."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ DPI = 160
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what it shows in words.
+    """An image or figure with a description.
 
     Attributes:
-        image: the path of a PNG file, or a matplotlib figure.
-        alt: what is to be seen, for those who do not see it.
-        caption: what it means, below it; may be empty.
+        image: path of a PNG file, or a matplotlib figure.
+        alt: alternative text.
+        caption: text below it; may be empty.
     """
 
     image: Any
@@ -40,10 +40,10 @@ class Picture:
     caption: str = ""
 
     def png(self) -> bytes:
-        """The picture as a PNG file's content.
+        """Encode it as PNG.
 
         Raises:
-            OutputError: the file cannot be read or is no PNG.
+            OutputError: the file cannot be read or is not a PNG.
         """
         if hasattr(self.image, "savefig"):
             buffer = BytesIO()
@@ -53,10 +53,10 @@ class Picture:
             content = Path(self.image).read_bytes()
         except OSError as error:
             raise OutputError(
-                f"picture {str(self.image)!r} cannot be read: {error.strerror}"
+                f"image {str(self.image)!r} cannot be read: {error.strerror}"
             ) from None
         if not content.startswith(b"\x89PNG"):
-            raise OutputError(f"picture {str(self.image)!r} is no PNG file")
+            raise OutputError(f"image {str(self.image)!r} is not a PNG file")
         return content
 
 
@@ -69,10 +69,10 @@ class Report:
 
     Attributes:
         title: of the page.
-        command: what to type to get it again.
-        sections: one after another; a string is one or more paragraphs in Markdown's headings
-            (``##``), lists (``-``), code and bold, see :func:`whyclip.report.prose.prose`.
-        facts: of the run, such as :func:`whyclip.report.run_facts` gives.
+        command: the command that repeats it.
+        sections: in order; a string is one or more paragraphs of Markdown: headings (``##``),
+            lists (``-``), code and bold, see :func:`whyclip.report.prose.prose`.
+        facts: about the run, from :func:`whyclip.report.run_facts`.
     """
 
     title: str
@@ -81,10 +81,10 @@ class Report:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def page(self) -> str:
-        """The report as one HTML page that loads nothing from anywhere.
+        """Write the report as one self-contained HTML page.
 
         Raises:
-            OutputError: a picture's file cannot be read.
+            OutputError: an image file cannot be read.
         """
         return self._html(self._pictures())
 
@@ -95,13 +95,12 @@ class Report:
         return {i: s.png() for i, s in enumerate(self.sections) if isinstance(s, Picture)}
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``index.html``, ``report.md``, each table as CSV and each picture as PNG.
+        """Write ``index.html``, ``report.md``, each table as CSV and each image as PNG.
 
-        Where pandas and pyarrow are installed, tables are written as Parquet too. The page loads
-        nothing from anywhere.
+        If pandas and pyarrow are installed, tables are also written as Parquet.
 
         Args:
-            folder: made where there is none; files of the same names are replaced.
+            folder: created if missing; existing files are replaced.
 
         Returns:
             The path of the page.
@@ -126,7 +125,7 @@ class Report:
         return place / "index.html"
 
     def _file_names(self) -> dict[int, str]:
-        """A name for each table and picture, all different."""
+        """Choose a distinct file name for each table and image."""
         names: dict[int, str] = {}
         for index, section in enumerate(self.sections):
             if isinstance(section, (str, Gallery)):
@@ -188,6 +187,6 @@ def _figure(picture: Picture, png: bytes) -> str:
 
 
 def _slug(text: str) -> str:
-    """Name a file after a title: at most 60 small letters, digits and hyphens."""
+    """Make a file name from a title: at most 60 lower-case letters, digits and hyphens."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return words[:60].rstrip("-") or "part"

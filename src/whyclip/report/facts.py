@@ -1,4 +1,4 @@
-"""What every report says of the run behind it."""
+"""Facts about a run, for reports."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from whyclip._version import __version__
 def run_facts(
     *, model: str, dataset: str, samples: int, seed: int, seconds: float, **more: str
 ) -> dict[str, str]:
-    """Collect what one must know to run it again: model, data, seed, versions, date, time.
+    """Collect the facts needed to repeat a run: model, data, seed, versions, date, time.
 
     Args:
-        model: its name, as ``whyclip.load`` takes it.
-        dataset: as ``open_dataset`` takes it.
-        samples: how many were looked at.
-        seed: of the draws.
-        seconds: that the run took.
+        model: specification for ``whyclip.load``.
+        dataset: specification for ``open_dataset``.
+        samples: number of samples.
+        seed: random seed.
+        seconds: run time.
         **more: other facts, by their titles.
     """
     return {
@@ -34,14 +34,14 @@ def run_facts(
 
 
 def versions() -> str:
-    """Name the software that a run depends on most, with its versions."""
+    """List the most important software with versions."""
     import torch
 
     return f"whyclip {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def duration(seconds: float) -> str:
-    """Write a time for people.
+    """Format a duration.
 
     Example:
         >>> duration(4.26), duration(75.0), duration(3700.0)

@@ -1,4 +1,4 @@
-"""Markdown of reports to HTML, by markdown-it-py."""
+"""Convert Markdown of reports to HTML, with markdown-it-py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-# Reports quote file names and labels. Nothing in them may link, load or hide anything.
+# Reports quote file names and labels, which must not link, load or hide anything.
 _LEFT_OUT = (
     "link",
     "image",
@@ -29,7 +29,7 @@ def _parser() -> MarkdownIt:
 
 
 def inline(text: str) -> str:
-    """Turn a line into HTML: code, emphasis and strong emphasis.
+    """Convert a line to HTML: code, emphasis and strong emphasis.
 
     Example:
         >>> inline("run `a < b` **now**")
@@ -39,7 +39,7 @@ def inline(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    r"""Turn a section in CommonMark into HTML; HTML, links and images in it are shown as text.
+    r"""Convert a section of CommonMark to HTML; HTML, links and images in it are shown as text.
 
     Example:
         >>> prose("## Why\n\nAs follows:\n\n- one\n- two").replace("\n", "")

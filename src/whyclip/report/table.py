@@ -1,4 +1,4 @@
-"""A table of results: one description, every form that is read by people or programs."""
+"""A table of results, written in all formats for people and programs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from whyclip.errors import InputError, OutputError
 from whyclip.files import write_atomic
-from whyclip.metrics import Interval
 from whyclip.report.column import Cell, Column, is_number
 from whyclip.report.markdown import inline
+from whyclip.stats.intervals import Interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,12 +29,12 @@ class Table:
     """Rows of named cells.
 
     Attributes:
-        title: also the name of its files, in small letters with hyphens.
-        rows: for each row its cells by the names of the columns; one that is missing, None or NaN
-            is shown as a dash. A cell may be text, a number, a truth value or an ``Interval``.
+        title: also the name of its files, in lower case with hyphens.
+        rows: for each row, its cells by column name; missing cells, None and NaN are shown as a
+            dash. A cell may be a string, a number, a bool or an ``Interval``.
         note: a sentence or two below it.
-        best: (number of the row, name of the column) of cells that stand out as best; to be
-            given only where the difference to the others is more than chance.
+        best: (row index, column name) of cells highlighted as best; only for significant
+            differences.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Table:
     best: frozenset[tuple[int, str]] = frozenset()
 
     def __post_init__(self) -> None:
-        """Refuse cells that no column would show.
+        """Check that every cell has a column.
 
         Raises:
             InputError: a row has a cell without a column, or two columns have one name.
@@ -58,17 +58,17 @@ class Table:
                 raise InputError(f"row {number} of table {self.title!r} has {lost}; known: {names}")
 
     def cell(self, number: int, column: Column) -> Cell:
-        """One cell; numpy's and torch's own numbers become Python's."""
+        """Return one cell; NumPy and torch numbers become Python numbers."""
         found: Any = self.rows[number].get(column.name)
         return found.item() if hasattr(found, "item") else found
 
     @property
     def helps(self) -> list[Column]:
-        """The columns that say what they are."""
+        """Columns with an explanation."""
         return [column for column in self.columns if column.help]
 
     def to_markdown(self) -> str:
-        """A table of GitHub's Markdown, with its title, helps and note."""
+        """Write GitHub Markdown, with title, explanations and note."""
         lines = [f"**{self.title}**", ""] if self.title else []
         lines += [
             _piped([column.heading for column in self.columns]),
@@ -85,7 +85,7 @@ class Table:
         return "\n".join(lines).rstrip() + "\n"
 
     def to_html(self) -> str:
-        """A ``<figure>`` with the table; everything from outside is escaped."""
+        """Write a ``<figure>`` with the table, with all content escaped."""
         head = "".join(f"<th{self._side(c)}>{escape(c.heading)}</th>" for c in self.columns)
         body = []
         for number in range(len(self.rows)):
@@ -110,9 +110,9 @@ class Table:
         )
 
     def to_rich(self) -> RenderableType:
-        """A table for the terminal; helps are left out.
+        """Build a table for the terminal, without explanations.
 
-        Where the terminal is too narrow, intervals go below their means.
+        If the terminal is too narrow, intervals are below their means.
         """
         from whyclip.report.terminal import Fitting
 
@@ -121,7 +121,7 @@ class Table:
     def records(self) -> Iterator[dict[str, str | bool | int | float | None]]:
         """Rows for programs: an interval becomes ``name``, ``name_low``, ``name_high``, ``name_n``.
 
-        Every row has the same keys; what is not defined is None.
+        Every row has the same keys; undefined values are None.
         """
         spread = {column.name for column in self.columns if self._has_interval(column)}
         for number in range(len(self.rows)):
@@ -137,18 +137,22 @@ class Table:
             yield record
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the records to a CSV file, UTF-8; what is not defined is an empty cell.
+        """Write the records to a CSV file, UTF-8; undefined values are empty cells.
 
         Raises:
             OutputError: the file cannot be written.
         """
+        write_atomic(Path(path), self.csv)
+        return Path(path)
+
+    def csv(self) -> bytes:
+        """The records as CSV in UTF-8; what is not defined is an empty cell."""
         records = list(self.records())
         text = io.StringIO()
         writer = csv.DictWriter(text, self._keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
-        write_atomic(Path(path), lambda: text.getvalue().encode("utf-8", "backslashreplace"))
-        return Path(path)
+        return text.getvalue().encode("utf-8", "backslashreplace")
 
     def to_parquet(self, path: str | Path) -> Path:
         """Write the records to a Parquet file (needs ``pip install 'whyclip[pandas]'``).
@@ -180,7 +184,7 @@ class Table:
         return any(isinstance(row.get(column.name), Interval) for row in self.rows)
 
     def numeric(self, column: Column) -> bool:
-        """Whether all cells of a column that are there are numbers."""
+        """Whether all cells of a column, if present, are numbers."""
         there = [self.cell(number, column) for number in range(len(self.rows))]
         there = [cell for cell in there if cell is not None]
         return bool(there) and all(map(is_number, there))

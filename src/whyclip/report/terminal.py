@@ -1,4 +1,4 @@
-"""A table in the terminal, as wide as it may be."""
+"""A table in the terminal, adapted to its width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDLESS = 10_000
 
 
 class Fitting:
-    """Draws a table with intervals beside their means, or below them where room is short."""
+    """Renderable that draws intervals beside their means, or below them if space is short."""
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -48,7 +48,7 @@ class Fitting:
             drawn.add_column(
                 escape(column.heading),
                 justify="right" if numeric else "left",
-                # Headings may be broken into lines, numbers not.
+                # Headings may wrap, numbers must not.
                 min_width=max(lines, default=0) if numeric else None,
             )
         for number in range(len(table.rows)):

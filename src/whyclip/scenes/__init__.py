@@ -1,4 +1,4 @@
-"""Controlled scenes: pictures whose content, places and colours are known to the pixel."""
+"""Synthetic scenes: images with exact masks, positions and colours of their objects."""
 
 from whyclip.scenes.drawing import COLOURS
 from whyclip.scenes.scene import (

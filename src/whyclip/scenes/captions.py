@@ -1,4 +1,4 @@
-"""Sentences about scenes, with what each claims, so that its truth can be decided for any scene."""
+"""Captions of scenes with their claims, whose truth can be computed for any scene."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARGIN = 24.0
 
 @dataclass(frozen=True)
 class Claim:
-    """What a caption says: objects with or without colours, and at most one relation.
+    """Claim of a caption: objects with or without colours, and at most one relation.
 
     Attributes:
         objects: (concept, colour or -1) pairs, one to four.
@@ -55,7 +55,7 @@ def relation_of(dx: float, dy: float, margin: float = MARGIN) -> int:
 
 
 class Writer:
-    """Writes captions from tables of uniform numbers, so that a scene's caption is its seed's."""
+    """Writes captions from tables of uniform numbers, so they depend only on the seed."""
 
     def __init__(self, atlas: Atlas) -> None:
         """Prepare the names of an atlas."""
@@ -63,7 +63,7 @@ class Writer:
         self.colours = tuple(COLOURS)
 
     def named(self, concept: int, colour: int, u: float, article: bool = True) -> str:
-        """Write one object; one time in six by a synonym, where it has one."""
+        """Write one object; one time in six by a synonym, if it has one."""
         names = self.names[concept]
         name = (
             names[1 + int(u * 6 * (len(names) - 1))] if u < 1 / 6 and len(names) > 1 else names[0]
@@ -71,14 +71,14 @@ class Writer:
         return phrase(name, self.colours[colour] if colour >= 0 else None, article)
 
     def single(self, concept: int, colour: int, u: float, v: float) -> str:
-        """Write a caption of one object: bare, with an article, or framed."""
+        """Write a caption of one object: alone, with an article, or in a frame."""
         if v < 0.25:
             return self.named(concept, colour, u, article=False)
         frame = _FRAMES[int((v - 0.25) / 0.75 * len(_FRAMES))]
         return frame.format(self.named(concept, colour, u))
 
     def caption(self, layout: Layout, row: int) -> tuple[str, Claim]:
-        """Write the caption of one scene: some of its objects, maybe colours, maybe a relation."""
+        """Write a caption of one scene: some objects, optionally colours and a relation."""
         u = layout.words[row]
         present = np.flatnonzero(layout.concept[row] >= 0)
         order = present[np.argsort(u[: len(present)])]
@@ -110,8 +110,8 @@ def truth(claims: list[Claim], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     """Decide every claim for every scene.
 
     Returns:
-        bool `[b, n]` true, and bool `[b, n]` undecidable: the object is there in its own colours
-        and the claim names one, which may or may not fit.
+        bool `[b, n]` true, and bool `[b, n]` undecidable: the object is present in its own
+        colours and the claim names a colour, which may or may not fit.
     """
     width = 4
     concept = np.full((len(claims), width), -1)

@@ -1,4 +1,4 @@
-"""Turn layouts into pixels: batched, on any device, with the truth of who covers whom."""
+"""Render layouts to pixels: batched, on any device, with visibility masks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _TILE = 256
 
 
 def tint(premultiplied: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """Repaint sprites in one colour each, keeping their light and shade.
+    """Tint sprites in one colour each, keeping light and shade.
 
     Args:
         premultiplied: `[n, 4, h, w]`, colours premultiplied by alpha, 0..1.
-        colour: `[n, 3]`, 0..1; a row of NaN leaves that sprite as it is.
+        colour: `[n, 3]`, 0..1; a row of NaN keeps that sprite's colours.
     """
     painted = ~colour.isnan().any(1)
     if not painted.any():
@@ -42,7 +42,7 @@ def tint(premultiplied: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
     weights = chosen.new_tensor([0.30, 0.59, 0.11]).view(1, 3, 1, 1)
     light = (chosen[:, :3] * weights).sum(1, keepdim=True) / alpha.clamp_min(1e-3)
     hue = colour[painted][:, :, None, None]
-    # Shade down to 35 % of the colour and up to 70 % of the way to white: plainly of the colour.
+    # Shades from 35 % of the colour to 70 % of the way to white, so the colour stays recognisable.
     shaded = hue * (0.35 + 1.3 * light.clamp(max=0.5))
     lit = hue + (1 - hue) * (light - 0.5).clamp_min(0) * 1.2
     out = premultiplied.clone()
@@ -58,7 +58,7 @@ def _grain_tile(device: torch.device) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _bicubic(cells: int, pixels: int) -> torch.Tensor:
-    """Return the `[pixels, cells]` matrix that enlarges a row of cells smoothly."""
+    """Return the `[pixels, cells]` matrix of smooth upsampling."""
     eye = torch.eye(cells).view(1, cells, 1, cells)
     return F.interpolate(eye, (1, pixels), mode="bicubic", align_corners=True)[0, :, 0].T
 
@@ -71,7 +71,7 @@ def background(
     full: tuple[int, int],
     device: torch.device,
 ) -> torch.Tensor:
-    """Paint backgrounds `[b, 3, height, width]`, of each scene the part at `origin` (y, x)."""
+    """Paint backgrounds `[b, 3, height, width]`, the part of each scene at `origin` (y, x)."""
     grid = torch.as_tensor(layout.grid, dtype=torch.float32, device=device)
     wave = torch.as_tensor(layout.wave, dtype=torch.float32, device=device)
     at = torch.as_tensor(origin, device=device)
@@ -79,7 +79,7 @@ def background(
     xs = at[:, 1:] + torch.arange(width, device=device)
     up = _bicubic(4, full[0]).to(device)[ys]
     across = _bicubic(4, full[1]).to(device)[xs]
-    # sin(a y + b x + p) has rank 2 in (y, x), so stripes ride along in the same matrix product.
+    # sin(a y + b x + p) has rank 2 in (y, x), so stripes are part of the same matrix product.
     phase_y = ys * wave[:, 3:4]
     phase_x = xs * wave[:, 4:5] + wave[:, 5:6]
     left = torch.cat([up, phase_y.sin()[..., None], phase_y.cos()[..., None]], -1)
@@ -135,7 +135,7 @@ def draw(
     """Draw whole scenes.
 
     Returns:
-        images `[b, 3, height, width]` in 0..1, and, if asked for, bool masks
+        images `[b, 3, height, width]` in 0..1, and, if requested, bool masks
         `[b, k, height, width]` of each object's visible pixels (alpha above one half, later
         objects in front).
     """
@@ -177,7 +177,7 @@ def draw_crops(
 ) -> torch.Tensor:
     """Draw only the square of `extent` pixels at `origin` (y, x) `[b, 2]`, first object alone.
 
-    Cheap pictures of single objects for the first stage of training, `[b, 3, extent, extent]`.
+    Cheap images of single objects for the first stage of training, `[b, 3, extent, extent]`.
     """
     device = torch.device(device)
     rows = np.arange(len(layout))

@@ -1,4 +1,4 @@
-"""Where everything in a scene is: drawn from its seed alone, for many scenes at once."""
+"""Layouts of scenes, drawn from their seeds alone, for many scenes at once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _DRAWS = 160
 def uniforms(keys: np.ndarray, draws: int) -> np.ndarray:
     """Return `[len(keys), draws]` uniform numbers in 0..1, a pure function of each key.
 
-    A counter hash (SplitMix64, Steele et al. 2014) rather than a stateful generator: row `i` does
-    not depend on which other keys were asked for, so a batch equals its scenes one by one.
+    Uses a counter hash (SplitMix64, Steele et al. 2014) instead of a stateful generator: row `i`
+    does not depend on other keys, so a batch equals its scenes one by one.
     """
     with np.errstate(over="ignore"):
         z = keys.astype(np.uint64)[:, None] * np.uint64(0xD1342543DE82EF95)
@@ -39,10 +39,10 @@ def uniforms(keys: np.ndarray, draws: int) -> np.ndarray:
 
 
 def keys_of(seeds: np.ndarray, split: Split) -> np.ndarray:
-    """Turn seeds of a split into keys; keys of different splits never meet.
+    """Convert seeds of a split to keys; keys of different splits are disjoint.
 
     Raises:
-        OptionError: the split is not known or a seed is negative or above 2**60.
+        OptionError: unknown split, or a seed is negative or above 2**60.
     """
     check_choice("split", split, SPLITS)
     if seeds.size and (seeds.min() < 0 or seeds.max() >= 2**60):
@@ -59,9 +59,9 @@ class Layout:
         x, y, size, angle: float `[b, k]`, centre and side in pixels, degrees.
         flip: bool `[b, k]`, mirrored left to right.
         grid: float `[b, 3, 4, 4]`, smooth background colours, 0..1.
-        wave: float `[b, 6]`, stripes: amplitude a channel, two frequencies, phase.
+        wave: float `[b, 6]`, stripes: amplitude per channel, two frequencies, phase.
         grain: float `[b, 3]`, noise amplitude and the offset of its tile.
-        words: float `[b, 32]`, uniforms left over for the caption.
+        words: float `[b, 32]`, uniform numbers for the caption.
     """
 
     concept: np.ndarray
@@ -83,11 +83,11 @@ class Layout:
         return len(self.concept)
 
     def rows(self, which: np.ndarray) -> Layout:
-        """Return the scenes with these numbers, in this order."""
+        """Return the scenes with these indices, in this order."""
         return Layout(**{name: array[which] for name, array in vars(self).items()})
 
     def one_by_one(self) -> tuple[np.ndarray, Layout]:
-        """Return every object as the only one of a scene, and the number of its own scene."""
+        """Return every object in a scene of its own, and the index of its original scene."""
         rows, slots = np.nonzero(self.concept >= 0)
         alone = self.rows(rows)
         for name in _PER_OBJECT:
@@ -95,12 +95,12 @@ class Layout:
         return rows, alone
 
 
-# The fields that have one entry an object; the others have one a scene.
+# Fields with one entry per object; the others have one per scene.
 _PER_OBJECT = ("concept", "style", "variant", "colour", "x", "y", "size", "angle", "flip")
 
 
 class _Tape:
-    """Hands out the columns of a table of uniforms one after the other."""
+    """Returns the columns of a table of uniform numbers one by one."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table, self.at = table, 0
@@ -125,18 +125,18 @@ def sample_layouts(
     """Draw the layouts of the scenes with these keys.
 
     Args:
-        atlas: what can appear.
+        atlas: the sprites.
         keys: uint64 `[b]`, see `keys_of`.
-        objects: least and greatest number of objects, 1..4.
-        held_out: whether concept-style pairs that training never shows are left out ("never"), the
-            only ones ("only") or mixed in ("any").
-        colours: how many tints there are.
+        objects: minimum and maximum number of objects, 1..4.
+        held_out: whether concept-style pairs that training never shows are excluded ("never"),
+            used exclusively ("only") or included ("any").
+        colours: number of tints.
         tinted: share of the objects that are tinted, 0..1.
         side: width and height of the scene in pixels.
-        concepts: draw objects among the first so many of the atlas; None for all.
+        concepts: use only this many first concepts of the atlas; None for all.
 
     Raises:
-        OptionError: objects, tinted or concepts out of range, or held_out not known.
+        OptionError: objects, tinted or concepts out of range, or unknown held_out.
     """
     low, high = objects
     if not 1 <= low <= high <= MAX_OBJECTS:
@@ -175,14 +175,14 @@ def sample_layouts(
 def _distinct(
     u: np.ndarray, atlas: Atlas, held_out: HeldOut, concepts: int | None = None
 ) -> np.ndarray:
-    """Draw distinct concepts a scene, so that a phrase never means two objects."""
+    """Draw distinct concepts per scene, so that a phrase never means two objects."""
     pool = np.arange(len(atlas.names) if concepts is None else concepts)
     if held_out == "only":
         pool = pool[atlas.held_out[pool].any(1)]
     chosen = np.zeros(u.shape, dtype=int)
     for j in range(u.shape[1]):
         pick = (u[:, j] * (len(pool) - j)).astype(int)
-        # Stepping over what is taken, in ascending order, keeps the draw uniform.
+        # Skipping taken concepts in ascending order keeps the draw uniform.
         for i in range(j):
             pick += pick >= np.sort(chosen[:, :j], axis=1)[:, i]
         chosen[:, j] = pick
@@ -190,7 +190,7 @@ def _distinct(
 
 
 def _places(u: np.ndarray, size: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose centres that rarely overlap: the first try far enough, else the farthest."""
+    """Choose centres that rarely overlap: the first candidate far enough, else the farthest."""
     b, k, tries, _ = u.shape
     half = size[:, :, None, None] / 2
     tried = half + u * (side - 2 * half)

@@ -1,4 +1,4 @@
-"""Controlled scenes: pictures whose content, places and colours are known to the pixel."""
+"""Synthetic scenes: images with exact masks, positions and colours of their objects."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ Item = tuple[str, "str | None", "str | None", tuple[float, float]]
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object of a scene and where it is.
+    """One object of a scene with its position.
 
     Attributes:
-        name: its concept, e.g. ``"car"``.
+        name: its concept, such as ``"car"``.
         colour: its tint, one of `COLOURS`, or None for its own colours.
-        style: who drew it, e.g. ``"noto"``.
+        style: its drawing style, such as ``"noto"``.
         box: (left, top, right, bottom) of its visible pixels; right and bottom are exclusive.
         mask: bool `[height, width]`, its visible pixels.
-        phrase: how a caption names it, e.g. ``"a red car"``.
+        phrase: its phrase in captions, such as ``"a red car"``.
     """
 
     name: str
@@ -50,7 +50,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and all that is true of it; later objects lie in front of earlier ones."""
+    """An image with its objects and caption; later objects are in front of earlier ones."""
 
     image: Image.Image
     objects: tuple[SceneObject, ...]
@@ -96,17 +96,17 @@ def make_scene(
     split: Split = "val",
     held_out: HeldOut = "never",
 ) -> Scene:
-    """Make the scene of a seed; the same seed and options always give the same scene.
+    """Make the scene of a seed; equal seeds and options give equal scenes.
 
     Args:
         seed: 0 .. 2**60 - 1.
-        objects: how many objects, or the least and greatest number, 1..4.
+        objects: number of objects, or minimum and maximum, 1..4.
         size: width and height in pixels; objects keep their own size (42 to 60 pixels).
         split: ``"train"``, ``"val"`` or ``"test"``; the same seed gives other scenes in each.
-        held_out: ``"never"``, ``"only"`` or ``"any"`` of the object-style pairs kept from training.
+        held_out: ``"never"``, ``"only"`` or ``"any"`` object-style pairs that training excludes.
 
     Raises:
-        OptionError: an option is out of its range or not known.
+        OptionError: an option is out of range or unknown.
     """
     if size < 2 * SIDE // MAX_OBJECTS:
         raise OptionError(f"a scene is at least {2 * SIDE // MAX_OBJECTS} pixels wide, got {size}")
@@ -122,7 +122,7 @@ def make_scene(
 
 
 class Scenes(Sequence[Scene]):
-    """A collection of scenes made when they are looked at.
+    """A collection of scenes, generated on access.
 
     Example:
         >>> scenes = Scenes(100, seed=3, objects=(2, 4))
@@ -140,7 +140,7 @@ class Scenes(Sequence[Scene]):
         split: Split = "val",
         held_out: HeldOut = "never",
     ) -> None:
-        """Describe `n` scenes; `seed` chooses which million seeds they come from."""
+        """Describe `n` scenes; `seed` selects the million seeds that they come from."""
         if not 0 <= n <= 10**6:
             raise OptionError(f"a collection holds 0 to 1,000,000 scenes, got {n}")
         self.n, self.first = n, seed * 10**6
@@ -180,24 +180,24 @@ def compose_scene(
     object_size: float = 58.0,
     seed: int = 0,
 ) -> Scene:
-    """Compose a wished scene; later items lie in front.
+    """Compose a scene; later items are in front.
 
     Args:
-        items: (name, colour or None, style or None, (x, y)) each, the centre as a share of the
-            width and height, 0..1; no style means Noto.
+        items: (name, colour or None, style or None, (x, y)) each, with the centre relative to width
+            and height, 0..1; the default style is Noto.
         size: (width, height) in pixels.
-        object_size: side of the objects in pixels; `mini` knows 42 to 60 at 224 pixels.
-        seed: chooses the background.
+        object_size: side of the objects in pixels; `mini` was trained on 42 to 60 at 224 pixels.
+        seed: of the background.
 
     Raises:
-        OptionError: an object, colour or style is not known, or there are more than four.
+        OptionError: an unknown object, colour or style, or more than four objects.
     """
     if not 1 <= len(items) <= MAX_OBJECTS:
         raise OptionError(f"a scene has 1 to {MAX_OBJECTS} objects, got {len(items)}")
     atlas = load_atlas()
     layout = sample_layouts(atlas, keys_of(np.array([seed]), "val"))
     layout.concept[:] = -1
-    # What the seed drew for the background may be as wide as this picture, not as 224 pixels.
+    # The seed's background has the width of this image, not 224 pixels.
     layout.wave[:, 3:5] *= SIDE / max(size)
     for slot, (name, colour, style, (x, y)) in enumerate(items):
         if colour is not None:

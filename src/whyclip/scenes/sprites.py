@@ -1,4 +1,4 @@
-"""The sprite atlas: what can appear in a scene, in which styles, and which pairs are held out."""
+"""The sprite atlas: concepts, styles, and held-out pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELD_OUT_SHARE = 0.10
 
 @dataclass(frozen=True)
 class Atlas:
-    """All sprites, premultiplied, with the tables that turn a concept and a style into one.
+    """All sprites, premultiplied, with tables from concept and style to sprite.
 
     Attributes:
         names: concept names, `[c]`.
@@ -43,7 +43,7 @@ class Atlas:
         """Return the index of a concept by its name or a synonym.
 
         Raises:
-            OptionError: no concept is called so; the nearest names are given.
+            OptionError: unknown concept; the message names the nearest.
         """
         for index, names in enumerate(zip(self.names, self.synonyms, strict=True)):
             if name == names[0] or name in names[1]:
@@ -54,7 +54,7 @@ class Atlas:
         """Return the index of a style by its name.
 
         Raises:
-            OptionError: no style is called so.
+            OptionError: unknown style.
         """
         check_choice("style", name, self.styles)
         return self.styles.index(name)
@@ -63,7 +63,7 @@ class Atlas:
 def hold_out(concepts: int, styles: int, share: float = HELD_OUT_SHARE) -> np.ndarray:
     """Choose the concept-style pairs that training never shows, bool `[concepts, styles]`.
 
-    A concept is held out in one style at most, so that every concept is learned from the others.
+    A concept is held out in at most one style, so that it can be learned from the others.
     """
     rng = np.random.default_rng(20)
     table = np.zeros((concepts, styles), dtype=bool)
@@ -74,7 +74,7 @@ def hold_out(concepts: int, styles: int, share: float = HELD_OUT_SHARE) -> np.nd
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Read the sprite sheets that ship with the package (once a process)."""
+    """Read the package's sprite sheets (cached)."""
     folder = files("whyclip.scenes").joinpath("art")
     index = json.loads(folder.joinpath("index.json").read_text(encoding="utf-8"))
     side, columns = index["side"], index["columns"]

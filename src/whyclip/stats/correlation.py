@@ -16,7 +16,7 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
         b: ``[..., m]``.
 
     Returns:
-        float32 ``[...]``, −1 to 1; NaN where a or b is constant, or m is below 2.
+        float32 ``[...]``, −1 to 1; NaN if a or b is constant, or m is below 2.
 
     Example:
         >>> pearson(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([-1.0, -2.0, -4.0]))
@@ -31,7 +31,7 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 def _from_mean(a: Tensor) -> Tensor:
     a = a.double()
     centred = a - a.mean(-1, keepdim=True)
-    # What rounding alone leaves of a constant row is no variation.
+    # Rounding errors of a constant row are not variation.
     rounding = 1e-7 * a.abs().amax(-1, keepdim=True)
     return centred * (centred.abs().amax(-1, keepdim=True) > rounding)
 
@@ -51,14 +51,14 @@ def ranks(a: Tensor) -> Tensor:
 
 
 def spearman(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman correlation along the last axis: Pearson's of the ranks.
+    """Spearman correlation along the last axis: Pearson correlation of the ranks.
 
     Args:
         a: ``[..., m]``.
         b: ``[..., m]``.
 
     Returns:
-        float32 ``[...]``, −1 to 1; NaN where a or b is constant, or m is below 2.
+        float32 ``[...]``, −1 to 1; NaN if a or b is constant, or m is below 2.
 
     Example:
         >>> spearman(torch.tensor([1.0, 2.0, 30.0]), torch.tensor([0.1, 0.2, 0.3]))

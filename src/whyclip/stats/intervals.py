@@ -1,4 +1,4 @@
-"""How sure a mean or a share is: bootstrap intervals, paired differences, Wilson's interval."""
+"""Confidence intervals: bootstrap, paired differences, Wilson."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
 
-# Of fewer images no interval is worth its name: a bootstrap of three cannot be wide.
-FEWEST = 8
+RESAMPLES = 2000
 
 _Z = 1.959964  # of a two-sided 95 %
 _DRAWS_AT_ONCE = 2_000_000
 
 
 class Interval(NamedTuple):
-    """A mean over samples and where it would fall with other samples.
+    """A mean over samples with its confidence interval.
 
-    ``n`` is the number of samples that had a value, ``groups`` of what was drawn anew
-    (images, where one image has several samples).
+    ``n`` is the number of samples with a value, ``groups`` the number of resampled units (images,
+    if one image has several samples).
     """
 
     mean: float
@@ -39,27 +38,27 @@ def interval(
     *,
     groups: ArrayLike | None = None,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
     """Mean with its percentile bootstrap interval.
 
-    Samples are drawn anew with replacement; the interval holds the middle ``level`` of the means.
+    Samples are resampled with replacement; the interval has the middle ``level`` of the means.
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     Args:
-        values: float ``[n]``; NaN (not defined for this sample) is left out.
-        groups: ``[n]`` of any hashable kind: samples of one image are not independent, so that
-            whole groups are drawn.
+        values: float ``[n]``; NaN (undefined for this sample) is left out.
+        groups: ``[n]`` hashable; samples of one image are not independent, so whole groups are
+            resampled.
         level: 0 to 1.
-        resamples: how often.
+        resamples: number of draws.
         seed: of the draws.
 
     Returns:
-        NaN for all three where no value is left, and for the bounds where only one group is.
+        NaN for all three if there is no value, and for the bounds if there is only one group.
 
     Raises:
-        InputError: values are not one row, or level or groups do not fit.
+        InputError: values are not one row, or level or groups are invalid.
 
     Example:
         >>> found = interval([0.0, 1.0] * 50)
@@ -89,21 +88,21 @@ def paired_difference(
     *,
     groups: ArrayLike | None = None,
     level: float = 0.95,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
     """Mean of a − b over the same samples, with its bootstrap interval.
 
-    Sharper than two intervals side by side, as what makes a sample hard for both cancels. The two
-    differ at this level where the interval does not hold 0.
+    More precise than two separate intervals, because the difficulty of samples cancels. The two
+    differ at this level if the interval excludes 0.
 
     Args:
         a: float ``[n]``.
         b: float ``[n]``, of the same samples; left out where either is NaN.
-        groups: as for :func:`interval`, like the rest.
-        level: likewise.
-        resamples: likewise.
-        seed: likewise.
+        groups: as for :func:`interval`.
+        level: 0 to 1.
+        resamples: number of draws.
+        seed: of the draws.
 
     Raises:
         InputError: the two are not rows of the same length.
@@ -119,13 +118,13 @@ def paired_difference(
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % score interval of a share of hits and misses; wide even where all are the same.
+    """Wilson's 95 % score interval of a share; wide even if all samples agree.
 
     Wilson, Journal of the American Statistical Association 22, 1927.
 
     Args:
         share: 0 to 1.
-        n: how many independent samples; of none the interval is NaN.
+        n: number of independent samples; for 0 the interval is NaN.
 
     Example:
         >>> [round(bound, 3) for bound in wilson(1.0, 60)]
@@ -137,6 +136,59 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
+    """Share of hits with its 95 % interval by :func:`wilson`.
+
+    A bootstrap of values that are all the same would be certain of any of them. Several values of
+    one image count as one.
+
+    Args:
+        values: float ``[n]``, 1 or 0; NaN is left out.
+        groups: as for :func:`interval`.
+
+    Example:
+        >>> str(share_interval([1.0] * 60, groups=range(60)))
+        '1 [0.9398, 1], n = 60'
+    """
+    sums, counts = _by_group(values, np.asarray(groups))
+    n = int(counts.sum())
+    share = float(sums.sum() / n) if n else float("nan")
+    return Interval(share, *wilson(share, len(sums)), n, len(sums))
+
+
+def contrast(
+    values: ArrayLike, condition: ArrayLike, *, groups: ArrayLike, seed: int = 0
+) -> Interval:
+    """Mean where a condition is True minus the mean where it is False, with its interval.
+
+    Whole images are drawn anew. ``groups`` of the result is the number of images on the smaller
+    of the two sides; without values on both sides ``n`` is 0.
+
+    Args:
+        values: float ``[n]``; NaN is left out.
+        condition: bool ``[n]``.
+        groups: as for :func:`interval`.
+        seed: of the draws.
+    """
+    row = np.asarray(values, dtype=np.float64)
+    there = ~np.isnan(row)
+    row, side = row[there], np.asarray(condition, dtype=bool)[there]
+    if side.all() or not side.any():
+        nan = float("nan")
+        return Interval(nan, nan, nan, 0, 0)
+    kinds, group = np.unique(np.asarray(groups)[there], return_inverse=True)
+    total = len(kinds)
+    sums = [np.bincount(group[s], row[s], total) for s in (side, ~side)]
+    counts = [np.bincount(group[s], minlength=total).astype(float) for s in (side, ~side)]
+    drawn = np.random.default_rng((seed, 4)).integers(0, total, (RESAMPLES, total))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [s[drawn].sum(1) / c[drawn].sum(1) for s, c in zip(sums, counts, strict=True)]
+    low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
+    smaller = int(min((c > 0).sum() for c in counts))
+    mean = float(row[side].mean() - row[~side].mean())
+    return Interval(mean, float(low), float(high), len(row), smaller)
 
 
 def _by_group(

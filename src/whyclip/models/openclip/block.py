@@ -1,4 +1,4 @@
-"""OpenCLIP's residual attention blocks, taken apart at their attention."""
+"""OpenCLIP's residual attention blocks, split at their attention."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
+from whyclip.models.frozen import Affine, chain, matrix, residual, scaled
 from whyclip.models.tower import Block, split_heads
 
 
@@ -49,9 +50,11 @@ class OpenCLIPBlock(Block):
             return self.module(x, attn_mask=mask)
         return self.module(x.transpose(0, 1), attn_mask=mask).transpose(0, 1)
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.module.ln_1(x)
-        joint = F.linear(normed, self.attn.in_proj_weight, self.attn.in_proj_bias)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.module.ln_1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = F.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
         q, k, v = (split_heads(part, self.heads) for part in joint.chunk(3, dim=-1))
         if hasattr(self.attn, "ln_q"):
             q, k = self.attn.ln_q(q), self.attn.ln_k(k)
@@ -75,8 +78,27 @@ class OpenCLIPBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        bias = self.attn.in_proj_bias
+        value = matrix(
+            self.attn.in_proj_weight.chunk(3)[2], None if bias is None else bias.chunk(3)[2]
+        )
+        return chain(x, self.module.ln_1, value)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        scales, by_head = getattr(self.attn, "head_scale", None), None
+        if scales is not None:
+            by_head = scaled(scales[:, 0].expand(-1, o.shape[-1] // self.heads).flatten())
+        inner, outer = getattr(self.attn, "ln_inner", None), getattr(self.module, "ln_attn", None)
+        scale = getattr(self.module, "ls_1", None)
+        return chain(o, by_head, inner, self.attn.out_proj, outer, scale)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        module = self.module
+        return residual(s, module.ln_2, module.mlp, getattr(module, "ls_2", None))
+
 
 def transformer_blocks(transformer: Any) -> tuple[OpenCLIPBlock, ...]:
-    """Describe the blocks of an OpenCLIP ``Transformer``, first to last."""
+    """Wrap the blocks of an OpenCLIP ``Transformer``, first to last."""
     batch_first = getattr(transformer, "batch_first", True)
     return tuple(OpenCLIPBlock(block, batch_first) for block in transformer.resblocks)

@@ -1,4 +1,4 @@
-"""The vision transformer of OpenAI's CLIP, whose names of parts OpenCLIP kept."""
+"""The vision transformer of OpenAI's CLIP, whose attribute names OpenCLIP kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ClassTokenViT(ImageTower):
         return read_at_first(visual.ln_pre(self.drop(x)), features.shape[-2:])
 
     def drop(self, x: Tensor) -> Tensor:
-        """Run what stands before the first norm: nothing."""
+        """Dropout before the first norm: none."""
         return x
 
     @property

@@ -1,4 +1,4 @@
-"""OpenCLIP's models from names, weights files and folders, with its version 2 and 3."""
+"""Loading OpenCLIP's models from names, weights files and folders, with versions 2 and 3."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEIGHTS = (
     "open_clip_pytorch_model.bin",
 )
 RUNS_CODE = "trust_remote_code"
-# Folders and the name of the switch that keeps pickled code out changed with this version.
+# Folders and the option that disables pickled code changed with this version.
 READS_FOLDERS = 3
 
 
@@ -32,11 +32,11 @@ def load_openclip(name: str, pretrained: str | None, device: torch.device) -> tu
     import open_clip
 
     safe = {"weights_only" if _version() >= READS_FOLDERS else "load_weights_only": True}
-    # Weights of a tag were trained with an activation that the architecture's name need not have:
-    # of "ViT-B-16" with "openai" the library would make another model, with a warning.
+    # The weights of a tag may need another activation than the architecture's: for "ViT-B-16" with
+    # "openai" the library would only warn.
     tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
-    # Read first by whyclip, which refuses what is no state dict: an error in there would let the
-    # library read the file once more, with less care.
+    # Read by whyclip first, which accepts only state dicts: after an error, the library would read
+    # the file again with pickle.
     shapes = {} if tag else stored_weights(name, pretrained)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
@@ -58,7 +58,7 @@ def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, 
         Model, preprocessing and tokenizer.
 
     Raises:
-        OptionError: the folder has no weights, or its configuration asks to run code.
+        OptionError: the folder has no weights, or its configuration would run code.
     """
     if not any((folder / file).is_file() for file in WEIGHTS):
         raise OptionError(f"folder {str(folder)!r} has no weights; expected {' or '.join(WEIGHTS)}")
@@ -73,7 +73,7 @@ def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, 
 
 
 def _folder_of_version_2(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
-    """Put the model together as the library does for its hub, which reads the same files."""
+    """Build the model as the library does for its hub, which uses the same files."""
     import open_clip
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
     from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -105,14 +105,14 @@ def stored_weights(name: str, pretrained: str | None) -> Shapes:
     """Read names and shapes of the weights that :func:`load_openclip` loads.
 
     Args:
-        name: of an architecture, ``local-dir:`` or ``hf-hub:`` and a place, or a folder.
+        name: an architecture, ``local-dir:PATH``, ``hf-hub:NAME``, or a folder.
         pretrained: a tag, or a weights file.
 
     Returns:
-        Shapes by name; none where the file is not on this machine.
+        Shapes by name; empty if the file is not on this machine.
 
     Raises:
-        OptionError: a local file holds other things than a state dict.
+        OptionError: a local file contains something other than a state dict.
     """
     import open_clip
 
@@ -126,7 +126,7 @@ def stored_weights(name: str, pretrained: str | None) -> Shapes:
         return read_shapes(Path(pretrained))
     try:
         return read_shapes(Path(open_clip.factory.download_pretrained(tag)))
-    # The library may know to read what whyclip does not, and its own tags can be trusted.
+    # The library may read formats that whyclip does not, and its own tags are trusted.
     except (OptionError, OSError, RuntimeError, ValueError):
         return {}
 
@@ -134,7 +134,7 @@ def stored_weights(name: str, pretrained: str | None) -> Shapes:
 def _refusal(
     error: RuntimeError, name: str, pretrained: str | None, shapes: Shapes
 ) -> RuntimeError | OptionError:
-    """Say in one line why weights do not fit; any other error stays as it is."""
+    """Build a one-line error for weights that do not fit; other errors are unchanged."""
     arch = Path(name.removeprefix("local-dir:")).name
     line = misfit(str(error), arch, shapes)
     if line is None:

@@ -1,7 +1,7 @@
-"""The model that OpenAI's own package gives (``clip.load``), as towers.
+"""Models of OpenAI's own package (``clip.load``) as towers.
 
-Its modules have the names of OpenCLIP's, with fewer parts. Its transformers take tokens first,
-and hold their mask themselves, for the whole context: a text is never shorter.
+Module names are those of OpenCLIP, with fewer parts. Its transformers take tokens first, and have a
+fixed mask for the full context, so texts are never shortened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from whyclip.models.view import ModelView
 
 
 def is_openai(model: Any) -> bool:
-    """Whether a model is of OpenAI's package; OpenCLIP's encoders name their input otherwise."""
+    """Whether a model is of OpenAI's package, by the name of its encoder's argument."""
     visual = getattr(model, "visual", None)
     return hasattr(visual, "input_resolution") and not hasattr(visual, "image_size")
 
@@ -39,7 +39,7 @@ class OpenAIImageEncoder:
 
 
 class OpenAIBlock(OpenCLIPBlock):
-    """``ResidualAttentionBlock``: no layer scales, and the mask is the block's own."""
+    """``ResidualAttentionBlock``: without layer scales, and with its own mask."""
 
     def __init__(self, module: Any) -> None:
         super().__init__(module, batch_first=False)
@@ -70,7 +70,7 @@ class OpenAIImageTower(ClassTokenViT):
 
 
 class OpenAIResNetTower(ResNetTower):
-    """``ModifiedResNet``, whose stem is a part of its forward pass instead of a method."""
+    """``ModifiedResNet``, whose stem is part of its forward pass, not a method."""
 
     def stem(self, pixels: Tensor) -> Tensor:
         x, visual = pixels, self.visual
@@ -122,10 +122,10 @@ class OpenAITextTower(TextTower):
 
 
 def openai_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a model of ``clip.load`` in memory.
+    """Wrap a model of ``clip.load``.
 
     Raises:
-        UnsupportedModelError: an image encoder of another kind.
+        UnsupportedModelError: unknown image encoder.
     """
     visual = model.visual
     if hasattr(visual, "attnpool"):

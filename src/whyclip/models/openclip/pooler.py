@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, identity
 from whyclip.models.tower import Block, split_heads
 
 
 class AttentionalPoolerBlock(Block):
-    """The first query of ``AttentionalPooler``, with the norm that may stand before it.
+    """The first query of ``AttentionalPooler``, with an optional norm before it.
 
-    Its keys and values may be narrower or wider than the queries, so their projections are
-    three matrices instead of one.
+    Its keys and values may have another width than the queries, so there are three projection
+    matrices instead of one.
     """
 
     is_pooling_head = True
@@ -39,8 +40,10 @@ class AttentionalPoolerBlock(Block):
         del mask
         return self.pooler(self.norm(x))[:, :1]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.pooler.ln_k(self.norm(x))
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.pooler.ln_k(self.norm(x))
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query = self.pooler.ln_q(self.pooler.query)[:1].expand(len(x), -1, -1)
         attn = self.attn
         if attn.in_proj_weight is None:
@@ -50,7 +53,7 @@ class AttentionalPoolerBlock(Block):
         q, k, v = (
             split_heads(F.linear(source, weight, bias), self.heads)
             for source, weight, bias in zip(
-                (query, normed, normed), weights, attn.in_proj_bias.chunk(3), strict=True
+                (query, x, x), weights, attn.in_proj_bias.chunk(3), strict=True
             )
         )
         return q, k, v
@@ -64,3 +67,9 @@ class AttentionalPoolerBlock(Block):
 
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return identity(s)

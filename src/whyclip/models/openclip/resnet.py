@@ -1,4 +1,4 @@
-"""OpenCLIP's CLIP-ResNet as a tower: convolutions, then one attention that reads their cells."""
+"""OpenCLIP's CLIP-ResNet as a tower: convolutions, then one attention that pools their cells."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain, identity
 from whyclip.models.opaque import Encode
 from whyclip.models.patch_tokens import read_at_first
 from whyclip.models.tower import Block, ImageTower, Stream, split_heads
 
 
 class AttentionPool2dBlock(Block):
-    """``AttentionPool2d``: the mean of all cells is the query, and a token beside them.
+    """``AttentionPool2d``: the mean of all cells is the query, and an additional token.
 
     Its input is ``[b, 1 + gh·gw, w]``, the mean first; positions are added inside.
     """
@@ -39,10 +40,10 @@ class AttentionPool2dBlock(Block):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
-        # The library flattens rows and columns at once, so one column of all cells will do.
+        # The library flattens rows and columns, so a single column of all cells works.
         return self.pool(x[:, 1:].transpose(1, 2).unsqueeze(-1))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = x + self.pool.positional_embedding.to(x.dtype)
         return (
             split_heads(self.pool.q_proj(x[:, :1]), self.heads),
@@ -60,12 +61,18 @@ class AttentionPool2dBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.pool.c_proj(z)
 
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.pool.c_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return identity(s)
+
 
 class ResNetTower(ImageTower):
     """``ModifiedResNet``; a "patch" is one cell of its last layer, 32 pixels wide."""
 
     patch = 32
-    fixed_grid_reason = "its pooling head holds one position for each cell of the native grid"
+    fixed_grid_reason = "its pooling head has one position for each cell of the native grid"
 
     def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self._encode = visual, encode
@@ -101,6 +108,6 @@ class ResNetTower(ImageTower):
 
 
 def with_mean(features: Tensor) -> Tensor:
-    """Lay features ``[b, w, gh, gw]`` out as tokens ``[b, 1 + gh·gw, w]``, their mean first."""
+    """Flatten features ``[b, w, gh, gw]`` to tokens ``[b, 1 + gh·gw, w]``, their mean first."""
     cells = features.flatten(2).transpose(1, 2)
     return torch.cat([cells.mean(1, keepdim=True), cells], dim=1)

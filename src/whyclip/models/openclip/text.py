@@ -1,4 +1,4 @@
-"""OpenCLIP's text transformer as a tower, with every pooling and mask it offers."""
+"""OpenCLIP's text transformer as a tower, with all poolings and masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whyclip.models.opaque import OpaqueTextTower
 from whyclip.models.openclip.block import transformer_blocks
 from whyclip.models.tower import Stream, TextTower
 
-# Where the embedding is read: at the largest id, at the end token, or at a fixed position.
+# Position of the embedding: the largest id, the end token, or a fixed position.
 BY_ID = ("argmax", "eos")
 BY_PLACE = ("first", "last")
 
@@ -22,8 +22,8 @@ BY_PLACE = ("first", "last")
 class OpenCLIPTextTower(TextTower):
     """The text transformer of ``CLIP`` (inline), ``CustomTextCLIP`` and ``CoCa`` (``model.text``).
 
-    CoCa appends a class token to the text and reads it there, whatever the pooling says; SigLIP
-    has no causal mask and reads the last position, padding or not.
+    CoCa appends a class token and pools it, whatever the configured pooling; SigLIP has no causal
+    mask and pools the last position, even if it is padding.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -62,14 +62,14 @@ class OpenCLIPTextTower(TextTower):
         return Stream(x, self._mask(mask, x), self.readout_index(inputs), content)
 
     def _mask(self, mask: Tensor | None, x: Tensor) -> Tensor | None:
-        """From what the library hands to its blocks to ``[1 or b, 1, t, t]``."""
+        """Convert the library's mask to ``[1 or b, 1, t, t]``."""
         if mask is None:
             return None
         b, t, _ = x.shape
         if mask.ndim == 2:
             mask = mask[None, None, :t, :t]
         else:
-            # The library repeats each text's mask for every head.
+            # The library repeats each text's mask for all heads.
             mask = mask.view(-1, len(mask) // b if len(mask) > 1 else 1, t, t)[:, :1]
         return mask.to(x.dtype)
 
@@ -99,7 +99,7 @@ class OpenCLIPTextTower(TextTower):
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """The library's own ``encode_text`` of a model; a copy calls its own copy of the model."""
+    """The library's own ``encode_text``; a copy calls its copy of the model."""
 
     model: Any
 
@@ -111,7 +111,7 @@ class TextEncoder:
 
 
 def text_tower(model: Any, tokenizer: Any) -> TextTower:
-    """Describe the text side of an OpenCLIP model."""
+    """Wrap the text encoder of an OpenCLIP model."""
     text = getattr(model, "text", model)
     if hasattr(text, "transformer") and hasattr(text.transformer, "resblocks"):
         return OpenCLIPTextTower(model, tokenizer)
@@ -119,7 +119,7 @@ def text_tower(model: Any, tokenizer: Any) -> TextTower:
     return OpaqueTextTower(
         TextEncoder(model),
         text,
-        # What the tokenizer cuts at; a text encoder of transformers names its table of positions.
+        # The tokenizer's limit; text encoders of transformers have a table of positions.
         int(getattr(tokenizer, "context_length", 0) or text.context_length),
         tokenizer,
         f"its tokens are read by {pooler} (sides=['image'] works)",

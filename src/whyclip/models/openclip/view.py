@@ -21,7 +21,7 @@ from whyclip.models.view import ModelView
 
 @dataclass(frozen=True)
 class ImageEncoder:
-    """The library's own ``encode_image`` of a model; a copy calls its own copy of the model."""
+    """The library's own ``encode_image``; a copy calls its copy of the model."""
 
     model: Any
 
@@ -30,17 +30,17 @@ class ImageEncoder:
         found = self.model.encode_image(pixels, normalize=False)
         # With output_tokens, the embedding is the first of two.
         embedding = found[0] if isinstance(found, tuple) else found
-        # The untried poolings of the library leave an axis of one query.
+        # Some poolings of the library leave an axis of one query.
         return embedding.flatten(1)
 
 
 class OpenCLIPImageTower(ClassTokenViT):
-    """OpenCLIP's ``VisionTransformer``, read at its class token or by an attentional pooler."""
+    """OpenCLIP's ``VisionTransformer``, pooled at its class token or by an attentional pooler."""
 
     def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self._encode = visual, encode
         blocks: tuple[Block, ...] = transformer_blocks(visual.transformer)
-        # CoCa as OpenCLIP trained it norms what its pooler gave; the "parallel" kind, what it gets.
+        # OpenCLIP's CoCa norms its pooler's output; the "parallel" variant norms the input.
         self.norm_before_pool = visual.attn_pool is not None and visual.attn_pool_type != ""
         if self.norm_before_pool:
             blocks += (AttentionalPoolerBlock(visual.attn_pool_contrastive, visual.ln_post),)
@@ -63,7 +63,7 @@ class OpenCLIPImageTower(ClassTokenViT):
 
 
 def _unread(visual: Any) -> str:
-    """Say why no one attention reads the patches of a ``VisionTransformer``; empty if one does."""
+    """Return why no attention pools the patches of a ``VisionTransformer``; empty if one does."""
     if visual.attn_pool is not None and visual.attn_pool_type == "cascade":
         return "its readout attends to learnt queries, not to patches (cascaded pooling)"
     if visual.pool_type == "avg":
@@ -73,10 +73,10 @@ def _unread(visual: Any) -> str:
 
 
 def image_tower(model: Any) -> ImageTower:
-    """Describe the image side of an OpenCLIP model.
+    """Wrap the image encoder of an OpenCLIP model.
 
     Raises:
-        UnsupportedModelError: it gives no single embedding.
+        UnsupportedModelError: it has no single embedding.
     """
     visual, encode = model.visual, ImageEncoder(model)
     if hasattr(visual, "trunk"):
@@ -85,7 +85,7 @@ def image_tower(model: Any) -> ImageTower:
         return ResNetTower(visual, encode)
     if not hasattr(visual, "class_embedding"):
         kind = type(visual).__name__
-        raise UnsupportedModelError(f"image tower {kind} is none of OpenCLIP's that whyclip knows")
+        raise UnsupportedModelError(f"image tower {kind} is not a supported OpenCLIP encoder")
     if visual.pool_type == "none" and visual.attn_pool is None:
         raise UnsupportedModelError(
             "image tower pools by 'none', which gives no single embedding; use 'tok'"
@@ -98,10 +98,10 @@ def image_tower(model: Any) -> ImageTower:
 
 
 def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa`` in memory.
+    """Wrap an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``.
 
     Raises:
-        UnsupportedModelError: a tower is of a kind that cannot be followed.
+        UnsupportedModelError: an encoder cannot be followed.
     """
     image, text = image_tower(model), text_tower(model, tokenizer)
     width = embedding_width(model)
@@ -109,9 +109,9 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
 
 
 def embedding_width(model: Any) -> int:
-    """Find the width of the embedding space, which not every image tower tells."""
+    """Find the width of the embedding space, which some image encoders do not declare."""
     if getattr(model.visual, "proj", model) is None and hasattr(model.visual, "ln_post"):
-        # Its output_dim is that of the projection, which is not there.
+        # Its output_dim is that of a projection which does not exist.
         return int(model.visual.ln_post.normalized_shape[0])
     for part in (model.visual, getattr(model, "text", model)):
         width = getattr(part, "output_dim", None)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyclip.models.frozen import Affine, chain
 from whyclip.models.opaque import Encode, OpaqueImageTower
 from whyclip.models.timm.block import AttentionPoolBlock, TimmBlock
 from whyclip.models.tower import Block, ImageTower, Stream, interpolate_positions
@@ -18,11 +19,11 @@ POOLS = "AttentionPoolLatent"
 
 @dataclass(frozen=True)
 class Rotary:
-    """The rotary embedding of the native grid at one layer of a trunk.
+    """The rotary embedding of the native grid at one layer of a backbone.
 
     Attributes:
         trunk: timm's vision transformer.
-        layer: index of the block, as some trunks vary the embedding by layer.
+        layer: index of the block; some backbones vary the embedding by layer.
         native: rows and columns of the native grid.
     """
 
@@ -39,7 +40,7 @@ class Rotary:
 
 
 class TimmTower(ImageTower):
-    """A ``VisionTransformer`` or ``Eva`` of timm, read at a class token or by a pooling head."""
+    """A ``VisionTransformer`` or ``Eva`` of timm, pooled at a class token or by a pooling head."""
 
     def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual, self.trunk, self._encode = visual, visual.trunk, encode
@@ -82,7 +83,7 @@ class TimmTower(ImageTower):
         return found[0] if isinstance(found, tuple) else found
 
     def _resampled(self, inputs: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Embed another grid, with its positions resampled; the library insists on its own."""
+        """Embed another grid, with resampled positions; the library accepts only its own."""
         trunk = self.trunk
         x = trunk.patch_embed.norm(trunk.patch_embed.proj(inputs).flatten(2).transpose(1, 2))
         tokens = [part for part in (trunk.cls_token, trunk.reg_token) if part is not None]
@@ -102,12 +103,16 @@ class TimmTower(ImageTower):
     def head(self, x: Tensor) -> Tensor:
         return self.visual.head(self.trunk.head(x))
 
+    def frozen_project(self, x: Tensor) -> Affine:
+        # The head may be an MLP, which is frozen as those of the blocks are.
+        return chain(x, self.norm, self.trunk.head, self.visual.head)
+
     def encode(self, inputs: Tensor) -> Tensor:
         return self._encode(inputs.to(next(self.trunk.parameters()).dtype))
 
 
 def _unread(trunk: Any) -> str:
-    """Say why no one attention reads the patches of a trunk; empty if one does."""
+    """Return why no attention pools the patches of a backbone; empty if one does."""
     kind = type(trunk).__name__
     blocks = list(getattr(trunk, "blocks", ()))
     if not blocks or not hasattr(trunk, "patch_embed") or not hasattr(trunk, "norm_pre"):
@@ -130,7 +135,7 @@ def _unpooled(trunk: Any) -> str:
             return f"its pooling head {type(pool).__name__} averages or refines tokens"
         without_prefix = not getattr(trunk, "pool_include_prefix", True)
         if type(trunk).__name__ != "Eva" and trunk.num_prefix_tokens and without_prefix:
-            return "its pooling head leaves out the class token that its blocks have"
+            return "its pooling head ignores the class token of its blocks"
     elif trunk.global_pool != "token":
         return f"it pools its patches by {trunk.global_pool or 'nothing'!r}, not by attention"
     elif not any(isinstance(part, nn.Identity) for part in (trunk.norm, trunk.fc_norm)):
@@ -139,7 +144,7 @@ def _unpooled(trunk: Any) -> str:
 
 
 def timm_tower(visual: Any, encode: Encode) -> ImageTower:
-    """Describe OpenCLIP's ``TimmModel``: exactly where it can be, else as an opaque tower."""
+    """Wrap OpenCLIP's ``TimmModel``: exactly if possible, else as an opaque tower."""
     why = _unread(visual.trunk)
     if why:
         return OpaqueImageTower(encode, visual, tuple(visual.image_size), why)

@@ -1,6 +1,6 @@
-"""Text towers of the BERT kind: post-norm blocks, padding masked, read at the first token.
+"""BERT-like text towers: post-norm blocks, masked padding, pooled at the first token.
 
-Chinese-CLIP, AltCLIP and BLIP's image-text retrieval have them beside a vision transformer.
+Used by Chinese-CLIP, AltCLIP and BLIP's image-text retrieval.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.tower import Block, Stream, TextTower, split_heads
 
-# Tokenizers without a limit of their own give an absurd one.
+# Tokenizers without a limit report a huge number.
 NO_LIMIT = 100_000
 
 
 class BertBlock(Block):
-    """``BertLayer`` and its copies; the norms stand behind the sums."""
+    """``BertLayer`` and its copies, which are post-norm."""
 
     pre_norm = False
 
@@ -41,7 +42,7 @@ class BertBlock(Block):
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
             split_heads(attn.query(x), heads),
@@ -59,9 +60,23 @@ class BertBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.output.dense(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.attn.value)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.output.dense)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        inner, outer = self.layer.intermediate, self.layer.output
+
+        def mlp(x: Tensor) -> Affine:
+            return residual(x, inner.dense, inner.intermediate_act_fn, outer.dense)
+
+        return chain(s, self.output.LayerNorm, mlp, outer.LayerNorm)
+
 
 class BertTextTower(TextTower):
-    """A text encoder in which all tokens see each other, padding left out.
+    """A text encoder in which all tokens except padding see each other.
 
     Args:
         model: the whole model.
@@ -69,7 +84,7 @@ class BertTextTower(TextTower):
         layers: its blocks, first to last.
         tokenizer: the library's own.
         pad: id of the padding.
-        positions: number of places there are embeddings for.
+        positions: number of position embeddings.
     """
 
     causal = False
@@ -85,7 +100,7 @@ class BertTextTower(TextTower):
 
     @abstractmethod
     def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Embed ids ``[b, t]`` under an attention mask by the library's own calls: ``[b, e]``."""
+        """Embed ids ``[b, t]`` with an attention mask, by the library's own calls: ``[b, e]``."""
 
     @property
     def device(self) -> torch.device:
@@ -110,17 +125,17 @@ class BertTextTower(TextTower):
 
     @property
     def norm(self) -> nn.Module:
-        # Only AltCLIP's norms its readout outside of the blocks.
+        # Only AltCLIP norms its readout outside the blocks.
         return nn.Identity()
 
     def encode(self, inputs: Tensor) -> Tensor:
-        # Padding is masked, and running all of its 512 places would only take time.
+        # Padding is masked, and running all 512 positions would only take time.
         inputs = self.trim(inputs)
         return self.encode_masked(inputs, (inputs != self.pad).long())
 
 
 class FirstTokenBert(BertTextTower):
-    """A ``BertModel`` without pooler: what its last block leaves of the first token is projected.
+    """A ``BertModel`` without pooler; the first token of its last block is projected.
 
     Args:
         model: the whole model.

@@ -1,6 +1,6 @@
-"""BLIP's image-text retrieval of transformers: its contrastive path, the cosine of two towers.
+"""BLIP's image-text retrieval of transformers: the contrastive path, a cosine of two towers.
 
-The matching head, which lets the text attend to the image, is another score and not read here.
+The matching head, in which the text attends to the image, is another score and not supported.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
-from whyclip.models.tower import (
-    Block,
-    ImageTower,
-    Stream,
-    split_heads,
-)
+from whyclip.models.frozen import Affine, chain, matrix, residual
+from whyclip.models.tower import Block, split_heads
 from whyclip.models.transformers.bert import FirstTokenBert
+from whyclip.models.transformers.clip import HFImageTower
 from whyclip.models.view import ModelView
 
 
@@ -38,12 +34,15 @@ class BlipBlock(Block):
         return self.layer
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        # transformers 4 wants a mask named, even if there is none.
+        # transformers 4 requires a mask argument, even if it is None.
         out = self.layer(x, attention_mask=mask)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        joint = self.attn.qkv(self.layer.layer_norm1(x)).chunk(3, dim=-1)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        joint = self.attn.qkv(x).chunk(3, dim=-1)
         q, k, v = (split_heads(part, self.heads) for part in joint)
         return q, k, v
 
@@ -57,29 +56,29 @@ class BlipBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.projection(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        joint = self.attn.qkv
+        bias = None if joint.bias is None else joint.bias.chunk(3)[2]
+        return chain(x, self.layer.layer_norm1, matrix(joint.weight.chunk(3)[2], bias))
 
-class BlipImageTower(ImageTower):
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.projection)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.layer.layer_norm2, self.layer.mlp)
+
+
+class BlipImageTower(HFImageTower):
     """``BlipVisionModel`` with the projection of ``BlipForImageTextRetrieval``."""
 
-    def __init__(self, model: Any) -> None:
-        self.model, self.vision = model, model.vision_model
-        self.blocks = tuple(BlipBlock(layer) for layer in self.vision.encoder.layers)
-        self.patch, self.native_grid, self.native_size = layout_of(model.config.vision_config)
+    block = BlipBlock
 
     @property
-    def device(self) -> torch.device:
-        return self.vision.embeddings.class_embedding.device
+    def positions(self) -> Tensor:
+        return self.vision.embeddings.position_embedding[0]
 
-    def embed(self, inputs: Tensor) -> Stream:
-        parts = self.vision.embeddings
-        features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
-        positions = parts.position_embedding[0]
-        x = with_class_token(parts.class_embedding, features, positions, self.native_grid)
-        return read_at_first(x, features.shape[-2:])
-
-    @property
-    def norm(self) -> nn.Module:
-        return self.vision.post_layernorm
+    def first_norm(self, x: Tensor) -> Tensor:
+        return x
 
     def head(self, x: Tensor) -> Tensor:
         return self.model.vision_proj(x)
@@ -101,7 +100,7 @@ class BlipTextTower(FirstTokenBert):
 
 
 def blip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``BlipForImageTextRetrieval`` in memory."""
+    """Wrap a transformers ``BlipForImageTextRetrieval``."""
     image, text = BlipImageTower(model), BlipTextTower(model, tokenizer)
     width = int(model.config.image_text_hidden_size)
     return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

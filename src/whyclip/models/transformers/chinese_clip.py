@@ -1,4 +1,4 @@
-"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision tower beside a BERT-like text tower."""
+"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision tower and a BERT-like text tower."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from whyclip.models.view import ModelView
 class ChineseCLIPTextTower(FirstTokenBert):
     """``ChineseCLIPTextModel`` with its projection.
 
-    It is run as the model's forward does it: ``get_text_features`` of transformers 4 looks for a
-    pooler that this class does not have, and fails.
+    It runs like the model's forward, because ``get_text_features`` of transformers 4 needs a pooler
+    that this class does not have.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -33,7 +33,7 @@ class AltCLIPTextTower(BertTextTower):
         # transformers 5 renamed it.
         layers = encoder.layers if hasattr(encoder, "layers") else encoder.layer
         pad = int(config.pad_token_id)
-        # RoBERTa counts its places from behind the padding's id.
+        # RoBERTa counts positions from the padding id.
         positions = int(config.max_position_embeddings) - pad - 1
         super().__init__(model, model.text_model.roberta, layers, tokenizer, pad, positions)
 
@@ -49,12 +49,12 @@ class AltCLIPTextTower(BertTextTower):
 
 
 def chinese_clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``ChineseCLIPModel`` in memory."""
+    """Wrap a transformers ``ChineseCLIPModel``."""
     return _view(model, ChineseCLIPTextTower(model, tokenizer), preprocess, tokenizer, name)
 
 
 def altclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``AltCLIPModel`` in memory."""
+    """Wrap a transformers ``AltCLIPModel``."""
     return _view(model, AltCLIPTextTower(model, tokenizer), preprocess, tokenizer, name)
 
 

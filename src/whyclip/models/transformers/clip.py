@@ -1,4 +1,4 @@
-"""The CLIP of transformers as towers, and the models built like it: MetaCLIP 2, parts of others."""
+"""The CLIP of transformers as towers, and models with the same parts, such as MetaCLIP 2."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -20,20 +21,20 @@ from whyclip.models.tower import (
 from whyclip.models.view import ModelView
 
 # transformers released CLIP configs with this wrong id before fixing it in 4.31; such models
-# are read at the largest id instead, as the library itself does.
+# are pooled at the largest id instead, as in the library itself.
 LEGACY_EOS = 2
 
 
 class HFBlock(Block):
-    """``CLIPEncoderLayer`` of transformers 4 and 5, and the layers of SigLIP that are like it."""
+    """``CLIPEncoderLayer`` of transformers 4 and 5, and the similar layers of SigLIP."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
         self.attn = layer.self_attn
         self.heads = self.attn.num_heads
         self.scale = float(self.attn.scale)
-        # transformers 4 takes the causal mask apart from the padding mask, or for some vision
-        # towers no mask at all; 5 takes one mask.
+        # transformers 4 takes the causal mask and the padding mask separately, or for some vision
+        # towers no mask; 5 takes one mask.
         names = inspect.signature(layer.forward).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         self.masked = "attention_mask" in names or takes_any
@@ -52,13 +53,15 @@ class HFBlock(Block):
         out = self.layer(x, **masks)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layer_norm1(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layer_norm1(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         attn, heads = self.attn, self.heads
         return (
-            split_heads(attn.q_proj(normed), heads),
-            split_heads(attn.k_proj(normed), heads),
-            split_heads(attn.v_proj(normed), heads),
+            split_heads(attn.q_proj(x), heads),
+            split_heads(attn.k_proj(x), heads),
+            split_heads(attn.v_proj(x), heads),
         )
 
     def merge(self, o: Tensor) -> Tensor:
@@ -71,18 +74,29 @@ class HFBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.layer.layer_norm1, self.attn.v_proj)
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.layer.layer_norm2, self.layer.mlp)
+
 
 def pooled(output: Any) -> Tensor:
-    """``get_*_features`` gives a tensor in transformers 4, an output object in 5."""
+    """Return the tensor of ``get_*_features``, which is an output object in transformers 5."""
     return output if isinstance(output, Tensor) else output.pooler_output
 
 
 class HFImageTower(ImageTower):
     """``CLIPVisionModel`` with its projection."""
 
+    block: type[Block] = HFBlock
+
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
-        self.blocks = tuple(HFBlock(layer) for layer in self.vision.encoder.layers)
+        self.blocks = tuple(self.block(layer) for layer in self.vision.encoder.layers)  # type: ignore[call-arg]
         self.patch, self.native_grid, self.native_size = layout_of(model.config.vision_config)
 
     @property
@@ -92,9 +106,17 @@ class HFImageTower(ImageTower):
     def embed(self, inputs: Tensor) -> Stream:
         parts = self.vision.embeddings
         features = parts.patch_embedding(inputs.to(parts.patch_embedding.weight.dtype))
-        positions = parts.position_embedding.weight
-        x = with_class_token(parts.class_embedding, features, positions, self.native_grid)
-        return read_at_first(self.vision.pre_layrnorm(x), features.shape[-2:])
+        x = with_class_token(parts.class_embedding, features, self.positions, self.native_grid)
+        return read_at_first(self.first_norm(x), features.shape[-2:])
+
+    @property
+    def positions(self) -> Tensor:
+        """Position embeddings ``[1 + gh·gw, w]`` of the native grid."""
+        return self.vision.embeddings.position_embedding.weight
+
+    def first_norm(self, x: Tensor) -> Tensor:
+        """Norm the tokens before the first block."""
+        return self.vision.pre_layrnorm(x)
 
     @property
     def norm(self) -> nn.Module:
@@ -117,7 +139,7 @@ class HFTextTower(TextTower):
         config = model.config.text_config
         self.context = int(config.max_position_embeddings)
         self.eos = config.eos_token_id
-        # CLIP's first configurations named a wrong id; MetaCLIP 2 means the same number.
+        # CLIP's first configurations have a wrong id; for MetaCLIP 2 the same number is right.
         self.by_largest = self.eos == LEGACY_EOS and model.config.model_type == "clip"
         self.causal = True
 
@@ -149,7 +171,7 @@ class HFTextTower(TextTower):
 
 
 def clip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``CLIPModel`` or ``MetaClip2Model`` in memory."""
+    """Wrap a transformers ``CLIPModel`` or ``MetaClip2Model``."""
     image, text = HFImageTower(model), HFTextTower(model, tokenizer)
     width = int(model.projection_dim)
     return ModelView(name, image, text, preprocess, tokenizer, width, module=model)

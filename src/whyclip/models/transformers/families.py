@@ -1,4 +1,4 @@
-"""Which class of transformers is which family, and how each is described and loaded."""
+"""Supported classes of transformers, and how each is wrapped and loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whyclip.models.view import ModelView
 
 @dataclass(frozen=True)
 class Family:
-    """What users call the models of one class, and what describes one in memory."""
+    """Title of the models of one class, and the function that wraps one."""
 
     title: str
     view: Callable[[Any, Any, Any, str], ModelView]
@@ -33,18 +33,19 @@ FAMILIES: Mapping[str, Family] = {
     "SiglipModel": Family("SigLIP and SigLIP 2 at fixed resolution", siglip_view),
     "ViTForImageClassification": Family("plain ViT classifiers", vit_view, reads_text=False),
 }
-"""By the name of the class, as the ``architectures`` of a ``config.json`` give it."""
+"""By the name of the class, as in ``architectures`` of a ``config.json``."""
 
 
 def family_of(class_names: list[str], name: str) -> tuple[str, Family]:
     """Find the family that one of these class names belongs to.
 
     Args:
-        class_names: of a model and its ancestors, or a configuration's ``architectures``.
+        class_names: names of a model's class and its ancestors, or a configuration's
+            ``architectures``.
         name: of the model, for the error.
 
     Raises:
-        UnsupportedModelError: none of them is known; the message names those that are.
+        UnsupportedModelError: none of them is supported; the message lists those that are.
     """
     for class_name in class_names:
         if class_name in FAMILIES:
@@ -55,14 +56,14 @@ def family_of(class_names: list[str], name: str) -> tuple[str, Family]:
 
 
 def hf_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a model of transformers in memory.
+    """Wrap a model of transformers.
 
     Raises:
-        UnsupportedModelError: of a class that is not known, or one that returns tuples.
+        UnsupportedModelError: an unknown class, or one that returns tuples.
     """
     configs = [getattr(part, "config", None) for part in model.modules()]
     if any(getattr(config, "return_dict", True) is False for config in configs):
-        # Some classes of the library cannot run themselves this way.
+        # Some classes of the library do not work this way.
         raise UnsupportedModelError(
             f"{name} returns tuples (return_dict=False); set model.config.return_dict = True, and "
             "of its text_config and vision_config"

@@ -1,4 +1,4 @@
-"""Models of transformers from names and folders, refused unless every weight is the file's."""
+"""Loading models of transformers from names and folders, with all weights from the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whyclip.models.fetching import fetching
 from whyclip.models.transformers.families import family_of
 from whyclip.models.weights_file import few
 
-# One of these holds a vocabulary; without any, the library makes a tokenizer of a few marks.
+# Vocabulary files; without any, the library builds a tokenizer of a few special tokens.
 VOCABULARIES = (
     "tokenizer.json",
     "vocab.json",
@@ -23,13 +23,13 @@ VOCABULARIES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-# Weights in a file that change no score of the classes whyclip reads.
+# Weights in a file that affect no score of the supported classes.
 HARMLESS = re.compile(
-    # Counts from 0, which earlier versions of the library saved and later ones make anew.
+    # Position ids, which earlier versions of the library saved.
     r"(^|\.)position_ids$"
-    # BERT's pooler, which serves other tasks: the text embedding is read before it.
+    # BERT's pooler, which the text embedding does not use.
     r"|(^|\.)pooler\.dense\."
-    # Heads of the training: matching of image and text, language modelling, captions.
+    # Training heads: image–text matching, language modelling, captions.
     r"|^(itm_head|lm_head|cls|text_decoder)\."
 )
 
@@ -39,16 +39,16 @@ def load_hf(name: str, spec: str, device: torch.device) -> tuple[Any, Any, Any]:
 
     Args:
         name: of a repository or a folder.
-        spec: what the user wrote, for errors.
+        spec: the user's input, for errors.
         device: where to put the model.
 
     Returns:
         Model, image processor and tokenizer; None for the tokenizer of a classifier.
 
     Raises:
-        OptionError: no such folder, no transformers, or a folder without a part that is needed.
-        HubError: the weights must be fetched and cannot be.
-        UnsupportedModelError: a class that is not known, or weights that do not fit it.
+        OptionError: no such folder, transformers is missing, or the folder is incomplete.
+        HubError: the weights cannot be downloaded.
+        UnsupportedModelError: an unknown class, or weights that do not fit it.
     """
     try:
         import transformers
@@ -61,7 +61,7 @@ def load_hf(name: str, spec: str, device: torch.device) -> tuple[Any, Any, Any]:
     if not local and (folder.is_absolute() or name.startswith(".")):
         raise OptionError(f"no such folder: {name!r}")
     source = str(folder) if local else name
-    # Said at each call: without it the library would ask on the terminal whether to run code.
+    # Without this, the library would ask on the terminal whether to run code.
     safe = {"trust_remote_code": False}
     with fetching(spec, local):
         config = transformers.AutoConfig.from_pretrained(source, **safe)
@@ -83,15 +83,16 @@ def load_hf(name: str, spec: str, device: torch.device) -> tuple[Any, Any, Any]:
 
 
 def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str) -> None:
-    """Refuse weights that were drawn at random, or of which a part was left unread.
+    """Check that no weight is random and that all weights of the file are used.
 
     Args:
         report: the library's loading info.
         class_name: of the model.
-        spec: what the user wrote.
+        spec: the user's input.
+
 
     Raises:
-        UnsupportedModelError: names the first keys.
+        UnsupportedModelError: some are; the message names the first keys.
     """
     what = f"model {spec!r:.60}"
     sizes = list(report["mismatched_keys"])

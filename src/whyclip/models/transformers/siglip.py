@@ -1,8 +1,8 @@
 """SigLIP and fixed-resolution SigLIP 2 of transformers as towers.
 
-No class token: a pooling head with a learnt query reads the patches. Texts see no causal mask,
-fill a context of 64 with padding that takes part, and are read at the last position, whatever
-stands there. The probability of a match is ``sigmoid(scale · cosine + bias)``.
+There is no class token: a pooling head with a learnt query pools the patches. Texts have no causal
+mask, are padded to 64 tokens that take part in the attention, and are pooled at the last position.
+The probability of a match is ``sigmoid(scale · cosine + bias)``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whyclip.inputs import written
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of
 from whyclip.models.tower import (
     Block,
@@ -50,11 +51,13 @@ class SiglipPoolBlock(Block):
         del mask
         return self.pool(self.norm(x))[:, None]
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.norm(x)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         weights = self.attn.in_proj_weight.chunk(3)
         biases = self.attn.in_proj_bias.chunk(3)
-        sources = (self.pool.probe.expand(len(x), -1, -1), normed, normed)
+        sources = (self.pool.probe.expand(len(x), -1, -1), x, x)
         q, k, v = (
             split_heads(F.linear(source, weight, bias), self.heads)
             for source, weight, bias in zip(sources, weights, biases, strict=True)
@@ -71,9 +74,15 @@ class SiglipPoolBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.attn.out_proj(z)
 
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.attn.out_proj)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        return residual(s, self.pool.layernorm, self.pool.mlp)
+
 
 class SiglipImageTower(ImageTower):
-    """``SiglipVisionModel``; without its head (``vision_use_head=False``) there is no embedding."""
+    """``SiglipVisionModel``; it needs its head (``vision_use_head=True``)."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.vision = model, model.vision_model
@@ -109,7 +118,7 @@ class SiglipImageTower(ImageTower):
 
 
 class SiglipTextTower(TextTower):
-    """``SiglipTextModel``: every token sees every other, padding included."""
+    """``SiglipTextModel``: every token sees every other, including padding."""
 
     causal = False
 
@@ -141,7 +150,7 @@ class SiglipTextTower(TextTower):
 
 
 def siglip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``SiglipModel`` in memory (SigLIP 2 at fixed resolution is one)."""
+    """Wrap a transformers ``SiglipModel`` (also SigLIP 2 at fixed resolution)."""
     return ModelView(
         name,
         SiglipImageTower(model),

@@ -1,4 +1,4 @@
-"""The ViT classifier of transformers: one tower, whose targets are the rows of its last layer."""
+"""The ViT classifier of transformers: one tower, with the rows of its last layer as targets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 from whyclip.models.classifier_head import ClassifierHead
+from whyclip.models.frozen import Affine, chain, residual
 from whyclip.models.patch_tokens import layout_of, read_at_first, with_class_token
 from whyclip.models.tower import (
     Block,
@@ -21,7 +22,7 @@ from whyclip.models.view import ModelView
 
 
 class ViTBlock(Block):
-    """``ViTLayer`` of transformers 5, and of 4 with its nested modules."""
+    """``ViTLayer`` of transformers 5, and of 4 with nested modules."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -37,7 +38,7 @@ class ViTBlock(Block):
 
     @property
     def out(self) -> Any:
-        """The output projection, looked up anew, as adapters replace it."""
+        """The output projection, looked up at each call, because adapters replace it."""
         attention = self.layer.attention
         return attention.output.dense if self.nested else attention.o_proj
 
@@ -54,9 +55,11 @@ class ViTBlock(Block):
         out = self.layer(x)
         return out[0] if isinstance(out, tuple) else out
 
-    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.layer.layernorm_before(x)
-        q, k, v = (split_heads(getattr(self.inner, n)(normed), self.heads) for n in self.names)
+    def first_norm(self, x: Tensor) -> Tensor:
+        return self.layer.layernorm_before(x)
+
+    def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = (split_heads(getattr(self.inner, n)(x), self.heads) for n in self.names)
         return q, k, v
 
     def merge(self, o: Tensor) -> Tensor:
@@ -72,9 +75,23 @@ class ViTBlock(Block):
     def out_proj(self, z: Tensor) -> Tensor:
         return self.out(z)
 
+    def frozen_value(self, x: Tensor) -> Affine:
+        return chain(x, self.layer.layernorm_before, getattr(self.inner, self.names[2]))
+
+    def frozen_merge(self, o: Tensor) -> Affine:
+        return chain(o, self.out)
+
+    def frozen_finish(self, s: Tensor) -> Affine:
+        layer = self.layer
+        if hasattr(layer, "mlp"):
+            return residual(s, layer.layernorm_after, layer.mlp)
+        inner = layer.intermediate
+        steps = (inner.dense, inner.intermediate_act_fn, layer.output.dense)
+        return residual(s, layer.layernorm_after, *steps)
+
 
 class ViTTower(ImageTower):
-    """``ViTModel`` read at its class token; the embedding is what the classifier sees."""
+    """``ViTModel`` pooled at its class token; the embedding is the classifier's input."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.vit = model, model.vit
@@ -103,16 +120,16 @@ class ViTTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         weights = self.vit.embeddings.patch_embeddings.projection.weight
-        # Black-box methods show pictures of other grids, where the library interpolates as well.
+        # Black-box methods use other grids, for which the library interpolates as well.
         other = tuple(inputs.shape[-2:]) != self.input_size
         pixels = inputs.to(weights.dtype)
         seen = self.vit(pixels, interpolate_pos_encoding=other)
-        # A copy: whoever keeps many must not keep all tokens of each.
+        # A copy, so that keeping it does not keep all tokens.
         return seen.last_hidden_state[:, 0].clone()
 
 
 class NoText(TextTower):
-    """What stands in the place of a text encoder where there is none."""
+    """Placeholder for the text encoder of a model without one."""
 
     blocks = ()
     opaque = "a classifier reads no text"
@@ -148,7 +165,7 @@ class NoText(TextTower):
 
 
 def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:
-    """Describe a transformers ``ViTForImageClassification`` in memory."""
+    """Wrap a transformers ``ViTForImageClassification``."""
     del tokenizer
     last, labels = model.classifier, model.config.id2label
     if isinstance(last, nn.Identity):

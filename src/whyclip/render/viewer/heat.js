@@ -1,5 +1,5 @@
 // Where patches lie on the image, and how relevance is scaled.
-const Heat = (() => {
+export const Heat = (() => {
   // First and last patch that lie on the image, at least in part; rounding must not decide.
   function reach(patches, low, high, length) {
     const width = (high - low) / patches;
@@ -78,5 +78,19 @@ const Heat = (() => {
     };
   }
 
-  return { scales, patchAt, patchArea, patchBox, patchesOn, seenValues, unseenAreas };
+  // In words where a map is highest, such as "top left"; null where it is zero everywhere.
+  function peakPlace(map, image) {
+    const seen = seenValues(map, image);
+    if (seen.every((value) => value === 0)) return null;
+    const [[r0], [c0, c1]] = patchesOn(map, image);
+    const peak = seen.indexOf(Math.max(...seen));
+    const across = c1 - c0 + 1;
+    const [x, y, wide, high] = patchBox(map, [r0 + Math.floor(peak / across), c0 + (peak % across)]);
+    const third = (place, length) => Math.min(2, Math.max(0, Math.floor((3 * place) / length)));
+    const row = ["top", "middle", "bottom"][third(y + high / 2, image.height)];
+    const column = ["left", "centre", "right"][third(x + wide / 2, image.width)];
+    return `${row} ${column}`;
+  }
+
+  return { scales, peakPlace, patchAt, patchArea, patchBox, patchesOn, seenValues, unseenAreas };
 })();

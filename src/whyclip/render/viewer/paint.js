@@ -1,6 +1,8 @@
 // Heat maps in two inks: the image's grey mixes a dark and a light one, relevance chooses the pair.
-// The inks come with the page, from the same source as every other figure.
-const Paint = ((colours) => {
+// The inks come from the same source as every other figure.
+import { el } from "./elements.js";
+
+export const createPaint = (colours) => {
   const STEPS = 1024;
   const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
@@ -28,52 +30,65 @@ const Paint = ((colours) => {
   function mix(data, at, grey, strength) {
     const rows = strength < 0 ? inks.against : inks.for;
     const i = 6 * Math.round(Math.abs(strength) * STEPS);
-    for (let k = 0; k < 3; k++) data[at + k] = rows[i + k] + grey * rows[i + 3 + k];
+    data[at] = rows[i] + grey * rows[i + 3];
+    data[at + 1] = rows[i + 1] + grey * rows[i + 4];
+    data[at + 2] = rows[i + 2] + grey * rows[i + 5];
     data[at + 3] = 255;
   }
 
-  // The grey level of every pixel, kept for the next map at this size.
-  const known = new Map();
+  // The grey level of every pixel, kept with its picture for the next map at this size. A picture
+  // is an image that the browser has decoded, and the levels that Python chose for its grey.
+  const known = new WeakMap();
   function greys(picture, width, height) {
-    const key = `${picture} ${width} ${height}`;
-    if (known.has(key)) return known.get(key);
-    const grey = new Float32Array(width * height).fill(colours.blank);
-    if (picture !== null && images[picture].naturalWidth) {
-      const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-      context.imageSmoothingQuality = "high";
-      context.drawImage(images[picture], 0, 0, width, height);
-      const { data } = context.getImageData(0, 0, width, height);
-      const { low, span, power } = levels[picture];
-      const [r, g, b] = colours.luma.map((share) => share / 255);
-      for (let i = 0; i < grey.length; i++) {
-        const luma = r * data[4 * i] + g * data[4 * i + 1] + b * data[4 * i + 2];
-        grey[i] = Math.pow(Math.min(Math.max((luma - low) / span, 0), 1), power);
-      }
+    const blank = () => new Float32Array(width * height).fill(colours.blank);
+    if (!picture?.image.naturalWidth) return blank();
+    const key = `${width} ${height}`;
+    if (!known.has(picture.image)) known.set(picture.image, new Map());
+    const sizes = known.get(picture.image);
+    if (!sizes.has(key)) sizes.set(key, levelled(picture, blank(), width, height));
+    return sizes.get(key);
+  }
+
+  function levelled({ image, levels }, grey, width, height) {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    context.imageSmoothingQuality = "high";
+    context.drawImage(image, 0, 0, width, height);
+    const { data } = context.getImageData(0, 0, width, height);
+    const { low, span, power } = levels;
+    // Powers are slow: a table with 16 entries for each of the 255 steps of luma.
+    const steps = 16 * 255;
+    const stretched = Float32Array.from({ length: steps + 1 }, (_, i) =>
+      Math.pow(Math.min(Math.max((i / steps - low) / span, 0), 1), power),
+    );
+    const [r, g, b] = colours.luma.map((share) => (share * steps) / 255);
+    for (let i = 0; i < grey.length; i++) {
+      const luma = r * data[4 * i] + g * data[4 * i + 1] + b * data[4 * i + 2];
+      grey[i] = stretched[Math.round(luma)];
     }
-    known.set(key, grey);
     return grey;
   }
 
-  // Of each pixel its four patches and their weights in a Catmull-Rom cubic; null where unseen.
+  // Along one axis: for each pixel its own patch (−1 where unseen), and the four patches around it
+  // with their weights in a Catmull-Rom cubic, one after another.
   function taps(pixels, length, low, high, patches) {
     const inside = (i) => Math.min(Math.max(i, 0), patches - 1);
-    return Array.from({ length: pixels }, (_, i) => {
+    const own = new Int16Array(pixels).fill(-1);
+    const around = new Int16Array(4 * pixels);
+    const weights = new Float64Array(4 * pixels);
+    for (let i = 0; i < pixels; i++) {
       const share = (((i + 0.5) * length) / pixels - low) / (high - low);
-      if (share < 0 || share > 1) return null;
+      if (share < 0 || share > 1) continue;
       const at = inside(share * patches - 0.5);
       const first = Math.floor(at);
       const t = at - first;
-      return {
-        own: inside(Math.floor(share * patches)),
-        patches: [first - 1, first, first + 1, first + 2].map(inside),
-        weights: [
-          (((2 - t) * t - 1) * t) / 2,
-          ((3 * t - 5) * t * t + 2) / 2,
-          (((4 - 3 * t) * t + 1) * t) / 2,
-          ((t - 1) * t * t) / 2,
-        ],
-      };
-    });
+      own[i] = inside(Math.floor(share * patches));
+      around.set([first - 1, first, first + 1, first + 2].map(inside), 4 * i);
+      weights[4 * i] = (((2 - t) * t - 1) * t) / 2;
+      weights[4 * i + 1] = ((3 * t - 5) * t * t + 2) / 2;
+      weights[4 * i + 2] = (((4 - 3 * t) * t + 1) * t) / 2;
+      weights[4 * i + 3] = ((t - 1) * t * t) / 2;
+    }
+    return { own, around, weights };
   }
 
   // The strength of every pixel, NaN where unseen: smooth without a new sign or peak, or by patch.
@@ -84,29 +99,44 @@ const Paint = ((colours) => {
     const xs = taps(width, image.width, left, right, gw);
     const ys = taps(height, image.height, top, bottom, gh);
     const found = new Float64Array(width * height).fill(NaN);
+    const factor = scale.limit > 0 ? 1 / scale.limit : 0;
     const floor = scale.signed ? -1 : 0;
-    const across = new Float64Array(gw);
+    // For the row of pixels at hand: each column's cubic, and the range of its two nearest patches.
+    const [across, lows, highs] = [0, 1, 2].map(() => new Float64Array(gw));
+    const { around, weights } = xs;
     for (let y = 0; y < height; y++) {
-      if (!ys[y]) continue;
-      const rows = ys[y].patches.map((row) => row * gw);
-      const down = ys[y].weights;
+      if (ys.own[y] < 0) continue;
       for (let c = 0; c < gw; c++) {
+        if (exact) {
+          across[c] = values[ys.own[y] * gw + c];
+          continue;
+        }
         across[c] = 0;
-        for (let k = 0; k < 4; k++) across[c] += down[k] * values[rows[k] + c];
+        for (let k = 0; k < 4; k++) {
+          across[c] += ys.weights[4 * y + k] * values[ys.around[4 * y + k] * gw + c];
+        }
+        const [a, b] = [1, 2].map((k) => values[ys.around[4 * y + k] * gw + c]);
+        lows[c] = Math.min(a, b);
+        highs[c] = Math.max(a, b);
       }
       for (let x = 0; x < width; x++) {
-        if (!xs[x]) continue;
-        const { patches, weights } = xs[x];
-        let value = values[ys[y].own * gw + xs[x].own];
+        if (xs.own[x] < 0) continue;
+        let value = across[xs.own[x]];
         if (!exact) {
-          const [a, b] = [values[rows[1] + patches[1]], values[rows[1] + patches[2]]];
-          const [c, d] = [values[rows[2] + patches[1]], values[rows[2] + patches[2]]];
-          value = 0;
-          for (let k = 0; k < 4; k++) value += weights[k] * across[patches[k]];
-          value = Math.min(Math.max(value, Math.min(a, b, c, d)), Math.max(a, b, c, d));
+          const i = 4 * x;
+          const c = around[i + 1];
+          const d = around[i + 2];
+          value =
+            weights[i] * across[around[i]] +
+            weights[i + 1] * across[c] +
+            weights[i + 2] * across[d] +
+            weights[i + 3] * across[around[i + 3]];
+          const low = lows[c] < lows[d] ? lows[c] : lows[d];
+          const high = highs[c] > highs[d] ? highs[c] : highs[d];
+          value = value < low ? low : value > high ? high : value;
         }
-        const share = scale.limit > 0 ? value / scale.limit : 0;
-        found[y * width + x] = Math.min(Math.max(share, floor), 1);
+        value *= factor;
+        found[y * width + x] = value < floor ? floor : value > 1 ? 1 : value;
       }
     }
     return found;
@@ -129,30 +159,43 @@ const Paint = ((colours) => {
   function outline(data, found, width, height) {
     const { half, dash, strokes } = colours.contour;
     for (const sign of [1, -1]) {
-      const inside = (x, y) => sign * found[y * width + x] >= half;
-      const onEdge = (x, y, reach) => {
-        const seen = [false, false];
-        for (let v = Math.max(y - reach, 0); v <= Math.min(y + reach, height - 1); v++) {
-          for (let u = Math.max(x - reach, 0); u <= Math.min(x + reach, width - 1); u++) {
-            if (Number.isNaN(found[v * width + u])) return false;
-            seen[Number(inside(u, v))] = true;
-          }
-        }
-        return seen[0] && seen[1];
-      };
+      // One bit each for inside, outside and unseen.
+      const kinds = new Uint8Array(found.length);
+      for (let i = 0; i < found.length; i++) {
+        kinds[i] = found[i] !== found[i] ? 4 : sign * found[i] >= half ? 1 : 2;
+      }
+      if (!kinds.includes(1)) continue;
       for (const [reach, level] of strokes) {
-        for (let y = 0; y < height; y++) {
-          for (let x = 0; x < width; x++) {
-            if (!onEdge(x, y, reach)) continue;
-            const [above, below] = [Math.max(y - reach, 0), Math.min(y + reach, height - 1)];
-            const along = inside(x, above) !== inside(x, below) ? x : y;
-            if (sign < 0 && Math.floor(along / dash) % 2) continue;
-            const at = 4 * (y * width + x);
-            data.fill(Math.round(255 * level), at, at + 3);
+        const near = nearby(nearby(kinds, width, height, reach, 1), width, height, reach, width);
+        for (let at = near.indexOf(3); at >= 0; at = near.indexOf(3, at + 1)) {
+          const x = at % width;
+          const y = (at - x) / width;
+          if (sign < 0) {
+            const above = kinds[Math.max(y - reach, 0) * width + x] === 1;
+            const below = kinds[Math.min(y + reach, height - 1) * width + x] === 1;
+            if (Math.floor((above !== below ? x : y) / dash) % 2) continue;
           }
+          data.fill(Math.round(255 * level), 4 * at, 4 * at + 3);
         }
       }
     }
+  }
+
+  // All bits that are set within reach, along rows (step 1) or columns (step width).
+  function nearby(bits, width, height, reach, step) {
+    const found = bits.slice();
+    for (let by = 1; by <= reach; by++) {
+      const skip = step === 1 ? by : 0;
+      for (let y = 0; y < height; y++) {
+        const end = step === 1 ? (y + 1) * width - skip : y + by < height ? (y + 1) * width : 0;
+        for (let at = y * width; at < end; at++) {
+          const other = at + by * step;
+          found[at] |= bits[other];
+          found[other] |= bits[at];
+        }
+      }
+    }
+    return found;
   }
 
   // The colour bar: strength across, the image's grey upwards.
@@ -172,4 +215,4 @@ const Paint = ((colours) => {
   }
 
   return { draw, bar };
-})(colours);
+};

@@ -28,7 +28,7 @@ function heatImage(entry, index, longest, scale) {
     width: Math.max(1, Math.round(reach * aspect)),
     height: Math.max(1, Math.round(reach)),
   });
-  Paint.draw(canvas, item.map, explanation.image, picture, scale, state);
+  Paint.draw(canvas, item.map, explanation.image, painted[picture] ?? null, scale, state);
   stage.append(canvas);
   for (const style of Heat.unseenAreas(item.map, explanation.image)) {
     stage.append(el("div", { class: "unseen", title: "cropped away before the model", style }));
@@ -37,20 +37,9 @@ function heatImage(entry, index, longest, scale) {
 }
 
 function description({ prompt, map }, image) {
-  const seen = Heat.seenValues(map, image);
   const what = `Heat map for “${label(prompt)}”`;
-  if (seen.every((value) => value === 0)) return `${what}, zero everywhere`;
-  const [[r0], [c0, c1]] = Heat.patchesOn(map, image);
-  const peak = seen.indexOf(Math.max(...seen));
-  const across = c1 - c0 + 1;
-  const [x, y, wide, high] = Heat.patchBox(map, [
-    r0 + Math.floor(peak / across),
-    c0 + (peak % across),
-  ]);
-  const third = (place, length) => Math.min(2, Math.max(0, Math.floor((3 * place) / length)));
-  const row = ["top", "middle", "bottom"][third(y + high / 2, image.height)];
-  const column = ["left", "centre", "right"][third(x + wide / 2, image.width)];
-  return `${what}, highest at the ${row} ${column}`;
+  const place = Heat.peakPlace(map, image);
+  return place ? `${what}, highest at the ${place}` : `${what}, zero everywhere`;
 }
 
 function bigImage(item, scale) {

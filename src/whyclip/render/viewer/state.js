@@ -5,6 +5,8 @@ const { entries, pictures, levels, colours } = JSON.parse(
 );
 const state = { entry: 0, prompt: 0, template: 0, original: false, exact: false, contour: false };
 const images = pictures.map((src) => Object.assign(new Image(), { src }));
+const painted = images.map((image, index) => ({ image, levels: levels[index] }));
+const Paint = createPaint(colours);
 const root = document.getElementById("viewer");
 let serial = 0;
 

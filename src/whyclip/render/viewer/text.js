@@ -1,30 +1,4 @@
-// Elements, numbers and words. Everything an explanation holds becomes text, never markup.
-
-function el(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === false) continue;
-    if (typeof value === "function") node.addEventListener(name, value);
-    else if (name === "style") Object.assign(node.style, value);
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-const minus = (text) => text.replace("-", "−");
-const fixed = (value, digits) => (value === null ? "none" : minus(value.toFixed(digits)));
-const score = (value) => fixed(value, 3);
-const small = (value) => (value === null ? "none" : minus(String(Number(value.toPrecision(3)))));
-const power = (value, digits) =>
-  value === 0 ? "0" : value.toExponential(digits).replace("e-", "e−");
-const signed = (value) => (value > 0 ? "+" : "") + small(value);
-const percent = (share) => minus(`${Math.round(100 * share)} %`);
-const templates = (prompt) => (Array.isArray(prompt) ? prompt : [prompt]);
-const label = (prompt) => {
-  const [first, ...more] = templates(prompt);
-  return more.length ? `${first} (+${more.length} templates)` : first;
-};
+// Words with their relevance: highlighted in the prompt, and as bars.
 
 // The largest relevance: of this template's words, or of all words where prompts share a scale.
 function mostOf(item, template) {

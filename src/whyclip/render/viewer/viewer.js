@@ -255,6 +255,7 @@ function render() {
         "aside",
         {},
         promptList(explanation),
+        matchCard(item),
         controls(explanation),
         certificate(explanation, item),
         audited(explanation.certificate),

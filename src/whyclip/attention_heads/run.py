@@ -1,0 +1,93 @@
+"""Split the scores of one image by layer and head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from whyclip.ambient import in_plain_state
+from whyclip.assemble import checked_of
+from whyclip.attention_heads.result import Heads
+from whyclip.batches import batches
+from whyclip.certificate import Certificate
+from whyclip.encoded_prompts import encode_prompts
+from whyclip.errors import UnsupportedModelError, check_choice
+from whyclip.forward.fidelity import tolerance_of
+from whyclip.forward.run import run_tower
+from whyclip.inputs import ImageSource
+from whyclip.methods.head_paths import head_contributions
+from whyclip.methods.paths import PathsName
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
+from whyclip.types import GeometryName, Precision
+
+
+@in_plain_state
+def heads(
+    model: ModelView,
+    image: ImageSource,
+    prompts: Any,
+    *,
+    paths: PathsName = "direct",
+    against: Any = None,
+    geometry: GeometryName = "model",
+    precision: Precision = "fp32",
+) -> Heads:
+    """Say how much each head of each layer of the image encoder adds to each score.
+
+    Args:
+        model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
+        image: a path, PIL image, array or tensor.
+        prompts: as for :func:`whyclip.explain`.
+        paths: ``"direct"`` counts what a head wrote straight into the embedding, as Gandelsman et
+            al. 2024 (arXiv 2310.05916) do; the sum over layers and heads is the method
+            ``decomposition``. ``"readout"`` also counts what later layers make of it.
+        against: as for :func:`whyclip.explain`.
+        geometry: likewise.
+        precision: likewise.
+
+    Returns:
+        A table of layer × head for each prompt, with a map for each cell.
+
+    Raises:
+        InputError: the image, a prompt or an option cannot be used; direct paths need an image
+            encoder that is a sum of its layers.
+        UnsupportedModelError: the image encoder shows no attention.
+        ScoreMismatchError: the parts are not what the model computes.
+    """
+    check_asked(model, geometry, precision)
+    check_choice("paths", paths, ("direct", "readout"))
+    tower = model.image
+    if tower.opaque:
+        raise UnsupportedModelError(f"the image encoder shows no heads: {tower.opaque}")
+    encoded = encode_prompts(model, prompts, against, precision=precision)
+    [batch] = batches(model, [image], geometry)
+    targets, own_targets = encoded.targets(), encoded.own_targets()
+    seen = run_tower(tower, batch.pixels, targets, keep=len(tower.blocks), precision=precision)
+    own = seen
+    if batch.own is not None:
+        own = run_tower(tower, batch.own, targets, keep=0, precision=precision)
+    found, embedding = head_contributions(seen, paths)
+    values = found[0].cpu()
+    scores = targets.score(embedding)[0].cpu()
+    certificate = Certificate(
+        score_model=tuple(own_targets.score(own.public)[0].tolist()),
+        scores={"image": tuple(scores.tolist())},
+        modified_input=(*batch.changes[0], *encoded.changes),
+        scope={"image": "score"},
+        checked=checked_of(own, encoded, [image])[0],
+        precision=precision,
+        tolerance=tolerance_of(model.towers, precision),
+    )
+    return Heads(
+        model=model.name,
+        prompts=tuple(prompt.label for prompt in encoded.prompts),
+        scores=scores,
+        table=values.sum(-1),
+        maps=values[..., seen.content_mask[0].cpu()].unflatten(-1, seen.stream.grid or (1, -1)),
+        first_layer=len(tower.blocks) - values.shape[1],
+        paths=paths,
+        certificate=certificate,
+        geometry=batch.geometries[0],
+        image=batch.images[0],
+        against=tuple(prompt.label for prompt in encoded.others),
+    )

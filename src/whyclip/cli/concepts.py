@@ -1,0 +1,112 @@
+"""``whyclip concepts``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.outputs import check_outputs
+from whyclip.cli.shared import load
+from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.errors import check_choice
+from whyclip.process import importing
+from whyclip.types import GeometryName, Precision
+
+HELP = """
+Describe an image, a text or a folder by few words with weights (SpLiCE).
+
+Writes the embedding as a non-negative sum of few words of a vocabulary, by default about 1,300 \
+everyday nouns. For images it needs the mean of many images: a reference file, or --images.
+
+\b
+[bold]Examples[/bold]
+  whyclip reference photos/ --out photos.npz
+  whyclip concepts photo.jpg --reference photos.npz
+  [dim]# a folder's mean, a text, and the difference of two images[/dim]
+  whyclip concepts holiday/ --reference photos.npz --out holiday.html
+  whyclip concepts "a dog on a beach"
+  whyclip concepts a.jpg --against b.jpg
+"""
+
+
+def concepts(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="An image, a folder, a pattern, or a text in quotes.", metavar="SOURCE"
+        ),
+    ],
+    model: options.Model = "mini",
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Describe the difference to this image or text."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Reference file. See: whyclip reference."),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Folder or pattern of images, for their mean."),
+    ] = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Text file with the vocabulary, one word or prompt per line. [dim]Default: that "
+            "of the reference, else everyday nouns.[/dim]",
+        ),
+    ] = None,
+    penalty: Annotated[float, typer.Option(help="Larger values give fewer words; above 0.")] = 0.25,
+    geometry: options.Geometry = "model",
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="File of the words, .csv, .json, .html, .png, .svg or .pdf; may be given several "
+            "times.",
+        ),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    outputs = out or []
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
+    words = options.read_prompts(vocabulary) if vocabulary else None
+    with progress(3 + len(outputs)) as begin:
+        begin("starting")
+        with importing():
+            import whyclip
+            from whyclip.sparse_concepts.result import ENDINGS
+
+        check_outputs(outputs, ENDINGS, [])
+        known = whyclip.load_reference(reference) if reference else None
+        options.check_device(device)
+        begin(f"loading {model}")
+        view = load(model, device)
+        begin("decomposing")
+        result = whyclip.concepts(
+            view,
+            source,
+            words,
+            against=against,
+            reference=known,
+            images=images,
+            penalty=penalty,
+            geometry=seen,
+            precision=exactness,
+        )
+        for path in outputs:
+            begin(f"writing {path.name}")
+            result.save(path)
+    table = result.table()
+    stdout().print(table.to_rich())
+    stdout().print(table.note, markup=False, highlight=False)
+    for path in outputs:
+        wrote(path)

@@ -1,0 +1,124 @@
+"""``whyclip edits``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from whyclip.cli import options
+from whyclip.cli.given import read
+from whyclip.cli.outputs import check_outputs
+from whyclip.cli.shared import load
+from whyclip.cli.terminal import progress, stdout, wrote
+from whyclip.errors import check_choice
+from whyclip.process import importing
+from whyclip.types import GeometryName, Precision
+
+HELP = """
+Show how the score changes if the words of a prompt are different.
+
+Leaves out each word, swaps each noun, colour and adjective for others, and exchanges words. \
+Prints the edits that raise the score most and those that lower it most.
+
+\b
+[bold]Examples[/bold]
+  whyclip edits scene.png "a dog and a red car"
+  [dim]# only swaps, by your own words, with maps of the three largest changes[/dim]
+  whyclip edits scene.png "a red car" --kind swap --nouns "bus,train" --maps 3 --out edits.html
+"""
+_SHOWN = 20
+
+
+def edits(
+    image: options.Image,
+    prompt: Annotated[str, typer.Argument(help="One prompt, in quotes.", metavar="PROMPT")],
+    model: options.Model = "mini",
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kind",
+            "--kinds",
+            metavar="KIND,...",
+            help="Kinds of edits: leave out, swap, exchange. [dim]Default: all.[/dim]",
+        ),
+    ] = None,
+    nouns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD,...",
+            help="Replacements of nouns. [dim]Default: similar nouns of the shipped list.[/dim]",
+        ),
+    ] = None,
+    colours: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD,...", help="Replacements of colours. [dim]Default: 11 colours.[/dim]"
+        ),
+    ] = None,
+    adjectives: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD,...",
+            help="Replacements of adjectives. [dim]Default: those of the shipped list.[/dim]",
+        ),
+    ] = None,
+    prompts_file: options.PromptsFile = None,
+    maps: Annotated[
+        int, typer.Option(min=0, help="Number of edits to explain by maps, for an .html file.")
+    ] = 0,
+    geometry: options.Geometry = "model",
+    precision: options.Precision = "fp32",
+    device: options.Device = None,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="File of all edits, .csv, .html or .json; may be given several times.",
+        ),
+    ] = None,
+) -> None:
+    """See ``HELP``."""
+    outputs = out or []
+    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
+    exactness: Precision = check_choice("precision", precision, get_args(Precision))
+    options.check_prompts([prompt])
+    others = options.read_prompts(prompts_file) if prompts_file else ()
+    with progress(3 + len(outputs)) as begin:
+        begin("starting")
+        with importing():
+            import whyclip
+            from whyclip.editing.result import ENDINGS
+            from whyclip.editing.variants import KINDS
+
+        check_outputs(outputs, ENDINGS, [image])
+        picture = read(image)
+        kinds = options.split_names(kind) if kind else KINDS
+        chosen = [check_choice("kind of edit", name, KINDS) for name in kinds]
+        options.check_device(device)
+        begin(f"loading {model}")
+        view = load(model, device)
+        begin("encoding")
+        result = whyclip.edits(
+            view,
+            picture,
+            prompt,
+            kinds=chosen,
+            nouns=options.split_names(nouns) if nouns else None,
+            colours=options.split_names(colours) if colours else None,
+            adjectives=options.split_names(adjectives) if adjectives else None,
+            others=others,
+            maps=maps,
+            geometry=seen,
+            precision=exactness,
+        )
+        for path in outputs:
+            begin(f"writing {path.name}")
+            result.save(path)
+    table = result.table(_SHOWN)
+    stdout().print(table.to_rich())
+    stdout().print(table.note, markup=False, highlight=False)
+    for path in outputs:
+        wrote(path)

@@ -1,0 +1,6 @@
+"""Edited prompts: how the score changes if words are left out, swapped or exchanged."""
+
+from whyclip.editing.result import Edit, Edits
+from whyclip.editing.score import edits
+
+__all__ = ["Edit", "Edits", "edits"]

@@ -1,0 +1,141 @@
+"""Edited versions of a prompt: words left out, swapped for others, or exchanged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from whyclip.editing.parts import (
+    Part,
+    group_of_adjective,
+    group_of_noun,
+    parts_of,
+    plural,
+    singular,
+)
+from whyclip.finetuning import word_lists
+from whyclip.lexicon import bare_nouns, colours, with_article
+
+EditKind = Literal["leave out", "swap", "exchange", "own"]
+KINDS: tuple[EditKind, ...] = ("leave out", "swap", "exchange")
+
+_ARTICLE = re.compile(r"\b(an?)(\s+)(?=(\w+))", re.IGNORECASE)
+
+
+class Draft(NamedTuple):
+    """An edited prompt and what was done: ``before`` became ``after``."""
+
+    kind: EditKind
+    prompt: str
+    before: str
+    after: str
+
+
+def drafts(
+    prompt: str,
+    kinds: Sequence[EditKind],
+    lists: Mapping[str, Sequence[str] | None],
+) -> list[Draft]:
+    """Write every edit of a prompt once, without those that change nothing.
+
+    Args:
+        prompt: the prompt.
+        kinds: kinds of edits.
+        lists: for ``"noun"``, ``"colour"`` and ``"adjective"`` the replacements, or None for the
+            shipped ones.
+    """
+    parts = parts_of(prompt)
+    writers = {
+        "leave out": lambda: _left_out(prompt, parts),
+        "swap": lambda: _swapped(prompt, parts, lists),
+        "exchange": lambda: _exchanged(prompt, parts),
+    }
+    distinct: dict[str, Draft] = {}
+    for kind in KINDS:
+        if kind in kinds:
+            for draft in writers[kind]():
+                if draft.prompt.strip() and draft.prompt != prompt:
+                    distinct.setdefault(draft.prompt, draft)
+    return list(distinct.values())
+
+
+def _left_out(prompt: str, parts: Sequence[Part]) -> Iterator[Draft]:
+    if len(parts) < 2:
+        return
+    for part in parts:
+        edited = f"{prompt[: part.start]} {prompt[part.end :]}"
+        yield Draft("leave out", with_articles(_tidy(edited)), part.text, "")
+
+
+def _swapped(
+    prompt: str, parts: Sequence[Part], lists: Mapping[str, Sequence[str] | None]
+) -> Iterator[Draft]:
+    for part in parts:
+        if part.kind == "other":
+            continue
+        given = lists.get(part.kind)
+        for word in replacements(part) if given is None else given:
+            if word.lower() != part.lower:
+                edited = prompt[: part.start] + word + prompt[part.end :]
+                yield Draft("swap", with_articles(edited), part.text, word)
+
+
+def replacements(part: Part) -> tuple[str, ...]:
+    """Shipped words that can stand for a noun, colour or adjective.
+
+    A noun is replaced by those of its group; one that is not in the list by the first of each
+    group. Plurals stay plural.
+    """
+    if part.kind == "colour":
+        return colours()
+    if part.kind == "adjective":
+        return group_of_adjective().get(part.lower, ())
+    if part.lower in group_of_noun():
+        return group_of_noun()[part.lower]
+    stem = singular(part.lower)
+    if stem != part.lower:
+        return tuple(plural(noun) for noun in group_of_noun()[stem])
+    return tuple(group[0] for group in bare_nouns())
+
+
+def _exchanged(prompt: str, parts: Sequence[Part]) -> Iterator[Draft]:
+    for one, other in pairwise(parts):
+        if one.phrase >= 0 and other.phrase >= 0:
+            yield _exchange(prompt, one, other)
+    for kinds in (("noun",), ("colour",), ("adjective",)):
+        alike = [part for part in parts if part.kind in kinds]
+        for index, one in enumerate(alike):
+            for other in alike[index + 1 :]:
+                yield _exchange(prompt, one, other)
+
+
+def _exchange(prompt: str, one: Part, other: Part) -> Draft:
+    between = prompt[one.end : other.start]
+    edited = f"{prompt[: one.start]}{other.text}{between}{one.text}{prompt[other.end :]}"
+    before, after = f"{one.text} … {other.text}", f"{other.text} … {one.text}"
+    return Draft("exchange", with_articles(edited), before, after)
+
+
+def with_articles(text: str) -> str:
+    """Choose "a" or "an" by the noun or adjective that follows.
+
+    Example:
+        >>> with_articles("a owl on an table")
+        'an owl on a table'
+    """
+
+    def fitting(found: re.Match[str]) -> str:
+        article, space, word = found.groups()
+        if word.lower() in word_lists.PREPOSITIONS | word_lists.CONJUNCTIONS:
+            return found[0]
+        right = with_article(word.lower()).split()[0]
+        return (right.capitalize() if article[0].isupper() else right) + space
+
+    return _ARTICLE.sub(fitting, text)
+
+
+def _tidy(text: str) -> str:
+    """Remove doubled spaces, and spaces in front of punctuation."""
+    return re.sub(r"\s+([,.;:!?])", r"\1", re.sub(r"\s+", " ", text)).strip(" ,;:")

@@ -1,0 +1,211 @@
+"""A file of reference embeddings: many prompts and many images of one model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from whyclip.ambient import in_plain_state
+from whyclip.errors import OptionError, OutputError, PromptError, quoted, reason
+from whyclip.files import is_file, path_of, write_atomic
+from whyclip.match import Threshold
+from whyclip.matching.encode import prompt_directions
+from whyclip.matching.standing import calibrated
+from whyclip.models import ModelView
+from whyclip.types import GeometryName
+
+VERSION = 1
+_META, _PROMPTS, _IMAGES = "reference", "prompts", "images"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reference:
+    """Embeddings of many prompts and images, to compare scores with.
+
+    Attributes:
+        model: name of the model.
+        fingerprint: identifier of its weights.
+        geometry: how the images were prepared.
+        prompts: reference prompts.
+        nonsense: strings without a meaning.
+        images: names of the reference images.
+        prompt_kind: name of the prompts in sentences.
+        rate: rate of false matches of the thresholds that explanations show, 0 to 1.
+        text_embeddings: ``[p + q, e]`` float16 unit embeddings, nonsense after the prompts.
+        image_embeddings: ``[m, e]`` float16 unit embeddings of the images.
+    """
+
+    model: str
+    fingerprint: str
+    geometry: GeometryName
+    prompts: tuple[str, ...]
+    nonsense: tuple[str, ...]
+    images: tuple[str, ...]
+    prompt_kind: str
+    rate: float
+    text_embeddings: Tensor
+    image_embeddings: Tensor
+
+    def __repr__(self) -> str:
+        return (
+            f"Reference({self.model!r:.60}; {len(self.prompts)} prompts, {len(self.images)} images)"
+        )
+
+    @cached_property
+    def text_rows(self) -> Tensor:
+        """Unit rows ``[p + q, e]`` float32."""
+        return F.normalize(self.text_embeddings.float(), dim=-1)
+
+    @cached_property
+    def image_rows(self) -> Tensor:
+        """Unit rows ``[m, e]`` float32."""
+        return F.normalize(self.image_embeddings.float(), dim=-1)
+
+    def check(self, model: ModelView, geometry: GeometryName | None = None) -> None:
+        """Refuse another model, or images that are prepared in another way.
+
+        Raises:
+            OptionError: the reference does not fit.
+        """
+        if model.fingerprint != self.fingerprint:
+            raise OptionError(
+                f"the reference was built with {quoted(self.model)} and other weights than those "
+                f"of {quoted(model.name)}; build one for this model: whyclip.reference"
+            )
+        if geometry is not None and geometry != self.geometry:
+            raise OptionError(
+                f"the reference was built with geometry {self.geometry!r}, but the image is "
+                f"explained with {geometry!r}; use the same"
+            )
+
+    @in_plain_state
+    def threshold(
+        self, model: ModelView, prompt: Any, *, rate: float | None = None, confidence: float = 0.95
+    ) -> Threshold:
+        """Calibrate a threshold for a prompt at a rate of false matches.
+
+        The threshold is the k-th largest score of the m reference images, with
+        ``k = ⌊rate · (m + 1)⌋``. A new image from the same source exceeds it with probability at
+        most ``k / (m + 1)``. The interval of the true rate is that of Beta(k, m − k + 1), exact
+        for scores without ties. If some reference images match the prompt and score higher, the
+        threshold is higher, and fewer others exceed it.
+
+        Args:
+            model: the model that the reference was built with.
+            prompt: one prompt, or a list of templates.
+            rate: rate of false matches, 0 to 1; by default that of the reference.
+            confidence: of the interval, 0 to 1.
+
+        Raises:
+            OptionError: another model, or too few images for this rate.
+            PromptError: the prompt cannot be used.
+        """
+        self.check(model)
+        if isinstance(prompt, Tensor):
+            raise PromptError("a threshold needs a text, such as 'a dog'")
+        if not 0 < confidence < 1:
+            raise OptionError(f"confidence={quoted(confidence)}: give a number between 0 and 1")
+        direction = prompt_directions(model, [prompt])[0]
+        wanted = self.rate if rate is None else rate
+        return calibrated(model, self.image_rows @ direction, wanted, confidence)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to an ``.npz`` file, whole or not at all; return the path.
+
+        Raises:
+            OutputError: another extension, or the file cannot be written.
+        """
+        path = check_reference_path(path)
+        write_atomic(path, self._encoded)
+        return path
+
+    def _encoded(self) -> bytes:
+        meta = {
+            "version": VERSION,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "geometry": self.geometry,
+            "prompts": list(self.prompts),
+            "nonsense": list(self.nonsense),
+            "images": list(self.images),
+            "prompt_kind": self.prompt_kind,
+            "rate": self.rate,
+        }
+        file = BytesIO()
+        arrays: dict[str, Any] = {
+            _META: np.frombuffer(json.dumps(meta).encode(), np.uint8),
+            _PROMPTS: self.text_embeddings.numpy(),
+            _IMAGES: self.image_embeddings.numpy(),
+        }
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+
+def check_reference_path(path: str | Path) -> Path:
+    """Check that a reference can be written there.
+
+    Raises:
+        OutputError: another extension than ``.npz``, or no such folder.
+    """
+    path = path_of(path)
+    name = quoted(str(path))
+    if path.suffix.lower() != ".npz":
+        raise OutputError(f"cannot write {name}: a reference is an .npz file")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {name}: no such folder: {quoted(str(path.parent))}")
+    return path
+
+
+@in_plain_state
+def load_reference(path: str | Path) -> Reference:
+    """Read a reference that :meth:`Reference.save` wrote.
+
+    Args:
+        path: an ``.npz`` file.
+
+    Raises:
+        OutputError: no such file, or not a reference written by whyclip.
+    """
+    path = path_of(path)
+    name = quoted(str(path))
+    if not is_file(path):
+        raise OutputError(f"no such file: {name}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            meta = json.loads(file[_META].tobytes().decode())
+            text_embeddings, image_embeddings = (
+                torch.from_numpy(file[key]) for key in (_PROMPTS, _IMAGES)
+            )
+        _check_version(meta.pop("version"))
+        for key in ("prompts", "nonsense", "images"):
+            meta[key] = tuple(map(str, meta[key]))
+        loaded = Reference(
+            **meta, text_embeddings=text_embeddings, image_embeddings=image_embeddings
+        )
+        _check_shapes(loaded)
+    except Exception as error:
+        raise OutputError(
+            f"{name} is not a reference written by whyclip: {reason(error)}"
+        ) from error
+    return loaded
+
+
+def _check_version(version: object) -> None:
+    if version != VERSION:
+        raise ValueError(f"it has version {version!r}, not {VERSION}")
+
+
+def _check_shapes(loaded: Reference) -> None:
+    rows = (len(loaded.prompts) + len(loaded.nonsense), len(loaded.images))
+    for tensor, count in zip((loaded.text_embeddings, loaded.image_embeddings), rows, strict=True):
+        if tensor.ndim != 2 or len(tensor) != count or not torch.isfinite(tensor).all():
+            raise ValueError(f"{count} names and embeddings of shape {tuple(tensor.shape)}")

@@ -1,0 +1,76 @@
+"""What concepts are wanted of: an image, a text, or the mean of several images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from whyclip.errors import ImageError, PromptError, quoted
+from whyclip.image_files import EXTENSIONS, named_images
+from whyclip.matching.encode import encode_images, image_sources, prompt_directions
+from whyclip.models import ModelView
+from whyclip.types import Check, GeometryName, Precision, Side
+
+
+@dataclass(frozen=True)
+class Source:
+    """A mean unit embedding.
+
+    Attributes:
+        side: ``"image"`` or ``"text"``.
+        label: description in results.
+        embedding: ``[e]`` mean of the unit embeddings.
+    """
+
+    side: Side
+    label: str
+    embedding: Tensor
+
+
+def source_of(
+    model: ModelView, given: Any, geometry: GeometryName, precision: Precision, check: Check
+) -> Source:
+    """Embed an image, a text, or several images.
+
+    A string is a text, unless it names an image, a folder or a pattern of images.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(given, str) and not _names_images(given):
+        if not given.strip():
+            raise PromptError(f"text {quoted(given)} is empty; write some words")
+        return Source("text", given, prompt_directions(model, [given], precision, check)[0])
+    if isinstance(given, (Image.Image, np.ndarray, Tensor)):
+        sources, label = [given], "image"
+    elif isinstance(given, (str, os.PathLike)):
+        sources, names = image_sources(given)
+        alone = len(names) == 1
+        label = names[0] if alone else f"mean of {len(names)} images of {Path(given).name}"
+    elif isinstance(given, Sequence):
+        sources, names = image_sources(given)
+        label = f"mean of {len(names)} images"
+    else:
+        raise ImageError(f"{quoted(given)}: give an image, a text, a folder or a list of images")
+    rows = encode_images(model, sources, geometry, precision, check)
+    return Source("image", label, rows.mean(0))
+
+
+def _names_images(given: str) -> bool:
+    """Whether a string stands for images.
+
+    Raises:
+        ImageError: it looks like an image, but there is no such file.
+    """
+    if named_images(given) is not None:
+        return True
+    if Path(given).suffix.lower() in EXTENSIONS and len(given.split()) == 1:
+        raise ImageError(f"no such image: {quoted(given)}")
+    return False

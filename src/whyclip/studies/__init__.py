@@ -1,0 +1,1 @@
+"""Studies of explanations over a dataset: evaluations, audits and experiments."""

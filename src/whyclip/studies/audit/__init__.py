@@ -1,0 +1,20 @@
+"""The audit: can a model's explanations be trusted? Two principles, asked by many checks."""
+
+from whyclip.studies.audit.check import PRINCIPLES, Check, Measured
+from whyclip.studies.audit.checks import CHECKS, get_check
+from whyclip.studies.audit.result import Audit
+from whyclip.studies.audit.run import audit
+from whyclip.studies.claims import Finding
+from whyclip.studies.measurements import Values
+
+__all__ = [
+    "CHECKS",
+    "PRINCIPLES",
+    "Audit",
+    "Check",
+    "Finding",
+    "Measured",
+    "Values",
+    "audit",
+    "get_check",
+]

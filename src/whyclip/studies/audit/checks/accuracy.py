@@ -1,0 +1,48 @@
+"""Does the computation that was explained know what the model knows?"""
+
+from __future__ import annotations
+
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.candidates import share_recognised
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+
+def measure(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Accuracy explained − accuracy of the model, on the same samples."""
+    pairs = [
+        (
+            s,
+            share_recognised(m.candidate_scores[side], s.labels),
+            share_recognised(s.candidate_scores, s.labels),
+        )
+        for s, m in evidence.of(method)
+        if side in m.candidate_scores and s.labels
+    ]
+    groups = [s.image_id for s, _, _ in pairs]
+    return Measured(
+        Values([explained - own for _, explained, own in pairs], groups),
+        {
+            "of the computation explained": Values([x for _, x, _ in pairs], groups),
+            "of the model": Values([x for _, _, x in pairs], groups),
+        },
+    )
+
+
+CHECK = Check(
+    name="accuracy",
+    title="Accuracy less the model's",
+    question="How much zero-shot accuracy has the computation explained, less that of the model?",
+    measure=measure,
+    principle="fidelity",
+    higher_is_better=True,
+    threshold=-0.02,
+    bounds=(-1.0, 1.0),
+    reason="A computation that gets one in fifty more wrong is another one.",
+    passes="what is explained is as accurate as the model",
+    fails="what is explained is less accurate than the model",
+    formula="mean (accuracy explained − accuracy of the model); of k labels, those among the k "
+    "best prompts",
+    needs=("labels",),
+)

@@ -1,0 +1,100 @@
+"""Does a map show the object where the model knew it, and not where it did not?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.control import CONTROL
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+ENERGY, POINTING = "energy_pointing", "pointing_game"
+
+
+def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) -> Values:
+    """For each label of each sample how well its object is located, and whether it was right.
+
+    Less what the control's maps have there: an object that is large is known more often, and
+    found more often by any map. Of a label that the model gets wrong, the predicted class is its
+    best prompt that is none of the sample's own.
+    """
+    values, groups, right = [], [], []
+    for sample, found in evidence.of(method):
+        if metric not in found.located or sample.right is None:
+            continue
+        table, chance = found.located[metric], sample.methods[CONTROL].located[metric].mean(0)
+        for label, known in enumerate(sample.right):
+            asked = label if known or not predicted else sample.own
+            if asked < len(table):
+                values.append(float(table[asked, label] - chance[label]))
+                groups.append(sample.image_id)
+                right.append(known)
+    return Values(values, groups, right)
+
+
+def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> Measured:
+    """Energy on the object where the model is right, less that where it is wrong."""
+    del side
+    if method == CONTROL:
+        return Measured(None, why_not="it is what the others are held against")
+    found = located(evidence, method, ENERGY, predicted=predicted)
+    pointed = located(evidence, method, POINTING, predicted=predicted)
+    if all(found.condition or ()) or not any(found.condition or ()):
+        kind = "wrong" if found.values and all(found.condition or ()) else "right"
+        return Measured(None, why_not=f"the model got none {kind}")
+    return Measured(
+        found,
+        {
+            "energy above chance, right": found.where(True),
+            "energy above chance, wrong": found.where(False),
+            "pointing game, right minus wrong": pointed,
+            "pointing game above chance, right": pointed.where(True),
+            "pointing game above chance, wrong": pointed.where(False),
+        },
+    )
+
+
+_REASON = (
+    "At 0 the map shows the object no better where the model knew it, and so does not tell what "
+    "the model knew."
+)
+CHECKS = (
+    Check(
+        name="localisation_true",
+        title="Object shown if known (true class)",
+        question="How much more of the map of the true class lies on its object where the model "
+        "is right than where it is wrong?",
+        measure=partial(measure, predicted=False),
+        principle="consistency",
+        higher_is_better=True,
+        threshold=0.0,
+        bounds=(-2.0, 2.0),
+        reason=_REASON,
+        passes="it shows the true object more where the model knows it",
+        fails="it shows the true object no more where the model knows it",
+        formula="mean (energy on the object − a random map's) where right − where wrong, map of "
+        "the true class",
+        sides=("image",),
+        needs=("labels", "masks"),
+    ),
+    Check(
+        name="localisation_predicted",
+        title="Object shown if known (predicted class)",
+        question="How much more of the map of the predicted class lies on the true object where "
+        "the model is right than where it is wrong?",
+        measure=partial(measure, predicted=True),
+        principle="consistency",
+        higher_is_better=True,
+        threshold=0.0,
+        bounds=(-2.0, 2.0),
+        reason=_REASON,
+        passes="the map of what the model says lies on the object more where that is true",
+        fails="the map of what the model says lies on the object no more where that is true",
+        formula="mean (energy on the object − a random map's) where right − where wrong, map of "
+        "the predicted class",
+        sides=("image",),
+        needs=("labels", "masks"),
+    ),
+)

@@ -1,0 +1,75 @@
+"""Does removing the patches that a map calls relevant cost the model its score?"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from whyclip.stats.correlation import spearman
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.effects import BLURRED, MASKED
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+REASON = (
+    "A map without any knowledge has 0. How far the two ways of removing a patch agree "
+    "with each other, given beside it, is as much as one may hope for; 0.1 is the least that is "
+    "called a correlation at all (Cohen 1988)."
+)
+
+
+def measure(evidence: Evidence, method: str, side: Side, *, way: str) -> Measured:
+    """Spearman correlation of relevance and loss over the patches, for each own prompt."""
+    del side
+    values, agreement, groups = [], [], []
+    for sample, found in evidence.of(method):
+        if found.maps is None or sample.patches is None or way not in sample.score_drops:
+            continue
+        for prompt in range(sample.own):
+            relevance = found.maps[prompt].flatten()[sample.patches]
+            lost = {key: effect[:, prompt] for key, effect in sample.score_drops.items()}
+            values.append(float(spearman(relevance, lost[way])))
+            groups.append(sample.image_id)
+            if len(lost) > 1:
+                agreement.append(float(spearman(*lost.values())))
+    figures = {"agreement of the two ways of removal": Values(agreement, groups)}
+    return Measured(Values(values, groups), figures if agreement else {})
+
+
+CHECKS = (
+    Check(
+        name="patch_masked",
+        title="Follows masked patches",
+        question="Does the order of relevance follow the order of what the model loses when no "
+        "token can attend to a patch, at all layers?",
+        measure=partial(measure, way=MASKED),
+        principle="consistency",
+        higher_is_better=True,
+        threshold=0.1,
+        bounds=(-1.0, 1.0),
+        reason=REASON,
+        passes="what it calls relevant is what the model loses by when it is hidden",
+        fails="what it calls relevant is not what the model loses by when it is hidden",
+        formula="mean Spearman(relevance_p, S − S without p) over patches p hidden from attention",
+        sides=("image",),
+        asks=("patches",),
+        needs=("attention",),
+    ),
+    Check(
+        name="patch_blurred",
+        title="Follows blurred patches",
+        question="Does the order of relevance follow the order of what the model loses when a "
+        "patch is blurred?",
+        measure=partial(measure, way=BLURRED),
+        principle="consistency",
+        higher_is_better=True,
+        threshold=0.1,
+        bounds=(-1.0, 1.0),
+        reason=REASON,
+        passes="what it calls relevant is what the model loses by when it is blurred",
+        fails="what it calls relevant is not what the model loses by when it is blurred",
+        formula="mean Spearman(relevance_p, S − S with p blurred) over patches p",
+        sides=("image",),
+        asks=("patches",),
+    ),
+)

@@ -1,0 +1,73 @@
+"""Do the maps of different prompts differ, and as the truth does?"""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+
+from whyclip.stats.correlation import pearson
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+
+def differ(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Pearson correlation of every two maps of a picture, rivals included."""
+    values, groups = [], []
+    for sample, found in evidence.of(method):
+        for one, other in combinations(found.relevance(side), 2):
+            values.append(float(pearson(one, other)))
+            groups.append(sample.image_id)
+    return Measured(Values(values, groups))
+
+
+def follow(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Energy of an object's own map on it − energy of another object's map on it."""
+    del side
+    values, groups = [], []
+    for sample, found in evidence.of(method):
+        table = found.located.get("energy_pointing")
+        if table is None:
+            continue
+        for own, other in permutations(range(sample.own), 2):
+            values.append(float(table[own, own] - table[other, own]))
+            groups.append(sample.image_id)
+    if not values:
+        return Measured(None, why_not="no picture has two objects with masks")
+    return Measured(Values(values, groups))
+
+
+CHECKS = (
+    Check(
+        name="prompts_differ",
+        title="Likeness of prompts' maps",
+        question="How alike are the maps of different prompts on the same picture?",
+        measure=differ,
+        principle="consistency",
+        higher_is_better=False,
+        threshold=0.9,
+        bounds=(-1.0, 1.0),
+        reason="Maps that share more than 80 % of their variance (0.9²) cannot be told apart by "
+        "eye.",
+        passes="different prompts get different maps",
+        fails="different prompts get nearly the same map",
+        formula="mean Pearson correlation of the maps of two prompts",
+        sides=("image",),
+    ),
+    Check(
+        name="prompts_follow",
+        title="Maps follow their prompt",
+        question="How much more of an object's own map lies on it than of another object's map?",
+        measure=follow,
+        principle="consistency",
+        higher_is_better=True,
+        threshold=0.0,
+        bounds=(-1.0, 1.0),
+        reason="At 0 the map does not depend on which object was asked for.",
+        passes="the map moves to the object that is asked for",
+        fails="the map does not move to the object that is asked for",
+        formula="mean (energy of the map of a on a − energy of the map of b on a), both present",
+        sides=("image",),
+        needs=("masks",),
+    ),
+)

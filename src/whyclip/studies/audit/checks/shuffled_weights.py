@@ -1,0 +1,57 @@
+"""Does the map change when the model has unlearnt what it knew?"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from whyclip.stats.correlation import spearman
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+
+def likeness(true: Tensor, other: Tensor) -> float:
+    """Spearman correlation of two maps; 0 where the other says nothing, NaN where the true."""
+    if len(true) < 2 or not float(true.max() - true.min()) > 0:
+        return float("nan")
+    found = float(spearman(true, other))
+    return 0.0 if found != found else found  # noqa: PLR0124  NaN is not itself
+
+
+def measure(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Spearman correlation of the true map and that of the shuffled model, own prompts."""
+    stages: list[list[float]] = [[] for _ in evidence.stages]
+    groups = []
+    for sample, found in evidence.of(method):
+        if side not in found.shuffled:
+            continue
+        for prompt, true in enumerate(found.relevance(side)[: sample.own]):
+            groups.append(sample.image_id)
+            for values, maps in zip(stages, found.shuffled[side], strict=True):
+                values.append(likeness(true, maps[prompt]))
+    if not groups:
+        return Measured(None, why_not="nothing to compare")
+    figures = {
+        f"shuffled: {stage}": Values(values, groups)
+        for stage, values in zip(evidence.stages, stages, strict=True)
+    }
+    return Measured(Values(stages[-1], groups), figures)
+
+
+CHECK = Check(
+    name="shuffled_weights",
+    title="Likeness without knowledge",
+    question="How alike are the maps of the model and those of a copy whose weights were shuffled?",
+    measure=measure,
+    principle="consistency",
+    higher_is_better=False,
+    threshold=0.3,
+    bounds=(-1.0, 1.0),
+    reason="What is left when nothing learnt is left cannot come from what was learnt. 0.3, a "
+    "middling correlation, leaves room for what the picture alone puts into any map.",
+    passes="its maps are gone when what the model learnt is gone",
+    fails="its maps stay when what the model learnt is gone",
+    formula="mean Spearman(map of the model, map of the copy with all weights shuffled)",
+    asks=("shuffled",),
+)

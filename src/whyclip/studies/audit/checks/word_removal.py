@@ -1,0 +1,48 @@
+"""Does removing the words that a method calls relevant cost the model its score?"""
+
+from __future__ import annotations
+
+import torch
+
+from whyclip.stats.correlation import spearman
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+
+def measure(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Spearman correlation of relevance and loss over the words, for each own prompt."""
+    del side
+    values, groups = [], []
+    for sample, found in evidence.of(method):
+        if not found.words or not sample.word_drops:
+            continue
+        for words, lost in zip(
+            found.words[: sample.own], sample.word_drops[: sample.own], strict=True
+        ):
+            both = [(w.relevance, lost[w.start, w.end]) for w in words if (w.start, w.end) in lost]
+            # The order of two words is a coin's toss, and counts as much as that of ten.
+            value = float(spearman(*torch.tensor(both).T)) if len(both) > 1 else float("nan")
+            values.append(value)
+            groups.append(sample.image_id)
+    return Measured(Values(values, groups))
+
+
+CHECK = Check(
+    name="word_removal",
+    title="Follows removed words",
+    question="Does the order of relevance follow the order of what the model loses when a word is "
+    "taken out?",
+    measure=measure,
+    principle="consistency",
+    higher_is_better=True,
+    threshold=0.1,
+    bounds=(-1.0, 1.0),
+    reason="Words without any knowledge have 0; see the patches.",
+    passes="the words it calls relevant are those that the model loses by",
+    fails="the words it calls relevant are not those that the model loses by",
+    formula="mean Spearman(relevance_w, S − S without w) over the words of a prompt, 2 or more",
+    sides=("text",),
+    asks=("words",),
+)

@@ -1,0 +1,228 @@
+"""An audit laid out as a report: the matrix, each method in words, how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from whyclip.report import Column, Picture, Report, Table
+from whyclip.report.document import Section
+from whyclip.report.facts import duration
+from whyclip.studies.audit.answer import answers
+from whyclip.studies.audit.check import PRINCIPLES
+from whyclip.studies.audit.matrix import COLOURS, matrix
+from whyclip.studies.audit.record import AuditRecord
+from whyclip.studies.claims import Finding
+from whyclip.types import SIDES
+
+HOW_TO_READ = """## How to read it
+
+Each check measures one value for each sample, and gives their mean with its 95 % interval (a
+bootstrap over images; Wilson's for shares). A method **passes** a check only if the whole interval
+is on the good side of the threshold, and **fails** only if it is wholly on the bad side. Anything
+else is **inconclusive**: not enough evidence, and more samples may decide it (`--limit`,
+`--edited`). Fewer than 10 images are never enough. Facts (derived from the score, computation \
+unchanged) pass or fail by themselves, without an interval.
+
+A method passes *model fidelity* or *performance consistency* if it passes every check of that \
+principle that could be measured. One failed check is a reason to look at its \
+numbers, not a proof that every map is wrong; and a method that passes all of them may still be \
+wrong in a way that nobody asked about. The random control is there to show what a method without \
+any knowledge gets.
+
+Both principles are those of Cui & Fan 2026 (arXiv 2605.12952).
+"""
+
+
+def report_of(audit: AuditRecord) -> Report:
+    """Make the report; see :meth:`whyclip.Audit.report`."""
+    trusted = "\n".join(f"- {answer}" for answer in answers(audit))
+    sections: list[Section] = [f"## Which method?\n\n{trusted}"] if trusted else []
+    sections.append(_opening(audit))
+    sections.append(
+        Picture(
+            matrix(audit),
+            alt="Verdict matrix",
+            caption="A row for each check and side, a column for each method. "
+            "Values are means; their intervals are below.",
+        )
+    )
+    sections.append(verdict_table(audit))
+    if audit.cells:
+        sections += [_cells_words(audit), cells_table(audit)]
+    sections.append("## Each method in words")
+    sections += [_method_words(audit, name) for name in audit.methods]
+    sections += [HOW_TO_READ, _checks_words(audit)]
+    if audit.failed:
+        sections.append(failed_table(audit))
+    return Report("Can these explanations be trusted?", audit.command, sections, _facts(audit))
+
+
+def verdict_table(audit: AuditRecord) -> Table:
+    """One row for each method and side: its verdict on both principles, and what it failed."""
+    rows = []
+    for name in audit.methods:
+        for side in audit.sides(name):
+            row: dict[str, Any] = {"method": name, "side": side}
+            for principle in PRINCIPLES:
+                passed, measured = audit.passed(name, principle, side)
+                verdict = audit.verdict(name, principle, side)
+                row[principle] = f"{verdict} ({passed} of {measured})" if measured else None
+            failed = [f.check for f in audit.of(name) if f.side == side and f.verdict == "fail"]
+            row["failed"] = ", ".join(failed) or None
+            rows.append(row)
+    return Table(
+        "Verdicts",
+        (
+            Column("method"),
+            Column("side"),
+            Column("fidelity", "model fidelity"),
+            Column("consistency", "performance consistency"),
+            Column("failed", "failed checks"),
+        ),
+        tuple(rows),
+        note="In brackets: checks passed, of those that could be measured.",
+    )
+
+
+def failed_table(audit: AuditRecord) -> Table:
+    """The samples that could not be audited, each with its error."""
+    rows = tuple({"sample": name, "error": error} for name, error in audit.failed)
+    return Table("Failed samples", (Column("sample"), Column("error")), rows)
+
+
+def cells_table(audit: AuditRecord) -> Table:
+    """The 2 x 2 of heads and geometry."""
+    rows = [
+        {"heads": c.heads, "geometry": c.geometry, "gap": c.gap, "same": c.same,
+         "accuracy": c.accuracy}
+        for c in audit.cells
+    ]  # fmt: skip
+    return Table(
+        "What the two published changes do to the model",
+        (
+            Column("heads", help="of the last attention: the model's own, or one over the width"),
+            Column("geometry", help="the model's own input, or the picture's own proportions"),
+            Column("gap", "score gap", digits=4, better="lower"),
+            Column("same", "same best prompt", digits=2, better="higher"),
+            Column("accuracy", digits=2, better="higher"),
+        ),
+        tuple(rows),
+    )
+
+
+def findings_table(audit: AuditRecord) -> Table:
+    """Every finding with its interval, for programs."""
+    rows = [
+        {
+            "method": f.method,
+            "principle": f.claim.principle,
+            "check": f.check,
+            "side": f.side,
+            "verdict": f.verdict,
+            "value": f.value,
+            "threshold": f.threshold,
+            "better": "higher" if f.claim.higher_is_better else "lower",
+            "why_not": f.why_not,
+        }
+        for f in audit.findings
+    ]
+    names = ("method", "principle", "check", "side", "verdict", "value", "threshold", "better",
+             "why_not")  # fmt: skip
+    return Table("Findings", tuple(Column(name, digits=4) for name in names), tuple(rows))
+
+
+def figures_table(audit: AuditRecord) -> Table:
+    """Every other figure that a check measured, for programs."""
+    rows = [
+        {"method": f.method, "check": f.check, "side": f.side, "figure": name, "value": value}
+        for f in audit.findings
+        for name, value in f.figures.items()
+    ]
+    columns = ("method", "check", "side", "figure", "value")
+    return Table("Figures", tuple(Column(name, digits=4) for name in columns), tuple(rows))
+
+
+def _opening(audit: AuditRecord) -> str:
+    lines = []
+    for principle, claim in PRINCIPLES.items():
+        for side in SIDES:
+            named: dict[str, list[str]] = {}
+            for name in audit.methods:
+                if name != audit.control and side in audit.sides(name):
+                    verdict = audit.verdict(name, principle, side)
+                    named.setdefault(verdict, []).append(f"`{name}`")
+            told = "; ".join(
+                f"**{verdict}**: {', '.join(named[verdict])}"
+                for verdict in COLOURS
+                if verdict in named
+            )
+            if told:
+                lines.append(f"- {claim.capitalize()}, {side} side: {told}")
+    notes = [f"Note: {note}." for note in audit.notes]
+    return "\n\n".join(["\n".join(lines), *notes])
+
+
+def _method_words(audit: AuditRecord, name: str) -> str:
+    title = audit.methods[name].title
+    parts = [f"### {title} (`{name}`)"]
+    if name == audit.control:
+        parts.append("The control: what a map that knows nothing gets.")
+    for side in audit.sides(name):
+        for principle, claim in PRINCIPLES.items():
+            found = [f for f in audit.of(name, principle) if f.side == side]
+            if found:
+                verdict = audit.verdict(name, principle, side)
+                parts.append(f"**{claim.capitalize()}, {side} side: {verdict}.**")
+                parts.append("\n".join(_line(finding) for finding in found))
+    return "\n\n".join(parts)
+
+
+def _line(finding: Finding) -> str:
+    told = f"- **{finding.verdict}**: {finding.words}"
+    if finding.figures:
+        column = Column("", digits=finding.claim.digits)
+        figures = (f"{name} {column.text(value)}" for name, value in finding.figures.items())
+        told += f" ({'; '.join(figures)})"
+    return told
+
+
+def _cells_words(audit: AuditRecord) -> str:
+    single = [c for c in audit.cells if c.heads == "single" and c.geometry == "model"]
+    native = {c.geometry: c for c in audit.cells if c.heads == "native"}
+    # Of pictures that have the model's own proportions, the two geometries are one.
+    other = [c for c in native.values() if c.gap != native["model"].gap]
+    told = (
+        "## The two published changes, apart\n\nThe code released with Grad-ECLIP re-runs the last "
+        "attention with one head over the whole width, and feeds the picture at its own "
+        "proportions. Here each change is measured alone, and both together."
+    )
+    for cells, what in ((single, "one head"), (other, "the picture's own proportions")):
+        if cells:
+            told += (
+                f" With {what} alone, the best prompt stays the same for "
+                f"{100 * cells[0].same.mean:.0f} % of the samples."
+            )
+    return told
+
+
+def _checks_words(audit: AuditRecord) -> str:
+    lines = [
+        f"- **{claim.title}** (`{claim.name}`): {claim.question} {claim.formula}; "
+        f"{claim.side_of_threshold} {claim.threshold:g} passes. {claim.reason}"
+        for claim in audit.claims
+    ]
+    return "### The checks\n\n" + "\n".join(lines)
+
+
+def _facts(audit: AuditRecord) -> Mapping[str, str]:
+    return {
+        "model": audit.model,
+        "fingerprint": audit.fingerprint,
+        "dataset": audit.dataset,
+        "samples": f"{audit.samples}, {audit.edited} of them edited",
+        "seed": str(audit.seed),
+        "versions": audit.software,
+        "date": audit.date[:10],
+        "took": duration(audit.seconds),
+    }

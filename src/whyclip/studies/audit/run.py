@@ -1,0 +1,238 @@
+"""An audit from beginning to end: gather the evidence, then let every check read it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whyclip.ambient import in_plain_state
+from whyclip.datasets.annotation_files import digest
+from whyclip.datasets.dataset import (
+    Dataset,
+    Sample,
+    Subset,
+    base_dataset,
+    keys_of,
+    numbers_of,
+    sample_or_error,
+)
+from whyclip.datasets.load import open_dataset
+from whyclip.errors import InputError, OptionError, check_choice
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
+from whyclip.report.facts import versions
+from whyclip.selection import MethodsLike
+from whyclip.stats.intervals import Interval
+from whyclip.stats.verdict import judge, judge_fact
+from whyclip.studies.audit.cases import AuditSetup
+from whyclip.studies.audit.cells import cells_of
+from whyclip.studies.audit.check import Check, Measured, check_threshold
+from whyclip.studies.audit.checks import CHECKS, get_check
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.audit.measure import Asked, Work, gather
+from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.record import Audited
+from whyclip.studies.audit.result import Audit
+from whyclip.studies.audit.store import Store
+from whyclip.studies.candidates import Candidates, prompt_candidates
+from whyclip.studies.claims import Finding
+from whyclip.studies.control import CONTROL, described
+from whyclip.studies.heads_and_geometry import obstacle
+from whyclip.studies.identity import dataset_identity, model_identity
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+from whyclip.variant import Variant
+
+LIMIT = 60
+EDITED = 24
+PATCHES = 49
+
+
+@in_plain_state
+def audit(
+    model: ModelView,
+    dataset: Dataset | str,
+    methods: MethodsLike | None = None,
+    checks: Sequence[str] | None = None,
+    *,
+    limit: int = LIMIT,
+    edited: int = EDITED,
+    patches: int = PATCHES,
+    seed: int = 0,
+    thresholds: Mapping[str, float] | None = None,
+    out: str | Path | None = None,
+) -> Audit:
+    """Ask which explanations of a model can be trusted, on a dataset.
+
+    A sample that cannot be read is listed with its error in ``Audit.failed`` and in a note.
+
+    Args:
+        model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
+        dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
+        methods: as for :func:`whyclip.compare`; by default every one that supports the model
+            without running it dozens of times. The random control is always there.
+        checks: names of ``whyclip.studies.audit.CHECKS``; all by default.
+        limit: how many samples, drawn at random.
+        edited: of how many of them the model is asked about edited pictures, too, which is
+            nearly all of the cost.
+        patches: how many patches of a picture are removed, each alone.
+        seed: of all draws.
+        thresholds: by check, in place of its own.
+        out: a folder to which what is measured of each sample is written; the same audit
+            resumes from there after an interruption.
+
+    Raises:
+        OptionError: a method or check is not known, or a number is out of its range, such as a
+            threshold that no value can pass.
+        InputError: the data does not give two different prompts, or no sample can be read.
+        OutputError: the folder cannot be written, or holds another report.
+    """
+    began = time.perf_counter()
+    thresholds = dict(thresholds or {})
+    chosen = [get_check(name) for name in (checks or CHECKS)]
+    for name in thresholds:
+        check_choice("check", name, CHECKS)
+    for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
+        if number < 1:
+            raise OptionError(f"{name}={number}; give at least 1")
+    for name, threshold in thresholds.items():
+        check_threshold(CHECKS[name], threshold)
+    check_asked(model, "model", "fp32")
+    if isinstance(dataset, str):
+        dataset = open_dataset(dataset)
+    asked = _asked(Subset(dataset, limit, seed))
+    samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
+    if not samples:
+        raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
+    plans = plans_of(model, methods, seed)
+    candidates = prompt_candidates(model, dataset, samples)
+    asks = frozenset(ask for check in chosen for ask in check.asks)
+    work = Work(asks, _without(model, candidates, samples), min(edited, limit), patches, seed)
+    store = None
+    if out is not None:
+        store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
+        store.refuse_others()
+    gathered = gather(AuditSetup(model, plans, candidates), asked, work, store)
+    evidence, failed = gathered.evidence, gathered.failed
+    findings = [
+        _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
+        for name, plan in plans.items()
+        for check in chosen
+        for side in check.sides
+        # The control explains nothing, the model least of all.
+        if side in plan.sides and (name != CONTROL or check.principle != "fidelity")
+    ]
+    notes = []
+    if failed:
+        name, error = failed[0]
+        notes.append(f"{len(failed)} of {len(asked)} samples failed; first: {name!r:.80}: {error}")
+    if obstacle(model):
+        notes.append(f"no 2 x 2 of heads and geometry: {obstacle(model)}")
+    elif gathered.same_input:
+        notes.append(
+            "all images have the model's input size, so geometry 'keep' equals 'model' here; "
+            "images of other sizes would show its effect"
+        )
+    return Audit(
+        model=model.name,
+        fingerprint=model.fingerprint,
+        dataset=base_dataset(dataset).name,
+        samples=len(evidence.samples),
+        edited=min(edited, len(evidence.samples)) if asks - {"spatial"} else 0,
+        seed=seed,
+        methods={
+            name: Audited(
+                plan.method.name, plan.method.title, dict(plan.settings), plan.method.text_specific
+            )
+            for name, plan in plans.items()
+        },
+        findings=tuple(findings),
+        cells=cells_of(gathered.rows, seed),
+        notes=tuple(notes),
+        seconds=time.perf_counter() - began,
+        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        software=versions(),
+        failed=failed,
+    )
+
+
+def _asked(drawn: Subset) -> list[Asked]:
+    """The drawn samples with their keys; an error in place of one that cannot be described."""
+    keys, numbers = keys_of(drawn), numbers_of(drawn)
+    found = []
+    for index, (key, number) in enumerate(zip(keys, numbers, strict=True)):
+        sample = sample_or_error(drawn, index)
+        name = sample.id if isinstance(sample, Sample) else f"number {number}"
+        found.append(Asked(key, sample, name))
+    return found
+
+
+def _without(model: ModelView, candidates: Candidates, samples: Sequence[Sample]) -> dict[str, str]:
+    """What the data and the model do not have, by the need that they leave open."""
+    found = {}
+    if candidates.numbers is None:
+        found["labels"] = "needs labels"
+    if not any(sample.masks for sample in samples):
+        found["masks"] = "needs masks"
+    if model.image.opaque:
+        found["attention"] = f"needs attention, but {model.image.opaque}"
+    if model.module is None:
+        found["shuffled"] = "needs the module, to copy it"
+    return found
+
+
+def _identity(
+    model: ModelView,
+    dataset: Dataset,
+    plans: Mapping[str, Variant],
+    candidates: Candidates,
+    work: Work,
+) -> dict[str, Any]:
+    """Everything that decides what is measured of all samples alike."""
+    return {
+        **model_identity(model),
+        "dataset": dataset_identity(dataset),
+        "candidates": digest([candidates.prompts, sorted((candidates.numbers or {}).items())]),
+        "methods": {name: described(plan) for name, plan in plans.items()},
+        "asks": sorted(work.asks),
+        "without": sorted(work.without),
+        "patches": work.patches,
+        "seed": work.seed,
+    }
+
+
+def _finding(
+    check: Check, evidence: Evidence, method: str, side: Side, threshold: float, seed: int
+) -> Finding:
+    claim = check.claim(threshold)
+    lacking = [
+        evidence.without[key] for key in (*check.needs, *check.asks) if key in evidence.without
+    ]
+    if lacking:
+        measured = Measured(None, why_not=lacking[0])
+    else:
+        measured = check.measure(evidence, method, side)
+    if measured.values is None:
+        why = measured.why_not
+        return Finding(claim, "not applicable", None, method, side, why_not=why)
+    if check.fact:
+        verdict = judge_fact(measured.values.values)
+        return Finding(claim, verdict, _share(measured.values), method, side)
+    value = measured.values.interval(share=check.share, seed=seed)
+    verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
+    figures = {name: one.interval(seed=seed) for name, one in measured.figures.items()}
+    if verdict == "not applicable":
+        why = "no sample has a value"
+        return Finding(claim, verdict, None, method, side, figures, why)
+    return Finding(claim, verdict, value, method, side, figures)
+
+
+def _share(values: Values) -> Interval:
+    """Share of the samples for which a fact is true; it has no interval."""
+    nan, images = float("nan"), len(set(values.groups))
+    return Interval(float(np.mean(values.values)), nan, nan, len(values), images)

@@ -1,0 +1,144 @@
+"""The same maps from a copy of the model that has unlearnt what it knew, from the top down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+
+import torch
+from torch import Tensor, nn
+
+from whyclip.forward.run import run_tower
+from whyclip.models import ModelView, wrap
+from whyclip.models.tower import Block, Tower
+from whyclip.progress import track
+from whyclip.studies.audit.cases import AuditSetup, Case, explained_texts, words_of_texts
+from whyclip.studies.audit.evidence import SampleEvidence, relevance_of
+from whyclip.studies.audit.store import Store
+from whyclip.types import Side
+
+LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
+# By stage the share of each tower's blocks, from the top; at least one.
+SHARES = {LAST: 0.0, "upper quarter": 0.25, HALF: 0.5, "upper three quarters": 0.75}
+
+
+def copy_of(model: ModelView) -> tuple[ModelView, nn.Module]:
+    """Copy a model with its weights and look at the copy; the user's own is not touched."""
+    assert model.module is not None, "a loaded or wrapped model has its module"
+    module = deepcopy(model.module)
+    return wrap(module, model.preprocess, model.tokenizer, model.name), module
+
+
+@torch.no_grad()
+def shuffle(parameters: Sequence[nn.Parameter], generator: torch.Generator) -> None:
+    """Put the numbers of each parameter in a random order.
+
+    What was learnt is gone; the size of the numbers, and so that of the activations, stays.
+    """
+    for parameter in parameters:
+        flat = parameter.detach().cpu().flatten()
+        order = torch.randperm(len(flat), generator=generator)
+        parameter.copy_(flat[order].view_as(parameter))
+
+
+def parameters_of(block: Block) -> list[nn.Parameter]:
+    """The parameters of the modules that a block is made of, each once."""
+    modules = [part for part in vars(block).values() if isinstance(part, nn.Module)]
+    return list({id(p): p for module in modules for p in module.parameters()}.values())
+
+
+def stages_of(copy: ModelView, module: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
+    """What is shuffled at each stage, on top of the stages before: all towers at once."""
+    done: set[int] = set()
+
+    def new(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
+        fresh = [p for p in parameters if id(p) not in done]
+        done.update(map(id, fresh))
+        return fresh
+
+    towers: list[Tower] = [tower for tower in copy.towers if not tower.opaque]
+    for stage, share in SHARES.items():
+        blocks = [b for tower in towers for b in tower.blocks[-_count(tower, share) :]]
+        fresh = new([p for block in blocks for p in parameters_of(block)])
+        # Of a shallow tower, a quarter is the last block again.
+        if fresh:
+            yield stage, fresh
+    yield EVERYTHING, new(list(module.parameters()))
+
+
+def _count(tower: Tower, share: float) -> int:
+    return max(1, ceil(share * len(tower.blocks)))
+
+
+@dataclass
+class Kept:
+    """A sample for the stages.
+
+    Attributes:
+        key: of what is stored of it.
+        evidence: to which the stages are added.
+        case: its forward passes, run again only if a stage was not measured before.
+    """
+
+    key: str
+    evidence: SampleEvidence
+    case: Callable[[], Case] | None
+
+    @cached_property
+    def passes(self) -> Case:
+        """The forward passes."""
+        assert self.case is not None, "of an edited sample"
+        return self.case()
+
+
+def measure_shuffled(
+    setup: AuditSetup, samples: Sequence[Kept], seed: int, store: Store | None = None
+) -> tuple[str, ...]:
+    """Explain the samples again at each stage, against the model's own targets.
+
+    Returns:
+        The names of the stages.
+    """
+    copy, module = copy_of(setup.model)
+    generator = torch.Generator().manual_seed(seed)
+    names = []
+    for stage, parameters in stages_of(copy, module):
+        shuffle(parameters, generator)
+        names.append(stage)
+        for one in track(samples, f"weights shuffled: {stage}"):
+            key = f"{one.key} {stage}"
+            found = store.get(key) if store else None
+            if found is None:
+                found = _explained_again(setup, one.passes, copy)
+                if store:
+                    store.put(key, found)
+            for name, sides in found.items():
+                for side, values in sides.items():
+                    one.evidence.methods[name].shuffled.setdefault(side, []).append(values)
+    return tuple(names)
+
+
+def _explained_again(
+    setup: AuditSetup, case: Case, copy: ModelView
+) -> dict[str, dict[Side, list[Tensor]]]:
+    """Of an image against the model's own texts, and of the texts against its own image."""
+    forward_pass = run_tower(
+        copy.image, case.pixels, case.forward_pass.targets, keep=setup.blocks_needed
+    )
+    encoded = None
+    if case.encoded.tokens is not None:
+        encoded = setup.encoded(case.evidence.prompts, copy)
+    again: dict[str, dict[Side, list[Tensor]]] = {}
+    for name, plan in setup.plans.items():
+        found = again.setdefault(name, {})
+        if "image" in plan.sides:
+            values = plan.relevance(forward_pass).values.detach().float().cpu()
+            found["image"] = list(values[0])
+        if "text" in plan.sides and encoded is not None:
+            pieces, _ = explained_texts(plan, encoded, case.image)
+            words = words_of_texts(encoded, pieces)
+            found["text"] = [relevance_of(row) for row in words]
+    return again

@@ -1,0 +1,210 @@
+"""The classes or prompts that an image is classified among: one zero-shot for all studies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from whyclip.datasets import Dataset, Sample
+from whyclip.datasets.annotation_files import digest
+from whyclip.encoded_prompts import encode_prompts
+from whyclip.errors import InputError, OutputError
+from whyclip.files import write_atomic
+from whyclip.forward.targets import Targets
+from whyclip.models import ModelView
+from whyclip.progress import track
+from whyclip.types import Precision
+
+CLASSES_AT_ONCE = 16
+# In the metadata of a file of directions.
+OF = "of"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """c candidates, each with a prompt and the model's own direction of it.
+
+    Attributes:
+        prompts: of classes, in the order of their numbers.
+        numbers: position of each label among the candidates; None where nobody labelled the
+            samples, so that a prompt is known to fit its image but not to be the best.
+        targets: the c directions.
+    """
+
+    prompts: tuple[str, ...]
+    numbers: Mapping[str, int] | None
+    targets: Targets
+
+    def labels_of(self, sample: Sample) -> tuple[int, ...] | None:
+        """Positions of a sample's labels among the candidates; None without labels."""
+        return None if self.numbers is None else tuple(self.numbers[x] for x in sample.labels)
+
+    def distractor(self, scores: Tensor, taken: Sequence[str], labels: Sequence[int]) -> int | None:
+        """The best candidate that is not true of the sample; None where there is no other."""
+        for number in ranked(scores):
+            if number not in labels and self.prompts[number] not in taken:
+                return number
+        return None
+
+
+def ranked(scores: Tensor) -> list[int]:
+    """Candidates by falling score ``[c]``; of equal scores the first comes first."""
+    order: list[int] = scores.argsort(descending=True, stable=True).tolist()
+    return order
+
+
+def recognised(scores: Tensor, labels: Sequence[int]) -> tuple[bool, ...]:
+    """Say which of k labels are among the k candidates with the greatest scores ``[c]``.
+
+    Example:
+        >>> recognised(torch.tensor([0.1, 0.5, 0.3]), [1, 0])
+        (True, False)
+    """
+    best = set(ranked(scores)[: len(labels)])
+    return tuple(label in best for label in labels)
+
+
+def share_recognised(scores: Tensor, labels: Sequence[int]) -> float:
+    """Share of k labels that are among the k candidates with the greatest scores ``[c]``."""
+    right = recognised(scores, labels)
+    return sum(right) / len(right)
+
+
+def prompt_candidates(model: ModelView, dataset: Dataset, samples: Sequence[Sample]) -> Candidates:
+    """Make candidates with one prompt each, which text explanations can be about.
+
+    They are the dataset's classes, or without labels all different prompts of the samples. Unlike
+    :func:`class_candidates`, a class has one prompt here also where its dataset has templates.
+
+    Raises:
+        InputError: there are fewer than two prompts to choose from.
+        PromptError: a classifier does not have one of the classes.
+    """
+    labelled = is_labelled(dataset, samples)
+    if labelled:
+        prompts = dataset.names
+        if model.classes is None:
+            prompts = tuple(dataset.prompt_of(label) for label in dataset.classes)
+    else:
+        prompts = tuple(dict.fromkeys(prompt for sample in samples for prompt in sample.prompts))
+    if len(prompts) < 2:
+        raise InputError(
+            f"{dataset.name} asks only {prompts!r}; an audit needs at least two different prompts"
+        )
+    numbers = None
+    if labelled:
+        # Two classes may have one name; both then stand for the same prompt.
+        distinct = tuple(dict.fromkeys(prompts))
+        place = {prompt: number for number, prompt in enumerate(distinct)}
+        pairs = zip(dataset.classes, prompts, strict=True)
+        numbers = {label: place[prompt] for label, prompt in pairs}
+        prompts = distinct
+    with torch.no_grad():
+        targets = encode_prompts(model, list(prompts)).targets()
+    return Candidates(prompts, numbers, targets)
+
+
+def is_labelled(dataset: Dataset, samples: Sequence[Sample]) -> bool:
+    """Whether the samples have labels of a list of classes, and not their prompts alone."""
+    known = set(dataset.classes)
+    return (
+        len(known) > 1
+        and all(label in known for sample in samples for label in sample.labels)
+        and any(sample.labels != sample.prompts for sample in samples)
+    )
+
+
+def class_candidates(
+    model: ModelView, dataset: Dataset, precision: Precision = "fp32", keep: Path | None = None
+) -> Candidates:
+    """Make candidates of a dataset's classes: of several texts for a class, the mean direction.
+
+    A plain classifier has classes of its own, among which the dataset's are looked up by name.
+
+    Args:
+        model: whose text tower embeds them.
+        dataset: whose classes they are.
+        precision: of the forward pass.
+        keep: a file for the directions, as the 80,000 texts of ImageNet take a while; read where it
+            is there already and of the same model, classes and precision.
+
+    Raises:
+        OptionError: a plain classifier has no class of that name.
+        OutputError: the file cannot be read or written.
+    """
+    return Candidates(
+        tuple(_text(model, dataset, number) for number in range(len(dataset.classes))),
+        {label: number for number, label in enumerate(dataset.classes)},
+        _directions(model, dataset, precision, keep),
+    )
+
+
+def _text(model: ModelView, dataset: Dataset, number: int) -> str:
+    """The prompt of a class; a plain classifier is asked by the names of classes."""
+    names = model.classes is not None
+    return dataset.names[number] if names else dataset.prompt_of(dataset.classes[number])
+
+
+def _directions(
+    model: ModelView, dataset: Dataset, precision: Precision, keep: Path | None
+) -> Targets:
+    """Embed the classes, or read them where they were kept."""
+    if keep is None:
+        return _embedded(model, dataset, precision)
+    of = _kept_for(model, dataset, precision)
+    targets = _read(keep, of)
+    if targets is None:
+        targets = _embedded(model, dataset, precision)
+        _write(keep, of, targets)
+    return targets
+
+
+def _read(file: Path, of: str) -> Targets | None:
+    """The directions that a file holds; None if there is none, or it is made of something else."""
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, "pt") as kept:
+            if (kept.metadata() or {}).get(OF) != of:
+                return None
+            arrays = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+        return Targets(arrays["directions"], float(arrays["scale"]), bias=arrays.get("bias"))
+    except (SafetensorError, OSError, KeyError) as error:
+        raise OutputError(f"{str(file)!r} was not written by whyclip: {error}") from None
+
+
+def _write(file: Path, of: str, targets: Targets) -> None:
+    arrays = {"directions": targets.directions, "scale": torch.tensor(targets.scale)}
+    if targets.bias is not None:
+        arrays["bias"] = targets.bias
+    write_atomic(file, lambda: save(arrays, {OF: of}))
+
+
+def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:
+    """What directions in a file must have been made of."""
+    texts = json.dumps([dataset.names, dataset.class_prompts])
+    return digest(f"{model.fingerprint} {precision} {texts}".encode())
+
+
+def _embedded(model: ModelView, dataset: Dataset, precision: Precision) -> Targets:
+    prompts = list(dataset.class_prompts)
+    if model.classes is not None:
+        prompts = [(name,) for name in dataset.names]
+    parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
+    found = [
+        encode_prompts(model, part, precision=precision).targets()
+        for part in track(parts, "embedding classes")
+    ]
+    biases = [part.bias for part in found if part.bias is not None]
+    return Targets(
+        torch.cat([part.directions for part in found]).cpu(),
+        found[0].scale,
+        bias=torch.cat(biases).cpu() if biases else None,
+    )

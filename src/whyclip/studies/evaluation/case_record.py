@@ -1,0 +1,133 @@
+"""What was measured of one sample, as it is kept in memory and on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from whyclip.errors import OutputError
+from whyclip.metrics import Metric
+from whyclip.studies.evaluation.prompts import ExplainedPrompt
+
+# (method, metric, read): `read` is empty for metrics that read no answer of the model.
+Key = tuple[str, str, str]
+
+
+@dataclass
+class PromptRecord:
+    """One subject with the value of every metric for every method, and the curves.
+
+    ``curves`` has at each key the scores of a metric with ``points``, ``amounts`` by metric what
+    they are held against.
+    """
+
+    subject: ExplainedPrompt
+    values: dict[Key, float] = field(default_factory=dict)
+    curves: dict[Key, list[float]] = field(default_factory=dict)
+    amounts: dict[str, list[float]] = field(default_factory=dict)
+
+    def put_curve(
+        self, metric: Metric, method: str, read: str, amounts: Tensor, scores: Tensor
+    ) -> None:
+        """Keep a curve at the metric's number of points, between its own by straight lines."""
+        x = amounts.double().numpy()
+        y = scores.double().numpy()
+        if len(x) != metric.curve_points:
+            at = np.linspace(x[0], x[-1], metric.curve_points)
+            x, y = at, np.interp(at, x, y)
+        self.amounts[metric.name] = [round(float(v), 6) for v in x]
+        self.curves[method, metric.name, read] = [round(float(v), 6) for v in y]
+
+
+@dataclass
+class CaseRecord:
+    """One sample.
+
+    Attributes:
+        number: of the sample in the whole dataset, however many were drawn from it.
+        sample: its id.
+        image: what tells its picture from others; rows of one picture are not independent.
+        strange: whether the model's domain does not have this picture.
+        seconds: since the sample before was finished.
+        key: of the sample as it was when it was measured; it is measured again when it changed.
+        error: why nothing could be measured; the next run tries again.
+    """
+
+    number: int
+    sample: str
+    image: str
+    strange: bool
+    measured: list[PromptRecord]
+    seconds: float = 0.0
+    key: str = ""
+    error: str = ""
+
+    def sort(self, keys: Sequence[Key]) -> None:
+        """Bring values and curves into this order."""
+        for one in self.measured:
+            one.values = {key: one.values[key] for key in keys if key in one.values}
+            one.curves = {key: one.curves[key] for key in keys if key in one.curves}
+
+    def to_json(self) -> dict[str, Any]:
+        """As text and numbers; NaN becomes None."""
+        return {
+            "number": self.number,
+            "key": self.key,
+            "error": self.error,
+            "sample": self.sample,
+            "image": self.image,
+            "strange": self.strange,
+            "seconds": self.seconds,
+            "subjects": [
+                {
+                    **asdict(one.subject),
+                    "values": [
+                        [*key, None if math.isnan(v) else v] for key, v in one.values.items()
+                    ],
+                    "curves": [[*key, points] for key, points in one.curves.items()],
+                    "amounts": one.amounts,
+                }
+                for one in self.measured
+            ],
+        }
+
+
+def record_from_json(content: Mapping[str, Any]) -> CaseRecord:
+    """Read what :meth:`CaseRecord.to_json` made.
+
+    Raises:
+        OutputError: something is missing.
+    """
+    try:
+        return CaseRecord(
+            content["number"],
+            content["sample"],
+            content["image"],
+            content["strange"],
+            [_measured(one) for one in content["subjects"]],
+            content["seconds"],
+            content["key"],
+            content["error"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"a record of an evaluation lacks {error}") from None
+
+
+def _measured(content: Mapping[str, Any]) -> PromptRecord:
+    named = {name: content[name] for name in ExplainedPrompt.__dataclass_fields__}
+    return PromptRecord(
+        ExplainedPrompt(**named),
+        {_key(row): math.nan if row[3] is None else float(row[3]) for row in content["values"]},
+        {_key(row): list(row[3]) for row in content["curves"]},
+        dict(content["amounts"]),
+    )
+
+
+def _key(row: Sequence[Any]) -> Key:
+    method, metric, read = row[:3]
+    return method, metric, read

@@ -1,0 +1,204 @@
+"""What an evaluation runs: methods, metrics, and how samples are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from whyclip.datasets import Dataset
+from whyclip.errors import OptionError, check_choice
+from whyclip.methods import METHODS
+from whyclip.metrics import METRICS, Metric, get_metric
+from whyclip.models import ModelView
+from whyclip.models.state import check_asked
+from whyclip.selection import MethodsLike, obstacles, variants_of
+from whyclip.studies.control import CONTROL, control, described
+from whyclip.types import SIDES, GeometryName, Precision, Side
+from whyclip.variant import Variant
+
+PromptName = Literal["gt", "pred"]
+ProtocolName = Literal["grad-eclip", "rise"]
+
+DEFAULT_METRICS = (
+    "deletion",
+    "insertion",
+    "word_deletion",
+    "word_insertion",
+    "pointing_game",
+    "energy_pointing",
+    "pixel_accuracy",
+    "iou",
+    "average_precision",
+)
+# Metrics that both protocols have, under the name of the first.
+PROTOCOLS: Mapping[str, Mapping[str, str]] = {
+    "grad-eclip": {},
+    "rise": {"deletion": "deletion_rise", "insertion": "insertion_rise"},
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run; :func:`make_plan` checks it.
+
+    Attributes:
+        methods: each with the sides that it supports and metrics look at; the random control is
+            among them.
+        prompt: whether each true label's text is explained, or that of the predicted class.
+        seed: of noise, of the order of equal pixels, of random maps.
+    """
+
+    methods: tuple[Variant, ...]
+    metrics: tuple[Metric, ...]
+    prompt: PromptName = "gt"
+    geometry: GeometryName = "model"
+    precision: Precision = "fp32"
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the variants, in order."""
+        return tuple(variant.label for variant in self.methods)
+
+    @property
+    def located(self) -> tuple[Metric, ...]:
+        """The metrics that look at masks."""
+        return tuple(metric for metric in self.metrics if metric.edits is None)
+
+    def edited(self, side: Side) -> tuple[Metric, ...]:
+        """The metrics that ask the model about edits of this side's input."""
+        return tuple(m for m in self.metrics if m.edits is not None and m.side == side)
+
+    def measured(self, method: Variant) -> tuple[Metric, ...]:
+        """The metrics of the sides that a method reads."""
+        return tuple(metric for metric in self.metrics if metric.side in method.sides)
+
+    @property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """(method, metric, read) of everything that is measured, in order."""
+        return [
+            (variant.label, metric.name, read)
+            for variant in self.methods
+            for metric in self.measured(variant)
+            for read in metric.readings or ("",)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that results depend on, as text and numbers."""
+        return {
+            "methods": {variant.label: described(variant) for variant in self.methods},
+            "metrics": [metric.name for metric in self.metrics],
+            "prompt": self.prompt,
+            "geometry": self.geometry,
+            "precision": self.precision,
+            "seed": self.seed,
+        }
+
+
+def make_plan(
+    model: ModelView,
+    dataset: Dataset,
+    methods: MethodsLike | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    sides: Sequence[Side] = SIDES,
+    prompt: PromptName = "gt",
+    protocol: ProtocolName = "grad-eclip",
+    geometry: GeometryName = "model",
+    precision: Precision = "fp32",
+    seed: int = 0,
+) -> Plan:
+    """Check what is asked for, and fill in what is not.
+
+    Args: as for :func:`whyclip.studies.evaluation.evaluate`.
+
+    Raises:
+        OptionError: a name is not known or given twice, a method cannot read the model, a metric
+            has no method or no mask to look at, a side has no metric.
+    """
+    check_asked(model, geometry, precision)
+    check_choice("prompt", prompt, get_args(PromptName))
+    check_choice("protocol", protocol, get_args(ProtocolName))
+    for side in sides:
+        check_choice("side", side, SIDES)
+    asked = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
+    chosen = _metrics(dataset, metrics, asked, PROTOCOLS[protocol])
+    looked_at = [side for side in asked if any(metric.side == side for metric in chosen)]
+    variants = _variants(methods, seed)
+    supported = [_supported(model, one, looked_at, methods is None) for one in variants]
+    ready = tuple(variant for variant in supported if variant is not None)
+    for metric in chosen:
+        readers = [p for p in ready if metric.side in p.sides and p.label != CONTROL]
+        if metrics is not None and not readers and len(ready) > 1:
+            raise OptionError(
+                f"metric {metric.name!r} looks at the {metric.side} side, which none of "
+                f"{', '.join(v.label for v in variants if v.label != CONTROL)} reads here"
+            )
+    return Plan(ready, tuple(chosen), prompt, geometry, precision, seed)
+
+
+def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
+    """Read the methods, and put the control last if it is not there."""
+    if methods is None:
+        methods = [m for m in METHODS.values() if m.available and not m.slow]
+    variants = variants_of(methods)
+    if CONTROL not in [variant.label for variant in variants]:
+        variants.append(control(seed))
+    return variants
+
+
+def _supported(
+    model: ModelView, variant: Variant, sides: Sequence[Side], lenient: bool
+) -> Variant | None:
+    """Keep the sides that a variant supports; None if it supports none, where ``lenient``."""
+    method = variant.method
+    if not method.available:
+        raise OptionError(
+            f"method {variant.label!r} needs {method.needs}: pip install 'whyclip[{method.needs}]'"
+        )
+    own = [side for side in variant.sides if side in sides]
+    reasons = obstacles(model, variant, own)
+    able = [side for side in own if not reasons[side]]
+    if able:
+        return variant.on(able)
+    if own and not lenient:
+        # The method says it best itself.
+        variant.blocks_needed(next(tower for tower in model.towers if tower.side == own[0]))
+    if not lenient:
+        raise OptionError(
+            f"method {variant.label!r} reads {' and '.join(method.sides)}, but the metrics look at "
+            f"{' and '.join(sides)}"
+        )
+    return None
+
+
+def _metrics(
+    dataset: Dataset,
+    names: Sequence[str] | None,
+    sides: Sequence[Side],
+    protocol: Mapping[str, str],
+) -> list[Metric]:
+    if isinstance(names, str):
+        names = (names,)
+    for name in names or ():
+        check_choice("metric", name, METRICS)
+    wanted = dict.fromkeys(protocol.get(name, name) for name in names or DEFAULT_METRICS)
+    found = [get_metric(name) for name in wanted]
+    masked = dataset.has_masks() if any("mask" in metric.needs for metric in found) else False
+    if names is None:
+        found = [m for m in found if m.side in sides and (masked or "mask" not in m.needs)]
+    for metric in found:
+        if "mask" in metric.needs and not masked:
+            raise OptionError(
+                f"metric {metric.name!r} needs masks, which this dataset does not have; "
+                "datasets that do: see whyclip datasets"
+            )
+        if metric.side not in sides:
+            raise OptionError(
+                f"metric {metric.name!r} looks at the {metric.side} side, but the sides are "
+                f"{' and '.join(sides) or 'none'}"
+            )
+    if not found:
+        raise OptionError(f"no metric looks at {' or '.join(sides) or 'no side'}; name one")
+    return found

@@ -1,0 +1,220 @@
+"""What an evaluation measured: values by prompt, method and metric, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyclip.errors import OptionError, OutputError, unknown
+from whyclip.metrics import Interval, Metric, get_metric, interval, paired_difference
+from whyclip.studies.evaluation.case_record import CaseRecord, Key
+from whyclip.studies.evaluation.plan import Plan
+from whyclip.studies.evaluation.prompts import ExplainedPrompt
+
+if TYPE_CHECKING:
+    import pandas
+
+Values = NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """One value of one metric.
+
+    ``read`` is what was read from the model's answer (``"top1"``, ``"score"`` ...), empty for a
+    metric that asks the model nothing; for the rest see
+    :class:`~whyclip.studies.evaluation.prompts.ExplainedPrompt`.
+    """
+
+    sample: str
+    image: str
+    label: str
+    prompt: str
+    predicted: str
+    correct: bool
+    method: str
+    metric: str
+    read: str
+    value: float
+
+
+class Curve(NamedTuple):
+    """A mean curve: amounts ``[m]`` and scores ``[m]``."""
+
+    amounts: Values
+    scores: Values
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """Everything that was measured, as plain data.
+
+    Attributes:
+        plan: what was run.
+        records: a record for each measured sample, in the order of the dataset.
+        facts: of the run: model, dataset, samples, seed, versions, seconds.
+        command: what to type to get it again; empty from Python.
+        failed: a record with its ``error`` for each sample that could not be measured.
+    """
+
+    plan: Plan
+    records: tuple[CaseRecord, ...]
+    facts: Mapping[str, str]
+    command: str = ""
+    failed: tuple[CaseRecord, ...] = ()
+
+    @property
+    def failures(self) -> str:
+        """How many samples failed, with the first error; empty if none did."""
+        if not self.failed:
+            return ""
+        first, total = self.failed[0], len(self.failed) + len(self.records)
+        return (
+            f"{len(self.failed)} of {total} samples failed; first: {first.sample!r:.80}: "
+            f"{first.error}"
+        )
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of the methods, the random control among them."""
+        return self.plan.names
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that were measured."""
+        return self.plan.metrics
+
+    @cached_property
+    def subjects(self) -> tuple[ExplainedPrompt, ...]:
+        """What was asked: one for each label of each sample (or prediction, see ``prompt``)."""
+        return tuple(one.subject for record in self.records for one in record.measured)
+
+    @cached_property
+    def images(self) -> NDArray[np.str_]:
+        """For each subject what tells its picture from others: what intervals draw anew."""
+        return np.array([r.image for r in self.records for _ in r.measured], dtype=np.str_)
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """For each subject whether the model got it right."""
+        return np.array([subject.correct for subject in self.subjects], dtype=bool)
+
+    @cached_property
+    def accuracy(self) -> Interval:
+        """Share of subjects that the model gets right."""
+        return interval(self.correct.astype(float), groups=self.images, seed=self.plan.seed)
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every value, one a row."""
+        return tuple(self.iterate())
+
+    def iterate(self) -> Iterator[Row]:
+        """Every value, one after another."""
+        for record in self.records:
+            for one in record.measured:
+                s = one.subject
+                for (method, metric, read), value in one.values.items():
+                    yield Row(
+                        record.sample, record.image, s.label, s.prompt, s.predicted, s.correct,
+                        method, metric, read, value,
+                    )  # fmt: skip
+
+    def values(
+        self,
+        method: str,
+        metric: str,
+        read: str | None = None,
+        *,
+        correct: bool | None = None,
+    ) -> Values:
+        """The values of one metric for one method, one a subject, NaN where there is none.
+
+        Args:
+            method: the name of a variant.
+            metric: the name of a metric.
+            read: what was read from the model's answer; the metric's usual by default.
+            correct: True for the subjects that the model gets right alone, False for the others.
+
+        Raises:
+            OptionError: that was not measured.
+        """
+        key = self._key(method, metric, read)
+        found = np.array(
+            [one.values.get(key, np.nan) for record in self.records for one in record.measured],
+            dtype=np.float64,
+        )
+        return found[self._where(correct)]
+
+    def interval(
+        self, method: str, metric: str, read: str | None = None, *, correct: bool | None = None
+    ) -> Interval:
+        """Mean of :meth:`values` with its 95 % bootstrap interval over pictures."""
+        groups = self.images[self._where(correct)]
+        values = self.values(method, metric, read, correct=correct)
+        return interval(values, groups=groups, seed=self.plan.seed)
+
+    def difference(
+        self,
+        method: str,
+        other: str,
+        metric: str,
+        read: str | None = None,
+        *,
+        correct: bool | None = None,
+    ) -> Interval:
+        """Mean of one method's values minus another's on the same subjects, with its interval."""
+        return paired_difference(
+            self.values(method, metric, read, correct=correct),
+            self.values(other, metric, read, correct=correct),
+            groups=self.images[self._where(correct)],
+            seed=self.plan.seed,
+        )
+
+    def curve(self, method: str, metric: str, read: str | None = None) -> Curve:
+        """The mean curve of a metric such as deletion.
+
+        Raises:
+            OptionError: it was not measured, or has no curve.
+        """
+        key = self._key(method, metric, read)
+        with_it = [one for r in self.records for one in r.measured if key in one.curves]
+        if not with_it:
+            raise OptionError(f"metric {metric!r} has no curve for method {method!r}")
+        amounts = np.array([one.amounts[metric] for one in with_it]).mean(0)
+        return Curve(amounts, np.array([one.curves[key] for one in with_it]).mean(0))
+
+    def reads(self, method: str, metric: Metric) -> Sequence[str]:
+        """What was read for a method: nothing where it does not read the metric's side."""
+        [variant] = [one for one in self.plan.methods if one.label == method]
+        return (metric.readings or ("",)) if metric in self.plan.measured(variant) else ()
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each value (needs pandas: ``pip install 'whyclip[pandas]'``).
+
+        Raises:
+            OutputError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise OutputError("to_dataframe needs pandas: pip install 'whyclip[pandas]'") from None
+        return pandas.DataFrame.from_records(list(self.iterate()), columns=Row._fields)
+
+    def _where(self, correct: bool | None) -> Any:
+        return slice(None) if correct is None else self.correct == correct
+
+    def _key(self, method: str, metric: str, read: str | None) -> Key:
+        if method not in self.methods:
+            raise unknown("method of this evaluation", method, self.methods)
+        names = [one.name for one in self.metrics]
+        if metric not in names:
+            raise unknown("metric of this evaluation", metric, names)
+        reads = get_metric(metric).readings or ("",)
+        if read is not None and read not in reads:
+            raise unknown(f"reading of {metric}", read, reads)
+        return method, metric, reads[0] if read is None else read

@@ -1,0 +1,118 @@
+"""Means with intervals, differences with intervals, and which method is best where one is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from whyclip.metrics import Metric
+from whyclip.progress import track
+from whyclip.stats.intervals import Interval
+from whyclip.stats.verdict import excludes_zero
+from whyclip.studies.control import CONTROL
+from whyclip.studies.evaluation.record import EvaluationRecord
+
+READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric with what it reads from the model's answer."""
+
+    metric: Metric
+    read: str
+
+    @property
+    def name(self) -> str:
+        """In files: ``deletion_top1``."""
+        return (
+            f"{self.metric.name}_{self.read}" if len(self.metric.readings) > 1 else self.metric.name
+        )
+
+    @property
+    def title(self) -> str:
+        """For people: ``Deletion, top-1``."""
+        read = READ_TITLES.get(self.read, self.read)
+        return (
+            f"{self.metric.title}, {read}" if len(self.metric.readings) > 1 else self.metric.title
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method by one measure.
+
+    Attributes:
+        value: mean over subjects, with its interval.
+        to_control: the same minus that of the random control; None for the control itself.
+        to_best: the same minus that of the method with the best mean; None for that method.
+        best: whether it has the best mean and differs from every other method: all the paired
+            intervals exclude 0, on 10 images or more.
+    """
+
+    method: str
+    measure: Measure
+    value: Interval
+    to_control: Interval | None
+    to_best: Interval | None
+    best: bool
+
+
+def usual(metrics: Sequence[Metric]) -> list[Measure]:
+    """What reports show: the reading that a metric's source takes, and the score beside it."""
+    return [
+        Measure(metric, read)
+        for metric in metrics
+        for read in dict.fromkeys(
+            [*metric.readings[:1], *(r for r in metric.readings if r == "score")] or [""]
+        )
+    ]
+
+
+def every(metrics: Sequence[Metric]) -> list[Measure]:
+    """Every reading of every metric."""
+    return [Measure(metric, read) for metric in metrics for read in metric.readings or ("",)]
+
+
+def summarise(
+    evaluation: EvaluationRecord, measures: Sequence[Measure] | None = None
+) -> list[Line]:
+    """Compare the methods by each measure.
+
+    Intervals hold 95 % of 2000 bootstrap means over pictures; differences are paired, between
+    values of the same subjects.
+
+    Args:
+        evaluation: what was measured.
+        measures: :func:`usual` by default.
+    """
+    chosen = usual(evaluation.metrics) if measures is None else measures
+    return [
+        line
+        for measure in track(chosen, "drawing intervals")
+        for line in _lines(evaluation, measure)
+    ]
+
+
+def _lines(evaluation: EvaluationRecord, measure: Measure) -> Iterator[Line]:
+    metric, read = measure.metric, measure.read
+    values = {
+        method: evaluation.interval(method, metric.name, read)
+        for method in evaluation.methods
+        if read in evaluation.reads(method, metric)
+    }
+    sign = 1 if metric.higher_is_better else -1
+    defined = [method for method, value in values.items() if not math.isnan(value.mean)]
+    top = max(defined, key=lambda method: sign * values[method].mean, default=None)
+    to_best = {
+        method: evaluation.difference(method, top, metric.name, read)
+        for method in values
+        if top is not None and method != top
+    }
+    alone = bool(to_best) and all(map(excludes_zero, to_best.values()))
+    for method, value in values.items():
+        to_control = None
+        if method != CONTROL and CONTROL in values:
+            to_control = evaluation.difference(method, CONTROL, metric.name, read)
+        yield Line(method, measure, value, to_control, to_best.get(method), alone and method == top)

@@ -1,0 +1,119 @@
+"""An evaluation as tables: faithfulness, location, words, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whyclip.metrics import Metric
+from whyclip.report import Column, Table
+from whyclip.studies.evaluation.record import EvaluationRecord
+from whyclip.studies.evaluation.summary import Line, Measure, every
+
+INTERVALS = (
+    "In brackets: 95 % bootstrap intervals over images. Bold: the best mean, and different from "
+    "every other method's (all paired intervals exclude 0, over 10 images or more); where none is "
+    "bold, chance decides."
+)
+
+
+def kind_of(metric: Metric) -> str:
+    """In which table a metric stands."""
+    if metric.edits is None:
+        return "Location"
+    return "Faithfulness, words" if metric.side == "text" else "Faithfulness, image"
+
+
+def main_tables(lines: Sequence[Line]) -> list[Table]:
+    """One table for each kind of metric: a row for each method, a column for each measure."""
+    kinds = list(dict.fromkeys(kind_of(line.measure.metric) for line in lines))
+    return [
+        _main_table(
+            kind,
+            [line for line in lines if kind_of(line.measure.metric) == kind],
+            INTERVALS if kind == kinds[-1] else "",
+        )
+        for kind in kinds
+    ]
+
+
+def _main_table(kind: str, lines: Sequence[Line], note: str) -> Table:
+    methods = list(dict.fromkeys(line.method for line in lines))
+    measures = list(dict.fromkeys(line.measure for line in lines))
+    cells = {(line.method, line.measure): line for line in lines}
+    rows = tuple(
+        {
+            "method": method,
+            **{m.name: cells[method, m].value for m in measures if (method, m) in cells},
+        }
+        for method in methods
+    )
+    best = {(methods.index(line.method), line.measure.name) for line in lines if line.best}
+    columns = (Column("method"), *map(column_of, measures))
+    return Table(kind, columns, rows, note, frozenset(best))
+
+
+def column_of(measure: Measure) -> Column:
+    """The column of a measure, with the first line of its metric's documentation."""
+    metric = measure.metric
+    better = "higher" if metric.higher_is_better else "lower"
+    first = measure.read == (*metric.readings, "")[0]
+    help_ = metric.summary.rsplit(". ", 1)[0].rstrip(".") + "." if first else ""
+    return Column(measure.name, measure.title, better=better, help=help_)  # type: ignore[arg-type]
+
+
+def difference_table(lines: Sequence[Line]) -> Table:
+    """Every method against the random control and against the best, by each measure."""
+    rows = tuple(
+        {
+            "measure": line.measure.title,
+            "better": "↑" if line.measure.metric.higher_is_better else "↓",
+            "method": line.method,
+            "value": line.value,
+            "minus_random": line.to_control,
+            "minus_best": line.to_best,
+            "n": line.value.n,
+        }
+        for line in lines
+    )
+    columns = (
+        Column("measure"),
+        Column("better", "better when"),
+        Column("method"),
+        Column("value"),
+        Column("minus_random", "minus random"),
+        Column("minus_best", "minus the best mean"),
+        Column("n"),
+    )
+    note = (
+        "Paired differences, on the same prompts of the same pictures. A difference whose interval "
+        "holds 0 may be chance. With many comparisons, one in twenty excludes 0 by chance alone."
+    )
+    return Table("Differences", columns, rows, note)
+
+
+def failed_table(evaluation: EvaluationRecord) -> Table:
+    """The samples that could not be measured, each with its error."""
+    rows = tuple(
+        {"sample": record.sample, "image": record.image, "error": record.error}
+        for record in evaluation.failed
+    )
+    note = "The next run into the same folder tries them again."
+    columns = (Column("sample"), Column("image"), Column("error"))
+    return Table("Failed samples", columns, rows, note)
+
+
+def readings_table(evaluation: EvaluationRecord) -> Table:
+    """Every reading of every metric, for those who want top-5 and top-10 accuracy, too."""
+    rows = tuple(
+        {
+            "method": method,
+            "metric": measure.metric.name,
+            "read": measure.read,
+            "value": evaluation.interval(method, measure.metric.name, measure.read),
+        }
+        for measure in every(evaluation.metrics)
+        for method in evaluation.methods
+        if measure.read in evaluation.reads(method, measure.metric)
+    )
+    columns = (Column("method"), Column("metric"), Column("read"), Column("value"))
+    return Table("Every reading", columns, rows)

@@ -1,0 +1,124 @@
+"""Does training with heat maps teach a CLIP where its words are, and do the maps matter?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from whyclip.errors import OptionError, unknown
+from whyclip.finetuning.scene_table import draw_table
+from whyclip.progress import track
+from whyclip.studies.experiments.experiment import (
+    Defaults,
+    Experiment,
+    ExperimentInput,
+    ExperimentResult,
+)
+from whyclip.studies.experiments.finetuning_report import findings_of
+from whyclip.studies.experiments.finetuning_runs import (
+    ARMS,
+    FINETUNED_ON,
+    ORIGINAL,
+    UNSEEN,
+    Record,
+    Task,
+    load_records,
+    run_task,
+)
+from whyclip.studies.experiments.finetuning_starts import STEPS, load_start
+
+Starts = Literal["weak", "strong", "both"]
+
+
+def finetuning(
+    setting: ExperimentInput,
+    *,
+    start: Starts = "weak",
+    shares: str = "1",
+    arms: str = "all",
+    seeds: int = 2,
+    steps: int = 100,
+    records: str = "",
+) -> ExperimentResult:
+    """Fine-tune a small CLIP by each guidance, and classify the regions of unseen scenes.
+
+    The bounds were written down before the kept run; its learning rate and starts were chosen
+    on a smaller run of four arms. A guidance is better than another where
+    the interval of the difference of their mAcc lies above 0, and an arm is a success only if
+    zero-shot recall falls by at most 2 points.
+
+    Args:
+        setting: gives the number of unseen scenes, the seed and the device.
+        start: ``"weak"`` is an early, ``"strong"`` a late state of training on captions alone.
+        shares: of the 20,000 scenes that are trained on, separated by ``+``, such as ``"0.01+1"``.
+        arms: ``"all"``, or names separated by ``+``, such as ``"global+random+grad_eclip"``.
+        seeds: trainings of each arm; each has other batches.
+        steps: of fine-tuning.
+        records: a file of kept records to report on, instead of training.
+    """
+    if records:
+        kept = load_records(_existing(records))
+    else:
+        kept = _run(setting, _tasks(setting, start, shares, arms, seeds), steps)
+    return findings_of(kept, seed=setting.seed, steps=steps)
+
+
+def _tasks(setting: ExperimentInput, start: str, shares: str, arms: str, seeds: int) -> list[Task]:
+    if seeds < 1:
+        raise OptionError(f"seeds={seeds}; give at least 1")
+    names = list(ARMS) if arms == "all" else arms.split("+")
+    for name in names:
+        if name not in ARMS:
+            raise unknown("arm", name, ARMS)
+    return [
+        Task(one, share, arm, setting.seed + number)
+        for one in (STEPS if start == "both" else (start,))
+        for share in _numbers(shares)
+        for number in range(seeds)
+        for arm in names
+        # Nothing is trained, so that one measurement is enough.
+        if arm != ORIGINAL or (number == 0 and share == _numbers(shares)[0])
+    ]
+
+
+def _numbers(shares: str) -> list[float]:
+    try:
+        found = [float(part) for part in shares.split("+")]
+    except ValueError:
+        raise OptionError(f"shares={shares!r}; give numbers such as 0.01+0.1+1") from None
+    if not all(0 < share <= 1 for share in found):
+        raise OptionError(f"shares={shares!r}; each is above 0 and at most 1")
+    return found
+
+
+def _run(setting: ExperimentInput, tasks: list[Task], steps: int) -> list[Record]:
+    device = setting.model.image.device
+    table = draw_table(setting.model, FINETUNED_ON, split="train", seed=1, device=device)
+    unseen = draw_table(setting.model, len(setting.dataset), split="val", device=device)
+    starts = {name: load_start(name, device=device) for name in {task.start for task in tasks}}
+    return [
+        run_task(task, starts[task.start], table, unseen, steps=steps)
+        for task in track(tasks, "fine-tuning", len(tasks))
+    ]
+
+
+def _existing(path: str) -> Path:
+    if not Path(path).is_file():
+        raise OptionError(f"records={path!r}: no such file")
+    return Path(path)
+
+
+EXPERIMENT = Experiment(
+    name="finetuning",
+    title="Fine-tuning: do heat maps teach a model where its words are?",
+    claim="CLIP classifies regions better after fine-tuning with a local loss that matches each "
+    "phrase of a caption with the region that Grad-ECLIP's map of it marks: boxes of COCO 41.4 % "
+    "before, 42.9 % with the global loss alone, 57.3 % with both, and zero-shot classification "
+    "of whole images stays. A reproduction on a tenth of the data found 41.4, 43.2 and 49.1 %. "
+    "Neither trained with maps that say nothing; whyclip does.",
+    source="Zhao et al., ICML 2024, arXiv 2502.18816, fine-tuning",
+    run=finetuning,
+    defaults=Defaults(limit=UNSEEN, data=f"scenes:{UNSEEN}", model=""),
+    cost="3.7 s",
+    on_real_data="whyclip reproduce finetuning -o start=both -o shares=0.01+0.1+1 -o seeds=3",
+)

@@ -1,0 +1,104 @@
+"""Methods and their variants evaluated on a setting, as tables and pictures of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from whyclip.metrics import Interval, get_metric
+from whyclip.report import Column, Table
+from whyclip.stats.intervals import contrast
+from whyclip.studies.evaluation import Evaluation, evaluate
+from whyclip.studies.evaluation.plan import PromptName
+from whyclip.studies.experiments.experiment import ExperimentInput
+from whyclip.types import GeometryName, Side
+from whyclip.variant import Variant
+
+# A metric, and what is read of the model's answer; None for the metric's usual.
+Asked = tuple[str, str | None]
+
+
+def measure(
+    setting: ExperimentInput,
+    variants: Sequence[Variant],
+    metrics: Sequence[str],
+    *,
+    side: Side = "image",
+    prompt: PromptName = "gt",
+    geometry: GeometryName = "model",
+) -> Evaluation:
+    """Evaluate variants of methods on one side; the random control is always among them."""
+    return evaluate(
+        setting.model,
+        setting.dataset,
+        list(variants),
+        list(metrics),
+        sides=(side,),
+        prompt=prompt,
+        geometry=geometry,
+        seed=setting.seed,
+        data=setting.data,
+    )
+
+
+def value_of(
+    evaluation: Evaluation, name: str, asked: Asked, correct: bool | None = None
+) -> Interval:
+    """Mean of a metric for a variant with its interval."""
+    return evaluation.interval(name, *asked, correct=correct)
+
+
+def gain(evaluation: Evaluation, one: str, other: str, asked: Asked) -> Interval:
+    """How much better one variant is than another on the same subjects; above 0 is better."""
+    found = evaluation.difference(one, other, *asked)
+    if get_metric(asked[0]).higher_is_better:
+        return found
+    return Interval(0.0 - found.mean, 0.0 - found.high, 0.0 - found.low, found.n, found.groups)
+
+
+def right_less_wrong(evaluation: Evaluation, name: str, asked: Asked) -> Interval:
+    """Mean of a metric where the model is right, less that where it is wrong.
+
+    Both over whole pictures drawn anew; ``groups`` are those of the smaller side.
+    """
+    values = evaluation.values(name, *asked)
+    groups, seed = evaluation.images, evaluation.plan.seed
+    return contrast(values, evaluation.correct, groups=groups, seed=seed)
+
+
+def column(name: str, asked: Asked, title: str = "", **more: str) -> Column:
+    """Describe the column of a metric, with the arrow to its better side."""
+    metric = get_metric(asked[0])
+    better = "higher" if metric.higher_is_better else "lower"
+    read = f", {asked[1]}" if asked[1] else ""
+    return Column(name, title or f"{metric.title}{read}", better=better, **more)  # type: ignore[arg-type]
+
+
+def table(
+    evaluation: Evaluation,
+    title: str,
+    columns: Mapping[str, tuple[str, Asked]],
+    *,
+    correct: bool | None = None,
+    note: str = "",
+) -> Table:
+    """Write a row for each variant.
+
+    Args:
+        evaluation: what was measured.
+        title: of the table.
+        columns: for each name its title and what stands there.
+        correct: True for what the model gets right alone, False for the rest.
+        note: below.
+    """
+    rows = tuple(
+        {
+            "method": name,
+            **{
+                key: value_of(evaluation, name, asked, correct)
+                for key, (_, asked) in columns.items()
+            },
+        }
+        for name in evaluation.methods
+    )
+    heads = (column(key, asked, text) for key, (text, asked) in columns.items())
+    return Table(title, (Column("method"), *heads), rows, note)

@@ -1,0 +1,99 @@
+"""What the two published changes do to the model, apart: one head for all, another geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.readout import Heads
+from whyclip.forward.run import run_tower
+from whyclip.models import ModelView, model_inputs
+from whyclip.stats.correlation import spearman
+from whyclip.studies.candidates import share_recognised
+from whyclip.studies.measurements import Measurements
+from whyclip.types import GeometryName
+
+HEADS: tuple[Heads, ...] = ("native", "single")
+GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep")
+
+Computation = tuple[Heads, GeometryName]
+COMPUTATIONS: tuple[Computation, ...] = tuple((h, g) for g in GEOMETRIES for h in HEADS)
+
+
+class Embedded(NamedTuple):
+    """An image by one of the four computations: its embedding ``[1, e]``."""
+
+    computation: Computation
+    embedding: Tensor
+    same_input: bool
+
+
+def obstacle(model: ModelView) -> str:
+    """Why a model's last attention cannot be re-run, or takes no other grid; "" if it can."""
+    return model.image.opaque or model.image.fixed_grid_reason
+
+
+def embedded(
+    model: ModelView,
+    image: Image.Image,
+    forward: ForwardPass,
+    geometries: Sequence[GeometryName] = GEOMETRIES,
+) -> Iterator[Embedded]:
+    """Embed an image with native heads or a single one, in each geometry.
+
+    Args:
+        model: whose image encoder shows its last block.
+        image: as it was decoded.
+        forward: the forward pass of the same image in the model's own geometry, with the input of
+            the last block.
+        geometries: which of them.
+    """
+    for geometry in geometries:
+        same_input, of_geometry = True, forward
+        if geometry != "model":
+            [(pixels, _)] = model_inputs(model, [image], geometry)
+            before = forward.inputs[0].to(pixels.device)
+            same_input = pixels.shape == before.shape and torch.allclose(pixels, before, atol=1e-6)
+            if not same_input:
+                of_geometry = run_tower(model.image, pixels[None], forward.targets)
+        for heads in HEADS:
+            embedding = of_geometry.readout(1, heads).embedding.detach()
+            yield Embedded((heads, geometry), embedding, same_input)
+
+
+def add_scores(
+    rows: Measurements,
+    computation: Computation,
+    image: str,
+    labels: Sequence[int] | None,
+    own: Tensor,
+    explained: Tensor,
+) -> None:
+    """Compare an image's scores ``[c]`` of all candidates, by the model and by a computation.
+
+    Args:
+        rows: get ``same_best`` and ``ranks``, and with labels ``accuracy`` and ``model_accuracy``
+            (share of the k labels among the k best) and ``right`` and ``model_right`` (whether the
+            best candidate is a label).
+        computation: the first parts of the keys.
+        image: group of the rows.
+        labels: positions of the image's labels; None without labels.
+        own: the model's own scores.
+        explained: scores by the computation.
+    """
+    best, model_best = int(explained.argmax()), int(own.argmax())
+    values = {"same_best": float(best == model_best), "ranks": float(spearman(explained, own))}
+    if labels is not None:
+        values |= {
+            "accuracy": share_recognised(explained, labels),
+            "model_accuracy": share_recognised(own, labels),
+            "right": float(best in labels),
+            "model_right": float(model_best in labels),
+        }
+    for name, value in values.items():
+        rows.add((*computation, name), image, [value])

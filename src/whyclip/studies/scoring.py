@@ -1,0 +1,74 @@
+"""Perturbed images and texts to the model's own embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from whyclip.forward.forward_pass import precision_context
+from whyclip.inputs import tokenize
+from whyclip.inputs.preprocessing import run_preprocess
+from whyclip.models import ModelView
+from whyclip.perturbation.fills import Pixels
+from whyclip.types import Precision
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The model's own preprocessing and its own forward passes.
+
+    Embeddings leave as float32 on the CPU, not normalised.
+    """
+
+    model: ModelView
+    precision: Precision = "fp32"
+    batch_size: int = 64
+    workers: ThreadPoolExecutor = field(default_factory=ThreadPoolExecutor, repr=False)
+
+    @torch.no_grad()
+    def images(self, pixels: Sequence[Pixels]) -> Tensor:
+        """Embed pictures uint8 ``[H, W, 3]`` of any sizes, as one batch: ``[m, e]``.
+
+        Libraries' preprocessing lets go of the interpreter, so that several are prepared at once.
+        """
+        tower = self.model.image
+        batch = torch.stack(list(self.workers.map(self._prepared, pixels)))
+        with precision_context(tower.device, self.precision):
+            return tower.encode(batch.to(tower.device)).float().cpu()
+
+    @torch.no_grad()
+    def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Embed texts ``[e]`` each, ``batch_size`` at a time, each different one once."""
+        tower = self.model.text
+        different = list(dict.fromkeys(texts))
+        found: dict[str, Tensor] = {}
+        for start in range(0, len(different), self.batch_size):
+            part = different[start : start + self.batch_size]
+            ids = tokenize(self.model.tokenizer, part, tower.context).ids.to(tower.device)
+            with precision_context(tower.device, self.precision):
+                found |= zip(part, tower.encode(ids).float().cpu(), strict=True)
+        return found
+
+    def _prepared(self, pixels: Pixels) -> Tensor:
+        return run_preprocess(self.model.preprocess, Image.fromarray(pixels))
+
+
+class TextDirections:
+    """Directions of texts by the model's own encoder; each distinct text is encoded once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        """Create an empty cache."""
+        self.encoder = encoder
+        self._known: dict[str, Tensor] = {}
+
+    def directions(self, texts: Sequence[str]) -> Tensor:
+        """Unit directions ``[m, e]`` on the CPU."""
+        new = self.encoder.texts([text for text in texts if text not in self._known])
+        self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
+        return torch.stack([self._known[text] for text in texts])

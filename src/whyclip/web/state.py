@@ -1,0 +1,164 @@
+"""What is kept between requests: images, their forward passes, and encoded prompts.
+
+A forward pass of an image serves every prompt and method, because targets are only directions; the
+image encoder runs again only for another image or another input mode.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+
+from whyclip.assemble import checked_of
+from whyclip.audit_index import Audits
+from whyclip.batches import batches
+from whyclip.encoded_prompts import EncodedPrompts
+from whyclip.errors import ImageError, WhyclipWarning
+from whyclip.explanation import Explanation
+from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.run import pass_check
+from whyclip.image_pass import ImagePass, run_images
+from whyclip.models import ModelView
+from whyclip.models.entry import answers_as_a_whole
+from whyclip.models.state import check_state, naming_suspects
+from whyclip.models.tower import Tower
+from whyclip.pipeline import check_whole, explain_images
+from whyclip.types import GeometryName
+from whyclip.variant import Variant, encode_for
+from whyclip.web.limits import Limits
+from whyclip.web.shelf import Shelf
+from whyclip.web.uploads import Upload, read_upload
+
+GONE = "the image is no longer kept here; give it again"
+
+
+class Kept:
+    """Images and forward passes of one model, within a budget.
+
+    Images may be looked up from any thread; everything that computes belongs to one thread.
+
+    Args:
+        view: the model.
+        limits: how much is kept.
+        examples: images that always stay, by their ids.
+    """
+
+    def __init__(self, view: ModelView, limits: Limits) -> None:
+        self.view, self.limits = view, limits
+        self.examples: dict[str, Upload] = {}
+        self.images: Shelf[Upload] = Shelf(limits.kept_images)
+        self.passes: Shelf[ImagePass] = Shelf(limits.kept_passes)
+        self.prompts: Shelf[tuple[EncodedPrompts, tuple[str, ...]]] = Shelf(limits.kept_passes // 4)
+        self.runs = {"image": 0, "text": 0}
+
+    def add(self, content: bytes) -> Upload:
+        """Read an image file and keep it.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
+        upload = read_upload(content, self.limits)
+        return self.images.put(upload.id, upload, upload.weight)
+
+    def image(self, name: str) -> Upload | None:
+        """Find an image by its id; None if it is no longer kept."""
+        return self.examples.get(name) or self.images.get(name)
+
+    def require(self, name: str) -> Upload:
+        """Find an image by its id.
+
+        Raises:
+            ImageError: it is no longer kept.
+        """
+        upload = self.image(name)
+        if upload is None:
+            raise ImageError(GONE)
+        return upload
+
+    def explain(
+        self,
+        upload: Upload,
+        prompts: tuple[str, ...],
+        against: tuple[str, ...],
+        geometry: GeometryName,
+        variants: Sequence[Variant],
+    ) -> list[Explanation]:
+        """Explain an image by several variants, one explanation each, from kept passes.
+
+        Raises:
+            WhyclipError: as :func:`whyclip.explain`.
+        """
+        view = self.view
+        check_state(view)
+        with naming_suspects(view):
+            encoded, notes = self._encoded(prompts, against, variants)
+            images = self._images(upload, geometry, encoded)
+            aimed = images.with_targets(encoded.targets())
+            try:
+                checked = checked_of(aimed.own, encoded, [upload])
+                results = explain_images(view, aimed, encoded, variants, checked, Audits(view))
+            finally:
+                # The graphs of recomputed layers are large, and quickly made again.
+                for kept in (aimed.forward_pass, aimed.own, *encoded.forward_passes):
+                    kept.forget()
+        found = [result for [result] in results.values()]
+        return [replace(one, notes=(*one.notes, *notes)) for one in found]
+
+    def _encoded(
+        self, prompts: tuple[str, ...], against: tuple[str, ...], variants: Sequence[Variant]
+    ) -> tuple[EncodedPrompts, tuple[str, ...]]:
+        """Encode prompts once, with what whyclip warns of, such as words that are cut off."""
+        text = self.view.text
+        whole = any(v.settings.get("norm_over") == "context" for v in variants)
+        empty = any(v.method.needs_empty_prompt and "image" in v.sides for v in variants)
+        key: Hashable = (prompts, against, whole, empty)
+        kept = self.prompts.get(key)
+        if kept is not None:
+            return kept
+        self.runs["text"] += 1
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            encoded = encode_for(
+                self.view,
+                list(prompts),
+                variants,
+                against=list(against) or None,
+                keep=_all_blocks(text) if self.view.classes is None else 0,
+            )
+        notes = [str(one.message) for one in warned if issubclass(one.category, WhyclipWarning)]
+        kept = encoded, tuple(dict.fromkeys(notes))
+        return self.prompts.put(key, kept, _weight(encoded.forward_passes))
+
+    def _images(self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts) -> ImagePass:
+        key = (upload.id, geometry)
+        kept = self.passes.get(key)
+        if kept is not None:
+            return kept
+        self.runs["image"] += 1
+        [batch] = batches(self.view, [upload.open()], geometry)
+        how = pass_check("auto", altered=encoded.altered)
+        images = run_images(
+            self.view, batch, encoded.targets(), _all_blocks(self.view.image), "fp32", how
+        )
+        if answers_as_a_whole(self.view):
+            check_whole(self.view, encoded, images.seen, images.own)
+        return self.passes.put(key, images, _weight([images.forward_pass, images.own]))
+
+
+def named_safely(view: ModelView) -> ModelView:
+    """The same model under a name without folders: visitors need not know where files lie."""
+    return replace(view, name=view.name.replace("\\", "/").rsplit("/", 1)[-1] or view.name)
+
+
+def _all_blocks(tower: Tower) -> int:
+    return 0 if tower.opaque else len(tower.blocks)
+
+
+def _weight(passes: Iterable[ForwardPass]) -> int:
+    tensors = [
+        tensor
+        for kept in passes
+        for tensor in (*kept.states.values(), kept.inputs, kept.embedding, kept.stream.content_mask)
+    ]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -1,0 +1,64 @@
+"""The page shows what the kept study measured, and the kept models are those that it used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.captions_only import captions_only, kept_at
+from benchmarks.reference import auroc, images_and_truth
+
+from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE
+from whyclip.matching.encode import encode_images, prompt_directions
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.sprites import load_atlas
+
+ROOT = Path(__file__).parent.parent.parent
+KEPT = json.loads((ROOT / "benchmarks" / "reference.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_shows_the_numbers_that_were_kept() -> None:
+    page = (ROOT / "docs" / "match-reliability.md").read_text(encoding="utf-8")
+    for name in ("one template", "ten phrasings", "long tail"):
+        for kind, measured in KEPT[name]["scores"].items():
+            if kind == "z among images":
+                continue
+            assert f"{measured['auroc']:.3f}" in page
+            if kind != "raw score":
+                low, high = measured["less raw interval"]
+                assert f"({measured['less raw']:+.3f} [{low:+.3f}, {high:+.3f}])" in page
+    for name in ("false matches", "false matches, long tail"):
+        for key in ("mean rate", "within", "folder mean rate"):
+            assert f"{100 * KEPT[name][key]:.1f} %" in " ".join(page.split())
+        assert KEPT[name]["within"] >= 0.93
+
+
+def test_the_kept_criteria_follow_from_the_kept_numbers() -> None:
+    long_tail = KEPT["long tail"]["scores"]
+    both = long_tail["mean of both percentiles"]["less raw interval"][0] > 0
+    assert KEPT["criteria"]["5 means of both percentiles separate better, long tail"] == both
+    alone = long_tail["percentile among images"]["less raw interval"][0] > 0
+    assert KEPT["criteria"]["5 percentiles among images separate better, long tail"] == alone
+
+
+@pytest.mark.parametrize(("long_tail", "part"), [(False, "one template"), (True, "long tail")])
+def test_the_kept_models_score_as_in_the_study(long_tail: bool, part: str) -> None:
+    view = captions_only(long_tail=long_tail)
+    prompts = [PHRASE_TEMPLATE.format(phrase(n)) for n in load_atlas().names[:CONCEPTS]]
+    images, truth = images_and_truth(view, 80, 7)
+    scores = (encode_images(view, images) @ prompt_directions(view, prompts).T).numpy()
+    found = auroc(scores.astype(np.float64).ravel(), truth.ravel())
+    assert found == pytest.approx(KEPT[part]["scores"]["raw score"]["auroc"], abs=0.06)
+    assert kept_at(long_tail=long_tail).stat().st_size < 2**20
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.integers(0, 5, 40).astype(np.float64)
+    truth = generator.random(40) < 0.4
+    pairs = [
+        1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[truth] for n in scores[~truth]
+    ]
+    assert auroc(scores, truth) == pytest.approx(sum(pairs) / len(pairs))
