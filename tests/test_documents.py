@@ -90,7 +90,17 @@ def test_the_command_line_reference_has_every_option() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["why-wrong", "paper-figure", "many-images", "mini", "match", "edits", "concepts", "segment"],
+    [
+        "why-wrong",
+        "paper-figure",
+        "many-images",
+        "bulk",
+        "mini",
+        "match",
+        "edits",
+        "concepts",
+        "segment",
+    ],
 )
 def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")

@@ -74,6 +74,7 @@ FLOW = (
     "editing",
     "sparse_concepts",
     "studies",
+    "bulk",
     "cli",
     "__main__",
 )

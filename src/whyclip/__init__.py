@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
+    from whyclip.bulk import explain_bulk, read_bulk
     from whyclip.certificate import Certificate
     from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset
@@ -76,6 +77,7 @@ __all__ = [
     "errors",
     "evaluate",
     "explain",
+    "explain_bulk",
     "explain_func",
     "explain_iter",
     "figure",
@@ -88,6 +90,7 @@ __all__ = [
     "methods_figure",
     "open_dataset",
     "prompts_figure",
+    "read_bulk",
     "reference",
     "register",
     "reproduce",
@@ -123,6 +126,7 @@ if not typing.TYPE_CHECKING:
         "edits": "whyclip.editing.score",
         "evaluate": "whyclip.studies.evaluation",
         "explain": "whyclip.api",
+        "explain_bulk": "whyclip.bulk.run",
         "explain_func": "whyclip.integrations",
         "explain_iter": "whyclip.iterate",
         "figure": "whyclip.render",
@@ -134,6 +138,7 @@ if not typing.TYPE_CHECKING:
         "methods_figure": "whyclip.render.panels",
         "open_dataset": "whyclip.datasets",
         "prompts_figure": "whyclip.render.panels",
+        "read_bulk": "whyclip.bulk.result",
         "reference": "whyclip.matching",
         "register": "whyclip.registry",
         "reproduce": "whyclip.studies.experiments.run",

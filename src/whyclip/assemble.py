@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -58,7 +58,7 @@ class Setting:
 
 
 def checked_of(
-    library_pass: ForwardPass, encoded: EncodedPrompts, sources: Sequence[object]
+    library_pass: ForwardPass, encoded: EncodedPrompts, sources: Sized
 ) -> list[dict[Side, tuple[int, int]]]:
     """Count, for each image of a batch, the images and prompts that the model itself was run on."""
     prompts = (encoded.checked, encoded.strings_total)

@@ -42,15 +42,28 @@ class Batch:
     changes: tuple[tuple[str, ...], ...]
     preprocessed: bool = False
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
 
 def batches(
-    model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName
+    model: ModelView, sources: Sequence[ImageSource] | Batch, geometry: GeometryName
 ) -> Iterator[Batch]:
-    """Read images and prepare them for the model, ``IMAGES_AT_ONCE`` at a time."""
+    """Read images and prepare them for the model, ``IMAGES_AT_ONCE`` at a time.
+
+    A batch that is prepared already, such as by a worker process, stays as it is.
+    """
+    if isinstance(sources, Batch):
+        yield sources
+        return
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
     for start in range(0, len(sources), at_once):
         part = sources[start : start + at_once]
-        yield _given(model, part) if isinstance(part, Pixels) else _batch(model, part, geometry)
+        yield (
+            _given(model, part)
+            if isinstance(part, Pixels)
+            else prepare_batch(model, part, geometry)
+        )
 
 
 def _given(model: ModelView, part: Pixels) -> Batch:
@@ -62,7 +75,25 @@ def _given(model: ModelView, part: Pixels) -> Batch:
     )
 
 
-def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryName) -> Batch:
+def prepare_batch(
+    model: ModelView,
+    sources: Sequence[ImageSource],
+    geometry: GeometryName,
+    *,
+    display: bool = True,
+) -> Batch:
+    """Read images, prepare them, and compare them with the library's own reading.
+
+    Args:
+        model: only its preprocessing and the sizes of its image encoder are used.
+        sources: images whose inputs have the same size.
+        geometry: how they are prepared.
+        display: whether to keep copies for display.
+
+    Raises:
+        ImageError: an image cannot be read.
+        UnsupportedModelError: the preprocessing cannot be followed.
+    """
     images = [read_image(source) for source in sources]
     inputs = model_inputs(model, images, geometry)
     plain = inputs if geometry == "model" else model_inputs(model, images)
@@ -77,11 +108,26 @@ def _batch(model: ModelView, sources: Sequence[ImageSource], geometry: GeometryN
     stacked = torch.stack([pixels for pixels, _ in inputs])
     everywhere = all(_same(a, b) for a, b in zip(library, stacked, strict=True))
     return Batch(
-        [display_copy(image) for image in images],
+        [display_copy(image) if display else None for image in images],
         [where for _, where in inputs],
         stacked,
         None if everywhere else torch.stack(library),
         tuple(changes),
+    )
+
+
+def merge_batches(parts: Sequence[Batch]) -> Batch:
+    """Join batches whose inputs have the same size, in their order."""
+    pixels = torch.cat([part.pixels for part in parts])
+    same = all(part.library_pixels is None for part in parts)
+    library = [part.pixels if part.library_pixels is None else part.library_pixels for part in parts]
+    return Batch(
+        [image for part in parts for image in part.images],
+        [where for part in parts for where in part.geometries],
+        pixels,
+        None if same else torch.cat(library),
+        tuple(change for part in parts for change in part.changes),
+        preprocessed=all(part.preprocessed for part in parts),
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from whyclip.assemble import Setting, SideResult, checked_of, explanations
 from whyclip.audit_index import Audits
-from whyclip.batches import IMAGES_AT_ONCE, batches
+from whyclip.batches import IMAGES_AT_ONCE, Batch, batches
 from whyclip.encoded_prompts import EncodedPrompts
 from whyclip.errors import ScoreMismatchError, UnsupportedModelError
 from whyclip.explanation import Explanation
@@ -34,7 +34,7 @@ TEXTS_WHOLE = 4
 
 def run(
     model: ModelView,
-    sources: Sequence[ImageSource],
+    sources: Sequence[ImageSource] | Batch,
     encoded: EncodedPrompts,
     variants: Sequence[Variant],
     geometry: GeometryName,

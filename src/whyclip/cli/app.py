@@ -11,6 +11,7 @@ import typer
 
 from whyclip import __version__
 from whyclip.cli import audit as auditing
+from whyclip.cli import bulk as explaining_many
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
 from whyclip.cli import concepts as coding
@@ -55,6 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(help=explaining.HELP)(shared(explaining.explain))
+app.command(help=explaining_many.HELP)(shared(explaining_many.bulk))
 app.command(help=comparing.HELP)(shared(comparing.compare))
 app.command(help=drawing.HELP)(shared(drawing.figure))
 app.command(help=interacting.HELP)(shared(interacting.interaction))

@@ -19,6 +19,7 @@ from whyclip.errors import OutputError
 from whyclip.files import make_folder, write_atomic
 from whyclip.render.page import framed
 from whyclip.report.markdown import inline, prose
+from whyclip.report.scored_images import SCRIPT_HASH, ScoredImages
 from whyclip.report.table import Table
 
 DPI = 160
@@ -59,7 +60,7 @@ class Picture:
         return content
 
 
-Section = str | Table | Picture
+Section = str | Table | Picture | ScoredImages
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Report:
         """Choose a distinct file name for each table and image."""
         names: dict[int, str] = {}
         for index, section in enumerate(self.sections):
-            if isinstance(section, str):
+            if isinstance(section, (str, ScoredImages)):
                 continue
             base = _slug(section.title if isinstance(section, Table) else section.alt)
             name, number = base, 2
@@ -143,7 +144,7 @@ class Report:
         for index, section in enumerate(self.sections):
             if isinstance(section, str):
                 blocks.append(section)
-            elif isinstance(section, Table):
+            elif isinstance(section, (Table, ScoredImages)):
                 blocks.append(section.to_markdown())
             else:
                 blocks += [f"![{section.alt}]({names[index]}.png)", section.caption]
@@ -154,10 +155,11 @@ class Report:
         for index, section in enumerate(self.sections):
             if isinstance(section, str):
                 body.append(prose(section))
-            elif isinstance(section, Table):
+            elif isinstance(section, (Table, ScoredImages)):
                 body.append(section.to_html())
             else:
                 body.append(_figure(section, images[index]))
+        galleries = any(isinstance(section, ScoredImages) for section in self.sections)
         facts = "".join(
             f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in self.facts.items()
         )
@@ -168,6 +170,8 @@ class Report:
             title=escape(self.title),
             style=style,
             command=escape(self.command),
+            # The policy of the page lets no script run but this one.
+            scripts=f"; script-src '{SCRIPT_HASH}'" if galleries else "",
             facts=f"<dl>{facts}</dl>" if facts else "",
             body="\n".join(body),
         )

@@ -1,0 +1,195 @@
+"""Clusters of heat maps that show a model looking at one place for a reason of its own.
+
+Spectral relevance analysis (Lapuschkin et al. 2019, Nature Communications 10, 1096): maps are
+reduced in size, embedded by the eigenvectors of their nearest-neighbour graph, and clustered by
+HDBSCAN. Objects at random places form such clusters too. A cluster is therefore reported only if
+its maps peak at one place far more often than maps peak around it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Floats = NDArray[np.float64]
+
+SIDE = 7
+"""Rows and columns of the reduced maps."""
+NEIGHBOURS = 10
+COMPONENTS = 8
+SHARE = 0.04
+"""Smallest cluster, as a share of the maps."""
+LEAST = 8
+"""Smallest cluster, in maps; fewer than four times as many maps are not clustered."""
+LARGEST = 0.5
+"""Largest cluster that is reported; most maps being alike is what the mean map shows."""
+PLACE = 0
+"""Patches around the commonest peak that count as the same place."""
+AROUND = 2
+"""Patches around it whose peaks give the expected number."""
+AT_PLACE = 0.5
+"""Least share of a cluster's maps that peak at its place."""
+TIMES = 3.0
+"""Least ratio of the number of peaks at the place to the expected one."""
+LEVEL = 1e-3
+"""Greatest probability of so many peaks by chance, over all clusters of a prompt."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Maps that look at the same place.
+
+    Attributes:
+        members: their numbers, the most typical first.
+        mean: ``[SIDE, SIDE]`` mean of their reduced maps, whose sum is 1.
+        place: row and column of its commonest peak, in patches.
+        peaks: number of all maps of the prompt that peak there.
+        expected: their expected number, by the density of peaks around.
+    """
+
+    members: tuple[int, ...]
+    mean: Floats
+    place: tuple[int, int]
+    peaks: int
+    expected: float
+
+
+def reduced(maps: NDArray[np.floating], side: int = SIDE) -> Floats:
+    """Reduce maps ``[n, gh, gw]`` to the positive relevance in ``side`` × ``side`` cells.
+
+    Returns:
+        ``[n, side, side]``; each sums to 1, or is zero if nothing is positive.
+    """
+    positive = np.maximum(np.asarray(maps, np.float64), 0)
+    total = positive.sum((1, 2), keepdims=True)
+    shares = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
+    small = np.stack(
+        [
+            np.asarray(
+                Image.fromarray(one.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+            )
+            for one in shares
+        ]
+    ).astype(np.float64)
+    sums = small.sum((1, 2), keepdims=True)
+    return np.divide(small, sums, out=np.zeros_like(small), where=sums > 0)
+
+
+def find_clusters(maps: NDArray[np.floating], seed: int = 0) -> list[Cluster]:
+    """Find places that the model looks at in a minority of the images, always in the same way.
+
+    Args:
+        maps: ``[n, gh, gw]`` relevance of one prompt in n images.
+        seed: of the eigenvectors' starting point.
+
+    Returns:
+        The clusters that are reported, the largest first; empty for too few maps.
+    """
+    small = reduced(maps)
+    usable = np.flatnonzero(small.sum((1, 2)) > 0)
+    least = max(LEAST, round(SHARE * len(usable)))
+    if len(usable) < 4 * least:
+        return []
+    # Square roots, so that the inner product of two maps is their Bhattacharyya coefficient.
+    points = np.sqrt(small[usable].reshape(len(usable), -1))
+    alike = np.clip(points @ points.T, 0, 1)
+    groups = [g for g in _groups(_embedding(alike, seed), least) if len(g) <= LARGEST * len(usable)]
+    peaks = _peaks(np.asarray(maps)[usable])
+    grid = (int(maps.shape[1]), int(maps.shape[2]))
+    clusters = []
+    for group in groups:
+        place, share = _place(peaks[group])
+        count, expected = peaks_at(peaks, place, grid)
+        if share < AT_PLACE or count < TIMES * expected:
+            continue
+        if chance(count, expected) * len(groups) * grid[0] * grid[1] > LEVEL:
+            continue
+        # HDBSCAN leaves out maps at the edge of a cluster; those with its peak belong to it.
+        members = np.union1d(group, np.flatnonzero((peaks == np.array(place)).all(1)))
+        order = np.argsort(-(points[members] @ points[members].mean(0)), kind="stable")
+        mean = small[usable[members]].mean(0)
+        chosen = tuple(usable[members[order]].tolist())
+        clusters.append(Cluster(chosen, mean, place, count, expected))
+    return sorted(clusters, key=lambda cluster: -len(cluster.members))
+
+
+def _embedding(alike: Floats, seed: int) -> Floats:
+    """Eigenvectors of the graph in which each map is joined to those most like it."""
+    from sklearn.manifold import spectral_embedding
+
+    n = len(alike)
+    nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(NEIGHBOURS, n - 1) + 1]
+    graph = np.zeros_like(alike)
+    rows = np.arange(n)[:, None]
+    graph[rows, nearest] = alike[rows, nearest]
+    graph = np.maximum(graph, graph.T)
+    np.fill_diagonal(graph, 0)
+    with warnings.catch_warnings():
+        # Parts that are not connected are what is looked for.
+        warnings.simplefilter("ignore", UserWarning)
+        found: Floats = spectral_embedding(
+            graph, n_components=min(COMPONENTS, n - 2), random_state=seed, drop_first=False
+        )
+    return found
+
+
+def _groups(embedded: Floats, least: int) -> list[NDArray[np.intp]]:
+    from sklearn.cluster import HDBSCAN
+
+    labels = HDBSCAN(min_cluster_size=least, copy=True).fit_predict(embedded)
+    return [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]
+
+
+def _peaks(maps: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Row and column of each map's maximum: ``[n, 2]``."""
+    flat = maps.reshape(len(maps), -1).argmax(1)
+    return np.stack(np.unravel_index(flat, maps.shape[1:]), 1)
+
+
+def _place(peaks: NDArray[np.intp]) -> tuple[tuple[int, int], float]:
+    """The patch with most peaks, and the share of these."""
+    near = np.abs(peaks[:, None] - peaks[None]).max(-1) <= PLACE
+    counts = near.sum(1)
+    row, column = peaks[counts.argmax()]
+    return (int(row), int(column)), float(counts.max() / len(peaks))
+
+
+def peaks_at(
+    peaks: NDArray[np.intp], place: tuple[int, int], grid: tuple[int, int]
+) -> tuple[int, float]:
+    """Count peaks at a place, and estimate their number from the peaks around it.
+
+    The estimate is the density of peaks up to ``AROUND`` patches away, or that of the whole grid
+    if it is greater, times the number of patches of the place.
+    """
+    away = np.abs(peaks - np.array(place)).max(-1)
+    rows, columns = np.indices(grid)
+    cells = np.maximum(np.abs(rows - place[0]), np.abs(columns - place[1]))
+    count = int((away <= PLACE).sum())
+    around = ((away > PLACE) & (away <= AROUND)).sum()
+    around_cells = ((cells > PLACE) & (cells <= AROUND)).sum()
+    density = max(around / max(around_cells, 1), (len(peaks) - count) / cells.size)
+    return count, float(density * (cells <= PLACE).sum())
+
+
+def chance(count: int, expected: float) -> float:
+    """Probability of at least ``count`` events of a Poisson distribution."""
+    term = total = math.exp(-expected)
+    for k in range(1, count):
+        term *= expected / k
+        total += term
+    # Close to 1, the sum loses all digits: then the tail is summed itself.
+    if total < 1 - 1e-6:
+        return 1 - total
+    term *= expected / max(count, 1)
+    tail, k = term, count
+    while term > tail * 1e-12 and k < count + 1000:
+        k += 1
+        term *= expected / k
+        tail += term
+    return tail

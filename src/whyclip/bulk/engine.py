@@ -1,0 +1,207 @@
+"""The engine: decode in worker processes, explain batch by batch, write part by part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from whyclip.bulk.decode import Decoder, Task, decoded
+from whyclip.bulk.folder import Folder
+from whyclip.bulk.request import Explainer
+from whyclip.bulk.schema import MapType, schema, to_table
+from whyclip.bulk.source import Item, Part, Source, parts_of
+from whyclip.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Share:
+    """This process among those of one launch.
+
+    Attributes:
+        rank: number of this process, 0 to ``world - 1``.
+        world: number of processes.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def of_environment(cls) -> Share:
+        """Read ``RANK`` and ``WORLD_SIZE``, which torchrun and ``accelerate launch`` set.
+
+        Raises:
+            OptionError: they are not whole numbers that fit.
+        """
+        rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+        if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
+            raise OptionError(f"RANK={rank!r} and WORLD_SIZE={world!r} do not fit; unset them")
+        return cls(int(rank), int(world))
+
+
+@dataclass
+class Progress:
+    """Counts of a running or finished run, of this process.
+
+    Attributes:
+        images: explained in this run, those with errors included.
+        errors: images with an error among them.
+        rows: written in this run.
+        skipped: images whose part was there already.
+        total: images of this process, where the length of the source is known.
+        started: time of `time.perf_counter`.
+    """
+
+    images: int = 0
+    errors: int = 0
+    rows: int = 0
+    skipped: int = 0
+    total: int | None = None
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def rate(self) -> float:
+        """Images per second."""
+        return self.images / max(perf_counter() - self.started, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated time left; None where it is not known."""
+        if self.total is None or not self.images:
+            return None
+        return max(0, self.total - self.skipped - self.images) / self.rate
+
+    def __str__(self) -> str:
+        done = self.images + self.skipped
+        of = f" of {self.total:,}" if self.total is not None else ""
+        left = "" if self.seconds_left is None else f", {_duration(self.seconds_left)} left"
+        return f"{done:,}{of} images, {self.rate:.1f} per second{left}, {self.errors:,} errors"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything an engine needs.
+
+    Attributes:
+        explainer: the batch function.
+        source: of the images.
+        folder: of the results.
+        part_size: images per part.
+        batch_size: images per batch.
+        workers: decoding processes; 0 decodes in this one.
+        map_type: numbers of the maps.
+        limit: number of images from the start of the source, or None.
+        retry_errors: whether images with an error are tried again.
+    """
+
+    explainer: Explainer
+    source: Source
+    folder: Folder
+    part_size: int
+    batch_size: int
+    workers: int
+    map_type: MapType = "float32"
+    limit: int | None = None
+    retry_errors: bool = False
+
+    @property
+    def columns(self) -> pa.Schema:
+        """Columns of all parts."""
+        return schema(self.explainer.grid, self.map_type)
+
+    @property
+    def decoder(self) -> Decoder:
+        """Prepares images for this model."""
+        return Decoder(self.source, self.explainer.model, self.explainer.request.geometry)
+
+    def slices(self, part: Part, faulty: set[int] | None = None) -> list[tuple[Item, ...]]:
+        """Cut a part into batches; only those with faulty images, if these are given.
+
+        The cuts do not depend on what can be read, so that the same images share a batch in every
+        run, and rows are the same to the last bit.
+        """
+        items = part.items
+        cuts = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
+        if faulty is None:
+            return cuts
+        return [cut for cut in cuts if any(item.number in faulty for item in cut)]
+
+
+def run_here(job: Job, share: Share, report: Callable[[Progress], None]) -> Progress:
+    """Explain this process's parts that are not there yet.
+
+    Args:
+        job: what to do.
+        share: which parts are of this process: every ``world``-th.
+        report: called after each batch.
+
+    Raises:
+        OutputError: a part cannot be written, such as on a full disk. Parts before it stay.
+    """
+    progress = Progress(total=_own_images(job, share))
+    kept: dict[int, list[pa.Table]] = {}
+    tasks = _tasks(job, share, progress, kept)
+    for task, ready in decoded(job.decoder, tasks, job.workers):
+        explained = job.explainer.explain(ready)
+        kept.setdefault(task.part, []).append(to_table(explained, job.columns, job.map_type))
+        progress.images += len(explained)
+        progress.errors += sum(one.explanation is None for one in explained)
+        if task.last:
+            table = pa.concat_tables(kept.pop(task.part))
+            progress.rows += table.num_rows
+            job.folder.write(task.part, sorted_rows(table))
+        report(progress)
+    return progress
+
+
+def _tasks(
+    job: Job, share: Share, progress: Progress, kept: dict[int, list[pa.Table]]
+) -> Iterator[Task]:
+    present = job.folder.numbers()
+    images = parts = 0
+    for part in parts_of(job.source, job.part_size, job.limit):
+        images, parts = images + len(part.items), parts + 1
+        if part.number % share.world != share.rank:
+            continue
+        faulty: set[int] | None = None
+        if part.number in present:
+            faulty = job.folder.with_errors(part.number) if job.retry_errors else set()
+        cuts = job.slices(part, faulty)
+        progress.skipped += len(part.items) - sum(map(len, cuts))
+        if faulty and cuts:
+            again = [item.number for cut in cuts for item in cut]
+            kept[part.number] = [without(job.folder.read(part.number), again)]
+        for cut in cuts:
+            yield Task(part.number, cut, cut is cuts[-1])
+    # Every process lists the whole source, so all of them write the same.
+    job.folder.write_total(images, parts)
+
+
+def without(table: pa.Table, numbers: list[int]) -> pa.Table:
+    """The rows of a part without those of some images."""
+    return table.filter(pc.invert(pc.is_in(table["number"], pa.array(numbers, pa.int64()))))
+
+
+def sorted_rows(table: pa.Table) -> pa.Table:
+    """Sort rows by image and prompt."""
+    return table.sort_by([("number", "ascending"), ("prompt_number", "ascending")])
+
+
+def _own_images(job: Job, share: Share) -> int | None:
+    length: Any = job.source.length
+    if length is None:
+        return None
+    length = length if job.limit is None else min(length, job.limit)
+    starts = range(share.rank * job.part_size, length, share.world * job.part_size)
+    return sum(min(job.part_size, length - start) for start in starts)

@@ -1,0 +1,62 @@
+"""Images of chosen rows, drawn with their maps for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from PIL import Image
+
+from whyclip.bulk.open_source import open_source
+from whyclip.bulk.result import BulkResult
+from whyclip.errors import InputError
+from whyclip.inputs import read_image
+from whyclip.render.overlay import overlay
+from whyclip.report.scored_images import Card
+from whyclip.resample import display_copy
+
+SIDE = 160
+
+
+def cards(result: BulkResult, rows: Iterable[int]) -> dict[int, Card]:
+    """Draw rows: each image under its map.
+
+    Args:
+        result: of the run, whose source is opened again. If an image is gone, its map is drawn
+            on grey.
+        rows: their numbers.
+    """
+    cells = {row: result.row(row) for row in sorted(set(rows))}
+    images = _images(result, {cell["number"] for cell in cells.values()})
+    return {row: _card(result, cell, images.get(cell["number"])) for row, cell in cells.items()}
+
+
+def _images(result: BulkResult, numbers: set[int]) -> Mapping[int, Image.Image]:
+    try:
+        source = open_source(result.identity["source"], **result.run["source_options"])
+    except InputError:
+        return {}
+    found: dict[int, Image.Image] = {}
+    for item in source.items():
+        if len(found) == len(numbers) or item.number > max(numbers, default=-1):
+            break
+        if item.number in numbers and not item.fault:
+            try:
+                image = read_image(source.load(item).image)
+            except InputError:
+                continue
+            found[item.number] = display_copy(image)
+            found[item.number].thumbnail((2 * SIDE, 2 * SIDE))
+    return found
+
+
+def _card(result: BulkResult, row: dict[str, Any], image: Image.Image | None) -> Card:
+    explanation = result.explanation(row)
+    geometry = explanation.geometry
+    factor = SIDE / max(geometry.width, geometry.height)
+    size = (max(1, round(geometry.height * factor)), max(1, round(geometry.width * factor)))
+    if explanation.maps is not None:
+        drawn = overlay(image, explanation.heatmap(size)[0])
+    else:
+        drawn = (image or Image.new("RGB", (SIDE, SIDE), "grey")).resize(size[::-1])
+    return Card(drawn, row["score"], row["id"])

@@ -1,0 +1,191 @@
+"""The public function: explain all images of a source into a folder of Parquet files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from whyclip.bulk.engine import Job, Progress, Share, run_here
+from whyclip.bulk.folder import Folder
+from whyclip.bulk.open_source import open_source
+from whyclip.bulk.request import OWN, Explainer, Request
+from whyclip.bulk.result import BulkResult, read_bulk
+from whyclip.bulk.schema import MapType
+from whyclip.bulk.source import Source
+from whyclip.errors import OptionError, check_choice, quoted
+from whyclip.files import path_of
+from whyclip.models import ModelView
+from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+from whyclip.variant import MethodLike
+
+PART_SIZE, BATCH_SIZE, MOST_WORKERS = 1024, 16, 8
+Engine = Literal["local", "ray"]
+
+
+def explain_bulk(  # noqa: PLR0913
+    model: ModelView,
+    source: str | Source,
+    prompts: Any = None,
+    *,
+    out: str | Path,
+    classes: Sequence[str] | None = None,
+    top: int = 1,
+    prompt_column: str | None = None,
+    image_column: str = "image",
+    against: Any = None,
+    method: MethodLike | None = None,
+    sides: Sequence[Side] = SIDES,
+    geometry: GeometryName = "model",
+    precision: Precision = "fp32",
+    check: Check = "auto",
+    map_type: MapType = "float32",
+    limit: int | None = None,
+    workers: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    part_size: int = PART_SIZE,
+    retry_errors: bool = False,
+    outside: bool = False,
+    report: Callable[[Progress], None] | None = None,
+    **method_options: Any,
+) -> BulkResult:
+    """Explain every image of a source, into Parquet files; resume if the folder has some already.
+
+    An image that cannot be read is a row with its error. After a crash, the same call resumes at
+    the first part that is missing. Under ``torchrun`` or ``accelerate launch``, each process
+    explains its share of the parts. The rows are the same for any number of processes and workers.
+
+    Args:
+        model: as for :func:`whyclip.explain`.
+        source: a folder, a pattern, a ``.csv`` or ``.parquet`` file, tars
+            (``data-{00..11}.tar``), ``hf:FOLDER[#SPLIT]``, a dataset such as ``scenes:200``, or an
+            fsspec address of one of the first four.
+        prompts: common to all images, as for :func:`whyclip.explain`.
+        out: folder of the results.
+        classes: prompts of classes, of which the best matching are explained for each image.
+        top: how many of them.
+        prompt_column: column with each image's prompts, instead of common ones; in tars an
+            extension (``txt``) or a field of the json. Without prompts, classes and column, a
+            dataset's own prompts are explained.
+        image_column: column of a table with paths, addresses or encoded images.
+        against: opponents of all prompts.
+        method: a name, ``Method`` or ``Variant``.
+        sides: ``"image"``, ``"text"`` or both.
+        geometry: how images are prepared; with ``"keep"``, maps differ in size.
+        precision: of the forward pass.
+        check: as for :func:`whyclip.explain`; ``"auto"`` checks images in each batch.
+        map_type: ``"float32"``, or ``"float16"`` divided by the row's ``map_scale``.
+        limit: number of images from the start of the source.
+        workers: decoding processes; 0 decodes in this one. Default: one less than the CPUs, at
+            most 8.
+        batch_size: images per batch.
+        part_size: images per file; a crash costs at most one part.
+        retry_errors: try images with an error again.
+        outside: whether a table may name addresses, and files outside its folder.
+        report: called after each batch with the progress of this process.
+        **method_options: options of the method.
+
+    Returns:
+        The results of all processes so far.
+
+    Raises:
+        InputError: an argument or the source cannot be used.
+        OptionError: no prompts, or a number out of range.
+        OutputError: the folder holds another run, or a file cannot be written.
+        ModelError: as for :func:`whyclip.explain`.
+    """
+    _check_numbers(batch_size=batch_size, part_size=part_size, limit=limit)
+    check_choice("map_type", map_type, get_args(MapType))
+    names = tuple(classes or ())
+    common = prompts is not None or bool(names)
+    if common and prompt_column is not None:
+        raise OptionError(f"prompt_column={quoted(prompt_column)} and common prompts; give one")
+    if isinstance(source, str):
+        source = open_source(
+            source,
+            image_column=image_column,
+            prompt_column=prompt_column,
+            own_prompts=not common,
+            outside=outside,
+        )
+    from whyclip.bulk.dataset_source import DatasetSource
+
+    if not common and prompt_column is None and not isinstance(source, DatasetSource):
+        raise OptionError(
+            f"no prompts for {quoted(source.name)}; give prompts, classes or a column"
+        )
+    request = Request(
+        prompts, names, top, against, method, sides, geometry, precision, check, method_options
+    )
+    explainer = Explainer(model, request)
+    job = Job(
+        explainer,
+        source,
+        Folder(path_of(out)),
+        part_size,
+        batch_size,
+        default_workers() if workers is None else workers,
+        map_type,
+        limit,
+        retry_errors,
+    )
+    opened = {
+        "image_column": image_column,
+        "prompt_column": prompt_column,
+        "own_prompts": not common,
+        "outside": outside,
+    }
+    open_folder(job, opened)
+    run_here(job, Share.of_environment(), report or _silent)
+    return read_bulk(out)
+
+
+def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
+    """Make the folder of a job, or check that it holds the same run.
+
+    Args:
+        job: what will be written.
+        opened: options with which the source was opened, for reports.
+
+    Raises:
+        OutputError: the folder holds another run.
+    """
+    explainer, source = job.explainer, job.source
+    identity = {
+        **explainer.identity(),
+        "source": source.name,
+        "contents": source.contents(),
+        "image_column": opened["image_column"],
+        "prompt_column": opened["prompt_column"],
+        "limit": job.limit,
+        "part_size": job.part_size,
+        "map_type": job.map_type,
+    }
+    variants = explainer.variants
+    run = {
+        "model": explainer.model.name,
+        "method": " + ".join(variant.method.name for variant in variants),
+        "methods": {v.sides[0]: v.method.name for v in variants} if len(variants) > 1 else {},
+        "options": dict(variants[0].settings) if len(variants) == 1 else {},
+        "prompts": [] if identity["prompts"] == OWN else identity["prompts"],
+        "against": identity["against"],
+        "geometry": identity["geometry"],
+        "source_options": dict(opened),
+    }
+    job.folder.open(identity, run)
+
+
+def default_workers() -> int:
+    """Decoding processes by the CPUs of this machine."""
+    return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise OptionError(f"{name}={quoted(number)}; give a whole number of at least 1")
+
+
+def _silent(_: Progress) -> None:
+    return

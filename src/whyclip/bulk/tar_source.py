@@ -1,0 +1,181 @@
+"""Webdataset tars: files of one name before the first dot are one sample."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from whyclip.bulk.file_source import names_digest, printable
+from whyclip.bulk.remote import file_system, is_remote
+from whyclip.bulk.source import Item, Source
+from whyclip.datasets.annotation_files import file_at
+from whyclip.errors import InputError, reason
+from whyclip.finetuning.tar_captions import is_complete
+
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
+DAMAGED = "tar is damaged or cut short"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file within an uncompressed tar on this machine: where it begins, and its size."""
+
+    tar: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """Read it."""
+        with Path(self.tar).open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+class TarSource(Source):
+    """Samples of tars, in their order.
+
+    Of an uncompressed tar on this machine only the headers are read here, so that worker processes
+    read the images. Other tars are read from beginning to end.
+
+    Args:
+        name: files or addresses of tars, with braces such as ``{0000..0331}``.
+        prompts: a file extension (``txt``) or a field of the sample's json with its prompts; None
+            if prompts are common to all images.
+
+    Raises:
+        InputError: a tar is not there.
+    """
+
+    def __init__(self, name: str, prompts: str | None = None) -> None:
+        self.name, self.prompts = name, prompts
+        self.shards = sorted(expanded(name.removeprefix("wds:")))
+        for shard in self.shards:
+            if not is_remote(shard):
+                file_at(shard, "a webdataset tar, such as data-{0000..0009}.tar")
+
+    def contents(self) -> str:
+        """Digest of the tars' names and sizes."""
+        sizes = [0 if is_remote(s) else Path(s).stat().st_size for s in self.shards]
+        return names_digest([f"{s}\0{n}" for s, n in zip(self.shards, sizes, strict=True)])
+
+    def items(self) -> Iterator[Item]:
+        """List the samples; a damaged tar is one item with its fault."""
+        number = 0
+        for shard in self.shards:
+            name = shard.rpartition("/")[2]
+            fault = ""
+            try:
+                for key, files in samples(shard):
+                    yield self._item(number, f"{name}:{key}", files)
+                    number += 1
+                if not is_remote(shard) and not is_complete(shard):
+                    fault = "it has no end marker"
+            except Exception as error:  # noqa: BLE001 - each file system raises errors of its own
+                fault = reason(error)
+            if fault:
+                yield Item(number, name, None, fault=f"{DAMAGED}: {fault}")
+                number += 1
+
+    def _item(self, number: int, id: str, files: dict[str, Any]) -> Item:
+        id = printable(id)
+        image = next((files[kind] for kind in IMAGES if kind in files), None)
+        if image is None:
+            return Item(number, id, None, fault=f"no image among {sorted(files)!r:.100}")
+        if self.prompts is None:
+            return Item(number, id, image)
+        prompts = tuple(map(printable, _prompts(files, self.prompts)))
+        if not prompts:
+            return Item(number, id, None, fault=f"no prompt under {self.prompts!r}")
+        return Item(number, id, image, prompts)
+
+
+def samples(shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Group the files of a tar by the part of their names before the first dot.
+
+    Yields:
+        The key, and by extension the file: bytes, or a `Member` to be read later.
+    """
+    held: dict[str, Any] = {}
+    last: str | None = None
+    for name, file in _files(shard):
+        folder, _, base = name.rpartition("/")
+        stem, _, extension = base.partition(".")
+        key = f"{folder}/{stem}" if folder else stem
+        if key != last and held:
+            yield str(last), held
+            held = {}
+        last = key
+        held[extension.lower()] = file
+    if held:
+        yield str(last), held
+
+
+def _files(shard: str) -> Iterator[tuple[str, Any]]:
+    if not is_remote(shard) and _is_plain(shard):
+        with tarfile.open(shard, "r:") as tar:
+            for info in tar:
+                if info.isfile() and not info.sparse:
+                    yield info.name, Member(shard, info.offset_data, info.size)
+                _forget(tar)
+        return
+    with closing(_stream(shard)) as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
+        for info in tar:
+            content = tar.extractfile(info) if info.isfile() else None
+            if content is not None:
+                yield info.name, content.read()
+            _forget(tar)
+
+
+def _forget(tar: Any) -> None:
+    """Drop the headers read so far; their list would grow with the tar."""
+    tar.members = []
+
+
+def _stream(shard: str) -> IO[bytes]:
+    if not is_remote(shard):
+        return Path(shard).open("rb")
+    system, path = file_system(shard)
+    opened: IO[bytes] = system.open(path, "rb")
+    return opened
+
+
+def _is_plain(shard: str) -> bool:
+    """Whether a tar is not compressed: its first header has the magic of a tar."""
+    with Path(shard).open("rb") as file:
+        return file.read(512)[257:262] == b"ustar"
+
+
+def _prompts(files: dict[str, Any], field: str) -> list[str]:
+    def read(file: Any) -> bytes:
+        return file if isinstance(file, bytes) else file.read()
+
+    if field in files:
+        cell: Any = read(files[field]).decode("utf-8", "replace")
+    else:
+        try:
+            cell = json.loads(read(files["json"]))[field]
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return []
+    listed = cell if isinstance(cell, list) else [cell]
+    return [text.strip() for text in listed if isinstance(text, str) and text.strip()]
+
+
+def expanded(pattern: str) -> list[str]:
+    """Expand braces: ``a-{00..11}.tar`` and ``{a,b}.tar``."""
+    before, opening, rest = pattern.partition("{")
+    inner, closing_brace, after = rest.partition("}")
+    if not opening or not closing_brace:
+        return [pattern]
+    first, dots, last = inner.partition("..")
+    if dots:
+        if not (first.isdecimal() and last.isdecimal()):
+            raise InputError(f"{pattern!r:.80}: braces hold two numbers, such as {{000..123}}")
+        inner_list = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
+    else:
+        inner_list = inner.split(",")
+    return [text for one in inner_list for text in expanded(before + one + after)]
