@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ def check_share(threshold: object) -> float:
         OptionError: another value.
     """
     given = threshold
-    if isinstance(given, bool) or not isinstance(given, Real) or not 0 < given <= 1:
+    if isinstance(given, bool) or not isinstance(given, (int, float, np.floating)) or not 0 < given <= 1:
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )

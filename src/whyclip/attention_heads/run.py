@@ -17,7 +17,7 @@ from whyclip.inputs import ImageSource
 from whyclip.methods.head_paths import head_contributions
 from whyclip.methods.paths import PathsName
 from whyclip.models import ModelView
-from whyclip.models.state import check_asked
+from whyclip.models.state import check_asked, check_state
 from whyclip.types import GeometryName, Precision
 
 
@@ -51,10 +51,12 @@ def heads(
     Raises:
         InputError: the image, a prompt or an option cannot be used; direct paths need an image
             encoder that is a sum of its layers.
-        UnsupportedModelError: the image encoder shows no attention.
+        UnsupportedModelError: the image encoder shows no attention, or the model is in training
+            mode.
         ScoreMismatchError: the parts are not what the model computes.
     """
     check_asked(model, geometry, precision)
+    check_state(model)
     check_choice("paths", paths, ("direct", "readout"))
     tower = model.image
     if tower.opaque:
@@ -63,18 +65,18 @@ def heads(
     [batch] = batches(model, [image], geometry)
     targets, own_targets = encoded.targets(), encoded.own_targets()
     seen = run_tower(tower, batch.pixels, targets, keep=len(tower.blocks), precision=precision)
-    own = seen
+    unchanged = seen
     if batch.own is not None:
-        own = run_tower(tower, batch.own, targets, keep=0, precision=precision)
-    found, embedding = head_contributions(seen, paths)
-    values = found[0].cpu()
+        unchanged = run_tower(tower, batch.own, targets, keep=0, precision=precision)
+    contributions, embedding = head_contributions(seen, paths)
+    values = contributions[0].cpu()
     scores = targets.score(embedding)[0].cpu()
     certificate = Certificate(
-        score_model=tuple(own_targets.score(own.public)[0].tolist()),
+        score_model=tuple(own_targets.score(unchanged.public)[0].tolist()),
         scores={"image": tuple(scores.tolist())},
         modified_input=(*batch.changes[0], *encoded.changes),
         scope={"image": "score"},
-        checked=checked_of(own, encoded, [image])[0],
+        checked=checked_of(unchanged, encoded, [image])[0],
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),
     )

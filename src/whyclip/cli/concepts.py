@@ -105,8 +105,6 @@ def concepts(
         for path in outputs:
             begin(f"writing {path.name}")
             result.save(path)
-    table = result.table()
-    stdout().print(table.to_rich())
-    stdout().print(table.note, markup=False, highlight=False)
+    stdout().print(result.table().to_rich())
     for path in outputs:
         wrote(path)

@@ -93,14 +93,14 @@ def interaction(
         check_outputs(outputs, (*ENDINGS, TABLE), [image])
         choose("words", words, "text")
         choose("regions", regions, "image")
-        picture = read(image)
+        source = read(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = load(model, device)
         begin("explaining")
-        found = whyclip.interaction(
+        inter = whyclip.interaction(
             view,
-            picture,
+            source,
             prompt,
             words=words,
             regions=regions,
@@ -110,32 +110,32 @@ def interaction(
         )
         for path in outputs:
             begin(f"writing {path.name}")
-            found.save(path)
+            inter.save(path)
     console = stdout()
-    console.print(summary(found.explanation))
+    console.print(summary(inter.explanation))
     console.print()
-    console.print(_sums(found))
-    for pair in found.pairs(pairs) if pairs else ():
+    console.print(_sums(inter))
+    for pair in inter.pairs(pairs) if pairs else ():
         left, top, right, bottom = map(round, pair.box)
         console.print(
             f"{pair.value:+.4f}  {pair.word.text}  at x {left} to {right}, y {top} to {bottom}",
             highlight=False,
             markup=False,
         )
-    total = float(found.table.double().sum())
+    total = float(inter.table.double().sum())
     left_over = (
-        f"; {found.gap:+.3f} is unattributed"
-        if UNATTRIBUTED in {*found.rows, *found.columns}
+        f"; {inter.gap:+.3f} is unattributed"
+        if UNATTRIBUTED in {*inter.rows, *inter.columns}
         else ""
     )
     console.print(
-        f"score {found.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
+        f"score {inter.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
     )
     for path in outputs:
         wrote(path)
 
 
-def _sums(found: Interaction) -> Table:
+def _sums(inter: Interaction) -> Table:
     """A row for each word and each of the text's remainders."""
     from rich.table import Table
     from rich.text import Text
@@ -146,7 +146,7 @@ def _sums(found: Interaction) -> Table:
     table.add_column("word")
     for name in ("with the regions", "rest of image", "sum"):
         table.add_column(name, justify="right")
-    for name, *values in sums_of(found):
+    for name, *values in sums_of(inter):
         style = "dim" if values[0] is None else None
         cells = ("" if value is None else f"{value:+.4f}" for value in values)
         table.add_row(Text(name), *cells, style=style)

@@ -86,10 +86,12 @@ def edits(  # noqa: PLR0913  all but three are options
     with naming_suspects(model):
         [unit] = encode_images(model, [image], geometry, precision, check)
         texts = [prompt, *(draft.prompt for draft in drafted)]
-        own, *scores = (prompt_directions(model, texts, precision, check) @ unit).tolist()
-    rows = [Edit(*draft, score, score - own) for draft, score in zip(drafted, scores, strict=True)]
+        original, *scores = (prompt_directions(model, texts, precision, check) @ unit).tolist()
+    rows = [
+        Edit(*draft, score, score - original) for draft, score in zip(drafted, scores, strict=True)
+    ]
     rows.sort(key=lambda row: -row.change)
-    result = Edits(model.name, prompt, own, tuple(rows))
+    result = Edits(model.name, prompt, original, tuple(rows))
     if not maps:
         return result
     largest = sorted(rows, key=lambda row: -abs(row.change))[:maps]

@@ -252,10 +252,10 @@ class Interaction:
         """One map for each text and the words by index that it stands for."""
         n, noted = len(chosen), self.certificate
         unusual = {name: way for name, way in self.methods.items() if way != DEFAULT}
-        maps = torch.stack([self.matrix[list(own)].sum(0) for _, own in chosen])
+        maps = torch.stack([self.matrix[list(indices)].sum(0) for _, indices in chosen])
         words = [
-            (Word(text, 0, len(text), sum(self.words[index].relevance for index in own)),)
-            for text, own in chosen
+            (Word(text, 0, len(text), sum(self.words[index].relevance for index in indices)),)
+            for text, indices in chosen
         ]
         return Explanation(
             model=self.model,

@@ -118,12 +118,12 @@ def _projected(forward_pass: ForwardPass, parts: Tensor, last: Tensor) -> Paths:
     """Final norm and projection of summands ``[b, t + 1, w]``, the norm frozen at their sum."""
     tower = forward_pass.tower
     embedding = tower.project(last.to(tower.blocks[-1].dtype)).detach().to(parts.dtype)
-    found = tower.frozen_project(last).split(parts)
-    total = found.sum(1).to(forward_pass.embedding)
+    projected = tower.frozen_project(last).split(parts)
+    total = projected.sum(1).to(forward_pass.embedding)
     check_same(
         tower.side, forward_pass.targets, forward_pass.tolerance, total, forward_pass.embedding
     )
-    return Paths(found[:, :-1], {"biases": found[:, -1]}, embedding)
+    return Paths(projected[:, :-1], {"biases": projected[:, -1]}, embedding)
 
 
 @torch.no_grad()
@@ -159,6 +159,8 @@ def direct_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
         parts[:, -2] += (after - (x_row + update)).to(kind)
         parts[:, -1] += merge.constant
         forward_pass.follow(index, after)
-    found = _projected(forward_pass, parts, after.to(kind))
-    mlps = found.tokens[:, -1]
-    return Paths(found.tokens[:, :-1], {"MLPs": mlps, **found.remainders}, found.embedding)
+    projected = _projected(forward_pass, parts, after.to(kind))
+    mlps = projected.tokens[:, -1]
+    return Paths(
+        projected.tokens[:, :-1], {"MLPs": mlps, **projected.remainders}, projected.embedding
+    )

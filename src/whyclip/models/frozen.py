@@ -95,10 +95,10 @@ def matrix(weight: Tensor, bias: Tensor | None) -> Freeze:
     """A step that multiplies by a matrix ``[w', w]`` and adds a bias ``[w']``."""
 
     def freeze(x: Tensor) -> Affine:
-        own = weight.detach().to(x.dtype)
-        constant = torch.zeros(1, len(own), dtype=x.dtype, device=x.device)
+        rows = weight.detach().to(x.dtype)
+        constant = torch.zeros(1, len(rows), dtype=x.dtype, device=x.device)
         return Affine(
-            lambda parts: F.linear(parts, own),
+            lambda parts: F.linear(parts, rows),
             constant if bias is None else constant + bias.detach().to(x.dtype),
         )
 
@@ -109,8 +109,8 @@ def scaled(factors: Tensor) -> Freeze:
     """A step that multiplies each channel by a factor ``[w]``."""
 
     def freeze(x: Tensor) -> Affine:
-        own = factors.detach().to(x.dtype)
-        return Affine(lambda parts: parts * own, torch.zeros_like(x[:1]))
+        scale = factors.detach().to(x.dtype)
+        return Affine(lambda parts: parts * scale, torch.zeros_like(x[:1]))
 
     return freeze
 
@@ -166,7 +166,7 @@ def _module(module: Any, x: Tensor) -> Affine:
     elif not parameters and _is_elementwise(module, x):
         frozen = secant(module, x)
     else:
-        kinds = (own.dtype for own in module.parameters() if own.is_floating_point())
+        kinds = (p.dtype for p in module.parameters() if p.is_floating_point())
         frozen = affine(module, next(kinds, x.dtype), type(module).__name__)(x)
     return frozen
 
