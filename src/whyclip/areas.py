@@ -43,11 +43,15 @@ def check_share(threshold: object) -> float:
         OptionError: another value.
     """
     given = threshold
-    if isinstance(given, bool) or not isinstance(given, (int, float, np.floating)) or not 0 < given <= 1:
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, (int, float, np.floating))
+        or not 0 < given <= 1
+    ):
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )
-    return float(given)
+    return float(given)  # type: ignore[arg-type]
 
 
 def above(heat: NDArray[np.float32], threshold: float) -> Mask:

@@ -32,7 +32,7 @@ def heads(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Heads:
-    """Say how much each head of each layer of the image encoder adds to each score.
+    """Compute how much each head of each layer of the image encoder adds to each score.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
@@ -42,8 +42,8 @@ def heads(
             al. 2024 (arXiv 2310.05916) do; the sum over layers and heads is the method
             ``decomposition``. ``"readout"`` also counts what later layers make of it.
         against: as for :func:`whyclip.explain`.
-        geometry: likewise.
-        precision: likewise.
+        geometry: as for :func:`whyclip.explain`.
+        precision: as for :func:`whyclip.explain`.
 
     Returns:
         A table of layer × head for each prompt, with a map for each cell.

@@ -29,7 +29,7 @@ LEAST = 2
 
 @dataclass(frozen=True)
 class HeadTexts:
-    """What a head's output varies along.
+    """Texts along which a head's output varies.
 
     Attributes:
         layer: from 0.

@@ -68,8 +68,8 @@ def concepts(
             dataset. Needed for images, not for texts and differences of two images.
         penalty: ``λ``, above 0; larger values give fewer words, and none from 1 on.
         geometry: as for :func:`whyclip.explain`.
-        precision: likewise.
-        check: likewise.
+        precision: as for :func:`whyclip.explain`.
+        check: as for :func:`whyclip.explain`.
 
     Raises:
         InputError: the source or an option cannot be used, or the mean of the images is missing.
