@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +43,15 @@ def check_share(threshold: object) -> float:
         OptionError: another value.
     """
     value = threshold
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) <= 1:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float, np.floating))
+        or not 0 < value <= 1
+    ):
         raise OptionError(
             f"threshold={quoted(threshold)}: give a share of the map's peak, above 0 and at most 1"
         )
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def above(heat: NDArray[np.float32], threshold: float) -> Mask:

@@ -175,7 +175,12 @@ def test_heads_are_the_librarys(
             assert f"layer {head.layer} head {head.head} {head.value:+.3f}" in line
     wrong = whyclip_command(*asked, "--heads", tmp_path / "heads.json")
     assert wrong.code == 2
+    assert "--heads" in wrong.err
     assert "heads.json" in wrong.err
+    page = str(tmp_path / "both.html")
+    both = whyclip_command(*asked, "--heads", page, "--out", page)
+    assert both.code == 2
+    assert "also given as --out" in both.err
     many = whyclip_command("explain", picture.parent, "a dog", "--heads", tmp_path / "x.png")
     assert many.code == 2
     assert "takes one image" in many.err

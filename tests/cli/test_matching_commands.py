@@ -105,7 +105,7 @@ def test_edits_are_printed_and_written(
     assert [row["prompt"] for row in rows] == [row.prompt for row in own]
     assert [float(row["score"]) for row in rows] == pytest.approx([r.score for r in own], abs=1e-5)
     assert own[0].prompt in done.out
-    assert f"is {own.score:.3f}" in done.out
+    assert done.out.count(f"is {own.score:.3f}") == 1
     only = whyclip_command(*asked, "--kind", "leave out")
     assert "hot dog" not in only.out
 
@@ -128,6 +128,7 @@ def test_concepts_are_printed_and_written(
     record = json.loads(out.read_text())
     assert [row["text"] for row in record["rows"]] == [row.text for row in own]
     assert all(row.text in done.out for row in own)
+    assert done.out.count("concepts;") == 1
     assert whyclip_command("concepts", "a sheep", *shared).code == 0
 
 

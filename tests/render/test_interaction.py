@@ -98,3 +98,21 @@ def test_readers_select_words_and_draw_boxes(
     expected = [f"{word.relevance:+.4f}" for word in found.what((32, 0, 64, 48))]
     values = [float(text) for text in answer["boxed"][: len(expected)]]
     assert values == pytest.approx([float(text) for text in expected], abs=2e-4)
+
+
+def test_words_above_the_image_do_not_touch(probe: Callable[..., dict[str, Any]]) -> None:
+    view = whyclip.wrap(*tiny.openclip_parts(seed=3))
+    wide = "a mammoth wwwwwww MMMM and ill dog"
+    inter = whyclip.interaction(view, Image.new("RGB", (64, 48)), wide)
+    answer = probe(
+        interaction_page(inter),
+        """const svg = document.querySelector("#interaction svg");
+        const boxes = [...svg.querySelectorAll("text")].map((text) => text.getBBox());
+        return {
+          gaps: boxes.slice(1).map((box, i) => box.x - boxes[i].x - boxes[i].width),
+          ends: [boxes[0].x, svg.viewBox.baseVal.width - boxes.at(-1).x - boxes.at(-1).width],
+          height: boxes[0].height,
+        };""",
+    )
+    assert min(answer["gaps"]) > 0.1 * answer["height"]
+    assert min(answer["ends"]) > 0

@@ -17,7 +17,7 @@ from whyclip.inputs import ImageSource
 from whyclip.methods.head_paths import head_contributions
 from whyclip.methods.paths import PathsName
 from whyclip.models import ModelView
-from whyclip.models.state import check_asked
+from whyclip.models.state import check_asked, check_state
 from whyclip.types import GeometryName, Precision
 
 
@@ -32,7 +32,7 @@ def heads(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Heads:
-    """Say how much each head of each layer of the image encoder adds to each score.
+    """Compute how much each head of each layer of the image encoder adds to each score.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
@@ -42,8 +42,8 @@ def heads(
             al. 2024 (arXiv 2310.05916) do; the sum over layers and heads is the method
             ``decomposition``. ``"readout"`` also counts what later layers make of it.
         against: as for :func:`whyclip.explain`.
-        geometry: likewise.
-        precision: likewise.
+        geometry: as for :func:`whyclip.explain`.
+        precision: as for :func:`whyclip.explain`.
 
     Returns:
         A table of layer × head for each prompt, with a map for each cell.
@@ -51,10 +51,12 @@ def heads(
     Raises:
         InputError: the image, a prompt or an option cannot be used; direct paths need an image
             encoder that is a sum of its layers.
-        UnsupportedModelError: the image encoder shows no attention.
+        UnsupportedModelError: the image encoder shows no attention, or the model is in training
+            mode.
         ScoreMismatchError: the parts are not what the model computes.
     """
     check_asked(model, geometry, precision)
+    check_state(model)
     check_choice("paths", paths, ("direct", "readout"))
     tower = model.image
     if tower.opaque:
@@ -63,18 +65,18 @@ def heads(
     [batch] = batches(model, [image], geometry)
     targets, own_targets = encoded.targets(), encoded.own_targets()
     seen = run_tower(tower, batch.pixels, targets, keep=len(tower.blocks), precision=precision)
-    own = seen
+    unchanged = seen
     if batch.library_pixels is not None:
-        own = run_tower(tower, batch.library_pixels, targets, keep=0, precision=precision)
-    found, embedding = head_contributions(seen, paths)
-    values = found[0].cpu()
+        unchanged = run_tower(tower, batch.library_pixels, targets, keep=0, precision=precision)
+    contributions, embedding = head_contributions(seen, paths)
+    values = contributions[0].cpu()
     scores = targets.score(embedding)[0].cpu()
     certificate = Certificate(
-        score_model=tuple(own_targets.score(own.public)[0].tolist()),
+        score_model=tuple(own_targets.score(unchanged.public)[0].tolist()),
         scores={"image": tuple(scores.tolist())},
         modified_input=(*batch.changes[0], *encoded.changes),
         scope={"image": "score"},
-        checked=checked_of(own, encoded, [image])[0],
+        checked=checked_of(unchanged, encoded, [image])[0],
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),
     )

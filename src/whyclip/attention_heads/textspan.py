@@ -20,7 +20,7 @@ from whyclip.image_files import EXTENSIONS
 from whyclip.inputs import ImageSource
 from whyclip.methods.head_paths import head_vectors
 from whyclip.models import ModelView
-from whyclip.models.state import check_asked
+from whyclip.models.state import check_asked, check_state
 from whyclip.progress import track
 
 # Fewer images have no directions to describe.
@@ -29,7 +29,7 @@ LEAST = 2
 
 @dataclass(frozen=True)
 class HeadTexts:
-    """What a head's output varies along.
+    """Texts along which a head's output varies.
 
     Attributes:
         layer: from 0.
@@ -79,9 +79,11 @@ def describe_heads(
     Raises:
         InputError: fewer than two images, no text, or an option out of its range; the image encoder
             is not a sum of its layers.
-        UnsupportedModelError: the image encoder shows no attention.
+        UnsupportedModelError: the image encoder shows no attention, or the model is in training
+            mode.
     """
     check_asked(model, "model", "fp32")
+    check_state(model)
     tower = model.image
     if tower.opaque:
         raise UnsupportedModelError(f"the image encoder shows no heads: {tower.opaque}")

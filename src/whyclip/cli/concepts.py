@@ -105,9 +105,7 @@ def concepts(
         for path in outputs:
             begin(f"writing {path.name}")
             result.save(path)
-    table = result.table()
-    stdout().print(table.to_rich())
-    stdout().print(table.note, markup=False, highlight=False)
+    stdout().print(result.table().to_rich())
     emit({**result.to_json(), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)

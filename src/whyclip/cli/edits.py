@@ -94,7 +94,7 @@ def edits(
             from whyclip.editing.variants import KINDS
 
         check_outputs(outputs, ENDINGS, [image])
-        picture = read(image)
+        source = read(image)
         kinds = options.split_names(kind) if kind else KINDS
         chosen = [check_choice("kind of edit", name, KINDS) for name in kinds]
         options.check_device(device)
@@ -103,7 +103,7 @@ def edits(
         begin("encoding")
         result = whyclip.edits(
             view,
-            picture,
+            source,
             prompt,
             kinds=chosen,
             nouns=options.split_names(nouns) if nouns else None,
@@ -117,9 +117,7 @@ def edits(
         for path in outputs:
             begin(f"writing {path.name}")
             result.save(path)
-    table = result.table(_SHOWN)
-    stdout().print(table.to_rich())
-    stdout().print(table.note, markup=False, highlight=False)
+    stdout().print(result.table(_SHOWN).to_rich())
     emit({"file": image, **result.to_json(), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)

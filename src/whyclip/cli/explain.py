@@ -186,7 +186,9 @@ def explain(
         files = [path for paths in targets for path in paths]
         check_outputs(files, ENDINGS, given.images, folders=given.many)
         if heads is not None:
-            check_outputs([heads], (".html", *FIGURES, ".csv"), given.images)
+            check_outputs([heads], (".html", *FIGURES, ".csv"), given.images, option="--heads")
+            if heads in files:
+                raise OptionError(f"--heads {str(heads)!r} is also given as --out")
         if name is not None:
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])

@@ -93,14 +93,14 @@ def interaction(
         check_outputs(outputs, (*ENDINGS, TABLE), [image])
         choose("words", words, "text")
         choose("regions", regions, "image")
-        picture = read(image)
+        source = read(image)
         options.check_device(device)
         begin(f"loading {model}")
         view = load(model, device)
         begin("explaining")
-        found = whyclip.interaction(
+        inter = whyclip.interaction(
             view,
-            picture,
+            source,
             prompt,
             words=words,
             regions=regions,
@@ -110,44 +110,44 @@ def interaction(
         )
         for path in outputs:
             begin(f"writing {path.name}")
-            found.save(path)
+            inter.save(path)
     console = stdout()
-    console.print(summary(found.explanation))
+    console.print(summary(inter.explanation))
     console.print()
-    console.print(_sums(found))
-    for pair in found.pairs(pairs) if pairs else ():
+    console.print(_sums(inter))
+    for pair in inter.pairs(pairs) if pairs else ():
         left, top, right, bottom = map(round, pair.box)
         console.print(
             f"{pair.value:+.4f}  {pair.word.text}  at x {left} to {right}, y {top} to {bottom}",
             highlight=False,
             markup=False,
         )
-    total = float(found.table.double().sum())
+    total = float(inter.table.double().sum())
     left_over = (
-        f"; {found.gap:+.3f} is unattributed"
-        if UNATTRIBUTED in {*found.rows, *found.columns}
+        f"; {inter.gap:+.3f} is unattributed"
+        if UNATTRIBUTED in {*inter.rows, *inter.columns}
         else ""
     )
     console.print(
-        f"score {found.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
+        f"score {inter.score:.3f}; the table sums to {total:.3f}{left_over}", highlight=False
     )
-    emit({"file": image, **_record(found, pairs), "files": [str(path) for path in outputs]})
+    emit({"file": image, **_record(inter, pairs), "files": [str(path) for path in outputs]})
     for path in outputs:
         wrote(path)
 
 
-def _record(found: Interaction, pairs: int) -> dict[str, Any]:
+def _record(inter: Interaction, pairs: int) -> dict[str, Any]:
     """The whole table with its names, and the strongest pairs."""
     return {
-        "model": found.model,
-        "prompt": found.prompt,
-        "against": [str(prompt) for prompt in found.against],
-        "score": found.score,
-        "gap": found.gap,
-        "ways": {str(side): str(way) for side, way in found.methods.items()},
-        "rows": [str(name) for name in found.rows],
-        "columns": [str(name) for name in found.columns],
-        "table": found.table.double().tolist(),
+        "model": inter.model,
+        "prompt": inter.prompt,
+        "against": [str(prompt) for prompt in inter.against],
+        "score": inter.score,
+        "gap": inter.gap,
+        "ways": {str(side): str(way) for side, way in inter.methods.items()},
+        "rows": [str(name) for name in inter.rows],
+        "columns": [str(name) for name in inter.columns],
+        "table": inter.table.double().tolist(),
         "pairs": [
             {
                 "word": pair.word.text,
@@ -156,12 +156,12 @@ def _record(found: Interaction, pairs: int) -> dict[str, Any]:
                 "box": list(pair.box),
                 "value": pair.value,
             }
-            for pair in (found.pairs(pairs) if pairs else ())
+            for pair in (inter.pairs(pairs) if pairs else ())
         ],
     }
 
 
-def _sums(found: Interaction) -> Table:
+def _sums(inter: Interaction) -> Table:
     """A row for each word and each of the text's remainders."""
     from rich.table import Table
     from rich.text import Text
@@ -172,7 +172,7 @@ def _sums(found: Interaction) -> Table:
     table.add_column("word")
     for name in ("with the regions", "rest of image", "sum"):
         table.add_column(name, justify="right")
-    for name, *values in sums_of(found):
+    for name, *values in sums_of(inter):
         style = "dim" if values[0] is None else None
         cells = ("" if value is None else f"{value:+.4f}" for value in values)
         table.add_row(Text(name), *cells, style=style)

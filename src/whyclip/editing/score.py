@@ -34,7 +34,7 @@ def edits(  # noqa: PLR0913  all but three are options
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Edits:
-    """Say how the score of an image changes if the words of its prompt are different.
+    """Compute how the score of an image changes if the words of its prompt are different.
 
     Each word is left out; each noun, colour and adjective is swapped for others; adjacent words of
     a noun phrase are exchanged, and so are two nouns, two colours and two adjectives. English
@@ -54,8 +54,8 @@ def edits(  # noqa: PLR0913  all but three are options
         maps: number of edits, those of the largest changes, to explain by maps and words beside
             the original.
         geometry: as for :func:`whyclip.explain`.
-        precision: likewise.
-        check: likewise.
+        precision: as for :func:`whyclip.explain`.
+        check: as for :func:`whyclip.explain`.
 
     Raises:
         InputError: the image, prompt or an option cannot be used.
@@ -86,10 +86,12 @@ def edits(  # noqa: PLR0913  all but three are options
     with naming_suspects(model):
         [unit] = encode_images(model, [image], geometry, precision, check)
         texts = [prompt, *(draft.prompt for draft in drafted)]
-        own, *scores = (prompt_directions(model, texts, precision, check) @ unit).tolist()
-    rows = [Edit(*draft, score, score - own) for draft, score in zip(drafted, scores, strict=True)]
+        original, *scores = (prompt_directions(model, texts, precision, check) @ unit).tolist()
+    rows = [
+        Edit(*draft, score, score - original) for draft, score in zip(drafted, scores, strict=True)
+    ]
     rows.sort(key=lambda row: -row.change)
-    result = Edits(model.name, prompt, own, tuple(rows))
+    result = Edits(model.name, prompt, original, tuple(rows))
     if not maps:
         return result
     largest = sorted(rows, key=lambda row: -abs(row.change))[:maps]

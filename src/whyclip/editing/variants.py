@@ -101,20 +101,20 @@ def replacements(part: Part) -> tuple[str, ...]:
 
 
 def _exchanged(prompt: str, parts: Sequence[Part]) -> Iterator[Draft]:
-    for one, other in pairwise(parts):
-        if one.phrase >= 0 and other.phrase >= 0:
-            yield _exchange(prompt, one, other)
+    for first, second in pairwise(parts):
+        if first.phrase >= 0 and second.phrase >= 0:
+            yield _exchange(prompt, first, second)
     for kinds in (("noun",), ("colour",), ("adjective",)):
         alike = [part for part in parts if part.kind in kinds]
-        for index, one in enumerate(alike):
-            for other in alike[index + 1 :]:
-                yield _exchange(prompt, one, other)
+        for index, first in enumerate(alike):
+            for second in alike[index + 1 :]:
+                yield _exchange(prompt, first, second)
 
 
-def _exchange(prompt: str, one: Part, other: Part) -> Draft:
-    between = prompt[one.end : other.start]
-    edited = f"{prompt[: one.start]}{other.text}{between}{one.text}{prompt[other.end :]}"
-    before, after = f"{one.text} … {other.text}", f"{other.text} … {one.text}"
+def _exchange(prompt: str, first: Part, second: Part) -> Draft:
+    between = prompt[first.end : second.start]
+    edited = f"{prompt[: first.start]}{second.text}{between}{first.text}{prompt[second.end :]}"
+    before, after = f"{first.text} … {second.text}", f"{second.text} … {first.text}"
     return Draft("exchange", with_articles(edited), before, after)
 
 
@@ -126,10 +126,10 @@ def with_articles(text: str) -> str:
         'an owl on a table'
     """
 
-    def fitting(found: re.Match[str]) -> str:
-        article, space, word = found.groups()
+    def fitting(match: re.Match[str]) -> str:
+        article, space, word = match.groups()
         if word.lower() in word_lists.PREPOSITIONS | word_lists.CONJUNCTIONS:
-            return found[0]
+            return match[0]
         right = with_article(word.lower()).split()[0]
         return (right.capitalize() if article[0].isupper() else right) + space
 

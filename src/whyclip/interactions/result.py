@@ -1,4 +1,4 @@
-"""The table of words and regions, and what users ask of it."""
+"""The table of words and regions, with maps of words and words of boxes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class WordSum(NamedTuple):
     Attributes:
         word: the word.
         regions: with all patches of the image together, the sum of its map.
-        remainder: with what of the image's embedding belongs to no patch.
+        remainder: with the parts of the image's embedding that belong to no patch.
         total: both together.
     """
 
@@ -71,7 +71,8 @@ class Interaction:
         total: the sum of all parts that the two ways of splitting up computed; everything in the
             table but what they left unattributed.
         table: ``[rows, columns]`` float32: words, then the text's remainders; patches row by row,
-            then the image's remainders. Its sum is the score.
+            then the image's remainders. Its sum is the score: to 1e-5 in fp32, and to about 1e-2
+            in half precision.
         rows: names of the rows.
         columns: names of the columns.
         certificate: as for an explanation, with the completeness error as a check.
@@ -252,10 +253,10 @@ class Interaction:
         """One map for each text and the words by index that it stands for."""
         n, noted = len(chosen), self.certificate
         unusual = {name: way for name, way in self.methods.items() if way != DEFAULT}
-        maps = torch.stack([self.matrix[list(own)].sum(0) for _, own in chosen])
+        maps = torch.stack([self.matrix[list(indices)].sum(0) for _, indices in chosen])
         words = [
-            (Word(text, 0, len(text), sum(self.words[index].relevance for index in own)),)
-            for text, own in chosen
+            (Word(text, 0, len(text), sum(self.words[index].relevance for index in indices)),)
+            for text, indices in chosen
         ]
         return Explanation(
             model=self.model,

@@ -20,7 +20,7 @@ from whyclip.forward.run import run_tower
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.interactions.result import DEFAULT, Interaction
 from whyclip.models import ModelView
-from whyclip.models.state import check_asked
+from whyclip.models.state import check_asked, check_state
 from whyclip.options import checked
 from whyclip.types import INTERACTION, GeometryName, Precision, Word
 from whyclip.vectors import Chosen, Vectors, choose
@@ -69,10 +69,12 @@ def interaction(
 
     Raises:
         InputError: the image, prompt or an option cannot be used.
-        UnsupportedModelError: one of the encoders cannot be split up in that way.
+        UnsupportedModelError: one of the encoders cannot be split up in that way, or the model is
+            in training mode.
         ScoreMismatchError: the parts are not what the model computes.
     """
     check_asked(model, geometry, precision)
+    check_state(model)
     if not isinstance(prompt, str):
         raise PromptError(
             f"prompt {quoted(prompt)}: an interaction takes one text, such as 'a dog'"
@@ -85,11 +87,11 @@ def interaction(
         model, prompt, against, keep=by_word.blocks_needed(model.text), precision=precision
     )
     [batch] = batches(model, [image], geometry)
-    asked, own_asked = encoded.targets(), encoded.own_targets()
-    seen = run_tower(model.image, batch.pixels, asked, keep=keep, precision=precision)
-    own = seen
+    targets, own_targets = encoded.targets(), encoded.own_targets()
+    seen = run_tower(model.image, batch.pixels, targets, keep=keep, precision=precision)
+    unchanged = seen
     if batch.library_pixels is not None:
-        own = run_tower(model.image, batch.library_pixels, asked, keep=0, precision=precision)
+        unchanged = run_tower(model.image, batch.library_pixels, targets, keep=0, precision=precision)
     [read] = encoded.forward_passes
     of_text = by_word.of(read)
     alone, names, directions = _rows(encoded, of_text, prompt)
@@ -101,11 +103,11 @@ def interaction(
     named = [name != UNATTRIBUTED for name in names], [name != UNATTRIBUTED for name in columns]
     total = float(table[named[0]][:, named[1]].sum())
     certificate = Certificate(
-        score_model=(float(own_asked.score(own.public)),),
+        score_model=(float(own_targets.score(unchanged.public)),),
         scores={"image": (score,)},
         modified_input=(*batch.changes[0], *encoded.changes),
         scope={"image": "score"},
-        checked=checked_of(own, encoded, [image])[0],
+        checked=checked_of(unchanged, encoded, [image])[0],
         diagnostics={"completeness error": (score - total,)},
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),
@@ -143,21 +145,21 @@ def _chosen(words: str, regions: str, text_layers: int | None) -> tuple[Chosen, 
 
 
 def _rows(
-    encoded: EncodedPrompts, found: Vectors, prompt: str
+    encoded: EncodedPrompts, vectors: Vectors, prompt: str
 ) -> tuple[tuple[Word, ...], tuple[str, ...], Tensor]:
     """Words, names of all rows, and their directions ``[rows, e]``, by the text's length."""
     assert encoded.tokens is not None
     [read] = encoded.forward_passes
     positions = list(encoded.tokens.positions[0])
     words, share = shares_of(encoded.tokens, prompt)
-    share = share.to(found.tokens)
-    pieces = found.tokens[positions]
-    rest = text_remainders(read, found, positions)
+    share = share.to(vectors.tokens)
+    pieces = vectors.tokens[positions]
+    rest = text_remainders(read, vectors, positions)
     beside = (1 - share.sum(0)) @ pieces
     if bool((share.sum(0) < 1 - 1e-6).any()):
         rest = {OF_NO_WORD: beside, **rest}
     directions = torch.cat([share @ pieces, torch.stack(list(rest.values()))])
-    directions = directions / found.embedding.norm()
+    directions = directions / vectors.embedding.norm()
     names = (*(word.text for word in words), *rest)
     if encoded.against is not None:
         opponents = " or ".join(str(other.label) for other in encoded.others)
@@ -166,14 +168,14 @@ def _rows(
     return words, names, directions
 
 
-def _columns(found: Vectors, seen: ForwardPass) -> tuple[tuple[str, ...], Tensor]:
+def _columns(vectors: Vectors, seen: ForwardPass) -> tuple[tuple[str, ...], Tensor]:
     """Names of all columns, and the table ``[rows, columns]``."""
     content = seen.content_mask[0]
-    rest = image_remainders(seen, found)
-    table = torch.cat([found.tokens[content], torch.stack(list(rest.values()))]).T
+    rest = image_remainders(seen, vectors)
+    table = torch.cat([vectors.tokens[content], torch.stack(list(rest.values()))]).T
     rows, columns = seen.stream.grid or (1, int(content.sum()))
     patches = [f"patch {row},{column}" for row in range(rows) for column in range(columns)]
-    return (*patches, *rest), table / found.embedding.norm()
+    return (*patches, *rest), table / vectors.embedding.norm()
 
 
 def shares_of(tokens: Tokens, prompt: str) -> tuple[tuple[Word, ...], Tensor]:

@@ -21,6 +21,7 @@ from whyclip.match import Threshold
 from whyclip.matching.encode import prompt_directions
 from whyclip.matching.standing import calibrated
 from whyclip.models import ModelView
+from whyclip.models.state import check_state
 from whyclip.types import GeometryName
 
 VERSION = 1
@@ -112,6 +113,7 @@ class Reference:
             OptionError: another model, or too few images for this rate.
             PromptError: the prompt cannot be used.
         """
+        check_state(model)
         self.check(model)
         if isinstance(prompt, Tensor):
             raise PromptError("a threshold needs a text, such as 'a dog'")

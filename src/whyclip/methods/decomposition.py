@@ -15,7 +15,7 @@ from whyclip.methods.paths import PathsName, readout_paths
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower
 
-INSTEAD = "use contribution, exact for the last attention of any tower"
+INSTEAD = "use contribution, exact for the last attention of any tower, or paths=readout"
 # A norm after the attention breaks linearity entirely; half precision only at this scale.
 NONLINEAR = 0.1
 

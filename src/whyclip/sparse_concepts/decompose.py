@@ -68,8 +68,8 @@ def concepts(
             dataset. Needed for images, not for texts and differences of two images.
         penalty: ``λ``, above 0; larger values give fewer words, and none from 1 on.
         geometry: as for :func:`whyclip.explain`.
-        precision: likewise.
-        check: likewise.
+        precision: as for :func:`whyclip.explain`.
+        check: as for :func:`whyclip.explain`.
 
     Raises:
         InputError: the source or an option cannot be used, or the mean of the images is missing.
@@ -88,17 +88,17 @@ def concepts(
         words, rows = _vocabulary(model, vocabulary, known, precision, check)
         first = source_of(model, source, geometry, precision, check)
         second = None if against is None else source_of(model, against, geometry, precision, check)
-        both = [one for one in (first, second) if one is not None]
+        sources = [first] if second is None else [first, second]
         apart = second is None or second.side != first.side
         mean_text = rows.mean(0)
         mean_image = np.zeros(model.width)
-        if apart and any(one.side == "image" for one in both):
+        if apart and any(each.side == "image" for each in sources):
             mean_image = _mean_image(model, known, images, geometry, precision, check)
     means = {"text": mean_text, "image": mean_image}
 
-    def centred(one: Source) -> Floats:
-        mean = means[one.side] if apart else np.zeros(model.width)
-        return _array(one.embedding) - mean
+    def centred(each: Source) -> Floats:
+        mean = means[each.side] if apart else np.zeros(model.width)
+        return _array(each.embedding) - mean
 
     target = centred(first) if second is None else centred(first) - centred(second)
     if float(np.linalg.norm(target)) < _SAME:

@@ -1,4 +1,4 @@
-"""What concepts are wanted of: an image, a text, or the mean of several images."""
+"""The embedding to describe: of an image, a text, or the mean of several images."""
 
 from __future__ import annotations
 

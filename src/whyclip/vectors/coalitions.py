@@ -29,8 +29,8 @@ def leave_one_out(
         along: directions ``[k, e]`` to multiply the vectors with, or None.
         batch_size: texts encoded at a time.
     """
-    found = without_each(aimed(forward_pass, along), batch_size=batch_size)
-    return Vectors(found.values[0].T, forward_pass.embedding[0])
+    result = without_each(aimed(forward_pass, along), batch_size=batch_size)
+    return Vectors(result.values[0].T, forward_pass.embedding[0])
 
 
 def shapley(
@@ -148,8 +148,8 @@ def _encoded(
 ) -> Tensor:
     """Embeddings ``[m, k]`` of coalitions ``[m, groups]``."""
     parts: Iterator[Tensor] = map(show, chunks(kept, batch_size))  # type: ignore[arg-type]
-    found = forward_pass.encode(parts, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
-    return found if along is None else found @ along.to(found).T
+    result = forward_pass.encode(parts, count_of(kept, batch_size), "coalitions")  # type: ignore[arg-type]
+    return result if along is None else result @ along.to(result).T
 
 
 def _on_tokens(

@@ -22,8 +22,8 @@ def first_order(
     """
     # Checked against the model by the score, before the plain products take its place.
     forward_pass.readout(forward_pass.depth(layers))
-    found = contribution(aimed(forward_pass, along), layers=layers)
-    return Vectors(found.values[0].T, found.embedding[0])
+    result = contribution(aimed(forward_pass, along), layers=layers)
+    return Vectors(result.values[0].T, result.embedding[0])
 
 
 def integrated(
@@ -43,7 +43,7 @@ def integrated(
         batch_size: inputs differentiated at a time.
     """
     targets = aimed(forward_pass, along)
-    found = integrated_gradients(targets, steps=steps, batch_size=batch_size)
+    result = integrated_gradients(targets, steps=steps, batch_size=batch_size)
     start = baseline(forward_pass)[0].float()
     remainders = {"baseline": targets.targets.directions @ start}
-    return Vectors(found.values[0].T, found.embedding[0], remainders)
+    return Vectors(result.values[0].T, result.embedding[0], remainders)

@@ -18,8 +18,8 @@ def image_remainders(forward_pass: ForwardPass, vectors: Vectors) -> dict[str, T
     names = {}
     row = int(forward_pass.stream.readout_index[0])
     for position in (~forward_pass.content_mask[0]).nonzero()[:, 0].tolist():
-        own = position == row and not forward_pass.tower.has_pooling_head
-        names[position] = "CLS" if own else "other tokens"
+        is_class_token = position == row and not forward_pass.tower.has_pooling_head
+        names[position] = "CLS" if is_class_token else "other tokens"
     return _gathered(vectors, names)
 
 
@@ -52,13 +52,11 @@ def text_remainders(
 
 def _gathered(vectors: Vectors, names: dict[int, str]) -> dict[str, Tensor]:
     """Sum tokens of one name up; those that have nothing are left out."""
-    found: dict[str, Tensor] = {}
+    sums: dict[str, Tensor] = {}
     for position, name in names.items():
-        found[name] = (
-            found.get(name, torch.zeros_like(vectors.tokens[0])) + vectors.tokens[position]
-        )
-    found = {name: own for name, own in found.items() if bool(own.any())}
-    found |= vectors.remainders
+        sums[name] = sums.get(name, torch.zeros_like(vectors.tokens[0])) + vectors.tokens[position]
+    sums = {name: vector for name, vector in sums.items() if bool(vector.any())}
+    sums |= vectors.remainders
     if vectors.unattributed is not None:
-        found[UNATTRIBUTED] = vectors.unattributed
-    return found
+        sums[UNATTRIBUTED] = vectors.unattributed
+    return sums

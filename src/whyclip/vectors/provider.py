@@ -108,8 +108,8 @@ PROVIDERS = (
         black_box=True,
     ),
 )
-WORDS = {own.name: own for own in PROVIDERS if "text" in own.sides}
-REGIONS = {own.name: own for own in PROVIDERS if "image" in own.sides}
+WORDS = {way.name: way for way in PROVIDERS if "text" in way.sides}
+REGIONS = {way.name: way for way in PROVIDERS if "image" in way.sides}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Chosen:
         """
         if tower.opaque and not self.provider.black_box:
             others = WORDS if tower.side == "text" else REGIONS
-            able = next(name for name, own in others.items() if own.black_box)
+            able = next(name for name, way in others.items() if way.black_box)
             name = "words" if tower.side == "text" else "regions"
             raise UnsupportedModelError(
                 f"{name}={self.provider.name!r} reads attention, and the {tower.side} encoder "
@@ -152,12 +152,12 @@ class Chosen:
 
         Where the provider is not exact, what it leaves over is ``unattributed``.
         """
-        found = self.provider.vectors(forward_pass, along, **self.options)
+        vectors = self.provider.vectors(forward_pass, along, **self.options)
         if self.provider.exact:
-            return found
-        whole = found.embedding.to(found.tokens)
+            return vectors
+        whole = vectors.embedding.to(vectors.tokens)
         whole = whole if along is None else along.to(whole) @ whole
-        return replace(found, unattributed=whole - found.total)
+        return replace(vectors, unattributed=whole - vectors.total)
 
 
 def choose(option: str, given: str, side: Side) -> Chosen:

@@ -21,9 +21,9 @@ def direct(forward_pass: ForwardPass, along: Tensor | None = None) -> Vectors:
 
 def _of(paths: Paths, along: Tensor | None) -> Vectors:
     tokens = paths.tokens[0]
-    remainders = {name: own[0] for name, own in paths.remainders.items()}
+    remainders = {name: vector[0] for name, vector in paths.remainders.items()}
     if along is not None:
         directions = along.to(tokens)
         tokens = tokens @ directions.T
-        remainders = {name: directions @ own for name, own in remainders.items()}
+        remainders = {name: directions @ vector for name, vector in remainders.items()}
     return Vectors(tokens, paths.embedding[0], remainders)

@@ -33,13 +33,15 @@ const lines = shape("g", {});
 const frame = shape("g", {});
 svg.append(heat, lines, frame);
 
-const size = Math.min(0.055 * width, (1.7 * width) / Math.max(8, data.words.join(" ").length));
+// Measured widths at size 1: an estimate by letters lets wide words touch their neighbours.
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
+const lengths = data.words.map((word) => pen.measureText(word).width / 100 + 0.4);
+const size = Math.min(0.055 * width, width / lengths.reduce((sum, length) => sum + length, 0));
 const anchors = [];
 let reach = 0;
-const lengths = data.words.map((word) => 0.58 * size * word.length + 0.5 * size);
-const whole = lengths.reduce((sum, own) => sum + own, 0);
 data.words.forEach((word, index) => {
-  const x = (reach + lengths[index] / 2) * Math.min(1, width / whole);
+  const x = (reach + lengths[index] / 2) * size;
   reach += lengths[index];
   anchors.push(x);
   const text = shape("text", { x, y: -0.62 * band, "text-anchor": "middle", "font-size": size });
