@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, and their viewers load nothing from outside."""
+"""The notebooks run to their last cell, and their viewers load nothing from outside."""
 
 from __future__ import annotations
 
