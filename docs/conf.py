@@ -29,6 +29,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["formulas.css"]
 html_copy_source = False
+html_extra_path = ["llms.txt"]
 
 exclude_patterns = ["_ext", "_static"]
 myst_enable_extensions = ["dollarmath", "deflist"]

@@ -120,7 +120,9 @@ def merge_batches(parts: Sequence[Batch]) -> Batch:
     """Join batches whose inputs have the same size, in their order."""
     pixels = torch.cat([part.pixels for part in parts])
     same = all(part.library_pixels is None for part in parts)
-    library = [part.pixels if part.library_pixels is None else part.library_pixels for part in parts]
+    library = [
+        part.pixels if part.library_pixels is None else part.library_pixels for part in parts
+    ]
     return Batch(
         [image for part in parts for image in part.images],
         [where for part in parts for where in part.geometries],

@@ -91,7 +91,9 @@ def interaction(
     seen = run_tower(model.image, batch.pixels, targets, keep=keep, precision=precision)
     unchanged = seen
     if batch.library_pixels is not None:
-        unchanged = run_tower(model.image, batch.library_pixels, targets, keep=0, precision=precision)
+        unchanged = run_tower(
+            model.image, batch.library_pixels, targets, keep=0, precision=precision
+        )
     [read] = encoded.forward_passes
     of_text = by_word.of(read)
     alone, names, directions = _rows(encoded, of_text, prompt)

@@ -195,8 +195,7 @@ def _draw(
     ]
     bar = _BAR[1] + line_height(small) + GAP if scale and not layout.bare else 0.0
     foot = sum(line_height(small) * len(lines) for lines, _ in prints) + bar
-    paper = Paper(layout.inches, top + sum(heights) + GAP * len(grid) + foot)
-    paper.figure.set_dpi(layout.dpi)
+    paper = Paper(layout.inches, top + sum(heights) + GAP * len(grid) + foot, layout.dpi)
     paper.words(0.0, 0.0, None, header, size)
     y = top
     for row, texts, tall, height in zip(grid, wrapped, talls, heights, strict=True):

@@ -54,12 +54,12 @@ def _sheet() -> type[Figure]:
 class Paper:
     """A figure with manually placed parts; all lengths in inches, y downwards."""
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, width: float, height: float, dpi: int = 150) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         self.width = width
         self.height = height
-        self.figure = _sheet()(figsize=(width, height), dpi=150, facecolor="white")
+        self.figure = _sheet()(figsize=(width, height), dpi=dpi, facecolor="white")
         FigureCanvasAgg(self.figure)
         # With the image itself, so that no other gets its id.
         self._pixels: dict[int, tuple[Image.Image, Pixels]] = {}
