@@ -11,7 +11,7 @@ import typer
 
 from whyclip.cli import completion, figure_options, options
 from whyclip.cli.explained import each, print_heads
-from whyclip.cli.given import places, read, split
+from whyclip.cli.given import Given, places, read, split
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, wrote
@@ -173,22 +173,14 @@ def explain(
     }
     if bundle is not None and bundle.exists() and not bundle.is_dir():
         raise OutputError(f"--bundle {str(bundle)!r} is a file; name a folder")
-    if heads is not None and given.many:
-        raise OptionError(f"--heads {str(heads)!r} takes one image, got {len(given.images)}")
     with progress(3 + sum(map(len, targets))) as begin:
         begin("starting")
         with importing():
             import whyclip
-            from whyclip.export import ENDINGS, FIGURES
             from whyclip.render import summary  # noqa: F401  imported here, it is imported faster
             from whyclip.variant import Variant
 
-        files = [path for paths in targets for path in paths]
-        check_outputs(files, ENDINGS, given.images, folders=given.many)
-        if heads is not None:
-            check_outputs([heads], (".html", *FIGURES, ".csv"), given.images, option="--heads")
-            if heads in files:
-                raise OptionError(f"--heads {str(heads)!r} is also given as --out")
+        _check_files([path for paths in targets for path in paths], heads, given)
         if name is not None:
             asked["method"] = variant = Variant.of(name)
             asked |= parse(variant.method.name, variant.method.relevance, option or [])
@@ -228,6 +220,25 @@ def explain(
     if heads is not None:
         print_heads(split_up, as_json=as_json)
         wrote(heads)
+
+
+def _check_files(files: Sequence[Path], heads: Path | None, given: Given) -> None:
+    """Check, before any work, that everything can be written.
+
+    Raises:
+        OptionError: ``--heads`` with several images, or the file of ``--out``.
+        OutputError: a file cannot be written.
+    """
+    from whyclip.export import ENDINGS, FIGURES
+
+    check_outputs(files, ENDINGS, given.images, folders=given.many)
+    if heads is None:
+        return
+    if given.many:
+        raise OptionError(f"--heads {str(heads)!r} takes one image, got {len(given.images)}")
+    check_outputs([heads], (".html", *FIGURES, ".csv"), given.images, option="--heads")
+    if heads in files:
+        raise OptionError(f"--heads {str(heads)!r} is also given as --out")
 
 
 def _command(inputs: Sequence[str], given: Mapping[str, Any]) -> str:
