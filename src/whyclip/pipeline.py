@@ -55,10 +55,10 @@ def run(
         if number == 0 and check != "none" and answers_as_a_whole(model):
             check_whole(model, encoded, images.seen, images.own)
         checked = checked_of(images.own, encoded, sources)
-        for label, found in explain_images(
+        for label, explanations_of_batch in explain_images(
             model, images, encoded, variants, checked, audits, reference
         ).items():
-            results[label] += found
+            results[label] += explanations_of_batch
     return results
 
 
@@ -94,13 +94,28 @@ def explain_images(
     setting = Setting(model, encoded, images.batch, images.own, notes, checked, audits, matches)
     results: dict[str, list[Explanation]] = {}
     for variant in variants:
-        found: dict[Side, SideResult] = {}
-        if "image" in variant.sides:
-            found["image"] = _image_side(variant, forward_pass)
-        if "text" in variant.sides and encoded.tokens is not None:
-            found["text"] = _text_side(variant, encoded, forward_pass.embedding)
-        _check_found(setting, variant, found, own_targets.score(forward_pass.public).cpu())
-        results[variant.label] = list(explanations(setting, variant, found))
+        sides = attribute(variant, encoded, forward_pass)
+        own_scores = own_targets.score(forward_pass.public).cpu()
+        check_results(model, encoded, images.own, variant, sides, own_scores)
+        results[variant.label] = list(explanations(setting, variant, sides))
+    return results
+
+
+def attribute(
+    variant: Variant, encoded: EncodedPrompts, forward_pass: ForwardPass
+) -> dict[Side, SideResult]:
+    """Explain a batch of images and all prompts with one variant, on each of its sides.
+
+    Args:
+        variant: a method with its options.
+        encoded: the prompts.
+        forward_pass: of the images, with the targets of ``encoded``.
+    """
+    results: dict[Side, SideResult] = {}
+    if "image" in variant.sides:
+        results["image"] = attribute_image(variant, forward_pass)
+    if "text" in variant.sides and encoded.tokens is not None:
+        results["text"] = attribute_text(variant, encoded, forward_pass.embedding)
     return results
 
 
@@ -129,41 +144,54 @@ def check_whole(
         )
 
 
-def _check_found(
-    setting: Setting, variant: Variant, found: Mapping[Side, SideResult], own: Tensor
+def check_results(
+    model: ModelView,
+    encoded: EncodedPrompts,
+    own_pass: ForwardPass,
+    variant: Variant,
+    results: Mapping[Side, SideResult],
+    own_scores: Tensor,
 ) -> None:
     """Check that results are finite and that scores are the model's own.
+
+    Args:
+        model: the model that ran.
+        encoded: the prompts.
+        own_pass: the pass over the images as the library's own pipeline prepares them.
+        variant: a method with its options.
+        results: what it gave on each side.
+        own_scores: ``[b, n]`` the model's own scores.
 
     Raises:
         ScoreMismatchError: the method declares no change but explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
-    name, tolerance = variant.method.name, tolerance_of(setting.model.towers, setting.own.precision)
-    labels = [prompt.label for prompt in setting.encoded.prompts]
-    for side, result in found.items():
-        differences = (result.scores - own).abs()
-        finite = torch.isfinite(own) & torch.isfinite(result.scores)
+    name, tolerance = variant.method.name, tolerance_of(model.towers, own_pass.precision)
+    labels = [prompt.label for prompt in encoded.prompts]
+    for side, result in results.items():
+        differences = (result.scores - own_scores).abs()
+        finite = torch.isfinite(own_scores) & torch.isfinite(result.scores)
         if not finite.all():
             image, prompt = (~finite).nonzero()[0].tolist()
-            seen = setting.own.inputs[image : image + 1]
+            seen = own_pass.inputs[image : image + 1]
             raise UnsupportedModelError(
-                f"{setting.model.name} gives NaN or infinity for image #{image + 1} and prompt "
-                f"{labels[prompt]!r:.40}, from {first_not_finite(setting.model.image, seen)} on; "
+                f"{model.name} gives NaN or infinity for image #{image + 1} and prompt "
+                f"{labels[prompt]!r:.40}, from {first_not_finite(model.image, seen)} on; "
                 "check its weights and its precision"
             )
         if not result.changes and not bool((differences <= tolerance).all()):
             image, prompt = (differences > tolerance).nonzero()[0].tolist()
             raise ScoreMismatchError(
                 f"{name} explains score {result.scores[image, prompt]:.4g} ({side} side), but "
-                f"{setting.model.name} gives {own[image, prompt]:.4g} for {labels[prompt]!r:.60}"
-                + ("; use precision 'fp32'" if setting.own.precision != "fp32" else "")
+                f"{model.name} gives {own_scores[image, prompt]:.4g} for {labels[prompt]!r:.60}"
+                + ("; use precision 'fp32'" if own_pass.precision != "fp32" else "")
             )
         values = [] if result.maps is None else [result.maps]
         values += [torch.tensor(r) for r in _relevances(result.words or ())]
         if any(not torch.isfinite(value).all() for value in values):
             raise UnsupportedModelError(
                 f"{name} gives relevance that is NaN or infinite on the {side} side of "
-                f"{setting.model.name}; try --precision fp32 or another method"
+                f"{model.name}; try --precision fp32 or another method"
             )
 
 
@@ -171,18 +199,23 @@ def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[floa
     return [[word.relevance for word in prompt] for image in words for prompt in image]
 
 
-def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
-    found = variant.relevance(forward_pass)
-    grid = forward_pass.stream.grid or (1, found.values.shape[-1])
-    scores = forward_pass.targets.score(found.embedding).cpu()
-    maps = found.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, found.changes, found.diagnostics, maps=maps)
+def attribute_image(variant: Variant, forward_pass: ForwardPass) -> SideResult:
+    """Explain every image of a batch for every target of its forward pass."""
+    result = variant.relevance(forward_pass)
+    grid = forward_pass.stream.grid or (1, result.values.shape[-1])
+    scores = forward_pass.targets.score(result.embedding).cpu()
+    maps = result.values.detach().float().cpu().unflatten(-1, grid)
+    return SideResult(scores, result.changes, result.diagnostics, result.embedding, maps=maps)
 
 
-def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
+def attribute_text(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
     """Explain every string for every image of the batch, in chunks of strings.
 
-    Uses the images of the image side, so that both sides explain one score.
+    Args:
+        variant: a method with its options.
+        encoded: the prompts.
+        embedding: ``[b, e]`` of the images, those of the image side, so that both sides explain
+            one score.
     """
     images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []
@@ -190,31 +223,32 @@ def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> 
     changes: tuple[str, ...] = ()
     checks: list[Mapping[str, Tensor]] = []
     for forward_pass in encoded.forward_passes:
-        found = variant.relevance(forward_pass.with_targets(images))
-        checks.append(found.diagnostics)
-        values += list(found.values.float().cpu())
-        embeddings.append(found.embedding)
-        changes = found.changes
+        result = variant.relevance(forward_pass.with_targets(images))
+        checks.append(result.diagnostics)
+        values += list(result.values.detach().float().cpu())
+        embeddings.append(result.embedding)
+        changes = result.changes
         if len(encoded.forward_passes) > 1:
             forward_pass.forget()
-    scores = encoded.targets(torch.cat(embeddings)).score(embedding).cpu()
+    ended = torch.cat(embeddings)
+    scores = encoded.targets(ended).score(embedding).cpu()
     words = [_words(encoded, [v[image] for v in values]) for image in range(len(embedding))]
-    return SideResult(scores, changes, _by_prompt(encoded, checks), words=words)
+    return SideResult(scores, changes, _by_prompt(encoded, checks), ended, words=words)
 
 
 def _by_prompt(
     encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Convert diagnostics ``[strings, b]`` to ``[b, n]``; for an ensemble, the largest."""
-    found = {}
+    by_prompt = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
         columns = [
             _largest(by_string[list(strings)]) if strings else torch.zeros(by_string.shape[1])
             for strings in encoded.strings
         ]
-        found[name] = torch.stack(columns, 1)
-    return found
+        by_prompt[name] = torch.stack(columns, 1)
+    return by_prompt
 
 
 def _largest(values: Tensor) -> Tensor:
