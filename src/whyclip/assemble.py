@@ -25,12 +25,14 @@ class SideResult:
     """Result of one method for one side of a batch.
 
     ``scores`` and ``diagnostics`` are ``[b, n]``. The image side has maps ``[b, n, gh, gw]``, the
-    text side has words for each image and prompt.
+    text side has words for each image and prompt. ``embedding`` is where the explained computation
+    ended: ``[b, e]``, on the text side ``[p, e]`` for the template strings of all prompts.
     """
 
     scores: Tensor
     changes: tuple[str, ...]
     diagnostics: Mapping[str, Tensor]
+    embedding: Tensor
     maps: Tensor | None = None
     words: Sequence[tuple[tuple[Word, ...], ...]] | None = None
 

@@ -96,13 +96,28 @@ def explain_images(
     )
     results: dict[str, list[Explanation]] = {}
     for variant in variants:
-        side_results: dict[Side, SideResult] = {}
-        if "image" in variant.sides:
-            side_results["image"] = _image_side(variant, forward_pass)
-        if "text" in variant.sides and encoded.tokens is not None:
-            side_results["text"] = _text_side(variant, encoded, forward_pass.embedding)
-        _check_results(setting, variant, side_results, own_targets.score(forward_pass.public).cpu())
-        results[variant.label] = list(explanations(setting, variant, side_results))
+        sides = attribute(variant, encoded, forward_pass)
+        model_scores = own_targets.score(forward_pass.public).cpu()
+        check_results(model, encoded, images.library_pass, variant, sides, model_scores)
+        results[variant.label] = list(explanations(setting, variant, sides))
+    return results
+
+
+def attribute(
+    variant: Variant, encoded: EncodedPrompts, forward_pass: ForwardPass
+) -> dict[Side, SideResult]:
+    """Explain a batch of images and all prompts with one variant, on each of its sides.
+
+    Args:
+        variant: a method with its options.
+        encoded: the prompts.
+        forward_pass: of the images, with the targets of ``encoded``.
+    """
+    results: dict[Side, SideResult] = {}
+    if "image" in variant.sides:
+        results["image"] = attribute_image(variant, forward_pass)
+    if "text" in variant.sides and encoded.tokens is not None:
+        results["text"] = attribute_text(variant, encoded, forward_pass.embedding)
     return results
 
 
@@ -131,48 +146,54 @@ def check_whole(
         )
 
 
-def _check_results(
-    setting: Setting,
+def check_results(
+    model: ModelView,
+    encoded: EncodedPrompts,
+    library_pass: ForwardPass,
     variant: Variant,
-    side_results: Mapping[Side, SideResult],
+    results: Mapping[Side, SideResult],
     model_scores: Tensor,
 ) -> None:
     """Check that results are finite and that scores are the model's own.
+
+    Args:
+        model: the model that ran.
+        encoded: the prompts.
+        library_pass: the pass over the images as the library's own pipeline prepares them.
+        variant: a method with its options.
+        results: what it gave on each side.
+        model_scores: ``[b, n]`` the model's own scores.
 
     Raises:
         ScoreMismatchError: the method declares no change but explains another score.
         UnsupportedModelError: relevance or scores are NaN or infinite.
     """
-    name, tolerance = (
-        variant.method.name,
-        tolerance_of(setting.model.towers, setting.library_pass.precision),
-    )
-    labels = [prompt.label for prompt in setting.encoded.prompts]
-    for side, result in side_results.items():
+    name, tolerance = variant.method.name, tolerance_of(model.towers, library_pass.precision)
+    labels = [prompt.label for prompt in encoded.prompts]
+    for side, result in results.items():
         differences = (result.scores - model_scores).abs()
         finite = torch.isfinite(model_scores) & torch.isfinite(result.scores)
         if not finite.all():
             image, prompt = (~finite).nonzero()[0].tolist()
-            pixels = setting.library_pass.inputs[image : image + 1]
+            pixels = library_pass.inputs[image : image + 1]
             raise UnsupportedModelError(
-                f"{setting.model.name} gives NaN or infinity for image #{image + 1} and prompt "
-                f"{labels[prompt]!r:.40}, from {first_not_finite(setting.model.image, pixels)} on; "
+                f"{model.name} gives NaN or infinity for image #{image + 1} and prompt "
+                f"{labels[prompt]!r:.40}, from {first_not_finite(model.image, pixels)} on; "
                 "check its weights and its precision"
             )
         if not result.changes and not bool((differences <= tolerance).all()):
             image, prompt = (differences > tolerance).nonzero()[0].tolist()
             raise ScoreMismatchError(
                 f"{name} explains score {result.scores[image, prompt]:.4g} ({side} side), but "
-                f"{setting.model.name} gives {model_scores[image, prompt]:.4g} for "
-                f"{labels[prompt]!r:.60}"
-                + ("; use precision 'fp32'" if setting.library_pass.precision != "fp32" else "")
+                f"{model.name} gives {model_scores[image, prompt]:.4g} for {labels[prompt]!r:.60}"
+                + ("; use precision 'fp32'" if library_pass.precision != "fp32" else "")
             )
         values = [] if result.maps is None else [result.maps]
         values += [torch.tensor(r) for r in _relevances(result.words or ())]
         if any(not torch.isfinite(value).all() for value in values):
             raise UnsupportedModelError(
                 f"{name} gives relevance that is NaN or infinite on the {side} side of "
-                f"{setting.model.name}; try --precision fp32 or another method"
+                f"{model.name}; try --precision fp32 or another method"
             )
 
 
@@ -180,18 +201,23 @@ def _relevances(words: Sequence[tuple[tuple[Word, ...], ...]]) -> list[list[floa
     return [[word.relevance for word in prompt] for image in words for prompt in image]
 
 
-def _image_side(variant: Variant, forward_pass: ForwardPass) -> SideResult:
-    relevance = variant.relevance(forward_pass)
-    grid = forward_pass.stream.grid or (1, relevance.values.shape[-1])
-    scores = forward_pass.targets.score(relevance.embedding).cpu()
-    maps = relevance.values.float().cpu().unflatten(-1, grid)
-    return SideResult(scores, relevance.changes, relevance.diagnostics, maps=maps)
+def attribute_image(variant: Variant, forward_pass: ForwardPass) -> SideResult:
+    """Explain every image of a batch for every target of its forward pass."""
+    result = variant.relevance(forward_pass)
+    grid = forward_pass.stream.grid or (1, result.values.shape[-1])
+    scores = forward_pass.targets.score(result.embedding).cpu()
+    maps = result.values.detach().float().cpu().unflatten(-1, grid)
+    return SideResult(scores, result.changes, result.diagnostics, result.embedding, maps=maps)
 
 
-def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
+def attribute_text(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> SideResult:
     """Explain every string for every image of the batch, in chunks of strings.
 
-    Uses the images of the image side, so that both sides explain one score.
+    Args:
+        variant: a method with its options.
+        encoded: the prompts.
+        embedding: ``[b, e]`` of the images, those of the image side, so that both sides explain
+            one score.
     """
     images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []
@@ -199,31 +225,32 @@ def _text_side(variant: Variant, encoded: EncodedPrompts, embedding: Tensor) -> 
     changes: tuple[str, ...] = ()
     checks: list[Mapping[str, Tensor]] = []
     for forward_pass in encoded.forward_passes:
-        relevance = variant.relevance(forward_pass.with_targets(images))
-        checks.append(relevance.diagnostics)
-        values += list(relevance.values.float().cpu())
-        embeddings.append(relevance.embedding)
-        changes = relevance.changes
+        result = variant.relevance(forward_pass.with_targets(images))
+        checks.append(result.diagnostics)
+        values += list(result.values.detach().float().cpu())
+        embeddings.append(result.embedding)
+        changes = result.changes
         if len(encoded.forward_passes) > 1:
             forward_pass.forget()
-    scores = encoded.targets(torch.cat(embeddings)).score(embedding).cpu()
+    ended = torch.cat(embeddings)
+    scores = encoded.targets(ended).score(embedding).cpu()
     words = [_words(encoded, [v[image] for v in values]) for image in range(len(embedding))]
-    return SideResult(scores, changes, _by_prompt(encoded, checks), words=words)
+    return SideResult(scores, changes, _by_prompt(encoded, checks), ended, words=words)
 
 
 def _by_prompt(
     encoded: EncodedPrompts, checks: Sequence[Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Convert diagnostics ``[strings, b]`` to ``[b, n]``; for an ensemble, the largest."""
-    diagnostics = {}
+    by_prompt = {}
     for name in checks[0]:
         by_string = torch.cat([part[name] for part in checks])
         columns = [
             _largest(by_string[list(strings)]) if strings else torch.zeros(by_string.shape[1])
             for strings in encoded.strings
         ]
-        diagnostics[name] = torch.stack(columns, 1)
-    return diagnostics
+        by_prompt[name] = torch.stack(columns, 1)
+    return by_prompt
 
 
 def _largest(values: Tensor) -> Tensor:

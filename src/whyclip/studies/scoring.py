@@ -33,7 +33,7 @@ class Encoder:
 
     @torch.no_grad()
     def images(self, pixels: Sequence[Pixels]) -> Tensor:
-        """Embed pictures uint8 ``[H, W, 3]`` of any sizes, as one batch: ``[m, e]``.
+        """Embed images uint8 ``[H, W, 3]`` of any sizes, as one batch: ``[m, e]``.
 
         Libraries' preprocessing lets go of the interpreter, so that several are prepared at once.
         """
@@ -47,13 +47,13 @@ class Encoder:
         """Embed texts ``[e]`` each, ``batch_size`` at a time, each different one once."""
         tower = self.model.text
         different = list(dict.fromkeys(texts))
-        found: dict[str, Tensor] = {}
+        embeddings: dict[str, Tensor] = {}
         for start in range(0, len(different), self.batch_size):
             part = different[start : start + self.batch_size]
             ids = tokenize(self.model.tokenizer, part, tower.context).ids.to(tower.device)
             with precision_context(tower.device, self.precision):
-                found |= zip(part, tower.encode(ids).float().cpu(), strict=True)
-        return found
+                embeddings |= zip(part, tower.encode(ids).float().cpu(), strict=True)
+        return embeddings
 
     def _prepared(self, pixels: Pixels) -> Tensor:
         return run_preprocess(self.model.preprocess, Image.fromarray(pixels))
@@ -67,8 +67,12 @@ class TextDirections:
         self.encoder = encoder
         self._known: dict[str, Tensor] = {}
 
-    def directions(self, texts: Sequence[str]) -> Tensor:
-        """Unit directions ``[m, e]`` on the CPU."""
+    def encode(self, texts: Sequence[str]) -> None:
+        """Encode the texts that are not known yet, in full batches."""
         new = self.encoder.texts([text for text in texts if text not in self._known])
         self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
+
+    def directions(self, texts: Sequence[str]) -> Tensor:
+        """Unit directions ``[m, e]`` on the CPU."""
+        self.encode(texts)
         return torch.stack([self._known[text] for text in texts])

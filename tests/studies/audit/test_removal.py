@@ -11,7 +11,7 @@ import reference
 import tiny
 import whyclip
 from audit_toy import GOOD, NAMES, Toy
-from whyclip.studies.audit.cases import AuditSetup, Case, explained_case
+from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
 from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.candidates import prompt_candidates
 from whyclip.studies.effects import (
@@ -25,13 +25,13 @@ from whyclip.studies.scoring import Encoder, TextDirections
 
 
 @pytest.fixture(scope="module")
-def case(view: whyclip.ModelView) -> Case:
+def case(view: whyclip.ModelView) -> AuditCase:
     data = Toy(3)
     setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
     return explained_case(setup, data[1], 1)
 
 
-def test_a_hidden_patch_is_one_that_was_never_there(case: Case) -> None:
+def test_a_hidden_patch_is_one_that_was_never_there(case: AuditCase) -> None:
     image, _ = reference.towers_of(tiny.openclip_model())
     tokens = reference.stem_image(image, case.pixels[0])
     patches = torch.tensor([0, 5, 15])
@@ -62,7 +62,7 @@ def test_a_blurred_patch_is_a_gaussian_of_the_picture_and_nothing_else_changes()
         assert float(edited[channel, y, x]) == pytest.approx(total / weight, abs=1e-5)
 
 
-def test_blurring_is_scored_by_the_model_itself(case: Case, view: whyclip.ModelView) -> None:
+def test_blurring_is_scored_by_the_model_itself(case: AuditCase, view: whyclip.ModelView) -> None:
     patches = torch.tensor([3, 9])
     edited = blur_patches(case.pixels[0], patches, (4, 4))
     with torch.no_grad():
@@ -72,14 +72,14 @@ def test_blurring_is_scored_by_the_model_itself(case: Case, view: whyclip.ModelV
     assert torch.allclose(blurred_patch_scores(case.forward_pass, patches), expected, atol=1e-5)
 
 
-def drops_of(case: Case, texts: TextDirections) -> list[dict[tuple[int, int], float]]:
-    image, tokens = case.image.directions[0].cpu(), case.encoded.tokens
+def drops_of(case: AuditCase, texts: TextDirections) -> list[dict[tuple[int, int], float]]:
+    image, tokens = case.image_target.directions[0].cpu(), case.encoded.tokens
     assert tokens is not None
     evidence = case.evidence
     return list(word_drops(image, evidence.prompts, evidence.scores.tolist(), tokens, texts))
 
 
-def test_words_are_taken_out_of_the_text_itself(case: Case) -> None:
+def test_words_are_taken_out_of_the_text_itself(case: AuditCase) -> None:
     model, _, tokenizer = tiny.openclip_parts()
     lost = drops_of(case, TextDirections(Encoder(whyclip.wrap(*tiny.openclip_parts()))))
     assert len(lost) == len(case.evidence.prompts)

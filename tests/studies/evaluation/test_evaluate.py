@@ -242,19 +242,23 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
         for done, _ in enumerate(run.records(range(40), range(40)), 1):
             ahead = len(dataset.looked_at) - done
             assert ahead <= 1
-            assert len(run.waiting) <= 16
+            assert len(run.loop.waiting) <= 16
 
 
 def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
-    from whyclip.studies.evaluation.explaining import Explainer
+    from whyclip.studies.candidates import class_candidates
+    from whyclip.studies.cases import CaseSetup
     from whyclip.studies.evaluation.plan import make_plan
 
     plan = make_plan(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
-    explainer, image = Explainer(MODEL, plan), Pictures()[0].image
-    first = explainer.explain(image, ["a dog"])["grad_eclip"]
-    encoded = explainer._encoded(("a dog",))
+    setup = CaseSetup(MODEL, plan.methods, class_candidates(MODEL, Pictures()))
+    case = setup.explained(setup.case(Pictures()[0], lambda *_: ["a dog"]))
+    case.release_graphs()
+    encoded = setup.encoded(("a dog",))
+    assert encoded is case.encoded
     assert not any(forward_pass._readouts for forward_pass in encoded.forward_passes)
-    assert explainer.explain(image, ["a dog"])["grad_eclip"].words == first.words
+    again = setup.explained(setup.case(Pictures()[0], lambda *_: ["a dog"]))
+    assert again.words("grad_eclip") == case.words("grad_eclip")
 
 
 def test_a_prompt_beyond_the_context_is_edited_as_far_as_it_was_read() -> None:

@@ -186,7 +186,7 @@ def test_a_model_that_fails_ends_the_run_and_says_where(
     def explain(*_: object) -> None:
         raise ModelError("no attention here")
 
-    monkeypatch.setattr("whyclip.studies.evaluation.explaining.Explainer.explain", explain)
+    monkeypatch.setattr("whyclip.studies.cases.CaseSetup.explained", explain)
     with pytest.raises(ModelError, match="sample 'picture 0': no attention here"):
         run(Pictures(), tmp_path / "out")
     assert not (tmp_path / "out").exists()

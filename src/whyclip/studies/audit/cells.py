@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from whyclip.studies.audit.cases import AuditSetup, Case
+from whyclip.studies.audit.cases import AuditSetup
 from whyclip.studies.audit.evidence import SampleEvidence
 from whyclip.studies.audit.record import Cell
+from whyclip.studies.cases import Case
 from whyclip.studies.heads_and_geometry import COMPUTATIONS, Computation, add_scores, embedded
 from whyclip.studies.measurements import Measurements
 
@@ -18,21 +19,21 @@ Scores = tuple[Computation, Tensor, Tensor]
 
 def scores_of(setup: AuditSetup, case: Case) -> tuple[list[Scores], bool]:
     """Score one sample by the four computations, and say whether both geometries are one."""
-    found, same_input = [], True
-    for one in embedded(setup.model, case.decoded_image, case.forward_pass):
-        own = case.forward_pass.targets.score(one.embedding)[0].cpu()
-        among = setup.candidates.targets.score(one.embedding)[0].cpu()
-        found.append((one.computation, own, among))
-        same_input = same_input and one.same_input
-    return found, same_input
+    scores, same_input = [], True
+    for cell in embedded(setup.model, case.image, case.forward_pass):
+        prompt_scores = case.forward_pass.targets.score(cell.embedding)[0].cpu()
+        among = setup.candidates.targets.score(cell.embedding)[0].cpu()
+        scores.append((cell.computation, prompt_scores, among))
+        same_input = same_input and cell.same_input
+    return scores, same_input
 
 
 def add_cells(rows: Measurements, evidence: SampleEvidence, scores: Sequence[Scores]) -> None:
     """Add the four computations of one sample to the rows."""
     image = evidence.image_id
-    for (heads, geometry), own, among in scores:
+    for (heads, geometry), prompt_scores, among in scores:
         key = (heads, geometry)
-        rows.add((*key, "gap"), image, (own - evidence.scores).abs().tolist())
+        rows.add((*key, "gap"), image, (prompt_scores - evidence.scores).abs().tolist())
         add_scores(rows, key, image, evidence.labels, evidence.candidate_scores, among)
 
 

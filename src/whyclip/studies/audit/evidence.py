@@ -69,7 +69,7 @@ class SampleEvidence:
         right: for each label whether the model puts it among its k best; None without labels.
         scores: ``[m]``, the model's own.
         candidate_scores: ``[c]``, the model's own score of every candidate.
-        asked: which of the own prompts deletion and insertion are about.
+        edited_prompt: which of the own prompts deletion and insertion are about.
         patches: ``[p]`` which patches were removed, in reading order.
         score_drops: by way of removal ``[p, m]``, how far each score fell.
         word_drops: for each prompt, by start and end of the word, how far its score fell.
@@ -82,7 +82,7 @@ class SampleEvidence:
     right: tuple[bool, ...] | None
     scores: Tensor
     candidate_scores: Tensor
-    asked: int = 0
+    edited_prompt: int = 0
     patches: Tensor | None = None
     score_drops: dict[str, Tensor] = field(default_factory=dict)
     word_drops: tuple[Mapping[tuple[int, int], float], ...] = ()

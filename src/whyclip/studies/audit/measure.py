@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import Sample
-from whyclip.errors import InputError, OptionError, WhyclipWarning
+from whyclip.errors import InputError, WhyclipWarning
 from whyclip.progress import track
-from whyclip.studies.audit.cases import AuditSetup, Case, explained_case, forward_case
-from whyclip.studies.audit.cells import add_cells, scores_of
-from whyclip.studies.audit.curves import measure_curves
+from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
+from whyclip.studies.audit.cells import Scores, add_cells, scores_of
+from whyclip.studies.audit.curves import image_curves, measure_word_curves
 from whyclip.studies.audit.evidence import Ask, Evidence, SampleEvidence
 from whyclip.studies.audit.shuffled import Kept, measure_shuffled
 from whyclip.studies.audit.spatial import read_with
 from whyclip.studies.audit.store import Store
+from whyclip.studies.cases import Case
 from whyclip.studies.effects import (
     AT_ONCE,
     BLURRED,
@@ -29,12 +31,13 @@ from whyclip.studies.effects import (
     word_drops,
 )
 from whyclip.studies.heads_and_geometry import obstacle
+from whyclip.studies.measure import Entry, Loop, Requests
 from whyclip.studies.measurements import Measurements
 from whyclip.studies.scoring import Encoder, TextDirections
 
 
 @dataclass(frozen=True)
-class Asked:
+class DrawnSample:
     """A sample of an audit.
 
     Attributes:
@@ -84,125 +87,150 @@ class Gathered:
     failed: tuple[tuple[str, str], ...]
 
 
+@dataclass
+class SampleRecord:
+    """What was measured of one sample, or why nothing was.
+
+    Attributes:
+        kept: the sample for the stages of weight randomisation; None if it failed.
+        cells: its scores by the computations of heads and geometry.
+        same_input: whether both geometries showed the model the same pixels.
+        stored: whether an earlier run measured it.
+        error: why it failed.
+    """
+
+    kept: Kept | None
+    cells: list[Scores]
+    same_input: bool
+    stored: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """The work of an audit with everything that measures a sample."""
+
+    setup: AuditSetup
+    work: Work
+    store: Store | None
+    encoder: Encoder
+
+    def measure(self, key: str, index: int, edited: bool, sample: Sample) -> Requests[SampleRecord]:
+        """Measure one sample, or read what was measured of it."""
+        before = self.store.get(key) if self.store else None
+        if before is not None:
+            evidence, cells, same_input = before
+            kept = Kept(key, evidence, partial(self._light_case, sample) if edited else None)
+            return SampleRecord(kept, cells, same_input, stored=True)
+        case, cells, same_input = self._explained(sample, index, edited)
+        if edited and "curves" in self.work.asks:
+            yield from image_curves(case, self.work.seed)
+        light = case.light()
+        kept = Kept(key, case.evidence, (lambda: light) if edited else None)
+        return SampleRecord(kept, cells, same_input)
+
+    def _explained(
+        self, sample: Sample, index: int, edited: bool
+    ) -> tuple[AuditCase, list[Scores], bool]:
+        """Explain one sample and measure what needs no perturbed image."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WhyclipWarning)
+            case = explained_case(self.setup, sample, index)
+            if "spatial" in self.work.asks and "attention" not in self.work.without:
+                self._read_with_own_weights(case)
+            if edited:
+                self._edit(case)
+            cells: list[Scores] = []
+            same_input = True
+            if not obstacle(self.setup.model):
+                cells, same_input = scores_of(self.setup, case)
+        case.release_graphs()
+        return case, cells, same_input
+
+    def _light_case(self, sample: Sample) -> Case:
+        """The forward passes of a sample that an earlier run measured."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WhyclipWarning)
+            return self.setup.cases.case(sample, self.setup.prompts).light()
+
+    def _edit(self, case: AuditCase) -> None:
+        evidence, work = case.evidence, self.work
+        # Of this sample alone, so that no batch of texts depends on the samples before.
+        texts = TextDirections(self.encoder)
+        if "patches" in work.asks:
+            count = int(case.forward_pass.content_mask[0].sum())
+            evidence.patches = chosen_patches(count, work.patches, work.seed)
+            if "attention" not in work.without:
+                evidence.score_drops[MASKED] = evidence.scores - hidden_patch_scores(
+                    case.forward_pass, evidence.patches
+                )
+            evidence.score_drops[BLURRED] = evidence.scores - blurred_patch_scores(
+                case.forward_pass, evidence.patches
+            )
+        has_texts = self.setup.model.classes is None
+        if "words" in work.asks and has_texts:
+            tokens = case.encoded.tokens
+            assert tokens is not None, "prompts are texts"
+            image, scores = case.image_target.directions[0].cpu(), evidence.scores.tolist()
+            drops = word_drops(image, evidence.prompts, scores, tokens, texts)
+            evidence.word_drops = tuple(drops)
+        if "curves" in work.asks and has_texts:
+            measure_word_curves(case, texts, work.seed)
+
+    def _read_with_own_weights(self, case: AuditCase) -> None:
+        for label, variant in self.setup.plans.items():
+            if "image" in variant.sides:
+                embedding = read_with(case.forward_pass, variant)
+                if embedding is not None:
+                    among = self.setup.candidates.targets.score(embedding)[0].cpu()
+                    case.evidence.methods[label].spatial = among
+
+
 def gather(
-    setup: AuditSetup, samples: Sequence[Asked], work: Work, store: Store | None
+    setup: AuditSetup, samples: Sequence[DrawnSample], work: Work, store: Store | None
 ) -> Gathered:
     """Measure all samples."""
     rows, same_input = Measurements(), True
-    found: list[SampleEvidence] = []
-    kept: list[Kept] = []
+    evidence: list[SampleEvidence] = []
+    edited: list[Kept] = []
     failed: list[tuple[str, str]] = []
     # Samples are in their dataset's order, which may be that of its classes.
     order = np.random.default_rng((work.seed, 6)).permutation(len(samples))
     chosen = set(order[: work.edited].tolist())
+    gathering = Gathering(setup, work, store, Encoder(setup.model, batch_size=AT_ONCE))
 
-    def told() -> str:
+    def entries() -> Iterator[Entry[SampleRecord]]:
+        for index, sample in enumerate(samples):
+            key = digest([sample.key, index, index in chosen])
+            yield Entry(
+                sample.name,
+                sample.sample,
+                partial(gathering.measure, key, index, index in chosen),
+                lambda error: SampleRecord(None, [], True, error=error),
+            )
+
+    def title() -> str:
         return f"auditing ({len(failed)} failed)" if failed else "auditing"
 
-    for index, asked in enumerate(track(samples, told)):
-        key = digest([asked.key, index, index in chosen])
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", WhyclipWarning)
-                one, same = _one(setup, asked, index, index in chosen, work, rows, store, key)
-        except OptionError:
-            raise
-        except InputError as error:
-            failed.append((asked.name, " ".join(str(error).split())))
+    records = Loop[SampleRecord](gathering.encoder).records(entries())
+    for sample, record in zip(samples, track(records, title, len(samples)), strict=True):
+        if record.kept is None:
+            failed.append((sample.name, record.error))
             continue
-        same_input = same_input and same
-        found.append(one.evidence)
-        if index in chosen:
-            kept.append(one)
-    if not found:
+        kept = record.kept
+        add_cells(rows, kept.evidence, record.cells)
+        if store and not record.stored:
+            store.put(kept.key, (kept.evidence, record.cells, record.same_input))
+        same_input = same_input and record.same_input
+        evidence.append(kept.evidence)
+        if kept.case is not None:
+            edited.append(kept)
+    if not evidence:
         name, first = failed[0]
         raise InputError(f"none of the {len(failed)} samples can be audited; {name!r:.80}: {first}")
     stages: tuple[str, ...] = ()
     if "shuffled" in work.asks and "shuffled" not in work.without:
-        stages = measure_shuffled(setup, kept, work.seed, store)
-    methods = {name: plan.method for name, plan in setup.plans.items()}
-    evidence = Evidence(tuple(found), methods, stages, work.without)
-    return Gathered(evidence, rows, same_input, tuple(failed))
-
-
-def _one(
-    setup: AuditSetup,
-    asked: Asked,
-    index: int,
-    edited: bool,
-    work: Work,
-    rows: Measurements,
-    store: Store | None,
-    key: str,
-) -> tuple[Kept, bool]:
-    """Measure one sample, or read what was measured of it.
-
-    Returns:
-        The sample, and whether both geometries showed the model the same pixels.
-    """
-    sample = asked.sample
-    if isinstance(sample, InputError):
-        raise sample
-    before = store.get(key) if store else None
-    if before is not None:
-        evidence, cells, same_input = before
-        add_cells(rows, evidence, cells)
-
-        def again() -> Case:
-            case = forward_case(setup, sample, index, evidence)
-            _forget(case)
-            return case.light()
-
-        return Kept(key, evidence, again), same_input
-    case = explained_case(setup, sample, index)
-    if "spatial" in work.asks and "attention" not in work.without:
-        _read_with_own_weights(setup, case)
-    if edited:
-        _edit(setup, case, work)
-    light = case.light()
-    cells, same_input = ([], True) if obstacle(setup.model) else scores_of(setup, case)
-    add_cells(rows, case.evidence, cells)
-    _forget(case)
-    if store:
-        store.put(key, (case.evidence, cells, same_input))
-    return Kept(key, case.evidence, (lambda: light) if edited else None), same_input
-
-
-def _forget(case: Case) -> None:
-    """Let go of the graphs of the re-runs, which are large and are not asked for again."""
-    case.forward_pass.forget()
-    for forward_pass in case.encoded.forward_passes:
-        forward_pass.forget()
-
-
-def _edit(setup: AuditSetup, case: Case, work: Work) -> None:
-    evidence = case.evidence
-    # Of this sample alone, so that no batch of texts depends on the samples before.
-    texts = TextDirections(Encoder(setup.model, batch_size=AT_ONCE))
-    if "patches" in work.asks:
-        count = int(case.forward_pass.content_mask[0].sum())
-        evidence.patches = chosen_patches(count, work.patches, work.seed)
-        if "attention" not in work.without:
-            evidence.score_drops[MASKED] = evidence.scores - hidden_patch_scores(
-                case.forward_pass, evidence.patches
-            )
-        evidence.score_drops[BLURRED] = evidence.scores - blurred_patch_scores(
-            case.forward_pass, evidence.patches
-        )
-    if "words" in work.asks and setup.model.classes is None:
-        tokens = case.encoded.tokens
-        assert tokens is not None, "prompts are texts"
-        image, scores = case.image.directions[0].cpu(), evidence.scores.tolist()
-        drops = word_drops(image, evidence.prompts, scores, tokens, texts)
-        evidence.word_drops = tuple(drops)
-    if "curves" in work.asks:
-        measure_curves(case, texts, work.seed)
-
-
-def _read_with_own_weights(setup: AuditSetup, case: Case) -> None:
-    for name, plan in setup.plans.items():
-        if "image" in plan.sides:
-            embedding = read_with(case.forward_pass, plan)
-            if embedding is not None:
-                among = setup.candidates.targets.score(embedding)[0].cpu()
-                case.evidence.methods[name].spatial = among
+        stages = measure_shuffled(setup, edited, work.seed, store)
+    methods = {label: variant.method for label, variant in setup.plans.items()}
+    everything = Evidence(tuple(evidence), methods, stages, work.without)
+    return Gathered(everything, rows, same_input, tuple(failed))

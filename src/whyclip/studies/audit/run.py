@@ -34,7 +34,7 @@ from whyclip.studies.audit.cells import cells_of
 from whyclip.studies.audit.check import Check, Measured, check_threshold
 from whyclip.studies.audit.checks import CHECKS, get_check
 from whyclip.studies.audit.evidence import Evidence
-from whyclip.studies.audit.measure import Asked, Work, gather
+from whyclip.studies.audit.measure import DrawnSample, Work, gather
 from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.record import Audited
 from whyclip.studies.audit.result import Audit
@@ -105,10 +105,10 @@ def audit(
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    asked = _asked(Subset(dataset, limit, seed))
-    samples = [one.sample for one in asked if isinstance(one.sample, Sample)]
+    drawn = _drawn(Subset(dataset, limit, seed))
+    samples = [each.sample for each in drawn if isinstance(each.sample, Sample)]
     if not samples:
-        raise InputError(f"no sample of {dataset.name} can be read; first: {asked[0].sample}")
+        raise InputError(f"no sample of {dataset.name} can be read; first: {drawn[0].sample}")
     plans = plans_of(model, methods, seed)
     candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
@@ -117,7 +117,7 @@ def audit(
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
         store.refuse_others()
-    gathered = gather(AuditSetup(model, plans, candidates), asked, work, store)
+    gathered = gather(AuditSetup(model, plans, candidates), drawn, work, store)
     evidence, failed = gathered.evidence, gathered.failed
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
@@ -130,7 +130,7 @@ def audit(
     notes = []
     if failed:
         name, error = failed[0]
-        notes.append(f"{len(failed)} of {len(asked)} samples failed; first: {name!r:.80}: {error}")
+        notes.append(f"{len(failed)} of {len(drawn)} samples failed; first: {name!r:.80}: {error}")
     if obstacle(model):
         notes.append(f"no 2 x 2 of heads and geometry: {obstacle(model)}")
     elif gathered.same_input:
@@ -161,29 +161,29 @@ def audit(
     )
 
 
-def _asked(drawn: Subset) -> list[Asked]:
+def _drawn(subset: Subset) -> list[DrawnSample]:
     """The drawn samples with their keys; an error in place of one that cannot be described."""
-    keys, numbers = keys_of(drawn), numbers_of(drawn)
-    found = []
+    keys, numbers = keys_of(subset), numbers_of(subset)
+    drawn = []
     for index, (key, number) in enumerate(zip(keys, numbers, strict=True)):
-        sample = sample_or_error(drawn, index)
+        sample = sample_or_error(subset, index)
         name = sample.id if isinstance(sample, Sample) else f"number {number}"
-        found.append(Asked(key, sample, name))
-    return found
+        drawn.append(DrawnSample(key, sample, name))
+    return drawn
 
 
 def _without(model: ModelView, candidates: Candidates, samples: Sequence[Sample]) -> dict[str, str]:
     """What the data and the model do not have, by the need that they leave open."""
-    found = {}
+    missing = {}
     if candidates.numbers is None:
-        found["labels"] = "needs labels"
+        missing["labels"] = "needs labels"
     if not any(sample.masks for sample in samples):
-        found["masks"] = "needs masks"
+        missing["masks"] = "needs masks"
     if model.image.opaque:
-        found["attention"] = f"needs attention, but {model.image.opaque}"
+        missing["attention"] = f"needs attention, but {model.image.opaque}"
     if model.module is None:
-        found["shuffled"] = "needs the module, to copy it"
-    return found
+        missing["shuffled"] = "needs the module, to copy it"
+    return missing
 
 
 def _identity(
@@ -225,7 +225,7 @@ def _finding(
         return Finding(claim, verdict, _share(measured.values), method, side)
     value = measured.values.interval(share=check.share, seed=seed)
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
-    figures = {name: one.interval(seed=seed) for name, one in measured.figures.items()}
+    figures = {name: figure.interval(seed=seed) for name, figure in measured.figures.items()}
     if verdict == "not applicable":
         why = "no sample has a value"
         return Finding(claim, verdict, None, method, side, figures, why)

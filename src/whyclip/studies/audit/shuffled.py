@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from whyclip.forward.run import run_tower
 from whyclip.models import ModelView, wrap
 from whyclip.models.tower import Block, Tower
+from whyclip.pipeline import attribute_text
 from whyclip.progress import track
-from whyclip.studies.audit.cases import AuditSetup, Case, explained_texts, words_of_texts
+from whyclip.studies.audit.cases import AuditSetup
 from whyclip.studies.audit.evidence import SampleEvidence, relevance_of
 from whyclip.studies.audit.store import Store
+from whyclip.studies.cases import Case
 from whyclip.types import Side
 
 LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
@@ -108,16 +110,17 @@ def measure_shuffled(
     for stage, parameters in stages_of(copy, module):
         shuffle(parameters, generator)
         names.append(stage)
-        for one in track(samples, f"weights shuffled: {stage}"):
-            key = f"{one.key} {stage}"
-            found = store.get(key) if store else None
-            if found is None:
-                found = _explained_again(setup, one.passes, copy)
+        for sample in track(samples, f"weights shuffled: {stage}"):
+            key = f"{sample.key} {stage}"
+            relevance = store.get(key) if store else None
+            if relevance is None:
+                relevance = _explained_again(setup, sample.passes, copy)
                 if store:
-                    store.put(key, found)
-            for name, sides in found.items():
+                    store.put(key, relevance)
+            for name, sides in relevance.items():
+                shuffled = sample.evidence.methods[name].shuffled
                 for side, values in sides.items():
-                    one.evidence.methods[name].shuffled.setdefault(side, []).append(values)
+                    shuffled.setdefault(side, []).append(values)
     return tuple(names)
 
 
@@ -125,20 +128,19 @@ def _explained_again(
     setup: AuditSetup, case: Case, copy: ModelView
 ) -> dict[str, dict[Side, list[Tensor]]]:
     """Of an image against the model's own texts, and of the texts against its own image."""
-    forward_pass = run_tower(
-        copy.image, case.pixels, case.forward_pass.targets, keep=setup.blocks_needed
-    )
+    targets, blocks = case.forward_pass.targets, setup.cases.image_blocks
+    forward_pass = run_tower(copy.image, case.pixels, targets, keep=blocks)
     encoded = None
     if case.encoded.tokens is not None:
-        encoded = setup.encoded(case.evidence.prompts, copy)
-    again: dict[str, dict[Side, list[Tensor]]] = {}
-    for name, plan in setup.plans.items():
-        found = again.setdefault(name, {})
-        if "image" in plan.sides:
-            values = plan.relevance(forward_pass).values.detach().float().cpu()
-            found["image"] = list(values[0])
-        if "text" in plan.sides and encoded is not None:
-            pieces, _ = explained_texts(plan, encoded, case.image)
-            words = words_of_texts(encoded, pieces)
-            found["text"] = [relevance_of(row) for row in words]
-    return again
+        encoded = replace(setup.cases.encode(case.prompts, copy), scale=case.encoded.scale)
+    relevance: dict[str, dict[Side, list[Tensor]]] = {}
+    for label, variant in setup.plans.items():
+        sides = relevance.setdefault(label, {})
+        if "image" in variant.sides:
+            values = variant.relevance(forward_pass).values.detach().float().cpu()
+            sides["image"] = list(values[0])
+        if "text" in variant.sides and encoded is not None:
+            result = attribute_text(variant, encoded, case.forward_pass.embedding)
+            assert result.words is not None, "the text side has words"
+            sides["text"] = [relevance_of(words) for words in result.words[0]]
+    return relevance

@@ -51,8 +51,8 @@ class CaseRecord:
     Attributes:
         number: of the sample in the whole dataset, however many were drawn from it.
         sample: its id.
-        image: what tells its picture from others; rows of one picture are not independent.
-        strange: whether the model's domain does not have this picture.
+        image: what tells its image from others; rows of one image are not independent.
+        strange: whether the model's domain does not have this image.
         seconds: since the sample before was finished.
         key: of the sample as it was when it was measured; it is measured again when it changed.
         error: why nothing could be measured; the next run tries again.
@@ -69,9 +69,9 @@ class CaseRecord:
 
     def sort(self, keys: Sequence[Key]) -> None:
         """Bring values and curves into this order."""
-        for one in self.measured:
-            one.values = {key: one.values[key] for key in keys if key in one.values}
-            one.curves = {key: one.curves[key] for key in keys if key in one.curves}
+        for prompt in self.measured:
+            prompt.values = {key: prompt.values[key] for key in keys if key in prompt.values}
+            prompt.curves = {key: prompt.curves[key] for key in keys if key in prompt.curves}
 
     def to_json(self) -> dict[str, Any]:
         """As text and numbers; NaN becomes None."""
@@ -85,14 +85,14 @@ class CaseRecord:
             "seconds": self.seconds,
             "subjects": [
                 {
-                    **asdict(one.subject),
+                    **asdict(prompt.subject),
                     "values": [
-                        [*key, None if math.isnan(v) else v] for key, v in one.values.items()
+                        [*key, None if math.isnan(v) else v] for key, v in prompt.values.items()
                     ],
-                    "curves": [[*key, points] for key, points in one.curves.items()],
-                    "amounts": one.amounts,
+                    "curves": [[*key, points] for key, points in prompt.curves.items()],
+                    "amounts": prompt.amounts,
                 }
-                for one in self.measured
+                for prompt in self.measured
             ],
         }
 
@@ -109,7 +109,7 @@ def record_from_json(content: Mapping[str, Any]) -> CaseRecord:
             content["sample"],
             content["image"],
             content["strange"],
-            [_measured(one) for one in content["subjects"]],
+            [_measured(prompt) for prompt in content["subjects"]],
             content["seconds"],
             content["key"],
             content["error"],

@@ -105,21 +105,21 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         candidates = class_candidates(model, dataset, precision, keep)
         run = Run(model, dataset, plan, candidates, batch_size)
         every, before = _measured(run, store, start)
-        found = tuple(record for record in every if not record.error)
+        measured = tuple(record for record in every if not record.error)
         failed = tuple(record for record in every if record.error)
-        if not found:
+        if not measured:
             first = f"sample {failed[0].sample!r}: {failed[0].error}"
             raise InputError(f"none of the {len(failed)} samples can be measured; {first}")
     facts = run_facts(
         model=model.name,
         dataset=data or base_dataset(dataset).name,
-        samples=len(found),
+        samples=len(measured),
         seed=seed,
         # Of all runs that it took.
-        seconds=sum(record.seconds for record in found),
-        **_more_facts(plan, candidates, before, found),
+        seconds=sum(record.seconds for record in measured),
+        **_more_facts(plan, candidates, before, measured),
     )
-    result = Evaluation(plan, found, facts, command, failed)
+    result = Evaluation(plan, measured, facts, command, failed)
     if failed:
         warnings.warn(WhyclipWarning(result.failures), stacklevel=2)
     return result
@@ -138,7 +138,7 @@ def _measured(run: Run, store: Store | None, start: float) -> tuple[list[CaseRec
     waiting: list[CaseRecord] = []
     key_of = dict(zip(numbers, keys, strict=True))
     work = run.records(missing, [numbers[index] for index in missing])
-    for record in track(work, lambda: _told(records), len(missing)):
+    for record in track(work, lambda: _title(records), len(missing)):
         now = time.perf_counter()
         record.seconds, start = round(now - start, 3), now
         record.key = key_of[record.number]
@@ -147,14 +147,14 @@ def _measured(run: Run, store: Store | None, start: float) -> tuple[list[CaseRec
             waiting.append(record)
             # Nothing is written until there is something to go on from.
             begun = begun or not record.error
-            for one in waiting if begun else ():
-                store.add(one)
+            for finished in waiting if begun else ():
+                store.add(finished)
             if begun:
                 waiting.clear()
     return [records[key] for key in keys], before
 
 
-def _told(records: Mapping[str, CaseRecord]) -> str:
+def _title(records: Mapping[str, CaseRecord]) -> str:
     failed = sum(bool(record.error) for record in records.values())
     return f"evaluating ({failed} failed)" if failed else "evaluating"
 
@@ -181,14 +181,14 @@ def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Case
 def _renumber(record: CaseRecord, number: int, run: Run) -> None:
     """Say of a record of an earlier run where its sample and its classes are now."""
     record.number = number
-    for one in record.measured:
-        one.subject = renumbered(run.dataset, one.subject, run.plan.prompt)
+    for prompt in record.measured:
+        prompt.subject = renumbered(run.dataset, prompt.subject, run.plan.prompt)
 
 
 def _more_facts(
     plan: Plan, candidates: Candidates, before: int, records: Sequence[CaseRecord]
 ) -> dict[str, str]:
-    subjects = [one.subject for record in records for one in record.measured]
+    subjects = [prompt.subject for record in records for prompt in record.measured]
     right = sum(subject.correct for subject in subjects)
     facts = {
         "asked": f"{len(subjects)} prompts "

@@ -39,7 +39,7 @@ def explained_prompts(
     dataset: Dataset,
     candidates: Candidates,
     sample: Sample,
-    embedding: Tensor,
+    scores: Tensor,
     prompt: PromptName,
 ) -> list[ExplainedPrompt]:
     """Say which prompts of a sample are explained.
@@ -49,12 +49,11 @@ def explained_prompts(
         dataset: whose classes the candidates are.
         candidates: the classes.
         sample: the sample.
-        embedding: ``[e]`` of its image.
+        scores: ``[c]`` of its image with all candidates.
         prompt: ``"gt"`` gives one for each label, with the sample's own prompt; ``"pred"`` one, for
             the label that the model scores highest, with the prompt of the predicted class, which
             may be another.
     """
-    scores = candidates.targets.score(embedding)
     best = ranked(scores)[0]
     numbers = [dataset.number_of(label) for label in sample.labels]
     right = dict(zip(numbers, recognised(scores, numbers), strict=True))
