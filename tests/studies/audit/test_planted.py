@@ -194,7 +194,9 @@ def test_edited_samples_are_drawn_from_all(
     from whyclip.studies.audit import measure
 
     edited: list[str] = []
-    monkeypatch.setattr(measure, "_edit", lambda setup, seen, *rest: edited.append(seen.sample.id))
+    monkeypatch.setattr(
+        measure.Gathering, "_edit", lambda self, case: edited.append(case.sample.id)
+    )
     for seed in range(4):
         audit(view, Toy(20), ["grad_eclip"], ["deletion"], limit=20, edited=3, seed=seed)
     assert len(edited) == 12
