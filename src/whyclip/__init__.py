@@ -21,7 +21,8 @@ if typing.TYPE_CHECKING:
     from whyclip import methods
     from whyclip.api import compare, explain
     from whyclip.attention_heads import Heads, HeadTexts, describe_heads, heads
-    from whyclip.bulk import explain_bulk, read_bulk
+    from whyclip.bulk.result import read_bulk
+    from whyclip.bulk.run import explain_bulk
     from whyclip.certificate import Certificate
     from whyclip.coco_json import save_coco
     from whyclip.datasets import open_dataset

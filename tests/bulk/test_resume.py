@@ -51,7 +51,7 @@ def whole(images: Path, out: Path) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_gives_the_same(
     images: Path, tmp_path: Path, kills: int
 ) -> None:
@@ -186,6 +186,7 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
         whyclip.read_bulk(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_decoding_process_that_dies_is_one_line(images: Path, tmp_path: Path) -> None:
     def kill_workers(_: Any) -> None:
         for child in multiprocessing.active_children():

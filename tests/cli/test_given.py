@@ -108,7 +108,8 @@ def test_every_image_gets_its_own_file_and_the_result_of_one_alone(
     assert done.code == 0, done.err
     found = records(Path("out/x"))
     assert sorted(found) == ["a", "b", "c [1]"]
-    assert sorted(p.name for p in Path("html").iterdir()) == ["a.html", "b.html", "c [1].html"]
+    pages = ["a.html", "b.html", "c [1].html", "index.html"]
+    assert sorted(p.name for p in Path("html").iterdir()) == pages
     score = whyclip.explain(model, "photos/a.png", "a dog").scores.item()
     assert found["a"]["prompts"][0]["score"] == pytest.approx(score, abs=1e-6)
     at = [done.out.index(name) for name in THREE]

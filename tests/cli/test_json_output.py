@@ -83,6 +83,19 @@ def test_a_list_prints_one_record(whyclip_command: Run, line: list[str]) -> None
         assert len(record) >= 5
 
 
+def test_bulk_prints_the_run_and_its_report(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "run"
+    prompts.write_text("a dog\na car\n", encoding="utf-8")
+    line = ["bulk", picture, "--prompts", prompts, "--out", out, "--workers", "0"]
+    record = checked("bulk", whyclip_command(*line, "--model", folder, "--json").out)
+    assert (record["rows"], record["complete"], record["errors"]) == (2, True, [])
+    assert all((out / file).is_file() or Path(file).is_file() for file in record["files"])
+    page = checked("bulk", whyclip_command("bulk", "report", out, "--json").out)
+    assert Path(page["report"]).is_file()
+
+
 def test_an_error_prints_no_record(whyclip_command: Run, folder: Path, picture: Path) -> None:
     done = whyclip_command("compare", picture, "a dog", "--method", "nope", "-m", folder, "--json")
     assert (done.code, done.out) == (2, "")

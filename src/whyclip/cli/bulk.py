@@ -11,7 +11,7 @@ import typer
 
 from whyclip.cli import options
 from whyclip.cli.shared import load
-from whyclip.cli.terminal import note, stdout, wrote
+from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
 from whyclip.types import SIDES, Check, Side
@@ -175,12 +175,22 @@ def _tell(result: BulkResult) -> None:
     if errors:
         id, reason = errors[0]
         note(f"{len(errors)} images have an error; the first, {id!r}: {reason}")
+    emit(
+        {
+            "rows": len(result),
+            "files": [str(file) for file in result.files],
+            "complete": result.complete,
+            "errors": [{"id": id, "error": error} for id, error in errors],
+        }
+    )
 
 
 def _report(folder: Path) -> None:
     with importing():
         from whyclip.bulk.report import save_report
-    wrote(save_report(folder))
+    page = save_report(folder)
+    emit({"report": str(page)})
+    wrote(page)
 
 
 class _progress:  # noqa: N801 - a context manager that reads as a function
