@@ -170,6 +170,8 @@ class Run:
             # The signal of a dead worker can raise this anywhere, not only while reading data.
             if DEAD_WORKER not in str(error):
                 raise
+            # With its frames the workers go, whose signals would interrupt what cleans up.
+            error.__traceback__ = None
             raise WorkerError(
                 f"a data worker stopped ({reason(error):.100}); memory may have run out: use fewer "
                 f"workers (now {self.settings.workers}) and run the same command again"
