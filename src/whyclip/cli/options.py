@@ -86,6 +86,13 @@ Device = Annotated[
     ),
 ]
 
+Outside = Annotated[
+    bool,
+    typer.Option(
+        "--outside", help="Permission for a table to name files outside the dataset's folder."
+    ),
+]
+
 
 def check_device(given: str | None) -> None:
     """Check that this machine has the device.
