@@ -54,8 +54,8 @@ def concepts(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Text file with the vocabulary, one word or prompt per line. [dim]Default: that "
-            "of the reference, else everyday nouns.[/dim]",
+            help="Text file with the vocabulary, one word or prompt per line. [dim]Default: the "
+            "reference's prompts; without a reference, everyday nouns.[/dim]",
         ),
     ] = None,
     penalty: Annotated[float, typer.Option(help="Larger values give fewer words; above 0.")] = 0.25,

@@ -54,7 +54,7 @@ Against = Annotated[
     typer.Option(
         metavar="PROMPT",
         help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
-        "of the two scores. If given several times, their mean is subtracted.",
+        "of the two scores. Given several times, the mean of their scores is subtracted.",
     ),
 ]
 Geometry = Annotated[
