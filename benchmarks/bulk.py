@@ -43,7 +43,7 @@ def pure(explainer: Explainer, source: FileSource, batch_size: int) -> float:
     decoder = Decoder(source, explainer.model, "model")
     items = list(source.items())[: 8 * batch_size]
     cuts = [tuple(items[i : i + batch_size]) for i in range(0, len(items), batch_size)]
-    batches = [decoder[Task(0, cut, False)][1] for cut in cuts]
+    batches = [decoder[Task(0, len(cuts), cut)][1] for cut in cuts]
     for _ in range(2):
         began = time.perf_counter()
         for ready in batches:

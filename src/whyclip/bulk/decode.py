@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,11 +24,17 @@ PREFETCH = 2
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive items of one part that the model takes as one batch."""
+    """Consecutive items of one part that the model takes as one batch.
+
+    Attributes:
+        part: number of the part.
+        tasks: number of tasks that the part has.
+        items: the images, not yet read.
+    """
 
     part: int
+    tasks: int
     items: tuple[Item, ...]
-    last: bool
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Decoder:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             ready = [self.prepare(item) for item in task.items]
         # The items may hold encoded images, which nobody reads again.
-        return Task(task.part, (), task.last), ready
+        return replace(task, items=()), ready
 
     def prepare(self, item: Item) -> Ready:
         """Prepare one image; whatever fails becomes its fault."""

@@ -1,22 +1,27 @@
-"""The engine: decode in worker processes, explain batch by batch, write part by part."""
+"""Cut a source into parts, have an engine explain their tasks, and write part by part."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from whyclip.bulk.answer import Answer, Explain
 from whyclip.bulk.decode import Decoder, Task, decoded
 from whyclip.bulk.folder import Folder
+from whyclip.bulk.progress import Progress
 from whyclip.bulk.request import Explainer
-from whyclip.bulk.schema import MapType, schema, to_table
+from whyclip.bulk.schema import MapType
 from whyclip.bulk.source import Item, Part, Source, parts_of
 from whyclip.errors import OptionError
+
+Engine = Literal["local", "ray"]
+Answers = Callable[["Job", Iterator[Task]], Iterator[Answer]]
+"""An engine: it explains the tasks of a job, in any order."""
 
 
 @dataclass(frozen=True)
@@ -42,51 +47,6 @@ class Share:
         if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
             raise OptionError(f"RANK={rank!r} and WORLD_SIZE={world!r} do not fit; unset them")
         return cls(int(rank), int(world))
-
-
-@dataclass
-class Progress:
-    """Counts of a running or finished run, of this process.
-
-    Attributes:
-        images: explained in this run, those with errors included.
-        errors: images with an error among them.
-        rows: written in this run.
-        skipped: images whose part was there already.
-        total: images of this process, where the length of the source is known.
-        started: time of `time.perf_counter`.
-    """
-
-    images: int = 0
-    errors: int = 0
-    rows: int = 0
-    skipped: int = 0
-    total: int | None = None
-    started: float = field(default_factory=perf_counter)
-
-    @property
-    def rate(self) -> float:
-        """Images per second."""
-        return self.images / max(perf_counter() - self.started, 1e-9)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated time left; None where it is not known."""
-        if self.total is None or not self.images:
-            return None
-        return max(0, self.total - self.skipped - self.images) / self.rate
-
-    def __str__(self) -> str:
-        done = self.images + self.skipped
-        of = f" of {self.total:,}" if self.total is not None else ""
-        left = "" if self.seconds_left is None else f", {_duration(self.seconds_left)} left"
-        return f"{done:,}{of} images, {self.rate:.1f} per second{left}, {self.errors:,} errors"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 @dataclass(frozen=True)
@@ -116,9 +76,9 @@ class Job:
     retry_errors: bool = False
 
     @property
-    def columns(self) -> pa.Schema:
-        """Columns of all parts."""
-        return schema(self.explainer.grid, self.map_type)
+    def explain(self) -> Explain:
+        """The function that turns decoded images into rows."""
+        return Explain(self.explainer, self.map_type)
 
     @property
     def decoder(self) -> Decoder:
@@ -138,31 +98,43 @@ class Job:
         return [cut for cut in cuts if any(item.number in faulty for item in cut)]
 
 
-def run_here(job: Job, share: Share, report: Callable[[Progress], None]) -> Progress:
-    """Explain this process's parts that are not there yet.
+def run_job(
+    job: Job, share: Share, report: Callable[[Progress], None], answers: Answers
+) -> Progress:
+    """Explain this process's parts that are not there yet, and write each when it is complete.
 
     Args:
         job: what to do.
         share: which parts are of this process: every ``world``-th.
-        report: called after each batch.
+        report: called after each task.
+        answers: the engine.
 
     Raises:
         OutputError: a part cannot be written, such as on a full disk. Parts before it stay.
     """
     progress = Progress(total=_own_images(job, share))
     kept: dict[int, list[pa.Table]] = {}
-    tasks = _tasks(job, share, progress, kept)
-    for task, ready in decoded(job.decoder, tasks, job.workers):
-        explained = job.explainer.explain(ready)
-        kept.setdefault(task.part, []).append(to_table(explained, job.columns, job.map_type))
-        progress.images += len(explained)
-        progress.errors += sum(one.explanation is None for one in explained)
-        if task.last:
-            table = pa.concat_tables(kept.pop(task.part))
+    left: dict[int, int] = {}
+    for answer in answers(job, _tasks(job, share, progress, kept)):
+        part = answer.task.part
+        kept.setdefault(part, []).append(answer.rows)
+        left[part] = left.get(part, answer.task.tasks) - 1
+        progress.images += answer.images
+        progress.errors += answer.errors
+        if not left[part]:
+            del left[part]
+            table = pa.concat_tables(kept.pop(part))
             progress.rows += table.num_rows
-            job.folder.write(task.part, sorted_rows(table))
+            job.folder.write(part, sorted_rows(table))
         report(progress)
     return progress
+
+
+def answers_here(job: Job, tasks: Iterator[Task]) -> Iterator[Answer]:
+    """The local engine: decode in worker processes, and explain in this one."""
+    explain = job.explain
+    for task, ready in decoded(job.decoder, tasks, job.workers):
+        yield explain(task, ready)
 
 
 def _tasks(
@@ -183,7 +155,7 @@ def _tasks(
             again = [item.number for cut in cuts for item in cut]
             kept[part.number] = [without(job.folder.read(part.number), again)]
         for cut in cuts:
-            yield Task(part.number, cut, cut is cuts[-1])
+            yield Task(part.number, len(cuts), cut)
     # Every process lists the whole source, so all of them write the same.
     job.folder.write_total(images, parts)
 

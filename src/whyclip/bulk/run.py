@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from whyclip.bulk.engine import Job, Progress, Share, run_here
+from whyclip.bulk.engine import Answers, Engine, Job, Share, answers_here, run_job
 from whyclip.bulk.folder import Folder
 from whyclip.bulk.open_source import open_source
+from whyclip.bulk.progress import Progress
 from whyclip.bulk.request import OWN, Explainer, Request
 from whyclip.bulk.result import BulkResult, read_bulk
 from whyclip.bulk.schema import MapType
@@ -21,7 +23,6 @@ from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 from whyclip.variant import MethodLike
 
 PART_SIZE, BATCH_SIZE, MOST_WORKERS = 1024, 16, 8
-Engine = Literal["local", "ray"]
 
 
 def explain_bulk(  # noqa: PLR0913
@@ -47,6 +48,8 @@ def explain_bulk(  # noqa: PLR0913
     part_size: int = PART_SIZE,
     retry_errors: bool = False,
     outside: bool = False,
+    engine: Engine = "local",
+    address: str | None = None,
     report: Callable[[Progress], None] | None = None,
     **method_options: Any,
 ) -> BulkResult:
@@ -54,7 +57,8 @@ def explain_bulk(  # noqa: PLR0913
 
     An image that cannot be read is a row with its error. After a crash, the same call resumes at
     the first part that is missing. Under ``torchrun`` or ``accelerate launch``, each process
-    explains its share of the parts. The rows are the same for any number of processes and workers.
+    explains its share of the parts; with ``engine="ray"``, a Ray cluster explains them. The rows
+    are the same for any engine and any number of processes and workers.
 
     Args:
         model: as for :func:`whyclip.explain`.
@@ -83,6 +87,9 @@ def explain_bulk(  # noqa: PLR0913
         part_size: images per file; a crash costs at most one part.
         retry_errors: try images with an error again.
         outside: whether a table may name addresses, and files outside its folder.
+        engine: ``"local"``, or ``"ray"`` to decode and explain on a Ray cluster.
+        address: of the cluster; ``"auto"`` for that of this machine. By default one is started for
+            this run.
         report: called after each batch with the progress of this process.
         **method_options: options of the method.
 
@@ -97,6 +104,12 @@ def explain_bulk(  # noqa: PLR0913
     """
     _check_numbers(batch_size=batch_size, part_size=part_size, limit=limit)
     check_choice("map_type", map_type, get_args(MapType))
+    check_choice("engine", engine, get_args(Engine))
+    share = Share.of_environment()
+    if engine == "ray" and share.world > 1:
+        raise OptionError("engine='ray' starts its own processes; run it without torchrun")
+    if engine == "local" and address is not None:
+        raise OptionError(f"address={quoted(address)} needs engine='ray'")
     names = tuple(classes or ())
     common = prompts is not None or bool(names)
     if common and prompt_column is not None:
@@ -137,7 +150,13 @@ def explain_bulk(  # noqa: PLR0913
         "outside": outside,
     }
     open_folder(job, opened)
-    run_here(job, Share.of_environment(), report or _silent)
+    if engine == "ray":
+        from whyclip.bulk.ray_engine import answers_on_ray
+
+        answers: Answers = partial(answers_on_ray, address=address)
+    else:
+        answers = answers_here
+    run_job(job, share, report or _silent, answers)
     return read_bulk(out)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -17,7 +17,8 @@ from whyclip.process import importing
 from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
-    from whyclip.bulk.engine import Progress
+    from whyclip.bulk.engine import Engine
+    from whyclip.bulk.progress import Progress
     from whyclip.bulk.result import BulkResult
 
 HELP = """
@@ -39,6 +40,8 @@ DuckDB, pandas and polars read FOLDER/parts/*.parquet; whyclip.read_bulk gives e
   [dim]# tars with a caption for each image, on two GPUs[/dim]
   torchrun --nproc-per-node 2 -m whyclip bulk "cc3m-{0000..0331}.tar" --prompt-column txt \
 --out run --model openclip:ViT-B-16/openai --precision bf16
+  [dim]# on the Ray cluster of this machine[/dim]
+  whyclip bulk s3://bucket/photos --prompts prompts.txt --out run --engine ray --address auto
   [dim]# one page: where the model looks in this dataset, with clusters of maps[/dim]
   whyclip bulk report run
 """
@@ -101,6 +104,17 @@ def bulk(
         bool, typer.Option("--retry-errors", help="Try images with an error again.")
     ] = False,
     device: options.Device = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: decode and explain on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --engine ray: the cluster, auto for that of this machine. "
+            "[dim]By default one is started for this run.[/dim]",
+        ),
+    ] = None,
     outside: Annotated[
         bool,
         typer.Option(
@@ -150,6 +164,8 @@ def bulk(
             part_size=part_size,
             retry_errors=retry_errors,
             outside=outside,
+            engine=cast("Engine", engine),
+            address=address,
             report=report,
             **given,
         )
