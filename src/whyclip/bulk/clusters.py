@@ -132,10 +132,10 @@ def _embedding(alike: Floats, seed: int) -> Floats:
     with warnings.catch_warnings():
         # Parts that are not connected are what is looked for.
         warnings.simplefilter("ignore", UserWarning)
-        found: Floats = spectral_embedding(
+        positions: Floats = spectral_embedding(
             graph, n_components=min(COMPONENTS, n - 2), random_state=seed, drop_first=False
         )
-    return found
+    return positions
 
 
 def _groups(embedded: Floats, least: int) -> list[NDArray[np.intp]]:

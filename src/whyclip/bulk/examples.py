@@ -36,18 +36,18 @@ def _images(result: BulkResult, numbers: set[int]) -> Mapping[int, Image.Image]:
         source = open_source(result.identity["source"], **result.run["source_options"])
     except InputError:
         return {}
-    found: dict[int, Image.Image] = {}
+    copies: dict[int, Image.Image] = {}
     for item in source.items():
-        if len(found) == len(numbers) or item.number > max(numbers, default=-1):
+        if len(copies) == len(numbers) or item.number > max(numbers, default=-1):
             break
         if item.number in numbers and not item.fault:
             try:
                 image = read_image(source.load(item).image)
             except InputError:
                 continue
-            found[item.number] = display_copy(image)
-            found[item.number].thumbnail((2 * SIDE, 2 * SIDE))
-    return found
+            copies[item.number] = display_copy(image)
+            copies[item.number].thumbnail((2 * SIDE, 2 * SIDE))
+    return copies
 
 
 def _card(result: BulkResult, row: dict[str, Any], image: Image.Image | None) -> Card:

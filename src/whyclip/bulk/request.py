@@ -180,24 +180,24 @@ class Explainer:
         self, group: list[Ready], batch: Batch, prompts: Sequence[tuple[str, ...] | None]
     ) -> list[Explained]:
         """Explain images that have prompts of their own: all prompts, then those of each."""
-        union = list(dict.fromkeys(prompt for own in prompts for prompt in own or ()))
+        union = list(dict.fromkeys(prompt for texts in prompts for prompt in texts or ()))
         try:
             explanations = self._run(batch, self._encode(union)) if union else []
         except PromptError as error:
             if len(group) == 1:
                 return [Explained(group[0], None, str(error))]
             return [
-                one
-                for ready, own in zip(group, prompts, strict=True)
-                for one in self._by_prompts([ready], merge_batches([_batch(ready)]), [own])
+                result
+                for ready, texts in zip(group, prompts, strict=True)
+                for result in self._by_prompts([ready], merge_batches([_batch(ready)]), [texts])
             ]
         at = {prompt: index for index, prompt in enumerate(union)}
         results = []
-        for index, (ready, own) in enumerate(zip(group, prompts, strict=True)):
-            if not own:
+        for index, (ready, texts) in enumerate(zip(group, prompts, strict=True)):
+            if not texts:
                 results.append(Explained(ready, None, "the image has no prompt"))
                 continue
-            chosen = _chosen(explanations[index], [at[prompt] for prompt in own])
+            chosen = _chosen(explanations[index], [at[prompt] for prompt in texts])
             results.append(Explained(ready, chosen))
         return results
 

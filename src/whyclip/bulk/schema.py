@@ -141,10 +141,10 @@ def inside_share(values: np.ndarray, coverage: tuple[Any, ...], index: int) -> f
     """
     if not coverage:
         return None
-    own = coverage[0] if len(coverage) == 1 else coverage[index]
+    shares = coverage[0] if len(coverage) == 1 else coverage[index]
     positive = np.maximum(values, 0).astype(np.float64)
     total = positive.sum()
-    return None if own is None or total <= 0 else float((positive * own).sum() / total)
+    return None if shares is None or total <= 0 else float((positive * shares).sum() / total)
 
 
 def _certificate_row(certificate: Certificate) -> dict[str, Any]:

@@ -75,8 +75,8 @@ app.command(help=listing_datasets.HELP)(with_json(listing_datasets.datasets))
 app.command(help=catalogue.MODELS_HELP)(with_json(catalogue.models))
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"whyclip {__version__}")
         raise typer.Exit
 

@@ -124,17 +124,17 @@ def audit(
         from whyclip.studies.audit.run import EDITED, LIMIT
         from whyclip.studies.audit.store import RESULT
 
-    asked = variants_of(named) or None
+    variants = variants_of(named) or None
     for name in wanted:
         get_check(name)
     for name, number in thresholds.items():
         check_threshold(get_check(name), number)
     options.check_device(device)
     dataset = open_dataset(data or SCENES, outside=outside)
-    found = run(
+    audited = run(
         load(model, device),
         dataset,
-        asked,
+        variants,
         wanted or None,
         limit=limit or LIMIT,
         edited=edited or EDITED,
@@ -143,23 +143,23 @@ def audit(
         out=out,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    command = _command(model, data or SCENES, named, wanted, found, threshold, outside=outside)
+    command = _command(model, data or SCENES, named, wanted, audited, threshold, outside=outside)
     if (out / RESULT).exists():
         note(f"the report of the same audit in {str(out)!r} is replaced")
-    page = replace(found, command=command).save(out)
+    page = replace(audited, command=command).save(out)
     if keep and (wanted or thresholds):
         # With an explanation it would look like a full audit, and replace one.
         note("audit not saved: only runs with all checks and default thresholds are saved")
     elif keep:
         try:
-            remember(found)
+            remember(audited)
         except OutputError as error:
             note(f"audit not saved: {error}")
-    stdout().print(_table(found))
-    for answer in answers(found):
+    stdout().print(_table(audited))
+    for answer in answers(audited):
         stdout().print(answer, highlight=False)
-    emit({**found.to_json(), "report": str(page)})
-    for line in found.notes:
+    emit({**audited.to_json(), "report": str(page)})
+    for line in audited.notes:
         note(line)
     wrote(page)
 
@@ -175,7 +175,7 @@ def _parse_threshold(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _table(found: Audit) -> Table:
+def _table(audited: Audit) -> Table:
     """One row for each method and side; colours repeat the words."""
     from rich.table import Table
     from rich.text import Text
@@ -192,18 +192,18 @@ def _table(found: Audit) -> Table:
         "failed",
     ):
         table.add_column(heading)
-    for name in found.methods:
-        for index, side in enumerate(found.sides(name)):
+    for name in audited.methods:
+        for index, side in enumerate(audited.sides(name)):
             cells = []
             for principle in PRINCIPLES:
-                passed, measured = found.passed(name, principle, side)
-                verdict = found.verdict(name, principle, side)
+                passed, measured = audited.passed(name, principle, side)
+                verdict = audited.verdict(name, principle, side)
                 text = Text(verdict if measured else "–", colours.get(verdict, "dim"))
                 text.append(f" ({passed} of {measured})" if measured else "", "not bold dim")
                 cells.append(text)
-            failed = [f for f in found.of(name) if f.side == side and f.verdict == "fail"]
-            told = ", ".join(f"{f.check} {f.number.partition(' ')[0]}" for f in failed)
-            table.add_row(Text("" if index else name), side, *cells, Text(told or "–", "dim"))
+            failed = [f for f in audited.of(name) if f.side == side and f.verdict == "fail"]
+            failures = ", ".join(f"{f.check} {f.number.partition(' ')[0]}" for f in failed)
+            table.add_row(Text("" if index else name), side, *cells, Text(failures or "–", "dim"))
     return table
 
 
@@ -212,7 +212,7 @@ def _command(
     data: str,
     methods: list[str],
     checks: list[str],
-    found: Audit,
+    audited: Audit,
     threshold: list[str] | None,
     *,
     outside: bool = False,
@@ -226,9 +226,9 @@ def _command(
         "--methods": ",".join(methods) or None,
         "--checks": ",".join(checks) or None,
         "--threshold": threshold,
-        "--limit": found.samples,
-        "--edited": found.edited or None,
-        "--seed": found.seed,
+        "--limit": audited.samples,
+        "--edited": audited.edited or None,
+        "--seed": audited.seed,
         "--outside": outside,
     }
     return command_line("audit", given)

@@ -104,8 +104,8 @@ def compare(
 ) -> None:
     """See ``HELP``."""
     target = out or (None if equality else DEFAULT_OUT)
-    asked = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
-    options.check_prompts(asked)
+    texts = [*(prompts or ()), *(options.read_prompts(prompts_file) if prompts_file else ())]
+    options.check_prompts(texts)
     if against:
         options.check_prompts(against)
     check_outputs([target] if target else [], ENDINGS, [image])
@@ -134,7 +134,7 @@ def compare(
             results = whyclip.compare(
                 view,
                 [picture],
-                asked,
+                texts,
                 names,
                 against=against or None,
                 geometry=geometry,
@@ -142,20 +142,20 @@ def compare(
             )
             return {name: result for name, [result] in results.items()}
 
-        found: dict[str, Explanation] = {}
+        explanations: dict[str, Explanation] = {}
         if target:
             if not isinstance(chosen, list):
                 _say_left_out(view, every=chosen == ALL)
-            found = explained(chosen)
+            explanations = explained(chosen)
             begin(f"writing {target.name}")
-            titled = {method_title(one): explanation for one, explanation in found.items()}
+            titled = {method_title(one): explanation for one, explanation in explanations.items()}
             _draw(titled, target, layout)
         equal = explained(EQUAL) if equality else {}
     if not equality:
-        stdout().print(_certificates(found))
+        stdout().print(_certificates(explanations))
     if target:
         wrote(target)
-    _emit(image, found or equal, target)
+    _emit(image, explanations or equal, target)
     if equality and not _print_equality(*equal.values()):
         raise typer.Exit(1)
 
@@ -176,14 +176,14 @@ def method_title(label: str) -> str:
     return "\n".join((title, ", ".join(pairs))) if pairs else title
 
 
-def _emit(image: str, found: Mapping[str, Explanation], target: Path | None) -> None:
+def _emit(image: str, explanations: Mapping[str, Explanation], target: Path | None) -> None:
     from whyclip.storage import to_json
 
-    explanations = [{"label": label, **to_json(one)} for label, one in found.items()]
+    entries = [{"label": label, **to_json(one)} for label, one in explanations.items()]
     emit(
         {
             "file": image,
-            "explanations": explanations,
+            "explanations": entries,
             "files": [str(target)] if target else [],
         }
     )

@@ -50,10 +50,10 @@ def models(incomplete: str) -> list[str]:
 
 def _architectures() -> list[str]:
     """Names of OpenCLIP's configuration files; importing it would import torch."""
-    found = find_spec("open_clip")
-    if found is None or found.origin is None:
+    spec = find_spec("open_clip")
+    if spec is None or spec.origin is None:
         return []
-    return sorted(path.stem for path in Path(found.origin).parent.glob("model_configs/*.json"))
+    return sorted(path.stem for path in Path(spec.origin).parent.glob("model_configs/*.json"))
 
 
 def _last(incomplete: str, names: Iterable[str]) -> list[str]:

@@ -126,7 +126,7 @@ def evaluate(
             f"--data is required for {model!r}, such as imagenet:FOLDER or folder:FILE.csv; "
             "see whyclip datasets"
         )
-    asked: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
+    wanted_sides: list[Side] = [check_choice("side", s, SIDES) for s in options.split_names(sides)]
     named, measured = options.split_names(methods), options.split_names(metrics)
     options.check_device(device)
     with importing():
@@ -143,7 +143,7 @@ def evaluate(
         "--model": model,
         "--limit": limit,
         "--seed": seed,
-        "--sides": ",".join(asked) or None,
+        "--sides": ",".join(wanted_sides) or None,
         "--prompt": None if prompt == "gt" else prompt,
         "--protocol": None if protocol == "grad-eclip" else protocol,
         "--geometry": None if geometry == "model" else geometry,
@@ -155,12 +155,12 @@ def evaluate(
     dataset = open_dataset(data or SCENES, limit=limit, seed=seed, outside=outside)
     view = load(model, device)
     try:
-        found = run(
+        evaluation = run(
             view,
             dataset,
             variants or None,
             measured or None,
-            sides=asked or SIDES,
+            sides=wanted_sides or SIDES,
             prompt=prompt,
             protocol=protocol,
             geometry=geometry,
@@ -175,15 +175,15 @@ def evaluate(
         note(f"finished samples are in {str(out)!r}; the same command resumes")
         raise
     # Before anything is printed: a closed pipe must not cost the report.
-    page = found.save(out)
-    for table in main_tables(found.summary):
+    page = evaluation.save(out)
+    for table in main_tables(evaluation.summary):
         stdout().print(table.to_rich())
         stdout().print()
     emit(
         {
             "command": command_line("evaluate", given),
             "report": str(page),
-            "tables": [table.to_json() for table in main_tables(found.summary)],
+            "tables": [table.to_json() for table in main_tables(evaluation.summary)],
         }
     )
     wrote(page)

@@ -145,7 +145,7 @@ def explain(
     names = options.split_names(side) if side else SIDES
     if not names:
         raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
         "geometry": geometry,
@@ -182,11 +182,11 @@ def explain(
 
         _check_files([path for paths in targets for path in paths], heads, given)
         if name is not None:
-            asked["method"] = variant = Variant.of(name)
-            asked |= parse(variant.method.name, variant.method.relevance, option or [])
+            arguments["method"] = variant = Variant.of(name)
+            arguments |= parse(variant.method.name, variant.method.relevance, option or [])
         options.check_device(device)
         if reference is not None:
-            asked["reference"] = whyclip.load_reference(reference)
+            arguments["reference"] = whyclip.load_reference(reference)
         # Read the image before the model, so that a wrong name is reported at once.
         images = None if given.many else [read(given.images[0])]
         begin(f"loading {model}")
@@ -194,7 +194,7 @@ def explain(
 
         def one(index: int) -> Explanation:
             image = images[index] if images else read(given.images[index])
-            return whyclip.explain(view, image, list(given.prompts), **asked)
+            return whyclip.explain(view, image, list(given.prompts), **arguments)
 
         each(
             given,

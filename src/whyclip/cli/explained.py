@@ -86,14 +86,14 @@ def each(
         raise typer.Exit(2)
 
 
-def print_heads(found: Heads, *, as_json: bool) -> None:
+def print_heads(heads: Heads, *, as_json: bool) -> None:
     """The strongest heads of each prompt; beside JSON, nothing."""
     if as_json:
         return
-    for index, prompt in enumerate(found.prompts):
+    for index, prompt in enumerate(heads.prompts):
         strongest = "   ".join(
             f"layer {head.layer} head {head.head} {head.value:+.3f}"
-            for head in found.top(STRONGEST, index)
+            for head in heads.top(STRONGEST, index)
         )
         stdout().print(f"{prompt}: {strongest}", highlight=False, markup=False)
 
@@ -129,8 +129,8 @@ def _bundle(explanation: Explanation, given: Given, index: int, bundle: tuple[Pa
 
     folder, command = bundle
     if given.many:
-        [[own]] = [places(given, [f"{folder}/{{name}}"])[index]]
-        folder = own
+        [[image_folder]] = [places(given, [f"{folder}/{{name}}"])[index]]
+        folder = image_folder
     return save_bundle(explanation, folder, source=given.images[index], command=command)
 
 

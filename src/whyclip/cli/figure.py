@@ -112,7 +112,7 @@ def figure(
         for name in {name for row in rows for name in (row.methods or named)}:
             Variant.of(name)
         options.check_device(device)
-        asked = {"against": against or None, "geometry": geometry, "precision": precision}
+        arguments = {"against": against or None, "geometry": geometry, "precision": precision}
         explained = []
         views: dict[str, Any] = {}
         for row in rows:
@@ -122,7 +122,7 @@ def figure(
                 # One model at a time: rows of one model usually stand together.
                 views = {spec: load(spec, device)}
             sides = SIDES if words else SIDES[:1]
-            explained.append(_explained(views[spec], row, row.methods or named, sides, asked))
+            explained.append(_explained(views[spec], row, row.methods or named, sides, arguments))
         drawn = methods_figure(explained, layout, words=words)
         for path in targets:
             begin(f"writing {path.name}")
@@ -136,15 +136,21 @@ def figure(
 
 
 def _explained(
-    view: Any, row: FigureRow, names: Sequence[str], sides: Sequence[Side], asked: dict[str, Any]
+    view: Any,
+    row: FigureRow,
+    names: Sequence[str],
+    sides: Sequence[Side],
+    arguments: dict[str, Any],
 ) -> dict[str, Explanation]:
     """One explanation for each method, by the title of its column."""
     import whyclip
     from whyclip.cli.compare import method_title
 
     image = read(row.image)
-    found = whyclip.compare(view, [image], [row.prompt], list(names), sides=sides, **asked)
-    return {method_title(label): explanation for label, [explanation] in found.items()}
+    explanations = whyclip.compare(
+        view, [image], [row.prompt], list(names), sides=sides, **arguments
+    )
+    return {method_title(label): explanation for label, [explanation] in explanations.items()}
 
 
 def caption_of(explanations: Iterable[Explanation]) -> str:
@@ -194,9 +200,9 @@ def _record(
                         "score": float(one.scores[0]),
                         "explains_score": one.certificate.explains_score,
                     }
-                    for one in found.values()
+                    for one in by_title.values()
                 ],
             }
-            for row, found in zip(rows, explained, strict=True)
+            for row, by_title in zip(rows, explained, strict=True)
         ],
     }

@@ -194,16 +194,16 @@ def _first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _show(found: Preview, each: int) -> None:
+def _show(preview: Preview, each: int) -> None:
     console = stdout()
-    share = found.trained / max(found.parameters, 1)
-    examples = "unknown" if found.examples is None else f"{found.examples:,}"
-    console.print(f"parameters  {found.parameters:,}")
-    console.print(f"trained     {found.trained:,} ({share:.1%})")
-    console.print(f"steps       {found.steps:,} of {each:,} images")
+    share = preview.trained / max(preview.parameters, 1)
+    examples = "unknown" if preview.examples is None else f"{preview.examples:,}"
+    console.print(f"parameters  {preview.parameters:,}")
+    console.print(f"trained     {preview.trained:,} ({share:.1%})")
+    console.print(f"steps       {preview.steps:,} of {each:,} images")
     console.print(f"examples    {examples}")
-    emit(asdict(found))
-    for caption, names in found.captions:
+    emit(asdict(preview))
+    for caption, names in preview.captions:
         console.print(f"\ncaption     {escape(caption)}")
         console.print(f"phrases     {escape('; '.join(names)) or '(none)'}")
 

@@ -52,11 +52,11 @@ def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
     images: list[str] = []
     spread, at = False, 0
     for at, argument in enumerate(arguments):
-        found = _named(argument)
-        if found is None and at:
+        inside = _named(argument)
+        if inside is None and at:
             break
-        images += [argument] if found is None else found
-        spread = spread or found not in (None, [argument])
+        images += [argument] if inside is None else inside
+        spread = spread or inside not in (None, [argument])
     else:
         at = len(arguments)
     prompts = (*arguments[at:], *more)
@@ -147,7 +147,7 @@ def places(given: Given, outs: Sequence[str]) -> list[list[Path]]:
         OutputError: several images would be written into one file.
     """
     names = _unique([_stem(image) for image in given.images])
-    found: list[list[Path]] = [[] for _ in names]
+    files: list[list[Path]] = [[] for _ in names]
     for out in outs:
         pattern = out
         if given.many and NAME not in out:
@@ -157,9 +157,9 @@ def places(given: Given, outs: Sequence[str]) -> list[list[Path]]:
                     f"pattern such as {_pattern(out)!r}"
                 )
             pattern = f"{out.rstrip('/')}/{NAME}.html"
-        for name, paths in zip(names, found, strict=True):
+        for name, paths in zip(names, files, strict=True):
             paths.append(Path(pattern.replace(NAME, name)))
-    return found
+    return files
 
 
 def _pattern(out: str) -> str:
@@ -173,13 +173,13 @@ def _stem(image: str) -> str:
 
 def _unique(names: Sequence[str]) -> list[str]:
     """Number repeated names, so that they differ also if case is ignored."""
-    found: list[str] = []
+    unique: list[str] = []
     taken: set[str] = set()
     for name in names:
-        one, number = name, 1
-        while one.casefold() in taken:
+        numbered, number = name, 1
+        while numbered.casefold() in taken:
             number += 1
-            one = f"{name}-{number}"
-        taken.add(one.casefold())
-        found.append(one)
-    return found
+            numbered = f"{name}-{number}"
+        taken.add(numbered.casefold())
+        unique.append(numbered)
+    return unique

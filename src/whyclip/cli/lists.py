@@ -42,8 +42,8 @@ def declared(kind: Kind) -> Mapping[str, Any]:
     The values have the attributes of the declarations that are plain data (names, claims,
     options, choices); a metric also has ``doc``, the docstring of its function.
     """
-    found = described(kind) if third_party(_GROUPS.get(kind, "")) else own(kind)
-    return {name: SimpleNamespace(**entry) for name, entry in found.items()}
+    entries = described(kind) if third_party(_GROUPS.get(kind, "")) else own(kind)
+    return {name: SimpleNamespace(**entry) for name, entry in entries.items()}
 
 
 def own(kind: Kind) -> Mapping[str, Any]:
@@ -82,14 +82,14 @@ def _kept() -> Mapping[str, Any]:
 
 def digest(kind: Kind) -> str:
     """Hash the files that declare a kind, independent of line endings."""
-    found = hashlib.sha256()
+    content = hashlib.sha256()
     room, assigned = _SOURCES[kind]
     folder = files("whyclip").joinpath(*room.split("."))
-    for name in sorted(one.name for one in folder.iterdir() if one.name.endswith(".py")):
+    for name in sorted(file.name for file in folder.iterdir() if file.name.endswith(".py")):
         source = (folder / name).read_text(encoding="utf-8")
         if re.search(rf"^{assigned}\b.*=", source, re.MULTILINE):
-            found.update("\0".join((name, *source.splitlines(), "")).encode())
-    return found.hexdigest()[:16]
+            content.update("\0".join((name, *source.splitlines(), "")).encode())
+    return content.hexdigest()[:16]
 
 
 def described(kind: Kind) -> dict[str, Any]:

@@ -139,10 +139,10 @@ def read_prompts(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
         raise PromptError(f"--prompts {str(path)!r} cannot be read: {reason}") from None
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
         raise PromptError(f"--prompts {str(path)!r} has no prompt; write one per line")
-    return found
+    return prompts
 
 
 def one_name(option: str, given: Sequence[str] | None) -> str | None:

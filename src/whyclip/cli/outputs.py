@@ -73,5 +73,5 @@ def _check(
 
 def _identity(path: Path) -> tuple[int, int]:
     """Return a key that is equal for two names of one file."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
+    status = path.stat()
+    return status.st_dev, status.st_ino

@@ -113,7 +113,7 @@ def regions(
     dataset = open_dataset(data, limit=limit, seed=seed, outside=outside)
     # Check the template before loading a large model.
     class_prompts(dataset, template)
-    found = classify_regions(
+    result = classify_regions(
         load(model, device),
         dataset,
         size=size,
@@ -123,16 +123,16 @@ def regions(
         masks=masks,
     ).described(data=data, command=" ".join(command))
     # Before anything is printed: a closed pipe must not cost the report.
-    page = found.save(out)
-    stdout().print(main_table(found).to_rich())
-    for kind in found.counts:
-        if found.confusions(kind, 1):
+    page = result.save(out)
+    stdout().print(main_table(result).to_rich())
+    for kind in result.counts:
+        if result.confusions(kind, 1):
             stdout().print()
-            stdout().print(confusion_table(found, kind, limit=5).to_rich())
-    for reason, number in sorted(found.left_out.items()):
+            stdout().print(confusion_table(result, kind, limit=5).to_rich())
+    for reason, number in sorted(result.left_out.items()):
         note(f"{number} regions are not counted: {reason}")
-    if found.failed:
-        first = next(iter(found.failed.values()))
-        note(f"{len(found.failed)} images cannot be read and are not counted; the first: {first}")
-    emit({"report": str(page), **to_json(found)})
+    if result.failed:
+        first = next(iter(result.failed.values()))
+        note(f"{len(result.failed)} images cannot be read and are not counted; the first: {first}")
+    emit({"report": str(page), **to_json(result)})
     wrote(page)

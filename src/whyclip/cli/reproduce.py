@@ -107,7 +107,7 @@ def reproduce(
         raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
     options.check_device(device)
     use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
-    found = run(
+    reproduction = run(
         experiment,
         data=data,
         model=model,
@@ -117,9 +117,9 @@ def reproduce(
         **chosen,
     )
     # Before anything is printed: a closed pipe must not cost the run.
-    page = found.save(folder)
-    _print(found.report())
-    emit({**found.to_json(), "report": str(page)})
+    page = reproduction.save(folder)
+    _print(reproduction.report())
+    emit({**reproduction.to_json(), "report": str(page)})
     wrote(page)
 
 

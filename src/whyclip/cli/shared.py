@@ -68,12 +68,12 @@ def shared(command: Callable[..., None], *, result: bool = True) -> Callable[...
         if quiet and verbose:
             raise OptionError("--quiet and --verbose exclude each other; give one of them")
         level: Loudness = "quiet" if quiet else "verbose" if verbose else "normal"
-        as_json = given["as_json"] if "as_json" in own else given.pop("as_json", False)
+        as_json = given["as_json"] if "as_json" in declared else given.pop("as_json", False)
         with loudness(level, json=as_json), _threads(threads):
             command(**given)
 
-    own = inspect.signature(command, eval_str=True).parameters
-    _extend(run, own, _ADDED if "as_json" in own or not result else {**_ADDED, **_JSON})
+    declared = inspect.signature(command, eval_str=True).parameters
+    _extend(run, declared, _ADDED if "as_json" in declared or not result else {**_ADDED, **_JSON})
     return run
 
 
@@ -90,7 +90,7 @@ def with_json(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _extend(
-    run: Any, own: Mapping[str, inspect.Parameter], added: Mapping[str, tuple[Any, Any]]
+    run: Any, declared: Mapping[str, inspect.Parameter], added: Mapping[str, tuple[Any, Any]]
 ) -> None:
     """Give a wrapper the parameters of its command and more of them."""
     more = [
@@ -98,7 +98,7 @@ def _extend(
         for name, (kind, default) in added.items()
     ]
     parameters = [
-        *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own.values()),
+        *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in declared.values()),
         *more,
     ]
     run.__signature__ = inspect.Signature(parameters)

@@ -128,7 +128,7 @@ def one_line(message: str) -> str:
     Quoted input of more than 80 characters and very long messages are shortened in the middle.
     """
     text = escaped(" ".join(message.split()))
-    text = _QUOTED.sub(lambda found: found[1] + _shortened(found[2], 80) + found[1], text)
+    text = _QUOTED.sub(lambda match: match[1] + _shortened(match[2], 80) + match[1], text)
     return _shortened(text, _LONGEST)
 
 

@@ -131,9 +131,9 @@ def count(
     """
 
     def counted(which: NDArray[np.bool_]) -> Floats:
-        found = np.zeros(shape)
-        np.add.at(found, (image[which], labels[which]), 1)
-        return found
+        counts = np.zeros(shape)
+        np.add.at(counts, (image[which], labels[which]), 1)
+        return counts
 
     return Counts(counted(rank >= 0), {k: counted(rank < k) for k in top})
 

@@ -110,7 +110,7 @@ def to_json(result: RegionResult) -> dict[str, Any]:
 
 def crops(result: RegionResult, confusion: Confusion, limit: int = CROPS) -> list[Image.Image]:
     """Crop the first regions of a confusion, as thumbnails."""
-    found = []
+    thumbnails = []
     for row in confusion.regions[:limit]:
         number = result.numbers[result.outcome.image[row]]
         try:
@@ -129,8 +129,8 @@ def crops(result: RegionResult, confusion: Confusion, limit: int = CROPS) -> lis
             )
         )
         crop.thumbnail((SIDE, SIDE))
-        found.append(crop)
-    return found
+        thumbnails.append(crop)
+    return thumbnails
 
 
 def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:

@@ -151,12 +151,12 @@ def check_fits(view: ModelView, prepared: Prepared) -> None:
         InputError: its input size, patch size or normalisation differs.
     """
     made = prepared.canvas
-    own = canvas_of(view, made.height if made.height == made.width else None, made.masks)
-    if own != made:
+    expected = canvas_of(view, made.height if made.height == made.width else None, made.masks)
+    if expected != made:
         raise InputError(
             f"the regions were prepared for {made.height}×{made.width} pixels in patches of "
-            f"{made.patch}; {view.name} takes {own.height}×{own.width} in patches of {own.patch}, "
-            "or normalises otherwise; prepare them with this model"
+            f"{made.patch}; {view.name} takes {expected.height}×{expected.width} in patches of "
+            f"{expected.patch}, or normalises otherwise; prepare them with this model"
         )
 
 

@@ -132,18 +132,18 @@ class RegionResult:
     def counts(self) -> Mapping[Kind, Counts]:
         """Regions by image and class, for each kind that occurs."""
         shape = len(self.ids), len(self.classes)
-        found: dict[Kind, Counts] = {}
+        counts: dict[Kind, Counts] = {}
         for kind in KINDS:
             where, rank, _ = self.outcome.of(kind)
             if where.any():
-                found[kind] = count(
+                counts[kind] = count(
                     self.outcome.image[where],
                     self.outcome.labels[where],
                     rank[where],
                     shape,
                     self.top,
                 )
-        return found
+        return counts
 
     def confusions(self, kind: Kind = "boxes", limit: int = 10) -> list[Confusion]:
         """List the most frequent errors of a kind, most frequent first."""

@@ -72,16 +72,16 @@ def embed(panel: Axes, pixels: Pixels) -> None:
 def stored_once(svg: str) -> str:
     """Store each image of an SVG once, as a symbol that its places refer to."""
     seen: dict[str, int] = {}
-    for found in _IMAGE.finditer(svg):
-        data = dict(_ATTRIBUTE.findall(found[0]))["xlink:href"]
+    for match in _IMAGE.finditer(svg):
+        data = dict(_ATTRIBUTE.findall(match[0]))["xlink:href"]
         seen[data] = seen.get(data, 0) + 1
     defined: set[str] = set()
 
-    def place(found: re.Match[str]) -> str:
-        given = dict(_ATTRIBUTE.findall(found[0]))
+    def place(match: re.Match[str]) -> str:
+        given = dict(_ATTRIBUTE.findall(match[0]))
         data = given["xlink:href"]
         if seen[data] == 1:
-            return found[0]
+            return match[0]
         name = f"image-{sha256(data.encode()).hexdigest()[:12]}"
         symbol = ""
         if name not in defined:

@@ -90,17 +90,17 @@ class Answers:
 
     def _explanations(self, request: WebRequest) -> dict[str, Explanation]:
         upload = self.kept.require(request.image)
-        found: dict[str, Explanation] = {}
+        explanations: dict[str, Explanation] = {}
         with plain_state("whyclip web"):
             for name in request.methods:
                 variants = self._variants(name, request.sides)
                 results = self.kept.explain(
                     upload, request.prompts, request.against, request.geometry, variants
                 )
-                by_label = {str(number): [one] for number, one in enumerate(results)}
+                by_label = {str(number): [result] for number, result in enumerate(results)}
                 [explanation] = by_side(by_label)
-                found[_title(name, explanation)] = explanation
-        return found
+                explanations[_title(name, explanation)] = explanation
+        return explanations
 
     def _variants(self, name: str, sides: tuple[Side, ...]) -> list[Variant]:
         """Choose the variants of a method; what suits the model does not change."""
@@ -124,20 +124,20 @@ def word_patch_table(
     Raises:
         WhyclipError: as :func:`whyclip.interaction`.
     """
-    found = interaction(view, upload.open(), prompt, geometry=geometry)
-    where = found.geometry
+    table = interaction(view, upload.open(), prompt, geometry=geometry)
+    where = table.geometry
     return {
         "prompt": prompt,
         "words": [
             {"word": w.text, "start": w.start, "end": w.end, "relevance": w.relevance}
-            for w in found.words
+            for w in table.words
         ],
-        "grid": list(found.matrix.shape[1:]),
+        "grid": list(table.matrix.shape[1:]),
         "box": list(where.box),
         "image": {"width": where.width, "height": where.height},
-        "values": found.matrix.flatten(1).tolist(),
-        "score": found.score,
-        "total": found.total,
+        "values": table.matrix.flatten(1).tolist(),
+        "score": table.score,
+        "total": table.total,
     }
 
 

@@ -53,12 +53,12 @@ Endpoint = Callable[[Request], Awaitable[Any]]
 
 def assets() -> dict[str, bytes]:
     """All files that visitors may load, by name; no path is ever made of what they ask for."""
-    viewer, own = files("whyclip.render") / "viewer", files("whyclip.web") / "static"
-    found = {name: (viewer / name).read_bytes() for name in _SHARED}
-    for file in own.iterdir():
+    viewer, static = files("whyclip.render") / "viewer", files("whyclip.web") / "static"
+    contents = {name: (viewer / name).read_bytes() for name in _SHARED}
+    for file in static.iterdir():
         if file.name.endswith(tuple(_TYPES)):
-            found[file.name] = file.read_bytes()
-    return found
+            contents[file.name] = file.read_bytes()
+    return contents
 
 
 class WebApp:
@@ -196,18 +196,18 @@ class WebApp:
 
     async def explain(self, request: Request) -> Any:
         """Explain an image."""
-        asked = await self._asked(request)
-        return NewsResponse(self.worker.submit(lambda: self.answers.explain(asked)))
+        wanted = await self._asked(request)
+        return NewsResponse(self.worker.submit(lambda: self.answers.explain(wanted)))
 
     async def table(self, request: Request) -> Any:
         """Relate words to patches."""
-        asked = await self._asked(request)
-        return NewsResponse(self.worker.submit(lambda: self.answers.table(asked)))
+        wanted = await self._asked(request)
+        return NewsResponse(self.worker.submit(lambda: self.answers.table(wanted)))
 
     async def download(self, request: Request) -> Any:
         """Write a file."""
-        asked, kind = await self._asked(request), request.path_params["kind"]
-        job = self.worker.submit(lambda: self.answers.download(asked, kind))
+        wanted, kind = await self._asked(request), request.path_params["kind"]
+        job = self.worker.submit(lambda: self.answers.download(wanted, kind))
 
         def respond(news: dict[str, Any]) -> Response:
             if "error" in news:
@@ -225,10 +225,10 @@ class WebApp:
             self.limits.upload_seconds,
             f"the request is larger than {self.limits.request_bytes} bytes; write less",
         )
-        asked = read_request(body, self.limits, tuple(self.answers.offered))
+        wanted = read_request(body, self.limits, tuple(self.answers.offered))
         if self.kept.examples:
-            self.kept.require(asked.image)
-        return asked
+            self.kept.require(wanted.image)
+        return wanted
 
     def _result(self, work: Callable[[], Any]) -> ResultResponse:
         job: Job = self.worker.submit(work)

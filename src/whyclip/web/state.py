@@ -120,8 +120,8 @@ class Kept:
                 # The graphs of recomputed layers are large, and quickly made again.
                 for kept in (aimed.forward_pass, aimed.library_pass, *encoded.forward_passes):
                     kept.forget()
-        found = [result for [result] in results.values()]
-        return [replace(one, notes=(*one.notes, *notes)) for one in found]
+        explanations = [result for [result] in results.values()]
+        return [replace(one, notes=(*one.notes, *notes)) for one in explanations]
 
     def _reference_scores(
         self, encoded: EncodedPrompts, geometry: GeometryName
