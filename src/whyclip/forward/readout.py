@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from whyclip.forward.products import vector_jacobian_products
 from whyclip.forward.targets import Targets
 from whyclip.models.tower import Block, Stream, Tower, split_heads
 
@@ -100,13 +101,7 @@ class Readout:
         products = tuple(probe.new_empty(count, *probe.shape) for probe in probes)
         for start in range(0, count, TARGETS_AT_ONCE):
             part = slice(start, start + TARGETS_AT_ONCE)
-            gradients = torch.autograd.grad(
-                self._output,
-                probes,
-                grad_outputs=upstream(part).to(self._output.dtype),
-                retain_graph=True,
-                is_grads_batched=True,
-            )
+            gradients = vector_jacobian_products(self._output, probes, upstream(part))
             for product, gradient in zip(products, gradients, strict=True):
                 product[part] = gradient
         return tuple(product.float() for product in products)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from whyclip.errors import OptionError
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.products import vector_jacobian_products
 from whyclip.methods.method import Method, Relevance, every_block, first_layer
 from whyclip.methods.paths import PathsName, readout_paths
 from whyclip.methods.readout import mask_of_readout, readout_attention
@@ -183,8 +184,8 @@ def _transpose(
     """Apply the transpose of an affine map from ``width`` numbers to ``[b, n, ...]``."""
     zero = torch.zeros(1, width, dtype=dtype, device=upstream.device, requires_grad=True)
     out = function(zero)
-    vectors = upstream.flatten(0, 1)[:, None].to(out.dtype)
-    [gradients] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    vectors = upstream.flatten(0, 1)[:, None]
+    [gradients] = vector_jacobian_products(out, (zero,), vectors)
     return gradients[:, 0].float().unflatten(0, upstream.shape[:2])
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.products import vector_jacobian_products
 from whyclip.models.tower import Block, after_attention, attend
 
 # Attention matrices of all heads, targets and inputs at once hold at most this many numbers
@@ -47,9 +48,7 @@ def run_block(
 
 def pull_back(output: Tensor, upstream: Tensor, *nodes: Tensor) -> tuple[Tensor, ...]:
     """Gradients ``[n, ...]`` at nodes, of n vectors ``[n, ...]`` given at an output."""
-    return torch.autograd.grad(
-        output, nodes, upstream.to(output.dtype), retain_graph=True, is_grads_batched=True
-    )
+    return vector_jacobian_products(output, nodes, upstream)
 
 
 def portions(forward_pass: ForwardPass) -> tuple[list[slice], list[slice]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whyclip.errors import OptionError
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.products import vector_jacobian_products
 from whyclip.methods.method import Method, Relevance, layer_index
 from whyclip.methods.readout import mask_of_readout, read_out
 from whyclip.models.tower import Block, Stream, Tower, join_heads
@@ -69,10 +70,8 @@ def grad_cam(
     at_once = max(BACKWARDS_AT_ONCE // (b * (t if every else 1)), 1)
     for start in range(0, len(forward_pass.targets), at_once):
         part = slice(start, start + at_once)
-        upstream = forward_pass.targets[part].gradient(embedding).to(output.dtype)
-        [gradient] = torch.autograd.grad(
-            output, probe, upstream, retain_graph=True, is_grads_batched=True
-        )
+        upstream = forward_pass.targets[part].gradient(embedding)
+        [gradient] = vector_jacobian_products(output, (probe,), upstream)
         gradient = gradient.float()
         if elementwise == "layercam":
             gradient = gradient.relu()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from whyclip.forward.forward_pass import ForwardPass
+from whyclip.forward.products import vector_jacobian_products
 from whyclip.methods.decomposition import check_sum
 from whyclip.methods.paths import PathsName, by_head
 from whyclip.methods.readout import mask_of_readout, readout_attention
@@ -92,8 +93,8 @@ def transpose(linear: Callable[[Tensor], Tensor], upstream: Tensor, width: int) 
     """Apply the transpose of a frozen map from ``width`` numbers to ``[b, n, w']``."""
     zero = upstream.new_zeros(len(upstream), 1, width).requires_grad_()
     out = linear(zero)
-    vectors = upstream.transpose(0, 1)[:, :, None].to(out.dtype)
-    [gradients] = torch.autograd.grad(out, zero, vectors, is_grads_batched=True)
+    vectors = upstream.transpose(0, 1)[:, :, None]
+    [gradients] = vector_jacobian_products(out, (zero,), vectors)
     return gradients[:, :, 0].transpose(0, 1)
 
 
