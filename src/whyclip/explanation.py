@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor
@@ -69,10 +69,13 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def __getitem__(self, index: int | slice) -> Explanation:
-        """Return the explanation of one prompt, or of a slice of the prompts."""
-        at = range(len(self))[index]
-        chosen = list(at) if isinstance(at, range) else [at]
+    def __getitem__(self, index: int | slice | Sequence[int]) -> Explanation:
+        """Return the explanation of one prompt, of a slice of the prompts, or of a list of them."""
+        every = range(len(self))
+        if isinstance(index, slice):
+            chosen = list(every[index])
+        else:
+            chosen = [every[i] for i in ([index] if isinstance(index, SupportsIndex) else index)]
         return replace(
             self,
             prompts=_pick(self.prompts, chosen),

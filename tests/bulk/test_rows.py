@@ -99,7 +99,7 @@ def test_arrow_types(result: Any) -> None:
     assert columns.field("grid").type == pa.list_(pa.int32(), 2)
     assert pa.types.is_list(columns.field("words").type)
     assert pa.types.is_struct(columns.field("certificate").type)
-    assert columns.field("percentile").type == pa.float32()
+    assert columns.field("percentile_among_images").type == pa.float32()
 
 
 def test_half_precision_keeps_maps_to_a_thousandth_of_their_peak(
@@ -132,6 +132,35 @@ def test_against_and_ensembles(images: Path, tmp_path: Path) -> None:
     assert len(result) == 4
     close(result[2], direct[0])
     close(result[3], direct[1])
+
+
+def test_percentiles_are_those_of_an_explanation(images: Path, tmp_path: Path) -> None:
+    reference = whyclip.reference(
+        view(), [noise(number) for number in range(50, 62)], prompts=["a cat", "a tree", "a boat"]
+    )
+    saved = reference.save(tmp_path / "noise.npz")
+    table = tmp_path / "own.csv"
+    texts = ["a dog", "a red car", "a dog", "a red car"]
+    lines = [f"{images / id},{text}" for id, text in zip(names(images), texts, strict=False)]
+    table.write_text("\n".join(["image,text", *lines]) + "\n", encoding="utf-8")
+    common = run(images, tmp_path / "common", reference=saved, limit=4)
+    own = whyclip.explain_bulk(
+        view(), str(table), prompt_column="text", out=tmp_path / "own", workers=0, outside=True,
+        reference=reference,
+    )  # fmt: skip
+    for found in (common, own):
+        for row in rows(found):
+            image = next(images.rglob(Path(row["id"]).name))
+            [match] = whyclip.explain(view(), image, row["prompt"], reference=reference).matches
+            places = [match.among_prompts, match.among_images]
+            columns = ("percentile_among_prompts", "percentile_among_images")
+            assert [row[name] for name in columns] == pytest.approx(
+                [place.percentile for place in places]
+            )
+            assert row["evidence"] == match.evidence
+    with pytest.raises(OutputError, match="reference"):
+        run(images, tmp_path / "common", limit=4)
+    assert rows(run(images, tmp_path / "none", limit=1))[0]["evidence"] is None
 
 
 def test_maps_of_other_shapes_and_one_side(images: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +18,8 @@ from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import InputError, OptionError, PromptError, quoted
 from whyclip.explanation import Explanation
 from whyclip.forward.run import run_tower
+from whyclip.matching.evidence import ReferenceScores, reference_scores
+from whyclip.matching.store import Reference
 from whyclip.models import ModelView
 from whyclip.models.state import check_state, naming_suspects
 from whyclip.pipeline import run
@@ -44,6 +46,7 @@ class Request:
         precision: of the forward pass.
         check: how many inputs also run through the model's public entry point.
         options: of the method.
+        reference: of :func:`whyclip.reference`, for the columns of percentiles; or None.
     """
 
     prompts: Any = None
@@ -56,6 +59,7 @@ class Request:
     precision: Precision = "fp32"
     check: Check = "auto"
     options: dict[str, Any] = field(default_factory=dict)
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,10 @@ class Explainer:
         with plain_state(NAME):
             sides = check_request(model, whole, request.sides)
             self.variants = chosen_variants(model, sides, request.method, request.options)
+            if request.reference is not None:
+                request.reference.check(model, request.geometry)
             self.common = None if request.prompts is None else self._encode(request.prompts)
+            self.scores = None if self.common is None else self._reference_scores(self.common)
             self.classes = self._encode_classes() if request.classes else None
 
     def _encode(self, prompts: Any) -> EncodedPrompts:
@@ -109,6 +116,10 @@ class Explainer:
                 precision=request.precision,
                 check=request.check,
             )
+
+    def _reference_scores(self, encoded: EncodedPrompts) -> ReferenceScores | None:
+        request = self.request
+        return reference_scores(self.model, request.reference, encoded, request.geometry)
 
     def _encode_classes(self) -> EncodedPrompts:
         request = self.request
@@ -133,6 +144,7 @@ class Explainer:
             "geometry": request.geometry,
             "precision": request.precision,
             "check": request.check,
+            "reference": None if request.reference is None else request.reference.digest(),
         }
 
     @property
@@ -169,10 +181,8 @@ class Explainer:
     def _explain_group(self, group: list[Ready]) -> list[Explained]:
         batch = merge_batches([one.batch for one in group if one.batch is not None])
         if self.common is not None:
-            return [
-                Explained(one, explanation)
-                for one, explanation in zip(group, self._run(batch, self.common), strict=True)
-            ]
+            explanations = self._run(batch, self.common, self.scores)
+            return [Explained(*pair) for pair in zip(group, explanations, strict=True)]
         prompts = self._predicted(batch) if self.classes else [one.prompts for one in group]
         return self._by_prompts(group, batch, prompts)
 
@@ -182,7 +192,7 @@ class Explainer:
         """Explain images that have prompts of their own: all prompts, then those of each."""
         union = list(dict.fromkeys(prompt for texts in prompts for prompt in texts or ()))
         try:
-            explanations = self._run(batch, self._encode(union)) if union else []
+            explanations = self._explain_prompts(batch, union) if union else []
         except PromptError as error:
             if len(group) == 1:
                 return [Explained(group[0], None, str(error))]
@@ -197,8 +207,7 @@ class Explainer:
             if not texts:
                 results.append(Explained(ready, None, "the image has no prompt"))
                 continue
-            chosen = _chosen(explanations[index], [at[prompt] for prompt in texts])
-            results.append(Explained(ready, chosen))
+            results.append(Explained(ready, explanations[index][[at[prompt] for prompt in texts]]))
         return results
 
     def _predicted(self, batch: Batch) -> list[tuple[str, ...]]:
@@ -217,7 +226,13 @@ class Explainer:
         )
         return targets.score(forward_pass.public).cpu()
 
-    def _run(self, batch: Batch, encoded: EncodedPrompts) -> list[Explanation]:
+    def _explain_prompts(self, batch: Batch, prompts: list[str]) -> list[Explanation]:
+        encoded = self._encode(prompts)
+        return self._run(batch, encoded, self._reference_scores(encoded))
+
+    def _run(
+        self, batch: Batch, encoded: EncodedPrompts, scores: ReferenceScores | None
+    ) -> list[Explanation]:
         request = self.request
         return by_side(
             run(
@@ -228,6 +243,7 @@ class Explainer:
                 request.geometry,
                 request.precision,
                 request.check,
+                scores,
             )
         )
 
@@ -235,23 +251,6 @@ class Explainer:
 def _batch(ready: Ready) -> Batch:
     assert ready.batch is not None
     return ready.batch
-
-
-def _chosen(explanation: Explanation, chosen: Sequence[int]) -> Explanation:
-    """Some prompts of an explanation, by their indices."""
-
-    def pick(values: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(values[index] for index in chosen)
-
-    return replace(
-        explanation,
-        prompts=pick(explanation.prompts),
-        scores=explanation.scores[list(chosen)],
-        maps=None if explanation.maps is None else explanation.maps[list(chosen)],
-        words=pick(explanation.words),
-        certificate=explanation.certificate.of(chosen),
-        contrast=pick(explanation.contrast) if explanation.contrast else (),
-    )
 
 
 def _described(variant: Variant) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from whyclip.bulk.schema import MapType
 from whyclip.bulk.source import Source
 from whyclip.errors import OptionError, check_choice, quoted
 from whyclip.files import path_of
+from whyclip.matching.evidence import ReferenceLike
+from whyclip.matching.evidence import opened as opened_reference
 from whyclip.models import ModelView
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 from whyclip.variant import MethodLike
@@ -42,6 +44,7 @@ def explain_bulk(  # noqa: PLR0913
     precision: Precision = "fp32",
     check: Check = "auto",
     map_type: MapType = "float32",
+    reference: ReferenceLike | None = None,
     limit: int | None = None,
     workers: int | None = None,
     batch_size: int = BATCH_SIZE,
@@ -80,6 +83,8 @@ def explain_bulk(  # noqa: PLR0913
         precision: of the forward pass.
         check: as for :func:`whyclip.explain`; ``"auto"`` checks images in each batch.
         map_type: ``"float32"``, or ``"float16"`` divided by the row's ``map_scale``.
+        reference: from :func:`whyclip.reference`, or its file; gives the columns of percentiles and
+            evidence.
         limit: number of images from the start of the source.
         workers: decoding processes; 0 decodes in this one. Default: one less than the CPUs, at
             most 8.
@@ -129,7 +134,17 @@ def explain_bulk(  # noqa: PLR0913
             f"no prompts for {quoted(source.name)}; give prompts, classes or a column"
         )
     request = Request(
-        prompts, names, top, against, method, sides, geometry, precision, check, method_options
+        prompts,
+        names,
+        top,
+        against,
+        method,
+        sides,
+        geometry,
+        precision,
+        check,
+        method_options,
+        opened_reference(reference),
     )
     explainer = Explainer(model, request)
     job = Job(

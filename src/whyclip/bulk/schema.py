@@ -20,6 +20,7 @@ from whyclip.types import SIDES, Box, Geometry
 MapType = Literal["float32", "float16"]
 _TYPES = {"float32": (pa.float32(), np.float32), "float16": (pa.float16(), np.float16)}
 MAP, SCALE = "map", "map_scale"
+PERCENTILES = ("percentile_among_prompts", "percentile_among_images")
 
 _WORD = pa.struct(
     [
@@ -75,7 +76,8 @@ def schema(grid: tuple[int, int] | None, map_type: MapType) -> pa.Schema:
             ("contrast", pa.list_(pa.float64(), 2)),
             ("notes", pa.list_(pa.string())),
             ("inside", pa.float32()),
-            ("percentile", pa.float32()),
+            *((name, pa.float32()) for name in PERCENTILES),
+            ("evidence", pa.string()),
             ("error", pa.string()),
         ]
     )
@@ -121,6 +123,14 @@ def _row(one: Explained, index: int, map_type: MapType) -> tuple[dict[str, Any],
         "contrast": list(whole.contrast[index]) if whole.contrast else None,
         "notes": list(whole.notes),
     }
+    if whole.matches:
+        match = whole.matches[index]
+        places = (match.among_prompts, match.among_images)
+        row["evidence"] = match.evidence
+        row |= {
+            name: None if place is None else place.percentile
+            for name, place in zip(PERCENTILES, places, strict=True)
+        }
     if whole.maps is None:
         return row, None
     values = whole.maps[index].numpy()

@@ -87,6 +87,14 @@ def bulk(
         str, typer.Option(help="float32, or float16: divided by the column map_scale.")
     ] = "float32",
     image_column: Annotated[str, typer.Option(metavar="NAME", help="Column of images.")] = "image",
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of reference scores, for the columns of percentiles and evidence. "
+            "See: whyclip reference.",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Number of images from the start of the source.")
     ] = None,
@@ -158,6 +166,7 @@ def bulk(
             against=against,
             method=options.one_name("--method", method),
             sides=sides,
+            reference=reference,
             limit=limit,
             workers=workers,
             batch_size=batch_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -132,6 +133,15 @@ class Reference:
         path = check_reference_path(path)
         write_atomic(path, self._encoded)
         return path
+
+    def digest(self) -> str:
+        """Hexadecimal digits that differ between references with other contents."""
+        content = hashlib.blake2b(digest_size=8)
+        names = (*self.prompts, *self.nonsense, *self.images)
+        content.update(json.dumps([self.fingerprint, self.rate, *names]).encode())
+        for rows in (self.text_embeddings, self.image_embeddings):
+            content.update(rows.numpy().tobytes())
+        return content.hexdigest()
 
     def _encoded(self) -> bytes:
         meta = {
