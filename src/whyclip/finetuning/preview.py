@@ -46,7 +46,7 @@ def preview(view: ModelView, data: CaptionData, settings: Settings, captions: in
         WhyclipError: as :func:`whyclip.finetuning.train.finetune` before training.
     """
     _, parameters = counts(module_of(view))
-    extract = phrase_extractor(settings.extractor)
+    extract = phrase_extractor(settings.extractor, settings.phrases)
     objective_of(view, settings)
     with prepared(view, settings) as module:
         trained, _ = counts(module)

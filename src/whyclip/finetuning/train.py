@@ -170,7 +170,7 @@ def preparing(view: ModelView, settings: Settings) -> Callable[[list[Example]], 
     return partial(
         make_batch,
         view,
-        extract=phrase_extractor(settings.extractor),
+        extract=phrase_extractor(settings.extractor, settings.phrases),
         template=settings.template,
         limit=settings.phrases,
     )
