@@ -263,7 +263,7 @@ def cost(repeats: int) -> dict[str, float]:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """What was measured beside what was asked for."""
+    """Table of the measured values and the required ones."""
     ways = list(kept["scenes"])
     lines = [f"{'':30}{'wanted':>16}" + "".join(f"{way:>26}" for way in ways)]
     names = [name for name in kept["scenes"][ways[0]] if name not in ("nouns", "pairs")]

@@ -43,6 +43,7 @@ FLOW = (
     "comparing",
     "directions",
     "encoded_prompts",
+    "encoded_classes",
     "variant",
     "preprocessed",
     "selection",

@@ -45,6 +45,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def model_input(self) -> Tensor:
+        """``[b, 3, h, w]`` what the model gets from the library's own pipeline."""
+        return self.pixels if self.library_pixels is None else self.library_pixels
+
 
 def batches(
     model: ModelView, sources: Sequence[ImageSource] | Batch, geometry: GeometryName
@@ -120,14 +125,11 @@ def merge_batches(parts: Sequence[Batch]) -> Batch:
     """Join batches whose inputs have the same size, in their order."""
     pixels = torch.cat([part.pixels for part in parts])
     same = all(part.library_pixels is None for part in parts)
-    library = [
-        part.pixels if part.library_pixels is None else part.library_pixels for part in parts
-    ]
     return Batch(
         [image for part in parts for image in part.images],
         [where for part in parts for where in part.geometries],
         pixels,
-        None if same else torch.cat(library),
+        None if same else torch.cat([part.model_input for part in parts]),
         tuple(change for part in parts for change in part.changes),
         preprocessed=all(part.preprocessed for part in parts),
     )

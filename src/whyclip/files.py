@@ -1,10 +1,11 @@
-"""Atomic writes, folders, and whyclip's cache folder."""
+"""Atomic writes, folders, whyclip's cache folder, and files within pages."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +112,8 @@ def cache_folder() -> Path:
         return Path.home() / "Library" / "Caches" / "whyclip"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "whyclip"
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """Write an image file into a page: a ``data:`` URI of ``"png"`` or ``"jpeg"``."""
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"

@@ -32,7 +32,7 @@ class ImagePass:
     @property
     def library_pixels(self) -> Tensor:
         """``[b, 3, H, W]`` input of ``library_pass``."""
-        return self.batch.pixels if self.batch.library_pixels is None else self.batch.library_pixels
+        return self.batch.model_input
 
     def with_targets(self, targets: Targets) -> ImagePass:
         """Score the same passes against other targets; nothing is run again."""

@@ -59,16 +59,7 @@ def to_json(explanation: Explanation) -> dict[str, Any]:
                 "score": float(explanation.scores[index]),
                 "score_model": certificate.score_model[index],
                 "map": where,
-                "words": [
-                    {
-                        "word": word.text,
-                        "relevance": word.relevance,
-                        "start": word.start,
-                        "end": word.end,
-                        "template": word.template,
-                    }
-                    for word in explanation.words[index]
-                ],
+                "words": [word_to_json(word) for word in explanation.words[index]],
                 **match,
             }
         )
@@ -107,6 +98,24 @@ def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Ex
         raise OutputError(f"not an explanation written by whyclip: {reason(error)}") from error
 
 
+def word_to_json(word: Word) -> dict[str, Any]:
+    """Turn a word into plain types; :func:`word_of` reads it."""
+    return {
+        "word": word.text,
+        "relevance": word.relevance,
+        "start": word.start,
+        "end": word.end,
+        "template": word.template,
+    }
+
+
+def word_of(record: Mapping[str, Any]) -> Word:
+    """Read a word from the types of :func:`word_to_json`."""
+    return Word(
+        record["word"], record["start"], record["end"], record["relevance"], record["template"]
+    )
+
+
 def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanation:
     prompts, noted = record["prompts"], record["certificate"]
     maps = [entry["map"] for entry in prompts]
@@ -123,13 +132,7 @@ def _from_json(record: Mapping[str, Any], image: Image.Image | None) -> Explanat
         maps=torch.stack([torch.tensor(m["values"]).reshape(m["grid"]) for m in maps])
         if maps[0]
         else None,
-        words=tuple(
-            tuple(
-                Word(w["word"], w["start"], w["end"], w["relevance"], w["template"])
-                for w in entry["words"]
-            )
-            for entry in prompts
-        ),
+        words=tuple(tuple(map(word_of, entry["words"])) for entry in prompts),
         certificate=certificate_of(noted, tuple(entry["score_model"] for entry in prompts)),
         geometry=Geometry(
             record["geometry"],

@@ -90,7 +90,7 @@ def test_chance_is_the_tail_of_a_poisson_distribution() -> None:
 def test_expected_peaks_are_counted_around() -> None:
     peaks = np.array([[5, 5]] * 6 + [[5, 6], [7, 7], [4, 4], [8, 5], [0, 0]])
     count, expected = peaks_at(peaks, (5, 5), (SIDE, SIDE))
-    # 3 of the peaks are in the 24 patches around; (8, 5) and (0, 0) are farther away.
+    # Three peaks lie in the 24 patches around; (8, 5) and (0, 0) lie outside.
     assert (count, expected) == (6, pytest.approx(3 / 24))
 
 

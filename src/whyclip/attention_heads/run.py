@@ -12,7 +12,7 @@ from whyclip.certificate import Certificate
 from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import UnsupportedModelError, check_choice
 from whyclip.forward.fidelity import tolerance_of
-from whyclip.forward.run import run_tower
+from whyclip.image_pass import run_images
 from whyclip.inputs import ImageSource
 from whyclip.methods.head_paths import head_contributions
 from whyclip.methods.paths import PathsName
@@ -64,19 +64,17 @@ def heads(
     encoded = encode_prompts(model, prompts, against, precision=precision)
     [batch] = batches(model, [image], geometry)
     targets, own_targets = encoded.targets(), encoded.own_targets()
-    seen = run_tower(tower, batch.pixels, targets, keep=len(tower.blocks), precision=precision)
-    unchanged = seen
-    if batch.library_pixels is not None:
-        unchanged = run_tower(tower, batch.library_pixels, targets, keep=0, precision=precision)
+    images = run_images(model, batch, targets, len(tower.blocks), precision, "all")
+    seen = images.forward_pass
     contributions, embedding = head_contributions(seen, paths)
     values = contributions[0].cpu()
     scores = targets.score(embedding)[0].cpu()
     certificate = Certificate(
-        score_model=tuple(own_targets.score(unchanged.public)[0].tolist()),
+        score_model=tuple(own_targets.score(images.library_pass.public)[0].tolist()),
         scores={"image": tuple(scores.tolist())},
         modified_input=(*batch.changes[0], *encoded.changes),
         scope={"image": "score"},
-        checked=checked_of(unchanged, encoded, [image])[0],
+        checked=checked_of(images.library_pass, encoded, [image])[0],
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),
     )

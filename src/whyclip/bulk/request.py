@@ -212,9 +212,8 @@ class Explainer:
         """Score images with all classes: ``[b, classes]``."""
         assert self.classes is not None
         targets = self.classes.own_targets()
-        pixels = batch.pixels if batch.library_pixels is None else batch.library_pixels
         forward_pass = run_tower(
-            self.model.image, pixels, targets, keep=0, precision=self.request.precision
+            self.model.image, batch.model_input, targets, keep=0, precision=self.request.precision
         )
         return targets.score(forward_pass.public).cpu()
 

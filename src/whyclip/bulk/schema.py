@@ -14,7 +14,8 @@ from whyclip.bulk.request import Explained
 from whyclip.certificate import Certificate
 from whyclip.errors import OutputError, quoted
 from whyclip.explanation import Explanation, Prompt
-from whyclip.types import SIDES, Box, Geometry, Word
+from whyclip.storage import word_of, word_to_json
+from whyclip.types import SIDES, Box, Geometry
 
 MapType = Literal["float32", "float16"]
 _TYPES = {"float32": (pa.float32(), np.float32), "float16": (pa.float16(), np.float16)}
@@ -115,16 +116,7 @@ def _row(one: Explained, index: int, map_type: MapType) -> tuple[dict[str, Any],
         "box": list(geometry.box),
         "width": geometry.width,
         "height": geometry.height,
-        "words": [
-            {
-                "word": word.text,
-                "relevance": word.relevance,
-                "start": word.start,
-                "end": word.end,
-                "template": word.template,
-            }
-            for word in whole.words[index]
-        ],
+        "words": [word_to_json(word) for word in whole.words[index]],
         "certificate": _certificate_row(certificate.of([index])),
         "contrast": list(whole.contrast[index]) if whole.contrast else None,
         "notes": list(whole.notes),
@@ -198,12 +190,7 @@ def to_explanation(row: Mapping[str, Any], run: Mapping[str, Any]) -> Explanatio
         prompts=(_prompt(row, run),),
         scores=torch.tensor([row["score"]]),
         maps=maps,
-        words=(
-            tuple(
-                Word(w["word"], w["start"], w["end"], w["relevance"], w["template"])
-                for w in row["words"]
-            ),
-        ),
+        words=(tuple(map(word_of, row["words"])),),
         certificate=_certificate(row["certificate"], row["score_model"]),
         geometry=Geometry(run["geometry"], row["width"], row["height"], Box(*row["box"])),
         options=dict(run["options"]),

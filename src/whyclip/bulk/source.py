@@ -26,7 +26,7 @@ class Item:
         number: position in the source, from 0.
         id: names the image: its path in the folder, its row's path or number, or its key in a tar.
         image: what `Source.load` reads; None if `fault` says why there is none.
-        prompts: the image's prompts; None if it has none of its own.
+        prompts: prompts of this image; None if all images share the prompts.
         fault: why the image or its prompts cannot be used, one line; empty if they can.
         box: left, top, right, bottom of an annotated object in pixels, or None.
     """

@@ -56,6 +56,8 @@ class TableSource(Source):
                 raise OptionError(f"{name} has no column {column!r}; it has {sorted(present)!r}")
         self.name, self.columns, self.root, self.outside = name, columns, root, outside
         self.boxes = all(side in present for side in BOX)
+        used = (columns.image, columns.prompts, *(BOX if self.boxes else ()))
+        self.used = [column for column in used if column is not None]
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """List the cells of each row by the names of their columns."""
@@ -161,12 +163,10 @@ class ParquetSource(TableSource):
         present = list(self.file.schema_arrow.names)
         super().__init__(name, present, columns, folder_of(name), outside)
         self.length: int = self.file.metadata.num_rows
-        wanted = (columns.image, columns.prompts, *(BOX if self.boxes else ()))
-        self.read = [column for column in wanted if column is not None]
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
         """Read the rows."""
-        for batch in self.file.iter_batches(256, columns=self.read):
+        for batch in self.file.iter_batches(256, columns=self.used):
             yield from batch.to_pylist()
 
     def contents(self) -> str:
@@ -185,8 +185,7 @@ class HfSource(TableSource):
 
         rows, folder = rows_at(rest)
         super().__init__(f"hf:{rest}", list(rows.column_names), columns, folder, outside)
-        wanted = (columns.image, columns.prompts, *(BOX if self.boxes else ()))
-        self.table = undecoded(rows.select_columns([name for name in wanted if name is not None]))
+        self.table = undecoded(rows.select_columns(self.used))
         self.length: int = len(rows)
 
     def rows(self) -> Iterator[Mapping[str, Any]]:

@@ -39,8 +39,8 @@ class Member:
 class TarSource(Source):
     """Samples of tars, in their order.
 
-    Of an uncompressed tar on this machine only the headers are read here, so that worker processes
-    read the images. Other tars are read from beginning to end.
+    For an uncompressed local tar, only the headers are read here, and worker processes read the
+    images. Other tars are read from beginning to end.
 
     Args:
         name: files or addresses of tars, with braces such as ``{0000..0331}``.

@@ -101,12 +101,7 @@ def audit(
             "checks and default thresholds are saved."
         ),
     ] = True,
-    outside: Annotated[
-        bool,
-        typer.Option(
-            "--outside", help="Permission for a table to name files outside the dataset's folder."
-        ),
-    ] = False,
+    outside: options.Outside = False,
 ) -> None:
     """See ``HELP``."""
     if data is None and model != "mini":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, Check, Side
+from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
     from whyclip.bulk.engine import Progress
@@ -124,11 +124,10 @@ def bulk(
     options.check_device(device)
     with importing():
         from whyclip.bulk.run import explain_bulk
-        from whyclip.inputs.prepare import GEOMETRIES
 
     given: dict[str, Any] = {
-        "geometry": check_choice("geometry", geometry, GEOMETRIES),
-        "check": check_choice("check", check, get_args(Check)),
+        "geometry": geometry,
+        "check": check,
         "precision": precision,
         "map_type": map_type,
     }

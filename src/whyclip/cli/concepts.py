@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,7 @@ from whyclip.cli import options
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, progress, stdout, wrote
-from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import GeometryName, Precision
 
 HELP = """
 Describe an image, a text or a folder by few words with weights (SpLiCE).
@@ -56,8 +54,8 @@ def concepts(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Text file with the vocabulary, one word or prompt per line. [dim]Default: that "
-            "of the reference, else everyday nouns.[/dim]",
+            help="Text file with the vocabulary, one word or prompt per line. [dim]Default: the "
+            "reference's prompts; without a reference, everyday nouns.[/dim]",
         ),
     ] = None,
     penalty: Annotated[float, typer.Option(help="Larger values give fewer words; above 0.")] = 0.25,
@@ -76,8 +74,6 @@ def concepts(
 ) -> None:
     """See ``HELP``."""
     outputs = out or []
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     words = options.read_prompts(vocabulary) if vocabulary else None
     with progress(3 + len(outputs)) as begin:
         begin("starting")
@@ -99,8 +95,8 @@ def concepts(
             reference=known,
             images=images,
             penalty=penalty,
-            geometry=seen,
-            precision=exactness,
+            geometry=geometry,
+            precision=precision,
         )
         for path in outputs:
             begin(f"writing {path.name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.errors import check_choice
 from whyclip.process import importing
-from whyclip.types import GeometryName, Precision
 
 HELP = """
 Show how the score changes if the words of a prompt are different.
@@ -82,8 +81,6 @@ def edits(
 ) -> None:
     """See ``HELP``."""
     outputs = out or []
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     options.check_prompts([prompt])
     others = options.read_prompts(prompts_file) if prompts_file else ()
     with progress(3 + len(outputs)) as begin:
@@ -111,8 +108,8 @@ def edits(
             adjectives=options.split_names(adjectives) if adjectives else None,
             others=others,
             maps=maps,
-            geometry=seen,
-            precision=exactness,
+            geometry=geometry,
+            precision=precision,
         )
         for path in outputs:
             begin(f"writing {path.name}")

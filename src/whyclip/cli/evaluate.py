@@ -118,12 +118,7 @@ def evaluate(
         Path,
         typer.Option(help="Folder of the report. Rerun with the same folder to resume."),
     ] = FOLDER,
-    outside: Annotated[
-        bool,
-        typer.Option(
-            "--outside", help="Permission for a table to name files outside the dataset's folder."
-        ),
-    ] = False,
+    outside: options.Outside = False,
 ) -> None:
     """See ``HELP``."""
     if data is None and model != "mini":

@@ -54,7 +54,7 @@ Against = Annotated[
     typer.Option(
         metavar="PROMPT",
         help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
-        "of the two scores. If given several times, their mean is subtracted.",
+        "of the two scores. Given several times, the mean of their scores is subtracted.",
     ),
 ]
 Geometry = Annotated[
@@ -83,6 +83,13 @@ Device = Annotated[
     str | None,
     typer.Option(
         help="cpu, cuda, cuda:1, mps ... [dim]Default: the first GPU, else the CPU.[/dim]"
+    ),
+]
+
+Outside = Annotated[
+    bool,
+    typer.Option(
+        "--outside", help="Permission for a table to name files outside the dataset's folder."
     ),
 ]
 

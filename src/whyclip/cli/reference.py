@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from whyclip.cli import options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, progress, stdout, wrote
-from whyclip.errors import ImageError, OptionError, check_choice
+from whyclip.errors import ImageError, OptionError
 from whyclip.image_files import named_images
 from whyclip.process import importing
-from whyclip.types import GeometryName, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,8 +74,6 @@ def reference(
     device: options.Device = None,
 ) -> None:
     """See ``HELP``."""
-    seen: GeometryName = check_choice("geometry", geometry, get_args(GeometryName))
-    exactness: Precision = check_choice("precision", precision, get_args(Precision))
     if images and data:
         raise OptionError(f"images {images[0]!r} and --data {data!r}: give one of them")
     prompts = options.read_prompts(prompts_file) if prompts_file else None
@@ -101,8 +98,8 @@ def reference(
             prompts,
             template=template,
             rate=rate,
-            geometry=seen,
-            precision=exactness,
+            geometry=geometry,
+            precision=precision,
         )
         built.save(out)
     stdout().print(

@@ -83,12 +83,7 @@ def regions(
     device: options.Device = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images in memory at once.")] = 8,
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = FOLDER,
-    outside: Annotated[
-        bool,
-        typer.Option(
-            "--outside", help="Permission for a table to name files outside the dataset's folder."
-        ),
-    ] = False,
+    outside: options.Outside = False,
 ) -> None:
     """See ``HELP``."""
     if out.exists() and not out.is_dir():

@@ -53,8 +53,8 @@ class Sample:
         masks: for each label, its mask, bool ``[H, W]``; None if there are none.
         open_parts: function that returns the mask of unlabelled pixels (neither object nor
             background), for datasets with such pixels.
-        image_id: shared by samples of one image, which are not independent; by default the path
-            of the image, or else the id.
+        image_id: shared by samples of one image, which are not independent. Default: the path of
+            the image; the id if the image has no path.
     """
 
     id: str

@@ -97,7 +97,7 @@ def make_batch(
     Args:
         view: the model whose preprocessing and tokenizer are used.
         examples: at least one.
-        extract: finds the phrases of a caption, if the example has none of its own.
+        extract: extracts phrases from a caption, for examples without given phrases.
         template: sentence that a phrase is put into, with ``{}`` for the phrase.
         limit: maximum number of phrases per caption.
 

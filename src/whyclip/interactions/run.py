@@ -16,7 +16,7 @@ from whyclip.encoded_prompts import EncodedPrompts, encode_prompts
 from whyclip.errors import OptionError, PromptError, UnsupportedModelError, quoted
 from whyclip.forward.fidelity import tolerance_of
 from whyclip.forward.forward_pass import ForwardPass
-from whyclip.forward.run import run_tower
+from whyclip.image_pass import run_images
 from whyclip.inputs import ImageSource, Tokens, word_relevance
 from whyclip.interactions.result import DEFAULT, Interaction
 from whyclip.models import ModelView
@@ -88,12 +88,8 @@ def interaction(
     )
     [batch] = batches(model, [image], geometry)
     targets, own_targets = encoded.targets(), encoded.own_targets()
-    seen = run_tower(model.image, batch.pixels, targets, keep=keep, precision=precision)
-    unchanged = seen
-    if batch.library_pixels is not None:
-        unchanged = run_tower(
-            model.image, batch.library_pixels, targets, keep=0, precision=precision
-        )
+    images = run_images(model, batch, targets, keep, precision, "all")
+    seen = images.forward_pass
     [read] = encoded.forward_passes
     of_text = by_word.of(read)
     alone, names, directions = _rows(encoded, of_text, prompt)
@@ -105,11 +101,11 @@ def interaction(
     named = [name != UNATTRIBUTED for name in names], [name != UNATTRIBUTED for name in columns]
     total = float(table[named[0]][:, named[1]].sum())
     certificate = Certificate(
-        score_model=(float(own_targets.score(unchanged.public)),),
+        score_model=(float(own_targets.score(images.library_pass.public)),),
         scores={"image": (score,)},
         modified_input=(*batch.changes[0], *encoded.changes),
         scope={"image": "score"},
-        checked=checked_of(unchanged, encoded, [image])[0],
+        checked=checked_of(images.library_pass, encoded, [image])[0],
         diagnostics={"completeness error": (score - total,)},
         precision=precision,
         tolerance=tolerance_of(model.towers, precision),

@@ -13,9 +13,9 @@ def contribution(
 ) -> Relevance:
     """Project each token's attention-weighted value on the score's gradient.
 
-    ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. Over all tokens
-    of a layer it sums to ``g·o`` exactly. Own derivation. GAME on the last layer
-    also clips each head; Grad-ECLIP has λ in place of A.
+    ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. The sum over
+    all tokens of a layer is exactly ``g·o``. Derived for whyclip. GAME on the last layer also clips
+    each head; Grad-ECLIP has λ in place of A.
 
     Args:
         forward_pass: the tower's forward pass.

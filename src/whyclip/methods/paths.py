@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,6 +41,60 @@ class Paths:
         return (total - self.embedding).norm(dim=-1) / self.embedding.norm(dim=-1)
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """One block's attention at the readout token, and the block's own computation there.
+
+    Attributes:
+        index: of the block.
+        block: the block.
+        weights: ``[b, h, t]`` attention weights, in the precision of the summands.
+        shared: ``[b, t, h·d]`` each token's share of the heads' output.
+        row: ``[b, w]`` input of the block.
+        update: ``[b, w]`` output of the attention.
+        after: ``[b, w]`` output of the block.
+        merge: output projection of the attention.
+    """
+
+    index: int
+    block: Block
+    weights: Tensor
+    shared: Tensor
+    row: Tensor
+    update: Tensor
+    after: Tensor
+    merge: Affine
+
+
+def _layers(forward_pass: ForwardPass, first: int) -> Iterator[_Layer]:
+    tower, stream = forward_pass.tower, forward_pass.stream
+    rows, mask = stream.readout_index, mask_of_readout(stream)
+    every = torch.arange(len(rows), device=rows.device)
+    kind = torch.promote_types(forward_pass.states[first].dtype, torch.float32)
+    for index in range(first, len(tower.blocks)):
+        block = tower.blocks[index]
+        x = forward_pass.states[index].to(block.dtype)
+        a, v = readout_attention(block, x, rows, mask)
+        weights = a.to(kind)
+        shared = (weights[..., None] * v.to(kind)).transpose(1, 2).flatten(2)
+        o = shared.sum(1)
+        row, update = x[every, rows], block.merge(o.to(block.dtype))
+        after = block.finish(row, update)
+        yield _Layer(index, block, weights, shared, row, update, after, block.frozen_merge(o))
+
+
+def _first_summands(
+    forward_pass: ForwardPass, first: int, remainders: int
+) -> tuple[Tensor, Tensor]:
+    """Summands ``[b, t + remainders, w]`` of the first layer's input, and that input ``[b, w]``."""
+    x, rows = forward_pass.states[first], forward_pass.stream.readout_index
+    every = torch.arange(len(rows), device=rows.device)
+    kind = torch.promote_types(x.dtype, torch.float32)
+    parts = x.new_zeros(len(x), x.shape[1] + remainders, x.shape[2], dtype=kind)
+    parts[every, rows] = x[every, rows].to(kind)
+    return parts, x[every, rows]
+
+
 @torch.no_grad()
 def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
     """Follow each token through the readout token's stream, from layer ``first`` to the embedding.
@@ -58,42 +112,29 @@ def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
         UnsupportedModelError: a part of the model cannot be frozen.
         ScoreMismatchError: the sum differs from the model's result, for example because of a hook.
     """
-    tower, stream = forward_pass.tower, forward_pass.stream
-    mask, depth = mask_of_readout(stream), len(tower.blocks)
-    every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
-    x = forward_pass.states[first]
-    kind = torch.promote_types(x.dtype, torch.float32)
+    rows = forward_pass.stream.readout_index
+    every = torch.arange(len(rows), device=rows.device)
     # The last summand is that of the biases.
-    parts = x.new_zeros(len(x), x.shape[1] + 1, x.shape[2], dtype=kind)
-    parts[every, stream.readout_index] = x[every, stream.readout_index].to(kind)
-    after = x[every, stream.readout_index]
-    for index in range(first, depth):
-        block = tower.blocks[index]
-        x = forward_pass.states[index].to(block.dtype)
-        a, v = readout_attention(block, x, stream.readout_index, mask)
-        shared = (a[..., None].to(kind) * v.to(kind)).transpose(1, 2).flatten(2)
-        o = shared.sum(1)
-        x_row = x[every, stream.readout_index]
-        update = block.merge(o.to(block.dtype))
-        after = block.finish(x_row, update)
-        merge = block.frozen_merge(o)
+    parts, after = _first_summands(forward_pass, first, remainders=1)
+    for layer in _layers(forward_pass, first):
+        block, shared, after = layer.block, layer.shared, layer.after
         if block.is_pooling_head:
-            # Its query is its own: nothing of the readout token's stream goes on.
+            # The head has a learned query, so the readout token's stream ends here.
             through = torch.cat([shared, torch.zeros_like(shared[:, :1])], 1)
-            parts = merge.split(through)
-            finish = block.frozen_finish(update.to(kind))
+            parts = layer.merge.split(through)
+            finish = block.frozen_finish(layer.update.to(parts.dtype))
         else:
             through = _own_value(
-                block, x_row.to(kind), a[every, :, stream.readout_index].to(kind), parts
+                block, layer.row.to(parts.dtype), layer.weights[every, :, rows], parts
             )
-            shared[every, stream.readout_index] = 0
+            shared[every, rows] = 0
             through[:, :-1] += shared
-            parts = parts + merge.split(through)
-            finish = block.frozen_finish((x_row + update).to(kind))
+            parts = parts + layer.merge.split(through)
+            finish = block.frozen_finish((layer.row + layer.update).to(parts.dtype))
         parts = finish.split(parts)
-        forward_pass.follow(index, after)
-        forward_pass.follow(index, parts.sum(1))
-    return _projected(forward_pass, parts, after.to(kind))
+        forward_pass.follow(layer.index, after)
+        forward_pass.follow(layer.index, parts.sum(1))
+    return _projected(forward_pass, parts, after)
 
 
 def _own_value(block: Block, x_row: Tensor, weight: Tensor, parts: Tensor) -> Tensor:
@@ -118,7 +159,7 @@ def _projected(forward_pass: ForwardPass, parts: Tensor, last: Tensor) -> Paths:
     """Final norm and projection of summands ``[b, t + 1, w]``, the norm frozen at their sum."""
     tower = forward_pass.tower
     embedding = tower.project(last.to(tower.blocks[-1].dtype)).detach().to(parts.dtype)
-    projected = tower.frozen_project(last).split(parts)
+    projected = tower.frozen_project(last.to(parts.dtype)).split(parts)
     total = projected.sum(1).to(forward_pass.embedding)
     check_same(
         tower.side, forward_pass.targets, forward_pass.tolerance, total, forward_pass.embedding
@@ -138,28 +179,13 @@ def direct_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
     Raises:
         ScoreMismatchError: the sum differs from the model's result, for example because of a hook.
     """
-    tower, stream = forward_pass.tower, forward_pass.stream
-    mask, depth = mask_of_readout(stream), len(tower.blocks)
-    every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
-    x = forward_pass.states[first]
-    kind = torch.promote_types(x.dtype, torch.float32)
-    parts = x.new_zeros(len(x), x.shape[1] + 2, x.shape[2], dtype=kind)
-    parts[every, stream.readout_index] = x[every, stream.readout_index].to(kind)
-    after = x[every, stream.readout_index]
-    for index in range(first, depth):
-        block = tower.blocks[index]
-        x = forward_pass.states[index].to(block.dtype)
-        a, v = readout_attention(block, x, stream.readout_index, mask)
-        shared = (a[..., None].to(kind) * v.to(kind)).transpose(1, 2).flatten(2)
-        o = shared.sum(1)
-        x_row = x[every, stream.readout_index]
-        update = block.merge(o.to(block.dtype))
-        after = block.finish(x_row, update)
-        merge = block.frozen_merge(o)
-        parts[:, :-2] += merge.linear(shared)
-        parts[:, -2] += (after - (x_row + update)).to(kind)
-        parts[:, -1] += merge.constant
-        forward_pass.follow(index, after)
-    paths = _projected(forward_pass, parts, after.to(kind))
+    parts, after = _first_summands(forward_pass, first, remainders=2)
+    for layer in _layers(forward_pass, first):
+        after = layer.after
+        parts[:, :-2] += layer.merge.linear(layer.shared)
+        parts[:, -2] += (after - (layer.row + layer.update)).to(parts.dtype)
+        parts[:, -1] += layer.merge.constant
+        forward_pass.follow(layer.index, after)
+    paths = _projected(forward_pass, parts, after)
     mlps = paths.tokens[:, -1]
     return Paths(paths.tokens[:, :-1], {"MLPs": mlps, **paths.remainders}, paths.embedding)

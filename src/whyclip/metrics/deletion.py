@@ -20,8 +20,8 @@ def deletion_edits(
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``; NaN (never seen by the model) is deleted last. The pixels
-            of a constant map are removed in random order.
+        heatmap: float ``[H, W]``; NaN (never seen by the model) is deleted last. If the map
+            is constant, pixels are removed in random order.
         protocol: ``GRAD_ECLIP`` puts random colours in place of 0, 5, …, 50 % of the pixels;
             ``RISE`` puts black in place of 0, 224, 448, … all pixels.
         seed: of the colours and of the order of equally relevant pixels.

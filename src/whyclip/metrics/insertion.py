@@ -20,8 +20,8 @@ def insertion_edits(
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``; NaN (never seen by the model) is revealed last. The pixels
-            of a constant map are revealed in random order.
+        heatmap: float ``[H, W]``; NaN (never seen by the model) is revealed last. If the map
+            is constant, pixels are revealed in random order.
         protocol: ``GRAD_ECLIP`` reveals 0, 5, …, 45 % of a black canvas and then the whole image;
             ``RISE`` reveals 0, 224, 448, … all pixels of the blurred image.
         seed: of the order of equally relevant pixels.

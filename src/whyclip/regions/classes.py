@@ -8,12 +8,10 @@ from torch import Tensor
 from whyclip.datasets import Dataset
 from whyclip.datasets.dataset import filled_in
 from whyclip.datasets.imagenet import imagenet_prompts
-from whyclip.encoded_prompts import encode_prompts
+from whyclip.encoded_classes import class_targets
 from whyclip.errors import OptionError
 from whyclip.models import ModelView
-from whyclip.progress import track
 
-CLASSES_AT_ONCE = 16
 OPENAI = "openai"
 OWN = "dataset"
 
@@ -35,14 +33,8 @@ def class_embeddings(view: ModelView, dataset: Dataset, template: str | None = N
     Raises:
         OptionError: the template has no ``{}``.
     """
-    prompts = class_prompts(dataset, template)
-    parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
-    return torch.cat(
-        [
-            encode_prompts(view, part).targets().directions
-            for part in track(parts, "embedding classes")
-        ]
-    ).float()
+    parts = class_targets(view, class_prompts(dataset, template))
+    return torch.cat([part.directions for part in parts]).float()
 
 
 def class_prompts(dataset: Dataset, template: str | None = None) -> list[tuple[str, ...]]:

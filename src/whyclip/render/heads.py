@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from whyclip.files import data_uri
 from whyclip.render.colour import AGAINST, FOR, mixed, scales
 from whyclip.render.page import framed, page
 from whyclip.render.parts import (
@@ -92,13 +92,13 @@ def _label(heads: Heads, index: int) -> str:
 
 def heads_page(heads: Heads) -> str:
     """Write the table, and the maps of each prompt's strongest heads, into one HTML page."""
-    drawn = b64encode(figure_bytes(heads_figure(heads))).decode("ascii")
+    drawn = data_uri("png", figure_bytes(heads_figure(heads)))
     names = ", ".join(escape(_label(heads, index)) for index in range(len(heads.prompts)))
     before = (
         '<section style="max-width:1240px;margin:0 auto;padding:24px 24px 0">'
         f"<h1>Layers and heads</h1><p>{names}</p>"
         f'<img alt="A table of layer and head for each prompt" style="max-width:100%;height:auto" '
-        f'src="data:image/png;base64,{drawn}"></section>'
+        f'src="{drawn}"></section>'
     )
     maps = [heads.explanation(prompt=index) for index in range(len(heads.prompts))]
     return page(maps, shared_scale=True, before=before)

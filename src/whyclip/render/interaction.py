@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from whyclip.render import colour
-from whyclip.render.page import asset, data_uri, framed, harmless_json, page
+from whyclip.render.page import asset, framed, harmless_json, image_uri, page
 from whyclip.render.parts import (
     GAP,
     MARGIN,
@@ -194,7 +194,7 @@ def _data(interaction: Interaction) -> dict[str, Any]:
         "grid": [rows, columns],
         "box": list(box),
         "size": [geometry.width, geometry.height],
-        "picture": None if interaction.image is None else data_uri(interaction.image),
+        "picture": None if interaction.image is None else image_uri(interaction.image),
         "pairs": [
             [_index(interaction, pair), pair.row, pair.column, round(pair.value, 7)]
             for pair in interaction.pairs(PAIRS)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -25,6 +24,7 @@ from PIL import Image
 
 from whyclip.errors import InputError
 from whyclip.explanation import Explanation
+from whyclip.files import data_uri
 from whyclip.render import colour, contour, seal
 from whyclip.render.grey import BLANK, LUMA, levels
 from whyclip.render.reading import facts, largest_word, shares_scale
@@ -108,7 +108,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
     for name, explanation in zip(_names(explanations), explanations, strict=True):
         image = explanation.image
         if image is not None and id(image) not in known:
-            uri = data_uri(image)
+            uri = image_uri(image)
             if uri not in images:
                 images.append(uri)
                 greys.append(levels(image)._asdict())
@@ -146,10 +146,9 @@ def _options(explanation: Explanation) -> str:
     return ", ".join(f"{name}={value}" for name, value in explanation.options.items())
 
 
-def data_uri(image: Image.Image) -> str:
+def image_uri(image: Image.Image) -> str:
     """The content of :func:`display_file` as a URI."""
-    kind, content = display_file(image)
-    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+    return data_uri(*display_file(image))
 
 
 def display_file(image: Image.Image) -> tuple[str, bytes]:

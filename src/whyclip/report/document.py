@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +15,7 @@ from string import Template
 from typing import Any
 
 from whyclip.errors import OutputError
-from whyclip.files import make_folder, write_atomic
+from whyclip.files import data_uri, make_folder, write_atomic
 from whyclip.render.page import framed
 from whyclip.report.markdown import inline, prose
 from whyclip.report.scored_images import SCRIPT_HASH, ScoredImages
@@ -178,11 +177,10 @@ class Report:
 
 
 def _figure(image: Picture, png: bytes) -> str:
-    data = b64encode(png).decode("ascii")
     caption = f"<figcaption>{inline(image.caption)}</figcaption>" if image.caption else ""
     return (
         f'<figure class="card picture"><img alt="{escape(image.alt)}" '
-        f'src="data:image/png;base64,{data}">{caption}</figure>'
+        f'src="{data_uri("png", png)}">{caption}</figure>'
     )
 
 

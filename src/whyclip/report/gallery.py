@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
@@ -16,7 +15,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from whyclip.explanation import Explanation
-from whyclip.files import write_atomic
+from whyclip.files import data_uri, write_atomic
 from whyclip.render.reading import map_scales, overlays
 
 SIDE = 240
@@ -90,4 +89,4 @@ def _thumbnail(image: Image.Image) -> str:
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     file = BytesIO()
     small.save(file, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{b64encode(file.getvalue()).decode('ascii')}"
+    return data_uri("jpeg", file.getvalue())

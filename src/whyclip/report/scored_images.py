@@ -10,6 +10,8 @@ from io import BytesIO
 
 from PIL import Image
 
+from whyclip.files import data_uri
+
 # Sorts by the score, and hides what is below the slider. Works without any network.
 _SCRIPT = (
     "(f=>{const g=f.querySelector('.gallery'),r=f.querySelector('input'),"
@@ -85,10 +87,9 @@ class ScoredImages:
 def _card(card: Card) -> str:
     buffer = BytesIO()
     card.image.convert("RGB").save(buffer, "JPEG", quality=80)
-    data = b64encode(buffer.getvalue()).decode("ascii")
     caption = escape(card.caption)
     return (
         f'<div data-score="{card.score:.6f}"><img loading="lazy" style="width:100%" '
-        f'alt="{caption}" src="data:image/jpeg;base64,{data}"><br>{card.score:.3f} '
+        f'alt="{caption}" src="{data_uri("jpeg", buffer.getvalue())}"><br>{card.score:.3f} '
         f"<small>{caption}</small></div>"
     )

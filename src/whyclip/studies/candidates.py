@@ -14,15 +14,14 @@ from torch import Tensor
 
 from whyclip.datasets import Dataset, Sample
 from whyclip.datasets.annotation_files import digest
+from whyclip.encoded_classes import class_targets
 from whyclip.encoded_prompts import encode_prompts
 from whyclip.errors import InputError, OutputError
 from whyclip.files import write_atomic
 from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
-from whyclip.progress import track
 from whyclip.types import Precision
 
-CLASSES_AT_ONCE = 16
 # In the metadata of a file of directions.
 OF = "of"
 
@@ -147,7 +146,7 @@ def class_candidates(
 
 
 def _text(model: ModelView, dataset: Dataset, number: int) -> str:
-    """The prompt of a class; a plain classifier is asked by the names of classes."""
+    """The prompt of a class; for a plain classifier, the class name."""
     names = model.classes is not None
     return dataset.names[number] if names else dataset.prompt_of(dataset.classes[number])
 
@@ -167,7 +166,7 @@ def _directions(
 
 
 def _read(file: Path, of: str) -> Targets | None:
-    """The directions that a file holds; None if there is none, or it is made of something else."""
+    """The directions in a file; None if there is no file or its directions are of other prompts."""
     if not file.exists():
         return None
     try:
@@ -188,7 +187,7 @@ def _write(file: Path, of: str, targets: Targets) -> None:
 
 
 def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:
-    """What directions in a file must have been made of."""
+    """Digest of everything that the directions depend on."""
     texts = json.dumps([dataset.names, dataset.class_prompts])
     return digest(f"{model.fingerprint} {precision} {texts}".encode())
 
@@ -197,14 +196,10 @@ def _embedded(model: ModelView, dataset: Dataset, precision: Precision) -> Targe
     prompts = list(dataset.class_prompts)
     if model.classes is not None:
         prompts = [(name,) for name in dataset.names]
-    parts = [prompts[i : i + CLASSES_AT_ONCE] for i in range(0, len(prompts), CLASSES_AT_ONCE)]
-    found = [
-        encode_prompts(model, part, precision=precision).targets()
-        for part in track(parts, "embedding classes")
-    ]
-    biases = [part.bias for part in found if part.bias is not None]
+    parts = class_targets(model, prompts, precision)
+    biases = [part.bias for part in parts if part.bias is not None]
     return Targets(
-        torch.cat([part.directions for part in found]).cpu(),
-        found[0].scale,
+        torch.cat([part.directions for part in parts]).cpu(),
+        parts[0].scale,
         bias=torch.cat(biases).cpu() if biases else None,
     )

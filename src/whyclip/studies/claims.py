@@ -23,7 +23,7 @@ class Claim:
             side to fail.
         higher_is_better: which side is the good one.
         principle: group of claims to which it belongs.
-        question: what is asked, in one sentence.
+        question: the question that the claim answers, in one sentence.
         reason: why the threshold lies there.
         passes: what is true if the claim passes.
         fails: what is true if it fails.

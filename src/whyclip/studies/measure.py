@@ -73,7 +73,7 @@ class Loop(Generic[Record]):
         """Yield the record of each sample, in order, as soon as all its requests are answered.
 
         Raises:
-            OptionError: what was asked for cannot be had of any sample.
+            OptionError: an option that fails for every sample.
             ModelError: the model cannot be followed; the message has the sample's name.
         """
         batch_size = self.encoder.batch_size

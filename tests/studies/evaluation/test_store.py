@@ -74,7 +74,7 @@ def test_a_finished_one_is_read_and_not_run(
 ) -> None:
     first = run(tmp_path)
     monkeypatch.setattr("whyclip.studies.evaluation.run.Run._sample", None)
-    monkeypatch.setattr("whyclip.studies.candidates.encode_prompts", None)
+    monkeypatch.setattr("whyclip.encoded_classes.encode_prompts", None)
     second = run(tmp_path)
     assert repr(second.rows) == repr(first.rows), "bit for bit, NaN too"
     assert second.facts["took"] == first.facts["took"], "it took what it took at first"

@@ -63,14 +63,14 @@ class AuditSetup:
         return replace(self.candidates.targets, directions=self._directions[name])
 
     def own_prompts(self, sample: Sample) -> tuple[str, ...]:
-        """A sample's own prompts; a plain classifier is asked by the names of its classes."""
+        """The true prompts of a sample; for a plain classifier, the names of its classes."""
         labels = self.candidates.labels_of(sample)
         if self.model.classes is None or labels is None:
             return sample.prompts
         return tuple(self.candidates.prompts[label] for label in labels)
 
     def prompts(self, sample: Sample, scores: Tensor) -> Sequence[str]:
-        """A sample's own prompts, and the best candidate ``[c]`` that is none of them."""
+        """The true prompts of a sample, and the best other candidate ``[c]`` as a distractor."""
         own = self.own_prompts(sample)
         labels = self.candidates.labels_of(sample) or ()
         distractor = self.candidates.distractor(scores, own, labels)

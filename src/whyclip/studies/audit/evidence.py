@@ -63,7 +63,7 @@ class SampleEvidence:
 
     Attributes:
         image_id: what it has in common with other samples of its image.
-        prompts: the m prompts; the distractor is the best candidate that is none of its own.
+        prompts: the m prompts: the true ones, then the distractor, the best other candidate.
         own: k.
         labels: positions of its labels among the candidates; None without labels.
         right: for each label whether the model puts it among its k best; None without labels.

@@ -204,15 +204,15 @@ def _more_facts(
 
 
 def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
-    """Everything that decides the results of all samples alike.
+    """Everything that affects the results of all samples.
 
-    What is of single samples is not here: see :func:`whyclip.datasets.dataset.keys_of`.
+    :func:`whyclip.datasets.dataset.keys_of` has what affects a single sample.
 
     Args:
-        model: what is asked.
-        dataset: of the whole from which samples were drawn.
+        model: the evaluated model.
+        dataset: the dataset from which samples were drawn.
         plan: what is measured.
-        data: what the dataset is called.
+        data: name of the dataset.
 
     Returns:
         JSON types; digests stand for what is long.

@@ -42,11 +42,11 @@ def explained_prompts(
     scores: Tensor,
     prompt: PromptName,
 ) -> list[ExplainedPrompt]:
-    """Say which prompts of a sample are explained.
+    """Choose the prompts of a sample that are explained.
 
     Args:
-        model: a plain classifier is asked by the names of classes.
-        dataset: whose classes the candidates are.
+        model: the model; for a plain classifier, prompts are class names.
+        dataset: dataset whose classes are the candidates.
         candidates: the classes.
         sample: the sample.
         scores: ``[c]`` of its image with all candidates.
@@ -72,7 +72,7 @@ def explained_prompts(
 
 
 def renumbered(dataset: Dataset, explained: ExplainedPrompt, prompt: PromptName) -> ExplainedPrompt:
-    """The same of an earlier run, whose classes may have been in another order."""
+    """Look up the class numbers of a prompt from an earlier run, whose classes may be reordered."""
     number = dataset.number_of(explained.label)
     other = number if prompt == "gt" else dataset.number_of(explained.predicted)
     return replace(explained, number=number, explained=other)

@@ -55,7 +55,7 @@ class Evaluation(EvaluationRecord, StudyResult):
             OutputError: a file cannot be written.
         """
         for old in Path(folder).glob("failed-samples.*"):
-            # Of an earlier run, whose samples may be repaired by now.
+            # Written by an earlier run; its failed samples may be repaired now.
             old.unlink()
         return super().save(folder)
 

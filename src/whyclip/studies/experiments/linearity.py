@@ -70,7 +70,7 @@ def linearity(
     shown = [place for place in PLACES if (place, STEPS[-1], "correlation") in rows]
     findings = [
         is_above(
-            f"At the {place}, the gradient foretells what taking patches away does",
+            f"At the {place}, the gradient predicts the effect of removing patches",
             f"correlation at the full step (sets of {share:.0%} of the patches)",
             rows.interval((place, STEPS[-1], "correlation")),
             bound,
