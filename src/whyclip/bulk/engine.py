@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from whyclip.bulk.decode import Decoder, Task, decoded
+from whyclip.bulk.decode import Decoder, Ready, Task, decoded, died
 from whyclip.bulk.folder import Folder
 from whyclip.bulk.request import Explainer
 from whyclip.bulk.schema import MapType, schema, to_table
 from whyclip.bulk.source import Item, Part, Source, parts_of
 from whyclip.errors import OptionError
+from whyclip.workers import deaths_as
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,20 @@ def run_here(job: Job, share: Share, report: Callable[[Progress], None]) -> Prog
     progress = Progress(total=_own_images(job, share))
     kept: dict[int, list[pa.Table]] = {}
     tasks = _tasks(job, share, progress, kept)
-    for task, ready in decoded(job.decoder, tasks, job.workers):
+    # The signal of a dead process can raise it anywhere, not only while images are read.
+    with deaths_as(died):
+        _explain(job, decoded(job.decoder, tasks, job.workers), progress, kept, report)
+    return progress
+
+
+def _explain(
+    job: Job,
+    batches: Iterator[tuple[Task, list[Ready]]],
+    progress: Progress,
+    kept: dict[int, list[pa.Table]],
+    report: Callable[[Progress], None],
+) -> None:
+    for task, ready in batches:
         explained = job.explainer.explain(ready)
         kept.setdefault(task.part, []).append(to_table(explained, job.columns, job.map_type))
         progress.images += len(explained)
@@ -162,7 +176,6 @@ def run_here(job: Job, share: Share, report: Callable[[Progress], None]) -> Prog
             progress.rows += table.num_rows
             job.folder.write(task.part, sorted_rows(table))
         report(progress)
-    return progress
 
 
 def _tasks(

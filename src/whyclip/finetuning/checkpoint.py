@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from whyclip.errors import OutputError, quoted, reason
+from whyclip.workers import is_death
 
 FOLDER = "checkpoints"
 KEPT = 2
-DEAD_WORKER = "DataLoader worker"
 _STEP = "step-"
 _PARTIAL = ".writing-"
 _WEIGHTS, _AVERAGE = "model.safetensors", "ema.safetensors"
@@ -88,7 +88,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         # torch raises this one anywhere in the main process.
-        if DEAD_WORKER in str(error):
+        if is_death(error):
             raise
         kept = checkpoints(out)
         last = f"step {step_of(kept[-1])} is kept" if kept else "there is no earlier one"

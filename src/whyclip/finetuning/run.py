@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
-from whyclip.errors import InputError, reason
+from whyclip.errors import InputError
 from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.checkpoint import (
-    DEAD_WORKER,
     Checkpoint,
     checkpoints,
     load_checkpoint,
@@ -24,12 +23,13 @@ from whyclip.finetuning.checkpoint import (
 )
 from whyclip.finetuning.ema import Average
 from whyclip.finetuning.interrupt import Interrupted, Stop
-from whyclip.finetuning.loader import Loader, WorkerError
+from whyclip.finetuning.loader import Loader, stopped
 from whyclip.finetuning.logs import BOARD, FILE, PARTS, Log, bar
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.randomness import generator_states, set_generator_states
 from whyclip.finetuning.settings import Settings
 from whyclip.models import ModelView
+from whyclip.workers import deaths_as
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -164,18 +164,9 @@ class Run:
             OutputError: a log or checkpoint cannot be written.
             Interrupted: a signal; a checkpoint was written.
         """
-        try:
+        # The signal of a dead worker can raise it anywhere, not only while reading data.
+        with deaths_as(stopped):
             self._train(progress)
-        except RuntimeError as error:
-            # The signal of a dead worker can raise this anywhere, not only while reading data.
-            if DEAD_WORKER not in str(error):
-                raise
-            # With its frames the workers go, whose signals would interrupt what cleans up.
-            error.__traceback__ = None
-            raise WorkerError(
-                f"a data worker stopped ({reason(error):.100}); memory may have run out: use fewer "
-                f"workers (now {self.settings.workers}) and run the same command again"
-            ) from None
 
     def _train(self, progress: bool) -> None:
         main = self.accelerator.is_main_process
