@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import active_children
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from whyclip import workers
 from whyclip.bulk.decode import Decoder, Ready, Task, decoded
 from whyclip.errors import InputError
 from whyclip.finetuning.loader import Loader, WorkerError
+from whyclip.studies.experiments.shortcut_study import run_study
 from whyclip.workers import deaths_as, from_workers, is_death
 
 # Each was seen, or is what the standard library raises, when a process is killed while its
@@ -164,3 +167,24 @@ def test_a_death_while_the_model_computes_is_the_same_error(
     monkeypatch.setattr(engine, "decoded", lambda *_: [(Task(0, (), last=True), [])])
     with pytest.raises(InputError, match=r"a decoding process died \(DataLoader worker"):
         engine.run_here(cast(Any, job), engine.Share(0, 1), print)
+
+
+class Broken:
+    """A pool whose process was killed."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __enter__(self) -> Broken:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map(self, *_: Any) -> Iterator[Any]:
+        raise BrokenProcessPool("terminated abruptly")
+
+
+def test_a_seed_whose_process_dies_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Broken)
+    plan = cast(Any, SimpleNamespace(seeds=(0, 1)))
+    with pytest.raises(WorkerError, match="one of 2 processes died.*use fewer processes"):
+        run_study(plan, 2)

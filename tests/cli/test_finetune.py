@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +22,7 @@ import whyclip
 from whyclip.finetuning.checkpoint import checkpoints, step_of
 from whyclip.finetuning.logs import read_log
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 FAST = ("--batch-size", 4, "--learning-rate", "1e-3", "--warmup", 2, "--extractor", "rules")
 
 
@@ -71,6 +74,9 @@ def test_train_on_a_table_and_load_the_result(
     other = whyclip_command(*asked, "--seed", 1)
     assert other.code == 2
     assert "seed (was 0, now 1)" in other.err
+    part = whyclip_command(*asked, "--fraction", ".999")
+    assert part.code == 2
+    assert "selection (was '', now 'fraction 0.999 of seed 0')" in part.err
     never = whyclip_command(*asked, "--resume", "never")
     assert never.code == 2
     assert "holds a run at step 6" in never.err
@@ -89,6 +95,8 @@ def test_train_on_a_table_and_load_the_result(
         (("--extractor", "nonesuch"), "nonesuch"),
         (("--batch-size", "500"), "smaller batch"),
         (("--device", "cuda:77"), "cuda:77"),
+        (("--removal", "10"), "removal=10 needs masks"),
+        (("--relevance", "1", "--mask-column", "seg"), "relevance=1 needs masks"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -100,6 +108,52 @@ def test_wrong_input_is_one_line(
     assert words in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--batch-size", "500"), "smaller batch"),
+        (("--precision", "fp16", "--device", "cpu"), "needs a GPU"),
+        (("--removal", "10"), "removal=10 needs masks"),
+    ],
+)
+def test_a_dry_run_fails_where_training_would(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
+    wrong: tuple[str, ...], words: str,
+) -> None:  # fmt: skip
+    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST]
+    assert whyclip_command(*asked, "--dry-run").code == 0
+    done = whyclip_command(*asked, "--dry-run", *wrong)
+    assert done.code == 2, done.err
+    assert words in done.err
+
+
+def test_both_records_follow_the_schema(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path
+) -> None:
+    schema = json.loads((SCHEMAS / "finetune.json").read_text(encoding="utf-8"))
+    trained, preview = ({"$schema": schema["$schema"], **one} for one in schema["anyOf"])
+    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST, "--json"]
+    done = whyclip_command(*asked, "--steps", 2, "--dry-run")
+    [line] = done.out.splitlines()
+    record = json.loads(line)
+    jsonschema.validate(record, preview)
+    assert (record["steps"], record["examples"], len(record["captions"])) == (2, 14, 3)
+    assert record["trained"] == record["parameters"]
+    done = whyclip_command(*asked, "--steps", 2)
+    [line] = done.out.splitlines()
+    record = json.loads(line)
+    jsonschema.validate(record, trained)
+    assert (record["steps"], record["resumed"]) == (2, 0)
+    assert Path(record["folder"]) == tmp_path / "run" / "model"
+    last = read_log(tmp_path / "run" / "metrics.csv")[-1]
+    assert record["losses"] == pytest.approx({name: last[name] for name in record["losses"]})
+    again = json.loads(whyclip_command(*asked, "--steps", 2).out)
+    jsonschema.validate(again, trained)
+    assert again["resumed"] == 2
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**record, "losses": {"loss": "low"}}, trained)
 
 
 def test_a_missing_extra_is_named(

@@ -158,7 +158,7 @@ def audit(
     stdout().print(_table(found))
     for answer in answers(found):
         stdout().print(answer, highlight=False)
-    emit({**found.to_json(), "report": str(page)})
+    emit({**found.to_json(), "command": command, "report": str(page)})
     for line in found.notes:
         note(line)
     wrote(page)

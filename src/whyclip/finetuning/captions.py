@@ -56,11 +56,15 @@ class CaptionData(ABC):
         name: kind and place, for messages.
         length: number of examples; None if it is known only after an epoch.
         exhaustive: whether `spares` lists all other examples.
+        selection: the part of the data that is used and its columns, if not the usual ones.
+        may_be_marked: False if no example has a mask of pixels that must not be used.
     """
 
     name: str
     length: int | None
     exhaustive = False
+    selection = ""
+    may_be_marked = True
 
     @abstractmethod
     def order(self, number: int, seed: int) -> Iterator[Any]:
@@ -282,4 +286,11 @@ def open_captions(
     from whyclip.finetuning.caption_kinds import open_kind
 
     columns = {"image": image, "caption": caption, "mask": mask}
-    return open_kind(spec, fraction, seed, true_masks, outside, split, columns)
+    data = open_kind(spec, fraction, seed, true_masks, outside, split, columns)
+    changed = [f"{kind} from {name!r}" for kind, name in columns.items() if name != kind]
+    if fraction != 1:
+        changed.insert(0, f"fraction {fraction:g} of seed {seed}")
+    if split != "train":
+        changed.append(f"split {split}")
+    data.selection = ", ".join(changed)
+    return data

@@ -96,11 +96,14 @@ def finetune(
     check_installed()
     settings = settings if settings is not None else Settings()
     module = module_of(view)
+    check_marked(data, settings)
     total = settings.total(data.length)
     identity = {
         **settings.as_json(),
         "total_steps": total,
         "data": data.name,
+        "selection": data.selection,
+        "examples": data.length,
         "model": view.name,
         "architecture": _architecture(module),
     }
@@ -141,6 +144,20 @@ def finetune(
     return Finetuned(
         folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed=resumed
     )
+
+
+def check_marked(data: CaptionData, settings: Settings) -> None:
+    """Check that a shortcut loss has masks.
+
+    Raises:
+        OptionError: it has none.
+    """
+    for name in ("removal", "relevance"):
+        if getattr(settings, name) and not data.may_be_marked:
+            raise OptionError(
+                f"{name}={getattr(settings, name):g} needs masks, and {data.name} has none; name "
+                "them in a column 'mask', or in another one given as mask (--mask-column)"
+            )
 
 
 def objective_of(view: ModelView, settings: Settings) -> Objective:
