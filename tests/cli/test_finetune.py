@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +130,33 @@ def test_a_dry_run_fails_where_training_would(
     assert words in done.err
 
 
+def test_masks_that_cannot_be_used_are_named(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Training goes on without them, so silence would look like success."""
+    for number in range(12):
+        (tmp_path / f"{number}.png").write_bytes((photos.parent / f"{number % 3}.png").read_bytes())
+    Image.new("L", (9, 7), 255).save(tmp_path / "small.png")
+    Image.new("L", (40, 32), 0).save(tmp_path / "empty.png")
+    Image.new("L", (40, 32), 255).save(tmp_path / "mask.png")
+    ends = {}
+    for mask in ("small", "empty", "mask"):
+        marks = [f"{mask}.png" if number % 4 == 0 else "" for number in range(12)]
+        rows = [f"{number}.png,a red car,{mark}" for number, mark in enumerate(marks)]
+        table = tmp_path / f"{mask}.csv"
+        table.write_text("\n".join(["image,caption,mask", *rows]) + "\n")
+        asked = ["finetune", start, f"csv:{table}", "--out", tmp_path / mask, "--epochs", 1, *FAST]
+        ends[mask] = whyclip_command(*asked, "--removal", 10)
+        assert ends[mask].code == 0, ends[mask].err
+    wrong = ".*mask has 9x7 pixels, its image 40x32"
+    told = f"skipped 3 examples: mask cannot be used; for example row \\d+: {wrong}"
+    assert re.search(told, ends["small"].err)
+    for mask in ("small", "empty"):
+        assert "no image that was trained on had a usable mask" in ends[mask].err
+    assert "skipped" not in ends["empty"].err
+    assert "mask" not in ends["mask"].err.replace(str(tmp_path / "mask"), "")
+
+
 def test_both_records_follow_the_schema(
     whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +174,7 @@ def test_both_records_follow_the_schema(
     record = json.loads(line)
     jsonschema.validate(record, trained)
     assert (record["steps"], record["resumed"]) == (2, 0)
+    assert sum(fault["number"] for fault in record["faults"]) == record["skipped"]
     assert Path(record["folder"]) == tmp_path / "run" / "model"
     last = read_log(tmp_path / "run" / "metrics.csv")[-1]
     assert record["losses"] == pytest.approx({name: last[name] for name in record["losses"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from whyclip.errors import InputError, OptionError
+from whyclip.errors import InputError, OptionError, quoted
 from whyclip.finetuning.batch import Example
 
 UNREADABLE = "image cannot be read"
@@ -243,13 +244,16 @@ def caption_of(cell: object, id: str) -> str:
         if isinstance(text, str) and text.strip():
             # JSON can contain unpaired surrogates, which tokenizers reject.
             return text.strip().encode("utf-8", "replace").decode()
-    raise UnusableError(Skipped(id, EMPTY_CAPTION))
+    known = cell is None or isinstance(cell, (str, bytes, list, tuple))
+    missing = isinstance(cell, float) and math.isnan(cell)
+    detail = "" if known or missing else f"{quoted(cell)} is no text"
+    raise UnusableError(Skipped(id, EMPTY_CAPTION, detail))
 
 
 def nothing_usable(name: str, last: Skipped | None) -> InputError:
     """Build the error for data of which no example can be used."""
-    why = f"; the last one ({last.id:.80}): {last.reason} {last.detail:.200}" if last else ""
-    return InputError(f"{name} has no usable example{why}".rstrip())
+    why = f"; the last one ({last.id:.80}): {last.reason}: {last.detail:.200}" if last else ""
+    return InputError(f"{name} has no usable example{why}".rstrip(": "))
 
 
 def open_captions(

@@ -203,6 +203,8 @@ def check_columns(present: list[str], columns: Mapping[str, str], name: str) -> 
     """
     for kind in ("image", "caption"):
         column = columns[kind]
+        if not present:
+            raise InputError(f"{name} is empty; give {FORM}")
         if column not in present:
             raise InputError(
                 f"{name} has no column {column!r}, only {sorted(present)!r:.200}; give {FORM}"

@@ -19,6 +19,7 @@ from whyclip.files import make_folder, path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
+from whyclip.finetuning.faults import Fault
 from whyclip.finetuning.interrupt import stoppable
 from whyclip.finetuning.loader import Loader
 from whyclip.finetuning.machine import check_installed, machine
@@ -44,9 +45,10 @@ class Finetuned:
         folder: the model, which :func:`whyclip.load` and the model's own library open.
         steps: total number of optimiser steps.
         losses: mean losses of the last step, by name.
-        skipped: number of broken images and empty captions that were skipped.
+        skipped: number of examples that were skipped, such as broken images.
         seconds: time spent in training, over all runs.
         resumed: step at which this run resumed; 0 if it started anew.
+        faults: why examples were skipped, the most frequent reason first.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Finetuned:
     skipped: int
     seconds: float
     resumed: int = 0
+    faults: tuple[Fault, ...] = ()
 
 
 @in_plain_state
@@ -133,8 +136,10 @@ def finetune(
                 _note_processes(last, world)
                 run.resume(last)
             resumed = run.step
+            faults: tuple[Fault, ...] = ()
             if run.step < total:
                 run.train(progress)
+                faults = run.faults()
             if run.average is not None:
                 run.average.apply()
         # After the run, so that adapters are merged.
@@ -142,7 +147,7 @@ def finetune(
             save_model(save, folder / MODEL)
         accelerator.wait_for_everyone()
     return Finetuned(
-        folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed=resumed
+        folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed, faults
     )
 
 
