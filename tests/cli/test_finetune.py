@@ -97,6 +97,8 @@ def test_train_on_a_table_and_load_the_result(
         (("--batch-size", "500"), "smaller batch"),
         (("--device", "cuda:77"), "cuda:77"),
         (("--removal", "10"), "removal=10 needs masks"),
+        (("--lora", "100000"), "above the rank of every layer, at most 32"),
+        (("--out", "x" * 300), "File name too long"),
         (("--relevance", "1", "--mask-column", "seg"), "relevance=1 needs masks"),
     ],
 )

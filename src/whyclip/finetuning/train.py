@@ -15,7 +15,7 @@ from torch import nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
-from whyclip.files import make_folder, path_of, write_atomic
+from whyclip.files import check_folder, make_folder, path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
@@ -207,8 +207,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
     """
     name = quoted(str(out))
     check_choice("resume", resume, get_args(Resume))
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"out {name} is a file; name a folder")
+    check_folder(out, "out")
     saved = checkpoints(out)
     if out.is_dir() and not (out / RUN).is_file() and any(out.iterdir()):
         raise OutputError(f"folder {name} is not empty and holds no run; name another folder")
