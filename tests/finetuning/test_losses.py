@@ -197,7 +197,7 @@ def test_contrastive_losses_are_those_of_openclip() -> None:
     inputs = [value.double().requires_grad_() for value in values]
     results = both(*inputs)
     for ours, theirs, known in zip(results[:2], results[2:], (3, 4), strict=True):
-        assert float(ours) == pytest.approx(float(theirs), rel=1e-12)
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
         gradients = [torch.autograd.grad(loss, inputs[:known]) for loss in (ours, theirs)]
         for one, other in zip(*gradients, strict=True):
             assert one.abs().max() > 1e-3
