@@ -22,6 +22,7 @@ FLOW = (
     "errors",
     "types",
     "process",
+    "workers",
     "progress",
     "ambient",
     "files",

@@ -81,6 +81,26 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Check that a folder exists or could be made, before any work is done for it.
+
+    Args:
+        folder: named by the user.
+        option: that names it, for messages.
+
+    Raises:
+        OutputError: it is a file, or no folder can have its name.
+    """
+    named = f"{option} {quoted(str(folder))}"
+    try:
+        is_file = folder.exists() and not folder.is_dir()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{named} cannot be used: {reason}; name another folder") from None
+    if is_file:
+        raise OutputError(f"{named} is a file; name a folder")
+
+
 def append_line(path: Path, line: str, *, header: str = "") -> None:
     """Append a line to a file, which is created if missing.
 

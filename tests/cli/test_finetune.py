@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +23,7 @@ import whyclip
 from whyclip.finetuning.checkpoint import checkpoints, step_of
 from whyclip.finetuning.logs import read_log
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 FAST = ("--batch-size", 4, "--learning-rate", "1e-3", "--warmup", 2, "--extractor", "rules")
 
 
@@ -71,6 +75,9 @@ def test_train_on_a_table_and_load_the_result(
     other = whyclip_command(*asked, "--seed", 1)
     assert other.code == 2
     assert "seed (was 0, now 1)" in other.err
+    part = whyclip_command(*asked, "--fraction", ".999")
+    assert part.code == 2
+    assert "selection (was '', now 'fraction 0.999 of seed 0')" in part.err
     never = whyclip_command(*asked, "--resume", "never")
     assert never.code == 2
     assert "holds a run at step 6" in never.err
@@ -89,6 +96,10 @@ def test_train_on_a_table_and_load_the_result(
         (("--extractor", "nonesuch"), "nonesuch"),
         (("--batch-size", "500"), "smaller batch"),
         (("--device", "cuda:77"), "cuda:77"),
+        (("--removal", "10"), "removal=10 needs masks"),
+        (("--lora", "100000"), "above the rank of every layer, at most 32"),
+        (("--out", "x" * 300), "File name too long"),
+        (("--relevance", "1", "--mask-column", "seg"), "relevance=1 needs masks"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -100,6 +111,80 @@ def test_wrong_input_is_one_line(
     assert words in done.err
     assert done.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--batch-size", "500"), "smaller batch"),
+        (("--precision", "fp16", "--device", "cpu"), "needs a GPU"),
+        (("--removal", "10"), "removal=10 needs masks"),
+    ],
+)
+def test_a_dry_run_fails_where_training_would(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
+    wrong: tuple[str, ...], words: str,
+) -> None:  # fmt: skip
+    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST]
+    assert whyclip_command(*asked, "--dry-run").code == 0
+    done = whyclip_command(*asked, "--dry-run", *wrong)
+    assert done.code == 2, done.err
+    assert words in done.err
+
+
+def test_masks_that_cannot_be_used_are_named(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Training goes on without them, so silence would look like success."""
+    for number in range(12):
+        (tmp_path / f"{number}.png").write_bytes((photos.parent / f"{number % 3}.png").read_bytes())
+    Image.new("L", (9, 7), 255).save(tmp_path / "small.png")
+    Image.new("L", (40, 32), 0).save(tmp_path / "empty.png")
+    Image.new("L", (40, 32), 255).save(tmp_path / "mask.png")
+    ends = {}
+    for mask in ("small", "empty", "mask"):
+        marks = [f"{mask}.png" if number % 4 == 0 else "" for number in range(12)]
+        rows = [f"{number}.png,a red car,{mark}" for number, mark in enumerate(marks)]
+        table = tmp_path / f"{mask}.csv"
+        table.write_text("\n".join(["image,caption,mask", *rows]) + "\n")
+        asked = ["finetune", start, f"csv:{table}", "--out", tmp_path / mask, "--epochs", 1, *FAST]
+        ends[mask] = whyclip_command(*asked, "--removal", 10)
+        assert ends[mask].code == 0, ends[mask].err
+    wrong = ".*mask has 9x7 pixels, its image 40x32"
+    told = f"skipped 3 examples: mask cannot be used; for example row \\d+: {wrong}"
+    assert re.search(told, ends["small"].err)
+    for mask in ("small", "empty"):
+        assert "no image that was trained on had a usable mask" in ends[mask].err
+    assert "skipped" not in ends["empty"].err
+    assert "mask" not in ends["mask"].err.replace(str(tmp_path / "mask"), "")
+
+
+def test_both_records_follow_the_schema(
+    whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path
+) -> None:
+    schema = json.loads((SCHEMAS / "finetune.json").read_text(encoding="utf-8"))
+    trained, preview = ({"$schema": schema["$schema"], **one} for one in schema["anyOf"])
+    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST, "--json"]
+    done = whyclip_command(*asked, "--steps", 2, "--dry-run")
+    [line] = done.out.splitlines()
+    record = json.loads(line)
+    jsonschema.validate(record, preview)
+    assert (record["steps"], record["examples"], len(record["captions"])) == (2, 14, 3)
+    assert record["trained"] == record["parameters"]
+    done = whyclip_command(*asked, "--steps", 2)
+    [line] = done.out.splitlines()
+    record = json.loads(line)
+    jsonschema.validate(record, trained)
+    assert (record["steps"], record["resumed"]) == (2, 0)
+    assert sum(fault["number"] for fault in record["faults"]) == record["skipped"]
+    assert Path(record["folder"]) == tmp_path / "run" / "model"
+    last = read_log(tmp_path / "run" / "metrics.csv")[-1]
+    assert record["losses"] == pytest.approx({name: last[name] for name in record["losses"]})
+    again = json.loads(whyclip_command(*asked, "--steps", 2).out)
+    jsonschema.validate(again, trained)
+    assert again["resumed"] == 2
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**record, "losses": {"loss": "low"}}, trained)
 
 
 def test_a_missing_extra_is_named(

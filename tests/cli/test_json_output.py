@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,70 @@ def test_bulk_prints_the_run_and_its_report(
     assert all((out / file).is_file() or Path(file).is_file() for file in record["files"])
     page = checked("bulk", whyclip_command("bulk", "report", out, "--json").out)
     assert Path(page["report"]).is_file()
+
+
+def test_regions_prints_its_numbers(whyclip_command: Run, folder: Path, tmp_path: Path) -> None:
+    line = ["regions", "scenes:4", "--model", folder, "--template", "a {}", "--size", "64"]
+    done = whyclip_command(*line, "--out", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    record = checked("regions", done.out)
+    written = json.loads((tmp_path / "out" / "regions.json").read_text(encoding="utf-8"))
+    assert record == {"report": str(tmp_path / "out" / "index.html"), **written}
+    with (tmp_path / "out" / "regions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert record["regions"] == len(rows) > 10
+    for kind, column in (("boxes", "box"), ("thing masks", "mask")):
+        counts = record["kinds"][kind]
+        for top in (1, 5):
+            classes: dict[str, list[bool]] = {}
+            for row in rows:
+                classes.setdefault(row["class"], []).append(int(row[f"{column}_rank"]) <= top)
+            shares = [sum(right) / len(right) for right in classes.values()]
+            assert counts["macc"][f"top{top}"]["mean"] == pytest.approx(sum(shares) / len(shares))
+        pairs = Counter((row["class"], row[f"{column}_best"]) for row in rows)
+        confused = {pair: number for pair, number in pairs.items() if pair[0] != pair[1]}
+        listed = {(one["true"], one["predicted"]): one["regions"] for one in counts["confusions"]}
+        assert listed.items() <= confused.items()
+        assert list(listed.values()) == sorted(confused.values(), reverse=True)[:10]
+
+
+def test_evaluate_prints_its_tables(whyclip_command: Run, folder: Path, tmp_path: Path) -> None:
+    done = whyclip_command(
+        "evaluate", "--data", "scenes:3", "--model", folder, "--methods", "game,random",
+        "--metrics", "iou", "--sides", "image", "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = checked("evaluate", done.out)
+    assert Path(record["report"]).is_file()
+    rows = [row for table in record["tables"] for row in table["rows"]]
+    assert {row["method"] for row in rows} == {"game", "random"}
+    assert record["command"].startswith("whyclip evaluate")
+
+
+def test_audit_prints_its_findings(whyclip_command: Run, folder: Path, tmp_path: Path) -> None:
+    done = whyclip_command(
+        "audit", "--model", folder, "--data", "scenes:4", "--no-keep", "--methods", "contribution",
+        "--checks", "score_gap", "--limit", 2, "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = checked("audit", done.out)
+    assert record["samples"] == 2
+    assert {finding["check"] for finding in record["findings"]} == {"score_gap"}
+    assert "contribution" in record["methods"]
+    written = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
+    assert {name: record[name] for name in written} == written
+
+
+def test_reproduce_prints_its_findings(whyclip_command: Run, folder: Path, tmp_path: Path) -> None:
+    done = whyclip_command(
+        "reproduce", "equality", "--data", "scenes:10", "--model", folder, "--limit", "10",
+        "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = checked("reproduce", done.out)
+    assert record["experiment"] == "equality"
+    assert record["findings"]
+    assert Path(record["report"]).is_file()
 
 
 def test_an_error_prints_no_record(whyclip_command: Run, folder: Path, picture: Path) -> None:

@@ -61,7 +61,9 @@ def test_what_cannot_be_used_is_said_in_a_line(
         (("scenes:3", "--template", "dog"), "template 'dog' has no {}"),
         (("scenes:3", "--size", "30", "--template", "{}"), "give 32"),
         (("scenes:3", "--masks", "all"), "'--masks': 'all' is not one of 'share', 'clipself'"),
+        (("scenes:0", "--template", "{}"), "scenes has no images"),
         (("scenes:3", "--out", file), "is a file; name a folder"),
+        (("scenes:3", "--out", "x" * 300), "cannot be used: File name too long"),
     ):
         done = whyclip_command("regions", *arguments, "--model", folder)
         assert done.code == 2, arguments

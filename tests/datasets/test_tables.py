@@ -15,6 +15,7 @@ from whyclip.datasets.coco import CocoInstances, CocoPanoptic
 from whyclip.datasets.dataset import Sample, same_size
 from whyclip.datasets.folder import Folder
 from whyclip.datasets.imagenet import ImageNet
+from whyclip.datasets.tables import read_table
 from whyclip.errors import InputError, WhyclipError
 from whyclip.files import write_atomic
 
@@ -269,3 +270,17 @@ def test_a_name_that_no_file_can_have_is_an_output_error(tmp_path: Path, name: s
         write_atomic(tmp_path / name, lambda: b"whole")
     one_sentence(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("image;caption", r"separated by ';'; separate them by commas"),
+        ("image\tcaption", r"separated by '\\t'"),
+        ("image,caption,image", r"has 2 columns 'image'; keep one"),
+    ],
+)
+def test_a_header_that_would_be_misread_is_refused(tmp_path: Path, header: str, words: str) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n1\n")
+    with pytest.raises(InputError, match=words):
+        read_table(tmp_path / "a.csv")

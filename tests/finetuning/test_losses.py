@@ -179,3 +179,26 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert check(whole, (maps, features, phrases))
     assert check(lambda r: relevance_penalty(r, marked), (relevance,))
     assert check(removal_loss, (images[:, 0], texts[:, 0]))
+
+
+def test_contrastive_losses_are_those_of_openclip() -> None:
+    """Values and gradients of an independent implementation."""
+    from open_clip.loss import ClipLoss, SigLipLoss
+
+    def both(images: Tensor, texts: Tensor, scale: Tensor, bias: Tensor) -> list[Tensor]:
+        return [
+            info_nce(images, texts, scale),
+            sigmoid_loss(images, texts, scale, bias),
+            ClipLoss()(images, texts, scale),
+            SigLipLoss()(images, texts, scale, bias),
+        ]
+
+    values = (unit(P, E, seed=1), unit(P, E, seed=2), torch.tensor(13.0), torch.tensor(-3.0))
+    inputs = [value.double().requires_grad_() for value in values]
+    results = both(*inputs)
+    for ours, theirs, known in zip(results[:2], results[2:], (3, 4), strict=True):
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+        gradients = [torch.autograd.grad(loss, inputs[:known]) for loss in (ours, theirs)]
+        for one, other in zip(*gradients, strict=True):
+            assert one.abs().max() > 1e-3
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)

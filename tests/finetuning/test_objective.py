@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import tiny
 import whyclip
 from steps import FAMILIES, PATCHES, batch_of, examples, view_of
 from whyclip.errors import OptionError, UnsupportedModelError
-from whyclip.finetuning.batch import Batch, Example, make_batch
+from whyclip.finetuning.batch import Batch, Example, make_batch, token_ids
 from whyclip.finetuning.guidance import Guidance, StepForwardPass, _captured, supports
 from whyclip.finetuning.losses import phrase_region_terms, region_features
 from whyclip.finetuning.objective import Objective
@@ -64,6 +65,14 @@ def test_a_mask_of_another_size_is_refused(view: ModelView) -> None:
     wrong = Example("cat.jpg", example.image, "a cat", hidden=np.zeros((3, 5), dtype=bool))
     with pytest.raises(whyclip.errors.InputError, match=r"cat\.jpg.*5x3.*32x32"):
         make_batch(view, [wrong], extract=lambda _: [])
+
+
+@pytest.mark.parametrize("template", ["{} {x}", "{}{}", "{} }", "{0} {}", "{!r} {}"])
+def test_only_the_braces_of_a_template_are_replaced(view: ModelView, template: str) -> None:
+    example = replace(examples()[0], phrases=None)
+    batch = make_batch(view, [example], extract=lambda _: ["{y} dog"], template=template)
+    written = "{y} dog".join(template.split("{}"))
+    assert batch.phrases.tolist() == token_ids(view, [written]).tolist()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

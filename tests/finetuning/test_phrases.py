@@ -74,7 +74,28 @@ def test_users_function_is_cut_to_five_distinct_phrases():
     assert extract("a b a c d e f") == ["a", "b", "c", "d", "e"]
 
 
-@pytest.mark.parametrize("returned", ["dog", [1, 2], ["dog", None]])
+def test_users_function_may_be_a_generator_or_give_more_than_five():
+    def words(caption):
+        yield from caption.split()
+
+    assert phrase_extractor(words)("a b A c") == ["a", "b", "c"]
+    assert phrase_extractor(words, 7)("a b c d e f g h") == list("abcdefg")
+    assert phrase_extractor(lambda caption: ["\ud800 dog"])("") == ["? dog"]
+    long = "a red dog, a cat, a boat, a tree, a house, a car, and a hat"
+    assert len(phrase_extractor("rules")(long)) == 5
+    assert phrase_extractor("rules", 7)(long)[5:] == ["car", "hat"]
+
+
+def test_users_function_that_fails_is_named_with_the_caption():
+    def mine(caption):
+        raise KeyError("no\nword")
+
+    with pytest.raises(InputError, match="mine failed on the caption 'a dog' with KeyError") as got:
+        phrase_extractor(mine)("a dog")
+    assert "\n" not in str(got.value)
+
+
+@pytest.mark.parametrize("returned", ["dog", [1, 2], ["dog", None], None])
 def test_users_function_must_return_strings(returned):
     with pytest.raises(InputError, match="return a list of strings"):
         phrase_extractor(lambda caption: returned)("a dog")

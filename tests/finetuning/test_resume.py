@@ -18,7 +18,7 @@ import small_runs
 from small_runs import Noise
 from whyclip.errors import OptionError, OutputError
 from whyclip.finetuning.checkpoint import checkpoints, load_checkpoint, step_of
-from whyclip.finetuning.logs import read_log
+from whyclip.finetuning.logs import cut_back, read_log
 from whyclip.finetuning.train import finetune
 
 EVERYTHING: dict[str, Any] = {"ema": 0.9, "accumulate": 2, "checkpoint_every": 3}
@@ -114,6 +114,26 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     last.rmdir()
     again = small_runs.run(tmp_path, steps=4, checkpoint_every=1, batch_size=2)
     assert again.resumed == 3
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}", b'{"step": 2, "identity": 3}', b"\xff", b"9" * 9999]
+)
+def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
+    small_runs.run(tmp_path, steps=2, batch_size=2)
+    (tmp_path / "checkpoints" / "step-old").mkdir()
+    (tmp_path / "checkpoints" / "step-old" / "state.json").write_text("{}")
+    (last,) = checkpoints(tmp_path)
+    (last / "state.json").write_bytes(content)
+    with pytest.raises(OutputError, match=r"step-000002.* cannot be read.*remove this folder"):
+        small_runs.run(tmp_path, steps=2, batch_size=2)
+
+
+def test_a_damaged_row_of_the_log_is_dropped(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_bytes(b"step,loss\n1,0.5\n\0\0\xff,\nab,1\n2,0.25\n3,0.1\n4,0.")
+    cut_back(log, 2)
+    assert log.read_text() == "step,loss\n1,0.5\n2,0.25\n"
 
 
 SCRIPT = """

@@ -21,6 +21,7 @@ from whyclip.finetuning.settings import Settings, changed
         ({"batch_size": -4}, ["batch_size=-4"]),
         ({"learning_rate": 0}, ["learning_rate=0", "above 0"]),
         ({"learning_rate": math.nan}, ["learning_rate=nan"]),
+        ({"learning_rate": 1e38}, ["learning_rate=1e+38", "at most 1e+30"]),
         ({"learning_rate": "fast"}, ["learning_rate='fast'"]),
         ({"ema": 1.0}, ["ema=1.0", "below 1"]),
         ({"lora": True}, ["lora=True"]),

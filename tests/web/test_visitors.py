@@ -168,22 +168,36 @@ def test_an_error_of_whyclip_is_its_own_sentence(site: Site) -> None:
     assert "maskclip" in site.post("/api/explain", asked).news[-1]["error"]
 
 
-def test_a_reader_who_is_slow_takes_no_memory(view: ModelView) -> None:
+def test_a_reader_who_is_slow_takes_no_memory() -> None:
     """Only the latest news of a job waits to be read."""
     import asyncio
 
+    from whyclip.progress import track
+    from whyclip.web.worker import Worker
+
+    steps: list[int] = []
+
     async def run() -> list[dict[str, Any]]:
-        from whyclip.progress import track
-        from whyclip.web.worker import Worker
+        worker, reading = Worker(4, str), threading.Event()
 
-        worker = Worker(4, str)
+        def work() -> int:
+            reading.wait(60)
+            steps.extend(track(range(10_000), "adding"))
+            return sum(steps)
+
         worker.start()
-        job = worker.submit(lambda: sum(track(range(10_000), "adding")))
-        await asyncio.sleep(0.5)
-        news = [one async for one in job.news()]
+        job = worker.submit(work)
+        news = job.news()
+        first = await anext(news)
+        assert "result" not in first
+        reading.set()
+        while not worker.idle:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # what the worker told last arrives
+        left = [latest async for latest in news]
         worker.stop()
-        return news
+        return left
 
-    news = asyncio.run(run())
-    assert news[-1] == {"result": sum(range(10_000))}
-    assert len(news) < 20
+    left = asyncio.run(run())
+    assert len(steps) == 10_000, "each step told its progress"
+    assert left == [{"result": sum(range(10_000))}]

@@ -17,6 +17,7 @@ from whyclip.bulk.source import Item, Loaded, Mask, Source
 from whyclip.errors import InputError, WhyclipWarning, reason
 from whyclip.models import ModelView
 from whyclip.types import Geometry, GeometryName
+from whyclip.workers import deaths_as, from_workers
 
 PREFETCH = 2
 """Batches that each worker process prepares ahead."""
@@ -161,15 +162,16 @@ def decoded(
         collate_fn=_as_it_is,
         prefetch_factor=PREFETCH,
     )
-    try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise InputError(
-            f"a decoding process died ({reason(error)}); the same call resumes, and fewer workers "
-            "need less memory"
-        ) from None
+    with deaths_as(died):
+        yield from from_workers(loader)
+
+
+def died(words: str) -> InputError:
+    """Build the error for a dead process."""
+    return InputError(
+        f"a decoding process died ({words}); the same call resumes, and fewer workers need less "
+        "memory"
+    )
 
 
 def _as_it_is(prepared: Any) -> Any:

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from whyclip.bulk.answer import Answer, Explain
-from whyclip.bulk.decode import Decoder, Task, decoded
+from whyclip.bulk.decode import Decoder, Task, decoded, died
 from whyclip.bulk.folder import Folder
 from whyclip.bulk.progress import Progress
 from whyclip.bulk.request import Explainer
 from whyclip.bulk.schema import MapType
 from whyclip.bulk.source import Item, Part, Source, parts_of
 from whyclip.errors import OptionError
+from whyclip.workers import deaths_as
 
 Engine = Literal["local", "ray"]
 Answers = Callable[["Job", Iterator[Task]], Iterator[Answer]]
@@ -114,8 +115,23 @@ def run_job(
     """
     progress = Progress(total=_own_images(job, share))
     kept: dict[int, list[pa.Table]] = {}
+    tasks = _tasks(job, share, progress, kept)
+    # The signal of a dead process can raise it anywhere, not only while images are read.
+    with deaths_as(died):
+        _collect(job, answers(job, tasks), progress, kept, report)
+    return progress
+
+
+def _collect(
+    job: Job,
+    answers: Iterator[Answer],
+    progress: Progress,
+    kept: dict[int, list[pa.Table]],
+    report: Callable[[Progress], None],
+) -> None:
+    """Write each part when all of its tasks are answered."""
     left: dict[int, int] = {}
-    for answer in answers(job, _tasks(job, share, progress, kept)):
+    for answer in answers:
         part = answer.task.part
         kept.setdefault(part, []).append(answer.rows)
         left[part] = left.get(part, answer.task.tasks) - 1
@@ -127,7 +143,6 @@ def run_job(
             progress.rows += table.num_rows
             job.folder.write(part, sorted_rows(table))
         report(progress)
-    return progress
 
 
 def answers_here(job: Job, tasks: Iterator[Task]) -> Iterator[Answer]:

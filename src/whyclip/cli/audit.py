@@ -12,6 +12,7 @@ from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, OutputError
+from whyclip.files import check_folder
 from whyclip.process import importing
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ def audit(
             f"--data is missing: name the data to audit {model!r} on, such as folder:photos.csv "
             "(a CSV file with the columns image, label and optionally mask)"
         )
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {str(out)!r} is a file; name a folder")
+    check_folder(out, "--out")
     thresholds = dict(map(_parse_threshold, threshold or ()))
     named, wanted = options.split_names(methods), options.split_names(checks)
     with importing():
@@ -158,7 +158,7 @@ def audit(
     stdout().print(_table(audited))
     for answer in answers(audited):
         stdout().print(answer, highlight=False)
-    emit({**audited.to_json(), "report": str(page)})
+    emit({**audited.to_json(), "command": command, "report": str(page)})
     for line in audited.notes:
         note(line)
     wrote(page)

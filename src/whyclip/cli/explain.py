@@ -15,7 +15,8 @@ from whyclip.cli.given import Given, places, read, split
 from whyclip.cli.outputs import check_outputs
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import progress, wrote
-from whyclip.errors import OptionError, OutputError, check_choice
+from whyclip.errors import OptionError, check_choice
+from whyclip.files import check_folder
 from whyclip.options import parse
 from whyclip.process import importing
 from whyclip.types import SIDES
@@ -171,8 +172,8 @@ def explain(
         "--precision": None if precision == "fp32" else precision,
         "--reference": reference,
     }
-    if bundle is not None and bundle.exists() and not bundle.is_dir():
-        raise OutputError(f"--bundle {str(bundle)!r} is a file; name a folder")
+    if bundle is not None:
+        check_folder(bundle, "--bundle")
     with progress(3 + sum(map(len, targets))) as begin:
         begin("starting")
         with importing():

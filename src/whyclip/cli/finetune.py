@@ -215,5 +215,7 @@ def _report(done: Finetuned) -> None:
     console.print(f"steps    {done.steps:,} in {done.seconds:.0f} s{start}")
     console.print(f"losses   {parts}")
     emit(asdict(done))
-    console.print(f"skipped  {done.skipped:,} broken images and empty captions")
+    console.print(f"skipped  {done.skipped:,} examples")
+    for fault in done.faults:
+        note(f"skipped {fault.number:,} examples: {fault.reason}; for example {fault.first}")
     wrote(done.folder)

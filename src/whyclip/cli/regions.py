@@ -11,7 +11,7 @@ import typer
 from whyclip.cli import completion, options
 from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, note, stdout, wrote
-from whyclip.errors import OutputError
+from whyclip.files import check_folder
 from whyclip.process import importing
 from whyclip.types import MaskRule
 
@@ -86,8 +86,7 @@ def regions(
     outside: options.Outside = False,
 ) -> None:
     """See ``HELP``."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"--out {str(out)!r} is a file; name a folder")
+    check_folder(out, "--out")
     options.check_device(device)
     with importing():
         from whyclip.datasets import open_dataset

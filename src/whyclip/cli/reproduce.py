@@ -10,7 +10,7 @@ import typer
 from whyclip.cli import completion, lists, options
 from whyclip.cli.shared import use_threads
 from whyclip.cli.terminal import emit, stdout, wrote
-from whyclip.errors import OutputError
+from whyclip.files import check_folder
 from whyclip.options import parse, show
 from whyclip.process import importing
 
@@ -103,8 +103,7 @@ def reproduce(
     experiment = get_experiment(name)
     chosen = parse(name, experiment.run, option or ())
     folder = out or FOLDER / name
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"--out {str(folder)!r} is a file; name a folder")
+    check_folder(folder, "--out")
     options.check_device(device)
     use_threads(1 if (model or experiment.defaults.model) == "mini" else None)
     reproduction = run(

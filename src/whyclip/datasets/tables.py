@@ -56,13 +56,14 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str
         cells without a column are dropped, and missing cells are empty.
 
     Raises:
-        InputError: the file cannot be read as CSV.
+        InputError: the file cannot be read as CSV, has another delimiter, or repeats a column.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     try:
         columns = list(reader.fieldnames or ())
     except csv.Error as error:
         raise _not_csv(path, 1, error) from None
+    _check_header(path, columns)
 
     def rows() -> Iterator[tuple[int, dict[str, str]]]:
         try:
@@ -72,6 +73,21 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str
             raise _not_csv(path, reader.line_num + 1, error) from None
 
     return columns, rows()
+
+
+def _check_header(path: Path, columns: list[str]) -> None:
+    """Refuse other delimiters, and columns that would hide each other."""
+    for delimiter in ";\t|" if len(columns) == 1 else "":
+        if delimiter in columns[0]:
+            raise InputError(
+                f"{shown(path.name)}: the columns of {shown(columns[0])} are separated by "
+                f"{delimiter!r}; separate them by commas"
+            )
+    for name in columns:
+        if columns.count(name) > 1 and name:
+            raise InputError(
+                f"{shown(path.name)} has {columns.count(name)} columns {shown(name)}; keep one"
+            )
 
 
 def _not_csv(path: Path, line: int, error: csv.Error) -> InputError:

@@ -129,7 +129,7 @@ def make_batch(
     return Batch(
         pixels=pixels,
         captions=token_ids(view, [example.caption for example in examples]),
-        phrases=token_ids(view, [template.format(phrase) for phrase in rows]),
+        phrases=token_ids(view, [template.replace("{}", phrase) for phrase in rows]),
         words=torch.tensor([word_hashes(phrase) for phrase in rows], dtype=torch.int64).reshape(
             -1, WORDS_PER_PHRASE
         ),

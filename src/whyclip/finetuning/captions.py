@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from whyclip.errors import InputError, OptionError
+from whyclip.errors import InputError, OptionError, quoted
 from whyclip.finetuning.batch import Example
 
 UNREADABLE = "image cannot be read"
@@ -56,11 +57,15 @@ class CaptionData(ABC):
         name: kind and place, for messages.
         length: number of examples; None if it is known only after an epoch.
         exhaustive: whether `spares` lists all other examples.
+        selection: the part of the data that is used and its columns, if not the usual ones.
+        may_be_marked: False if no example has a mask of pixels that must not be used.
     """
 
     name: str
     length: int | None
     exhaustive = False
+    selection = ""
+    may_be_marked = True
 
     @abstractmethod
     def order(self, number: int, seed: int) -> Iterator[Any]:
@@ -239,13 +244,16 @@ def caption_of(cell: object, id: str) -> str:
         if isinstance(text, str) and text.strip():
             # JSON can contain unpaired surrogates, which tokenizers reject.
             return text.strip().encode("utf-8", "replace").decode()
-    raise UnusableError(Skipped(id, EMPTY_CAPTION))
+    known = cell is None or isinstance(cell, (str, bytes, list, tuple))
+    missing = isinstance(cell, float) and math.isnan(cell)
+    detail = "" if known or missing else f"{quoted(cell)} is no text"
+    raise UnusableError(Skipped(id, EMPTY_CAPTION, detail))
 
 
 def nothing_usable(name: str, last: Skipped | None) -> InputError:
     """Build the error for data of which no example can be used."""
-    why = f"; the last one ({last.id:.80}): {last.reason} {last.detail:.200}" if last else ""
-    return InputError(f"{name} has no usable example{why}".rstrip())
+    why = f"; the last one ({last.id:.80}): {last.reason}: {last.detail:.200}" if last else ""
+    return InputError(f"{name} has no usable example{why}".rstrip(": "))
 
 
 def open_captions(
@@ -282,4 +290,11 @@ def open_captions(
     from whyclip.finetuning.caption_kinds import open_kind
 
     columns = {"image": image, "caption": caption, "mask": mask}
-    return open_kind(spec, fraction, seed, true_masks, outside, split, columns)
+    data = open_kind(spec, fraction, seed, true_masks, outside, split, columns)
+    changed = [f"{kind} from {name!r}" for kind, name in columns.items() if name != kind]
+    if fraction != 1:
+        changed.insert(0, f"fraction {fraction:g} of seed {seed}")
+    if split != "train":
+        changed.append(f"split {split}")
+    data.selection = ", ".join(changed)
+    return data

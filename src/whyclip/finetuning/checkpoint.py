@@ -16,14 +16,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from whyclip.errors import OutputError, quoted, reason
+from whyclip.workers import is_death
 
 FOLDER = "checkpoints"
 KEPT = 2
-DEAD_WORKER = "DataLoader worker"
 _STEP = "step-"
 _PARTIAL = ".writing-"
 _WEIGHTS, _AVERAGE = "model.safetensors", "ema.safetensors"
 _OPTIMISER, _STATE = "optimizer.pt", "state.json"
+_ENTRIES: Mapping[str, type | tuple[type, ...]] = {
+    "step": int,
+    "identity": dict,
+    "processes": int,
+    "faults": list,
+    "seconds": (int, float),
+    "losses": dict,
+    "skipped": int,
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class Checkpoint:
 def checkpoints(out: Path) -> list[Path]:
     """List the complete checkpoints of a run, oldest first."""
     found = (out / FOLDER).glob(f"{_STEP}*")
-    return sorted((p for p in found if (p / _STATE).is_file()), key=step_of)
+    named = (p for p in found if p.name.removeprefix(_STEP).isdecimal())
+    return sorted((p for p in named if (p / _STATE).is_file()), key=step_of)
 
 
 def step_of(path: Path) -> int:
@@ -78,7 +88,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         # torch raises this one anywhere in the main process.
-        if DEAD_WORKER in str(error):
+        if is_death(error):
             raise
         kept = checkpoints(out)
         last = f"step {step_of(kept[-1])} is kept" if kept else "there is no earlier one"
@@ -128,12 +138,15 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a checkpoint's plain data.
 
     Raises:
-        OutputError: it cannot be read.
+        OutputError: it cannot be read, or lacks an entry.
     """
     try:
         found = json.loads((path / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
+    for name, kind in _ENTRIES.items():
+        if not isinstance(found, dict) or not isinstance(found.get(name), kind):
+            raise _unreadable(path, ValueError(f"{_STATE} has no valid {name}"))
     return dict(found)
 
 

@@ -10,15 +10,24 @@ from typing import Any, Generic, TypeVar, cast
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from whyclip.errors import InputError, OptionError, WhyclipError, reason
+from whyclip.errors import InputError, OptionError, WhyclipError
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import CaptionData, Skipped, nothing_usable
+from whyclip.workers import deaths_as, from_workers
 
 T = TypeVar("T")
 
 
 class WorkerError(WhyclipError):
     """A worker process that reads data stopped."""
+
+
+def stopped(words: str) -> WorkerError:
+    """Build the error for a dead worker."""
+    return WorkerError(
+        f"a data worker stopped ({words:.100}); memory may have run out: use fewer workers, or 0 "
+        "to see its error, and run the same command again"
+    )
 
 
 @dataclass(frozen=True)
@@ -129,27 +138,15 @@ class Loader(Generic[T]):
             yield cast(T, ready.batch)
 
     def _from_workers(self, source: _Batches) -> Iterator[Ready[Any]]:
-        batches = iter(
-            DataLoader(
-                source,
-                batch_size=None,
-                num_workers=self.workers,
-                # Otherwise the workers' seeds are drawn from the training's generator.
-                generator=torch.Generator(),
-            )
+        loader: Any = DataLoader(
+            source,
+            batch_size=None,
+            num_workers=self.workers,
+            # Otherwise the workers' seeds are drawn from the training's generator.
+            generator=torch.Generator(),
         )
-        while True:
-            try:
-                ready = next(batches)
-            except StopIteration:
-                return
-            except (RuntimeError, OSError) as error:
-                if not _is_death(error):
-                    raise
-                words = reason(error)
-                advice = "memory may have run out; use fewer workers, or 0 to see its error"
-                raise WorkerError(f"a data worker stopped ({words}); {advice}") from None
-            yield ready
+        with deaths_as(stopped):
+            yield from from_workers(loader)
 
 
 class _Batches(IterableDataset[Ready[Any]]):
@@ -221,10 +218,6 @@ class _Batches(IterableDataset[Ready[Any]]):
         # If no replacement is usable, examples are repeated to keep the batch size.
         examples = [examples[i % len(examples)] for i in range(self.plan.size)]
         return Ready(self.prepare(examples), tuple(skipped))
-
-
-def _is_death(error: Exception) -> bool:
-    return any(words in str(error) for words in ("killed by signal", "exited unexpectedly"))
 
 
 def too_small(data: CaptionData, count: int, plan: Plan) -> InputError:

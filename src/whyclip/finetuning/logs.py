@@ -27,11 +27,17 @@ def cut_back(path: Path, step: int) -> None:
     """
     if not path.exists():
         return
-    content = path.read_text(encoding="utf-8")
+    content = path.read_text(encoding="utf-8", errors="replace")
     lines = content[: content.rfind("\n") + 1].splitlines(keepends=True)
-    kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) <= step]
+    kept = lines[:1] + [line for line in lines[1:] if _is_row_until(step, line)]
     if "".join(kept) != content:
         write_atomic(path, lambda: "".join(kept).encode())
+
+
+def _is_row_until(step: int, line: str) -> bool:
+    first = line.split(",", maxsplit=1)[0]
+    # A full disk or a crash of the machine can leave a damaged row.
+    return first.isdecimal() and int(first) <= step
 
 
 class Log:

@@ -27,7 +27,8 @@ def adapters(view: ModelView, rank: int, skip: Collection[nn.Parameter]) -> Iter
         skip: parameters whose layers get none.
 
     Raises:
-        OptionError: PEFT is not installed, or no layer can take an adapter.
+        OptionError: PEFT is not installed, no layer can take an adapter, or the rank is above
+            that of all layers.
     """
     try:
         from peft import LoraConfig, LoraModel
@@ -41,6 +42,12 @@ def adapters(view: ModelView, rank: int, skip: Collection[nn.Parameter]) -> Iter
             f"lora={rank}: {view.name} has no linear layer that an adapter fits; train its weights"
         )
     module = view.module
+    weights = dict(module.named_parameters())  # type: ignore[union-attr]
+    width = max(min(weights[f"{name}.weight"].shape) for name in names)
+    if rank > width:
+        raise OptionError(
+            f"lora={rank} is above the rank of every layer, at most {width}; give 4 to 64"
+        )
     config = LoraConfig(r=rank, lora_alpha=rank, lora_dropout=0.0, target_modules=names)
     for parameter in module.parameters():  # type: ignore[union-attr]
         parameter.requires_grad_(False)

@@ -38,8 +38,7 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 
-    if settings.precision == "fp16" and device.type == "cpu":
-        raise OptionError("precision 'fp16' needs a GPU; on a CPU use 'bf16' or 'fp32'")
+    check_precision(settings, device)
     shared = bool(PartialState._shared_state)
     with ExitStack() as stack:
         if device.type == "cuda":
@@ -66,6 +65,16 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
                 # Accelerate's state is process-wide; a later run has no public way to choose
                 # another precision.
                 AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def check_precision(settings: Settings, device: torch.device) -> None:
+    """Check that a device trains with the chosen precision.
+
+    Raises:
+        OptionError: fp16 without a GPU.
+    """
+    if settings.precision == "fp16" and device.type == "cpu":
+        raise OptionError("precision 'fp16' needs a GPU; on a CPU use 'bf16' or 'fp32'")
 
 
 def check_installed() -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from whyclip.errors import InputError, quoted, unknown
+from whyclip.errors import InputError, WhyclipError, quoted, reason, unknown
 from whyclip.finetuning.rules import LIMIT, rule_phrases
 
 NAMES = ("auto", "rules", "spacy")
 
 
 class Extractor:
-    """Find at most five distinct phrases in a caption.
+    """Find the distinct phrases of a caption, at most ``limit``.
 
     It can be sent to worker processes if the user's function can.
 
@@ -26,21 +27,37 @@ class Extractor:
         """Find the phrases of one caption.
 
         Raises:
-            InputError: the user's function returns something other than a list of strings.
+            InputError: the user's function fails, or returns something other than a list of
+                strings.
         """
-        given = self.find(caption)
-        if isinstance(given, str) or not all(isinstance(phrase, str) for phrase in given):
+        try:
+            given = self.find(caption)
+            # A generator can be read only once.
+            phrases = given if isinstance(given, str) or given is None else list(given)
+        except WhyclipError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"phrase extractor {self.name} failed on the caption {quoted(caption)} with "
+                f"{type(error).__name__}: {reason(error)}; correct the function"
+            ) from error
+        if not isinstance(phrases, list) or not all(isinstance(one, str) for one in phrases):
             raise InputError(
                 f"phrase extractor {self.name} returned {quoted(given)}; return a list of strings"
             )
-        distinct = dict.fromkeys(phrase.strip() for phrase in given)
-        return [phrase for phrase in distinct if phrase][: self.limit]
+        # Tokenizers reject unpaired surrogates. Batches do not distinguish case.
+        clean = [one.encode("utf-8", "replace").decode().strip() for one in phrases]
+        distinct: dict[str, str] = {}
+        for phrase in clean:
+            distinct.setdefault(phrase.lower(), phrase)
+        return [phrase for phrase in distinct.values() if phrase][: self.limit]
 
 
 class SpacyFinder:
     """spaCy's noun chunks; the model is loaded on first use in each process."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
         self.nlp: Callable[[str], object] | None = None
 
     def __call__(self, caption: str) -> list[str]:
@@ -49,14 +66,15 @@ class SpacyFinder:
 
         if self.nlp is None:
             self.nlp = load_spacy()
-        return spacy_phrases(self.nlp, caption)
+        return spacy_phrases(self.nlp, caption, self.limit)
 
-    def __getstate__(self) -> dict[str, None]:
-        return {"nlp": None}
+    def __getstate__(self) -> dict[str, int | None]:
+        return {"limit": self.limit, "nlp": None}
 
 
 def phrase_extractor(
     name_or_callable: str | Callable[[str], Sequence[str]] = "auto",
+    limit: int = LIMIT,
 ) -> Extractor:
     """Choose the function that finds the phrases of a caption.
 
@@ -64,6 +82,7 @@ def phrase_extractor(
         name_or_callable: ``"rules"``, which needs no download; ``"spacy"``; ``"auto"``, spaCy if
             its English model is installed and otherwise the rules; or a function from a caption
             to a list of phrases.
+        limit: maximum number of phrases per caption.
 
     Raises:
         InputError: spaCy or its model is not installed.
@@ -73,12 +92,12 @@ def phrase_extractor(
 
     if callable(name_or_callable):
         name = getattr(name_or_callable, "__name__", type(name_or_callable).__name__)
-        return Extractor(str(name), name_or_callable)
+        return Extractor(str(name), name_or_callable, limit)
     if name_or_callable not in NAMES:
         raise unknown("phrase extractor", name_or_callable, NAMES)
     missing = "" if name_or_callable == "rules" else spacy_missing()
     if name_or_callable == "spacy" and missing:
         raise InputError(f"{missing}; or choose the extractor 'rules', which needs no download")
     if name_or_callable == "rules" or missing:
-        return Extractor("rules", rule_phrases)
-    return Extractor("spacy", SpacyFinder())
+        return Extractor("rules", partial(rule_phrases, limit=limit), limit)
+    return Extractor("spacy", SpacyFinder(limit), limit)

@@ -7,10 +7,12 @@ from itertools import islice
 
 from whyclip.finetuning.batch import Example
 from whyclip.finetuning.captions import CaptionData
+from whyclip.finetuning.loader import Loader
+from whyclip.finetuning.machine import check_precision
 from whyclip.finetuning.parameters import counts, module_of, prepared
 from whyclip.finetuning.phrases import phrase_extractor
 from whyclip.finetuning.settings import Settings
-from whyclip.finetuning.train import objective_of, preparing
+from whyclip.finetuning.train import check_marked, objective_of, preparing
 from whyclip.models import ModelView
 
 
@@ -46,10 +48,14 @@ def preview(view: ModelView, data: CaptionData, settings: Settings, captions: in
         WhyclipError: as :func:`whyclip.finetuning.train.finetune` before training.
     """
     _, parameters = counts(module_of(view))
-    extract = phrase_extractor(settings.extractor)
+    check_marked(data, settings)
+    check_precision(settings, view.image.device)
+    extract = phrase_extractor(settings.extractor, settings.phrases)
     objective_of(view, settings)
     with prepared(view, settings) as module:
         trained, _ = counts(module)
+    # It also refuses data smaller than a batch.
+    Loader(data, settings.batch_size, seed=settings.seed, prepare=preparing(view, settings))
     items = data.epoch(0, seed=settings.seed)
     examples = list(islice((item for item in items if isinstance(item, Example)), captions))
     if examples:

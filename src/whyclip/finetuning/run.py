@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import torch
 from torch import nn
 
-from whyclip.errors import InputError, reason
+from whyclip.errors import InputError, warn
 from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.checkpoint import (
-    DEAD_WORKER,
     Checkpoint,
     checkpoints,
     load_checkpoint,
@@ -23,13 +22,15 @@ from whyclip.finetuning.checkpoint import (
     step_of,
 )
 from whyclip.finetuning.ema import Average
+from whyclip.finetuning.faults import Fault, Seen, joined
 from whyclip.finetuning.interrupt import Interrupted, Stop
-from whyclip.finetuning.loader import Loader, WorkerError
+from whyclip.finetuning.loader import Loader, stopped
 from whyclip.finetuning.logs import BOARD, FILE, PARTS, Log, bar
 from whyclip.finetuning.parameters import parameter_groups
 from whyclip.finetuning.randomness import generator_states, set_generator_states
 from whyclip.finetuning.settings import Settings
 from whyclip.models import ModelView
+from whyclip.workers import deaths_as
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -56,7 +57,7 @@ class Run:
         seconds: time spent in training, over all runs.
         losses: mean losses of the last step.
         skipped: number of examples skipped so far, by all processes.
-        faults: for each example that this process skipped, the reason by id.
+        seen: what this process met in the data.
     """
 
     accelerator: Accelerator
@@ -72,7 +73,7 @@ class Run:
     seconds: float = 0.0
     losses: dict[str, float] = field(default_factory=dict)
     skipped: int = 0
-    faults: dict[str, str] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
     average: Average | None = None
 
     def __post_init__(self) -> None:
@@ -114,7 +115,7 @@ class Run:
         # New processes have no state to restore.
         if rank < len(generators):
             set_generator_states(generators[rank])
-            self.faults = dict(saved.state["faults"][rank])
+            self.seen.faults = dict(saved.state["faults"][rank])
         self.loader.start_at(saved.step * self.settings.accumulate)
         self.step, self.seconds = saved.step, float(saved.state["seconds"])
         self.losses = dict(saved.state["losses"])
@@ -129,7 +130,7 @@ class Run:
         from accelerate.utils import gather_object
 
         generators = gather_object([generator_states()])
-        faults = gather_object([self.faults])
+        faults = gather_object([self.seen.faults])
         scaler = self.accelerator.scaler
         if self.accelerator.is_main_process:
             save_checkpoint(
@@ -164,18 +165,22 @@ class Run:
             OutputError: a log or checkpoint cannot be written.
             Interrupted: a signal; a checkpoint was written.
         """
-        try:
+        # The signal of a dead worker can raise it anywhere, not only while reading data.
+        with deaths_as(stopped):
             self._train(progress)
-        except RuntimeError as error:
-            # The signal of a dead worker can raise this anywhere, not only while reading data.
-            if DEAD_WORKER not in str(error):
-                raise
-            # With its frames the workers go, whose signals would interrupt what cleans up.
-            error.__traceback__ = None
-            raise WorkerError(
-                f"a data worker stopped ({reason(error):.100}); memory may have run out: use fewer "
-                f"workers (now {self.settings.workers}) and run the same command again"
-            ) from None
+
+    def faults(self) -> tuple[Fault, ...]:
+        """Count what all processes skipped, and warn if a shortcut loss met no mask."""
+        from accelerate.utils import gather_object
+
+        everywhere: list[Seen] = gather_object([self.seen])
+        settings = self.settings
+        if (settings.removal or settings.relevance) and not any(s.marked for s in everywhere):
+            warn(
+                "no image that was trained on had a usable mask, so the shortcut loss was 0; "
+                "check the column of masks"
+            )
+        return joined(everywhere)
 
     def _train(self, progress: bool) -> None:
         main = self.accelerator.is_main_process
@@ -222,12 +227,13 @@ class Run:
         norm, stop = 0.0, False
         for _ in range(settings.accumulate):
             batch = next(batches).to(accelerator.device)
-            self.faults |= {one.id: one.reason for one in self.loader.skipped_examples}
+            self.seen.note(self.loader.skipped_examples)
+            self.seen.marked += int(batch.hidden.any(1).sum()) if batch.hidden is not None else 0
             with accelerator.accumulate(self.trained):
                 parts = self.trained(batch)
                 names = [name for name in PARTS if name in parts]
                 # One message for all, so that every process decides the same.
-                state = parts["loss"].new_tensor([len(self.faults), self.stop.wanted]).float()
+                state = parts["loss"].new_tensor([len(self.seen.faults), self.stop.wanted]).float()
                 losses = torch.stack([parts[name].detach().float() for name in names])
                 here = torch.cat([losses, state])
                 *values, skipped, wanted = accelerator.reduce(here, "mean").tolist()

@@ -27,6 +27,7 @@ class SceneCaptions(Indexed):
         self, scenes: Scenes, *, true_masks: bool = False, fraction: float = 1.0, seed: int = 0
     ) -> None:
         self.scenes, self.true_masks = scenes, true_masks
+        self.may_be_marked = False
         super().__init__(f"scenes:{len(scenes)}", len(scenes), fraction=fraction, seed=seed)
 
     def read(self, item: int) -> Example:

@@ -35,6 +35,8 @@ _LEAST: Mapping[str, float] = {
     "workers": 0,
 }
 _POSITIVE = ("learning_rate", "epochs")
+# Beyond this, numbers overflow float32 inside the optimiser.
+_MOST = 1e30
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,8 @@ def _check_number(name: str, value: object, least: float) -> None:
     if value < least or (name in _POSITIVE and value == 0):  # type: ignore[operator]
         bound = "above 0" if name in _POSITIVE else f"of at least {least}"
         raise OptionError(f"{name}={value}: expected {kind} {bound}")
+    if value > _MOST:  # type: ignore[operator]
+        raise OptionError(f"{name}={value:g}: expected {kind} of at most {_MOST:g}")
 
 
 def _default(name: str) -> object:

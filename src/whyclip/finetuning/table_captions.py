@@ -103,6 +103,7 @@ class CsvCaptions(TableCaptions):
         present, rows = read_table(path)
         check_columns(present, columns, shown(path))
         self.rows = [row for _, row in rows]
+        self.may_be_marked = any(row.get(columns["mask"]) for row in self.rows)
         # Checked before the run begins.
         for row in self.rows if not options.get("outside") else ():
             for column in (columns["image"], columns["mask"]):
@@ -138,6 +139,7 @@ class ParquetCaptions(TableCaptions):
         try:
             present = list(parquet.read_schema(path).names)
             check_columns(present, columns, shown(path))
+            self.may_be_marked = columns["mask"] in present
             self.table = parquet.read_table(
                 path, columns=[name for name in columns.values() if name in present]
             )
@@ -172,6 +174,7 @@ class HfCaptions(TableCaptions):
 
         rows, folder = rows_at(rest)
         check_columns(rows.column_names, columns, f"hf:{rest}")
+        self.may_be_marked = columns["mask"] in rows.column_names
         used = [name for name in columns.values() if name in rows.column_names]
         self.rows = undecoded(rows.select_columns(used))
         super().__init__(f"hf:{rest}", folder, len(rows), keys=str, columns=columns, **options)
@@ -200,6 +203,8 @@ def check_columns(present: list[str], columns: Mapping[str, str], name: str) -> 
     """
     for kind in ("image", "caption"):
         column = columns[kind]
+        if not present:
+            raise InputError(f"{name} is empty; give {FORM}")
         if column not in present:
             raise InputError(
                 f"{name} has no column {column!r}, only {sorted(present)!r:.200}; give {FORM}"

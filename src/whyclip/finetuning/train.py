@@ -15,10 +15,11 @@ from torch import nn
 
 from whyclip.ambient import in_plain_state
 from whyclip.errors import OptionError, OutputError, check_choice, quoted, warn
-from whyclip.files import make_folder, path_of, write_atomic
+from whyclip.files import check_folder, make_folder, path_of, write_atomic
 from whyclip.finetuning.batch import Batch, Example, make_batch
 from whyclip.finetuning.captions import CaptionData
 from whyclip.finetuning.checkpoint import checkpoints, load_state, step_of
+from whyclip.finetuning.faults import Fault
 from whyclip.finetuning.interrupt import stoppable
 from whyclip.finetuning.loader import Loader
 from whyclip.finetuning.machine import check_installed, machine
@@ -44,9 +45,10 @@ class Finetuned:
         folder: the model, which :func:`whyclip.load` and the model's own library open.
         steps: total number of optimiser steps.
         losses: mean losses of the last step, by name.
-        skipped: number of broken images and empty captions that were skipped.
+        skipped: number of examples that were skipped, such as broken images.
         seconds: time spent in training, over all runs.
         resumed: step at which this run resumed; 0 if it started anew.
+        faults: why examples were skipped, the most frequent reason first.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Finetuned:
     skipped: int
     seconds: float
     resumed: int = 0
+    faults: tuple[Fault, ...] = ()
 
 
 @in_plain_state
@@ -96,11 +99,14 @@ def finetune(
     check_installed()
     settings = settings if settings is not None else Settings()
     module = module_of(view)
+    check_marked(data, settings)
     total = settings.total(data.length)
     identity = {
         **settings.as_json(),
         "total_steps": total,
         "data": data.name,
+        "selection": data.selection,
+        "examples": data.length,
         "model": view.name,
         "architecture": _architecture(module),
     }
@@ -130,8 +136,10 @@ def finetune(
                 _note_processes(last, world)
                 run.resume(last)
             resumed = run.step
+            faults: tuple[Fault, ...] = ()
             if run.step < total:
                 run.train(progress)
+                faults = run.faults()
             if run.average is not None:
                 run.average.apply()
         # After the run, so that adapters are merged.
@@ -139,8 +147,22 @@ def finetune(
             save_model(save, folder / MODEL)
         accelerator.wait_for_everyone()
     return Finetuned(
-        folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed=resumed
+        folder / MODEL, run.step, run.losses, run.skipped, run.seconds, resumed, faults
     )
+
+
+def check_marked(data: CaptionData, settings: Settings) -> None:
+    """Check that a shortcut loss has masks.
+
+    Raises:
+        OptionError: it has none.
+    """
+    for name in ("removal", "relevance"):
+        if getattr(settings, name) and not data.may_be_marked:
+            raise OptionError(
+                f"{name}={getattr(settings, name):g} needs masks, and {data.name} has none; name "
+                "them in a column 'mask', or in another one given as mask (--mask-column)"
+            )
 
 
 def objective_of(view: ModelView, settings: Settings) -> Objective:
@@ -170,7 +192,7 @@ def preparing(view: ModelView, settings: Settings) -> Callable[[list[Example]], 
     return partial(
         make_batch,
         view,
-        extract=phrase_extractor(settings.extractor),
+        extract=phrase_extractor(settings.extractor, settings.phrases),
         template=settings.template,
         limit=settings.phrases,
     )
@@ -185,8 +207,7 @@ def last_checkpoint(out: Path, identity: dict[str, Any], resume: Resume) -> Path
     """
     name = quoted(str(out))
     check_choice("resume", resume, get_args(Resume))
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"out {name} is a file; name a folder")
+    check_folder(out, "out")
     saved = checkpoints(out)
     if out.is_dir() and not (out / RUN).is_file() and any(out.iterdir()):
         raise OutputError(f"folder {name} is not empty and holds no run; name another folder")

@@ -15,7 +15,7 @@ from torch import Tensor
 from whyclip.ambient import in_plain_state
 from whyclip.datasets import Dataset, open_dataset
 from whyclip.datasets.dataset import Subset
-from whyclip.errors import OptionError, UnsupportedModelError, WhyclipWarning
+from whyclip.errors import InputError, OptionError, UnsupportedModelError, WhyclipWarning
 from whyclip.models import ModelView
 from whyclip.models.state import check_state
 from whyclip.progress import track
@@ -86,6 +86,8 @@ def classify_regions(
     canvas = canvas_of(view, size, masks)
     spec = data if isinstance(data, str) else data.name
     dataset = open_dataset(data) if isinstance(data, str) else data
+    if not len(dataset):
+        raise InputError(f"{spec} has no images; give a dataset with at least one")
     if limit is not None:
         dataset = Subset(dataset, limit, seed)
     directions = class_embeddings(view, dataset, template)

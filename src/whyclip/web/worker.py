@@ -143,8 +143,9 @@ class Worker:
                     self._wake.wait()
                 if self._stopped:
                     return
-                job = self._jobs.popleft()
+                # In this order, so that the worker never seems idle in between.
                 self._busy = True
+                job = self._jobs.popleft()
                 self._tell_positions()
             self._do(job)
             self._busy = False

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from whyclip.errors import OptionError
 from whyclip.finetuning.batch import Batch
+from whyclip.finetuning.loader import WorkerError
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import draw_table
 from whyclip.finetuning.settings import Settings
@@ -188,16 +189,26 @@ def arms(plan: Plan) -> list[tuple[str, float]]:
 
 
 def run_study(plan: Plan, processes: int = 1) -> list[Run]:
-    """Run all seeds, each in a process of its own where ``processes`` is above 1."""
+    """Run all seeds, each in a process of its own where ``processes`` is above 1.
+
+    Raises:
+        WorkerError: a process died.
+    """
     work = partial(run_seed, plan)
     if processes == 1 or len(plan.seeds) == 1:
         return [run for seed in plan.seeds for run in work(seed)]
     from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     # Spawn: a forked process cannot use a GPU that its parent has used.
-    with ProcessPoolExecutor(min(processes, len(plan.seeds)), get_context("spawn")) as pool:
-        return [run for runs in pool.map(work, plan.seeds) for run in runs]
+    try:
+        with ProcessPoolExecutor(min(processes, len(plan.seeds)), get_context("spawn")) as pool:
+            return [run for runs in pool.map(work, plan.seeds) for run in runs]
+    except BrokenProcessPool:
+        raise WorkerError(
+            f"one of {processes} processes died; memory may have run out: use fewer processes"
+        ) from None
 
 
 def _endless(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
