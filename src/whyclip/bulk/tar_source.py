@@ -166,16 +166,14 @@ def _prompts(files: dict[str, Any], field: str) -> list[str]:
 
 
 def expanded(pattern: str) -> list[str]:
-    """Expand braces: ``a-{00..11}.tar`` and ``{a,b}.tar``."""
-    before, opening, rest = pattern.partition("{")
-    inner, closing_brace, after = rest.partition("}")
-    if not opening or not closing_brace:
-        return [pattern]
-    first, dots, last = inner.partition("..")
-    if dots:
-        if not (first.isdecimal() and last.isdecimal()):
-            raise InputError(f"{pattern!r:.80}: braces hold two numbers, such as {{000..123}}")
-        inner_list = [str(n).zfill(len(first)) for n in range(int(first), int(last) + 1)]
-    else:
-        inner_list = inner.split(",")
-    return [text for one in inner_list for text in expanded(before + one + after)]
+    """Expand braces: ``a-{00..11}.tar`` and ``{a,b}.tar``.
+
+    Raises:
+        InputError: a brace is not closed.
+    """
+    from braceexpand import braceexpand
+
+    try:
+        return list(braceexpand(pattern, escape=False))
+    except ValueError:
+        raise InputError(f"{pattern!r:.80}: a brace is not closed") from None
