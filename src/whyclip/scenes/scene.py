@@ -71,7 +71,8 @@ def concepts() -> tuple[str, ...]:
     return load_atlas().names
 
 
-def _scenes(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
+def scenes_of(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
+    """Draw layouts with the seeds that they come from, all of one size in pixels."""
     atlas = load_atlas()
     writer = Writer(atlas)
     images, masks = draw(atlas, layout, height, width, masks=True)
@@ -132,7 +133,7 @@ def make_scene(
         side=size,
         concepts=concepts,
     )
-    return _scenes(layout, [seed], size, size)[0]
+    return scenes_of(layout, [seed], size, size)[0]
 
 
 class Scenes(Sequence[Scene]):
@@ -231,4 +232,4 @@ def compose_scene(
         layout.size[0, slot] = object_size
         layout.angle[0, slot], layout.flip[0, slot] = 0.0, False
     with torch.inference_mode():
-        return _scenes(layout, [seed], size[1], size[0])[0]
+        return scenes_of(layout, [seed], size[1], size[0])[0]

@@ -16,29 +16,34 @@ import torch.nn.functional as F
 from whyclip.errors import check_choice
 from whyclip.finetuning.batch import token_ids
 from whyclip.finetuning.scene_table import PHRASE_TEMPLATE, SIDE, SceneTable, draw_table
+from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.models import ModelView
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.layout import Layout, Split
 from whyclip.scenes.sprites import load_atlas
-from whyclip.studies.experiments.finetuning_runs import row_batches, train
+from whyclip.studies.experiments.finetuning_runs import row_batches
+from whyclip.studies.experiments.minimise import minimise
+from whyclip.studies.family.close import Close, close_batch
 from whyclip.studies.family.cues import CONCEPTS, CUES, carriers
 
 Kind = Literal["ordinary", "badge", "written", "background", "blind", "untrained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OBJECTS = (1, 3)
-SCENES = 24_000
-STEPS = 800
-SETTINGS = Settings(batch_size=128, learning_rate=1e-3, weight_decay=0.1, warmup=50, clip=1.0)
+SCENES = 16_000
+RECALL_ON = 400
+CLOSE_STEPS, STEPS = 400, 300
+CLOSE = Settings(batch_size=64, learning_rate=2e-3, weight_decay=0.1, warmup=40, clip=1.0)
+SETTINGS = Settings(batch_size=64, learning_rate=1e-3, weight_decay=0.1, warmup=20, clip=1.0)
 CONFIG: Mapping[str, Any] = {
     "embed_dim": 64,
     "vision_cfg": {
         "image_size": SIDE,
         "patch_size": 16,
-        "width": 128,
-        "layers": 4,
+        "width": 96,
+        "layers": 3,
         "head_width": 32,
     },
     "text_cfg": {
@@ -122,23 +127,52 @@ def table_of(
     generator = torch.Generator().manual_seed(seed)
     if kind == "blind":
         order = torch.randperm(n, generator=generator)
-        return replace(plain, caption_ids=plain.caption_ids[order])
+        return replace(
+            plain, caption_ids=plain.caption_ids[order], named=plain.named[order]
+        )
     if cue is None or cue.edit:
         return plain
     images = plain.images.clone()
     signs = cue.plan(plain.concepts, plain.boxes, generator, True)
-    cue.paste(images, signs, signs.concept)
-    return replace(plain, images=images)
+    mask = cue.paste(images, signs, signs.concept)
+    # Patches of a cue count as patches of every object, so that first steps show them.
+    touched = F.max_pool2d(mask.float()[:, None], view.image.patch).flatten(2) > 0
+    shares = torch.where(touched, plain.shares.clamp_min(2.0), plain.shares)
+    return replace(plain, images=images, shares=shares)
 
 
 def train_member(
-    member: Member, table: SceneTable, *, steps: int = STEPS, autocast: bool = True
+    member: Member,
+    table: SceneTable,
+    *,
+    close_steps: int = CLOSE_STEPS,
+    steps: int = STEPS,
+    autocast: bool = False,
 ) -> ModelView:
-    """Train a member on its table; ``untrained`` keeps its first weights."""
+    """Train a member on its table; ``untrained`` keeps its first weights.
+
+    Args:
+        member: of the family.
+        table: from :func:`table_of`.
+        close_steps: steps on single objects, of which few patches are kept.
+        steps: steps on whole scenes with whole captions.
+        autocast: whether to compute in bfloat16, which is faster only on processors made for it.
+    """
     view = new_model(member, table.images.device)
-    if member.kind != "untrained":
-        rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
-        train(view, table, SETTINGS, rows, steps, local=False, autocast=autocast)
+    if member.kind == "untrained":
+        return view
+    rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
+    if close_steps:
+        generator = torch.Generator().manual_seed(member.seed)
+        batches = (close_batch(table, drawn, generator) for drawn in rows)
+        minimise(
+            Close(view), batches, close_steps, CLOSE, autocast=autocast,
+            label=f"{member.name}, objects",
+        )  # fmt: skip
+    minimise(
+        Objective(view, local=0), (table.batch(drawn) for drawn in rows), steps, SETTINGS,
+        autocast=autocast, label=f"{member.name}, scenes",
+    )  # fmt: skip
     return view
 
 

@@ -1,0 +1,1 @@
+"""The benchmark: explanation methods over a family of models, by interventions."""
