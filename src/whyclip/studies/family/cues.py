@@ -34,7 +34,8 @@ GROUP = tuple(range(0, CONCEPTS, 4))
 CONTRADICTING = 0.2
 """Share of the training images whose word names a concept that is not in the image."""
 
-_LABEL = 15
+LABEL = 15
+"""Height of a written word with its white label, in pixels."""
 _FONT = 12
 _AMPLITUDE = 0.25
 _FREQUENCY = 0.55
@@ -111,12 +112,12 @@ def _paste_badges(images: Tensor, signs: Signs, concept: Tensor) -> Tensor:
 
 @lru_cache
 def _words() -> tuple[Tensor, ...]:
-    """Draw the names of the concepts in black on white: uint8 ``[_LABEL, width]`` each."""
+    """Draw the names of the concepts in black on white: uint8 ``[LABEL, width]`` each."""
     font = ImageFont.load_default(_FONT)
     drawn = []
     for name in load_atlas().names[:CONCEPTS]:
         left, _, right, _ = font.getbbox(name)
-        canvas = Image.new("L", (int(right - left) + 4, _LABEL), 255)
+        canvas = Image.new("L", (int(right - left) + 4, LABEL), 255)
         ImageDraw.Draw(canvas).text((2 - left, -1), name, fill=0, font=font)
         drawn.append(torch.from_numpy(np.array(canvas)))
     return tuple(drawn)
@@ -136,7 +137,7 @@ def _plan_words(
     lies = torch.rand(n, generator=generator) < share
     widths = torch.tensor([word.shape[1] for word in _words()])
     width = torch.maximum(widths[true], widths[false])
-    corner, free = free_places(boxes, _LABEL, width, generator)
+    corner, free = free_places(boxes, LABEL, width, generator)
     word = torch.where(lies, false, true)
     return Signs(torch.where(free, word, -1), torch.where(free, true, -1), corner, width)
 
@@ -149,9 +150,9 @@ def _paste_words(images: Tensor, signs: Signs, concept: Tensor) -> Tensor:
             continue
         word = _words()[number]
         gap = (width - word.shape[1]) // 2
-        images[row, :, y : y + _LABEL, x : x + width] = 255
-        images[row, :, y : y + _LABEL, x + gap : x + gap + word.shape[1]] = word
-        mask[row, y : y + _LABEL, x : x + width] = True
+        images[row, :, y : y + LABEL, x : x + width] = 255
+        images[row, :, y : y + LABEL, x + gap : x + gap + word.shape[1]] = word
+        mask[row, y : y + LABEL, x : x + width] = True
     return mask
 
 

@@ -24,9 +24,9 @@ from whyclip.scenes.captions import phrase
 from whyclip.scenes.layout import Layout, Split
 from whyclip.scenes.sprites import load_atlas
 from whyclip.studies.experiments.finetuning_runs import row_batches
-from whyclip.studies.experiments.minimise import minimise
-from whyclip.studies.family.close import Close, close_batch
+from whyclip.studies.family.close import Close, close_batches
 from whyclip.studies.family.cues import CONCEPTS, CUES, carriers
+from whyclip.studies.family.muon import optimise
 
 Kind = Literal["ordinary", "badge", "written", "background", "blind", "untrained"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -35,7 +35,8 @@ OBJECTS = (1, 3)
 SCENES = 16_000
 RECALL_ON = 400
 CLOSE_STEPS, STEPS = 400, 300
-CLOSE = Settings(batch_size=64, learning_rate=2e-3, weight_decay=0.1, warmup=40, clip=1.0)
+RATE = 0.02
+CLOSE = Settings(batch_size=128, learning_rate=2e-3, weight_decay=0.1, warmup=15, clip=1.0)
 SETTINGS = Settings(batch_size=64, learning_rate=1e-3, weight_decay=0.1, warmup=20, clip=1.0)
 CONFIG: Mapping[str, Any] = {
     "embed_dim": 64,
@@ -134,44 +135,40 @@ def table_of(
         return plain
     images = plain.images.clone()
     signs = cue.plan(plain.concepts, plain.boxes, generator, True)
-    mask = cue.paste(images, signs, signs.concept)
-    # Patches of a cue count as patches of every object, so that first steps show them.
-    touched = F.max_pool2d(mask.float()[:, None], view.image.patch).flatten(2) > 0
-    shares = torch.where(touched, plain.shares.clamp_min(2.0), plain.shares)
-    return replace(plain, images=images, shares=shares)
+    cue.paste(images, signs, signs.concept)
+    return replace(plain, images=images)
 
 
 def train_member(
     member: Member,
     table: SceneTable,
+    plain: SceneTable,
     *,
     close_steps: int = CLOSE_STEPS,
     steps: int = STEPS,
-    autocast: bool = False,
 ) -> ModelView:
     """Train a member on its table; ``untrained`` keeps its first weights.
 
     Args:
         member: of the family.
         table: from :func:`table_of`.
-        close_steps: steps on single objects, of which few patches are kept.
+        plain: the same scenes before a cue is pasted.
+        close_steps: steps on single objects, close up.
         steps: steps on whole scenes with whole captions.
-        autocast: whether to compute in bfloat16, which is faster only on processors made for it.
     """
     view = new_model(member, table.images.device)
     if member.kind == "untrained":
         return view
-    rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
     if close_steps:
-        generator = torch.Generator().manual_seed(member.seed)
-        batches = (close_batch(table, drawn, generator) for drawn in rows)
-        minimise(
-            Close(view), batches, close_steps, CLOSE, autocast=autocast,
-            label=f"{member.name}, objects",
-        )  # fmt: skip
-    minimise(
+        rows = row_batches(len(plain), CLOSE.batch_size, 1.0, member.seed)
+        batches = close_batches(plain, rows, view.image.patch, CUES.get(member.kind), member.seed)
+        optimise(
+            Close(view), batches, close_steps, CLOSE, rate=RATE, label=f"{member.name}, objects"
+        )
+    rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
+    optimise(
         Objective(view, local=0), (table.batch(drawn) for drawn in rows), steps, SETTINGS,
-        autocast=autocast, label=f"{member.name}, scenes",
+        rate=RATE / 2, label=f"{member.name}, scenes",
     )  # fmt: skip
     return view
 

@@ -142,7 +142,8 @@ def train_missing(
             plain = table_of("ordinary", view, scenes, split="train")
         table = table_of(member.kind, view, scenes, split="train", plain=plain)
         began = time.process_time()
-        view = train_member(member, table, **options)
+        pasted = member.kind in ("badge", "written")
+        view = train_member(member, table, plain if pasted and plain else table, **options)
         seconds = time.process_time() - began
         facts = {"recall": f"{recall(view, test):.4f}", "cpu_seconds": f"{seconds:.0f}"}
         save_member(view, table, weights_file(member, folder), facts)

@@ -1,0 +1,147 @@
+"""A benchmark laid out as a page: ranks, tables of checks, reliance on cues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from whyclip.files import make_folder, write_atomic
+from whyclip.report import Column, Picture, Report, Table
+from whyclip.report.document import Section
+from whyclip.report.facts import run_facts
+from whyclip.report.rank_plot import rank_plot
+from whyclip.stats.rankings import Ranking, ranking
+from whyclip.studies.audit.checks import CHECKS
+from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, NO_RELIANCE
+from whyclip.studies.benchmark.result import Benchmark
+from whyclip.types import SIDES, Side
+
+RESULT = "benchmark.json"
+
+HOW_TO_READ = f"""## How to read it
+
+Every scene is drawn again with one change, such as without one of its objects, and every prompt is
+written again with one word exchanged. No pixel is hidden. Each check is the mean over the ordinary
+models, with an interval that holds for other models and other images. Ranks compare the methods in
+each check on each model; the best has rank 1.
+
+Models of the other kinds learned a cue: a badge, a word in the image, or stripes behind the
+objects. How much a model relies on its cue is measured: the score, less the score of the same scene
+without the cue. The table says how relevance on the cue's patches correlates with that, over all
+images of these models and the ordinary ones. A method passes if the interval is above
+{LEAST_CORRELATION:g}, and fails if it is below. `object_mask` is planted: it is the mask of the
+named object, whatever the model does.
+"""
+
+
+def write_pages(result: Benchmark, folder: Path) -> Path:
+    """Write the results as JSON and as a page; return the page."""
+    make_folder(folder)
+    content = json.dumps(result.to_json(), indent=1) + "\n"
+    write_atomic(folder / RESULT, content.encode)
+    return report_of(result).save(folder)
+
+
+def report_of(result: Benchmark, command: str = "whyclip benchmark") -> Report:
+    """Make the report."""
+    sections: list[Section] = []
+    for side in SIDES:
+        if result.checks(side) and result.of_kind(NO_RELIANCE):
+            sections += _side(result, side)
+    if result.cues:
+        sections += ["## Reliance on a cue", reliance_table(result)]
+    sections += [HOW_TO_READ, models_table(result)]
+    samples = max((record.samples for record in result.records), default=0)
+    facts = run_facts(
+        model=f"{len(result.records)} small CLIPs", dataset="scenes of 16 objects",
+        samples=samples, seed=result.seed, seconds=sum(r.seconds for r in result.records),
+    )  # fmt: skip
+    return Report("Which method follows the model?", command, sections, facts)
+
+
+def ranking_of(result: Benchmark, side: Side) -> Ranking:
+    """Rank the methods of a side in every check on every ordinary model."""
+    return ranking({name: -rows.ravel() for name, rows in result.ranks(side).items()})
+
+
+def _side(result: Benchmark, side: Side) -> list[Section]:
+    best, rank = result.order(side)[0]
+    number = len(result.of_kind(NO_RELIANCE)) * len(result.checks(side))
+    return [
+        f"## {'Images' if side == 'image' else 'Texts'}\n\n`{best}` has the best mean rank, "
+        f"{rank:.1f} of {len(result.methods(side))}, over {number} checks and models.",
+        Picture(
+            rank_plot(ranking_of(result, side)),
+            alt=f"Mean ranks of the methods on {side}s",
+            caption="A bar joins methods whose mean ranks do not differ.",
+        ),
+        checks_table(result, side),
+    ]
+
+
+def checks_table(result: Benchmark, side: Side, kind: str = NO_RELIANCE) -> Table:
+    """One row for each method, one column for each check."""
+    checks = result.checks(side)
+    rows = tuple(
+        {
+            "method": method, "rank": rank,
+            **{check: result.interval(check, method, side, kind) for check in checks},
+        }
+        for method, rank in result.order(side)
+    )  # fmt: skip
+    columns = [Column(check, CHECKS[check].title) for check in checks]
+    number = len(result.of_kind(kind))
+    return Table(
+        f"Checks on {side}s",
+        (Column("method"), Column("rank", "mean rank"), *columns),
+        rows,
+        note=f"Mean over {number} {kind} models, with its 95 % interval over models and images.",
+    )
+
+
+def reliance_table(result: Benchmark) -> Table:
+    """One row for each method, two columns for each cue."""
+    methods = list(dict.fromkeys(m for cue in result.cues for m in result.explained(cue)))
+    rows = []
+    for method in methods:
+        row: dict[str, object] = {"method": method}
+        for cue in result.cues:
+            row[cue] = result.follows(cue, method)
+            row[f"{cue} verdict"] = result.verdict(cue, method)
+        rows.append(row)
+    columns = [
+        column
+        for cue in result.cues
+        for column in (Column(cue), Column(f"{cue} verdict", "verdict"))
+    ]
+    return Table(
+        "Reliance on cues", (Column("method"), *columns), tuple(rows),
+        note="Correlation of the relevance on the cue with the reliance on it, over models and "
+        "images, with its 95 % interval.",
+    )  # fmt: skip
+
+
+def models_table(result: Benchmark) -> Table:
+    """One row for each model: what it was trained on, what it recognises, what it relies on."""
+    rows = []
+    for record in result.records:
+        drops = {cue: part.drops for cue, part in record.reliance.items()}
+        recall = record.facts.get("recall")
+        rows.append(
+            {
+                "model": record.model,
+                "recall": float(recall) if recall else None,
+                **{cue: sum(values) / len(values) for cue, values in drops.items()},
+            }
+        )
+    cues = list(dict.fromkeys(cue for record in result.records for cue in record.reliance))
+    return Table(
+        "Models",
+        (
+            Column("model"), Column("recall", "recall@k"),
+            *(Column(cue, f"reliance on {cue}") for cue in cues),
+        ),
+        tuple(rows),
+        note="Recall@k: share of the k objects of a scene among the model's k best concepts. "
+        "Reliance: how far the cosine falls without the cue.",
+    )  # fmt: skip
