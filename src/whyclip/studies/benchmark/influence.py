@@ -79,6 +79,4 @@ def mean_ranks(values: Mapping[str, float]) -> dict[str, float]:
     row = np.array([-np.inf if np.isnan(values[label]) else values[label] for label in labels])
     better = (row[:, None] < row).sum(1)
     same = (row[:, None] == row).sum(1)
-    return {
-        label: float(b + (s + 1) / 2) for label, b, s in zip(labels, better, same, strict=True)
-    }
+    return {label: float(b + (s + 1) / 2) for label, b, s in zip(labels, better, same, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whyclip.files import make_folder, write_atomic
 from whyclip.report import Column, Picture, Report, Table
@@ -13,8 +14,10 @@ from whyclip.report.rank_plot import rank_plot
 from whyclip.stats.rankings import Ranking, ranking
 from whyclip.studies.audit.checks import CHECKS
 from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, NO_RELIANCE
-from whyclip.studies.benchmark.result import Benchmark
 from whyclip.types import SIDES, Side
+
+if TYPE_CHECKING:
+    from whyclip.studies.benchmark.result import Benchmark
 
 RESULT = "benchmark.json"
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from whyclip.models import ModelView, model_inputs
 from whyclip.progress import track
 from whyclip.scenes.captions import phrase
 from whyclip.studies.candidates import prompt_candidates
-from whyclip.studies.cases import CaseSetup
+from whyclip.studies.cases import Case, CaseSetup
 from whyclip.studies.family.planted import PlantedScenes
-from whyclip.types import Geometry
 from whyclip.variant import Variant
 
 ORACLE = "object_mask"
@@ -67,9 +67,7 @@ def measure_reliance(
         variants: methods with their options; those that read images are explained.
     """
     reading = tuple(v.on(("image",)) for v in variants if "image" in v.sides)
-    setup = CaseSetup(
-        model, reading, prompt_candidates(model, scenes, list(scenes)), strict=False
-    )
+    setup = CaseSetup(model, reading, prompt_candidates(model, scenes, list(scenes)), strict=False)
     raw: dict[str, list[float]] = {ORACLE: [], **{v.label: [] for v in reading}}
     shares: dict[str, list[float]] = {label: [] for label in raw}
     scores, drops = [], []
@@ -82,8 +80,8 @@ def measure_reliance(
         with_cue, without = _cosines(model, [sample.image, uncued.image], direction)
         scores.append(with_cue)
         drops.append(with_cue - without)
-        for label, values in _maps(case, sample, name, reading):
-            weights = patch_weights(uncued.mask, case.geometry, values.shape)
+        for label, values in _maps(case, name, reading):
+            weights = patch_weights(uncued.mask, values.shape)
             on_cue, everything = float((values * weights).sum()), float(values.abs().sum())
             raw[label].append(on_cue)
             shares[label].append(on_cue / everything if everything else 0.0)
@@ -95,32 +93,34 @@ def measure_reliance(
     )  # fmt: skip
 
 
-def _maps(
-    case: object, sample: object, name: str, variants: Sequence[Variant]
-) -> Iterator[tuple[str, Tensor]]:
+def _maps(case: Case, name: str, variants: Sequence[Variant]) -> Iterator[tuple[str, Tensor]]:
     """Each method's map ``[gh, gw]``, and the mask of the named object as a map."""
-    maps = {variant.label: case.maps(variant.label)[0] for variant in variants}  # type: ignore
+    maps = {}
+    for variant in variants:
+        found = case.maps(variant.label)
+        assert found is not None, "the image side is explained"
+        maps[variant.label] = found[0].float().cpu()
     grid = next(iter(maps.values())).shape
-    mask = sample.masks.get(name)  # type: ignore[attr-defined]
-    shape = (case.geometry.height, case.geometry.width)  # type: ignore[attr-defined]
-    mask = np.zeros(shape, bool) if mask is None else mask
-    yield ORACLE, patch_shares(mask, case.geometry, grid)  # type: ignore[attr-defined]
+    mask = case.mask(name)
+    if mask is None:
+        mask = np.zeros((case.geometry.height, case.geometry.width), bool)
+    yield ORACLE, patch_shares(mask, grid)
     yield from maps.items()
 
 
-def patch_shares(mask: np.ndarray, geometry: Geometry, grid: Sequence[int]) -> Tensor:
+def patch_shares(mask: np.ndarray, grid: Sequence[int]) -> Tensor:
     """Share of each patch that a mask ``[H, W]`` covers, ``[gh, gw]``, of a model that sees all."""
     pixels = torch.from_numpy(mask).float()[None, None]
     return F.adaptive_avg_pool2d(pixels, tuple(grid))[0, 0]
 
 
-def patch_weights(mask: np.ndarray, geometry: Geometry, grid: Sequence[int]) -> Tensor:
+def patch_weights(mask: np.ndarray, grid: Sequence[int]) -> Tensor:
     """Which patches count for a cue: ``[gh, gw]``, 0 to 1.
 
     A small cue is in whole patches, of which a method cannot mark a part: every patch that it
     touches counts. A background counts by its share of each patch.
     """
-    shares = patch_shares(mask, geometry, grid)
+    shares = patch_shares(mask, grid)
     return shares if float(shares.mean()) > _LARGE else (shares > 0).float()
 
 
@@ -128,9 +128,9 @@ _LARGE = 1 / 3
 
 
 @torch.no_grad()
-def _cosines(model: ModelView, images: Sequence[object], direction: Tensor) -> list[float]:
+def _cosines(model: ModelView, images: Sequence[Image.Image], direction: Tensor) -> list[float]:
     """Cosines of images with a direction ``[e]`` of length 1."""
-    pixels = torch.stack([pixels for pixels, _ in model_inputs(model, images)])  # type: ignore
+    pixels = torch.stack([pixels for pixels, _ in model_inputs(model, list(images))])
     embeddings = model.image.encode(pixels.to(model.image.device)).float().cpu()
     cosines: list[float] = (F.normalize(embeddings, dim=-1) @ direction).tolist()
     return cosines

@@ -162,7 +162,7 @@ def _kept(file: Path, identity: str) -> ModelRecord | None:
 def _keep(file: Path, record: ModelRecord, identity: str) -> None:
     make_folder(file.parent)
     line = json.dumps({"identity": identity, **record.to_json()}, separators=(",", ":"))
-    write_atomic(file, lambda: (line + "\n").encode())
+    write_atomic(file, (line + "\n").encode)
 
 
 def read_benchmark(folder: str | Path) -> Benchmark:

@@ -126,7 +126,6 @@ class BadgedScenes:
         )
 
 
-
 def paste_badges(images: Tensor, badge: Tensor, corner: Tensor) -> Tensor:
     """Paste badges into images, in place.
 

@@ -85,7 +85,9 @@ def close_batches(
         images = _cut(table.images[drawn], table.boxes[drawn][at, slot])
         if cue is not None and cue.edit is None:
             _plant(cue, images, table.concepts[drawn][at, slot], generator)
-        offset = torch.randint((SIDE - CLOSE_SIDE) // patch + 1, (len(drawn), 2), generator=generator)
+        offset = torch.randint(
+            (SIDE - CLOSE_SIDE) // patch + 1, (len(drawn), 2), generator=generator
+        )
         pixels, hidden = _placed(images, offset, patch)
         empty = drawn[:0]
         yield Batch(

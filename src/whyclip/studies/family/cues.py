@@ -159,6 +159,7 @@ def _paste_words(images: Tensor, signs: Signs, concept: Tensor) -> Tensor:
 def _plan_stripes(
     concepts: Tensor, boxes: Tensor, generator: torch.Generator, training: bool
 ) -> Signs:
+    del training  # they are always there
     concept = _of_group(concepts, generator)
     nothing = torch.full_like(concept, -1)
     return Signs(concept, nothing, torch.zeros(len(boxes), 2, dtype=torch.long), nothing)
@@ -166,6 +167,7 @@ def _plan_stripes(
 
 def _no_paste(images: Tensor, signs: Signs, concept: Tensor) -> Tensor:
     """Stripes are part of the drawing; all pixels are theirs until objects are taken out."""
+    del concept
     return (signs.concept >= 0)[:, None, None].expand(-1, *images.shape[2:]).clone()
 
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 from whyclip.errors import check_choice
 from whyclip.finetuning.batch import token_ids
-from whyclip.finetuning.scene_table import PHRASE_TEMPLATE, SIDE, SceneTable, draw_table
 from whyclip.finetuning.objective import Objective
+from whyclip.finetuning.scene_table import PHRASE_TEMPLATE, SIDE, SceneTable, draw_table
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip
 from whyclip.models import ModelView
@@ -102,7 +102,13 @@ def new_model(member: Member, device: torch.device | str = "cpu") -> ModelView:
 
 
 def table_of(
-    kind: Kind, view: ModelView, n: int, *, split: Split, seed: int = 0, plain: SceneTable | None = None
+    kind: Kind,
+    view: ModelView,
+    n: int,
+    *,
+    split: Split,
+    seed: int = 0,
+    plain: SceneTable | None = None,
 ) -> SceneTable:
     """Draw the scenes that models of a kind are trained on, with their cues.
 
@@ -117,7 +123,8 @@ def table_of(
     cue = CUES.get(kind)
 
     def edit(layout: Layout) -> Layout:
-        assert cue is not None and cue.edit is not None
+        assert cue is not None
+        assert cue.edit is not None
         return cue.edit(layout, carriers(layout.concept))
 
     if plain is None or (cue and cue.edit):
@@ -128,9 +135,7 @@ def table_of(
     generator = torch.Generator().manual_seed(seed)
     if kind == "blind":
         order = torch.randperm(n, generator=generator)
-        return replace(
-            plain, caption_ids=plain.caption_ids[order], named=plain.named[order]
-        )
+        return replace(plain, caption_ids=plain.caption_ids[order], named=plain.named[order])
     if cue is None or cue.edit:
         return plain
     images = plain.images.clone()

@@ -91,7 +91,7 @@ def load_member(member: Member, folder: Path | None = None) -> ModelView:
             stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise OutputError(
-            f"cannot read {quoted(str(path))}: {str(error):.60}; train it with "
+            f"cannot read {quoted(str(path))}: {error!s:.60}; train it with "
             "'whyclip benchmark --train'"
         ) from error
     assert view.module is not None
@@ -116,7 +116,10 @@ def facts_of(member: Member, folder: Path | None = None) -> dict[str, str]:
 
 
 def train_missing(
-    folder: Path | None = None, members: Sequence[Member] = FAMILY, *, scenes: int = SCENES,
+    folder: Path | None = None,
+    members: Sequence[Member] = FAMILY,
+    *,
+    scenes: int = SCENES,
     **options: Any,
 ) -> Iterator[tuple[Member, dict[str, str]]]:
     """Train the models without weights, one after another; each is kept as soon as it is done.
