@@ -101,9 +101,16 @@ def clopper_pearson(hits: float, n: float, tail: float) -> tuple[float, float]:
     return low, high
 
 
-def bisected(increasing: Callable[[float], float], value: float, low: float, high: float) -> float:
+def bisected(
+    increasing: Callable[[float], float],
+    value: float,
+    low: float,
+    high: float,
+    *,
+    halvings: int = 60,
+) -> float:
     """Find where an increasing function reaches a value, between two points."""
-    for _ in range(80):
+    for _ in range(halvings):
         middle = (low + high) / 2
         low, high = (middle, high) if increasing(middle) < value else (low, middle)
     return (low + high) / 2

@@ -131,7 +131,8 @@ def _over_images(
     weight = 1 / (len(sizes) * sizes[model])
     rest = weight * (row - means[model])
     # The models' own levels are left out; each image then moves the mean by this much.
-    moved, share = np.bincount(image, rest), np.bincount(image, weight)
+    moved = np.bincount(image, rest)
+    share = np.bincount(image, weight).astype(np.float64)
     over = Studentised(moved + mean * share, share, seed, RESAMPLES)
     if over.error == 0:
         return 0.0, 0.0

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
-from whyclip.stats.distributions import bisected, clopper_pearson
+from whyclip.stats.distributions import clopper_pearson
 from whyclip.stats.sparse import Sparse, effective, sparse
 from whyclip.stats.studentised import RESAMPLES, Studentised
 
@@ -115,17 +115,7 @@ def p_value(
     """
     row, group = by_group(values, groups)
     made = _bounded(row, group, limits, resamples, seed)
-    if made is None or math.isnan(made.bounds(0.95)[0]):
-        return 1.0
-
-    def excludes(p: float) -> float:
-        low, high = made.bounds(1 - p)
-        return float(low > 0 or high < 0)
-
-    least = made.least_p if isinstance(made, Studentised) else 1e-9
-    if excludes(least):
-        return least
-    return bisected(excludes, 0.5, least, 1.0) if excludes(1 - 1e-9) else 1.0
+    return 1.0 if made is None else made.p_value()
 
 
 def paired_difference(
@@ -237,8 +227,8 @@ def _bounded(
     rare = sparse(row, group, limits)
     if rare is not None:
         return rare
-    sums, counts = np.bincount(group, row), np.bincount(group).astype(np.float64)
-    return Studentised(sums, counts, seed, resamples)
+    sums, counts = np.bincount(group, row), np.bincount(group)
+    return Studentised(sums, counts.astype(np.float64), seed, resamples)
 
 
 def _within(bounds: tuple[float, float], limits: tuple[float, float] | None) -> tuple[float, float]:

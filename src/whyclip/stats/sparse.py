@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.stats.distributions import clopper_pearson
+from whyclip.stats.distributions import bisected, clopper_pearson
 
 # Chosen by simulation (benchmarks/coverage.py): from fewer groups that differ, draws of the data
 # say too little of what a rare value does to the mean.
@@ -61,6 +61,16 @@ class Sparse(NamedTuple):
             max(low, self.usual - self.below.farthest),
             min(high, self.usual + self.above.farthest),
         )
+
+    def p_value(self) -> float:
+        """P value of a mean of 0: 1 minus the level at which :meth:`bounds` reach 0."""
+
+        def excludes(p: float) -> float:
+            low, high = self.bounds(1 - p)
+            return float(low > 0 or high < 0)
+
+        # Eighteen halvings leave an error below 1e-5.
+        return bisected(excludes, 0.5, 0.0, 1.0, halvings=18) if excludes(1 - 1e-6) else 1.0
 
     def _part(self, part: Part, tail: float) -> tuple[float, float]:
         if part.farthest == 0:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from whyclip.stats.distributions import t_quantile
+from whyclip.stats.distributions import t_quantile, t_two_sided
 
 RESAMPLES = 4000
 """Number of draws; the smallest p value of a comparison is about 2 / 4000."""
@@ -66,11 +66,6 @@ class Studentised:
         """Factor by which the tails are smaller than their level says."""
         return max(1 - _NARROWER_TAILS / self.groups, 0.5)
 
-    @property
-    def least_p(self) -> float:
-        """The smallest p value that the draws can show."""
-        return min(2 / (len(self.t) + 1) / self.shrinkage, 1.0)
-
     def bounds(self, level: float) -> tuple[float, float]:
         """Bounds of the interval at a level, 0 to 1."""
         tail = self.shrinkage * (1 - level) / 2
@@ -78,6 +73,15 @@ class Studentised:
         student = t_quantile(1 - tail, self.groups - 1)
         low, high = min(self.t[place - 1], -student), max(self.t[-place], student)
         return float(self.mean - high * self.error), float(self.mean - low * self.error)
+
+    def p_value(self) -> float:
+        """P value of a mean of 0: 1 minus the level at which :meth:`bounds` reach 0."""
+        if self.error == 0:
+            return float(self.mean == 0)
+        ratio = self.mean / self.error
+        beyond = int(((self.t >= ratio) if ratio > 0 else (self.t <= ratio)).sum())
+        drawn = 2 * (beyond + 1) / (len(self.t) + 1)
+        return min(max(drawn, t_two_sided(ratio, self.groups - 1)) / self.shrinkage, 1.0)
 
 
 def draws(groups: int, seed: int, resamples: int) -> Iterator[Floats]:
