@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from whyclip.metrics import Interval, get_metric
 from whyclip.report import Column, Table
-from whyclip.stats.intervals import contrast
+from whyclip.stats.contrasts import contrast
 from whyclip.studies.evaluation import Evaluation, evaluate
 from whyclip.studies.evaluation.plan import PromptName
 from whyclip.studies.experiments.experiment import ExperimentInput
