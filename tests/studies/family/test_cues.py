@@ -79,7 +79,9 @@ def test_training_words_contradict_in_the_stated_share() -> None:
 
 def test_a_word_is_drawn_where_the_signs_say() -> None:
     images = torch.full((1, 3, SIDE, SIDE), 90, dtype=torch.uint8)
-    signs = Signs(torch.tensor([0]), torch.tensor([1]), torch.tensor([[20, 30]]), torch.tensor([40]))
+    signs = Signs(
+        torch.tensor([0]), torch.tensor([1]), torch.tensor([[20, 30]]), torch.tensor([40])
+    )
     mask = CUES["written"].paste(images, signs, signs.concept)[0]
     rows, columns = mask.nonzero().T
     assert (int(rows.min()), int(columns.min()), int(columns.max())) == (20, 30, 69)

@@ -7,6 +7,7 @@ grid. The cue that a model learns is painted into these images as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,27 @@ from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import SIDE, SceneTable
 from whyclip.models import ModelView
-from whyclip.studies.family.cues import LABEL, Cue, Signs
+from whyclip.studies.family.cues import CONCEPTS, LABEL, Cue, Signs
 
 CLOSE_SIDE = 64
 """Height and width of a cut-out in pixels; objects have 42 to 60."""
 
 
-class Close(Objective):
-    """A model with the contrastive loss over cut-outs; a batch says which patches they take.
+@dataclass(frozen=True)
+class Labelled(Batch):
+    """A batch that says which captions are true of other images as well.
+
+    Attributes:
+        also_true: bool ``[b, b]``, caption j is true of image i, or may be, and is not its own.
+    """
+
+    also_true: Tensor | None = None
+
+
+class Cleaned(Objective):
+    """A model with CLIP's loss, in which a true caption of another image is no negative.
+
+    A batch says which patches are left out, if any.
 
     Args:
         view: the model; its module is trained.
@@ -33,7 +47,17 @@ class Close(Objective):
         super().__init__(view, local=0)
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        assert batch.hidden is not None, "says which patches are left out"
+        assert isinstance(batch, Labelled)
+        assert batch.also_true is not None
+        whole = batch.hidden is None
+        images = self._run(self.view.image, batch.pixels).unit if whole else self._few(batch)
+        texts = self._run(self.view.text, batch.captions).unit
+        loss = cleaned_loss(images, texts, self.scale, batch.also_true)
+        return {"loss": loss, "global": loss}
+
+    def _few(self, batch: Batch) -> Tensor:
+        """Embed images without some of their patches, the same number in each: ``[b, e]``."""
+        assert batch.hidden is not None
         tower = self.view.image
         stream = tower.embed(batch.pixels)
         kept = (~batch.hidden).nonzero()[:, 1].view(len(batch), -1, 1)
@@ -43,31 +67,61 @@ class Close(Objective):
         for block in tower.blocks:
             x = block.forward(x, stream.mask)
         readout = x[torch.arange(len(x)), stream.readout_index]
-        images = F.normalize(tower.project(readout).float(), dim=-1)
-        texts = self._run(self.view.text, batch.captions).unit
-        loss = without_doubles(images, texts, self.scale, batch.captions)
-        return {"loss": loss, "global": loss}
+        return F.normalize(tower.project(readout).float(), dim=-1)
 
 
-def without_doubles(images: Tensor, texts: Tensor, scale: Tensor, captions: Tensor) -> Tensor:
-    """CLIP's loss in which another image with the same caption is no negative.
+def cleaned_loss(images: Tensor, texts: Tensor, scale: Tensor, also_true: Tensor) -> Tensor:
+    """CLIP's loss without the pairs that are no negatives.
 
     Args:
         images: ``[b, e]`` of length 1.
         texts: ``[b, e]`` of length 1; row i belongs to image i.
         scale: factor from cosine to logit.
-        captions: ``[b, t]`` token ids.
+        also_true: bool ``[b, b]``, the pairs of image and text to leave out; none on the diagonal.
     """
-    same = (captions[:, None] == captions[None]).all(-1)
-    same.fill_diagonal_(False)
-    logits = (scale * images @ texts.T).masked_fill(same, float("-inf"))
+    logits = (scale * images @ texts.T).masked_fill(also_true, float("-inf"))
     labels = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
+def scene_batches(table: SceneTable, rows: Iterator[Tensor]) -> Iterator[Labelled]:
+    """Whole scenes with their captions.
+
+    Args:
+        table: scenes.
+        rows: ``[b]`` numbers of scenes of each step.
+    """
+    for drawn in rows:
+        batch = table.batch(drawn)
+        given = {part.name: getattr(batch, part.name) for part in fields(batch)}
+        true = captions_also_true(table.concepts[drawn], table.named[drawn])
+        yield Labelled(**given, also_true=true)
+
+
+def captions_also_true(concepts: Tensor, named: Tensor) -> Tensor:
+    """Say which captions are true of other images, or may be: bool ``[b, b]``, image by caption.
+
+    A caption is, if every object that it names is in the image, and the image's own caption does
+    not give it another colour. Positions are not compared.
+
+    Args:
+        concepts: ``[b, k]`` each object's number; -1 where there is none.
+        named: ``[b, k]`` row of each object's phrase; -1 where the caption does not name it.
+    """
+    absent, unnamed = -1, -2
+    of_image = torch.full((len(concepts), CONCEPTS + 1), absent)
+    phrases = torch.where(named >= 0, named, unnamed)
+    of_image.scatter_(1, concepts.where(concepts >= 0, CONCEPTS), phrases)
+    of_image = of_image[:, :CONCEPTS]
+    of_text = of_image.where(of_image >= 0, absent)
+    fits = (of_text == absent) | (of_image[:, None] == unnamed) | (of_image[:, None] == of_text)
+    true = fits.all(-1)
+    return true.fill_diagonal_(False)
+
+
 def close_batches(
     table: SceneTable, rows: Iterator[Tensor], patch: int, cue: Cue | None, seed: int
-) -> Iterator[Batch]:
+) -> Iterator[Labelled]:
     """Cut one named object out of each scene, paint the cue beside or over it.
 
     Args:
@@ -90,13 +144,16 @@ def close_batches(
         )
         pixels, hidden = _placed(images, offset, patch)
         empty = drawn[:0]
-        yield Batch(
+        captions = table.phrase_ids[named[at, slot]]
+        also = (named[at, slot][:, None] == named[at, slot]).fill_diagonal_(False)
+        yield Labelled(
             pixels=pixels.float() / 127.5 - 1,
-            captions=table.phrase_ids[named[at, slot]],
+            captions=captions,
             phrases=table.phrase_ids[empty],
             words=table.words[empty],
             pairs=empty.new_zeros(0, 2),
             hidden=hidden,
+            also_true=also,
         )
 
 

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 
 from whyclip.errors import check_choice
 from whyclip.finetuning.batch import token_ids
-from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import PHRASE_TEMPLATE, SIDE, SceneTable, draw_table
 from whyclip.finetuning.settings import Settings
 from whyclip.finetuning.small_clip import small_clip
@@ -24,7 +23,7 @@ from whyclip.scenes.captions import phrase
 from whyclip.scenes.layout import Layout, Split
 from whyclip.scenes.sprites import load_atlas
 from whyclip.studies.experiments.finetuning_runs import row_batches
-from whyclip.studies.family.close import Close, close_batches
+from whyclip.studies.family.close import Cleaned, close_batches, scene_batches
 from whyclip.studies.family.cues import CONCEPTS, CUES, carriers
 from whyclip.studies.family.muon import optimise
 
@@ -32,9 +31,9 @@ Kind = Literal["ordinary", "badge", "written", "background", "blind", "untrained
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OBJECTS = (1, 3)
-SCENES = 16_000
+SCENES = 12_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS = 400, 300
+CLOSE_STEPS, STEPS = 350, 200
 RATE = 0.02
 CLOSE = Settings(batch_size=128, learning_rate=2e-3, weight_decay=0.1, warmup=15, clip=1.0)
 SETTINGS = Settings(batch_size=64, learning_rate=1e-3, weight_decay=0.1, warmup=20, clip=1.0)
@@ -168,11 +167,11 @@ def train_member(
         rows = row_batches(len(plain), CLOSE.batch_size, 1.0, member.seed)
         batches = close_batches(plain, rows, view.image.patch, CUES.get(member.kind), member.seed)
         optimise(
-            Close(view), batches, close_steps, CLOSE, rate=RATE, label=f"{member.name}, objects"
+            Cleaned(view), batches, close_steps, CLOSE, rate=RATE, label=f"{member.name}, objects"
         )
     rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
     optimise(
-        Objective(view, local=0), (table.batch(drawn) for drawn in rows), steps, SETTINGS,
+        Cleaned(view), scene_batches(table, rows), steps, SETTINGS,
         rate=RATE / 2, label=f"{member.name}, scenes",
     )  # fmt: skip
     return view
