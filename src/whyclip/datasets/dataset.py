@@ -168,6 +168,10 @@ class Dataset(Sequence[Sample]):
             for sample in islice(samples, _LOOKED_AT_FOR_MASKS)
         )
 
+    def has_interventions(self) -> bool:
+        """Whether samples can be drawn with one change, and without any object."""
+        return False
+
     def contents(self) -> Any:
         """Describe, in JSON types, how datasets of one kind and name differ.
 
@@ -224,6 +228,10 @@ class Subset(Dataset):
     def has_masks(self) -> bool:
         """Whether the whole dataset has masks, independent of the draw."""
         return self.dataset.has_masks()
+
+    def has_interventions(self) -> bool:
+        """Whether samples of the whole dataset can be drawn with one change."""
+        return self.dataset.has_interventions()
 
     def contents(self) -> Any:
         """Describe the whole dataset, and which samples were drawn."""

@@ -44,6 +44,10 @@ class SceneSamples(Dataset):
         """Write a class with its article, such as "an apple"."""
         return phrase(self.names[self.number_of(label)])
 
+    def has_interventions(self) -> bool:
+        """Scenes can be drawn with one change."""
+        return True
+
     def contents(self) -> Any:
         """Parameters of the scenes."""
         parameters = dict(vars(self.scenes))

@@ -210,6 +210,7 @@ def _checks_words(audit: AuditRecord) -> str:
     lines = [
         f"- **{claim.title}** (`{claim.name}`): {claim.question} {claim.formula}; "
         f"{claim.side_of_threshold} {claim.threshold:g} passes. {claim.reason}"
+        + (f" Caveat: {claim.caveat}" if claim.caveat else "")
         for claim in audit.claims
     ]
     return "### The checks\n\n" + "\n".join(lines)

@@ -39,6 +39,10 @@ class Resized(Dataset):
             interventions=None,
         )
 
+    def has_interventions(self) -> bool:
+        """Whether the dataset's samples can be drawn with one change."""
+        return self.dataset.has_interventions()
+
     def contents(self) -> Any:
         """Say what the dataset says, and how small its pictures are made."""
         return [self.dataset.contents(), self.short_side]
