@@ -111,7 +111,7 @@ def audit(
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    drawn = _drawn(Subset(dataset, limit, seed))
+    drawn = drawn_samples(Subset(dataset, limit, seed))
     samples = [each.sample for each in drawn if isinstance(each.sample, Sample)]
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {drawn[0].sample}")
@@ -123,7 +123,7 @@ def audit(
     plans = plans_of(model, methods, seed)
     candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
-    work = Work(asks, _without(model, candidates, samples), min(edited, limit), patches, seed)
+    work = Work(asks, what_lacks(model, candidates, samples), min(edited, limit), patches, seed)
     store = None
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
@@ -180,7 +180,7 @@ def _replaced_words(replaced: Sequence[Check]) -> str:
     )
 
 
-def _drawn(subset: Subset) -> list[DrawnSample]:
+def drawn_samples(subset: Subset) -> list[DrawnSample]:
     """The drawn samples with their keys; an error in place of one that cannot be described."""
     keys, numbers = keys_of(subset), numbers_of(subset)
     drawn = []
@@ -191,7 +191,9 @@ def _drawn(subset: Subset) -> list[DrawnSample]:
     return drawn
 
 
-def _without(model: ModelView, candidates: Candidates, samples: Sequence[Sample]) -> dict[str, str]:
+def what_lacks(
+    model: ModelView, candidates: Candidates, samples: Sequence[Sample]
+) -> dict[str, str]:
     """What the data and the model do not have, by the need that they leave open."""
     missing = {}
     if candidates.numbers is None:

@@ -85,7 +85,12 @@ class Benchmark:
         return {method: np.array(row) for method, row in rows.items()}
 
     def order(self, side: Side) -> tuple[tuple[str, float], ...]:
-        """The methods by their mean rank over checks and ordinary models, the best first."""
+        """The methods by their mean rank over checks and ordinary models, the best first.
+
+        Empty without an ordinary model.
+        """
+        if not self.of_kind(NO_RELIANCE):
+            return ()
         means = {method: float(ranks.mean()) for method, ranks in self.ranks(side).items()}
         return tuple(sorted(means.items(), key=lambda item: item[1]))
 

@@ -33,7 +33,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 OBJECTS = (1, 3)
 SCENES = 12_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS = 350, 200
+CLOSE_STEPS, STEPS = 300, 700
 RATE = 0.02
 CLOSE = Settings(batch_size=128, learning_rate=2e-3, weight_decay=0.1, warmup=15, clip=1.0)
 SETTINGS = Settings(batch_size=64, learning_rate=1e-3, weight_decay=0.1, warmup=20, clip=1.0)
@@ -172,7 +172,7 @@ def train_member(
     rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
     optimise(
         Cleaned(view), scene_batches(table, rows), steps, SETTINGS,
-        rate=RATE / 2, label=f"{member.name}, scenes",
+        rate=RATE, label=f"{member.name}, scenes",
     )  # fmt: skip
     return view
 
