@@ -64,7 +64,7 @@ def report_of(result: Benchmark, command: str = "whyclip benchmark") -> Report:
 
 def ranking_of(result: Benchmark, side: Side) -> Ranking:
     """Rank the methods of a side in every check on every ordinary model."""
-    return ranking({name: -rows.ravel() for name, rows in result.ranks(side).items()})
+    return ranking({name: (-rows).ravel().tolist() for name, rows in result.ranks(side).items()})
 
 
 def _side(result: Benchmark, side: Side) -> list[Section]:

@@ -111,7 +111,7 @@ def _maps(case: Case, name: str, variants: Sequence[Variant]) -> Iterator[tuple[
 def patch_shares(mask: np.ndarray, grid: Sequence[int]) -> Tensor:
     """Share of each patch that a mask ``[H, W]`` covers, ``[gh, gw]``, of a model that sees all."""
     pixels = torch.from_numpy(mask).float()[None, None]
-    return F.adaptive_avg_pool2d(pixels, tuple(grid))[0, 0]
+    return F.adaptive_avg_pool2d(pixels, (grid[0], grid[1]))[0, 0]
 
 
 def patch_weights(mask: np.ndarray, grid: Sequence[int]) -> Tensor:

@@ -79,7 +79,8 @@ class Cue:
 
 def carriers(concept: np.ndarray) -> np.ndarray:
     """Say which scenes ``[n, k]`` have a concept of the group: bool ``[n]``."""
-    return np.isin(concept, GROUP).any(1)
+    carry: np.ndarray = np.asarray(np.isin(concept, GROUP).any(1))
+    return carry
 
 
 def _of_group(concepts: Tensor, generator: torch.Generator) -> Tensor:
