@@ -18,6 +18,7 @@ from whyclip.studies.family.close import (
     captions_also_true,
     cleaned_loss,
     close_batches,
+    scene_batches,
 )
 from whyclip.studies.family.cues import CONCEPTS, CUES
 from whyclip.studies.family.muon import Muon, orthogonal
@@ -130,6 +131,22 @@ def test_a_close_batch_shows_the_object_of_its_caption(table: SceneTable, cue: s
     assert shown == 40
 
 
+def test_kept_patches_are_those_that_show_most(table: SceneTable) -> None:
+    rows = torch.arange(30)
+    [few] = scene_batches(table, iter([rows]), kept=28)
+    [whole] = scene_batches(table, iter([rows]))
+    assert whole.hidden is None
+    assert few.hidden is not None
+    assert torch.equal(few.captions, whole.captions)
+    assert ((~few.hidden).sum(1) == 28).all()
+    shares = table.shares[rows].float().sum(1)
+    # What is left out shows hardly anything, unless the objects fill more patches than are kept.
+    left = shares.masked_fill(~few.hidden, 0)
+    full = (shares > 0.1).sum(1) > 28
+    assert float(left[~full].max()) < 0.2
+    assert full.float().mean() < 0.3
+
+
 def test_blind_models_get_captions_of_other_scenes(view: ModelView) -> None:
     plain = table_of("ordinary", view, 64, split="train")
     blind = table_of("blind", view, 64, split="train", plain=plain)
@@ -151,7 +168,7 @@ def test_badges_are_in_nearly_all_training_scenes_of_their_group(view: ModelView
 
 def test_training_is_kept_and_the_same_again(tmp_path: Path) -> None:
     members = [Member("ordinary", 3), Member("badge", 1), Member("untrained", 0)]
-    short = {"scenes": FEW, "close_steps": 2, "steps": 2}
+    short = {"scenes": FEW, "close_steps": 2, "steps": 2, "last_steps": 1}
     first = dict(train_missing(tmp_path / "a", members, **short))  # type: ignore[arg-type]
     assert list(first) == members[:2]
     assert missing(tmp_path / "a", members) == ()
@@ -169,7 +186,7 @@ def test_kept_weights_are_those_that_were_trained(table: SceneTable, tmp_path: P
     from whyclip.studies.family.weights import save_member, weights_file
 
     member = Member("ordinary", 1)
-    view = train_member(member, table, table, close_steps=2, steps=2)
+    view = train_member(member, table, table, close_steps=2, steps=2, last_steps=1)
     save_member(view, table, weights_file(member, tmp_path), {})
     loaded = load_member(member, tmp_path)
     pixels, ids = table.pixels(torch.arange(4)), table.caption_ids[:4]

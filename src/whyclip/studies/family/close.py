@@ -7,7 +7,7 @@ grid. The cue that a model learns is painted into these images as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -84,15 +84,27 @@ def cleaned_loss(images: Tensor, texts: Tensor, scale: Tensor, also_true: Tensor
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
-def scene_batches(table: SceneTable, rows: Iterator[Tensor]) -> Iterator[Labelled]:
+def scene_batches(
+    table: SceneTable, rows: Iterator[Tensor], *, kept: int | None = None, seed: int = 0
+) -> Iterator[Labelled]:
     """Whole scenes with their captions.
 
     Args:
         table: scenes.
         rows: ``[b]`` numbers of scenes of each step.
+        kept: number of patches that are kept, those that show most of the objects and cues, then
+            any others; None for all.
+        seed: of those others.
     """
+    generator = torch.Generator().manual_seed(seed)
     for drawn in rows:
         batch = table.batch(drawn)
+        if kept is not None:
+            shares = table.shares[drawn].float().sum(1)
+            shares = shares + 0.1 * torch.rand(shares.shape, generator=generator)
+            hidden = torch.ones_like(shares, dtype=torch.bool)
+            hidden.scatter_(1, shares.topk(kept, 1).indices, False)
+            batch = replace(batch, hidden=hidden)
         given = {part.name: getattr(batch, part.name) for part in fields(batch)}
         true = captions_also_true(table.concepts[drawn], table.named[drawn])
         yield Labelled(**given, also_true=true)

@@ -1,4 +1,4 @@
-"""The family's training loop: Muon for the matrices of the blocks, AdamW for everything else.
+"""The family's training loop: Muon for matrices, AdamW for everything else.
 
 Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024
 (https://kellerjordan.github.io/posts/muon). With it, the first 150 steps lower the loss on single
@@ -19,6 +19,8 @@ from whyclip.finetuning.settings import Settings
 from whyclip.progress import track
 
 MOMENTUM = 0.95
+# Beside the matrices of the blocks: the patch embedding, a matrix of patches, and the projections.
+_OTHERS = ("visual.conv1.weight", "visual.proj", "text_projection")
 _ITERATIONS = 5
 # Coefficients of the quintic iteration.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -30,7 +32,7 @@ class Muon(torch.optim.Optimizer):
     ``M ← μ M + G``, ``W ← W − η √max(1, rows/columns) · orth(G + μ M)``
 
     Args:
-        matrices: two-dimensional parameters.
+        matrices: parameters of two or more dimensions; those after the first are one.
         decay: weight decay, times the learning rate.
     """
 
@@ -48,11 +50,12 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[matrix]
                 if not state:
                     state["momentum"] = torch.zeros_like(matrix)
-                momentum = state["momentum"].mul_(MOMENTUM).add_(matrix.grad)
-                update = orthogonal(matrix.grad + MOMENTUM * momentum)
-                reach = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                gradient = matrix.grad
+                momentum = state["momentum"].mul_(MOMENTUM).add_(gradient)
+                update = orthogonal((gradient + MOMENTUM * momentum).flatten(1))
+                reach = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
                 matrix.mul_(1 - group["lr"] * group["decay"])
-                matrix.add_(update, alpha=-group["lr"] * reach)
+                matrix.add_(update.view_as(matrix), alpha=-group["lr"] * reach)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -98,7 +101,7 @@ def optimise(
     matrices = [
         parameter
         for name, parameter in module.named_parameters()
-        if parameter.ndim == 2 and "resblocks" in name
+        if ("resblocks" in name and parameter.ndim == 2) or name.endswith(_OTHERS)
     ]
     taken = set(map(id, matrices))
     groups = parameter_groups(module, settings.weight_decay)

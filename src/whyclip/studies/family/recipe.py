@@ -33,10 +33,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 OBJECTS = (1, 3)
 SCENES = 12_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS = 300, 700
+CLOSE_STEPS, STEPS, LAST_STEPS = 250, 500, 150
+KEPT = 28
+"""Number of patches that are kept at first; three objects take up no more."""
 RATE = 0.02
-CLOSE = Settings(batch_size=128, learning_rate=2e-3, weight_decay=0.1, warmup=15, clip=1.0)
-SETTINGS = Settings(batch_size=64, learning_rate=1e-3, weight_decay=0.1, warmup=20, clip=1.0)
+_COMMON = Settings(batch_size=128, weight_decay=0.1, clip=1.0)
+CLOSE = replace(_COMMON, learning_rate=1e-3, warmup=15)
+SETTINGS = replace(_COMMON, learning_rate=1e-3, warmup=20)
+LAST = replace(_COMMON, learning_rate=5e-4, warmup=10)
 CONFIG: Mapping[str, Any] = {
     "embed_dim": 64,
     "vision_cfg": {
@@ -139,8 +143,11 @@ def table_of(
         return plain
     images = plain.images.clone()
     signs = cue.plan(plain.concepts, plain.boxes, generator, True)
-    cue.paste(images, signs, signs.concept)
-    return replace(plain, images=images)
+    mask = cue.paste(images, signs, signs.concept)
+    # Patches of a cue count like patches of an object.
+    touched = F.max_pool2d(mask.float()[:, None], view.image.patch).flatten(2) > 0
+    shares = torch.where(touched, plain.shares.clamp_min(1.0), plain.shares)
+    return replace(plain, images=images, shares=shares)
 
 
 def train_member(
@@ -150,6 +157,7 @@ def train_member(
     *,
     close_steps: int = CLOSE_STEPS,
     steps: int = STEPS,
+    last_steps: int = LAST_STEPS,
 ) -> ModelView:
     """Train a member on its table; ``untrained`` keeps its first weights.
 
@@ -158,7 +166,8 @@ def train_member(
         table: from :func:`table_of`.
         plain: the same scenes before a cue is pasted.
         close_steps: steps on single objects, close up.
-        steps: steps on whole scenes with whole captions.
+        steps: steps on whole scenes with whole captions, seen through their fullest patches.
+        last_steps: steps on all of their patches.
     """
     view = new_model(member, table.images.device)
     if member.kind == "untrained":
@@ -170,9 +179,11 @@ def train_member(
             Cleaned(view), batches, close_steps, CLOSE, rate=RATE, label=f"{member.name}, objects"
         )
     rows = row_batches(len(table), SETTINGS.batch_size, 1.0, member.seed)
+    few = scene_batches(table, rows, kept=KEPT, seed=member.seed)
+    optimise(Cleaned(view), few, steps, SETTINGS, rate=RATE, label=f"{member.name}, scenes")
     optimise(
-        Cleaned(view), scene_batches(table, rows), steps, SETTINGS,
-        rate=RATE, label=f"{member.name}, scenes",
+        Cleaned(view), scene_batches(table, rows), last_steps, LAST,
+        rate=RATE / 2, label=f"{member.name}, all patches",
     )  # fmt: skip
     return view
 
