@@ -94,6 +94,12 @@ def test_values_that_are_all_the_same_are_not_certain() -> None:
     assert interval([7.0] * 40).mean == 7
 
 
+def test_errors_of_a_computation_that_are_all_the_same_are_certain() -> None:
+    assert interval([0.0] * 40, exact=True)[:3] == (0, 0, 0)
+    rounding = [0.0] * 38 + [3e-8, 6e-8]
+    assert -1e-6 < interval(rounding, exact=True).low <= interval(rounding, exact=True).high < 1e-6
+
+
 def test_rare_values_have_the_exact_bound_of_their_share() -> None:
     values, n = [-1.0] * 3 + [0.0] * 57, 60
     found = interval(values)

@@ -50,6 +50,7 @@ class Check(Claim):
         asks: what has to be measured of the model for it, beside plain explanations.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
+        exact: whether values are errors of a computation; if all are equal, that is no chance.
         bounds: the smallest and the largest possible value; thresholds lie between them.
     """
 
@@ -59,6 +60,7 @@ class Check(Claim):
     asks: tuple[Ask, ...] = ()
     needs: tuple[Need, ...] = ()
     share: bool = False
+    exact: bool = False
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def claim(self, threshold: float) -> Claim:

@@ -90,8 +90,8 @@ def difference_table(lines: Sequence[Line]) -> Table:
     note = (
         "Paired differences, on the same prompts of the same images. A difference whose interval "
         "contains 0 may be chance. Intervals are for one comparison: of many, one in twenty "
-        "excludes 0 by chance alone. The p value of the difference to the best mean is adjusted by Holm's "
-        "method for all methods that are compared by the measure."
+        "excludes 0 by chance alone. The p value of the difference to the best mean is adjusted by "
+        "Holm's method for all methods that are compared by the measure."
     )
     return Table("Differences", columns, rows, note)
 
