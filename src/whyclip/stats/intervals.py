@@ -232,8 +232,8 @@ def _bounded(
     rare = None if exact else sparse(row, group, limits)
     if rare is not None:
         return rare
-    sums, counts = np.bincount(group, row), np.bincount(group)
-    return Studentised(sums, counts.astype(np.float64), seed, resamples)
+    sums, counts = (np.bincount(group, w).astype(np.float64) for w in (row, np.ones_like(row)))
+    return Studentised(sums, counts, seed, resamples)
 
 
 def _within(bounds: tuple[float, float], limits: tuple[float, float] | None) -> tuple[float, float]:
