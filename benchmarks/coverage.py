@@ -23,8 +23,10 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -294,16 +296,23 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--only", default="", help="part of a cell's title")
     parser.add_argument("--images", type=int, nargs="*", default=IMAGES)
+    parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     found: dict[str, Any] = {}
-    for cell in (cell for cell in CELLS if given.only in cell.title):
-        row = {str(n): measured(cell, n, given.repetitions) for n in given.images}
-        found[cell.title] = row
-        _show(cell, row)
     over_models: dict[str, Any] = {}
-    for model_cell in (cell for cell in MODEL_CELLS if given.only in cell.title):
-        over_models[model_cell.title] = measured_over_models(model_cell, given.repetitions)
-        _show(model_cell, over_models[model_cell.title])
+    with ProcessPoolExecutor(given.processes) as pool:
+        chosen = [cell for cell in CELLS if given.only in cell.title]
+        row_of = partial(_row, images=given.images, repetitions=given.repetitions)
+        rows = pool.map(row_of, [cell.title for cell in chosen])
+        for cell, row in zip(chosen, rows, strict=True):
+            found[cell.title] = row
+            _show(cell, row)
+        models = [cell for cell in MODEL_CELLS if given.only in cell.title]
+        row_of = partial(_row_over_models, repetitions=given.repetitions)
+        rows = pool.map(row_of, [cell.title for cell in models])
+        for model_cell, row in zip(models, rows, strict=True):
+            over_models[model_cell.title] = row
+            _show(model_cell, row)
     result = {
         "repetitions": given.repetitions,
         "least coverage": LEAST,
@@ -313,6 +322,17 @@ def main() -> None:
     }
     if not given.only and tuple(given.images) == IMAGES:
         RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+# A cell holds closures, which other processes cannot be given.
+def _row_over_models(title: str, repetitions: int) -> dict[str, Any]:
+    [cell] = [cell for cell in MODEL_CELLS if cell.title == title]
+    return measured_over_models(cell, repetitions)
+
+
+def _row(title: str, images: Sequence[int], repetitions: int) -> dict[str, Any]:
+    [cell] = [cell for cell in CELLS if cell.title == title]
+    return {str(n): measured(cell, n, repetitions) for n in images}
 
 
 def _show(cell: Cell | ModelCell, row: dict[str, dict[str, float]]) -> None:

@@ -44,6 +44,7 @@ def interval(
     *,
     groups: ArrayLike | None = None,
     limits: tuple[float, float] | None = None,
+    exact: bool = False,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -62,6 +63,8 @@ def interval(
         limits: the smallest and the largest possible value, which count where most values are the
             same. By default 0 and 1 if the values are hits and misses, −1 and 1 if all values lie
             between, and else unknown.
+        exact: whether values are errors of a computation, so that equal ones are equal for a
+            reason; then values that are all the same leave no doubt.
         level: 0 to 1.
         resamples: number of draws.
         seed: of the draws.
@@ -81,7 +84,7 @@ def interval(
     row, group = by_group(values, groups)
     if not 0 < level < 1 or resamples < 1:
         raise InputError(f"level={level}, resamples={resamples}; give 0 < level < 1, resamples ≥ 1")
-    made = _bounded(row, group, limits, resamples, seed)
+    made = _bounded(row, group, limits, resamples, seed, exact=exact)
     low, high = (_NAN, _NAN) if made is None else _within(made.bounds(level), limits)
     mean = float(row.mean()) if len(row) else _NAN
     return Interval(mean, low, high, len(row), number_of(group))
@@ -220,15 +223,17 @@ def _bounded(
     limits: tuple[float, float] | None,
     resamples: int,
     seed: int,
+    *,
+    exact: bool = False,
 ) -> Bounded | None:
     """What gives bounds at any level; None with fewer than two groups."""
     if number_of(group) < 2:
         return None
-    rare = sparse(row, group, limits)
+    rare = None if exact else sparse(row, group, limits)
     if rare is not None:
         return rare
-    sums, counts = np.bincount(group, row), np.bincount(group)
-    return Studentised(sums, counts.astype(np.float64), seed, resamples)
+    sums, counts = (np.bincount(group, w).astype(np.float64) for w in (row, np.ones_like(row)))
+    return Studentised(sums, counts, seed, resamples)
 
 
 def _within(bounds: tuple[float, float], limits: tuple[float, float] | None) -> tuple[float, float]:

@@ -42,21 +42,20 @@ class Studentised:
         total = counts.sum()
         self.groups = len(sums)
         self.mean = float(sums.sum() / total)
-        # Sums of squares of the rest keep their digits where values are nearly the same.
-        self.rest = (sums - self.mean * counts) / total
-        share = counts / total
+        rest, share = (sums - self.mean * counts) / total, counts / total
         unbiased = self.groups / (self.groups - 1)
-        self.error = float(np.sqrt(unbiased * np.square(self.rest).sum()))
-        terms = np.stack(
-            [share, self.rest, np.square(self.rest), self.rest * share, np.square(share)], axis=1
-        )
-        drawn = [weights @ terms for weights in draws(self.groups, seed, resamples)]
-        size, rest, squares, mixed, sizes = np.concatenate(drawn).T
+        self.error = float(np.sqrt(unbiased * np.square(rest).sum()))
+        # In standard errors, 32 bits are enough also where values are nearly the same.
+        rest = rest / self.error if self.error else rest
+        terms = np.stack([share, rest, np.square(rest), rest * share, np.square(share)], axis=1)
+        single = terms.astype(np.float32)
+        drawn = [weights @ single for weights in draws(self.groups, seed, resamples)]
+        size, rest, squares, mixed, sizes = np.concatenate(drawn).astype(np.float64).T
         away = rest / size
         variance = squares - 2 * away * mixed + np.square(away) * sizes
         error = np.sqrt(unbiased * np.maximum(variance, 0)) / size
         # A draw of one group alone has no error of its own.
-        there = error > 1e-9 * self.error
+        there = error > 1e-3
         t = away[there] / error[there]
         largest = np.abs(t).max(initial=0.0)
         self.t = np.sort(np.concatenate([t, np.copysign(largest, away[~there])]))
@@ -84,7 +83,7 @@ class Studentised:
         return min(max(drawn, t_two_sided(ratio, self.groups - 1)) / self.shrinkage, 1.0)
 
 
-def draws(groups: int, seed: int, resamples: int) -> Iterator[Floats]:
+def draws(groups: int, seed: int, resamples: int) -> Iterator[NDArray[np.float32]]:
     """Number of times that each group is drawn, in parts ``[resamples, groups]``."""
     at_once = max(1, _DRAWS_AT_ONCE // groups)
     if at_once >= resamples:
@@ -97,14 +96,14 @@ def draws(groups: int, seed: int, resamples: int) -> Iterator[Floats]:
 
 # Many intervals are over the same images with the same seed.
 @lru_cache(maxsize=2)
-def _kept(groups: int, seed: int, resamples: int) -> Floats:
+def _kept(groups: int, seed: int, resamples: int) -> NDArray[np.float32]:
     counted = _counted(np.random.default_rng((seed, 4)), groups, resamples)
     counted.flags.writeable = False
     return counted
 
 
-def _counted(rng: np.random.Generator, groups: int, resamples: int) -> Floats:
+def _counted(rng: np.random.Generator, groups: int, resamples: int) -> NDArray[np.float32]:
     drawn = rng.integers(0, groups, (resamples, groups))
     drawn += groups * np.arange(resamples)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=resamples * groups)
-    return counts.reshape(resamples, groups).astype(np.float64)
+    return counts.reshape(resamples, groups).astype(np.float32)

@@ -29,6 +29,7 @@ class Values:
         *,
         share: bool = False,
         limits: tuple[float, float] | None = None,
+        exact: bool = False,
         seed: int = 0,
     ) -> Interval:
         """Mean, or difference of the two means, with its 95 % interval.
@@ -36,6 +37,7 @@ class Values:
         Args:
             share: whether values are 1 or 0; then the interval is exact (Clopper & Pearson 1934).
             limits: the smallest and the largest possible value, where they are known.
+            exact: whether values are errors of a computation.
             seed: random seed of the bootstrap.
         """
         groups = list(self.groups)
@@ -43,7 +45,7 @@ class Values:
             return contrast(self.values, self.condition, groups=groups, seed=seed)
         if share:
             return share_interval(self.values, groups=groups)
-        return interval(self.values, groups=groups, limits=limits, seed=seed)
+        return interval(self.values, groups=groups, limits=limits, exact=exact, seed=seed)
 
     def where(self, wanted: bool) -> Values:
         """The values where the condition is as wanted, without it."""

@@ -58,6 +58,7 @@ class Check(Claim):
             is left out there.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
+        exact: whether values are errors of a computation; if all are equal, that is no chance.
         bounds: the smallest and the largest possible value; thresholds lie between them.
     """
 
@@ -68,6 +69,7 @@ class Check(Claim):
     replaced_by: str = ""
     needs: tuple[Need, ...] = ()
     share: bool = False
+    exact: bool = False
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def claim(self, threshold: float) -> Claim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -248,7 +249,8 @@ def _finding(
     if check.fact:
         verdict = judge_fact(measured.values.values)
         return Finding(claim, verdict, _share(measured.values), method, side)
-    value = measured.values.interval(share=check.share, seed=seed)
+    limits = None if any(map(math.isinf, check.bounds)) else check.bounds
+    value = measured.values.interval(share=check.share, limits=limits, exact=check.exact, seed=seed)
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
     figures = {name: figure.interval(seed=seed) for name, figure in measured.figures.items()}
     if verdict == "not applicable":
