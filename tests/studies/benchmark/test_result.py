@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import whyclip
 from whyclip.errors import OptionError, OutputError
 from whyclip.studies.benchmark import Benchmark, read_benchmark
+from whyclip.studies.benchmark.defaults import choose_default
 from whyclip.studies.benchmark.record import ModelRecord, Outcome
 from whyclip.studies.benchmark.reliance import ORACLE, Reliance
 from whyclip.studies.benchmark.run import _keep
@@ -154,3 +156,28 @@ def test_what_cannot_be_benchmarked_is_refused(tmp_path: Path) -> None:
         whyclip.benchmark(weights=tmp_path)
     with pytest.raises(OptionError, match="limit=1"):
         whyclip.benchmark(limit=1)
+
+
+def test_the_default_is_the_best_that_explains_the_score(result: Benchmark) -> None:
+    levels = {"rollout": 0.9, "contribution": 0.8, "grad_eclip": 0.4, "random": 0.0}
+
+    def renamed(record: ModelRecord) -> ModelRecord:
+        outcomes = [
+            outcome(check, method, "image", level, 10 * record.seed + number)
+            for check in ("removed_objects", "interaction")
+            for number, (method, level) in enumerate(levels.items())
+        ]
+        return replace(record, outcomes=tuple(outcomes))
+
+    records = tuple(map(renamed, result.records))
+    choice = choose_default(Benchmark(records), "image")
+    # Rollout is better, but its scope is the attention.
+    assert (choice.best, choice.rank, choice.today) == ("contribution", 2.0, "grad_eclip")
+    assert choice.ahead.mean == 1.0
+    assert choice.default == "contribution"
+    levels["contribution"] = 0.401
+    close = choose_default(Benchmark(tuple(map(renamed, result.records))), "image")
+    assert close.ahead.low <= 0
+    assert close.default == "grad_eclip"
+    with pytest.raises(OptionError, match="decomposition"):
+        choose_default(Benchmark(records), "text")

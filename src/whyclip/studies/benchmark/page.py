@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whyclip.errors import OptionError
 from whyclip.files import make_folder, write_atomic
 from whyclip.report import Column, Picture, Report, Table
 from whyclip.report.document import Section
@@ -14,6 +15,7 @@ from whyclip.report.rank_plot import rank_plot
 from whyclip.stats.rankings import Ranking, ranking
 from whyclip.studies.audit.checks import CHECKS
 from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, NO_RELIANCE
+from whyclip.studies.benchmark.defaults import choose_default
 from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
@@ -67,12 +69,29 @@ def ranking_of(result: Benchmark, side: Side) -> Ranking:
     return ranking({name: (-rows).ravel().tolist() for name, rows in result.ranks(side).items()})
 
 
+def default_words(result: Benchmark, side: Side) -> str:
+    """What the rule for defaults says, in two sentences; empty if it cannot be applied."""
+    try:
+        choice = choose_default(result, side)
+    except OptionError:
+        return ""
+    text = f"Among fast methods that explain the score, `{choice.best}` has the best mean rank."
+    if choice.best == choice.today:
+        return f"{text} It is the default."
+    ahead = f"{choice.ahead.mean:.2f} [{choice.ahead.low:.2f}, {choice.ahead.high:.2f}]"
+    return (
+        f"{text} It is {ahead} ranks ahead of today's default `{choice.today}`, so the rule makes "
+        f"`{choice.default}` the default."
+    )
+
+
 def _side(result: Benchmark, side: Side) -> list[Section]:
     best, rank = result.order(side)[0]
     number = len(result.of_kind(NO_RELIANCE)) * len(result.checks(side))
     return [
         f"## {'Images' if side == 'image' else 'Texts'}\n\n`{best}` has the best mean rank, "
-        f"{rank:.1f} of {len(result.methods(side))}, over {number} checks and models.",
+        f"{rank:.1f} of {len(result.methods(side))}, over {number} checks and models. "
+        f"{default_words(result, side)}",
         Picture(
             rank_plot(ranking_of(result, side)),
             alt=f"Mean ranks of the methods on {side}s",
