@@ -17,7 +17,12 @@ from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.objective import Objective
 from whyclip.finetuning.scene_table import SIDE, SceneTable
 from whyclip.models import ModelView
+from whyclip.scenes.captions import phrase
+from whyclip.scenes.sprites import load_atlas
 from whyclip.studies.family.cues import CONCEPTS, LABEL, Cue, Signs
+
+BARE = 0.6
+"""Share of the captions of single objects that leave out the colour."""
 
 CLOSE_SIDE = 64
 """Height and width of a cut-out in pixels; objects have 42 to 60."""
@@ -97,6 +102,7 @@ def scene_batches(
         seed: of those others.
     """
     generator = torch.Generator().manual_seed(seed)
+    bare = bare_phrases(table)
     for drawn in rows:
         batch = table.batch(drawn)
         if kept is not None:
@@ -106,11 +112,18 @@ def scene_batches(
             hidden.scatter_(1, shares.topk(kept, 1).indices, False)
             batch = replace(batch, hidden=hidden)
         given = {part.name: getattr(batch, part.name) for part in fields(batch)}
-        true = captions_also_true(table.concepts[drawn], table.named[drawn])
+        true = captions_also_true(table.concepts[drawn], table.named[drawn], bare[0])
         yield Labelled(**given, also_true=true)
 
 
-def captions_also_true(concepts: Tensor, named: Tensor) -> Tensor:
+def bare_phrases(table: SceneTable) -> tuple[Tensor, Tensor]:
+    """Find the phrases without a colour: bool ``[p]``, and their rows by concept ``[16]``."""
+    names = [phrase(name) for name in load_atlas().names[:CONCEPTS]]
+    bare = torch.tensor([text in names for text in table.phrases])
+    return bare, torch.tensor([table.phrases.index(name) for name in names])
+
+
+def captions_also_true(concepts: Tensor, named: Tensor, bare: Tensor) -> Tensor:
     """Say which captions are true of other images, or may be: bool ``[b, b]``, image by caption.
 
     A caption is, if every object that it names is in the image, and the image's own caption does
@@ -119,14 +132,18 @@ def captions_also_true(concepts: Tensor, named: Tensor) -> Tensor:
     Args:
         concepts: ``[b, k]`` each object's number; -1 where there is none.
         named: ``[b, k]`` row of each object's phrase; -1 where the caption does not name it.
+        bare: bool ``[p]``, the phrases without a colour.
     """
-    absent, unnamed = -1, -2
+    absent, unnamed, colourless = -1, -2, -3
     of_image = torch.full((len(concepts), CONCEPTS + 1), absent)
     phrases = torch.where(named >= 0, named, unnamed)
+    phrases = torch.where((named >= 0) & bare[named.clamp_min(0)], colourless, phrases)
     of_image.scatter_(1, concepts.where(concepts >= 0, CONCEPTS), phrases)
     of_image = of_image[:, :CONCEPTS]
-    of_text = of_image.where(of_image >= 0, absent)
-    fits = (of_text == absent) | (of_image[:, None] == unnamed) | (of_image[:, None] == of_text)
+    of_text = of_image.where(of_image != unnamed, absent)
+    present = of_image[:, None] != absent
+    fits = (of_image[:, None] < absent) | (of_text == colourless) | (of_image[:, None] == of_text)
+    fits = (of_text == absent) | (present & fits)
     true = fits.all(-1)
     return true.fill_diagonal_(False)
 
@@ -144,6 +161,7 @@ def close_batches(
         seed: of the choices.
     """
     generator = torch.Generator().manual_seed(seed)
+    bare, row_of = bare_phrases(table)
     for drawn in rows:
         named, at = table.named[drawn], torch.arange(len(drawn))
         order = torch.rand(named.shape, generator=generator).masked_fill(named < 0, -1)
@@ -156,11 +174,14 @@ def close_batches(
         )
         pixels, hidden = _placed(images, offset, patch)
         empty = drawn[:0]
-        captions = table.phrase_ids[named[at, slot]]
-        also = (named[at, slot][:, None] == named[at, slot]).fill_diagonal_(False)
+        concept, told = table.concepts[drawn][at, slot], named[at, slot]
+        # A colour tells captions apart, so that nobody would have to look at a tinted shape.
+        short = (torch.rand(len(drawn), generator=generator) < BARE) & (concept >= 0)
+        told = torch.where(short, row_of[concept.clamp_min(0)], told)
+        also = captions_also_true(concept[:, None], told[:, None], bare)
         yield Labelled(
             pixels=pixels.float() / 127.5 - 1,
-            captions=captions,
+            captions=table.phrase_ids[told],
             phrases=table.phrase_ids[empty],
             words=table.words[empty],
             pairs=empty.new_zeros(0, 2),
