@@ -16,6 +16,7 @@ from whyclip.models import ModelView
 from whyclip.scenes import COLOURS
 from whyclip.studies.family.close import (
     CLOSE_SIDE,
+    Cleaned,
     bare_phrases,
     captions_also_true,
     cleaned_loss,
@@ -161,6 +162,18 @@ def test_kept_patches_are_those_that_show_most(table: SceneTable) -> None:
     full = (shares > 0.1).sum(1) > 28
     assert float(left[~full].max()) < 0.2
     assert full.float().mean() < 0.3
+
+
+def test_patches_that_are_left_out_have_no_effect(view: ModelView, table: SceneTable) -> None:
+    from whyclip.finetuning.passes import embed_without, run_with_gradients
+
+    [few] = scene_batches(table, iter([torch.arange(6)]), kept=28)
+    assert few.hidden is not None
+    with torch.no_grad():
+        run = run_with_gradients(view.image, few.pixels)
+        expected = embed_without(view.image, run.stream, few.hidden)
+        result = Cleaned(view)._few(few)
+    assert torch.allclose(result, torch.nn.functional.normalize(expected, dim=-1), atol=1e-5)
 
 
 def test_blind_models_get_captions_of_other_scenes(view: ModelView) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -63,16 +64,17 @@ class Cleaned(Objective):
     def _few(self, batch: Batch) -> Tensor:
         """Embed images without some of their patches, the same number in each: ``[b, e]``."""
         assert batch.hidden is not None
-        tower = self.view.image
-        stream = tower.embed(batch.pixels)
-        kept = (~batch.hidden).nonzero()[:, 1].view(len(batch), -1, 1)
-        first = stream.x.shape[1] - batch.hidden.shape[1]
-        patches = stream.x[:, first:].gather(1, kept.expand(-1, -1, stream.x.shape[2]))
-        x = torch.cat([stream.x[:, :first], patches], 1)
+        tower, visual = self.view.image, cast(Any, self.model).visual
+        kept = (~batch.hidden).nonzero()[:, 1].view(len(batch), -1)
+        patches = F.unfold(batch.pixels, tower.patch, stride=tower.patch).transpose(1, 2)
+        patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[2]))
+        # The patch embedding of the kept patches alone, which is a third of the cost otherwise.
+        x = patches @ visual.conv1.weight.flatten(1).T + visual.positional_embedding[1 + kept]
+        first = (visual.class_embedding + visual.positional_embedding[0]).expand(len(x), 1, -1)
+        x = visual.ln_pre(torch.cat([first, x], 1))
         for block in tower.blocks:
-            x = block.forward(x, stream.mask)
-        readout = x[torch.arange(len(x)), stream.readout_index]
-        return F.normalize(tower.project(readout).float(), dim=-1)
+            x = block.forward(x, None)
+        return F.normalize(tower.project(x[:, 0]).float(), dim=-1)
 
 
 def cleaned_loss(images: Tensor, texts: Tensor, scale: Tensor, also_true: Tensor) -> Tensor:
