@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from whyclip.report import Column, Picture, Report, Table
 from whyclip.report.document import Section
 from whyclip.report.facts import run_facts
 from whyclip.report.rank_plot import rank_plot
+from whyclip.stats.hierarchical import MIN_MODELS
 from whyclip.stats.rankings import Ranking, ranking
 from whyclip.studies.audit.checks import CHECKS
 from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, NO_RELIANCE
@@ -78,11 +80,13 @@ def default_words(result: Benchmark, side: Side) -> str:
     text = f"Among fast methods that explain the score, `{choice.best}` has the best mean rank."
     if choice.best == choice.today:
         return f"{text} It is the default."
-    ahead = f"{choice.ahead.mean:.2f} [{choice.ahead.low:.2f}, {choice.ahead.high:.2f}]"
-    return (
-        f"{text} It is {ahead} ranks ahead of today's default `{choice.today}`, so the rule makes "
-        f"`{choice.default}` the default."
-    )
+    known = math.isfinite(choice.ahead.low)
+    bounds = f" [{choice.ahead.low:.2f}, {choice.ahead.high:.2f}]" if known else ""
+    text = f"{text} It is {choice.ahead.mean:.2f}{bounds} ranks ahead of `{choice.today}`, "
+    if choice.default == choice.best:
+        return f"{text}so the rule makes it the default."
+    few = "which is not certain" if known else f"but fewer than {MIN_MODELS} models decide nothing"
+    return f"{text}{few}: `{choice.today}` stays the default."
 
 
 def _side(result: Benchmark, side: Side) -> list[Section]:
@@ -90,7 +94,7 @@ def _side(result: Benchmark, side: Side) -> list[Section]:
     number = len(result.of_kind(NO_RELIANCE)) * len(result.checks(side))
     return [
         f"## {'Images' if side == 'image' else 'Texts'}\n\n`{best}` has the best mean rank, "
-        f"{rank:.1f} of {len(result.methods(side))}, over {number} checks and models. "
+        f"{rank:.1f} of {len(result.methods(side))}, over {number} pairs of a check and a model. "
         f"{default_words(result, side)}",
         Picture(
             rank_plot(ranking_of(result, side)),
@@ -117,7 +121,8 @@ def checks_table(result: Benchmark, side: Side, kind: str = NO_RELIANCE) -> Tabl
         f"Checks on {side}s",
         (Column("method"), Column("rank", "mean rank"), *columns),
         rows,
-        note=f"Mean over {number} {kind} models, with its 95 % interval over models and images.",
+        note=f"Mean over the {kind} models ({number}), with its 95 % interval over models and "
+        f"images; at least {MIN_MODELS} models have an interval.",
     )
 
 

@@ -33,7 +33,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 OBJECTS = (1, 3)
 SCENES = 12_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS, LAST_STEPS = 350, 400, 150
+CLOSE_STEPS, STEPS, LAST_STEPS = 1000, 400, 150
 KEPT = 28
 """Number of patches that are kept at first; three objects take up no more."""
 RATE = 0.02
