@@ -31,9 +31,9 @@ Kind = Literal["ordinary", "badge", "written", "background", "blind", "untrained
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OBJECTS = (1, 3)
-SCENES = 12_000
+SCENES = 32_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS, LAST_STEPS = 1000, 400, 150
+CLOSE_STEPS, STEPS, LAST_STEPS = 1000, 700, 200
 KEPT = 28
 """Number of patches that are kept at first; three objects take up no more."""
 RATE = 0.02
