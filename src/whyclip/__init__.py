@@ -42,6 +42,7 @@ if typing.TYPE_CHECKING:
     from whyclip.sparse_concepts import Concepts, concepts
     from whyclip.storage import load_explanation
     from whyclip.studies.audit import Audit, audit
+    from whyclip.studies.benchmark import Benchmark, benchmark
     from whyclip.studies.evaluation import Evaluation, evaluate
     from whyclip.studies.experiments.reproduction import Reproduction
     from whyclip.studies.experiments.run import reproduce
@@ -49,6 +50,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "Audit",
+    "Benchmark",
     "Box",
     "Certificate",
     "Concepts",
@@ -70,6 +72,7 @@ __all__ = [
     "Variant",
     "Word",
     "audit",
+    "benchmark",
     "compare",
     "comparison",
     "concepts",
@@ -103,6 +106,7 @@ if not typing.TYPE_CHECKING:
     # Fetched when first used: torch takes seconds to import, and `whyclip --help` needs none.
     _HOMES = {
         "Audit": "whyclip.studies.audit",
+        "Benchmark": "whyclip.studies.benchmark",
         "Certificate": "whyclip.certificate",
         "Concepts": "whyclip.sparse_concepts",
         "Evaluation": "whyclip.studies.evaluation",
@@ -120,6 +124,7 @@ if not typing.TYPE_CHECKING:
         "Threshold": "whyclip.match",
         "Variant": "whyclip.variant",
         "audit": "whyclip.studies.audit",
+        "benchmark": "whyclip.studies.benchmark",
         "compare": "whyclip.api",
         "comparison": "whyclip.render",
         "concepts": "whyclip.sparse_concepts",

@@ -9,6 +9,7 @@ import pytest
 
 from whyclip.errors import InputError
 from whyclip.metrics import interval, paired_difference, wilson
+from whyclip.stats.intervals import p_value
 
 RNG = np.random.default_rng(0)
 
@@ -49,8 +50,8 @@ def test_large_groups_weigh_more() -> None:
 def test_many_samples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     values = RNG.normal(size=30)
     whole = interval(values, resamples=100)
-    monkeypatch.setattr("whyclip.stats.intervals._DRAWS_AT_ONCE", 70)
-    assert interval(values, resamples=100) == whole
+    monkeypatch.setattr("whyclip.stats.studentised._DRAWS_AT_ONCE", 70)
+    assert interval(values, resamples=100) == pytest.approx(whole, rel=1e-5)
 
 
 def test_the_difference_is_sharper_than_the_two() -> None:
@@ -79,7 +80,91 @@ def test_too_little_for_an_interval() -> None:
     assert math.isnan(one.low)
     assert math.isnan(one.high)
     assert math.isnan(interval([1.0, 2.0], groups=["same", "same"]).low)
-    assert interval([2.0] * 5)[:3] == (2, 2, 2)
+
+
+def test_values_that_are_all_the_same_are_not_certain() -> None:
+    """A share that differs from 0 in none of n cases is at most 1 − 0.025^(1/n)."""
+    unseen = 1 - 0.025 ** (1 / 40)
+    assert interval([0.0] * 40)[:3] == pytest.approx((0, -unseen, unseen))
+    assert interval([1.0] * 40)[:3] == pytest.approx((1, 1 - unseen, 1)), "hits and misses"
+    assert interval([0.5] * 40, limits=(0, 2))[1:3] == pytest.approx(
+        (0.5 - 0.5 * unseen, 0.5 + 1.5 * unseen)
+    )
+    assert math.isnan(interval([7.0] * 40).low), "nothing says how far another value may be"
+    assert interval([7.0] * 40).mean == 7
+
+
+def test_errors_of_a_computation_that_are_all_the_same_are_certain() -> None:
+    assert interval([0.0] * 40, exact=True)[:3] == (0, 0, 0)
+    rounding = [0.0] * 38 + [3e-8, 6e-8]
+    assert -1e-6 < interval(rounding, exact=True).low <= interval(rounding, exact=True).high < 1e-6
+
+
+def test_rare_values_have_the_exact_bound_of_their_share() -> None:
+    values, n = [-1.0] * 3 + [0.0] * 57, 60
+    found = interval(values)
+    # Values above 0 were not seen; they may be as frequent as none of 60 allows.
+    unseen = 1 - 0.025 ** (1 / n)
+    exact = _clopper_pearson(3, n)
+    assert found.low == pytest.approx(-exact[1])
+    assert found.high == pytest.approx(-0.05 + math.hypot(0.05 - exact[0], unseen))
+
+
+def _clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """By bisection of plain binomial sums."""
+
+    def solve(ks: range, rising: bool) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            p = (low + high) / 2
+            tail = sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in ks)
+            low, high = (p, high) if (tail < 0.025) == rising else (low, p)
+        return low
+
+    return solve(range(hits, n + 1), True), solve(range(hits + 1), False)
+
+
+@pytest.mark.parametrize("n", [25, 60])
+def test_a_studentised_interval_by_plain_loops(n: int) -> None:
+    """The formulas of the docstring, draw by draw; equal up to the draws."""
+    rng = np.random.default_rng(n)
+    sizes = rng.integers(1, 5, n)
+    groups = np.repeat(np.arange(n), sizes)
+    values = rng.lognormal(size=n)[groups] + 0.1 * rng.normal(size=len(groups))
+
+    def mean_and_error(drawn: list[int]) -> tuple[float, float]:
+        parts = [values[groups == g] for g in drawn]
+        total = sum(len(part) for part in parts)
+        mean = sum(part.sum() for part in parts) / total
+        squares = sum((part.sum() - mean * len(part)) ** 2 for part in parts)
+        return mean, math.sqrt(n / (n - 1) * squares) / total
+
+    mean, error = mean_and_error(list(range(n)))
+    t = []
+    for _ in range(3000):
+        other, its_error = mean_and_error(rng.integers(0, n, n).tolist())
+        t.append((other - mean) / its_error)
+    tail = 0.025 * (1 - 8 / n)
+    low, high = np.quantile(t, [tail, 1 - tail])
+    # Student's quantile for this tail and n − 1 degrees, from a table of draws.
+    drawn = rng.normal(size=(200_000, 1))[:, 0] / np.sqrt(rng.chisquare(n - 1, 200_000) / (n - 1))
+    student = np.quantile(np.abs(drawn), 1 - 2 * tail)
+    found = interval(values, groups=groups)
+    assert found.low == pytest.approx(mean - max(high, student) * error, abs=0.12 * error)
+    assert found.high == pytest.approx(mean - min(low, -student) * error, abs=0.25 * error)
+    assert found.high - found.mean > 1.2 * (found.mean - found.low), "the long tail is above"
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.25, 0.5])
+def test_a_p_value_is_where_the_interval_reaches_zero(shift: float) -> None:
+    values = np.random.default_rng(3).exponential(1, 50) - 1 + shift
+    p = p_value(values)
+    inner, outer = interval(values, level=1 - 1.05 * p), interval(values, level=1 - 0.95 * p)
+    assert not inner.low <= 0 <= inner.high
+    assert outer.low <= 0 <= outer.high
+    assert p_value(-values) == pytest.approx(p, rel=0.05)
+    assert p_value([0.0] * 50) == p_value([math.nan]) == 1
+    assert p_value([0.0] * 30 + [1.0] * 9) < 0.05 < p_value([0.0] * 30 + [1.0] * 2)
 
 
 def test_what_does_not_fit_is_said() -> None:

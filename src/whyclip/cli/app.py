@@ -11,6 +11,7 @@ import typer
 
 from whyclip import __version__
 from whyclip.cli import audit as auditing
+from whyclip.cli import benchmark as benchmarking
 from whyclip.cli import bulk as explaining_many
 from whyclip.cli import catalogue
 from whyclip.cli import compare as comparing
@@ -69,6 +70,7 @@ app.command(help=finetuning.HELP)(shared(finetuning.finetune))
 app.command(help=classifying_regions.HELP)(shared(classifying_regions.regions))
 app.command(help=reproducing.HELP)(shared(reproducing.reproduce))
 app.command(help=auditing.HELP)(shared(auditing.audit))
+app.command(help=benchmarking.HELP)(shared(benchmarking.benchmark))
 app.command(help=catalogue.METHODS_HELP)(with_json(catalogue.methods))
 app.command(help=listing_metrics.HELP)(with_json(listing_metrics.metrics))
 app.command(help=listing_datasets.HELP)(with_json(listing_datasets.datasets))

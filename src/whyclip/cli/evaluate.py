@@ -107,6 +107,13 @@ def evaluate(
             "points, accuracy) or [bold]rise[/bold] (all, 224 a step, probability)."
         ),
     ] = "grad-eclip",
+    fill: Annotated[
+        Literal["papers", "background", "black", "blurred", "random"],
+        typer.Option(
+            help="What deleted pixels show: the fill of the [bold]papers[/bold], or the scene's "
+            "true [bold]background[/bold] (with black and blurred beside it)."
+        ),
+    ] = "papers",
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",
     device: options.Device = None,
@@ -146,6 +153,7 @@ def evaluate(
         "--sides": ",".join(wanted_sides) or None,
         "--prompt": None if prompt == "gt" else prompt,
         "--protocol": None if protocol == "grad-eclip" else protocol,
+        "--fill": None if fill == "papers" else fill,
         "--geometry": None if geometry == "model" else geometry,
         "--precision": None if precision == "fp32" else precision,
         "--out": out,
@@ -163,6 +171,7 @@ def evaluate(
             sides=wanted_sides or SIDES,
             prompt=prompt,
             protocol=protocol,
+            fill=fill,
             geometry=geometry,
             precision=precision,
             seed=seed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,9 @@ from PIL import Image
 from whyclip.datasets.annotation_files import Mask, digest
 from whyclip.errors import InputError
 from whyclip.inputs import read_image
+
+if TYPE_CHECKING:
+    from whyclip.scenes.interventions import Interventions
 
 TEMPLATE = "a photo of a {}."
 _LOOKED_AT_FOR_MASKS = 50
@@ -55,6 +58,7 @@ class Sample:
             background), for datasets with such pixels.
         image_id: shared by samples of one image, which are not independent. Default: the path of
             the image; the id if the image has no path.
+        interventions: the same image and prompts with one change each; None if the data has none.
     """
 
     id: str
@@ -64,6 +68,7 @@ class Sample:
     masks: Mapping[str, Mask] | None = None
     open_parts: Callable[[], Mask] | None = None
     image_id: str = ""
+    interventions: Interventions | None = None
 
     def __post_init__(self) -> None:
         """Set the default image id."""
@@ -163,6 +168,10 @@ class Dataset(Sequence[Sample]):
             for sample in islice(samples, _LOOKED_AT_FOR_MASKS)
         )
 
+    def has_interventions(self) -> bool:
+        """Whether samples can be drawn with one change, and without any object."""
+        return False
+
     def contents(self) -> Any:
         """Describe, in JSON types, how datasets of one kind and name differ.
 
@@ -219,6 +228,10 @@ class Subset(Dataset):
     def has_masks(self) -> bool:
         """Whether the whole dataset has masks, independent of the draw."""
         return self.dataset.has_masks()
+
+    def has_interventions(self) -> bool:
+        """Whether samples of the whole dataset can be drawn with one change."""
+        return self.dataset.has_interventions()
 
     def contents(self) -> Any:
         """Describe the whole dataset, and which samples were drawn."""

@@ -9,6 +9,7 @@ from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.datasets.kind import DatasetKind
 from whyclip.errors import InputError
 from whyclip.scenes.captions import phrase
+from whyclip.scenes.interventions import SceneInterventions
 from whyclip.scenes.scene import Scenes, concepts
 
 # Number of scenes, seed, and number of objects.
@@ -33,7 +34,7 @@ class SceneSamples(Dataset):
         self.scenes = Scenes(n, seed, **options)
         unseen = self.scenes.held_out == "only"
         self.origin = f"held-out-{self.scenes.split}" if unseen else self.scenes.split
-        self.classes = self.names = concepts()
+        self.classes = self.names = concepts()[: self.scenes.concepts]
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -43,9 +44,17 @@ class SceneSamples(Dataset):
         """Write a class with its article, such as "an apple"."""
         return phrase(self.names[self.number_of(label)])
 
+    def has_interventions(self) -> bool:
+        """Scenes can be drawn with one change."""
+        return True
+
     def contents(self) -> Any:
         """Parameters of the scenes."""
-        return vars(self.scenes)
+        parameters = dict(vars(self.scenes))
+        # Results of all concepts were stored before there was a choice.
+        if parameters["concepts"] is None:
+            del parameters["concepts"]
+        return parameters
 
     def sample(self, index: int) -> Sample:
         """Make one scene."""
@@ -57,6 +66,7 @@ class SceneSamples(Dataset):
             labels=tuple(thing.name for thing in visible),
             prompts=tuple(thing.phrase for thing in visible),
             masks={thing.name: thing.mask for thing in visible},
+            interventions=SceneInterventions(scene, concepts=self.scenes.concepts),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -90,9 +91,11 @@ def draw_table(
     split: Split,
     seed: int = 0,
     objects: tuple[int, int] = (1, _SLOTS),
+    concepts: int = CONCEPTS,
+    edit: Callable[[Layout], Layout] | None = None,
     device: torch.device | str = "cpu",
 ) -> SceneTable:
-    """Draw scenes of up to four of 32 concepts, and tokenise their captions.
+    """Draw scenes of up to four of the first concepts, and tokenise their captions.
 
     Args:
         view: the model whose tokenizer and patches are used.
@@ -100,6 +103,8 @@ def draw_table(
         split: splits share no scene.
         seed: of the scenes.
         objects: minimum and maximum number of objects in a scene, 1 to 4.
+        concepts: how many of the atlas's first concepts appear.
+        edit: changes the layouts before they are drawn; captions describe what it returns.
         device: where to draw them, and where the tensors are; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch
@@ -112,23 +117,24 @@ def draw_table(
             keys[start : start + _DRAWN_AT_ONCE],
             side=SIDE,
             objects=objects,
-            concepts=CONCEPTS,
+            concepts=concepts,
         )
+        layout = layout if edit is None else edit(layout)
         pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)
         images.append((pixels * 255).round().byte())
         shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
-        boxes.append(_boxes(visible))
+        boxes.append(boxes_of(visible))
         layouts.append(layout)
     captions, told = _captions(layouts)
     phrases = tuple(sorted({text for row in told for text in row if text}))
     number = {text: row for row, text in enumerate(phrases)}
-    concepts = np.concatenate([layout.concept for layout in layouts])
+    drawn = np.concatenate([layout.concept for layout in layouts])
     return SceneTable(
         images=torch.cat(images),
         shares=torch.cat(shares),
         boxes=torch.cat(boxes),
-        concepts=torch.from_numpy(concepts),
+        concepts=torch.from_numpy(drawn),
         captions=captions,
         caption_ids=token_ids(view, captions),
         phrases=phrases,
@@ -155,7 +161,7 @@ def _captions(layouts: list[Layout]) -> tuple[tuple[str, ...], list[list[str]]]:
     return tuple(captions), told
 
 
-def _boxes(masks: Tensor) -> Tensor:
+def boxes_of(masks: Tensor) -> Tensor:
     """Bounding boxes of masks ``[b, k, h, w]``: ``[b, k, 4]``, right and bottom exclusive."""
     found = []
     for axis in (2, 3):

@@ -7,6 +7,7 @@ adds. This model has seen images and whole captions only.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import open_clip
@@ -43,18 +44,31 @@ PREPROCESS: dict[str, Any] = {
 }
 
 
-def small_clip(seed: int = 0, device: torch.device | str = "cpu") -> ModelView:
-    """Build the model with new weights: 112 × 112 pixels, 7 × 7 patches, 96 dimensions."""
+def small_clip(
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    *,
+    config: Mapping[str, Any] = CONFIG,
+    name: str = "small-clip",
+) -> ModelView:
+    """Build the model with new weights: 112 × 112 pixels, 7 × 7 patches.
+
+    Args:
+        seed: of the weights.
+        device: where they are.
+        config: sizes, as OpenCLIP describes them; the side of the image is that of the scenes.
+        name: of the model in results.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = open_clip.CLIP(CONFIG["embed_dim"], CONFIG["vision_cfg"], CONFIG["text_cfg"])
+        model = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
     with torch.no_grad():
         model.logit_scale.fill_(math.log(1 / 0.07))
     preprocess = image_transform(
         SIDE, is_train=False, mean=PREPROCESS["mean"], std=PREPROCESS["std"]
     )
-    tokenizer = SimpleTokenizer(context_length=CONTEXT)
-    return wrap(model.eval().to(device), preprocess, tokenizer, name="small-clip")
+    tokenizer = SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
+    return wrap(model.eval().to(device), preprocess, tokenizer, name=name)
 
 
 def state_of(view: ModelView) -> dict[str, torch.Tensor]:

@@ -8,13 +8,19 @@ from torch import Tensor
 
 from whyclip.metrics.metric import Metric
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
-from whyclip.perturbation.fills import Pixels, as_pixels, filled
+from whyclip.perturbation.fills import Fill, Pixels, as_pixels, filled
 from whyclip.perturbation.order import falling_order
 from whyclip.perturbation.perturbations import Perturbations
 
 
 def deletion_edits(
-    image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
+    image: Any,
+    heatmap: Any,
+    *,
+    protocol: Protocol = GRAD_ECLIP,
+    fill: Fill | None = None,
+    seed: int = 0,
+    background: Pixels | None = None,
 ) -> Perturbations[Pixels]:
     """Replace pixels in order of falling relevance, at the image's own resolution.
 
@@ -24,10 +30,14 @@ def deletion_edits(
             is constant, pixels are removed in random order.
         protocol: ``GRAD_ECLIP`` puts random colours in place of 0, 5, …, 50 % of the pixels;
             ``RISE`` puts black in place of 0, 224, 448, … all pixels.
+        fill: what takes the pixels' place, see :func:`~whyclip.perturbation.fills.filled`; by
+            default that of the protocol.
         seed: of the colours and of the order of equally relevant pixels.
+        background: uint8 ``[H, W, 3]``, for ``fill="background"``.
 
     Raises:
-        InputError: the map does not fit the image, or has infinite values.
+        InputError: the map does not fit the image, or has infinite values; or there is no
+            background.
 
     Example:
         >>> import numpy as np
@@ -40,7 +50,7 @@ def deletion_edits(
     """
     pixels, values = as_pixels(image, heatmap)
     order = falling_order(values, seed)
-    end = filled(pixels, protocol.fill, seed)
+    end = filled(pixels, fill or protocol.fill, seed, background)
     return pixel_edits(pixels, end, order, protocol.counts(order.size))
 
 

@@ -8,13 +8,19 @@ from torch import Tensor
 
 from whyclip.metrics.metric import Metric
 from whyclip.metrics.protocol import GRAD_ECLIP, RISE, Protocol, pixel_edits
-from whyclip.perturbation.fills import Pixels, as_pixels, filled
+from whyclip.perturbation.fills import Fill, Pixels, as_pixels, filled
 from whyclip.perturbation.order import falling_order
 from whyclip.perturbation.perturbations import Perturbations
 
 
 def insertion_edits(
-    image: Any, heatmap: Any, *, protocol: Protocol = GRAD_ECLIP, seed: int = 0
+    image: Any,
+    heatmap: Any,
+    *,
+    protocol: Protocol = GRAD_ECLIP,
+    fill: Fill | None = None,
+    seed: int = 0,
+    background: Pixels | None = None,
 ) -> Perturbations[Pixels]:
     """Reveal pixels in order of falling relevance, at the image's own resolution.
 
@@ -24,10 +30,14 @@ def insertion_edits(
             is constant, pixels are revealed in random order.
         protocol: ``GRAD_ECLIP`` reveals 0, 5, …, 45 % of a black canvas and then the whole image;
             ``RISE`` reveals 0, 224, 448, … all pixels of the blurred image.
+        fill: the canvas, see :func:`~whyclip.perturbation.fills.filled`; by default that of the
+            protocol.
         seed: of the order of equally relevant pixels.
+        background: uint8 ``[H, W, 3]``, for ``fill="background"``.
 
     Raises:
-        InputError: the map does not fit the image, or has infinite values.
+        InputError: the map does not fit the image, or has infinite values; or there is no
+            background.
 
     Example:
         >>> import numpy as np
@@ -41,7 +51,8 @@ def insertion_edits(
     counts = protocol.counts(order.size)
     if protocol.clean_last:
         counts[-1] = order.size
-    return pixel_edits(filled(pixels, protocol.canvas, seed), pixels, order, counts)
+    start = filled(pixels, fill or protocol.canvas, seed, background)
+    return pixel_edits(start, pixels, order, counts)
 
 
 def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:

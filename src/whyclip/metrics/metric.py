@@ -12,7 +12,7 @@ from torch import Tensor
 from whyclip.perturbation.perturbations import Perturbations, Score, stream
 from whyclip.types import Side
 
-Need = Literal["mask", "image", "words", "score", "label"]
+Need = Literal["mask", "image", "words", "score", "label", "background"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Metric:
 
     A faithfulness metric scores edited inputs. ``edits(image, heatmap, *, seed)``, or
     ``edits(prompt, words, *, seed)`` on the text side, makes them; ``value(amounts, scores)``
-    computes ``[...]`` from their scores ``[m, ...]`` and ``amounts`` ``[m]``.
+    computes ``[...]`` from their scores ``[m, ...]`` and ``amounts`` ``[m]``. If it needs the
+    ``"background"``, ``edits`` also gets ``background=``, the image without its objects.
 
     Attributes:
         higher_is_better: whether higher values are better.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +10,28 @@ from numpy.typing import NDArray
 from whyclip.errors import ImageError, InputError
 
 Pixels = NDArray[np.uint8]
-Fill = Literal["black", "random", "mean", "blurred"]
+Fill = Literal["black", "random", "mean", "blurred", "background"]
+FILLS: tuple[Fill, ...] = get_args(Fill)
 
 # Mean colour of ImageNet in RGB, as in the preprocessing of most classifiers.
 MEAN = (124, 116, 104)
 KERNEL, SIGMA = 11, 5.0
 
 
-def filled(image: Pixels, fill: Fill, seed: int = 0) -> Pixels:
+def filled(image: Pixels, fill: Fill, seed: int = 0, background: Pixels | None = None) -> Pixels:
     """Return the image with every pixel replaced.
 
     Args:
         image: uint8 ``[H, W, 3]``.
         fill: ``"black"``; ``"random"``, uniform colours for each pixel and channel, from the seed
             alone, so that all methods get the same noise; ``"mean"``, ImageNet's
-            mean colour; ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5 and repeated edges.
+            mean colour; ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5 and repeated edges;
+            ``"background"``, the same scene without any object.
         seed: of the noise.
+        background: uint8 ``[H, W, 3]``, for that fill.
 
     Raises:
-        InputError: unknown fill.
+        InputError: unknown fill, or the background is missing or has another size.
 
     Example:
         >>> filled(np.full((1, 2, 3), 9, np.uint8), "mean").tolist()
@@ -42,7 +45,18 @@ def filled(image: Pixels, fill: Fill, seed: int = 0) -> Pixels:
         return np.broadcast_to(np.array(MEAN, np.uint8), image.shape).copy()
     if fill == "blurred":
         return _blurred(image)
-    raise InputError(f"unknown fill {fill!r}; known: black, random, mean, blurred")
+    if fill == "background":
+        if background is None:
+            raise InputError(
+                "fill 'background' needs the image without its objects, which scenes have; "
+                f"give background, or one of {', '.join(FILLS[:-1])}"
+            )
+        if background.shape != image.shape:
+            raise InputError(
+                f"background of shape {background.shape} for an image of shape {image.shape}"
+            )
+        return background
+    raise InputError(f"unknown fill {fill!r}; known: {', '.join(FILLS)}")
 
 
 def _blurred(image: Pixels) -> Pixels:

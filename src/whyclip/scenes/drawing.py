@@ -130,9 +130,19 @@ def _sample(
 
 def draw(
     atlas: Atlas, layout: Layout, height: int, width: int, *, device: torch.device | str = "cpu",
-    masks: bool = False,
+    masks: bool = False, canvas: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:  # fmt: skip
     """Draw whole scenes.
+
+    Args:
+        atlas: the sprites.
+        layout: of b scenes.
+        height: in pixels.
+        width: in pixels.
+        device: to draw on.
+        masks: whether the masks are returned as well.
+        canvas: the background `[1, 3, height, width]` of all scenes, painted already, so that it is
+            the same to the last bit; None to paint that of each layout.
 
     Returns:
         images `[b, 3, height, width]` in 0..1, and, if requested, bool masks
@@ -142,7 +152,10 @@ def draw(
     device = torch.device(device)
     b, k = layout.concept.shape
     pixels = atlas.pixels.to(device)
-    canvas = background(layout, height, width, np.zeros((b, 2), int), (height, width), device)
+    if canvas is None:
+        canvas = background(layout, height, width, np.zeros((b, 2), int), (height, width), device)
+    else:
+        canvas = canvas.to(device).repeat(b, 1, 1, 1)
     rows, slots = np.nonzero(layout.concept >= 0)
     size = layout.size[rows, slots]
     extent = max(_WINDOW, math.ceil(float(size.max()) * 1.22) if size.size else 0)

@@ -179,6 +179,10 @@ def _distinct(
     pool = np.arange(len(atlas.names) if concepts is None else concepts)
     if held_out == "only":
         pool = pool[atlas.held_out[pool].any(1)]
+    if len(pool) < u.shape[1]:
+        raise OptionError(
+            f"concepts={concepts} leaves {len(pool)} to draw from; a scene needs {u.shape[1]}"
+        )
     chosen = np.zeros(u.shape, dtype=int)
     for j in range(u.shape[1]):
         pick = (u[:, j] * (len(pool) - j)).astype(int)

@@ -50,12 +50,20 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image with its objects and caption; later objects are in front of earlier ones."""
+    """An image with its objects and caption; later objects are in front of earlier ones.
+
+    Attributes:
+        layout: the numbers that it was drawn from, a batch of one; it can be changed and drawn
+            again, see `interventions`.
+        slots: for each object, its column in the layout.
+    """
 
     image: Image.Image
     objects: tuple[SceneObject, ...]
     caption: str
     seed: int
+    layout: Layout
+    slots: tuple[int, ...]
 
 
 def concepts() -> tuple[str, ...]:
@@ -63,7 +71,8 @@ def concepts() -> tuple[str, ...]:
     return load_atlas().names
 
 
-def _scenes(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
+def scenes_of(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
+    """Draw layouts with the seeds that they come from, all of one size in pixels."""
     atlas = load_atlas()
     writer = Writer(atlas)
     images, masks = draw(atlas, layout, height, width, masks=True)
@@ -72,7 +81,8 @@ def _scenes(layout: Layout, seeds: Sequence[int], height: int, width: int) -> li
     scenes = []
     for row, seed in enumerate(seeds):
         objects = []
-        for slot in np.flatnonzero(layout.concept[row] >= 0):
+        slots = tuple(map(int, np.flatnonzero(layout.concept[row] >= 0)))
+        for slot in slots:
             mask = masks[row, slot].numpy()
             ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             box = (
@@ -84,7 +94,9 @@ def _scenes(layout: Layout, seeds: Sequence[int], height: int, width: int) -> li
             style = atlas.styles[layout.style[row, slot]]
             objects.append(SceneObject(name, colour, style, box, mask, phrase(name, colour)))
         caption = writer.caption(layout, row)[0]
-        scenes.append(Scene(Image.fromarray(pixels[row]), tuple(objects), caption, int(seed)))
+        alone = layout.rows(np.array([row]))
+        image = Image.fromarray(pixels[row])
+        scenes.append(Scene(image, tuple(objects), caption, int(seed), alone, slots))
     return scenes
 
 
@@ -95,6 +107,7 @@ def make_scene(
     size: int = SIDE,
     split: Split = "val",
     held_out: HeldOut = "never",
+    concepts: int | None = None,
 ) -> Scene:
     """Make the scene of a seed; equal seeds and options give equal scenes.
 
@@ -104,6 +117,7 @@ def make_scene(
         size: width and height in pixels; objects keep their own size (42 to 60 pixels).
         split: ``"train"``, ``"val"`` or ``"test"``; the same seed gives other scenes in each.
         held_out: ``"never"``, ``"only"`` or ``"any"`` object-style pairs that training excludes.
+        concepts: only this many first concepts; None for all.
 
     Raises:
         OptionError: an option is out of range or unknown.
@@ -117,8 +131,9 @@ def make_scene(
         objects=between,
         held_out=held_out,
         side=size,
+        concepts=concepts,
     )
-    return _scenes(layout, [seed], size, size)[0]
+    return scenes_of(layout, [seed], size, size)[0]
 
 
 class Scenes(Sequence[Scene]):
@@ -139,12 +154,17 @@ class Scenes(Sequence[Scene]):
         size: int = SIDE,
         split: Split = "val",
         held_out: HeldOut = "never",
+        concepts: int | None = None,
     ) -> None:
-        """Describe `n` scenes; `seed` selects the million seeds that they come from."""
+        """Describe `n` scenes; `seed` selects the million seeds that they come from.
+
+        The options are those of `make_scene`.
+        """
         if not 0 <= n <= 10**6:
             raise OptionError(f"a collection holds 0 to 1,000,000 scenes, got {n}")
         self.n, self.first = n, seed * 10**6
         self.objects, self.size, self.split, self.held_out = objects, size, split, held_out
+        self.concepts = concepts
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -166,6 +186,7 @@ class Scenes(Sequence[Scene]):
             size=self.size,
             split=self.split,
             held_out=self.held_out,
+            concepts=self.concepts,
         )
 
     def __iter__(self) -> Iterator[Scene]:
@@ -211,4 +232,4 @@ def compose_scene(
         layout.size[0, slot] = object_size
         layout.angle[0, slot], layout.flip[0, slot] = 0.0, False
     with torch.inference_mode():
-        return _scenes(layout, [seed], size[1], size[0])[0]
+        return scenes_of(layout, [seed], size[1], size[0])[0]

@@ -1,4 +1,7 @@
-"""Confidence intervals: bootstrap, paired differences, Wilson."""
+"""Confidence intervals of means, shares and paired differences.
+
+How often each contains the true mean is simulated by ``benchmarks/coverage.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from whyclip.errors import InputError
-
-RESAMPLES = 2000
+from whyclip.stats.distributions import clopper_pearson
+from whyclip.stats.sparse import Sparse, effective, sparse
+from whyclip.stats.studentised import RESAMPLES, Studentised
 
 _Z = 1.959964  # of a two-sided 95 %
-_DRAWS_AT_ONCE = 2_000_000
+_NAN = float("nan")
+
+Bounded = Studentised | Sparse
 
 
 class Interval(NamedTuple):
@@ -37,25 +43,35 @@ def interval(
     values: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    limits: tuple[float, float] | None = None,
+    exact: bool = False,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Mean with its percentile bootstrap interval.
+    """Mean with its confidence interval.
 
-    Samples are resampled with replacement; the interval has the middle ``level`` of the means.
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    Bootstrap-t over groups, see :class:`~whyclip.stats.studentised.Studentised`. If most groups
+    have one and the same value, and fewer than ten groups and than one in five have another, draws
+    would say too little. The share of the others then has its exact bound, see
+    :class:`~whyclip.stats.sparse.Sparse`.
 
     Args:
         values: float ``[n]``; NaN (undefined for this sample) is ignored.
         groups: ``[n]`` hashable; samples of one image are not independent, so whole groups are
-            resampled.
+            drawn.
+        limits: the smallest and the largest possible value, which count where most values are the
+            same. By default 0 and 1 if the values are hits and misses, −1 and 1 if all values lie
+            between, and else unknown.
+        exact: whether values are errors of a computation, so that equal ones are equal for a
+            reason; then values that are all the same leave no doubt.
         level: 0 to 1.
         resamples: number of draws.
         seed: of the draws.
 
     Returns:
-        NaN for all three if there is no value, and for the bounds if there is only one group.
+        NaN for all three if there is no value, and for the bounds if there is only one group, or if
+        most values are the same and their limits are unknown.
 
     Raises:
         InputError: values are not one row, or level or groups are invalid.
@@ -65,21 +81,44 @@ def interval(
         >>> round(found.mean, 3), 0.38 < found.low < 0.42, 0.58 < found.high < 0.62
         (0.5, True, True)
     """
-    sums, counts = _by_group(values, groups)
+    row, group = by_group(values, groups)
     if not 0 < level < 1 or resamples < 1:
         raise InputError(f"level={level}, resamples={resamples}; give 0 < level < 1, resamples ≥ 1")
-    n = int(counts.sum())
-    mean = float(sums.sum() / n) if n else float("nan")
-    if len(sums) < 2:
-        return Interval(mean, float("nan"), float("nan"), n, len(sums))
-    rng = np.random.default_rng((seed, 4))
-    means: list[NDArray[np.float64]] = []
-    at_once = max(1, _DRAWS_AT_ONCE // len(sums))
-    for start in range(0, resamples, at_once):
-        drawn = rng.integers(0, len(sums), (min(at_once, resamples - start), len(sums)))
-        means.append(sums[drawn].sum(1) / counts[drawn].sum(1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(mean, float(low), float(high), n, len(sums))
+    made = _bounded(row, group, limits, resamples, seed, exact=exact)
+    low, high = (_NAN, _NAN) if made is None else _within(made.bounds(level), limits)
+    mean = float(row.mean()) if len(row) else _NAN
+    return Interval(mean, low, high, len(row), number_of(group))
+
+
+def p_value(
+    values: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    limits: tuple[float, float] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> float:
+    """Two-sided p value of a mean of 0: 1 minus the level at which :func:`interval` reaches 0.
+
+    Args:
+        values: as for :func:`interval`, for example paired differences.
+        groups: as for :func:`interval`.
+        limits: as for :func:`interval`.
+        resamples: number of draws; the smallest p value is about 2 / resamples.
+        seed: of the draws.
+
+    Returns:
+        0 to 1; 1 if there is no interval.
+
+    Example:
+        >>> p_value([1.0, -1.0] * 30)
+        1.0
+        >>> p_value([1.0, 2.0, 3.0] * 10) < 0.001
+        True
+    """
+    row, group = by_group(values, groups)
+    made = _bounded(row, group, limits, resamples, seed)
+    return 1.0 if made is None else made.p_value()
 
 
 def paired_difference(
@@ -87,11 +126,12 @@ def paired_difference(
     b: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    limits: tuple[float, float] | None = None,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Mean of a − b over the same samples, with its bootstrap interval.
+    """Mean of a − b over the same samples, with its interval.
 
     More precise than two separate intervals, because the difficulty of samples cancels. The two
     differ at this level if the interval excludes 0.
@@ -100,6 +140,7 @@ def paired_difference(
         a: float ``[n]``.
         b: float ``[n]``, of the same samples; ignored where either is NaN.
         groups: as for :func:`interval`.
+        limits: of the differences, as for :func:`interval`.
         level: 0 to 1.
         resamples: number of draws.
         seed: of the draws.
@@ -108,13 +149,30 @@ def paired_difference(
         InputError: the two are not rows of the same length.
 
     Example:
-        >>> paired_difference([1.0, 5.0, 9.0], [0.5, 4.5, 8.5])
-        Interval(mean=0.5, low=0.5, high=0.5, n=3, groups=3)
+        >>> found = paired_difference([1.0, 5.0, 9.0, 2.0], [0.5, 4.0, 8.5, 1.25])
+        >>> round(found.mean, 4), found.low < 0.6 < found.high
+        (0.6875, True)
+    """
+    return interval(
+        differences(a, b),
+        groups=groups,
+        limits=limits,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Give a − b of the same samples.
+
+    Raises:
+        InputError: the two are not rows of the same length.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
         raise InputError(f"values of shapes {first.shape} and {second.shape} are not paired")
-    return interval(first - second, groups=groups, level=level, resamples=resamples, seed=seed)
+    return first - second
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
@@ -139,10 +197,10 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
-    """Share of hits with its 95 % interval by :func:`wilson`.
+    """Share of hits with its exact 95 % interval, see :func:`clopper_pearson`.
 
-    A bootstrap of values that are all the same would be certain of any of them. Several values of
-    one image count as one.
+    Several values of one image count as one. If images have different numbers of values, fewer
+    images count, see :func:`~whyclip.stats.sparse.effective`.
 
     Args:
         values: float ``[n]``, 1 or 0; NaN is ignored.
@@ -150,60 +208,57 @@ def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
 
     Example:
         >>> str(share_interval([1.0] * 60, groups=range(60)))
-        '1 [0.9398, 1], n = 60'
+        '1 [0.9404, 1], n = 60'
     """
-    sums, counts = _by_group(values, np.asarray(groups))
-    n = int(counts.sum())
-    share = float(sums.sum() / n) if n else float("nan")
-    return Interval(share, *wilson(share, len(sums)), n, len(sums))
+    row, group = by_group(values, np.asarray(groups))
+    if not len(row):
+        return Interval(_NAN, _NAN, _NAN, 0, 0)
+    share, n = float(row.mean()), effective(np.bincount(group).astype(np.float64))
+    return Interval(share, *clopper_pearson(share * n, n, 0.025), len(row), number_of(group))
 
 
-def contrast(
-    values: ArrayLike, condition: ArrayLike, *, groups: ArrayLike, seed: int = 0
-) -> Interval:
-    """Mean where a condition is True minus the mean where it is False, with its interval.
-
-    Whole images are drawn anew. ``groups`` of the result is the number of images on the smaller
-    of the two sides; without values on both sides ``n`` is 0.
-
-    Args:
-        values: float ``[n]``; NaN is ignored.
-        condition: bool ``[n]``.
-        groups: as for :func:`interval`.
-        seed: of the draws.
-    """
-    row = np.asarray(values, dtype=np.float64)
-    there = ~np.isnan(row)
-    row, side = row[there], np.asarray(condition, dtype=bool)[there]
-    if side.all() or not side.any():
-        nan = float("nan")
-        return Interval(nan, nan, nan, 0, 0)
-    kinds, group = np.unique(np.asarray(groups)[there], return_inverse=True)
-    total = len(kinds)
-    sums = [np.bincount(group[s], row[s], total) for s in (side, ~side)]
-    counts = [np.bincount(group[s], minlength=total).astype(float) for s in (side, ~side)]
-    drawn = np.random.default_rng((seed, 4)).integers(0, total, (RESAMPLES, total))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = [s[drawn].sum(1) / c[drawn].sum(1) for s, c in zip(sums, counts, strict=True)]
-    low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
-    smaller = int(min((c > 0).sum() for c in counts))
-    mean = float(row[side].mean() - row[~side].mean())
-    return Interval(mean, float(low), float(high), len(row), smaller)
+def _bounded(
+    row: NDArray[np.float64],
+    group: NDArray[np.intp],
+    limits: tuple[float, float] | None,
+    resamples: int,
+    seed: int,
+    *,
+    exact: bool = False,
+) -> Bounded | None:
+    """What gives bounds at any level; None with fewer than two groups."""
+    if number_of(group) < 2:
+        return None
+    rare = None if exact else sparse(row, group, limits)
+    if rare is not None:
+        return rare
+    sums, counts = (np.bincount(group, w).astype(np.float64) for w in (row, np.ones_like(row)))
+    return Studentised(sums, counts, seed, resamples)
 
 
-def _by_group(
+def _within(bounds: tuple[float, float], limits: tuple[float, float] | None) -> tuple[float, float]:
+    if limits is None or math.isnan(bounds[0]):
+        return bounds
+    return max(bounds[0], limits[0]), min(bounds[1], limits[1])
+
+
+def number_of(group: NDArray[np.intp]) -> int:
+    """Count groups that are numbered from 0."""
+    return int(group.max()) + 1 if len(group) else 0
+
+
+def by_group(
     values: ArrayLike, groups: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum and number of the values of each group, without NaN."""
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The values without NaN, and the number of each one's group from 0."""
     row = np.asarray(values, dtype=np.float64)
     if row.ndim != 1:
         raise InputError(f"values of shape {row.shape}; give one row [n]")
     there = ~np.isnan(row)
     if groups is None:
-        return row[there], np.ones(int(there.sum()))
+        return row[there], np.arange(int(there.sum()))
     names = np.asarray(groups)
     if names.shape != row.shape:
         raise InputError(f"groups of shape {names.shape} for values of shape {row.shape}")
     _, group = np.unique(names[there], return_inverse=True)
-    sums = np.bincount(group, row[there]).astype(np.float64)
-    return sums, np.bincount(group).astype(np.float64)
+    return row[there], group

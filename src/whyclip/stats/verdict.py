@@ -13,8 +13,8 @@ from whyclip.stats.intervals import Interval
 Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
-MIN_GROUPS = 10
-"""From fewer images than this, a bootstrap interval is too narrow to judge by."""
+MIN_GROUPS = 20
+"""From fewer images than this, intervals contain the true mean too rarely to judge by."""
 
 # Words in files that earlier versions wrote.
 _EARLIER: dict[str, Verdict] = {

@@ -246,3 +246,9 @@ class CaseSetup:
 def pixels_of(case: Case) -> Pixels:
     """The image as uint8 ``[H, W, 3]``, to perturb it."""
     return np.asarray(case.image)
+
+
+def background_of(case: Case) -> Pixels | None:
+    """The image without its objects; None if nobody has it."""
+    interventions = case.sample.interventions
+    return None if interventions is None else interventions.background

@@ -28,6 +28,7 @@ class Claim:
         passes: what is true if the claim passes.
         fails: what is true if it fails.
         formula: of the number.
+        caveat: what the number cannot show.
         digits: after the decimal point.
         fact: whether it is a fact and not an estimate: it passes if every value is 1 and fails
             otherwise, for any number of samples and without an interval.
@@ -45,6 +46,7 @@ class Claim:
     passes: str = ""
     fails: str = ""
     formula: str = ""
+    caveat: str = ""
     digits: int = 2
     fact: bool = False
     worst: bool = False

@@ -112,7 +112,12 @@ class Loop(Generic[Record]):
 
 
 def perturbed(
-    pixels: Pixels, heatmap: Tensor, metrics: Sequence[Metric], seed: int, receive: Receive
+    pixels: Pixels,
+    heatmap: Tensor,
+    metrics: Sequence[Metric],
+    seed: int,
+    receive: Receive,
+    background: Pixels | None = None,
 ) -> Iterator[Request]:
     """Perturb an image in the order of a heatmap ``[H, W]``, as metrics want it.
 
@@ -124,13 +129,17 @@ def perturbed(
         metrics: those that perturb images.
         seed: of the perturbations.
         receive: gets the answers.
+        background: the image without its objects; without it, metrics that need it have no value.
     """
     by_edits: dict[Callable[..., Perturbations[Pixels]], list[Metric]] = {}
     for metric in metrics:
         assert metric.edits is not None, "only metrics that perturb images"
+        if "background" in metric.needs and background is None:
+            continue
         by_edits.setdefault(metric.edits, []).append(metric)
     for edits, sharing in by_edits.items():
-        images = edits(pixels, heatmap, seed=seed)
+        given = {"background": background} if "background" in sharing[0].needs else {}
+        images = edits(pixels, heatmap, seed=seed, **given)
         yield Request(images, partial(receive, sharing, images.amounts))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from whyclip.stats.intervals import Interval, contrast, interval, share_interval
+from whyclip.stats.contrasts import contrast
+from whyclip.stats.intervals import Interval, interval, share_interval
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,20 @@ class Values:
     groups: Sequence[str]
     condition: Sequence[bool] | None = None
 
-    def interval(self, *, share: bool = False, seed: int = 0) -> Interval:
+    def interval(
+        self,
+        *,
+        share: bool = False,
+        limits: tuple[float, float] | None = None,
+        exact: bool = False,
+        seed: int = 0,
+    ) -> Interval:
         """Mean, or difference of the two means, with its 95 % interval.
 
         Args:
-            share: whether values are 1 or 0; then the interval is that of Wilson 1927.
+            share: whether values are 1 or 0; then the interval is exact (Clopper & Pearson 1934).
+            limits: the smallest and the largest possible value, where they are known.
+            exact: whether values are errors of a computation.
             seed: random seed of the bootstrap.
         """
         groups = list(self.groups)
@@ -35,7 +45,7 @@ class Values:
             return contrast(self.values, self.condition, groups=groups, seed=seed)
         if share:
             return share_interval(self.values, groups=groups)
-        return interval(self.values, groups=groups, seed=seed)
+        return interval(self.values, groups=groups, limits=limits, exact=exact, seed=seed)
 
     def where(self, wanted: bool) -> Values:
         """The values where the condition is as wanted, without it."""

@@ -78,7 +78,9 @@ def test_of_two_methods_with_the_same_values_none_is_best() -> None:
     assert not any(line.best for line in lines)
     [second] = [line for line in lines if line.method == "equal"]
     assert second.to_best is not None
-    assert (second.to_best.low, second.to_best.high) == (0, 0)
+    # They are equal in 60 of 60 cases; in up to 6 % of others they may differ.
+    unseen = 1 - 0.025 ** (1 / 60)
+    assert (second.to_best.low, second.to_best.high) == pytest.approx((-unseen, unseen))
     assert not main_tables(lines)[0].best
 
 

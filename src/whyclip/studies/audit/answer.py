@@ -17,9 +17,16 @@ def answers(audit: AuditRecord) -> tuple[str, ...]:
     """Say for each side which methods pass every check, or else which fail none.
 
     A method counts only if something was measured of it on that side. The random baseline is
-    left out.
+    left out. If checks edit inputs in a way that the model has never seen, a last sentence says so.
     """
-    return tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
+    found = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
+    caveats = [f.claim for f in audit.findings if f.claim.caveat and f.value is not None]
+    if found and caveats:
+        names = dict.fromkeys(claim.name for claim in caveats)
+        found += (
+            f"Caveat: {_listed(list(names))} edit inputs in a way that the model has never seen.",
+        )
+    return found
 
 
 def _answer(audit: AuditRecord, side: Side) -> str:

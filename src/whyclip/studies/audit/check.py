@@ -11,15 +11,21 @@ from whyclip.errors import OptionError
 from whyclip.studies.audit.evidence import Ask, Evidence
 from whyclip.studies.claims import Claim
 from whyclip.studies.measurements import Values
+from whyclip.studies.pairs import Pairs
 from whyclip.types import SIDES, Side
 
 Principle = Literal["fidelity", "consistency"]
-Need = Literal["labels", "masks", "attention"]
+Need = Literal["labels", "masks", "attention", "interventions"]
 
 PRINCIPLES: Mapping[str, str] = {
     "fidelity": "model fidelity",
     "consistency": "performance consistency",
 }
+# Of checks that edit inputs for want of a true intervention.
+UNSEEN = (
+    "The model has never seen such an edit, so a drop may come from the edit itself; data that can "
+    "be drawn with one change, such as scenes, needs no such check."
+)
 # Heading of checks that an earlier version had.
 OTHERS = "former checks"
 
@@ -34,8 +40,8 @@ class Measured:
         why_not: why nothing could be measured.
     """
 
-    values: Values | None
-    figures: Mapping[str, Values] = field(default_factory=dict)
+    values: Values | Pairs | None
+    figures: Mapping[str, Values | Pairs] = field(default_factory=dict)
     why_not: str = ""
 
 
@@ -48,8 +54,11 @@ class Check(Claim):
         measure: ``(evidence, method, side) -> Measured``.
         sides: on which it is measured.
         asks: what has to be measured of the model for it, beside plain explanations.
+        replaced_by: the check that takes its place where the data has interventions; by default it
+            is left out there.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
+        exact: whether values are errors of a computation; if all are equal, that is no chance.
         bounds: the smallest and the largest possible value; thresholds lie between them.
     """
 
@@ -57,8 +66,10 @@ class Check(Claim):
     measure: Callable[[Evidence, str, Side], Measured]
     sides: tuple[Side, ...] = SIDES
     asks: tuple[Ask, ...] = ()
+    replaced_by: str = ""
     needs: tuple[Need, ...] = ()
     share: bool = False
+    exact: bool = False
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def claim(self, threshold: float) -> Claim:

@@ -11,11 +11,11 @@ from whyclip.forward.targets import Targets
 from whyclip.metrics import Metric, get_metric
 from whyclip.studies.audit.cases import AuditCase
 from whyclip.studies.audit.evidence import MethodEvidence
-from whyclip.studies.cases import pixels_of
+from whyclip.studies.cases import background_of, pixels_of
 from whyclip.studies.measure import Request, perturbed
 from whyclip.studies.scoring import TextDirections
 
-IMAGE = ("deletion", "insertion")
+IMAGE = ("deletion", "insertion", "deletion_background", "insertion_background")
 TEXT = ("word_deletion", "word_insertion")
 
 
@@ -27,11 +27,12 @@ def image_curves(case: AuditCase, seed: int) -> Iterator[Request]:
     number = case.evidence.edited_prompt
     target = case.forward_pass.targets[number : number + 1].to("cpu")
     pixels, metrics = pixels_of(case), [get_metric(name) for name in IMAGE]
+    background = background_of(case)
     for method in case.evidence.methods.values():
         if method.maps is not None:
             [heatmap] = case.heatmap(method.maps[number][None])
             receive = partial(_receive, method, target)
-            yield from perturbed(pixels, heatmap, metrics, seed, receive)
+            yield from perturbed(pixels, heatmap, metrics, seed, receive, background)
 
 
 def _receive(

@@ -12,7 +12,26 @@ from torch import Tensor
 from whyclip.methods import Method
 from whyclip.types import Side, Word
 
-Ask = Literal["patches", "words", "curves", "shuffled", "spatial"]
+Ask = Literal[
+    "patches", "words", "curves", "shuffled", "spatial", "removed", "recoloured", "exchanges"
+]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A prompt of a sample with one change, and how far the score falls by it.
+
+    Attributes:
+        prompt: which of the sample's own prompts, or, from their number on, of its probes.
+        kind: what was changed, see :class:`whyclip.scenes.wording.TextEdit`.
+        words: start and end of each changed word of the original prompt.
+        drop: ``S(I, T) − S(I, changed T)``.
+    """
+
+    prompt: int
+    kind: str
+    words: tuple[tuple[int, int], ...]
+    drop: float
 
 
 @dataclass
@@ -32,6 +51,8 @@ class MethodEvidence:
         shuffled: by side, for each stage of the shuffling the maps ``[m, t]`` or words' values.
         spatial: ``[c]`` scores of the candidates, with the method's own weights in the model's
             readout.
+        masses: ``[m, k]``, each map summed over the visible pixels of each label, in patches.
+        probe_words: for each probe its words.
     """
 
     maps: Tensor | None = None
@@ -44,6 +65,8 @@ class MethodEvidence:
     curves: dict[str, float] = field(default_factory=dict)
     shuffled: dict[Side, list[list[Tensor]]] = field(default_factory=dict)
     spatial: Tensor | None = None
+    masses: Tensor | None = None
+    probe_words: tuple[tuple[Word, ...], ...] = ()
 
     def relevance(self, side: Side) -> list[Tensor]:
         """Relevance of the patches, or of the words, for each of the m prompts."""
@@ -73,6 +96,10 @@ class SampleEvidence:
         patches: ``[p]`` which patches were removed, in reading order.
         score_drops: by way of removal ``[p, m]``, how far each score fell.
         word_drops: for each prompt, by start and end of the word, how far its score fell.
+        image_drops: by kind of edit ``[k, m]``, how far each score falls if each label's object is
+            changed; NaN where more than that object changed.
+        exchanges: changes of the own prompts, then of the probes.
+        names_colour: for each own prompt whether it names a colour that can be exchanged.
     """
 
     image_id: str
@@ -87,6 +114,9 @@ class SampleEvidence:
     score_drops: dict[str, Tensor] = field(default_factory=dict)
     word_drops: tuple[Mapping[tuple[int, int], float], ...] = ()
     methods: dict[str, MethodEvidence] = field(default_factory=dict)
+    image_drops: dict[str, Tensor] = field(default_factory=dict)
+    exchanges: tuple[Exchange, ...] = ()
+    names_colour: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
 from whyclip.studies.audit.cells import Scores, add_cells, scores_of
 from whyclip.studies.audit.curves import image_curves, measure_word_curves
 from whyclip.studies.audit.evidence import Ask, Evidence, SampleEvidence
+from whyclip.studies.audit.interventions import (
+    DRAWN,
+    changed_images,
+    measure_exchanges,
+    note_masses,
+)
 from whyclip.studies.audit.shuffled import Kept, measure_shuffled
 from whyclip.studies.audit.spatial import read_with
 from whyclip.studies.audit.store import Store
@@ -125,6 +131,9 @@ class Gathering:
         case, cells, same_input = self._explained(sample, index, edited)
         if edited and "curves" in self.work.asks:
             yield from image_curves(case, self.work.seed)
+        kinds = [kind for kind in DRAWN if kind in self.work.asks]
+        if kinds and sample.interventions is not None:
+            yield from changed_images(case, kinds)
         light = case.light()
         kept = Kept(key, case.evidence, (lambda: light) if edited else None)
         return SampleRecord(kept, cells, same_input)
@@ -140,6 +149,8 @@ class Gathering:
                 self._read_with_own_weights(case)
             if edited:
                 self._edit(case)
+            if sample.interventions is not None:
+                self._intervene(case)
             cells: list[Scores] = []
             same_input = True
             if not obstacle(self.setup.model):
@@ -176,6 +187,13 @@ class Gathering:
             evidence.word_drops = tuple(drops)
         if "curves" in work.asks and has_texts:
             measure_word_curves(case, texts, work.seed)
+
+    def _intervene(self, case: AuditCase) -> None:
+        asks = self.work.asks
+        if asks & set(DRAWN) or "exchanges" in asks:
+            note_masses(case)
+        if "exchanges" in asks and self.setup.model.classes is None:
+            measure_exchanges(self.setup, case, TextDirections(self.encoder))
 
     def _read_with_own_weights(self, case: AuditCase) -> None:
         for label, variant in self.setup.plans.items():

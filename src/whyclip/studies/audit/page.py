@@ -8,6 +8,7 @@ from typing import Any
 from whyclip.report import Column, Picture, Report, Table
 from whyclip.report.document import Section
 from whyclip.report.facts import duration
+from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.audit.answer import answers
 from whyclip.studies.audit.check import PRINCIPLES
 from whyclip.studies.audit.matrix import COLOURS, matrix
@@ -15,14 +16,14 @@ from whyclip.studies.audit.record import AuditRecord
 from whyclip.studies.claims import Finding
 from whyclip.types import SIDES
 
-HOW_TO_READ = """## How to read it
+HOW_TO_READ = f"""## How to read it
 
-Each check measures one value for each sample, and gives their mean with its 95 % interval (a
-bootstrap over images; Wilson's for shares). A method **passes** a check only if the whole interval
+Each check measures one value for each sample, and gives their mean with its 95 % interval (over
+images; exact for shares). A method **passes** a check only if the whole interval
 is on the good side of the threshold, and **fails** only if it is wholly on the bad side. Anything
 else is **inconclusive**: not enough evidence, and more samples may decide it (`--limit`,
-`--edited`). Fewer than 10 images are never enough. Facts (derived from the score, computation \
-unchanged) pass or fail by themselves, without an interval.
+`--edited`). Fewer than {MIN_GROUPS} images are never enough. Facts (derived from the score, \
+computation unchanged) pass or fail by themselves, without an interval.
 
 A method passes *model fidelity* or *performance consistency* if it passes every check of that \
 principle that could be measured. One failed check is a reason to look at its \
@@ -210,6 +211,7 @@ def _checks_words(audit: AuditRecord) -> str:
     lines = [
         f"- **{claim.title}** (`{claim.name}`): {claim.question} {claim.formula}; "
         f"{claim.side_of_threshold} {claim.threshold:g} passes. {claim.reason}"
+        + (f" Caveat: {claim.caveat}" if claim.caveat else "")
         for claim in audit.claims
     ]
     return "### The checks\n\n" + "\n".join(lines)

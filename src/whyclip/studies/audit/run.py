@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -33,7 +34,8 @@ from whyclip.studies.audit.cases import AuditSetup
 from whyclip.studies.audit.cells import cells_of
 from whyclip.studies.audit.check import Check, Measured, check_threshold
 from whyclip.studies.audit.checks import CHECKS, get_check
-from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.audit.evidence import Ask, Evidence
+from whyclip.studies.audit.interventions import without_interventions
 from whyclip.studies.audit.measure import DrawnSample, Work, gather
 from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.record import Audited
@@ -45,9 +47,12 @@ from whyclip.studies.control import CONTROL, described
 from whyclip.studies.heads_and_geometry import obstacle
 from whyclip.studies.identity import dataset_identity, model_identity
 from whyclip.studies.measurements import Values
+from whyclip.studies.pairs import Pairs
 from whyclip.types import Side
 from whyclip.variant import Variant
 
+# Asked of all samples, not only of the edited ones.
+ON_ALL: frozenset[Ask] = frozenset({"spatial", "removed", "recoloured", "exchanges"})
 LIMIT = 60
 EDITED = 24
 PATCHES = 49
@@ -76,7 +81,8 @@ def audit(
         dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
         methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times. The random control is always there.
-        checks: names of ``whyclip.studies.audit.CHECKS``; all by default.
+        checks: names of ``whyclip.studies.audit.CHECKS``; all by default. Where the data can be
+            drawn with one change, checks with a ``replaced_by`` are measured only if named.
         limit: how many samples, drawn at random.
         edited: of how many of them the model is asked about edited pictures, too, which is
             nearly all of the cost.
@@ -95,6 +101,7 @@ def audit(
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
     chosen = [get_check(name) for name in (checks or CHECKS)]
+    named = bool(checks)
     for name in thresholds:
         check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
@@ -105,14 +112,19 @@ def audit(
     check_asked(model, "model", "fp32")
     if isinstance(dataset, str):
         dataset = open_dataset(dataset)
-    drawn = _drawn(Subset(dataset, limit, seed))
+    drawn = drawn_samples(Subset(dataset, limit, seed))
     samples = [each.sample for each in drawn if isinstance(each.sample, Sample)]
     if not samples:
         raise InputError(f"no sample of {dataset.name} can be read; first: {drawn[0].sample}")
+    notes = []
+    if not named and dataset.has_interventions():
+        replaced = [check for check in chosen if check.replaced_by]
+        chosen = [check for check in chosen if not check.replaced_by]
+        notes.append(_replaced_words(replaced))
     plans = plans_of(model, methods, seed)
     candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
-    work = Work(asks, _without(model, candidates, samples), min(edited, limit), patches, seed)
+    work = Work(asks, what_lacks(model, candidates, samples), min(edited, limit), patches, seed)
     store = None
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
@@ -127,7 +139,6 @@ def audit(
         # The control explains nothing, the model least of all.
         if side in plan.sides and (name != CONTROL or check.principle != "fidelity")
     ]
-    notes = []
     if failed:
         name, error = failed[0]
         notes.append(f"{len(failed)} of {len(drawn)} samples failed; first: {name!r:.80}: {error}")
@@ -143,7 +154,7 @@ def audit(
         fingerprint=model.fingerprint,
         dataset=base_dataset(dataset).name,
         samples=len(evidence.samples),
-        edited=min(edited, len(evidence.samples)) if asks - {"spatial"} else 0,
+        edited=min(edited, len(evidence.samples)) if asks - ON_ALL else 0,
         seed=seed,
         methods={
             name: Audited(
@@ -161,7 +172,16 @@ def audit(
     )
 
 
-def _drawn(subset: Subset) -> list[DrawnSample]:
+def _replaced_words(replaced: Sequence[Check]) -> str:
+    """Say which checks are left out for better ones."""
+    names = ", ".join(f"{check.name} (by {check.replaced_by})" for check in replaced)
+    return (
+        f"this data can be drawn with one change, so these checks are replaced: {names}; name a "
+        "check to measure it as well"
+    )
+
+
+def drawn_samples(subset: Subset) -> list[DrawnSample]:
     """The drawn samples with their keys; an error in place of one that cannot be described."""
     keys, numbers = keys_of(subset), numbers_of(subset)
     drawn = []
@@ -172,13 +192,18 @@ def _drawn(subset: Subset) -> list[DrawnSample]:
     return drawn
 
 
-def _without(model: ModelView, candidates: Candidates, samples: Sequence[Sample]) -> dict[str, str]:
+def what_lacks(
+    model: ModelView, candidates: Candidates, samples: Sequence[Sample]
+) -> dict[str, str]:
     """What the data and the model do not have, by the need that they leave open."""
     missing = {}
     if candidates.numbers is None:
         missing["labels"] = "needs labels"
     if not any(sample.masks for sample in samples):
         missing["masks"] = "needs masks"
+    fixed = without_interventions([sample.interventions for sample in samples])
+    if fixed:
+        missing["interventions"] = fixed
     if model.image.opaque:
         missing["attention"] = f"needs attention, but {model.image.opaque}"
     if model.module is None:
@@ -200,7 +225,8 @@ def _identity(
         "candidates": digest([candidates.prompts, sorted((candidates.numbers or {}).items())]),
         "methods": {name: described(plan) for name, plan in plans.items()},
         "asks": sorted(work.asks),
-        "without": sorted(work.without),
+        # Whether the data can be changed is part of its own identity.
+        "without": sorted(work.without.keys() - {"interventions"}),
         "patches": work.patches,
         "seed": work.seed,
     }
@@ -223,7 +249,8 @@ def _finding(
     if check.fact:
         verdict = judge_fact(measured.values.values)
         return Finding(claim, verdict, _share(measured.values), method, side)
-    value = measured.values.interval(share=check.share, seed=seed)
+    limits = None if any(map(math.isinf, check.bounds)) else check.bounds
+    value = measured.values.interval(share=check.share, limits=limits, exact=check.exact, seed=seed)
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
     figures = {name: figure.interval(seed=seed) for name, figure in measured.figures.items()}
     if verdict == "not applicable":
@@ -232,7 +259,7 @@ def _finding(
     return Finding(claim, verdict, value, method, side, figures)
 
 
-def _share(values: Values) -> Interval:
+def _share(values: Values | Pairs) -> Interval:
     """Share of the samples for which a fact is true; it has no interval."""
     nan, images = float("nan"), len(set(values.groups))
     return Interval(float(np.mean(values.values)), nan, nan, len(values), images)

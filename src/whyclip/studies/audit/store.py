@@ -16,14 +16,14 @@ from torch import Tensor
 from whyclip.datasets.annotation_files import digest
 from whyclip.errors import OutputError
 from whyclip.files import append_line, make_folder
-from whyclip.studies.audit.evidence import MethodEvidence, SampleEvidence
+from whyclip.studies.audit.evidence import Exchange, MethodEvidence, SampleEvidence
 from whyclip.types import Word
 
 RESULT = "audit.json"
 # Files of a report, of an audit or of something else.
 _REPORTS = (RESULT, "index.html", "report.md")
 
-_KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Word)}
+_KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Exchange, Word)}
 
 
 @dataclass

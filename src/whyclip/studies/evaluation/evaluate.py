@@ -19,7 +19,7 @@ from whyclip.report import run_facts
 from whyclip.selection import MethodsLike
 from whyclip.studies.candidates import Candidates, class_candidates
 from whyclip.studies.evaluation.case_record import CaseRecord
-from whyclip.studies.evaluation.plan import Plan, PromptName, ProtocolName, make_plan
+from whyclip.studies.evaluation.plan import FillName, Plan, PromptName, ProtocolName, make_plan
 from whyclip.studies.evaluation.prompts import renumbered
 from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.run import Run
@@ -40,6 +40,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     sides: Sequence[Side] = SIDES,
     prompt: PromptName = "gt",
     protocol: ProtocolName = "grad-eclip",
+    fill: FillName = "papers",
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     seed: int = 0,
@@ -66,6 +67,8 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         prompt: ``"gt"`` explains each true label of a sample, by the sample's own prompt;
             ``"pred"`` the predicted class, while accuracy and location stay those of the truth.
         protocol: by which ``deletion`` and ``insertion`` go, ``"grad-eclip"`` or ``"rise"``.
+        fill: what deleted pixels show: ``"papers"`` as the protocol says; ``"background"`` the
+            scene without its objects, with ``"black"`` and ``"blurred"`` measured beside it.
         geometry: as for :func:`whyclip.explain`.
         precision: likewise.
         seed: of the noise of edits, the order of equal pixels, the random control and intervals.
@@ -95,6 +98,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         sides=sides,
         prompt=prompt,
         protocol=protocol,
+        fill=fill,
         geometry=geometry,
         precision=precision,
         seed=seed,

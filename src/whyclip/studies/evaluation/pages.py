@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from whyclip.report import Picture, Report
 from whyclip.report.document import Section
 from whyclip.studies.evaluation.figures import curves, dots
+from whyclip.studies.evaluation.fills import fills_words
 from whyclip.studies.evaluation.record import EvaluationRecord
 from whyclip.studies.evaluation.summary import Line
 from whyclip.studies.evaluation.tables import (
@@ -32,6 +33,9 @@ def report_of(evaluation: EvaluationRecord, lines: Sequence[Line]) -> Report:
     """
     methods = [name for name in evaluation.methods if name != "random"]
     sections: list[Section] = [_introduction(evaluation), *main_tables(lines)]
+    fills = fills_words(lines)
+    if fills:
+        sections.append(fills)
     drawn = curves(evaluation)
     if drawn is not None:
         sections.append(

@@ -10,8 +10,10 @@ from whyclip.datasets import Dataset
 from whyclip.errors import OptionError, check_choice
 from whyclip.methods import METHODS
 from whyclip.metrics import METRICS, Metric, get_metric
+from whyclip.metrics.fills import with_fill
 from whyclip.models import ModelView
 from whyclip.models.state import check_asked
+from whyclip.perturbation.fills import Fill
 from whyclip.selection import MethodsLike, obstacles, variants_of
 from whyclip.studies.control import CONTROL, control, described
 from whyclip.types import SIDES, GeometryName, Precision, Side
@@ -19,6 +21,15 @@ from whyclip.variant import Variant
 
 PromptName = Literal["gt", "pred"]
 ProtocolName = Literal["grad-eclip", "rise"]
+FillName = Literal["papers", "background", "black", "blurred", "random"]
+# With a true background the artificial fills are measured as well, on the same images.
+FILLS: Mapping[FillName, tuple[Fill | None, ...]] = {
+    "papers": (None,),
+    "background": ("background", "black", "blurred"),
+    "black": ("black",),
+    "blurred": ("blurred",),
+    "random": ("random",),
+}
 
 DEFAULT_METRICS = (
     "deletion",
@@ -96,7 +107,7 @@ class Plan:
         }
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 (as for evaluate)
     model: ModelView,
     dataset: Dataset,
     methods: MethodsLike | None = None,
@@ -105,6 +116,7 @@ def make_plan(
     sides: Sequence[Side] = SIDES,
     prompt: PromptName = "gt",
     protocol: ProtocolName = "grad-eclip",
+    fill: FillName = "papers",
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     seed: int = 0,
@@ -120,10 +132,22 @@ def make_plan(
     check_asked(model, geometry, precision)
     check_choice("prompt", prompt, get_args(PromptName))
     check_choice("protocol", protocol, get_args(ProtocolName))
+    check_choice("fill", fill, get_args(FillName))
+    if fill != "papers" and protocol != "grad-eclip":
+        raise OptionError(f"fill={fill!r} goes with protocol 'grad-eclip', not {protocol!r}")
     for side in sides:
         check_choice("side", side, SIDES)
     asked = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
-    chosen = _metrics(dataset, metrics, asked, PROTOCOLS[protocol])
+    if isinstance(metrics, str):
+        metrics = (metrics,)
+    for name in metrics or ():
+        check_choice("metric", name, METRICS)
+    wanted = [
+        with_fill(PROTOCOLS[protocol].get(name, name), replacement)
+        for name in metrics or DEFAULT_METRICS
+        for replacement in FILLS[fill]
+    ]
+    chosen = _metrics(dataset, metrics, asked, wanted)
     looked_at = [side for side in asked if any(metric.side == side for metric in chosen)]
     variants = _variants(methods, seed)
     supported = [_supported(model, one, looked_at, methods is None) for one in variants]
@@ -177,14 +201,9 @@ def _metrics(
     dataset: Dataset,
     names: Sequence[str] | None,
     sides: Sequence[Side],
-    protocol: Mapping[str, str],
+    wanted: Sequence[str],
 ) -> list[Metric]:
-    if isinstance(names, str):
-        names = (names,)
-    for name in names or ():
-        check_choice("metric", name, METRICS)
-    wanted = dict.fromkeys(protocol.get(name, name) for name in names or DEFAULT_METRICS)
-    found = [get_metric(name) for name in wanted]
+    found = [get_metric(name) for name in dict.fromkeys(wanted)]
     masked = dataset.has_masks() if any("mask" in metric.needs for metric in found) else False
     if names is None:
         found = [m for m in found if m.side in sides and (masked or "mask" not in m.needs)]
@@ -193,6 +212,11 @@ def _metrics(
             raise OptionError(
                 f"metric {metric.name!r} needs masks, which this dataset does not have; "
                 "datasets that do: see whyclip datasets"
+            )
+        if "background" in metric.needs and not dataset.has_interventions():
+            raise OptionError(
+                f"metric {metric.name!r} needs images without their objects, which this dataset "
+                "does not have; scenes do"
             )
         if metric.side not in sides:
             raise OptionError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from whyclip.errors import OptionError, OutputError, unknown
 from whyclip.metrics import Interval, Metric, get_metric, interval, paired_difference
+from whyclip.stats.intervals import differences, p_value, share_interval
 from whyclip.studies.evaluation.case_record import CaseRecord, Key
 from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
@@ -106,7 +107,7 @@ class EvaluationRecord:
     @cached_property
     def accuracy(self) -> Interval:
         """Share of subjects that the model gets right."""
-        return interval(self.correct.astype(float), groups=self.images, seed=self.plan.seed)
+        return share_interval(self.correct.astype(float), groups=self.images)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -153,7 +154,7 @@ class EvaluationRecord:
     def interval(
         self, method: str, metric: str, read: str | None = None, *, correct: bool | None = None
     ) -> Interval:
-        """Mean of :meth:`values` with its 95 % bootstrap interval over pictures."""
+        """Mean of :meth:`values` with its 95 % interval over images."""
         groups = self.images[self._where(correct)]
         values = self.values(method, metric, read, correct=correct)
         return interval(values, groups=groups, seed=self.plan.seed)
@@ -172,6 +173,14 @@ class EvaluationRecord:
             self.values(method, metric, read, correct=correct),
             self.values(other, metric, read, correct=correct),
             groups=self.images[self._where(correct)],
+            seed=self.plan.seed,
+        )
+
+    def p_value(self, method: str, other: str, metric: str, read: str | None = None) -> float:
+        """P value of :meth:`difference` being 0, not adjusted for other comparisons."""
+        return p_value(
+            differences(self.values(method, metric, read), self.values(other, metric, read)),
+            groups=self.images,
             seed=self.plan.seed,
         )
 

@@ -16,7 +16,7 @@ from whyclip.metrics import READINGS, Metric
 from whyclip.metrics.accuracy import probability
 from whyclip.models import ModelView
 from whyclip.studies.candidates import Candidates
-from whyclip.studies.cases import Case, CaseSetup, pixels_of
+from whyclip.studies.cases import Case, CaseSetup, background_of, pixels_of
 from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
 from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt, explained_prompts
@@ -91,6 +91,8 @@ class Run:
         self._words(case, record)
         targets = self.setup.prompt_targets(case.prompts)
         pixels, metrics = pixels_of(case), self.plan.edited("image")
+        needed = any("background" in metric.needs for metric in metrics)
+        background = background_of(case) if needed else None
         for label in self.plan.names:
             maps = case.maps(label)
             if maps is None:
@@ -100,7 +102,9 @@ class Run:
             self._locations(case, record, label, heatmap)
             for index, prompt in enumerate(prompts):
                 receive = partial(self._receive, prompt, label, targets[index : index + 1])
-                yield from perturbed(pixels, heatmap[index], metrics, self.plan.seed, receive)
+                yield from perturbed(
+                    pixels, heatmap[index], metrics, self.plan.seed, receive, background
+                )
         return record
 
     def _receive(

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from whyclip.metrics import Metric
 from whyclip.progress import track
 from whyclip.stats.intervals import Interval
+from whyclip.stats.multiple import holm
 from whyclip.stats.verdict import excludes_zero
 from whyclip.studies.control import CONTROL
 from whyclip.studies.evaluation.record import EvaluationRecord
 
+SIGNIFICANT = 0.05
 READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
 
 
@@ -47,8 +49,11 @@ class Line:
         value: mean over subjects, with its interval.
         to_control: the same minus that of the random control; None for the control itself.
         to_best: the same minus that of the method with the best mean; None for that method.
-        best: whether it has the best mean and differs from every other method: all the paired
-            intervals exclude 0, on 10 images or more.
+        p_best: p value of ``to_best``, adjusted by Holm's method for the number of methods that
+            are compared by this measure; None where ``to_best`` is.
+        best: whether it has the best mean and differs from every other method: all paired
+            intervals exclude 0 and all adjusted p values are at most 0.05, on ``MIN_GROUPS`` images
+            or more.
     """
 
     method: str
@@ -56,6 +61,7 @@ class Line:
     value: Interval
     to_control: Interval | None
     to_best: Interval | None
+    p_best: float | None
     best: bool
 
 
@@ -80,8 +86,8 @@ def summarise(
 ) -> list[Line]:
     """Compare the methods by each measure.
 
-    Intervals hold 95 % of 2000 bootstrap means over pictures; differences are paired, between
-    values of the same subjects.
+    Intervals are those of :func:`~whyclip.stats.intervals.interval` over images; differences are
+    paired, between values of the same subjects.
 
     Args:
         evaluation: what was measured.
@@ -110,9 +116,23 @@ def _lines(evaluation: EvaluationRecord, measure: Measure) -> Iterator[Line]:
         for method in values
         if top is not None and method != top
     }
-    alone = bool(to_best) and all(map(excludes_zero, to_best.values()))
+    raw = [evaluation.p_value(method, str(top), metric.name, read) for method in to_best]
+    p_best = dict(zip(to_best, map(float, holm(raw)), strict=True))
+    alone = (
+        bool(to_best)
+        and all(map(excludes_zero, to_best.values()))
+        and all(p <= SIGNIFICANT for p in p_best.values())
+    )
     for method, value in values.items():
         to_control = None
         if method != CONTROL and CONTROL in values:
             to_control = evaluation.difference(method, CONTROL, metric.name, read)
-        yield Line(method, measure, value, to_control, to_best.get(method), alone and method == top)
+        yield Line(
+            method,
+            measure,
+            value,
+            to_control,
+            to_best.get(method),
+            p_best.get(method),
+            alone and method == top,
+        )

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from whyclip.metrics import Metric
 from whyclip.report import Column, Table
+from whyclip.stats.verdict import MIN_GROUPS
 from whyclip.studies.evaluation.record import EvaluationRecord
-from whyclip.studies.evaluation.summary import Line, Measure, every
+from whyclip.studies.evaluation.summary import SIGNIFICANT, Line, Measure, every
 
 INTERVALS = (
-    "In brackets: 95 % bootstrap intervals over images. Bold: the best mean, and different from "
-    "every other method's (all paired intervals exclude 0, over 10 images or more); where none is "
-    "bold, chance decides."
+    "In brackets: 95 % intervals over images. Bold: the best mean, if it differs from every other "
+    f"method's by paired differences (p ≤ {SIGNIFICANT}, adjusted by Holm's method for the number "
+    f"of methods, over {MIN_GROUPS} images or more). If none is bold, the best could be chance."
 )
 
 
@@ -71,6 +72,7 @@ def difference_table(lines: Sequence[Line]) -> Table:
             "value": line.value,
             "minus_random": line.to_control,
             "minus_best": line.to_best,
+            "p_best": line.p_best,
             "n": line.value.n,
         }
         for line in lines
@@ -82,11 +84,14 @@ def difference_table(lines: Sequence[Line]) -> Table:
         Column("value"),
         Column("minus_random", "minus random"),
         Column("minus_best", "minus the best mean"),
+        Column("p_best", "p, Holm", digits=3),
         Column("n"),
     )
     note = (
-        "Paired differences, on the same prompts of the same pictures. A difference whose interval "
-        "holds 0 may be chance. With many comparisons, one in twenty excludes 0 by chance alone."
+        "Paired differences, on the same prompts of the same images. A difference whose interval "
+        "contains 0 may be chance. Intervals are for one comparison: of many, one in twenty "
+        "excludes 0 by chance alone. The p value of the difference to the best mean is adjusted by "
+        "Holm's method for all methods that are compared by the measure."
     )
     return Table("Differences", columns, rows, note)
 

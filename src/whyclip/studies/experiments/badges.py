@@ -95,17 +95,13 @@ class BadgedScenes:
             shown: bool ``[b]``, whether the badge is shown; without effect where there is none.
         """
         images = self.table.images[rows]
-        colours, disc = symbols(images.device)
-        image, y, x = self._window(rows)
-        visible = disc & (shown & (self.badge[rows] >= 0))[:, None, None]
-        badge = colours[self.badge[rows].clamp_min(0)]
-        images[image, :, y, x] = torch.where(visible[..., None], badge, images[image, :, y, x])
-        return images
+        badge = torch.where(shown, self.badge[rows], -1)
+        return paste_badges(images, badge, self.corner[rows])
 
     def touched(self, rows: Tensor) -> Tensor:
         """Find the patches that the badge touches: bool ``[b, patches]``."""
         disc = symbols(rows.device)[1]
-        image, y, x = self._window(rows)
+        image, y, x = badge_window(self.corner[rows])
         canvas = torch.zeros(len(rows), SIDE, SIDE, device=rows.device)
         canvas[image, y, x] = (disc & (self.badge[rows] >= 0)[:, None, None]).float()
         pooled = torch.nn.functional.max_pool2d(canvas[:, None], self.patch)
@@ -129,12 +125,29 @@ class BadgedScenes:
             hidden=self.touched(rows) & (shown & marked)[:, None],
         )
 
-    def _window(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Index the pixels of each badge: image, row and column, ``[b, SIZE, SIZE]`` together."""
-        span = torch.arange(SIZE, device=rows.device)
-        image = torch.arange(len(rows), device=rows.device)[:, None, None]
-        top, left = self.corner[rows].T
-        return image, top[:, None, None] + span[:, None], left[:, None, None] + span
+
+def paste_badges(images: Tensor, badge: Tensor, corner: Tensor) -> Tensor:
+    """Paste badges into images, in place.
+
+    Args:
+        images: uint8 ``[b, 3, H, W]``.
+        badge: ``[b]`` number of the badge; -1 for none.
+        corner: ``[b, 2]`` its top and left in pixels.
+    """
+    colours, disc = symbols(images.device)
+    image, y, x = badge_window(corner)
+    visible = disc & (badge >= 0)[:, None, None]
+    drawn = colours[badge.clamp_min(0)]
+    images[image, :, y, x] = torch.where(visible[..., None], drawn, images[image, :, y, x])
+    return images
+
+
+def badge_window(corner: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Index the pixels of each badge: image, row and column, ``[b, SIZE, SIZE]`` together."""
+    span = torch.arange(SIZE, device=corner.device)
+    image = torch.arange(len(corner), device=corner.device)[:, None, None]
+    top, left = corner.T
+    return image, top[:, None, None] + span[:, None], left[:, None, None] + span
 
 
 def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
@@ -156,21 +169,38 @@ def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
     number = torch.full((CONCEPTS,), -1)
     number[list(GROUP)] = torch.arange(len(GROUP))
     badge = torch.where(group.any(1), number[concept], -1)
-    places = torch.randint(SIDE - SIZE + 1, (n, _TRIES, 2), generator=generator)
-    free = ~_covers(places, boxes)
-    first = free.int().argmax(1)
-    usable = (badge < 0) | free.any(1)
+    corner, free = free_places(boxes, SIZE, SIZE, generator)
+    usable = (badge < 0) | free
     worn = (torch.rand(n, generator=generator) < WORN) & usable & (badge >= 0)
-    corner = places[torch.arange(n), first]
     return BadgedScenes(
         table, badge.to(device), corner.to(device), usable.to(device), worn.to(device), patch
     )
 
 
-def _covers(places: Tensor, boxes: Tensor) -> Tensor:
-    """Say which places ``[n, tries, 2]`` would cover an object in ``[n, k, 4]``: ``[n, tries]``."""
+def free_places(
+    boxes: Tensor, height: int, width: Tensor | int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Choose a random place for a rectangle outside of the boxes ``[n, k, 4]`` of all objects.
+
+    Args:
+        boxes: left, top, right and bottom in pixels.
+        height: of the rectangle.
+        width: of the rectangle; ``[n]`` where it differs from image to image.
+        generator: of the tried places.
+
+    Returns:
+        ``[n, 2]`` top and left, and bool ``[n]``, whether a free place was found.
+    """
+    n = len(boxes)
+    if isinstance(width, int):
+        places = torch.randint(SIDE - height + 1, (n, _TRIES, 2), generator=generator)
+    else:
+        room = torch.stack([torch.full_like(width, SIDE - height + 1), SIDE - width + 1], -1)
+        places = (torch.rand(n, _TRIES, 2, generator=generator) * room[:, None]).long()
+        width = width[:, None, None]
     left, top, right, bottom = boxes[:, None].unbind(-1)
     y, x = places[..., None].unbind(-2)
-    across = (x < right + _MARGIN) & (x + SIZE > left - _MARGIN)
-    down = (y < bottom + _MARGIN) & (y + SIZE > top - _MARGIN)
-    return (across & down & (right > left)).any(-1)
+    across = (x < right + _MARGIN) & (x + width > left - _MARGIN)
+    down = (y < bottom + _MARGIN) & (y + height > top - _MARGIN)
+    free = ~(across & down & (right > left)).any(-1)
+    return places[torch.arange(n), free.int().argmax(1)], free.any(1)

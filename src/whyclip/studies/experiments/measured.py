@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from whyclip.metrics import Interval, get_metric
 from whyclip.report import Column, Table
-from whyclip.stats.intervals import contrast
+from whyclip.stats.contrasts import contrast
 from whyclip.studies.evaluation import Evaluation, evaluate
-from whyclip.studies.evaluation.plan import PromptName
+from whyclip.studies.evaluation.plan import FillName, PromptName
 from whyclip.studies.experiments.experiment import ExperimentInput
 from whyclip.types import GeometryName, Side
 from whyclip.variant import Variant
@@ -25,6 +25,7 @@ def measure(
     side: Side = "image",
     prompt: PromptName = "gt",
     geometry: GeometryName = "model",
+    fill: FillName = "papers",
 ) -> Evaluation:
     """Evaluate variants of methods on one side; the random control is always among them."""
     return evaluate(
@@ -35,6 +36,7 @@ def measure(
         sides=(side,),
         prompt=prompt,
         geometry=geometry,
+        fill=fill,
         seed=setting.seed,
         data=setting.data,
     )

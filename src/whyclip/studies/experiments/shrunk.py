@@ -31,7 +31,17 @@ class Resized(Dataset):
         image = sample.image
         if min(image.size) <= self.short_side:
             return sample
-        return replace(sample, source=shrink(image, self.short_side), masks=None, open_parts=None)
+        return replace(
+            sample,
+            source=shrink(image, self.short_side),
+            masks=None,
+            open_parts=None,
+            interventions=None,
+        )
+
+    def has_interventions(self) -> bool:
+        """Whether the dataset's samples can be drawn with one change."""
+        return self.dataset.has_interventions()
 
     def contents(self) -> Any:
         """Say what the dataset says, and how small its pictures are made."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from whyclip.metrics.fills import with_fill
 from whyclip.report import Column, Picture, Table
 from whyclip.report.plots import Curve, Panel, curve_plot
 from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
-from whyclip.studies.evaluation.plan import PromptName
+from whyclip.studies.evaluation.fills import fills_words
+from whyclip.studies.evaluation.plan import FILLS, FillName, PromptName
 from whyclip.studies.experiments.experiment import (
     Defaults,
     Experiment,
@@ -59,6 +61,7 @@ def table1(
     shrink: bool = True,
     geometry: GeometryName = "keep",
     prompt: PromptName = "gt",
+    fill: FillName = "papers",
 ) -> ExperimentResult:
     """Delete and insert pixels by the protocol of the released evaluation.
 
@@ -69,43 +72,62 @@ def table1(
         geometry: what the model is shown when it is explained; the released code keeps the
             picture's proportions. Models that run on their own grid alone get ``"model"``.
         prompt: explain the true class (``"gt"``) or the predicted one (``"pred"``).
+        fill: what deleted pixels show, as for :func:`whyclip.evaluate`; for ``"background"`` the
+            page says what black and blurred pixels would have concluded.
     """
     if setting.model.image.fixed_grid_reason:
         geometry = "model"
     if shrink:
         setting = replace(setting, dataset=Resized(setting.dataset, SHORT_SIDE))
     evaluation = measure(
-        setting, able(setting, VARIANTS), METRICS, prompt=prompt, geometry=geometry
+        setting,
+        able(setting, VARIANTS),
+        METRICS,
+        prompt=prompt,
+        geometry=geometry,
+        fill=fill,
     )
+    main = {metric: with_fill(metric, FILLS[fill][0]) for metric in METRICS}
     more: dict[str, tuple[str, Asked]] = {
-        f"{metric}_{read}": (f"{metric.capitalize()}, {read}", (metric, read))
+        f"{metric}_{read}": (f"{metric.capitalize()}, {read}", (main[metric], read))
         for read in ("top5", "top10", "score")
         for metric in METRICS
     }
     facts = {
+        **({} if fill == "papers" else {"fill": fill}),
         "geometry": geometry,
         "prompt explained": prompt,
         "short side at most": f"{SHORT_SIDE} pixels" if shrink else "as it is",
         **extra_facts(evaluation),
     }
     picture = Picture(
-        _figure(evaluation),
+        _figure(evaluation, main),
         "Top-1 accuracy while the most relevant pixels are deleted and inserted",
         "Deletion: lower is better. Insertion: higher is better; its last point is the whole "
         "picture.",
     )
     rest = table(evaluation, "The same, read from the model in other ways", more)
-    return ExperimentResult(verdicts(evaluation), [_main(evaluation), picture, rest], facts)
+    sections: list[str | Table | Picture] = [_main(evaluation, main), picture, rest]
+    fills = fills_words(evaluation.summary)
+    if fills:
+        sections.insert(1, fills)
+    return ExperimentResult(verdicts(evaluation, main), sections, facts)
 
 
-def verdicts(evaluation: Evaluation) -> list[Finding]:
-    """Judge the order of the published table by paired differences."""
+def verdicts(evaluation: Evaluation, names: Mapping[str, str] | None = None) -> list[Finding]:
+    """Judge the order of the published table by paired differences.
+
+    Args:
+        evaluation: what was measured.
+        names: of the metrics, with their fill; by default that of the papers.
+    """
+    names = names or dict(zip(METRICS, METRICS, strict=True))
     there = set(evaluation.methods)
     return [
         is_above(
             f"{metric.capitalize()}: {PUBLISHED} is better than {rival}",
             "gain in top-1 accuracy, mean of the 11 points,",
-            gain(evaluation, PUBLISHED, rival, (metric, "top1")),
+            gain(evaluation, PUBLISHED, rival, (names[metric], "top1")),
             0,
         )
         for metric in METRICS
@@ -114,11 +136,11 @@ def verdicts(evaluation: Evaluation) -> list[Finding]:
     ]
 
 
-def _main(evaluation: Evaluation) -> Table:
+def _main(evaluation: Evaluation, names: Mapping[str, str]) -> Table:
     columns = [Column("method")]
     for metric in METRICS:
         columns += [
-            column(metric, (metric, "top1"), f"{metric.capitalize()}, here"),
+            column(metric, (names[metric], "top1"), f"{metric.capitalize()}, here"),
             Column(f"{metric}_paper", "paper", digits=4),
             Column(f"{metric}_again", "measured again", digits=4),
         ]
@@ -126,7 +148,7 @@ def _main(evaluation: Evaluation) -> Table:
     for name in evaluation.methods:
         row: dict[str, object] = {"method": name}
         for metric in METRICS:
-            row[metric] = value_of(evaluation, name, (metric, "top1"))
+            row[metric] = value_of(evaluation, name, (names[metric], "top1"))
             published = PAPER.get(name, {}).get(metric)
             if published:
                 row[f"{metric}_paper"], row[f"{metric}_again"] = published
@@ -146,12 +168,12 @@ def _main(evaluation: Evaluation) -> Table:
     )
 
 
-def _figure(evaluation: Evaluation) -> Figure:
+def _figure(evaluation: Evaluation, names: Mapping[str, str]) -> Figure:
     return curve_plot(
         [
             Panel(
                 {
-                    name: Curve(*evaluation.curve(name, metric, "top1"))
+                    name: Curve(*evaluation.curve(name, names[metric], "top1"))
                     for name in evaluation.methods
                 },
                 x=f"share of pixels, {metric}",

@@ -33,6 +33,7 @@ CHECK = Check(
     principle="fidelity",
     higher_is_better=False,
     threshold=0.05,
+    exact=True,
     bounds=(0.0, math.inf),
     reason="What one in twenty of the score cannot account for does not change a map to the eye.",
     passes="the relevances add up as promised",

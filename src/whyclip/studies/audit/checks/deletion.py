@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.check import UNSEEN, Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.control import CONTROL
 from whyclip.studies.measurements import Values
@@ -46,6 +46,8 @@ CHECKS = (
         fails="taking out what it calls relevant costs no more than taking out anything",
         formula="mean (deletion area − that of a random order), of the cosine",
         asks=("curves",),
+        replaced_by="deletion_background",
+        caveat=UNSEEN,
         digits=4,
     ),
     Check(
@@ -63,6 +65,8 @@ CHECKS = (
         fails="showing what it calls relevant brings no more than showing anything",
         formula="mean (insertion area − that of a random order), of the cosine",
         asks=("curves",),
+        replaced_by="insertion_background",
+        caveat=UNSEEN,
         digits=4,
     ),
 )

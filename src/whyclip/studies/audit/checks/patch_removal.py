@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from whyclip.stats.correlation import spearman
-from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.check import UNSEEN, Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.effects import BLURRED, MASKED
 from whyclip.studies.measurements import Values
@@ -53,6 +53,8 @@ CHECKS = (
         formula="mean Spearman(relevance_p, S − S without p) over patches p hidden from attention",
         sides=("image",),
         asks=("patches",),
+        replaced_by="removed_objects",
+        caveat=UNSEEN,
         needs=("attention",),
     ),
     Check(
@@ -71,5 +73,7 @@ CHECKS = (
         formula="mean Spearman(relevance_p, S − S with p blurred) over patches p",
         sides=("image",),
         asks=("patches",),
+        replaced_by="removed_objects",
+        caveat=UNSEEN,
     ),
 )

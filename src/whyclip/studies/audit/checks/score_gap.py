@@ -27,6 +27,7 @@ CHECK = Check(
     principle="fidelity",
     higher_is_better=False,
     threshold=1e-3,
+    exact=True,
     bounds=(0.0, 2.0),
     reason="Rounding in 32 bits stays below 0.0001; prompts next to each other in the ranking "
     "of a CLIP differ by about 0.01.",

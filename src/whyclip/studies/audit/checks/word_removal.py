@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from whyclip.stats.correlation import spearman
-from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.check import UNSEEN, Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.measurements import Values
 from whyclip.types import Side
@@ -45,4 +45,6 @@ CHECK = Check(
     formula="mean Spearman(relevance_w, S − S without w) over the words of a prompt, 2 or more",
     sides=("text",),
     asks=("words",),
+    replaced_by="exchanged_words",
+    caveat=UNSEEN,
 )

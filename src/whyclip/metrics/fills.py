@@ -1,0 +1,105 @@
+"""Deletion and insertion by Grad-ECLIP's protocol with other fills, above all a true background.
+
+Black, noise and blur show a model images that it has never seen. Where the scene without its
+objects is known, a deleted pixel shows the background itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from torch import Tensor
+
+from whyclip.metrics.deletion import deletion_edits
+from whyclip.metrics.insertion import insertion_edits
+from whyclip.metrics.metric import Metric, Need
+from whyclip.metrics.protocol import GRAD_ECLIP
+from whyclip.perturbation.fills import Fill
+
+# The fills of the papers are those of ``deletion`` (random colours) and ``insertion`` (black).
+OWN: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
+_SHOWN: Mapping[Fill, str] = {
+    "background": "true background",
+    "black": "black",
+    "blurred": "blurred",
+    "random": "random colours",
+}
+
+
+def deletion_filled(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Mean score while half of the pixels make way for the fill of the name. Lower is better.
+
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels replaced, the most relevant first: by
+    the scene without its objects, by black, or by the blurred image.
+
+    Args:
+        amounts: ``[m]`` shares of replaced pixels.
+        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> import torch
+        >>> deletion_filled(torch.linspace(0, 0.5, 11), torch.tensor([1.0] * 3 + [0.0] * 8))
+        tensor(0.2727)
+    """
+    return GRAD_ECLIP.area(amounts, scores)
+
+
+def insertion_filled(amounts: Tensor, scores: Tensor) -> Tensor:
+    """Mean score while pixels are revealed on the fill of the name. Higher is better.
+
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels, the most relevant first, on the scene
+    without its objects or on the blurred image, and the whole image.
+
+    Args:
+        amounts: ``[m]`` shares of revealed pixels.
+        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
+
+    Returns:
+        ``[...]``.
+
+    Example:
+        >>> import torch
+        >>> insertion_filled(torch.linspace(0, 0.5, 11), torch.tensor([0.0] * 8 + [1.0] * 3))
+        tensor(0.2727)
+    """
+    return GRAD_ECLIP.area(amounts, scores)
+
+
+def with_fill(metric: str, fill: Fill | None) -> str:
+    """The name of deletion or insertion with a fill; other metrics have none.
+
+    Example:
+        >>> with_fill("deletion", "background"), with_fill("insertion", "black")
+        ('deletion_background', 'insertion')
+        >>> with_fill("iou", "black"), with_fill("deletion", None)
+        ('iou', 'deletion')
+    """
+    if fill is None or OWN.get(metric, fill) == fill:
+        return metric
+    return f"{metric}_{fill}"
+
+
+def _declared(metric: str, fill: Fill) -> Metric:
+    deletes = metric == "deletion"
+    needs: tuple[Need, ...] = ("image", "score", "label")
+    return Metric(
+        name=with_fill(metric, fill),
+        title=f"{metric.capitalize()} ({_SHOWN[fill]})",
+        source=GRAD_ECLIP.source + ", with another fill",
+        value=deletion_filled if deletes else insertion_filled,
+        higher_is_better=not deletes,
+        needs=(*needs, "background") if fill == "background" else needs,
+        edits=partial(deletion_edits if deletes else insertion_edits, fill=fill),
+        readings=("top1", "top5", "top10", "score"),
+        curve_points=11,
+    )
+
+
+METRICS = (
+    *(_declared("deletion", fill) for fill in ("background", "black", "blurred")),
+    *(_declared("insertion", fill) for fill in ("background", "blurred", "random")),
+)

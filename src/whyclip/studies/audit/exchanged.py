@@ -1,0 +1,40 @@
+"""Exchanged words with the relevance that a method gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from whyclip.studies.audit.evidence import Evidence, Exchange, MethodEvidence, SampleEvidence
+from whyclip.studies.pairs import Pairs
+
+
+def exchanged(
+    evidence: Evidence, method: str, kinds: Collection[str], *, probes_only: bool = False
+) -> Pairs:
+    """Relevance of the exchanged words and the drop of the score, over all prompts and probes.
+
+    Args:
+        evidence: of the samples.
+        method: its label.
+        kinds: of exchanges.
+        probes_only: leave out the samples' own prompts, whose noun is always last.
+    """
+    x, y, groups = [], [], []
+    for sample, found in evidence.of(method):
+        for exchange in sample.exchanges:
+            if exchange.kind in kinds and (exchange.prompt >= sample.own or not probes_only):
+                x.append(relevance_of(sample, found, exchange))
+                y.append(exchange.drop)
+                groups.append(sample.image_id)
+    return Pairs(x, y, groups)
+
+
+def relevance_of(sample: SampleEvidence, found: MethodEvidence, exchange: Exchange) -> float:
+    """Relevance of the words that were exchanged, summed; NaN if the method reads no texts."""
+    number = exchange.prompt - sample.own
+    words = found.probe_words[number:] if number >= 0 else found.words[exchange.prompt :]
+    if not words:
+        return float("nan")
+    places = set(exchange.words)
+    values = [word.relevance for word in words[0] if (word.start, word.end) in places]
+    return sum(values) if values else float("nan")

@@ -1,0 +1,134 @@
+"""What the model's score loses in a changed scene and by a changed prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyclip.inputs.words import words_of
+from whyclip.perturbation.perturbations import Perturbations
+from whyclip.pipeline import attribute_text
+from whyclip.scenes.interventions import ImageEdit, Interventions
+from whyclip.scenes.wording import TextEdit
+from whyclip.studies.audit.cases import AuditCase, AuditSetup
+from whyclip.studies.audit.evidence import Exchange
+from whyclip.studies.measure import Request
+from whyclip.studies.scoring import TextDirections
+
+# The edits of images that checks ask for.
+Drawn = Literal["removed", "recoloured"]
+DRAWN: tuple[Drawn, ...] = ("removed", "recoloured")
+
+
+def changed_images(case: AuditCase, kinds: Sequence[Drawn]) -> Iterator[Request]:
+    """Score the scene without each object, or with each in another colour.
+
+    The drops ``[k, m]``, ``S(I, T) − S(changed I, T)``, are noted when the answers come. They are
+    NaN where a visible pixel of another object changed as well, or a label has no edit.
+    """
+    interventions = case.sample.interventions
+    assert interventions is not None, "the sample can be changed"
+    edits = list(interventions.images(kinds))
+    evidence, targets = case.evidence, case.forward_pass.targets.to("cpu")
+    for kind in kinds:
+        shape = (len(case.sample.labels), len(evidence.prompts))
+        evidence.image_drops[kind] = torch.full(shape, float("nan"))
+
+    def receive(embeddings: Tensor) -> None:
+        left = targets.score(embeddings)
+        for edit, scores in zip(edits, left, strict=True):
+            if edit.clean and edit.label in case.sample.labels:
+                row = case.sample.labels.index(edit.label)
+                evidence.image_drops[edit.kind][row] = evidence.scores - scores
+
+    images = Perturbations(torch.zeros(len(edits)), lambda: map(pixels_of_edit, edits))
+    yield Request(images, receive)
+
+
+def pixels_of_edit(edit: ImageEdit) -> np.ndarray:
+    """The changed image as uint8 ``[H, W, 3]``."""
+    return np.asarray(edit.image)
+
+
+def note_masses(case: AuditCase) -> None:
+    """Sum each map over the visible pixels of each label: ``[m, k]``, in patches.
+
+    Of a sample without masks nothing is noted.
+    """
+    if case.sample.masks is None or not case.sample.labels:
+        return
+    given = [case.mask(label) for label in case.sample.labels]
+    blank = np.zeros((case.geometry.height, case.geometry.width), bool)
+    masks = np.stack([blank if mask is None else mask for mask in given])
+    over = torch.from_numpy(masks).flatten(1).double()
+    for method in case.evidence.methods.values():
+        if method.maps is not None:
+            box, grid = case.geometry.box, method.maps.shape[-2:]
+            per_patch = (box.right - box.left) * (box.bottom - box.top) / (grid[0] * grid[1])
+            values = case.heatmap(method.maps).nan_to_num(0.0).flatten(1).double()
+            method.masses = (values @ over.T / per_patch).float()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A prompt with its changes."""
+
+    prompt: str
+    edits: Sequence[TextEdit]
+
+
+def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections) -> None:
+    """Score each prompt and probe with a word exchanged, and explain the probes' words.
+
+    The probes are explained by the same forward pass of the image.
+    """
+    interventions = case.sample.interventions
+    assert interventions is not None, "the sample can be changed"
+    evidence = case.evidence
+    own = [_Asked(p, interventions.texts(i)) for i, p in enumerate(case.sample.prompts)]
+    probes = [_Asked(probe.prompt, probe.edits) for probe in interventions.probes()]
+    evidence.exchanges = tuple(_exchanges([*own, *probes], case, texts))
+    evidence.names_colour = tuple(any(e.kind == "colour" for e in part.edits) for part in own)
+    if not probes:
+        return
+    encoded = setup.cases.encode([part.prompt for part in probes])
+    encoded = replace(encoded, scale=case.encoded.scale)
+    for label, variant in setup.plans.items():
+        if "text" in variant.sides:
+            result = attribute_text(variant, encoded, case.forward_pass.embedding)
+            assert result.words is not None, "the text side has words"
+            evidence.methods[label].probe_words = result.words[0]
+    for forward_pass in encoded.forward_passes:
+        forward_pass.forget()
+
+
+def _exchanges(
+    asked: Sequence[_Asked], case: AuditCase, texts: TextDirections
+) -> Iterator[Exchange]:
+    """Every change of every prompt, with how far the score falls by it."""
+    image = case.image_target.directions[0].cpu()
+    texts.encode([text for part in asked for text in (part.prompt, *_changed(part))])
+    for number, part in enumerate(asked):
+        if not part.edits:
+            continue
+        before, *after = (texts.directions([part.prompt, *_changed(part)]) @ image).tolist()
+        spans = words_of(part.prompt)
+        for edit, score in zip(part.edits, after, strict=True):
+            words = tuple(spans[i][1:] for i in edit.words)
+            yield Exchange(number, edit.kind, words, before - score)
+
+
+def _changed(part: _Asked) -> list[str]:
+    return [edit.prompt for edit in part.edits]
+
+
+def without_interventions(samples: Sequence[Interventions | None]) -> str:
+    """Why nothing can be changed; empty if something can."""
+    if any(sample is not None for sample in samples):
+        return ""
+    return "needs data that can be drawn with one change, such as scenes"

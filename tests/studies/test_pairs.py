@@ -1,0 +1,90 @@
+"""Correlation over all cases of all images, and an interval that covers it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from whyclip.studies.pairs import Pairs, student
+
+
+def plain(x: list[float], y: list[float]) -> float:
+    """Pearson correlation from its definition."""
+    a, b = sum(x) / len(x), sum(y) / len(y)
+    product = sum((p - a) * (q - b) for p, q in zip(x, y, strict=True))
+    squares = sum((p - a) ** 2 for p in x) * sum((q - b) ** 2 for q in y)
+    return product / math.sqrt(squares)
+
+
+def drawn(images: int, rng: np.random.Generator) -> Pairs:
+    """Skewed values in images of 1 to 4 prompts by as many objects; each image has its own scale."""
+    x: list[float] = []
+    y: list[float] = []
+    groups: list[str] = []
+    for image in range(images):
+        scale = rng.gamma(4) / 4
+        for number in range(int(rng.integers(1, 5)) ** 2):
+            hit = number % 4 == 0
+            true = hit * scale * rng.gamma(3) * 0.12 + rng.normal() * 0.03
+            y.append(true)
+            x.append(0.8 * true * rng.gamma(3) / 3 + rng.normal() * 0.06)
+            groups.append(str(image))
+    return Pairs(x, y, groups)
+
+
+def test_the_value_is_the_correlation_of_all_cases_together() -> None:
+    pairs = drawn(20, np.random.default_rng(0))
+    found = pairs.interval()
+    assert found.mean == pytest.approx(plain(list(pairs.x), list(pairs.y)))
+    assert (found.n, found.groups) == (len(pairs), 20)
+    assert found.low < found.mean < found.high
+
+
+def test_the_bounds_leave_out_each_image_in_turn() -> None:
+    pairs = drawn(12, np.random.default_rng(1))
+    left = []
+    for image in map(str, range(12)):
+        kept = [i for i, group in enumerate(pairs.groups) if group != image]
+        left.append(math.atanh(plain([pairs.x[i] for i in kept], [pairs.y[i] for i in kept])))
+    mean = sum(left) / 12
+    error = math.sqrt(11 / 12 * sum((z - mean) ** 2 for z in left))
+    centre = math.atanh(plain(list(pairs.x), list(pairs.y)))
+    found = pairs.interval()
+    assert found.low == pytest.approx(math.tanh(centre - 2.200985 * error), abs=1e-5)
+    assert found.high == pytest.approx(math.tanh(centre + 2.200985 * error), abs=1e-5)
+
+
+def test_the_interval_covers_the_truth_at_the_default_number_of_images() -> None:
+    rng = np.random.default_rng(2)
+    truth = drawn(60_000, rng).interval().mean
+    found = [drawn(120, rng).interval() for _ in range(400)]
+    assert sum(one.low <= truth <= one.high for one in found) >= 0.93 * 400
+
+
+def test_student_is_that_of_the_tables() -> None:
+    table = {9: 2.262157, 15: 2.131450, 30: 2.042272, 59: 2.000995, 120: 1.979930}
+    for freedom, expected in table.items():
+        assert student(freedom) == pytest.approx(expected, abs=5e-4)
+
+
+def test_ranks_give_spearmans_correlation() -> None:
+    pairs = Pairs([1.0, 2.0, 30.0, 4.0], [0.1, 0.2, 9.0, 0.3], list("abcd"))
+    assert pairs.interval().mean < 1
+    assert pairs.ranked().interval().mean == pytest.approx(1.0)
+
+
+def test_a_method_that_says_the_same_of_everything_follows_nothing() -> None:
+    found = Pairs([0.5] * 6, [0.1, 0.2, 0.3, 0.1, 0.0, 0.4], list("aabbcc")).interval()
+    assert (found.mean, found.low, found.high, found.groups) == (0.0, 0.0, 0.0, 3)
+
+
+def test_unknown_values_are_left_out() -> None:
+    nan = math.nan
+    pairs = Pairs([1.0, nan, 2.0, 3.0, 5.0], [1.0, 7.0, nan, 2.0, 4.0], list("aabbc"))
+    found = pairs.interval()
+    assert found.n == 3
+    assert found.mean == pytest.approx(plain([1.0, 3.0, 5.0], [1.0, 2.0, 4.0]))
+    assert Pairs([nan], [1.0], ["a"]).interval().n == 0
+    assert math.isnan(Pairs([1.0, 2.0], [1.0, 3.0], ["a", "a"]).interval().low)
