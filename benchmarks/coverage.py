@@ -43,7 +43,7 @@ RESULT = Path(__file__).with_name("coverage.json")
 REPETITIONS = 2000
 LEAST = 0.93
 BOUNDED = 0.95
-IMAGES = tuple(n for n in (10, 12, 16, 20, 24, 30, 40, 60, 100, 200) if n >= MIN_GROUPS)
+IMAGES = tuple(n for n in (10, 14, 20, 30, 45, 70, 100, 200) if n >= MIN_GROUPS)
 # Draws depend on the seed and the number of images alone, and those of two are kept.
 SEEDS = 2
 

@@ -55,7 +55,20 @@ def _fraction(x: float, a: float, b: float) -> float:
 @lru_cache(maxsize=4096)
 def beta_quantile(p: float, a: float, b: float) -> float:
     """Value that a Beta(a, b) variable does not exceed with probability p."""
-    return bisected(lambda x: beta_cdf(x, a, b), p, 0.0, 1.0)
+    low, high, x = 0.0, 1.0, a / (a + b)
+    log_constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    for _ in range(200):
+        away = beta_cdf(x, a, b) - p
+        low, high = (x, high) if away < 0 else (low, x)
+        # Newton's step where it stays between the bounds, else the middle.
+        slope = math.exp(log_constant + (a - 1) * math.log(x) + (b - 1) * math.log1p(-x))
+        new = x - away / slope if slope > 0 else low
+        if not low < new < high:
+            new = (low + high) / 2
+        if abs(new - x) <= 1e-13 * x or new in {0.0, 1.0}:
+            break
+        x = new
+    return x
 
 
 def t_two_sided(t: float, df: float) -> float:

@@ -58,7 +58,7 @@ class Studentised:
         there = error > 1e-3
         t = away[there] / error[there]
         largest = np.abs(t).max(initial=0.0)
-        self.t = np.sort(np.concatenate([t, np.copysign(largest, away[~there])]))
+        self.t = np.concatenate([t, np.copysign(largest, away[~there])])
 
     @property
     def shrinkage(self) -> float:
@@ -70,7 +70,8 @@ class Studentised:
         tail = self.shrinkage * (1 - level) / 2
         place = max(int(tail * (len(self.t) + 1)), 1)
         student = t_quantile(1 - tail, self.groups - 1)
-        low, high = min(self.t[place - 1], -student), max(self.t[-place], student)
+        ordered = np.partition(self.t, [place - 1, len(self.t) - place])
+        low, high = min(ordered[place - 1], -student), max(ordered[-place], student)
         return float(self.mean - high * self.error), float(self.mean - low * self.error)
 
     def p_value(self) -> float:
