@@ -19,7 +19,7 @@ def plain(x: list[float], y: list[float]) -> float:
 
 
 def drawn(images: int, rng: np.random.Generator) -> Pairs:
-    """Skewed values in images of 1 to 4 prompts by as many objects; each image has its own scale."""
+    """Skewed values in images of 1 to 4 prompts by as many objects, each on its own scale."""
     x: list[float] = []
     y: list[float] = []
     groups: list[str] = []

@@ -13,7 +13,15 @@ from whyclip.methods import Method
 from whyclip.types import Side, Word
 
 Ask = Literal[
-    "patches", "words", "curves", "shuffled", "spatial", "removed", "recoloured", "exchanges"
+    "patches",
+    "words",
+    "curves",
+    "shuffled",
+    "spatial",
+    "heads",
+    "removed",
+    "recoloured",
+    "exchanges",
 ]
 
 
@@ -53,6 +61,8 @@ class MethodEvidence:
             readout.
         masses: ``[m, k]``, each map summed over the visible pixels of each label, in patches.
         probe_words: for each probe its words.
+        exchanged_heads: by side, for each own prompt how alike its map is to that after the heads
+            of the last attention were exchanged.
     """
 
     maps: Tensor | None = None
@@ -67,6 +77,7 @@ class MethodEvidence:
     spatial: Tensor | None = None
     masses: Tensor | None = None
     probe_words: tuple[tuple[Word, ...], ...] = ()
+    exchanged_heads: dict[Side, list[float]] = field(default_factory=dict)
 
     def relevance(self, side: Side) -> list[Tensor]:
         """Relevance of the patches, or of the words, for each of the m prompts."""
