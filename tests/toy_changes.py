@@ -107,6 +107,28 @@ def of_images(view: whyclip.ModelView, data: Dataset, kind: ImageEditKind) -> Me
     return planted(f"told_{kind}", relevance)
 
 
+def of_patches(view: whyclip.ModelView) -> Method:
+    """On each patch what the score loses if it shows the background."""
+    grey = view.preprocess(Image.new("RGB", (32, 32), (GREY,) * 3))
+
+    def relevance(forward_pass: ForwardPass) -> Relevance:
+        gh, gw = forward_pass.stream.grid or (1, 1)
+        edited = forward_pass.inputs.repeat(gh * gw, 1, 1, 1)
+        side = edited.shape[-1] // gw
+        for patch in range(gh * gw):
+            top, left = patch // gw * side, patch % gw * side
+            area = (slice(None), slice(top, top + side), slice(left, left + side))
+            edited[patch][area] = grey[area]
+        with torch.no_grad():
+            left_over = forward_pass.targets.score(view.image.encode(edited).float())
+        drops = forward_pass.targets.score(forward_pass.embedding)[0] - left_over
+        values = torch.zeros(1, drops.shape[1], forward_pass.content_mask.shape[1])
+        values[0, :, forward_pass.content_mask[0]] = drops.T.detach()
+        return Relevance(values, forward_pass.embedding)
+
+    return planted("told_patches", relevance)
+
+
 def of_texts(view: whyclip.ModelView, data: Dataset) -> Method:
     """On each word what the score loses by its exchange; found by the token ids of the prompt."""
     tokenizer: Any = view.tokenizer

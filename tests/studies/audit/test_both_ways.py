@@ -19,7 +19,7 @@ from torch import Tensor
 import tiny
 import whyclip
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
-from toy_changes import FIRST_HEAD, Changeable, of_images, of_texts
+from toy_changes import FIRST_HEAD, Changeable, of_images, of_patches, of_texts
 from whyclip.datasets.dataset import Sample
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Method, Relevance
@@ -195,9 +195,11 @@ PLANTED: dict[tuple[str, str], tuple[str, str]] = {
             "removed_objects",
             "exchanged_prompts",
             "interaction",
-            "deletion_background",
-            "insertion_background",
         )
+    },
+    **{
+        (check, "image"): ("told_patches", "told_patches_opposite")
+        for check in ("deletion_background", "insertion_background")
     },
     ("recoloured_objects", "image"): ("told_recoloured", "told_recoloured_opposite"),
     ("recoloured_objects", "text"): ("told_words", "told_words_opposite"),
@@ -244,7 +246,7 @@ def of_shuffled() -> Audit:
 def of_changed() -> Audit:
     data = Changeable(N)
     told = [of_images(view(), data, kind) for kind in ("removed", "recoloured")]
-    methods = [*told, of_texts(view(), data)]
+    methods = [*told, of_patches(view()), of_texts(view(), data)]
     every = [*methods, *map(opposite, methods)]
     return audit(view(), data, every, CHANGING, limit=N, edited=EDITED)
 
