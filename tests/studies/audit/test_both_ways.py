@@ -195,6 +195,7 @@ PLANTED: dict[tuple[str, str], tuple[str, str]] = {
             "removed_objects",
             "exchanged_prompts",
             "interaction",
+            "empty_places",
         )
     },
     **{

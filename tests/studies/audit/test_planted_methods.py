@@ -42,7 +42,7 @@ def other_weights() -> planted.Method:
 def of_maps() -> Audit:
     methods = [*planted.image_methods().values(), other_weights(), planted.TRUE]
     oracles = [planted.mask_oracle(mini(), data(), only_right=only) for only in (False, True)]
-    checks = ["removed_objects", "exchanged_prompts", "interaction"]
+    checks = ["removed_objects", "exchanged_prompts", "interaction", "empty_places"]
     return audit(mini(), data(), [*methods, *oracles], checks, limit=SCENES)
 
 
@@ -60,7 +60,7 @@ def of_words() -> Audit:
 @lru_cache(maxsize=1)
 def of_heads() -> Audit:
     scenes = SceneSamples(FEW, SEED, objects=1)
-    methods = [planted.OWN_EMBEDDING, "grad_eclip"]
+    methods = [planted.OWN_EMBEDDING, "grad_eclip", "contribution"]
     checks = ["exchanged_heads", "score_gap", "computation"]
     return audit(mini(), scenes, methods, checks, limit=FEW, edited=FEW)
 
@@ -82,7 +82,7 @@ def found(run: Audit, method: str, check: str, side: str = "image") -> Finding:
         ("edges", "removed_objects"),
         ("edges", "interaction"),
         ("edges", "exchanged_prompts"),
-        ("blurred", "removed_objects"),
+        ("blurred", "empty_places"),
     ],
 )
 def test_a_bad_map_is_caught_by_name(method: str, check: str) -> None:
@@ -90,7 +90,9 @@ def test_a_bad_map_is_caught_by_name(method: str, check: str) -> None:
     assert finding.verdict == "fail", finding
 
 
-@pytest.mark.parametrize("check", ["removed_objects", "exchanged_prompts", "interaction"])
+@pytest.mark.parametrize(
+    "check", ["removed_objects", "exchanged_prompts", "interaction", "empty_places"]
+)
 def test_the_map_that_they_are_made_from_is_caught_by_none(check: str) -> None:
     finding = found(of_maps(), planted.TRUE, check)
     assert finding.value is not None
@@ -116,7 +118,8 @@ def test_a_map_of_another_computation_that_declares_the_models_embedding_is_caug
         for check in ("score_gap", "computation"):
             assert found(of_heads(), "own_embedding", check, side).verdict == "pass"
         assert found(of_heads(), "own_embedding", "exchanged_heads", side).verdict == "fail"
-        assert found(of_heads(), "grad_eclip", "exchanged_heads", side).verdict == "pass"
+        for method in ("grad_eclip", "contribution"):
+            assert found(of_heads(), method, "exchanged_heads", side).verdict == "pass"
 
 
 @pytest.mark.parametrize("method", ["mask", "mask_if_right"])

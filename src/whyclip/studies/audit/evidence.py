@@ -60,6 +60,8 @@ class MethodEvidence:
         spatial: ``[c]`` scores of the candidates, with the method's own weights in the model's
             readout.
         masses: ``[m, k]``, each map summed over the visible pixels of each label, in patches.
+        beside: ``[m, k]``, the same over a place of each label's shape where nothing is drawn; NaN
+            where there is no room.
         probe_words: for each probe its words.
         exchanged_heads: by side, for each own prompt how alike its map is to that after the heads
             of the last attention were exchanged.
@@ -76,6 +78,7 @@ class MethodEvidence:
     shuffled: dict[Side, list[list[Tensor]]] = field(default_factory=dict)
     spatial: Tensor | None = None
     masses: Tensor | None = None
+    beside: Tensor | None = None
     probe_words: tuple[tuple[Word, ...], ...] = ()
     exchanged_heads: dict[Side, list[float]] = field(default_factory=dict)
 

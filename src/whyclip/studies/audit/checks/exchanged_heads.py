@@ -28,11 +28,11 @@ CHECK = Check(
     measure=measure,
     principle="fidelity",
     higher_is_better=False,
-    threshold=0.99,
+    threshold=0.999,
     bounds=(-1.0, 1.0),
     reason="The exchange changes what the model computes, but not the values, and not the sum over "
     "the heads of the products of queries and keys. A map that stays the same but for one part in "
-    "a hundred does not depend on the heads.",
+    "a thousand does not depend on the heads.",
     passes="the map depends on which head attends where, as the model does",
     fails="the map does not depend on which head attends where, but the model does",
     formula="mean Spearman(map, map with the queries and keys of head h + 1 in head h)",
