@@ -1,4 +1,4 @@
-"""A toy whose halves can be changed, and methods that are told what each change costs."""
+"""A toy whose two edges can be changed, and methods that are told what each change costs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOURS = ("red", "green")
 
 
 class Changes:
-    """Halves become grey or negative, and words other words."""
+    """Edges become grey or negative, and words other words."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
@@ -71,10 +71,13 @@ def edits_of(prompt: str, label: str) -> list[TextEdit]:
 
 
 class Changeable(Toy):
-    """A toy with interventions."""
+    """A toy with an object at its left and at its right edge, and interventions."""
 
     def sample(self, index: int) -> Sample:
         sample = super().sample(index)
+        columns = np.broadcast_to(np.arange(32), (32, 32))
+        edges = (columns < 8, columns >= 24)
+        sample = replace(sample, masks=dict(zip(sample.labels, edges, strict=True)))
         return replace(sample, interventions=Changes(sample))
 
     def has_interventions(self) -> bool:
@@ -82,7 +85,7 @@ class Changeable(Toy):
 
 
 def of_images(view: whyclip.ModelView, data: Dataset, kind: ImageEditKind) -> Method:
-    """On each half what the score loses by its change, in equal parts."""
+    """On each edge what the score loses by its change, in equal parts."""
     known: dict[bytes, Sequence[ImageEdit]] = {}
     for sample in data:
         assert sample.interventions is not None

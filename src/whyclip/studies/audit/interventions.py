@@ -58,7 +58,8 @@ def pixels_of_edit(edit: ImageEdit) -> np.ndarray:
 def note_masses(case: AuditCase) -> None:
     """Sum each map over the visible pixels of each label: ``[m, k]``, in patches.
 
-    The same is noted for a place beside each object where nothing is drawn. Of a sample without masks nothing is noted.
+    The same is noted for a place beside each object where nothing is drawn. A sample without masks
+    gets nothing.
     """
     if case.sample.masks is None or not case.sample.labels:
         return
@@ -90,7 +91,7 @@ def _place_beside(mask: np.ndarray, masks: np.ndarray) -> np.ndarray:
         return mask
     height, width = mask.shape
     down, right = int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
-    taken = masks.any(0)
+    taken = np.logical_or.reduce(masks)
     for dy, dx in ((0, right), (0, -right), (down, 0), (-down, 0)):
         y, x = ys + dy, xs + dx
         inside = y.min() >= 0 and x.min() >= 0 and y.max() < height and x.max() < width
