@@ -63,8 +63,8 @@ class MethodEvidence:
         beside: ``[m, k]``, the same over a place of each label's shape where nothing is drawn; NaN
             where there is no room.
         probe_words: for each probe its words.
-        exchanged_heads: by side, for each own prompt how alike its map is to that after the heads
-            of the last attention were exchanged.
+        exchanged_heads: by side, for each own prompt how far its map changes, relative to its norm,
+            if the heads of the last attention are exchanged.
     """
 
     maps: Tensor | None = None

@@ -13,7 +13,6 @@ from whyclip.forward.forward_pass import ForwardPass, run_blocks
 from whyclip.models.frozen import Affine
 from whyclip.models.tower import Block, Tower, after_attention, attend
 from whyclip.pipeline import attribute_text
-from whyclip.stats.correlation import spearman
 from whyclip.studies.audit.cases import AuditCase, AuditSetup
 from whyclip.studies.audit.evidence import relevance_of
 from whyclip.types import Side
@@ -124,4 +123,6 @@ def _note(case: AuditCase, label: str, side: Side, changed: list[Tensor]) -> Non
     method, own = case.evidence.methods[label], case.evidence.own
     before = method.relevance(side)[:own]
     pairs = zip(before, changed[:own], strict=True)
-    method.exchanged_heads[side] = [float(spearman(a, b)) for a, b in pairs]
+    method.exchanged_heads[side] = [
+        float((a - b).norm() / a.norm()) if float(a.norm()) else float("nan") for a, b in pairs
+    ]
