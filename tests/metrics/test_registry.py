@@ -52,7 +52,8 @@ def test_a_metric_asks_the_model_or_the_truth(name: str) -> None:
         if metric.side == "text"
         else (np.full((16, 16, 3), 9, np.uint8), np.arange(256.0).reshape(16, 16))
     )
-    edits = metric.edits(*inputs, seed=3)
+    more = {"background": np.zeros((16, 16, 3), np.uint8)} if "background" in metric.needs else {}
+    edits = metric.edits(*inputs, seed=3, **more)
     assert edits.amounts.dtype == torch.float32
     assert len(list(edits)) == len(edits) == len(edits.amounts)
     columns = metric.value(edits.amounts, torch.rand(len(edits), 4))

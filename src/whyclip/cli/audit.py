@@ -24,7 +24,7 @@ HELP = """
 Check which explanation methods work for your model.
 
 [bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
-[bold]Performance consistency[/bold]: does removing what it marks as relevant lower the score; \
+[bold]Performance consistency[/bold]: does the score fall without what it marks as relevant; \
 does the map show the object where the model is right; does it change when the weights are \
 randomised? \
 Each check ends in pass, fail or inconclusive, with its 95 % interval.
@@ -38,7 +38,7 @@ Each check ends in pass, fail or inconclusive, with its 95 % interval.
   [dim]# does the published single-head variant still explain the model?[/dim]
   whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
   [dim]# two checks, and a stricter threshold[/dim]
-  whyclip audit --checks score_gap,patch_masked --threshold patch_masked=0.3 \
+  whyclip audit --checks score_gap,removed_objects --threshold removed_objects=0.7 \
 --out strict
 """
 
@@ -171,7 +171,7 @@ def _parse_threshold(text: str) -> tuple[str, float]:
     except ValueError:
         number = float("nan")
     if not equals or number != number:  # noqa: PLR0124  NaN is not itself
-        raise OptionError(f"--threshold {text!r} is not CHECK=NUMBER, such as patch_masked=0.3")
+        raise OptionError(f"--threshold {text!r} is not CHECK=NUMBER, such as removed_objects=0.7")
     return name, number
 
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -54,10 +53,9 @@ class Sample:
         labels: classes of the objects in the image.
         prompts: for each label, the prompt to explain.
         masks: for each label, its mask, bool ``[H, W]``; None if there are none.
-        open_parts: function that returns the mask of unlabelled pixels (neither object nor
-            background), for datasets with such pixels.
-        image_id: shared by samples of one image, which are not independent. Default: the path of
-            the image; the id if the image has no path.
+        open_parts: returns the mask of pixels that nobody labelled, for datasets with such pixels.
+        image_id: shared by samples of one image, which are not independent. Default: the path,
+            else the id.
         interventions: the same image and prompts with one change each; None if the data has none.
     """
 
@@ -96,10 +94,9 @@ class Sample:
 
 
 class Dataset(Sequence[Sample]):
-    """Samples in a fixed order.
+    """Samples in a fixed order, accessed by index.
 
-    Samples are accessed by index. Only the list of samples is in memory, and nothing is
-    downloaded.
+    Only the list of samples is in memory, and nothing is downloaded.
 
     Attributes:
         name: of its kind.
@@ -162,11 +159,9 @@ class Dataset(Sequence[Sample]):
 
     def has_masks(self) -> bool:
         """Whether any sample has masks; by default the first samples are checked."""
-        samples = (sample_or_error(self, index) for index in range(len(self)))
-        return any(
-            isinstance(sample, Sample) and sample.masks is not None
-            for sample in islice(samples, _LOOKED_AT_FOR_MASKS)
-        )
+        first = range(min(len(self), _LOOKED_AT_FOR_MASKS))
+        samples = (sample_or_error(self, index) for index in first)
+        return any(isinstance(sample, Sample) and sample.masks is not None for sample in samples)
 
     def has_interventions(self) -> bool:
         """Whether samples can be drawn with one change, and without any object."""

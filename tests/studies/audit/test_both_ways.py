@@ -19,6 +19,7 @@ from torch import Tensor
 import tiny
 import whyclip
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
+from toy_changes import FIRST_HEAD, Changeable, of_images, of_patches, of_texts
 from whyclip.datasets.dataset import Sample
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods import METHODS, Method, Relevance
@@ -191,8 +192,30 @@ PLANTED: dict[tuple[str, str], tuple[str, str]] = {
     ("word_removal", "text"): (WORDS, NOT_WORDS),
     ("deletion", "text"): (WORDS, "by_itself_opposite"),
     ("insertion", "text"): ("by_itself", "by_itself_opposite"),
+    **{
+        (check, "image"): ("told_removed", "told_removed_opposite")
+        for check in (
+            "removed_objects",
+            "exchanged_prompts",
+            "interaction",
+            "empty_places",
+        )
+    },
+    **{
+        (check, "image"): ("told_patches", "told_patches_opposite")
+        for check in ("deletion_background", "insertion_background")
+    },
+    ("recoloured_objects", "image"): ("told_recoloured", "told_recoloured_opposite"),
+    ("recoloured_objects", "text"): ("told_words", "told_words_opposite"),
+    ("exchanged_words", "text"): ("told_words", "told_words_opposite"),
+    **{("exchanged_heads", side): ("first_head", SAME) for side in BOTH},
 }
-EDITING = [name for name, check in CHECKS.items() if set(check.asks) - {"spatial"}]
+CHANGING = [name for name, check in CHECKS.items() if "interventions" in check.needs]
+EDITING = [
+    name
+    for name, check in CHECKS.items()
+    if set(check.asks) - {"spatial", "heads"} and name not in CHANGING
+]
 
 
 @lru_cache(maxsize=1)
@@ -206,7 +229,7 @@ def of_many() -> Audit:
         BLOB,
         *(METHODS[name] for name in ("contribution", "raw_attention")),
     ]
-    cheap = [name for name in CHECKS if name not in EDITING]
+    cheap = [name for name in CHECKS if name not in {*EDITING, *CHANGING, "exchanged_heads"}]
     return audit(view(), data, methods, cheap, limit=N, thresholds=THRESHOLDS)
 
 
@@ -225,9 +248,26 @@ def of_shuffled() -> Audit:
     )
 
 
+@lru_cache(maxsize=1)
+def of_changed() -> Audit:
+    data = Changeable(N)
+    told = [of_images(view(), data, kind) for kind in ("removed", "recoloured")]
+    methods = [*told, of_patches(view()), of_texts(view(), data)]
+    every = [*methods, *map(opposite, methods)]
+    return audit(view(), data, every, CHANGING, limit=N, edited=EDITED)
+
+
+@lru_cache(maxsize=1)
+def of_heads() -> Audit:
+    model = whyclip.wrap(*tiny.openclip_parts(), name="four heads")
+    given = [FIRST_HEAD, computed("same")]
+    return audit(model, Toy(SHUFFLED), given, ["exchanged_heads"], limit=SHUFFLED)
+
+
 def finding_of(method: str, check: str, side: Any) -> Finding:
-    edited = of_shuffled if check == "shuffled_weights" else of_edited
-    found = (edited if check in EDITING else of_many)().finding(method, check, side)
+    run = of_shuffled if check == "shuffled_weights" else of_edited if check in EDITING else of_many
+    run = of_changed if check in CHANGING else of_heads if check == "exchanged_heads" else run
+    found = run().finding(method, check, side)
     assert found is not None
     return found
 

@@ -13,7 +13,15 @@ from whyclip.methods import Method
 from whyclip.types import Side, Word
 
 Ask = Literal[
-    "patches", "words", "curves", "shuffled", "spatial", "removed", "recoloured", "exchanges"
+    "patches",
+    "words",
+    "curves",
+    "shuffled",
+    "spatial",
+    "heads",
+    "removed",
+    "recoloured",
+    "exchanges",
 ]
 
 
@@ -52,7 +60,11 @@ class MethodEvidence:
         spatial: ``[c]`` scores of the candidates, with the method's own weights in the model's
             readout.
         masses: ``[m, k]``, each map summed over the visible pixels of each label, in patches.
+        beside: ``[m, k]``, the same over a place of each label's shape where nothing is drawn; NaN
+            where there is no room.
         probe_words: for each probe its words.
+        exchanged_heads: by side, for each own prompt how far its map changes, relative to its norm,
+            if the heads of the last attention are exchanged.
     """
 
     maps: Tensor | None = None
@@ -66,7 +78,9 @@ class MethodEvidence:
     shuffled: dict[Side, list[list[Tensor]]] = field(default_factory=dict)
     spatial: Tensor | None = None
     masses: Tensor | None = None
+    beside: Tensor | None = None
     probe_words: tuple[tuple[Word, ...], ...] = ()
+    exchanged_heads: dict[Side, list[float]] = field(default_factory=dict)
 
     def relevance(self, side: Side) -> list[Tensor]:
         """Relevance of the patches, or of the words, for each of the m prompts."""

@@ -58,7 +58,8 @@ def pixels_of_edit(edit: ImageEdit) -> np.ndarray:
 def note_masses(case: AuditCase) -> None:
     """Sum each map over the visible pixels of each label: ``[m, k]``, in patches.
 
-    Of a sample without masks nothing is noted.
+    The same is noted for a place beside each object where nothing is drawn. A sample without masks
+    gets nothing.
     """
     if case.sample.masks is None or not case.sample.labels:
         return
@@ -66,12 +67,39 @@ def note_masses(case: AuditCase) -> None:
     blank = np.zeros((case.geometry.height, case.geometry.width), bool)
     masks = np.stack([blank if mask is None else mask for mask in given])
     over = torch.from_numpy(masks).flatten(1).double()
+    places = [_place_beside(mask, masks) for mask in masks]
+    empty = torch.from_numpy(np.stack(places)).flatten(1).double()
     for method in case.evidence.methods.values():
         if method.maps is not None:
             box, grid = case.geometry.box, method.maps.shape[-2:]
             per_patch = (box.right - box.left) * (box.bottom - box.top) / (grid[0] * grid[1])
             values = case.heatmap(method.maps).nan_to_num(0.0).flatten(1).double()
             method.masses = (values @ over.T / per_patch).float()
+            method.beside = (values @ empty.T / per_patch).float()
+            method.beside[:, ~empty.any(1)] = float("nan")
+
+
+def _place_beside(mask: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The mask, moved by its own size to where nothing is drawn; empty if there is no such place.
+
+    Args:
+        mask: bool ``[H, W]`` of one object.
+        masks: bool ``[k, H, W]`` of all objects.
+    """
+    ys, xs = np.nonzero(mask)
+    if not ys.size:
+        return mask
+    height, width = mask.shape
+    down, right = int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
+    taken = np.logical_or.reduce(masks)
+    for dy, dx in ((0, right), (0, -right), (down, 0), (-down, 0)):
+        y, x = ys + dy, xs + dx
+        inside = y.min() >= 0 and x.min() >= 0 and y.max() < height and x.max() < width
+        if inside and not taken[y, x].any():
+            moved = np.zeros_like(mask)
+            moved[y, x] = True
+            return moved
+    return np.zeros_like(mask)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
 from whyclip.studies.audit.cells import Scores, add_cells, scores_of
 from whyclip.studies.audit.curves import image_curves, measure_word_curves
 from whyclip.studies.audit.evidence import Ask, Evidence, SampleEvidence
+from whyclip.studies.audit.heads import measure_exchanged_heads
 from whyclip.studies.audit.interventions import (
     DRAWN,
     changed_images,
@@ -168,6 +169,8 @@ class Gathering:
         evidence, work = case.evidence, self.work
         # Of this sample alone, so that no batch of texts depends on the samples before.
         texts = TextDirections(self.encoder)
+        if "heads" in work.asks:
+            measure_exchanged_heads(self.setup, case)
         if "patches" in work.asks:
             count = int(case.forward_pass.content_mask[0].sum())
             evidence.patches = chosen_patches(count, work.patches, work.seed)

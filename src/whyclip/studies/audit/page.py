@@ -19,8 +19,9 @@ from whyclip.types import SIDES
 HOW_TO_READ = f"""## How to read it
 
 Each check measures one value for each sample, and gives their mean with its 95 % interval (over
-images; exact for shares). A method **passes** a check only if the whole interval
-is on the good side of the threshold, and **fails** only if it is wholly on the bad side. Anything
+images; exact for shares), or one correlation over all samples (a jackknife over images). A method
+**passes** a check only if the whole interval is on the good side of the threshold, and **fails**
+only if it is wholly on the bad side. Anything
 else is **inconclusive**: not enough evidence, and more samples may decide it (`--limit`,
 `--edited`). Fewer than {MIN_GROUPS} images are never enough. Facts (derived from the score, \
 computation unchanged) pass or fail by themselves, without an interval.

@@ -1,0 +1,49 @@
+"""Is relevance on the named object, and not beside it where nothing is drawn?"""
+
+from __future__ import annotations
+
+import math
+
+from whyclip.studies.audit.check import Check, Measured
+from whyclip.studies.audit.evidence import Evidence
+from whyclip.studies.measurements import Values
+from whyclip.types import Side
+
+
+def measure(evidence: Evidence, method: str, side: Side) -> Measured:
+    """Contrast of the named object and a place of its shape beside it, where the score drops."""
+    del side
+    values, groups = [], []
+    for sample, found in evidence.of(method):
+        drops = sample.image_drops.get("removed")
+        if found.masses is None or found.beside is None or drops is None:
+            continue
+        for own in range(min(sample.own, len(drops))):
+            on, beside = float(found.masses[own, own]), float(found.beside[own, own])
+            if float(drops[own, own]) > 0 and not math.isnan(beside):
+                size = abs(on) + abs(beside)
+                values.append((on - beside) / size if size else 0.0)
+                groups.append(sample.image_id)
+    return Measured(Values(values, groups))
+
+
+CHECK = Check(
+    name="empty_places",
+    title="Spares empty places",
+    question="How much more relevance is on the named object than beside it, on a place of the "
+    "same shape where nothing is drawn, so that nothing can be lost?",
+    measure=measure,
+    principle="consistency",
+    higher_is_better=True,
+    threshold=0.5,
+    bounds=(-1.0, 1.0),
+    reason="At 0.5 the object has three times the relevance of the empty place beside it, and at 0 "
+    "as much. The score depends on the object alone, so 1 is the truth.",
+    passes="relevance is on the object that matters, not beside it",
+    fails="relevance spreads to places where nothing is drawn",
+    formula="mean (R on the named object − R beside it) / (|R on| + |R beside|), where the score "
+    "falls without the object",
+    sides=("image",),
+    asks=("removed",),
+    needs=("interventions",),
+)
