@@ -63,8 +63,8 @@ def interval(
         limits: the smallest and the largest possible value, which count where most values are the
             same. By default 0 and 1 if the values are hits and misses, −1 and 1 if all values lie
             between, and else unknown.
-        exact: whether values are errors of a computation, so that equal ones are equal for a
-            reason; then values that are all the same leave no doubt.
+        exact: whether equal values are equal for a reason and not by chance, as errors of a
+            computation are; then values that are all the same leave no doubt.
         level: 0 to 1.
         resamples: number of draws.
         seed: of the draws.

@@ -27,7 +27,7 @@ def toy_audit() -> Audit:
         BLOB,
         GOOD,
     ]
-    return audit(view, Toy(N), methods, limit=N, edited=12)
+    return audit(view, Toy(N), methods, limit=N, edited=24)
 
 
 def verdict(method: str, check: str, side: str = "image") -> str:
@@ -103,7 +103,7 @@ def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
         return replace(found, values=found.values / 2, diagnostics={"additivity gap": gap})
 
     planted = replace(real, name="leaky", relevance=leaky)
-    found = audit(view, Toy(10), [planted], ["completeness"]).finding("leaky", "completeness")
+    found = audit(view, Toy(20), [planted], ["completeness"]).finding("leaky", "completeness")
     assert found is not None
     assert found.verdict == "fail"
     assert found.value is not None
@@ -152,7 +152,7 @@ def test_every_check_says_what_it_is() -> None:
 def test_a_threshold_can_be_moved(view: whyclip.ModelView) -> None:
     def run(threshold: float) -> str:
         found = audit(
-            view, Toy(10), ["grad_eclip"], ["score_gap"], thresholds={"score_gap": threshold}
+            view, Toy(20), ["grad_eclip"], ["score_gap"], thresholds={"score_gap": threshold}
         ).finding("grad_eclip", "score_gap")
         assert found is not None
         assert found.threshold == threshold

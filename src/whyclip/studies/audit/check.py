@@ -58,7 +58,8 @@ class Check(Claim):
             is left out there.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
-        exact: whether values are errors of a computation; if all are equal, that is no chance.
+        exact: whether equal values are equal for a reason and not by chance: errors of a
+            computation, or maps that are computed without the prompt.
         bounds: the smallest and the largest possible value; thresholds lie between them.
     """
 

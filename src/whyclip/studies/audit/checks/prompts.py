@@ -46,6 +46,7 @@ CHECKS = (
         principle="consistency",
         higher_is_better=False,
         threshold=0.9,
+        exact=True,
         bounds=(-1.0, 1.0),
         reason="Maps that share more than 80 % of their variance (0.9²) cannot be told apart by "
         "eye.",
@@ -62,6 +63,7 @@ CHECKS = (
         principle="consistency",
         higher_is_better=True,
         threshold=0.0,
+        exact=True,
         bounds=(-1.0, 1.0),
         reason="At 0 the map does not depend on which object was asked for.",
         passes="the map moves to the object that is asked for",
