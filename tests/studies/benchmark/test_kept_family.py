@@ -19,6 +19,7 @@ SCENES = 24
 SEED = 7
 
 
+@pytest.mark.slow
 def test_every_model_is_kept_and_small() -> None:
     assert missing(KEPT) == ()
     files = [weights_file(member, KEPT) for member in FAMILY if member.kind != "untrained"]

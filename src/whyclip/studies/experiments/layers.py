@@ -166,7 +166,7 @@ EXPERIMENT = Experiment(
     ),
     source="Zhao et al., ICML 2024, arXiv 2502.18816, images and texts",
     run=layers,
-    defaults=Defaults(limit=12),
+    defaults=Defaults(limit=20),
     cost="19 s",
     on_real_data=(
         "whyclip reproduce layers --data imagenet-s:FOLDER --model openclip:ViT-B-16/openai "

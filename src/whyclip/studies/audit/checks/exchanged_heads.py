@@ -40,5 +40,6 @@ CHECK = Check(
     formula="mean |map − map with the queries and keys of head h + 1 in head h| / |map|",
     asks=("heads",),
     needs=("attention",),
+    exact=True,
     digits=4,
 )
