@@ -30,8 +30,6 @@ from whyclip.studies.audit import CHECKS, Audit, Finding, audit
 # Shares and likenesses need so many samples that all agree to be sure of more than nine in ten, and
 # every fourth image, where the model is wrong, must make up an interval of its own.
 N, EDITED, SHUFFLED = 80, 64, 24
-# To be sure of less than 2 points, 183 samples would have to agree.
-THRESHOLDS = {"accuracy": -0.05}
 HALVES = {"left": (1.0, 1.0, 0.0, 0.0), "right": (0.0, 0.0, 1.0, 1.0)}
 Truth = dict[bytes, bool]
 
@@ -230,7 +228,7 @@ def of_many() -> Audit:
         *(METHODS[name] for name in ("contribution", "raw_attention")),
     ]
     cheap = [name for name in CHECKS if name not in {*EDITING, *CHANGING, "exchanged_heads"}]
-    return audit(view(), data, methods, cheap, limit=N, thresholds=THRESHOLDS)
+    return audit(view(), data, methods, cheap, limit=N)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from whyclip.studies.audit.shuffled import copy_of, shuffle
 
 SEED = 900
 # A third of the texts have a map of zeros, which cannot change.
-SCENES, FEW = 16, 16
+SCENES, FEW = 24, 24
 
 
 @lru_cache(maxsize=1)

@@ -70,7 +70,9 @@ def test_it_names_claim_source_and_cost(experiment: Experiment) -> None:
 def planted(setting: ExperimentInput, *, times: int = 2) -> ExperimentResult:
     """Say how many samples there are."""
     seen = sum(1 for _ in setting.samples("looking"))
-    looks = Interval(seen * times, 11, 13, seen * times, seen * times)
+    seen = sum(1 for _ in setting.samples("looking"))
+    count = 2 * seen * times
+    looks = Interval(count, 23, 25, count, count)
     finding = is_above("All were seen", "number of looks", looks, 0, digits=0)
     return ExperimentResult([finding], ["A paragraph."], {"times": str(times)})
 
@@ -94,7 +96,7 @@ def test_a_report_has_claim_verdict_and_facts(setting: ExperimentInput, tmp_path
     for part in (
         "Everything is looked at.",
         "Source: this test.",
-        "All were seen: **pass**. The number of looks is 12 [11, 13], n = 12; above 0.",
+        "All were seen: **pass**. The number of looks is 24 [23, 25], n = 24; above 0.",
         "- samples: 4",
         "- seed: 1",
         "- dataset: scenes:9",
@@ -106,7 +108,7 @@ def test_a_report_has_claim_verdict_and_facts(setting: ExperimentInput, tmp_path
     assert "took" in report.facts
     [kept] = json.loads((page.parent / "findings.json").read_text(encoding="utf-8"))["findings"]
     assert (kept["claim"]["title"], kept["verdict"]) == ("All were seen", "pass")
-    assert kept["value"] == [12, 11, 13, 12, 12]
+    assert kept["value"] == [24, 23, 25, 24, 24]
 
 
 def test_limit_0_is_all_and_defaults_are_the_experiments_own(setting: ExperimentInput) -> None:

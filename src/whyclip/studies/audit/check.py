@@ -38,11 +38,13 @@ class Measured:
         values: what the verdict is about; None where nothing could be measured.
         figures: other values that help to read it, by name.
         why_not: why nothing could be measured.
+        exact: as for :class:`Check`, if the samples show it.
     """
 
     values: Values | Pairs | None
     figures: Mapping[str, Values | Pairs] = field(default_factory=dict)
     why_not: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

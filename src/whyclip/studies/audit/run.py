@@ -250,7 +250,9 @@ def _finding(
         verdict = judge_fact(measured.values.values)
         return Finding(claim, verdict, _share(measured.values), method, side)
     limits = None if any(map(math.isinf, check.bounds)) else check.bounds
-    value = measured.values.interval(share=check.share, limits=limits, exact=check.exact, seed=seed)
+    value = measured.values.interval(
+        share=check.share, limits=limits, exact=check.exact or measured.exact, seed=seed
+    )
     verdict = judge(value, threshold, higher_is_better=check.higher_is_better)
     figures = {name: figure.interval(seed=seed) for name, figure in measured.figures.items()}
     if verdict == "not applicable":

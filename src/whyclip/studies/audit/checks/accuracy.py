@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.candidates import share_recognised
@@ -13,6 +15,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Accuracy explained − accuracy of the model, on the same samples."""
     pairs = [
         (
+            m,
             s,
             share_recognised(m.candidate_scores[side], s.labels),
             share_recognised(s.candidate_scores, s.labels),
@@ -20,13 +23,19 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         for s, m in evidence.of(method)
         if side in m.candidate_scores and s.labels
     ]
-    groups = [s.image_id for s, _, _ in pairs]
+    groups = [s.image_id for _, s, _, _ in pairs]
+    # Where every score is the model's up to rounding, equal answers are no chance.
+    exact = all(
+        torch.allclose(m.candidate_scores[side], s.candidate_scores, rtol=0, atol=1e-4)
+        for m, s, _, _ in pairs
+    )
     return Measured(
-        Values([explained - own for _, explained, own in pairs], groups),
+        Values([explained - own for _, _, explained, own in pairs], groups),
         {
-            "of the computation explained": Values([x for _, x, _ in pairs], groups),
-            "of the model": Values([x for _, _, x in pairs], groups),
+            "of the computation explained": Values([x for _, _, x, _ in pairs], groups),
+            "of the model": Values([x for _, _, _, x in pairs], groups),
         },
+        exact=exact,
     )
 
 
