@@ -158,7 +158,7 @@ def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
         is_above(
             "One head in place of the model's own gives another score",
             "mean |score gap|",
-            rows.interval((*single, "gap")),
+            rows[(*single, "gap")].interval(exact=True),
             tolerance,
             digits=4,
         ),
