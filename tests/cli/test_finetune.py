@@ -64,9 +64,11 @@ def test_train_on_a_table_and_load_the_result(
         assert words in dry.out
     done = whyclip_command(*asked)
     assert done.code == 0, done.err
-    for words in ("steps    6", "global", "local", "skipped  2 broken images"):
+    for words in ("steps    6", "global", "local", "skipped  2 examples"):
         assert words in done.out
     assert f"wrote {out / 'model'}" in done.err
+    for reason in ("cannot be read; for example", "empty caption; for example row 5"):
+        assert reason in done.err
     assert [row["step"] for row in read_log(out / "metrics.csv")] == [1, 2, 3, 4, 5, 6]
     assert read_log(out / "metrics.csv")[-1]["skipped"] == 2
     view = whyclip.load(str(out / "model"), "cpu")
@@ -97,7 +99,7 @@ def test_train_on_a_table_and_load_the_result(
         (("--batch-size", "500"), "smaller batch"),
         (("--device", "cuda:77"), "cuda:77"),
         (("--removal", "10"), "removal=10 needs masks"),
-        (("--lora", "100000"), "above the rank of every layer, at most 32"),
+        (("--lora", "100000", "--batch-size", "4"), "above the rank of every layer, at most 32"),
         (("--out", "x" * 300), "File name too long"),
         (("--relevance", "1", "--mask-column", "seg"), "relevance=1 needs masks"),
     ],

@@ -23,14 +23,14 @@ def test_alone_it_lists_experiments_with_claim_and_cost(whyclip_command: Run) ->
 def test_it_writes_and_prints_a_report(whyclip_command: Run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "[equal]"
     done = whyclip_command(
-        "reproduce", "equality", "--data", "scenes:10", "--model", folder, "--limit", "10",
+        "reproduce", "equality", "--data", "scenes:20", "--model", folder, "--limit", "20",
         "--out", out,
     )  # fmt: skip
     assert done.code == 0
     assert "give the same map: pass" in done.out
     assert "Relative difference of the two maps" in done.out
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert f"--data scenes:10 --model {folder} --limit 10 --seed 0" in page
+    assert f"--data scenes:20 --model {folder} --limit 20 --seed 0" in page
     assert (out / "relative-difference-of-the-two-maps.csv").is_file()
     assert list(out.glob("*.png"))
     assert done.err == f"wrote {out / 'index.html'}\n"

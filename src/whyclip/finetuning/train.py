@@ -127,10 +127,10 @@ def finetune(
             world=world,
             workers=settings.workers,
         )
-        if accelerator.is_main_process:
-            _make(folder, identity)
-        accelerator.wait_for_everyone()
         with prepared(view, settings), stoppable() as stop:
+            if accelerator.is_main_process:
+                _make(folder, identity)
+            accelerator.wait_for_everyone()
             run = Run(accelerator, view, objective, settings, identity, folder, total, loader, stop)
             if last is not None:
                 _note_processes(last, world)

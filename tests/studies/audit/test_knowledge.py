@@ -41,7 +41,7 @@ def test_a_computation_that_knows_less_is_caught(view: whyclip.ModelView) -> Non
         return Relevance(forward_pass.content_mask[:, None].float(), -forward_pass.embedding)
 
     other = planted("upside_down", upside_down)
-    found = audit(view, Known(12, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
+    found = audit(view, Known(24, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
     bad, good = (found.finding(name, "accuracy") for name in ("upside_down", "grad_eclip"))
     assert bad is not None
     assert good is not None
@@ -61,8 +61,10 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
         return weights
 
     last_patch = replace(BLOB, name="last_patch", readout_weights=corner)
-    data = Known(30, view)
-    found = audit(view, data, ["raw_attention", last_patch, "contribution"], ["spatial_weights"])
+    data = Known(100, view)
+    found = audit(
+        view, data, ["raw_attention", last_patch, "contribution"], ["spatial_weights"], limit=100
+    )
     own = found.finding("raw_attention", "spatial_weights")
     bad = found.finding("last_patch", "spatial_weights")
     none = found.finding("contribution", "spatial_weights")
