@@ -53,7 +53,7 @@ from whyclip.variant import Variant
 
 # Asked of all samples, not only of the edited ones.
 ON_ALL: frozenset[Ask] = frozenset({"spatial", "removed", "recoloured", "exchanges"})
-LIMIT = 60
+LIMIT = 80
 EDITED = 24
 PATCHES = 49
 
