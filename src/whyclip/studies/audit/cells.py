@@ -44,7 +44,7 @@ def cells_of(rows: Measurements, seed: int) -> tuple[Cell, ...]:
             *key,
             gap=rows.interval((*key, "gap"), seed=seed),
             same=rows.interval((*key, "same_best"), share=True),
-            accuracy=rows.interval((*key, "accuracy"), seed=seed)
+            accuracy=rows[(*key, "accuracy")].interval(limits=(0, 1), seed=seed)
             if (*key, "accuracy") in rows
             else None,
         )
