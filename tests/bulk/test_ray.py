@@ -59,6 +59,7 @@ class DiesOnce(FileSource):
         return super().load(item)
 
 
+@pytest.mark.slow
 def test_rows_are_the_same_after_a_decoder_and_an_actor_were_killed(
     cluster: Any, tmp_path: Path
 ) -> None:

@@ -171,8 +171,7 @@ def _counts(accuracy: float, n: int = 60) -> Counts:
 def _record(arm: str, accuracy: float, recall: int = 3) -> Record:
     counts = _counts(accuracy)
     # Equal values would say little about other scenes.
-    drawn = np.random.default_rng(recall).normal(size=60) / 1000
-    hits = recall + drawn - drawn.mean()
+    hits = recall + np.random.default_rng(recall).permutation([-1.0, 1.0] * 30)
     losses = {"global": 1.0, "local": 2.0}
     return Record(Task("weak", 1.0, arm, 0), Measured(counts, counts, hits, hits * 0 + 4), losses)
 
