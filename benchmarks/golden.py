@@ -3,7 +3,7 @@
     python -m benchmarks.golden            # write golden.json
     python -m benchmarks.golden --check    # compare with it; exit status 1 if anything differs
 
-It explains, evaluates and audits 12 synthetic scenes with a two-layer model of seeded random
+It explains, evaluates and audits 24 synthetic scenes with a two-layer model of seeded random
 weights, and runs every experiment that trains nothing. On the machine and the library versions
 that wrote the file, values are equal to the last stored digit. Elsewhere rounding differs, and the
 check allows ``1e-4 + 1e-3·|value|``; a tie that rounding decides can still differ by more.
@@ -37,7 +37,7 @@ from whyclip.studies.experiments import EXPERIMENTS
 from whyclip.studies.experiments.run import reproduce
 
 RESULT = Path(__file__).with_name("golden.json")
-DATA = "scenes:12"
+DATA = "scenes:24"
 DIGITS = 6
 ABSOLUTE, RELATIVE = 1e-4, 1e-3
 SHOWN = 20
