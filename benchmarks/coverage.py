@@ -104,7 +104,7 @@ def larger_with_size(rng: np.random.Generator, images: int) -> Any:
 
 
 def rare(share: float, amount: Draw) -> Draw:
-    """Zero but for a share of the images."""
+    """Zero, except in a share of the images."""
     return lambda rng, n: (rng.random(n) < share) * amount(rng, n)
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import audit_toy
 import whyclip
 from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.encoded_prompts import encode_prompts
@@ -27,21 +28,8 @@ TRUE = "decomposition"
 
 def method(name: str, relevance: Callable[..., Relevance], **claims: Any) -> Method:
     """Declare a planted method as honestly as it would declare itself."""
-    return Method(
-        **{
-            "name": name,
-            "title": name,
-            "source": "a test",
-            "relevance": relevance,
-            "text_specific": True,
-            "signed": True,
-            "cost": "1",
-            "explains": "the model itself",
-            "sides": ("image",),
-            "blocks_needed": every_block,
-            **claims,
-        }
-    )
+    honest = {"explains": "the model itself", "blocks_needed": every_block}
+    return audit_toy.planted(name, relevance, **(honest | claims))
 
 
 def of_maps(name: str, change: Callable[[Tensor, ForwardPass], Tensor], true: str) -> Method:

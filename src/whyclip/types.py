@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 Side = Literal["image", "text"]
 GeometryName = Literal["model", "keep", "pad"]
 Precision = Literal["fp32", "bf16"]
+Engine = Literal["local", "ray"]
 Scope = Literal["score", "attention", "features", "baseline", "unverified"]
 Check = Literal["auto", "all", "none"]
 MaskRule = Literal["share", "clipself"]

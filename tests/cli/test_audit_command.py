@@ -52,3 +52,11 @@ def test_the_written_command_gives_the_same_findings(
     done = whyclip_command(*shlex.split(command)[1:], "--no-keep", "--out", again)
     assert done.code == 0, done.err
     assert (again / "findings.csv").read_text() == (first / "findings.csv").read_text()
+
+
+def test_the_help_names_the_default_number_of_samples(whyclip_command: Run) -> None:
+    from whyclip.studies.audit.run import LIMIT
+
+    assert f"Use N random samples. Default: {LIMIT}." in " ".join(
+        whyclip_command("audit", "--help").out.replace("│", " ").split()
+    )

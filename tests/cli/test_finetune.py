@@ -137,7 +137,7 @@ def test_a_dry_run_fails_where_training_would(
 def test_masks_that_cannot_be_used_are_named(
     whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    """Training goes on without them, so silence would look like success."""
+    """Training continues without them, so a user would not notice."""
     for number in range(12):
         (tmp_path / f"{number}.png").write_bytes((photos.parent / f"{number % 3}.png").read_bytes())
     Image.new("L", (9, 7), 255).save(tmp_path / "small.png")

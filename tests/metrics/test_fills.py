@@ -1,4 +1,4 @@
-"""Deleted pixels show the fill that was asked for, above all the true background."""
+"""Deleted pixels show the chosen fill, in particular the true background."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def least(repetitions: int) -> float:
 @pytest.mark.parametrize("images", [MIN_GROUPS, 40])
 def test_critical_cells_are_covered(title: str, images: int) -> None:
     cell = BY_TITLE[title]
-    # Of a contrast, the smaller side must have enough images.
+    # Both sides of a contrast need enough images.
     found = measured(cell, images * (3 if cell.kind == "contrast" else 1), QUICK)
     assert found["coverage"] >= least(QUICK)
     assert cell.rare or found["bounded"] >= BOUNDED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,6 @@ from whyclip.bulk.source import Item, Part, Source, parts_of
 from whyclip.errors import OptionError
 from whyclip.workers import deaths_as
 
-Engine = Literal["local", "ray"]
 Answers = Callable[["Job", Iterator[Task]], Iterator[Answer]]
 """An engine: it explains the tasks of a job, in any order."""
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from whyclip.bulk.engine import Answers, Engine, Job, Share, answers_here, run_job
+from whyclip.bulk.engine import Answers, Job, Share, answers_here, run_job
 from whyclip.bulk.folder import Folder
 from whyclip.bulk.open_source import open_source
 from whyclip.bulk.progress import Progress
@@ -21,7 +21,7 @@ from whyclip.files import path_of
 from whyclip.matching.evidence import ReferenceLike
 from whyclip.matching.evidence import opened as opened_reference
 from whyclip.models import ModelView
-from whyclip.types import SIDES, Check, GeometryName, Precision, Side
+from whyclip.types import SIDES, Check, Engine, GeometryName, Precision, Side
 from whyclip.variant import MethodLike
 
 PART_SIZE, BATCH_SIZE, MOST_WORKERS = 1024, 16, 8

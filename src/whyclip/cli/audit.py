@@ -56,18 +56,7 @@ def audit(
             f"hf:FOLDER. [dim]Default for mini: {SCENES}.[/dim]",
         ),
     ] = None,
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--methods",
-            "--method",
-            metavar="NAME[:KEY=VALUE...],...",
-            autocompletion=completion.methods,
-            help="Methods, separated by commas, each with optional options. [dim]Default: all that "
-            "support the model and run it only a few times. The random baseline is always "
-            "included.[/dim]",
-        ),
-    ] = None,
+    methods: options.Methods = None,
     checks: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,7 +65,7 @@ def audit(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Use N random samples. [dim]Default: 60.[/dim]"),
+        typer.Option(min=1, help="Use N random samples. [dim]Default: 80.[/dim]"),
     ] = None,
     edited: Annotated[
         int | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyclip.cli import completion, options
+from whyclip.cli import options
 from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OutputError
 from whyclip.process import importing
@@ -38,17 +38,7 @@ FOLDER = Path("benchmark")
 
 
 def benchmark(
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--methods",
-            "--method",
-            metavar="NAME[:KEY=VALUE...],...",
-            autocompletion=completion.methods,
-            help="Methods, separated by commas, each with optional options. [dim]Default: all that "
-            "run a model only a few times. The random baseline is always included.[/dim]",
-        ),
-    ] = None,
+    methods: options.Methods = None,
     models: Annotated[
         list[str] | None,
         typer.Option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,9 @@ from whyclip.cli.shared import load
 from whyclip.cli.terminal import emit, note, stdout, wrote
 from whyclip.errors import OptionError, check_choice
 from whyclip.process import importing
-from whyclip.types import SIDES, Side
+from whyclip.types import SIDES, Engine, Side
 
 if TYPE_CHECKING:
-    from whyclip.bulk.engine import Engine
     from whyclip.bulk.progress import Progress
     from whyclip.bulk.result import BulkResult
 
@@ -113,7 +112,7 @@ def bulk(
     ] = False,
     device: options.Device = None,
     engine: Annotated[
-        str, typer.Option(help="local, or ray: decode and explain on a Ray cluster.")
+        Engine, typer.Option(help="Decode and explain on this machine, or on a Ray cluster.")
     ] = "local",
     address: Annotated[
         str | None,
@@ -173,7 +172,7 @@ def bulk(
             part_size=part_size,
             retry_errors=retry_errors,
             outside=outside,
-            engine=cast("Engine", engine),
+            engine=engine,
             address=address,
             report=report,
             **given,

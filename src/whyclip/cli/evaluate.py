@@ -53,18 +53,7 @@ def evaluate(
             f"... See: whyclip datasets. [dim]Default for mini: {SCENES}.[/dim]",
         ),
     ] = None,
-    methods: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--methods",
-            "--method",
-            metavar="NAME[:KEY=VALUE...],...",
-            autocompletion=completion.methods,
-            help="Methods, each with optional options, separated by commas; may be given several "
-            "times. [dim]Default: all that run the model only a few times. See: whyclip "
-            "methods.[/dim]",
-        ),
-    ] = None,
+    methods: options.Methods = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(

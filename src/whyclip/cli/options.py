@@ -49,12 +49,24 @@ Model = Annotated[
         "[dim]See: whyclip models.[/dim]",
     ),
 ]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--methods",
+        "--method",
+        metavar="NAME[:KEY=VALUE...],...",
+        autocompletion=completion.methods,
+        help="Methods, separated by commas, each with optional options; may be given several "
+        "times. [dim]Default: all that support the model and run it only a few times. The random "
+        "baseline is always included. See: whyclip methods.[/dim]",
+    ),
+]
 Against = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PROMPT",
         help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
-        "of the two scores. Given several times, the mean of their scores is subtracted.",
+        "of the two scores. With several, the mean of their scores is subtracted.",
     ),
 ]
 Geometry = Annotated[

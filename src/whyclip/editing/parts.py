@@ -45,8 +45,7 @@ def parts_of(prompt: str) -> tuple[Part, ...]:
     """Split a prompt into words, and recognise nouns, colours and adjectives.
 
     Noun phrases come from word lists and endings (:mod:`whyclip.finetuning.rules`). The last word
-    of a phrase is its noun; last words that the shipped list holds together, such as "teddy bear",
-    are one noun.
+    of a phrase is its noun. Compounds on the shipped list, such as "teddy bear", are one noun.
 
     Example:
         >>> [(part.text, part.kind) for part in parts_of("a red car")]

@@ -125,7 +125,7 @@ def effective(counts: Floats) -> float:
 
 
 def _usual(values: Floats) -> float | None:
-    """The value that more than half of the values have, but for rounding."""
+    """The value of more than half of the groups, up to rounding; None if there is none."""
     median = float(np.sort(values)[(len(values) - 1) // 2])
     same = np.abs(values - median) <= 1e-12 * max(1.0, abs(median))
     return median if 2 * same.sum() > len(values) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,18 @@ class Pairs:
     x: Sequence[float]
     y: Sequence[float]
     groups: Sequence[str]
+
+    @classmethod
+    def pooled(cls, tables: Iterable[tuple[str, torch.Tensor, torch.Tensor]]) -> Pairs:
+        """Collect tables of any shape: image, what a method says, what was measured."""
+        x: list[float] = []
+        y: list[float] = []
+        groups: list[str] = []
+        for image, said, measured in tables:
+            x += said.flatten().tolist()
+            y += measured.flatten().tolist()
+            groups += [image] * said.numel()
+        return cls(x, y, groups)
 
     @property
     def values(self) -> Sequence[float]:

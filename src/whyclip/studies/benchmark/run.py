@@ -90,7 +90,7 @@ def benchmark(
 
 
 def _members(models: Sequence[Member | str] | None, folder: Path) -> tuple[Member, ...]:
-    """The members that were asked for, or all that are trained."""
+    """The named members, or by default all that are trained."""
     if models is not None:
         return tuple(each if isinstance(each, Member) else Member.of(each) for each in models)
     untrained = missing(folder)

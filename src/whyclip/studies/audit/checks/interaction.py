@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
+
+from torch import Tensor
 
 from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
@@ -13,18 +16,17 @@ from whyclip.types import Side
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Change of the relevance on each object from prompt to prompt, and that of the drop."""
     del side
-    x: list[float] = []
-    y: list[float] = []
-    groups: list[str] = []
+    return Measured(Pairs.pooled(_changes(evidence, method)))
+
+
+def _changes(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """For each two prompts of an image, the change of all masses and of all drops."""
     for sample, found in evidence.of(method):
         drops = sample.image_drops.get("removed")
         if found.masses is None or drops is None:
             continue
         for p, q in combinations(range(len(found.masses)), 2):
-            x += (found.masses[p] - found.masses[q]).tolist()
-            y += (drops[:, p] - drops[:, q]).tolist()
-            groups += [sample.image_id] * len(drops)
-    return Measured(Pairs(x, y, groups))
+            yield sample.image_id, found.masses[p] - found.masses[q], drops[:, p] - drops[:, q]
 
 
 CHECK = Check(

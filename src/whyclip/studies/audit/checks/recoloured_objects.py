@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from torch import Tensor
+
 from whyclip.studies.audit.check import Check, Measured
 from whyclip.studies.audit.evidence import Evidence
 from whyclip.studies.audit.exchanged import exchanged
@@ -13,19 +17,18 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """On images objects in another colour, on texts the word for another colour."""
     if side == "text":
         return Measured(exchanged(evidence, method, ("colour",)))
-    x: list[float] = []
-    y: list[float] = []
-    groups: list[str] = []
+    return Measured(Pairs.pooled(_colours(evidence, method)))
+
+
+def _colours(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """For each prompt that names a colour, the masses and the drops of all objects."""
     for sample, found in evidence.of(method):
         drops = sample.image_drops.get("recoloured")
         if found.masses is None or drops is None:
             continue
         for prompt, named in enumerate(sample.names_colour):
             if named:
-                x += found.masses[prompt].tolist()
-                y += drops[:, prompt].tolist()
-                groups += [sample.image_id] * len(drops)
-    return Measured(Pairs(x, y, groups))
+                yield sample.image_id, found.masses[prompt], drops[:, prompt]
 
 
 CHECK = Check(

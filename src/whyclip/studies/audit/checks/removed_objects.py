@@ -26,20 +26,15 @@ def tables(evidence: Evidence, method: str) -> Iterator[tuple[str, torch.Tensor,
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Relevance on each object and the drop without it, of each own prompt."""
     del side
-    x: list[float] = []
-    y: list[float] = []
-    groups: list[str] = []
+    every = list(tables(evidence, method))
     within: list[float] = []
     images: list[str] = []
-    for image, mass, drop in tables(evidence, method):
-        x += mass.flatten().tolist()
-        y += drop.flatten().tolist()
-        groups += [image] * mass.numel()
+    for image, mass, drop in every:
         known = ~drop.isnan()
         if int(known.sum()) > 2:
             within.append(float(pearson(mass[known], drop[known])))
             images.append(image)
-    pairs = Pairs(x, y, groups)
+    pairs = Pairs.pooled(every)
     figures: dict[str, Values | Pairs] = {"Spearman": pairs.ranked()}
     if within:
         figures["Pearson within one image"] = Values(within, images)
