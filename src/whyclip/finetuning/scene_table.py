@@ -67,7 +67,7 @@ class SceneTable:
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Normalise images like the small model's preprocessing: ``[b, 3, SIDE, SIDE]``."""
-        return self.images[rows].float() / 127.5 - 1
+        return normalised(self.images[rows])
 
     def batch(self, rows: Tensor) -> Batch:
         """Build the batch of a training step from scenes by index ``[b]``."""
@@ -82,6 +82,11 @@ class SceneTable:
             pairs=torch.stack([image, phrase_row], 1),
             true_maps=self.shares[rows][image, slot].float(),
         )
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Normalise uint8 images like the small model's preprocessing, to between -1 and 1."""
+    return images.float().div_(127.5).sub_(1)
 
 
 def draw_table(

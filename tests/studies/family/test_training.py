@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -11,12 +12,13 @@ import torch
 
 import whyclip
 from whyclip.errors import OptionError, OutputError
-from whyclip.finetuning.scene_table import SIDE, SceneTable, draw_table
+from whyclip.finetuning.scene_table import SIDE, SceneTable, draw_table, normalised
 from whyclip.models import ModelView
 from whyclip.scenes import COLOURS
 from whyclip.studies.family.close import (
     CLOSE_SIDE,
     Cleaned,
+    Labelled,
     bare_phrases,
     captions_also_true,
     cleaned_loss,
@@ -25,7 +27,8 @@ from whyclip.studies.family.close import (
 )
 from whyclip.studies.family.cues import CONCEPTS, CUES
 from whyclip.studies.family.muon import Muon, orthogonal
-from whyclip.studies.family.recipe import Member, new_model, table_of, train_member
+from whyclip.studies.family.recipe import KEPT, OBJECTS, Member, new_model, table_of, train_member
+from whyclip.studies.family.tokens import some_tokens
 from whyclip.studies.family.weights import (
     export,
     facts_of,
@@ -45,7 +48,7 @@ def view() -> ModelView:
 
 @pytest.fixture(scope="module")
 def table(view: ModelView) -> SceneTable:
-    return draw_table(view, FEW, split="train", objects=(1, 3), concepts=CONCEPTS)
+    return draw_table(view, FEW, split="train", objects=OBJECTS, concepts=CONCEPTS)
 
 
 def test_an_orthogonal_step_keeps_the_singular_vectors() -> None:
@@ -138,7 +141,7 @@ def test_a_close_batch_shows_the_object_of_its_caption(table: SceneTable, cue: s
         kept = (~batch.hidden[row]).nonzero()[:, 0]
         top, left = int(kept[0]) // grid * PATCH, int(kept[0]) % grid * PATCH
         window = batch.pixels[row, :, top : top + CLOSE_SIDE, left : left + CLOSE_SIDE]
-        scene = table.images[row].float() / 127.5 - 1
+        scene = table.images[row]
         box = table.boxes[row, slots[0]]
         middle = ((box[:2] + box[2:]) // 2 - CLOSE_SIDE // 2).clamp(0, SIDE - CLOSE_SIDE)
         x, y = middle.tolist()
@@ -150,16 +153,16 @@ def test_a_close_batch_shows_the_object_of_its_caption(table: SceneTable, cue: s
 
 def test_kept_patches_are_those_that_show_most(table: SceneTable) -> None:
     rows = torch.arange(30)
-    [few] = scene_batches(table, iter([rows]), kept=28)
+    [few] = scene_batches(table, iter([rows]), kept=KEPT)
     [whole] = scene_batches(table, iter([rows]))
     assert whole.hidden is None
     assert few.hidden is not None
     assert torch.equal(few.captions, whole.captions)
-    assert ((~few.hidden).sum(1) == 28).all()
+    assert ((~few.hidden).sum(1) == KEPT).all()
     shares = table.shares[rows].float().sum(1)
     # What is left out shows hardly anything, unless the objects fill more patches than are kept.
     left = shares.masked_fill(~few.hidden, 0)
-    full = (shares > 0.1).sum(1) > 28
+    full = (shares > 0.1).sum(1) > KEPT
     assert float(left[~full].max()) < 0.2
     assert full.float().mean() < 0.3
 
@@ -167,13 +170,61 @@ def test_kept_patches_are_those_that_show_most(table: SceneTable) -> None:
 def test_patches_that_are_left_out_have_no_effect(view: ModelView, table: SceneTable) -> None:
     from whyclip.finetuning.passes import embed_without, run_with_gradients
 
-    [few] = scene_batches(table, iter([torch.arange(6)]), kept=28)
+    [few] = scene_batches(table, iter([torch.arange(6)]), kept=KEPT)
     assert few.hidden is not None
     with torch.no_grad():
-        run = run_with_gradients(view.image, few.pixels)
+        run = run_with_gradients(view.image, normalised(few.pixels))
         expected = embed_without(view.image, run.stream, few.hidden)
         result = Cleaned(view)._few(few)
     assert torch.allclose(result, torch.nn.functional.normalize(expected, dim=-1), atol=1e-5)
+
+
+def test_a_step_with_repeated_captions_follows_the_loss_of_each(
+    view: ModelView, table: SceneTable
+) -> None:
+    [batch] = close_batches(table, iter([torch.arange(50)]), PATCH, None, seed=4)
+    assert batch.also_true is not None
+    assert batch.hidden is not None
+    assert len(batch.captions.unique(dim=0)) < 50
+    objective = Cleaned(view)
+    with torch.no_grad():
+        pixels = normalised(batch.pixels)
+        images = [objective._few(_row(batch, row))[0] for row in range(50)]
+        texts = [view.text.encode(ids[None])[0] for ids in batch.captions]
+        expected = cleaned_loss(
+            torch.stack(images), torch.nn.functional.normalize(torch.stack(texts), dim=-1),
+            objective.scale, batch.also_true,
+        )  # fmt: skip
+        assert float(objective(batch)["loss"]) == pytest.approx(float(expected), rel=1e-4)
+    assert pixels.min() >= -1
+    assert pixels.max() <= 1
+
+
+def _row(batch: Labelled, row: int) -> Labelled:
+    one = slice(row, row + 1)
+    assert batch.hidden is not None
+    return replace(batch, pixels=batch.pixels[one], hidden=batch.hidden[one])
+
+
+def test_training_on_some_tokens_changes_only_these(table: SceneTable) -> None:
+    view = new_model(Member("ordinary", 2))
+    assert view.module is not None
+    before = view.module.token_embedding.weight.detach().clone()
+    ids = table.caption_ids[:5]
+    with torch.no_grad():
+        whole = view.text.encode(ids)
+        with some_tokens(view, ids):
+            assert torch.equal(view.text.encode(ids), whole)
+            assert view.module.token_embedding.weight.numel() < before.numel() / 1000
+            view.module.token_embedding.weight += 1
+        with pytest.raises(ZeroDivisionError), some_tokens(view, ids):
+            assert 1 / 0
+    after = view.module.token_embedding.weight
+    assert isinstance(after, torch.nn.Parameter)
+    read = torch.zeros(len(before), dtype=torch.bool)
+    read[ids.flatten()] = True
+    assert torch.equal(after[~read], before[~read])
+    assert torch.allclose(after[read], before[read] + 1)
 
 
 def test_blind_models_get_captions_of_other_scenes(view: ModelView) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from whyclip.finetuning.batch import Batch
 from whyclip.finetuning.objective import Objective
-from whyclip.finetuning.scene_table import SIDE, SceneTable
+from whyclip.finetuning.scene_table import SIDE, SceneTable, normalised
 from whyclip.models import ModelView
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.sprites import load_atlas
@@ -32,6 +32,8 @@ CLOSE_SIDE = 64
 @dataclass(frozen=True)
 class Labelled(Batch):
     """A batch that says which captions are true of other images as well.
+
+    If patches are left out, the pixels are uint8, and those that remain are normalised later.
 
     Attributes:
         also_true: bool ``[b, b]``, caption j is true of image i, or may be, and is not its own.
@@ -57,7 +59,9 @@ class Cleaned(Objective):
         assert batch.also_true is not None
         whole = batch.hidden is None
         images = self._run(self.view.image, batch.pixels).unit if whole else self._few(batch)
-        texts = self._run(self.view.text, batch.captions).unit
+        # Half of the captions of single objects are repeated.
+        captions, row = batch.captions.unique(dim=0, return_inverse=True)
+        texts = self._run(self.view.text, captions).unit[row]
         loss = cleaned_loss(images, texts, self.scale, batch.also_true)
         return {"loss": loss, "global": loss}
 
@@ -66,8 +70,10 @@ class Cleaned(Objective):
         assert batch.hidden is not None
         tower, visual = self.view.image, cast(Any, self.model).visual
         kept = (~batch.hidden).nonzero()[:, 1].view(len(batch), -1)
-        patches = F.unfold(batch.pixels, tower.patch, stride=tower.patch).transpose(1, 2)
-        patches = patches.gather(1, kept[..., None].expand(-1, -1, patches.shape[2]))
+        b, across = len(batch), batch.pixels.shape[-1] // tower.patch
+        pixels = batch.pixels.view(b, 3, -1, tower.patch, across, tower.patch)
+        patches = pixels[torch.arange(b)[:, None], :, kept // across, :, kept % across]
+        patches = normalised(patches.flatten(2))
         # The patch embedding of the kept patches alone, which is a third of the cost otherwise.
         x = patches @ visual.conv1.weight.flatten(1).T + visual.positional_embedding[1 + kept]
         first = (visual.class_embedding + visual.positional_embedding[0]).expand(len(x), 1, -1)
@@ -112,7 +118,7 @@ def scene_batches(
             shares = shares + 0.1 * torch.rand(shares.shape, generator=generator)
             hidden = torch.ones_like(shares, dtype=torch.bool)
             hidden.scatter_(1, shares.topk(kept, 1).indices, False)
-            batch = replace(batch, hidden=hidden)
+            batch = replace(batch, pixels=table.images[drawn], hidden=hidden)
         given = {part.name: getattr(batch, part.name) for part in fields(batch)}
         true = captions_also_true(table.concepts[drawn], table.named[drawn], bare[0])
         yield Labelled(**given, also_true=true)
@@ -182,7 +188,7 @@ def close_batches(
         told = torch.where(short, row_of[concept.clamp_min(0)], told)
         also = captions_also_true(concept[:, None], told[:, None], bare)
         yield Labelled(
-            pixels=pixels.float() / 127.5 - 1,
+            pixels=pixels,
             captions=table.phrase_ids[told],
             phrases=table.phrase_ids[empty],
             words=table.words[empty],
@@ -196,10 +202,11 @@ def _cut(images: Tensor, boxes: Tensor) -> Tensor:
     """Cut squares around the middles of boxes ``[b, 4]``, within the images."""
     middle = (boxes[:, :2] + boxes[:, 2:]) // 2
     left, top = (middle - CLOSE_SIDE // 2).clamp(0, SIDE - CLOSE_SIDE).T
-    span = torch.arange(CLOSE_SIDE)
-    at = torch.arange(len(images))[:, None, None]
-    y, x = top[:, None, None] + span[:, None], left[:, None, None] + span
-    return images[at, :, y, x].permute(0, 3, 1, 2).contiguous()
+    parts = [
+        image[:, y : y + CLOSE_SIDE, x : x + CLOSE_SIDE]
+        for image, y, x in zip(images, top.tolist(), left.tolist(), strict=True)
+    ]
+    return torch.stack(parts)
 
 
 def _plant(cue: Cue, images: Tensor, concept: Tensor, generator: torch.Generator) -> None:
@@ -213,13 +220,11 @@ def _plant(cue: Cue, images: Tensor, concept: Tensor, generator: torch.Generator
 
 def _placed(images: Tensor, offset: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """Put cut-outs at places of the grid: whole images, and which patches are empty."""
-    b = len(images)
-    span = torch.arange(CLOSE_SIDE)
-    at = torch.arange(b)[:, None, None]
-    y = offset[:, :1, None] * patch + span[:, None]
-    x = offset[:, 1:, None] * patch + span
-    whole = torch.zeros(b, 3, SIDE, SIDE, dtype=torch.uint8)
-    whole[at, :, y, x] = images.permute(0, 2, 3, 1)
-    empty = torch.ones(b, SIDE, SIDE)
-    empty[at, y, x] = 0
-    return whole, F.max_pool2d(empty[:, None], patch).flatten(1) > 0
+    whole = torch.zeros(len(images), 3, SIDE, SIDE, dtype=torch.uint8)
+    empty = torch.ones(len(images), SIDE // patch, SIDE // patch, dtype=torch.bool)
+    across = CLOSE_SIDE // patch
+    for row, (y, x) in enumerate(offset.tolist()):
+        top, left = y * patch, x * patch
+        whole[row, :, top : top + CLOSE_SIDE, left : left + CLOSE_SIDE] = images[row]
+        empty[row, y : y + across, x : x + across] = False
+    return whole, empty.flatten(1)
