@@ -182,14 +182,14 @@ def close_batches(
         )
         pixels, hidden = _placed(images, offset, patch)
         empty = drawn[:0]
-        concept, told = table.concepts[drawn][at, slot], named[at, slot]
+        concept, phrases = table.concepts[drawn][at, slot], named[at, slot]
         # A colour tells captions apart, so that nobody would have to look at a tinted shape.
         short = (torch.rand(len(drawn), generator=generator) < BARE) & (concept >= 0)
-        told = torch.where(short, row_of[concept.clamp_min(0)], told)
-        also = captions_also_true(concept[:, None], told[:, None], bare)
+        phrases = torch.where(short, row_of[concept.clamp_min(0)], phrases)
+        also = captions_also_true(concept[:, None], phrases[:, None], bare)
         yield Labelled(
             pixels=pixels,
-            captions=table.phrase_ids[told],
+            captions=table.phrase_ids[phrases],
             phrases=table.phrase_ids[empty],
             words=table.words[empty],
             pairs=empty.new_zeros(0, 2),
