@@ -93,6 +93,17 @@ def screenshot(page: Path, name: str, box: tuple[int, int, int, int], size: floa
     part.quantize(200).save(DOCS / "images" / f"{name}.png", optimize=True)
 
 
+def wrong_label(folder: Path) -> None:
+    """The pictures of ``docs/why-wrong.md``."""
+    from whyclip import open_dataset
+
+    open_dataset("held-out-scenes:2")[1].image.save(folder / "cat.png")
+    asked = f'explain {folder / "cat.png"} "a hamster" --against "a cat"'
+    whyclip(asked, DOCS / "images" / "wrong-label.png")
+    whyclip(f"{asked} --method grad_eclip -o relu=false", folder / "signed.png")
+    shrunk(folder / "signed.png", "wrong-label-signed", 2 / 3)
+
+
 def match(folder: Path) -> None:
     """The picture of ``docs/match.md``."""
     whyclip("reference --data scenes:200", folder / "scenes.npz")
@@ -140,7 +151,18 @@ def segment(folder: Path) -> None:
 
 PARTS: Mapping[str, Callable[[Path], None]] = {
     part.__name__: part
-    for part in (why, composition, interaction, heads, evaluation, match, edits, concepts, segment)
+    for part in (
+        why,
+        composition,
+        interaction,
+        heads,
+        evaluation,
+        wrong_label,
+        match,
+        edits,
+        concepts,
+        segment,
+    )
 }
 
 

@@ -56,6 +56,7 @@ LATER = {
     "whyclip reproduce": "an experiment on many samples",
     "whyclip bulk": "starts processes, and draws a page of all images",
     # Blocks of Python.
+    "import pandas, polars": "reads what whyclip bulk wrote",
     "whyclip.audit(": "all checks of two methods",
     "whyclip.evaluate(": "two methods on twenty scenes",
     "whyclip.reproduce(": "an experiment",

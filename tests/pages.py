@@ -74,6 +74,8 @@ def _split(given: list[str], *marks: str) -> list[list[str]]:
 def run(command: str, call: Callable[[list[str]], int]) -> None:
     """Run a command: whyclip in this process, ``&&``, a pipe from ``cat``, and ``>`` into a file.
 
+    An installation before the command is left out.
+
     Args:
         command: as it stands on the page.
         call: runs ``whyclip`` with arguments and gives its exit code.
@@ -85,6 +87,8 @@ def run(command: str, call: Callable[[list[str]], int]) -> None:
         for source in sources:
             assert source[0] == "cat", f"{command}: only cat is known before a pipe"
             content = b"".join(Path(name).read_bytes() for name in source[1:])
+        if arguments[0] == "pip":  # the installation before the command
+            continue
         assert arguments[0] == "whyclip", f"{command}: {arguments[0]} is not run here"
         with _streams(content if sources else None, target[0][0] if target else None):
             code = call(arguments[1:])

@@ -70,6 +70,7 @@ def explain_images(
     checked: Sequence[Mapping[Side, tuple[int, int]]],
     audits: Audits,
     reference: ReferenceScores | None = None,
+    notes: Sequence[tuple[str, ...]] | None = None,
 ) -> dict[str, list[Explanation]]:
     """Explain a batch from its forward passes: by label, one explanation for each image.
 
@@ -81,6 +82,7 @@ def explain_images(
         checked: for each image the certificate's ``checked``.
         audits: looks up the last audit of this model.
         reference: other prompts and images that the scores are compared with.
+        notes: from :func:`notes_on` these images, if the caller keeps them.
 
     Raises:
         ScoreMismatchError: a method explains another score than it says.
@@ -88,8 +90,9 @@ def explain_images(
     """
     # Image prompts that the library reads differently are explained as whyclip reads them.
     own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
-    pixels, forward_pass = images.library_pixels, images.forward_pass
-    notes = model.domain.notes(pixels) if model.domain else [()] * len(pixels)
+    forward_pass = images.forward_pass
+    if notes is None:
+        notes = notes_on(model, images)
     matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(pixels)
     setting = Setting(
         model, encoded, images.batch, images.library_pass, notes, checked, audits, matches
@@ -101,6 +104,12 @@ def explain_images(
         check_results(model, encoded, images.library_pass, variant, sides, model_scores)
         results[variant.label] = list(explanations(setting, variant, sides))
     return results
+
+
+def notes_on(model: ModelView, images: ImagePass) -> list[tuple[str, ...]]:
+    """Say of each image whether it is unlike the model's training images; prompts do not matter."""
+    pixels = images.library_pixels
+    return model.domain.notes(pixels) if model.domain else [()] * len(pixels)
 
 
 def attribute(

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import families
 import whyclip
-from web_site import EXAMPLE, Site, serving
+from web_site import EXAMPLE, Site, png, serving
 from whyclip import encoded_prompts, image_pass
 from whyclip.errors import InputError, OptionError
 from whyclip.forward.run import run_tower
 from whyclip.models import ModelView
+from whyclip.models.domain import Domain
 from whyclip.storage import from_json
 from whyclip.web.answers import Answers
 from whyclip.web.app import WebApp
@@ -123,7 +125,7 @@ def test_passes_stay_within_their_budget(view: ModelView) -> None:
     tokens = tower.native_grid[0] * tower.native_grid[1] + 1
     kept_pass = kept.passes.get((name, "pad"))
     assert kept_pass is not None
-    width = next(iter(kept_pass.forward_pass.states.values())).shape[-1]
+    width = next(iter(kept_pass.images.forward_pass.states.values())).shape[-1]
     assert kept.passes.weight >= len(tower.blocks) * tokens * width * 4
 
 
@@ -131,8 +133,28 @@ def test_no_graph_is_kept_between_requests(answers: Answers) -> None:
     answers.explain(WebRequest(EXAMPLE, PROMPTS))
     kept = answers.kept.passes.get((EXAMPLE, "model"))
     assert kept is not None
-    assert not kept.forward_pass._readouts
-    assert not any(state.requires_grad for state in kept.forward_pass.states.values())
+    assert not kept.images.forward_pass._readouts
+    assert not any(state.requires_grad for state in kept.images.forward_pass.states.values())
+
+
+def test_whether_an_image_is_unlike_the_training_is_measured_once(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = 0
+    plain = Domain.strangeness
+
+    def counted(domain: Domain, pixels: Tensor) -> Tensor:
+        nonlocal measured
+        measured += len(pixels)
+        return plain(domain, pixels) + 100
+
+    monkeypatch.setattr(Domain, "strangeness", counted)
+    # An image of its own, so that no other test has kept it.
+    name = answers.kept.add(png((90, 80), "olive")).id
+    for prompt in ("a dog", "a cat"):
+        [entry] = answers.explain(WebRequest(name, (prompt,)))["entries"]
+        assert any("unlike the emoji scenes" in note for note in entry["explanation"]["notes"])
+    assert measured == 1
 
 
 def test_two_methods_side_by_side_share_image_and_prompts(answers: Answers) -> None:

@@ -26,7 +26,7 @@ from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole
 from whyclip.models.state import is_altered
 from whyclip.perturbation.fills import Pixels
-from whyclip.pipeline import attribute, check_results, check_whole
+from whyclip.pipeline import attribute, check_results, check_whole, notes_on
 from whyclip.resample import resample_to_image
 from whyclip.studies.candidates import Candidates
 from whyclip.types import Geometry, GeometryName, Precision, Side, Word
@@ -220,7 +220,7 @@ class CaseSetup:
         prompts = tuple(choose(sample, scores))
         encoded = self.encoded(prompts)
         images = images.with_targets(encoded.targets())
-        notes = model.domain.notes(images.library_pixels)[0] if model.domain else ()
+        [notes] = notes_on(model, images)
         return Case(sample, decoded, images, prompts, encoded, scores, notes, {})
 
     def explained(self, case: Case) -> Case:

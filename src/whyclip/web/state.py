@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from whyclip.assemble import checked_of
 from whyclip.audit_index import Audits
@@ -25,7 +26,7 @@ from whyclip.models import ModelView
 from whyclip.models.entry import answers_as_a_whole
 from whyclip.models.state import check_state, naming_suspects
 from whyclip.models.tower import Tower
-from whyclip.pipeline import check_whole, explain_images
+from whyclip.pipeline import check_whole, explain_images, notes_on
 from whyclip.types import GeometryName
 from whyclip.variant import Variant, encode_for
 from whyclip.web.limits import Limits
@@ -33,6 +34,13 @@ from whyclip.web.shelf import Shelf
 from whyclip.web.uploads import Upload, read_upload
 
 GONE = "the image is no longer kept here; give it again"
+
+
+class KeptPass(NamedTuple):
+    """An image's forward passes, and whether it is unlike the training images: both once."""
+
+    images: ImagePass
+    notes: Sequence[tuple[str, ...]]
 
 
 class Kept:
@@ -58,7 +66,7 @@ class Kept:
         self.view, self.limits, self.reference = view, limits, reference
         self.examples: dict[str, Upload] = {}
         self.images: Shelf[Upload] = Shelf(limits.kept_images)
-        self.passes: Shelf[ImagePass] = Shelf(limits.kept_passes)
+        self.passes: Shelf[KeptPass] = Shelf(limits.kept_passes)
         self.prompts: Shelf[tuple[EncodedPrompts, tuple[str, ...]]] = Shelf(limits.kept_passes // 4)
         self.runs = {"image": 0, "text": 0}
 
@@ -103,7 +111,7 @@ class Kept:
         check_state(view)
         with naming_suspects(view):
             encoded, notes = self._encoded(prompts, against, variants)
-            images = self._images(upload, geometry, encoded)
+            images, seen_notes = self._images(upload, geometry, encoded)
             aimed = images.with_targets(encoded.targets())
             try:
                 checked = checked_of(aimed.library_pass, encoded, [upload])
@@ -115,6 +123,7 @@ class Kept:
                     checked,
                     Audits(view),
                     self._reference_scores(encoded, geometry),
+                    seen_notes,
                 )
             finally:
                 # The graphs of recomputed layers are large, and quickly made again.
@@ -156,7 +165,9 @@ class Kept:
         kept = encoded, tuple(dict.fromkeys(notes))
         return self.prompts.put(key, kept, _weight(encoded.forward_passes))
 
-    def _images(self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts) -> ImagePass:
+    def _images(
+        self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts
+    ) -> KeptPass:
         key = (upload.id, geometry)
         kept = self.passes.get(key)
         if kept is not None:
@@ -169,7 +180,8 @@ class Kept:
         )
         if answers_as_a_whole(self.view):
             check_whole(self.view, encoded, images.library_pixels, images.library_pass)
-        return self.passes.put(key, images, _weight([images.forward_pass, images.library_pass]))
+        weight = _weight([images.forward_pass, images.library_pass])
+        return self.passes.put(key, KeptPass(images, notes_on(self.view, images)), weight)
 
 
 def named_safely(view: ModelView) -> ModelView:

@@ -4,6 +4,7 @@ import { el } from "./elements.js";
 
 export const createPaint = (colours) => {
   const STEPS = 1024;
+  const OPAQUE = 0xff << 24;
   const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
   // Six numbers for each strength: the dark ink, and from there to the light one.
@@ -26,14 +27,14 @@ export const createPaint = (colours) => {
   }
   const inks = { for: table(colours.for), against: table(colours.against) };
 
-  // Writes the colour of a grey and a strength into the pixels.
-  function mix(data, at, grey, strength) {
+  // The colour of a grey and a strength, as one number: red in the lowest byte, all opaque.
+  function mix(grey, strength) {
     const rows = strength < 0 ? inks.against : inks.for;
-    const i = 6 * Math.round(Math.abs(strength) * STEPS);
-    data[at] = rows[i] + grey * rows[i + 3];
-    data[at + 1] = rows[i + 1] + grey * rows[i + 4];
-    data[at + 2] = rows[i + 2] + grey * rows[i + 5];
-    data[at + 3] = 255;
+    const i = 6 * (((strength < 0 ? -strength : strength) * STEPS + 0.5) | 0);
+    const red = (rows[i] + grey * rows[i + 3] + 0.5) | 0;
+    const green = (rows[i + 1] + grey * rows[i + 4] + 0.5) | 0;
+    const blue = (rows[i + 2] + grey * rows[i + 5] + 0.5) | 0;
+    return red | (green << 8) | (blue << 16) | OPAQUE;
   }
 
   // The grey level of every pixel, kept with its picture for the next map at this size. A picture
@@ -91,45 +92,63 @@ export const createPaint = (colours) => {
     return { own, around, weights };
   }
 
-  // The strength of every pixel, NaN where unseen: smooth without a new sign or peak, or by patch.
-  // Written for speed: it runs over half a million pixels while the reader waits.
-  function strengths(map, image, width, height, scale, exact) {
+  // First and last pixel that the model saw; they are neighbours.
+  const seen = ({ own }) => [own.findIndex((patch) => patch >= 0), own.findLastIndex((patch) => patch >= 0)];
+
+  // What the loops over half a million pixels call are plain functions that make no objects: a
+  // browser compiles them once, where a function made for each map would start slow every time.
+  function draw(canvas, map, image, picture, scale, { exact, contour }) {
+    const { width, height } = canvas;
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
-    const { values } = map;
     const xs = taps(width, image.width, left, right, gw);
     const ys = taps(height, image.height, top, bottom, gh);
-    const found = new Float32Array(width * height);
+    const [[x0, x1], [y0, y1]] = [seen(xs), seen(ys)];
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(width, height);
+    if (x0 < 0 || y0 < 0) return context.putImageData(pixels, 0, 0);
+    const area = { width, height, x0, x1, y0, y1 };
     const factor = scale.limit > 0 ? 1 / scale.limit : 0;
-    const floor = scale.signed ? -1 : 0;
-    const within = (value) => (value < floor ? floor : value > 1 ? 1 : value);
-    // Pixels on the map are neighbours: what is left and right of them is unseen.
-    const first = Math.max(0, xs.own.findIndex((patch) => patch >= 0));
-    const last = xs.own.findLastIndex((patch) => patch >= 0);
+    const values = Float64Array.from(map.values, (value) => factor * value);
+    const found = (exact ? patches : smooth)(values, xs, ys, gw, scale.signed ? -1 : 0, area);
+    const colour = new Int32Array(pixels.data.buffer);
+    paintOver(colour, greys(picture, width, height), found, area);
+    if (contour) outline(colour, found, scale.signed, area);
+    return context.putImageData(pixels, 0, 0);
+  }
+
+  const within = (value, floor) => (value < floor ? floor : value > 1 ? 1 : value);
+
+  // The strength of every pixel that the model saw, by patch.
+  function patches(values, xs, ys, gw, floor, { width, height, x0, x1, y0, y1 }) {
+    const found = new Float32Array(width * height);
+    for (let y = y0; y <= y1; y++) {
+      for (let x = x0; x <= x1; x++) {
+        found[y * width + x] = within(values[ys.own[y] * gw + xs.own[x]], floor);
+      }
+    }
+    return found;
+  }
+
+  // The same, smooth, without a new sign or peak.
+  function smooth(values, xs, ys, gw, floor, { width, height, x0, x1, y0, y1 }) {
+    const found = new Float32Array(width * height);
     // For the row of pixels at hand: each column's cubic, and the range of its two nearest patches.
     const [across, lows, highs] = [0, 1, 2].map(() => new Float64Array(gw));
-    const { own, around, weights } = xs;
-    for (let y = 0; y < height; y++) {
-      const row = y * width;
-      if (ys.own[y] < 0 || last < 0) {
-        found.fill(NaN, row, row + width);
-        continue;
-      }
-      found.fill(NaN, row, row + first);
-      found.fill(NaN, row + last + 1, row + width);
-      if (exact) {
-        for (let x = first; x <= last; x++) found[row + x] = within(factor * values[ys.own[y] * gw + own[x]]);
-        continue;
-      }
-      const at = [0, 1, 2, 3].map((k) => ys.around[4 * y + k] * gw);
-      const by = ys.weights.subarray(4 * y, 4 * y + 4);
+    const { around, weights } = xs;
+    for (let y = y0; y <= y1; y++) {
+      const k = 4 * y;
       for (let c = 0; c < gw; c++) {
-        const [a, b] = [factor * values[at[1] + c], factor * values[at[2] + c]];
-        across[c] = factor * (by[0] * values[at[0] + c] + by[3] * values[at[3] + c]) + by[1] * a + by[2] * b;
-        lows[c] = Math.max(floor, Math.min(a, b));
-        highs[c] = Math.min(1, Math.max(a, b));
+        const a = values[ys.around[k + 1] * gw + c];
+        const b = values[ys.around[k + 2] * gw + c];
+        const outer =
+          ys.weights[k] * values[ys.around[k] * gw + c] +
+          ys.weights[k + 3] * values[ys.around[k + 3] * gw + c];
+        across[c] = outer + ys.weights[k + 1] * a + ys.weights[k + 2] * b;
+        lows[c] = within(a < b ? a : b, floor);
+        highs[c] = within(a < b ? b : a, floor);
       }
-      for (let x = first, i = 4 * first; x <= last; x++, i += 4) {
+      for (let x = x0, i = 4 * x0; x <= x1; x++, i += 4) {
         const c = around[i + 1];
         const d = around[i + 2];
         const value =
@@ -139,85 +158,72 @@ export const createPaint = (colours) => {
           weights[i + 3] * across[around[i + 3]];
         const low = lows[c] < lows[d] ? lows[c] : lows[d];
         const high = highs[c] > highs[d] ? highs[c] : highs[d];
-        found[row + x] = value < low ? low : value > high ? high : value;
+        found[y * width + x] = value < low ? low : value > high ? high : value;
       }
     }
     return found;
   }
 
-  function draw(canvas, map, image, picture, scale, { exact, contour }) {
-    const { width, height } = canvas;
-    const context = canvas.getContext("2d");
-    const pixels = context.createImageData(width, height);
-    const { data } = pixels;
-    const grey = greys(picture, width, height);
-    const found = strengths(map, image, width, height, scale, exact);
-    for (let i = 0; i < found.length; i++) {
-      if (found[i] === found[i]) mix(data, 4 * i, grey[i], found[i]);
+  function paintOver(colour, grey, found, { width, x0, x1, y0, y1 }) {
+    for (let y = y0; y <= y1; y++) {
+      for (let at = y * width + x0; at <= y * width + x1; at++) colour[at] = mix(grey[at], found[at]);
     }
-    if (contour) outline(data, found, width, height, scale);
-    context.putImageData(pixels, 0, 0);
   }
 
   // The line at half of full strength, in a dark casing; dashed where it speaks against.
-  function outline(data, found, width, height, scale) {
-    const { half, dash, strokes } = colours.contour;
-    for (const sign of scale.signed ? [1, -1] : [1]) {
-      const pairs = crossings(found, width, height, sign, half);
-      for (const [reach, level] of strokes) {
-        const value = Math.round(255 * level);
-        const inside = (x, y) => sign * found[Math.min(Math.max(y, 0), height - 1) * width + x] >= half;
-        for (const at of beside(pairs, found, width, height, reach)) {
-          const x = at % width;
-          const y = (at - x) / width;
-          if (sign < 0) {
-            const crossed = inside(x, y - reach) !== inside(x, y + reach);
-            if (Math.floor((crossed ? x : y) / dash) % 2) continue;
-          }
-          data.fill(value, 4 * at, 4 * at + 3);
-        }
-      }
+  function outline(colour, found, signed, area) {
+    const { half, strokes } = colours.contour;
+    for (const sign of signed ? [1, -1] : [1]) {
+      const inside = new Uint8Array(found.length);
+      for (let at = 0; at < found.length; at++) inside[at] = sign * found[at] >= half ? 1 : 0;
+      const near = edges(inside, strokes, area);
+      strokes.forEach(([reach, level], k) => {
+        stroke(colour, near[k], inside, sign < 0, reach, (Math.round(255 * level) * 0x010101) | OPAQUE, area);
+      });
     }
   }
 
-  // Where the line passes between a pixel and the next one, to the right or (negative) below.
-  function crossings(found, width, height, sign, half) {
-    const pairs = [];
-    const inside = new Uint8Array(found.length);
-    for (let at = 0; at < found.length; at++) inside[at] = sign * found[at] >= half ? 1 : 0;
-    for (let y = 0, at = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, at++) {
-        if (x + 1 < width && inside[at] !== inside[at + 1]) pairs.push(at);
-        if (y + 1 < height && inside[at] !== inside[at + width]) pairs.push(-1 - at);
-      }
-    }
-    return pairs;
-  }
-
-  // The pixels whose square of this reach has the line inside, and nothing unseen.
-  function beside(pairs, found, width, height, reach) {
-    const near = new Set();
-    for (const pair of pairs) {
-      const at = pair < 0 ? -1 - pair : pair;
-      const x = at % width;
-      const y = (at - x) / width;
-      const [right, down] = pair < 0 ? [0, 1] : [1, 0];
-      const end = Math.min(x + reach, width - 1);
-      for (let v = Math.max(y + down - reach, 0); v <= Math.min(y + reach, height - 1); v++) {
-        for (let u = Math.max(x + right - reach, 0); u <= end; u++) near.add(v * width + u);
-      }
-    }
-    const seen = (at) => {
-      const x = at % width;
-      const y = (at - x) / width;
-      for (let v = Math.max(y - reach, 0); v <= Math.min(y + reach, height - 1); v++) {
-        for (let u = Math.max(x - reach, 0); u <= Math.min(x + reach, width - 1); u++) {
-          if (Number.isNaN(found[v * width + u])) return false;
+  // For each stroke marks every pixel whose square of its reach has the line inside, and nothing
+  // unseen: around each place where the line passes between a pixel and the next, right or below.
+  function edges(inside, strokes, area) {
+    const { width, x0, x1, y0, y1 } = area;
+    const near = strokes.map(() => new Uint8Array(inside.length));
+    for (let y = y0; y <= y1; y++) {
+      for (let x = x0, at = y * width + x0; x <= x1; x++, at++) {
+        const right = x < x1 && inside[at] !== inside[at + 1];
+        const down = y < y1 && inside[at] !== inside[at + width];
+        if (!right && !down) continue;
+        for (let k = 0; k < near.length; k++) {
+          if (right) markAround(near[k], x, y, 1, 0, strokes[k][0], area);
+          if (down) markAround(near[k], x, y, 0, 1, strokes[k][0], area);
         }
       }
-      return true;
-    };
-    return [...near].filter(seen);
+    }
+    return near;
+  }
+
+  function markAround(near, x, y, right, down, reach, { width, height, x0, x1, y0, y1 }) {
+    const left = Math.max(x + right - reach, x0 > 0 ? x0 + reach : 0);
+    const end = Math.min(x + reach, x1 < width - 1 ? x1 - reach : x1);
+    const top = Math.max(y + down - reach, y0 > 0 ? y0 + reach : 0);
+    const last = Math.min(y + reach, y1 < height - 1 ? y1 - reach : y1);
+    for (let v = top; v <= last; v++) {
+      for (let at = v * width + left; at <= v * width + end; at++) near[at] = 1;
+    }
+  }
+
+  function stroke(colour, near, inside, dashed, reach, ink, { width, height }) {
+    const { dash } = colours.contour;
+    for (let at = near.indexOf(1); at >= 0; at = near.indexOf(1, at + 1)) {
+      if (dashed) {
+        const x = at % width;
+        const y = (at - x) / width;
+        const above = inside[Math.max(y - reach, 0) * width + x];
+        const below = inside[Math.min(y + reach, height - 1) * width + x];
+        if (Math.floor((above !== below ? x : y) / dash) % 2) continue;
+      }
+      colour[at] = ink;
+    }
   }
 
   // The colour bar: strength across, the image's grey upwards.
@@ -226,10 +232,11 @@ export const createPaint = (colours) => {
     const canvas = el("canvas", { class: "bar", role: "img", "aria-label": label, width, height });
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(width, height);
+    const colour = new Int32Array(pixels.data.buffer);
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
         const share = x / (width - 1);
-        mix(pixels.data, 4 * (y * width + x), 1 - y / (height - 1), scale.signed ? 2 * share - 1 : share);
+        colour[y * width + x] = mix(1 - y / (height - 1), scale.signed ? 2 * share - 1 : share);
       }
     }
     context.putImageData(pixels, 0, 0);
