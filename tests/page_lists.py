@@ -41,8 +41,6 @@ NOT_HERE = {
     "path/to/vit-classifier": "needs a classifier of the reader",
     "def measure(evidence": "studies/audit/test_recipe.py runs this recipe",
     "whyclip.benchmark(": "needs the family's 30 models",
-    "quantus.": "an extra; test_reference.py runs it",
-    "import quantus": "an extra; test_reference.py runs it",
 }
 
 # Only `make test-slow` runs these, on the first samples of each dataset.
@@ -65,6 +63,7 @@ LATER = {
     "region_accuracy(": "256 classes on twenty scenes, twice",
     "describe_heads(": "every head of four layers",
     "GradCAM": "imports OpenCV and scikit-learn",
+    "import quantus": "an extra, which only make test-slow needs",
 }
 
 # What a page takes as given, because another page shows how to get it.

@@ -9,7 +9,6 @@ import shlex
 from pathlib import Path
 from types import MappingProxyType
 
-import matplotlib
 import numpy as np
 import pytest
 import typer
@@ -86,34 +85,6 @@ def test_the_command_line_reference_has_every_option() -> None:
                 assert described, f"{name}: {flag}"
         # Markup of the terminal would be shown as text.
         assert not re.search(r"\[/?(?:bold|dim|italic)\]", section), name
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "why-wrong",
-        "paper-figure",
-        "many-images",
-        "bulk",
-        "mini",
-        "match",
-        "edits",
-        "concepts",
-        "segment",
-    ],
-)
-def test_examples_in_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    codes = re.findall(r"(?s)```python\n(.*?)```", text)
-    assert codes
-    names: dict[str, object] = {}
-    # An example may set what belongs to the reader's process.
-    with matplotlib.rc_context():
-        for code in codes:
-            exec(code, names)
 
 
 def test_make_entries_shown_exist() -> None:

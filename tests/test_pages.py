@@ -187,9 +187,7 @@ SLOW = [path for path in PAGES if has_later(path)]
 
 
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
-def test_a_page_runs(
-    path: Path, reader: Callable[[Path], None], mini: whyclip.ModelView
-) -> None:
+def test_a_page_runs(path: Path, reader: Callable[[Path], None], mini: whyclip.ModelView) -> None:
     reader(path)
     run_page(path, runnable(path, later=False), mini)
 

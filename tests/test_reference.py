@@ -86,20 +86,3 @@ def test_functions_that_explain_have_the_same_options() -> None:
         key: explain[key] for key in ("method", "precision")
     }
     assert options(scorer) == options(whyclip.ModelView.scorer) == {"against": explain["against"]}
-
-
-CODE = {
-    path.name: re.findall(r"(?s)```python\n(.*?)```", path.read_text(encoding="utf-8"))
-    for path in (ROOT / "docs" / "integrations.md",)
-}
-
-
-@pytest.mark.parametrize("page", sorted(CODE))
-@pytest.mark.parametrize("heavy", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_code_of_the_page_runs(page: str, heavy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    names: dict[str, Any] = {}
-    for block in CODE[page]:
-        if heavy or not re.search(r"(?:import|from) (?:quantus|pytorch_grad_cam)", block):
-            exec(compile(block, page, "exec"), names)
-    assert len(CODE[page]) >= 2

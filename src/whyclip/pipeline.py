@@ -93,7 +93,7 @@ def explain_images(
     forward_pass = images.forward_pass
     if notes is None:
         notes = notes_on(model, images)
-    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(pixels)
+    matches = reference.matches(forward_pass.embedding) if reference else ((),) * len(notes)
     setting = Setting(
         model, encoded, images.batch, images.library_pass, notes, checked, audits, matches
     )

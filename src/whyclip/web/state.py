@@ -165,9 +165,7 @@ class Kept:
         kept = encoded, tuple(dict.fromkeys(notes))
         return self.prompts.put(key, kept, _weight(encoded.forward_passes))
 
-    def _images(
-        self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts
-    ) -> KeptPass:
+    def _images(self, upload: Upload, geometry: GeometryName, encoded: EncodedPrompts) -> KeptPass:
         key = (upload.id, geometry)
         kept = self.passes.get(key)
         if kept is not None:
