@@ -61,6 +61,7 @@ LATER = {
     "finetune(model": "trains ten steps",
     "classify_regions(": "256 classes on twenty scenes",
     "region_accuracy(": "256 classes on twenty scenes, twice",
+    "whyclip.heads(": "every head of every layer, and their maps",
     "describe_heads(": "every head of four layers",
     "GradCAM": "imports OpenCV and scikit-learn",
     "import quantus": "an extra, which only make test-slow needs",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +27,12 @@ from pages import PAGES, ROOT, SHELLS, blocks, commands, execute, run
 from whyclip.cli import main
 from whyclip.datasets import load as datasets_load
 from whyclip.datasets.dataset import Subset
+from whyclip.web import serve
 from whyclip.web.serve import Server
 
 SAMPLES = 3
-FOLDERS = ("path/to/folder", "run/model", "runs/mini/weights")
+FOLDERS = ("path/to/folder", "runs/mini/weights")
+MINI = ROOT / "src" / "whyclip" / "mini" / "weights"
 LOAD = whyclip.load
 Items = list[tuple[str, str]]
 
@@ -82,6 +85,9 @@ def reader(
         for name in ("dog_and_red_car", "green_and_blue_house")
     )
 
+    mask = Image.new("L", dog.size)
+    mask.paste(255, (20, 80, 120, 180))
+
     def image(name: str, drawn: Image.Image = dog) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         drawn.save(tmp_path / name)
@@ -90,14 +96,13 @@ def reader(
         image(name)
     for name in ("b.jpg", "photos/2.jpg"):
         image(name, house)
-    for name in ("examples", "benchmarks"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    records = tmp_path / "benchmarks" / "finetuning.npz"
+    records.parent.mkdir()
+    records.symlink_to(ROOT / "benchmarks" / "finetuning.npz")
     (tmp_path / "prompts.txt").write_text("a dog\na red car\n", encoding="utf-8")
     table = "image,label,caption\nphotos/1.jpg,dog,a dog\nphotos/2.jpg,house,a green house\n"
     (tmp_path / "photos.csv").write_text(table, encoding="utf-8")
-    for name in FOLDERS:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).symlink_to(ROOT / "src" / "whyclip" / "mini" / "weights")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
 
@@ -108,16 +113,24 @@ def reader(
     monkeypatch.setattr(whyclip, "load", load)
     kinds = {name: replace(kind, open=_first(kind.open)) for name, kind in _kinds().items()}
     monkeypatch.setattr(datasets_load, "dataset_kinds", lambda: kinds)
+    # A --limit draws from few samples already.
+    monkeypatch.setattr(datasets_load, "Subset", lambda dataset, limit, seed: dataset)
     monkeypatch.setattr(webbrowser, "open", lambda address: None)
     monkeypatch.setattr(Server, "startup", _start_and_stop)
+    monkeypatch.setattr(serve, "listen", lambda host, port, listen=serve.listen: listen(host, 0))
 
     def begin(path: Path) -> None:
-        for name, rows in shown_tables(path.read_text(encoding="utf-8")):
+        text = path.read_text(encoding="utf-8")
+        for name in FOLDERS:
+            # A copy, because a command might write into it.
+            if name in text:
+                shutil.copytree(MINI, tmp_path / name)
+        for name, rows in shown_tables(text):
             (tmp_path / name).write_text(rows, encoding="utf-8")
             # An image of the reader for every name in the table.
             for row in re.findall(r"[\w/]+\.(?:jpg|png)", rows):
                 if not (tmp_path / row).exists():
-                    image(row)
+                    image(row, mask if "masks" in row else dog)
 
     return begin
 
