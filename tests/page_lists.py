@@ -1,7 +1,7 @@
 """What of the documentation's code runs later, what nowhere, and why.
 
-An entry is the beginning of a command, or a part of a block of Python. ``tests/test_pages.py``
-fails if no page has it any more.
+An entry is the beginning of a command, or a part of one block of Python. ``tests/test_pages.py`` fails
+if no page has it any more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ MODELS = {
 NOT_HERE = {
     "pip install": "installs packages; CI installs into a fresh environment",
     "uv pip install": "installs packages by another program",
-    "make test": "these tests",
     "jupyter lab": "another program; test_example_notebooks.py executes the notebooks",
     "duckdb": "another program; the block of Python after it reads the same files",
     "torchrun": "another program, with four processes; bulk/test_launch.py starts two",
@@ -35,9 +34,10 @@ NOT_HERE = {
     "whyclip evaluate --data imagenet:val": "needs ImageNet, and encodes 80,000 prompts",
     "whyclip reproduce table1 --data imagenet:val": "needs ImageNet, and encodes 80,000 prompts",
     "whyclip finetune openclip:ViT-B-16/openai": "trains for hours; cli/test_finetune.py is small",
-    # Blocks of Python.
+}
+NOT_HERE_PYTHON = {
     'pretrained="openai"': "downloads a model",
-    "clip.load(": "needs OpenAI's package, and downloads a model",
+    "= clip.load(": "needs OpenAI's package, and downloads a model",
     "path/to/vit-classifier": "needs a classifier of the reader",
     "def measure(evidence": "studies/audit/test_recipe.py runs this recipe",
     "whyclip.benchmark(": "needs the family's 30 models",
@@ -53,17 +53,18 @@ LATER = {
     'whyclip compare examples/dog_and_red_car.png "a dog" --methods rise': "a slow method",
     "whyclip reproduce": "an experiment on many samples",
     "whyclip bulk": "starts processes, and draws a page of all images",
-    # Blocks of Python.
+}
+LATER_PYTHON = {
     "import pandas, polars": "reads what whyclip bulk wrote",
     "whyclip.audit(": "all checks of two methods",
     "whyclip.evaluate(": "two methods on twenty scenes",
     "whyclip.reproduce(": "an experiment",
-    "finetune(model": "trains ten steps",
-    "classify_regions(": "256 classes on twenty scenes",
-    "region_accuracy(": "256 classes on twenty scenes, twice",
+    "done = finetune(": "trains ten steps",
+    "result = classify_regions(": "256 classes on twenty scenes",
+    "old = region_accuracy(": "256 classes on twenty scenes, twice",
     "whyclip.heads(": "every head of every layer, and their maps",
     "describe_heads(": "every head of four layers",
-    "GradCAM": "imports OpenCV and scikit-learn",
+    "import GradCAM": "imports OpenCV and scikit-learn",
     "import quantus": "an extra, which only make test-slow needs",
 }
 
