@@ -1,7 +1,7 @@
 """What of the documentation's code runs later, what nowhere, and why.
 
-An entry is the beginning of a command, or a part of one block of Python. ``tests/test_pages.py`` fails
-if no page has it any more.
+An entry is the beginning of a command, or a part of one block of Python. `tests/test_pages.py`
+fails if no page has it any more.
 """
 
 from __future__ import annotations

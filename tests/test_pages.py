@@ -233,7 +233,7 @@ def test_every_entry_of_the_lists_is_on_a_page() -> None:
         assert sum(bool(listed(kind, code, {}, {entry: ""})) for kind, code in every) == 1, entry
     for entries in (NOT_HERE, NOT_HERE_PYTHON, LATER, LATER_PYTHON, MODELS):
         assert all(len(reason) > 10 for reason in entries.values())
-    assert sum(not not_here(kind, code) and not is_later(kind, code) for kind, code in every) >= 80
+    assert sum(not not_here(kind, code) and not is_later(kind, code) for kind, code in every) >= 70
     for spec in (*MODELS, *(f"openclip:{folder}" for folder in FOLDERS)):
         assert any(spec in code.split() for _, code in every), spec
     for page in GIVEN:
