@@ -93,6 +93,8 @@ def run(command: str, call: Callable[[list[str]], int]) -> None:
         with _streams(content if sources else None, target[0][0] if target else None):
             code = call(arguments[1:])
         assert code == 0, f"{command}: exit code {code}"
+        for [file] in target:
+            assert Path(file).stat().st_size, f"{command}: {file} is empty"
 
 
 @contextmanager
