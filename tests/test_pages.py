@@ -1,8 +1,8 @@
 """Every code block of README and docs runs as written, page by page, in an empty folder.
 
 The blocks of a page run in their order, with what its reader has: the repository's examples, own
-images and tables, a model. Sizes are limited by what they find (three samples of each dataset),
-never by another command. ``page_lists.py`` has what runs later, or nowhere, and why.
+images and tables, a model. Sizes are limited by what they find (few samples of each dataset), never
+by another command. ``page_lists.py`` has what runs later, or nowhere, and why.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from whyclip.datasets.dataset import Subset
 from whyclip.web import serve
 from whyclip.web.serve import Server
 
-SAMPLES = 3
+# Samples of each dataset: what a reference needs for its thresholds, and few for the long studies.
+QUICK_SAMPLES, SLOW_SAMPLES = 30, 3
 FOLDERS = ("path/to/folder", "runs/mini/weights")
 MINI = ROOT / "src" / "whyclip" / "mini" / "weights"
 LOAD = whyclip.load
@@ -88,7 +89,7 @@ def mini() -> whyclip.ModelView:
 @pytest.fixture
 def reader(
     tmp_path: Path, mini: whyclip.ModelView, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Path], None]:
+) -> Callable[[Path, int], None]:
     """Go to a folder with what the reader of a page has."""
     dog, house = (
         Image.open(ROOT / "examples" / f"{name}.png").convert("RGB").resize((240, 200))
@@ -121,15 +122,17 @@ def reader(
         return copy.deepcopy(mini) if known else LOAD(spec, "cpu")
 
     monkeypatch.setattr(whyclip, "load", load)
-    kinds = {name: replace(kind, open=_first(kind.open)) for name, kind in _kinds().items()}
-    monkeypatch.setattr(datasets_load, "dataset_kinds", lambda: kinds)
     # A --limit draws from few samples already.
     monkeypatch.setattr(datasets_load, "Subset", lambda dataset, limit, seed: dataset)
     monkeypatch.setattr(webbrowser, "open", lambda address: None)
     monkeypatch.setattr(Server, "startup", _start_and_stop)
     monkeypatch.setattr(serve, "listen", lambda host, port, listen=serve.listen: listen(host, 0))
 
-    def begin(path: Path) -> None:
+    known = dict(datasets_load.dataset_kinds())
+
+    def begin(path: Path, samples: int) -> None:
+        kinds = {name: replace(kind, open=_few(kind.open, samples)) for name, kind in known.items()}
+        monkeypatch.setattr(datasets_load, "dataset_kinds", lambda: kinds)
         text = path.read_text(encoding="utf-8")
         for name in FOLDERS:
             # A copy, because a command might write into it.
@@ -145,12 +148,8 @@ def reader(
     return begin
 
 
-def _kinds() -> dict[str, Any]:
-    return dict(datasets_load.dataset_kinds())
-
-
-def _first(opened: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda rest, **options: Subset(opened(rest, **options), SAMPLES)
+def _few(opened: Callable[..., Any], samples: int) -> Callable[..., Any]:
+    return lambda rest, **options: Subset(opened(rest, **options), samples)
 
 
 async def _start_and_stop(server: Server, sockets: Any = None) -> None:
@@ -210,17 +209,19 @@ SLOW = [path for path in PAGES if has_later(path)]
 
 
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
-def test_a_page_runs(path: Path, reader: Callable[[Path], None], mini: whyclip.ModelView) -> None:
-    reader(path)
+def test_a_page_runs(
+    path: Path, reader: Callable[[Path, int], None], mini: whyclip.ModelView
+) -> None:
+    reader(path, QUICK_SAMPLES)
     run_page(path, runnable(path, later=False), mini)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SLOW, ids=lambda path: path.stem)
 def test_a_page_runs_as_a_whole(
-    path: Path, reader: Callable[[Path], None], mini: whyclip.ModelView
+    path: Path, reader: Callable[[Path, int], None], mini: whyclip.ModelView
 ) -> None:
-    reader(path)
+    reader(path, SLOW_SAMPLES)
     run_page(path, runnable(path, later=True), mini)
 
 
