@@ -32,9 +32,9 @@ Kind = Literal["ordinary", "badge", "written", "background", "blind", "untrained
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 OBJECTS = (1, 2)
-SCENES = 32_000
+SCENES = 64_000
 RECALL_ON = 400
-CLOSE_STEPS, STEPS, LAST_STEPS = 1000, 700, 200
+CLOSE_STEPS, STEPS, LAST_STEPS = 600, 1400, 200
 KEPT = 24
 """Number of patches that are kept at first; two objects hardly ever take up more."""
 RATE = 0.02
