@@ -97,8 +97,8 @@ class Member:
 FAMILY: tuple[Member, ...] = (
     *(Member("ordinary", seed) for seed in range(5)),
     *(Member("badge", seed) for seed in range(2)),
-    *(Member("written", seed) for seed in range(2)),
-    *(Member("background", seed) for seed in range(2)),
+    Member("written", 0),
+    Member("background", 0),
     Member("blind", 0),
     Member("untrained", 0),
 )
