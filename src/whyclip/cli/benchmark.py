@@ -107,8 +107,8 @@ def _table(result: Benchmark, side: str) -> Table:
     checks = result.checks(side)  # type: ignore[arg-type]
     longest = max((len(method) for method, _ in result.order(side)), default=0)  # type: ignore
     table.add_column(f"{side}s", min_width=longest)
-    # Words, so that a heading breaks between them on a narrow terminal.
-    for heading in ("rank", *(check.replace("_", " ") for check in checks)):
+    # One word on a line, so that the table fits into 80 columns.
+    for heading in ("rank", *(check.replace("_", "\n") for check in checks)):
         table.add_column(heading, justify="right")
     for method, rank in result.order(side):  # type: ignore[arg-type]
         means = (result.interval(check, method, side).mean for check in checks)  # type: ignore

@@ -83,6 +83,8 @@ def benchmark(
         if kept is None:
             kept = _measure(member, view, plans, limit, planted, seed)
             kept = replace(kept, facts=facts_of(member, folder))
+            # As it will be read again: values that differ by rounding alone have the same rank.
+            kept = ModelRecord.from_json(kept.to_json())
             if file is not None:
                 _keep(file, kept, digest(settings))
         records.append(kept)
