@@ -18,7 +18,7 @@ from whyclip.metrics.protocol import GRAD_ECLIP
 from whyclip.perturbation.fills import Fill
 
 # The fills of the papers are those of ``deletion`` (random colours) and ``insertion`` (black).
-OWN: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
+PROTOCOL_FILLS: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
 _SHOWN: Mapping[Fill, str] = {
     "background": "true background",
     "black": "black",
@@ -78,7 +78,7 @@ def with_fill(metric: str, fill: Fill | None) -> str:
         >>> with_fill("iou", "black"), with_fill("deletion", None)
         ('iou', 'deletion')
     """
-    if fill is None or OWN.get(metric, fill) == fill:
+    if fill is None or PROTOCOL_FILLS.get(metric, fill) == fill:
         return metric
     return f"{metric}_{fill}"
 

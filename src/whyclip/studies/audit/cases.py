@@ -71,10 +71,14 @@ class AuditSetup:
 
     def prompts(self, sample: Sample, scores: Tensor) -> Sequence[str]:
         """The true prompts of a sample, and the best other candidate ``[c]`` as a distractor."""
-        own = self.own_prompts(sample)
+        true_prompts = self.own_prompts(sample)
         labels = self.candidates.labels_of(sample) or ()
-        distractor = self.candidates.distractor(scores, own, labels)
-        return own if distractor is None else (*own, self.candidates.prompts[distractor])
+        distractor = self.candidates.distractor(scores, true_prompts, labels)
+        return (
+            true_prompts
+            if distractor is None
+            else (*true_prompts, self.candidates.prompts[distractor])
+        )
 
 
 @dataclass(frozen=True)
@@ -109,16 +113,16 @@ def explained_case(setup: AuditSetup, sample: Sample, index: int) -> AuditCase:
 def _evidence(setup: AuditSetup, case: Case, index: int) -> SampleEvidence:
     sample, forward_pass = case.sample, case.forward_pass
     labels = setup.candidates.labels_of(sample)
-    own = len(setup.own_prompts(sample))
+    true_count = len(setup.own_prompts(sample))
     return SampleEvidence(
         image_id=sample.image_id,
         prompts=case.prompts,
-        own=own,
+        true_count=true_count,
         labels=labels,
         right=None if labels is None else recognised(case.candidate_scores, labels),
         scores=forward_pass.targets.score(forward_pass.embedding)[0].cpu(),
         candidate_scores=case.candidate_scores,
-        edited_prompt=index % own,
+        edited_prompt=index % true_count,
     )
 
 

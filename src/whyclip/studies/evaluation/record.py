@@ -145,11 +145,11 @@ class EvaluationRecord:
             OptionError: that was not measured.
         """
         key = self._key(method, metric, read)
-        found = np.array(
+        values = np.array(
             [one.values.get(key, np.nan) for record in self.records for one in record.measured],
             dtype=np.float64,
         )
-        return found[self._where(correct)]
+        return values[self._where(correct)]
 
     def interval(
         self, method: str, metric: str, read: str | None = None, *, correct: bool | None = None

@@ -148,12 +148,12 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
     def finish(arm: str, weight: float) -> Run:
         nonlocal begun
         chosen_by = measure(view, validation, maps=False)
-        found = measure(view, test)
+        tested = measure(view, test)
         now = perf_counter()
         begun, seconds = now, now - begun
         return Run(
             arm, weight, seed, float(chosen_by.without_badge.mean()),
-            float(chosen_by.others.mean()), round(seconds, 1), found,
+            float(chosen_by.others.mean()), round(seconds, 1), tested,
         )  # fmt: skip
 
     module = view.module
