@@ -18,7 +18,7 @@ from whyclip.inputs import read_image
 from whyclip.metrics import Interval
 from whyclip.metrics.curve import trapezoid
 from whyclip.studies.evaluation import evaluate
-from whyclip.studies.evaluation.plan import make_plan
+from whyclip.studies.evaluation.setup import make_plan
 
 
 @pytest.fixture(scope="module")

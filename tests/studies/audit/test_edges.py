@@ -16,7 +16,7 @@ from whyclip.errors import ImageError, InputError, OptionError
 from whyclip.methods import METHODS
 from whyclip.studies.audit import audit
 from whyclip.studies.audit.cases import AuditSetup, explained_case
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import plans_of
 from whyclip.studies.candidates import prompt_candidates
 
 

@@ -81,8 +81,8 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
 
 def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelView) -> None:
     from whyclip.studies.audit.cases import AuditSetup, explained_case
-    from whyclip.studies.audit.plans import plans_of
     from whyclip.studies.audit.spatial import read_with
+    from whyclip.studies.audit.variants import plans_of
     from whyclip.studies.candidates import prompt_candidates
 
     data = Toy(3)

@@ -16,7 +16,7 @@ from whyclip.methods import Relevance
 from whyclip.studies.audit import CHECKS
 from whyclip.studies.audit.cases import AuditSetup, explained_case
 from whyclip.studies.audit.evidence import Evidence
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import plans_of
 from whyclip.studies.candidates import prompt_candidates
 
 ROOT = Path(__file__).parents[3]

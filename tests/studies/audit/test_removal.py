@@ -12,7 +12,7 @@ import tiny
 import whyclip
 from audit_toy import GOOD, NAMES, Toy
 from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import plans_of
 from whyclip.studies.candidates import prompt_candidates
 from whyclip.studies.effects import (
     blur_patches,

@@ -227,8 +227,8 @@ def test_variants_of_one_method_stand_side_by_side() -> None:
 
 def test_samples_come_out_while_others_have_not_been_read() -> None:
     from whyclip.studies.candidates import class_candidates
-    from whyclip.studies.evaluation.plan import make_plan
     from whyclip.studies.evaluation.run import Run
+    from whyclip.studies.evaluation.setup import make_plan
 
     class Many(Pictures):
         def __len__(self) -> int:
@@ -248,7 +248,7 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
 def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
     from whyclip.studies.candidates import class_candidates
     from whyclip.studies.cases import CaseSetup
-    from whyclip.studies.evaluation.plan import make_plan
+    from whyclip.studies.evaluation.setup import make_plan
 
     plan = make_plan(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
     setup = CaseSetup(MODEL, plan.methods, class_candidates(MODEL, Pictures()))

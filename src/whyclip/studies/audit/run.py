@@ -37,10 +37,10 @@ from whyclip.studies.audit.checks import CHECKS, get_check
 from whyclip.studies.audit.evidence import Ask, Evidence
 from whyclip.studies.audit.interventions import without_interventions
 from whyclip.studies.audit.measure import DrawnSample, Work, gather
-from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.record import Audited
 from whyclip.studies.audit.result import Audit
 from whyclip.studies.audit.store import Store
+from whyclip.studies.audit.variants import plans_of
 from whyclip.studies.candidates import Candidates, prompt_candidates
 from whyclip.studies.claims import Finding
 from whyclip.studies.control import CONTROL, described

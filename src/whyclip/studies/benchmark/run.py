@@ -18,7 +18,7 @@ from whyclip.finetuning.scene_table import SIDE
 from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.selection import MethodsLike
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import plans_of
 from whyclip.studies.benchmark.criteria import CHECKS, NO_RELIANCE
 from whyclip.studies.benchmark.evidence import outcomes_of
 from whyclip.studies.benchmark.record import VERSION, ModelRecord

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from whyclip.studies.evaluation.evaluate import evaluate
-from whyclip.studies.evaluation.plan import Plan, make_plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
 from whyclip.studies.evaluation.record import Curve, Row
 from whyclip.studies.evaluation.result import Evaluation
+from whyclip.studies.evaluation.setup import Plan, make_plan
 from whyclip.studies.evaluation.summary import Line, Measure, summarise
 from whyclip.studies.evaluation.tables import difference_table, main_tables
 

@@ -19,10 +19,10 @@ from whyclip.report import run_facts
 from whyclip.selection import MethodsLike
 from whyclip.studies.candidates import Candidates, class_candidates
 from whyclip.studies.evaluation.case_record import CaseRecord
-from whyclip.studies.evaluation.plan import FillName, Plan, PromptName, ProtocolName, make_plan
 from whyclip.studies.evaluation.prompts import renumbered
 from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.run import Run
+from whyclip.studies.evaluation.setup import FillName, Plan, PromptName, ProtocolName, make_plan
 from whyclip.studies.evaluation.store import CLASSES, Store
 from whyclip.studies.identity import dataset_identity, model_identity
 from whyclip.types import SIDES, GeometryName, Precision, Side

@@ -14,8 +14,8 @@ from whyclip.errors import OptionError, OutputError, unknown
 from whyclip.metrics import Interval, Metric, get_metric, interval, paired_difference
 from whyclip.stats.intervals import differences, p_value, share_interval
 from whyclip.studies.evaluation.case_record import CaseRecord, Key
-from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
+from whyclip.studies.evaluation.setup import Plan
 
 if TYPE_CHECKING:
     import pandas

@@ -18,8 +18,8 @@ from whyclip.models import ModelView
 from whyclip.studies.candidates import Candidates
 from whyclip.studies.cases import Case, CaseSetup, background_of, pixels_of
 from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
-from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt, explained_prompts
+from whyclip.studies.evaluation.setup import Plan
 from whyclip.studies.measure import Entry, Loop, Requests, perturbed
 from whyclip.studies.scoring import Encoder, TextDirections
 

@@ -8,7 +8,7 @@ from whyclip.metrics import Interval, get_metric
 from whyclip.report import Column, Table
 from whyclip.stats.contrasts import contrast
 from whyclip.studies.evaluation import Evaluation, evaluate
-from whyclip.studies.evaluation.plan import FillName, PromptName
+from whyclip.studies.evaluation.setup import FillName, PromptName
 from whyclip.studies.experiments.experiment import ExperimentInput
 from whyclip.types import GeometryName, Side
 from whyclip.variant import Variant

@@ -12,7 +12,7 @@ from whyclip.report.plots import Curve, Panel, curve_plot
 from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
 from whyclip.studies.evaluation.fills import fills_words
-from whyclip.studies.evaluation.plan import FILLS, FillName, PromptName
+from whyclip.studies.evaluation.setup import FILLS, FillName, PromptName
 from whyclip.studies.experiments.experiment import (
     Defaults,
     Experiment,
