@@ -29,13 +29,13 @@ class AuditSetup:
     """A model, the methods and the candidates: all that every sample is looked at with."""
 
     model: ModelView
-    plans: Mapping[str, Variant]
+    variants: Mapping[str, Variant]
     candidates: Candidates
     _directions: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare the forward passes; the readout is kept also where no method reads it."""
-        variants = tuple(self.plans.values())
+        variants = tuple(self.variants.values())
         self.cases = CaseSetup(
             self.model,
             variants,
@@ -50,7 +50,7 @@ class AuditSetup:
     def explained_candidates(self, name: str) -> Targets:
         """The candidates' directions by the computation that a method explains on the text side."""
         if name not in self._directions:
-            variant, targets = self.plans[name], self.candidates.targets
+            variant, targets = self.variants[name], self.candidates.targets
             nothing = Targets(targets.directions[:1], targets.scale)
             embeddings = []
             for start in range(0, len(self.candidates.prompts), 64):
@@ -101,7 +101,7 @@ def explained_case(setup: AuditSetup, sample: Sample, index: int) -> AuditCase:
     """
     case = setup.cases.explained(setup.cases.case(sample, setup.prompts))
     evidence = _evidence(setup, case, index)
-    for label in setup.plans:
+    for label in setup.variants:
         evidence.methods[label] = _method_evidence(setup, case, label)
     if sample.masks is not None:
         _locate(case, evidence)

@@ -109,7 +109,7 @@ def measure_exchanged_heads(setup: AuditSetup, case: AuditCase) -> None:
     if passes and all(map(_has_heads, passes)):
         again = tuple(passed_again(forward_pass) for forward_pass in passes)
         texts = replace(case.encoded, forward_passes=again)
-    for label, variant in setup.plans.items():
+    for label, variant in setup.variants.items():
         if image is not None and "image" in variant.sides:
             values = variant.relevance(image).values.detach().float().cpu()
             _note(case, label, "image", list(values[0]))

@@ -126,7 +126,7 @@ def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections)
         return
     encoded = setup.cases.encode([part.prompt for part in probes])
     encoded = replace(encoded, scale=case.encoded.scale)
-    for label, variant in setup.plans.items():
+    for label, variant in setup.variants.items():
         if "text" in variant.sides:
             result = attribute_text(variant, encoded, case.forward_pass.embedding)
             assert result.words is not None, "the text side has words"

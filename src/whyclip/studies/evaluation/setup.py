@@ -50,8 +50,8 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is run; :func:`make_plan` checks it.
+class Setup:
+    """What is run; :func:`make_setup` checks it.
 
     Attributes:
         methods: each with the sides that it supports and metrics look at; the random control is
@@ -107,7 +107,7 @@ class Plan:
         }
 
 
-def make_plan(  # noqa: PLR0913 (as for evaluate)
+def make_setup(  # noqa: PLR0913 (as for evaluate)
     model: ModelView,
     dataset: Dataset,
     methods: MethodsLike | None = None,
@@ -120,7 +120,7 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     seed: int = 0,
-) -> Plan:
+) -> Setup:
     """Check what is asked for, and fill in what is not.
 
     Args: as for :func:`whyclip.studies.evaluation.evaluate`.
@@ -159,7 +159,7 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
                 f"metric {metric.name!r} looks at the {metric.side} side, which none of "
                 f"{', '.join(v.label for v in variants if v.label != CONTROL)} reads here"
             )
-    return Plan(ready, tuple(chosen), prompt, geometry, precision, seed)
+    return Setup(ready, tuple(chosen), prompt, geometry, precision, seed)
 
 
 def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:

@@ -69,7 +69,7 @@ def right_less_wrong(evaluation: Evaluation, name: str, quantity: Quantity) -> I
     Both over whole pictures drawn anew; ``groups`` are those of the smaller side.
     """
     values = evaluation.values(name, *quantity)
-    groups, seed = evaluation.images, evaluation.plan.seed
+    groups, seed = evaluation.images, evaluation.setup.seed
     return contrast(values, evaluation.correct, groups=groups, seed=seed)
 
 
