@@ -38,7 +38,7 @@ class Run:
         """Make what runs the model."""
         setup = self.setup
         self.encoder = Encoder(self.model, setup.precision, self.batch_size)
-        self.setup = CaseSetup(
+        self.cases = CaseSetup(
             self.model, setup.methods, self.candidates, setup.geometry, setup.precision
         )
         self.loop: Loop[CaseRecord] = Loop(self.encoder)
@@ -84,12 +84,12 @@ class Run:
             )
             return [prompt.prompt for prompt in explained]
 
-        case = self.setup.explained(self.setup.case(sample, choose))
+        case = self.cases.explained(self.cases.case(sample, choose))
         case.release_graphs()
         prompts = [PromptRecord(prompt) for prompt in explained]
         record = CaseRecord(number, sample.id, sample.image_id, bool(case.notes), prompts)
         self._words(case, record)
-        targets = self.setup.prompt_targets(case.prompts)
+        targets = self.cases.prompt_targets(case.prompts)
         pixels, metrics = pixels_of(case), self.setup.edited("image")
         needed = any("background" in metric.needs for metric in metrics)
         background = background_of(case) if needed else None
