@@ -251,7 +251,7 @@ def _mean_over_objects(values: np.ndarray, objects: np.ndarray) -> Interval:
 _MACC = (
     "mean over the 32 concepts of the share of boxes (or masks) whose best concept, by the dense "
     "features of the patches inside, is the true one; chance is 3.1 %. Mean of the seeds; "
-    "intervals are 95 % bootstraps over the unseen scenes and do not cover other seeds, which "
+    "95 % intervals are over the unseen scenes and do not cover other seeds, which "
     "stand in a column of their own."
 )
 _RECALL = "share of a scene's k objects among the k concepts that score highest with the image."
