@@ -102,15 +102,14 @@ def compared(kinds: dict[str, Floats], truth: Truth) -> dict[str, Any]:
     def bounds(of: Interval) -> list[float]:
         return [round(of.low, 4), round(of.high, 4)]
 
-    raw, entries = values["raw score"], {}
+    raw = values["raw score"]
+    entries: dict[str, dict[str, Any]] = {}
     for name, row in values.items():
-        value, less = interval(row), paired_difference(row, raw)
-        entries[name] = {
-            "auroc": round(value.mean, 4),
-            "interval": bounds(value),
-            "less raw": round(less.mean, 4),
-            "less raw interval": bounds(less),
-        }
+        value = interval(row)
+        entries[name] = {"auroc": round(value.mean, 4), "interval": bounds(value)}
+        if row is not raw:
+            less = paired_difference(row, raw)
+            entries[name] |= {"less raw": round(less.mean, 4), "less raw interval": bounds(less)}
     return entries
 
 
