@@ -73,18 +73,18 @@ def benchmark(
     for member in track(members, "models", len(members)):
         view = load_member(member, folder)
         plans = variants_by_label(view, methods, seed)
-        asked = {
+        settings = {
             "fingerprint": view.fingerprint, "limit": limit, "planted": planted, "seed": seed,
             "methods": {name: described(plan) for name, plan in plans.items()},
             "checks": CHECKS, "version": VERSION,
         }  # fmt: skip
         file = None if out is None else Path(out) / "models" / f"{member.name}.json"
-        kept = None if file is None else _kept(file, digest(asked))
+        kept = None if file is None else _kept(file, digest(settings))
         if kept is None:
             kept = _measure(member, view, plans, limit, planted, seed)
             kept = replace(kept, facts=facts_of(member, folder))
             if file is not None:
-                _keep(file, kept, digest(asked))
+                _keep(file, kept, digest(settings))
         records.append(kept)
     return Benchmark(tuple(records), seed=seed, seconds=time.perf_counter() - began)
 
