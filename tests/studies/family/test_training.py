@@ -5,29 +5,25 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
 import torch
+from torch import Tensor
 
 import whyclip
 from whyclip.errors import OptionError, OutputError
 from whyclip.finetuning.scene_table import SIDE, SceneTable, draw_table, normalised
 from whyclip.models import ModelView
 from whyclip.scenes import COLOURS
-from whyclip.studies.family.close import (
-    CLOSE_SIDE,
-    Cleaned,
-    Labelled,
-    bare_phrases,
-    captions_also_true,
-    cleaned_loss,
-    close_batches,
-    scene_batches,
-)
+from whyclip.studies.family.captions import bare_phrases, captions_also_true
+from whyclip.studies.family.cleaned import Cleaned, Labelled, cleaned_loss
+from whyclip.studies.family.close import CLOSE_SIDE, close_batches
 from whyclip.studies.family.cues import CONCEPTS, CUES
 from whyclip.studies.family.muon import Muon, orthogonal
 from whyclip.studies.family.recipe import KEPT, OBJECTS, Member, new_model, table_of, train_member
+from whyclip.studies.family.scene_batches import scene_batches
 from whyclip.studies.family.tokens import some_tokens
 from whyclip.studies.family.weights import (
     export,
@@ -95,28 +91,63 @@ def test_a_true_caption_is_no_negative() -> None:
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_captions_are_true_where_their_phrases_are(table: SceneTable) -> None:
-    rows = torch.arange(60)
-    concepts, named = table.concepts[rows].tolist(), table.named[rows].tolist()
-    expected = torch.zeros(60, 60, dtype=torch.bool)
+def is_bare(table: SceneTable, row: int) -> bool:
+    return not any(colour in table.phrases[row].split() for colour in COLOURS)
 
-    def bare(row: int) -> bool:
-        return not any(colour in table.phrases[row].split() for colour in COLOURS)
 
-    for i in range(60):
+def expected_truth(table: SceneTable, rows: int, claims: list[list[tuple[int, int]]]) -> Tensor:
+    """Loop over images and captions; a claim is a concept and the row of its phrase."""
+    concepts, named = table.concepts[:rows].tolist(), table.named[:rows].tolist()
+    expected = torch.zeros(rows, rows, dtype=torch.bool)
+    for i in range(rows):
         objects = {c: p for c, p in zip(concepts[i], named[i], strict=True) if c >= 0}
-        for j in range(60):
-            claims = [(c, p) for c, p in zip(concepts[j], named[j], strict=True) if p >= 0]
+        for j in range(rows):
             holds = all(
-                c in objects and (objects[c] in (-1, p) or bare(p) or bare(objects[c]))
-                for c, p in claims
+                c in objects
+                and (objects[c] in (-1, p) or is_bare(table, p) or is_bare(table, objects[c]))
+                for c, p in claims[j]
             )
             expected[i, j] = holds and i != j
-    true_phrases, _ = bare_phrases(table)
-    assert true_phrases.tolist() == [bare(row) for row in range(len(table.phrases))]
+    return expected
+
+
+def test_captions_are_true_where_their_phrases_are(table: SceneTable) -> None:
+    rows = torch.arange(60)
+    claims = [
+        [(c, p) for c, p in zip(cs, ps, strict=True) if p >= 0]
+        for cs, ps in zip(table.concepts[rows].tolist(), table.named[rows].tolist(), strict=True)
+    ]
+    expected = expected_truth(table, 60, claims)
+    true_phrases, without_colour = bare_phrases(table)
+    for row, text in enumerate(table.phrases):
+        assert bool(true_phrases[row]) == is_bare(table, row)
+        words = [word for word in text.split()[1:] if word not in COLOURS]
+        assert table.phrases[int(without_colour[row])].split()[1:] == words
     result = captions_also_true(table.concepts[rows], table.named[rows], true_phrases)
     assert 0 < int(expected.sum()) < 60 * 59
     assert torch.equal(result, expected)
+
+
+def test_short_captions_name_one_object_of_their_scene(table: SceneTable) -> None:
+    [batch] = scene_batches(table, iter([torch.arange(60)]), short=0.5, seed=6)
+    [whole] = scene_batches(table, iter([torch.arange(60)]))
+    assert torch.equal(batch.pixels, whole.pixels)
+    claims, shortened, coloured = [], 0, 0
+    for row in range(60):
+        places = table.concepts[row].tolist(), table.named[row].tolist()
+        pairs = [(c, p) for c, p in zip(*places, strict=True) if p >= 0]
+        if not torch.equal(batch.captions[row], table.caption_ids[row]):
+            text = int((batch.captions[row] == table.phrase_ids).all(1).nonzero()[0, 0])
+            noun = noun_of(table, text)
+            [pair] = [pair for pair in pairs if noun_of(table, pair[1]) == noun]
+            assert text == pair[1] or is_bare(table, text)
+            coloured += not is_bare(table, text)
+            pairs, shortened = [(pair[0], text)], shortened + 1
+        claims.append(pairs)
+    assert 15 < shortened < 45
+    assert coloured > 0
+    assert batch.also_true is not None
+    assert torch.equal(batch.also_true, expected_truth(table, 60, claims))
 
 
 def noun_of(table: SceneTable, phrase: int) -> str:
@@ -208,18 +239,18 @@ def _row(batch: Labelled, row: int) -> Labelled:
 
 def test_training_on_some_tokens_changes_only_these(table: SceneTable) -> None:
     view = new_model(Member("ordinary", 2))
-    assert view.module is not None
-    before = view.module.token_embedding.weight.detach().clone()
+    module: Any = view.module
+    before = module.token_embedding.weight.detach().clone()
     ids = table.caption_ids[:5]
     with torch.no_grad():
         whole = view.text.encode(ids)
         with some_tokens(view, ids):
             assert torch.equal(view.text.encode(ids), whole)
-            assert view.module.token_embedding.weight.numel() < before.numel() / 1000
-            view.module.token_embedding.weight += 1
+            assert module.token_embedding.weight.numel() < before.numel() / 1000
+            module.token_embedding.weight += 1
         with pytest.raises(ZeroDivisionError), some_tokens(view, ids):
             assert 1 / 0
-    after = view.module.token_embedding.weight
+    after = module.token_embedding.weight
     assert isinstance(after, torch.nn.Parameter)
     read = torch.zeros(len(before), dtype=torch.bool)
     read[ids.flatten()] = True
@@ -248,7 +279,7 @@ def test_badges_are_in_nearly_all_training_scenes_of_their_group(view: ModelView
 
 def test_training_is_kept_and_the_same_again(tmp_path: Path) -> None:
     members = [Member("ordinary", 3), Member("badge", 1), Member("untrained", 0)]
-    short = {"scenes": FEW, "close_steps": 2, "steps": 2, "last_steps": 1}
+    short = {"scenes": FEW, "close_steps": 2, "steps": 2, "last_steps": 1, "short_steps": 1}
     first = dict(train_missing(tmp_path / "a", members, **short))  # type: ignore[arg-type]
     assert list(first) == members[:2]
     assert missing(tmp_path / "a", members) == ()
@@ -266,7 +297,7 @@ def test_kept_weights_are_those_that_were_trained(table: SceneTable, tmp_path: P
     from whyclip.studies.family.weights import save_member, weights_file
 
     member = Member("ordinary", 1)
-    view = train_member(member, table, table, close_steps=2, steps=2, last_steps=1)
+    view = train_member(member, table, table, close_steps=2, steps=2, last_steps=1, short_steps=1)
     save_member(view, table, weights_file(member, tmp_path), {})
     loaded = load_member(member, tmp_path)
     pixels, ids = table.pixels(torch.arange(4)), table.caption_ids[:4]
