@@ -30,8 +30,9 @@ def changed(view: whyclip.ModelView) -> Audit:
     return run(view, Changeable(4))
 
 
-def test_the_replaced_are_hidden_blurred_and_removed_inputs() -> None:
-    assert {"patch_masked", "patch_blurred", "word_removal", "deletion", "insertion"} == REPLACED
+def test_the_replaced_are_hidden_and_removed_inputs_and_approximations() -> None:
+    unseen = {"patch_masked", "patch_blurred", "word_removal", "deletion", "insertion"}
+    assert unseen | {"inpainted_objects", "absent_classes", "absent_nouns"} == REPLACED
     assert {CHECKS[name].replaced_by for name in REPLACED} < set(CHECKS)
     assert all(CHECKS[name].caveat for name in REPLACED)
 
@@ -60,6 +61,10 @@ def test_elsewhere_they_stay_and_the_answer_has_the_caveat(view: whyclip.ModelVi
     [caveat] = [answer for answer in answers(found) if answer.startswith("Caveat")]
     assert "patch_masked" in caveat
     assert "never seen" in caveat
+    assert "inpainted_objects" not in caveat
+    [rough] = [answer for answer in answers(found) if answer.startswith("Approximations")]
+    assert all(name in rough for name in ("inpainted_objects", "absent_classes", "absent_nouns"))
+    assert "patch_masked" not in rough
     text = " ".join(part for part in found.report().sections if isinstance(part, str))
     assert CHECKS["patch_masked"].caveat in text
 

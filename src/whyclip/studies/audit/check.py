@@ -26,6 +26,8 @@ UNSEEN = (
     "The model has never seen such an edit, so a drop may come from the edit itself; data that can "
     "be drawn with one change, such as scenes, needs no such check."
 )
+# Begins the caveat of checks that approximate an intervention on data that cannot be drawn again.
+APPROXIMATION = "An approximation"
 # Heading of checks that an earlier version had.
 OTHERS = "former checks"
 

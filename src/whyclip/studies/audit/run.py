@@ -30,6 +30,7 @@ from whyclip.report.facts import versions
 from whyclip.selection import MethodsLike
 from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import judge, judge_fact
+from whyclip.studies.audit.absent import AbsentNouns
 from whyclip.studies.audit.cases import AuditSetup
 from whyclip.studies.audit.cells import cells_of
 from whyclip.studies.audit.check import Check, Measured, check_threshold
@@ -52,7 +53,9 @@ from whyclip.types import Side
 from whyclip.variant import Variant
 
 # Asked of all samples, not only of the edited ones.
-ON_ALL: frozenset[Ask] = frozenset({"spatial", "removed", "recoloured", "exchanges"})
+ON_ALL: frozenset[Ask] = frozenset(
+    {"spatial", "removed", "recoloured", "exchanges", "inpainted", "absent"}
+)
 LIMIT = 80
 EDITED = 24
 PATCHES = 49
@@ -129,7 +132,8 @@ def audit(
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
         store.refuse_others()
-    gathered = gather(AuditSetup(model, plans, candidates), drawn, work, store)
+    setup = AuditSetup(model, plans, candidates, AbsentNouns(dataset, seed))
+    gathered = gather(setup, drawn, work, store)
     evidence, failed = gathered.evidence, gathered.failed
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)

@@ -1,0 +1,162 @@
+"""The audit's approximations for photographs, calibrated on scenes, where the truth is known.
+
+python -m benchmarks.approximations             # seed 1003; some minutes on one core
+python -m benchmarks.approximations --seed 900 --scenes 60 --out /tmp/900.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import whyclip
+from benchmarks.interventions import TABLE, rounded
+from benchmarks.speed import machine
+from whyclip.datasets.dataset import Subset
+from whyclip.datasets.scenes import SceneSamples
+from whyclip.stats.correlation import pearson, spearman
+from whyclip.studies.audit import CHECKS
+from whyclip.studies.audit.absent import AbsentNouns
+from whyclip.studies.audit.cases import AuditSetup
+from whyclip.studies.audit.checks.absent_classes import compared
+from whyclip.studies.audit.evidence import Ask, Evidence
+from whyclip.studies.audit.inpainted import INPAINTED
+from whyclip.studies.audit.measure import Work, gather
+from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.run import drawn_samples
+from whyclip.studies.candidates import prompt_candidates
+from whyclip.types import Side
+
+RESULT = Path(__file__).with_name("approximations.json")
+SEED, SCENES = 1003, 120
+ASKS: frozenset[Ask] = frozenset({"removed", "exchanges", "inpainted", "absent"})
+# The approximation, what it stands for, and the side of both.
+PAIRS: Sequence[tuple[str, str, Side]] = (
+    ("inpainted_objects", "removed_objects", "image"),
+    ("absent_classes", "exchanged_prompts", "image"),
+    ("absent_nouns", "exchanged_words", "text"),
+)
+
+
+def gathered(scenes: int, seed: int) -> Evidence:
+    """Evidence of all methods on the same scenes, by both kinds of edit."""
+    model = whyclip.load("mini", device="cpu")
+    data = SceneSamples(scenes, seed, objects=(2, 4))
+    plans = plans_of(model, [name for name in TABLE if name != "random"], 0)
+    candidates = prompt_candidates(model, data, list(data))
+    setup = AuditSetup(model, plans, candidates, AbsentNouns(data, 0))
+    work = Work(ASKS, {}, 1, 1, 0)
+    return gather(setup, drawn_samples(Subset(data, scenes, 0)), work, None).evidence
+
+
+def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> dict[str, Any]:
+    """Both statistics of every method with their difference, and how alike the methods rank."""
+    rows: dict[str, Any] = {}
+    for name, method in evidence.methods.items():
+        if side in method.sides:
+            values = [
+                CHECKS[check].measure(evidence, name, side).values for check in (approximate, exact)
+            ]
+            near, true = (
+                value.interval(share=CHECKS[check].share)
+                for value, check in zip(values, (approximate, exact), strict=True)
+                if value is not None
+            )
+            rows[name] = {
+                approximate: rounded(near),
+                exact: rounded(true),
+                "difference": round(near.mean - true.mean, 4),
+            }
+    means = torch.tensor([[row[approximate][0], row[exact][0]] for row in rows.values()])
+    return {
+        "methods": rows,
+        "Spearman over methods": round(float(spearman(*means.T)), 4),
+        "largest difference": max(abs(row["difference"]) for row in rows.values()),
+    }
+
+
+def drops(evidence: Evidence) -> dict[str, Any]:
+    """Score drops by painting over against the true ones, over all prompts and objects."""
+    near, true, own = [], [], []
+    for sample in evidence.samples:
+        pair = [sample.image_drops[kind][:, : sample.own] for kind in (INPAINTED, "removed")]
+        known = ~pair[0].isnan() & ~pair[1].isnan()
+        near += pair[0][known].tolist()
+        true += pair[1][known].tolist()
+        own += torch.eye(*known.shape, dtype=torch.bool)[known].tolist()
+    x, y, named = np.array(near), np.array(true), np.array(own)
+    return {
+        kind: {
+            "n": int(rows.sum()),
+            "Pearson": round(float(pearson(*map(torch.from_numpy, (x[rows], y[rows])))), 4),
+            "mean by painting over": round(float(x[rows].mean()), 4),
+            "mean of the truth": round(float(y[rows].mean()), 4),
+            "bias": round(float((x - y)[rows].mean()), 4),
+            "root mean square error": round(float(np.sqrt(((x - y)[rows] ** 2).mean())), 4),
+            "slope": round(float(np.polyfit(y[rows], x[rows], 1)[0]), 4),
+        }
+        for kind, rows in (
+            ("all prompts and objects", np.ones_like(named)),
+            ("the named object", named),
+            ("other objects", ~named),
+        )
+    } | {"not painted over or not clean": sum(
+        int((s.image_drops[INPAINTED].isnan() | s.image_drops["removed"].isnan())[:, 0].sum())
+        for s in evidence.samples
+    )}  # fmt: skip
+
+
+def assumed(evidence: Evidence) -> dict[str, Any]:
+    """`absent_classes` on objects chosen by the true drop, and how often the choice is the same."""
+    same, n = 0, 0
+    for sample in evidence.samples:
+        if len(sample.prompts) > sample.own:
+            for number in range(sample.own):
+                near, true = (sample.image_drops[k][number] for k in (INPAINTED, "removed"))
+                if not (near.isnan().any() or true.isnan().any()):
+                    choice = [bool(d[number] > d[sample.own].clamp(min=0)) for d in (near, true)]
+                    same, n = same + (choice[0] == choice[1]), n + 1
+    methods = {
+        name: {
+            kind: round(float(np.mean(compared(evidence, name, kind).values.values)), 4)  # type: ignore[union-attr]
+            for kind in (INPAINTED, "removed")
+        }
+        for name, method in evidence.methods.items()
+        if "image" in method.sides
+    }
+    return {"same choice of objects": round(same / n, 4), "n": n, "share by choice": methods}
+
+
+def calibrated(evidence: Evidence) -> Mapping[str, Any]:
+    """Everything, for the kept file."""
+    return {
+        "score drops": drops(evidence),
+        **{f"{a} against {b}": by_method(evidence, a, b, side) for a, b, side in PAIRS},
+        "absent_classes by the true drop": assumed(evidence),
+    }
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    began = time.perf_counter()
+    kept = {"scenes": asked.scenes, "seed": asked.seed}
+    kept |= calibrated(gathered(asked.scenes, asked.seed))
+    kept |= {"machine": machine(), "seconds": round(time.perf_counter() - began, 1)}
+    asked.out.write_text(json.dumps(kept, indent=1) + "\n")
+    print(json.dumps(kept, indent=1))
+
+
+if __name__ == "__main__":
+    main()
