@@ -1,7 +1,16 @@
 """The audit's approximations for photographs, calibrated on scenes, where the truth is known.
 
-python -m benchmarks.approximations             # seed 1003; some minutes on one core
-python -m benchmarks.approximations --seed 900 --scenes 60 --out /tmp/900.json
+    python -m benchmarks.approximations             # seed 1003; two minutes on one core
+    python -m benchmarks.approximations --seed 900 --out 900.json
+
+Rule, written before seed 1003 was looked at: on data without interventions an approximation joins
+the verdict if, on plain scenes,
+
+- over all methods, Spearman's correlation with the exact check's statistic is at least 0.8;
+- no method passes one of the two checks and fails the other.
+
+Otherwise it is measured only if it is named. Backgrounds of scenes are smooth, which suits the
+fill. So images are also measured under a grain that it cannot continue.
 """
 
 from __future__ import annotations
@@ -10,17 +19,21 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 import whyclip
 from benchmarks.interventions import TABLE, rounded
 from benchmarks.speed import machine
-from whyclip.datasets.dataset import Subset
+from whyclip.datasets.dataset import Sample, Subset
 from whyclip.datasets.scenes import SceneSamples
+from whyclip.perturbation.fills import Pixels
+from whyclip.scenes.interventions import SceneInterventions
 from whyclip.stats.correlation import pearson, spearman
 from whyclip.stats.verdict import judge
 from whyclip.studies.audit import CHECKS
@@ -37,10 +50,15 @@ from whyclip.studies.candidates import prompt_candidates
 from whyclip.types import Side
 
 RESULT = Path(__file__).with_name("approximations.json")
-SEED, SCENES = 1003, 60
+SEED, SCENES = 1003, 24
+# Of a grain of brightness: edge in pixels, and most grey levels.
+GRAIN, STRENGTH = 4, 40
 # Of the rule above.
 ALIKE = 0.8
-ASKS: frozenset[Ask] = frozenset({"removed", "exchanges", "inpainted", "absent"})
+ASKS: dict[Side, frozenset[Ask]] = {
+    "image": frozenset({"removed", "inpainted"}),
+    "text": frozenset({"exchanges", "absent"}),
+}
 # The approximation, what it stands for, and the side of both.
 PAIRS: Sequence[tuple[str, str, Side]] = (
     ("inpainted_objects", "removed_objects", "image"),
@@ -49,16 +67,38 @@ PAIRS: Sequence[tuple[str, str, Side]] = (
 )
 
 
-def gathered(scenes: int, seed: int, folder: Path | None) -> Evidence:
+class Textured(SceneSamples):
+    """The same scenes under a grain that the fill cannot continue, as on photographs."""
+
+    def sample(self, index: int) -> Sample:
+        """One scene and its interventions, all under the same grain."""
+        plain, scene = super().sample(index), self.scenes[index]
+        width, height = scene.image.size
+        coarse = np.random.default_rng((scene.seed, 8)).integers(
+            -STRENGTH, STRENGTH + 1, (-(-height // GRAIN), -(-width // GRAIN), 1)
+        )
+        grain = coarse.repeat(GRAIN, 0).repeat(GRAIN, 1)[:height, :width]
+
+        def paint(pixels: Pixels) -> Pixels:
+            return (pixels + grain).clip(0, 255).astype(np.uint8)
+
+        return replace(
+            plain,
+            source=Image.fromarray(paint(np.asarray(plain.image))),
+            interventions=SceneInterventions(scene, paint=paint),
+        )
+
+
+def gathered(data: SceneSamples, sides: Sequence[Side], folder: Path | None) -> Evidence:
     """Evidence of all methods on the same scenes, by both kinds of edit; resumes in a folder."""
+    asks = frozenset(ask for side in sides for ask in ASKS[side])
     model = whyclip.load("mini", device="cpu")
-    data = SceneSamples(scenes, seed, objects=(2, 4))
     plans = plans_of(model, [name for name in TABLE if name != "random"], 0)
     candidates = prompt_candidates(model, data, list(data))
     setup = AuditSetup(model, plans, candidates, AbsentNouns(data, 0))
-    work = Work(ASKS, {}, 1, 1, 0)
-    store = Store(folder, {"seed": seed, "methods": list(plans)}) if folder else None
-    return gather(setup, drawn_samples(Subset(data, scenes, 0)), work, store).evidence
+    work = Work(asks, {}, 1, 1, 0)
+    store = Store(folder, {"data": type(data).__name__}) if folder else None
+    return gather(setup, drawn_samples(Subset(data, len(data), 0)), work, store).evidence
 
 
 def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> dict[str, Any]:
@@ -147,11 +187,15 @@ def assumed(evidence: Evidence) -> dict[str, Any]:
     return {"same choice of objects": round(same / n, 4), "n": n, "share by choice": methods}
 
 
-def calibrated(evidence: Evidence) -> Mapping[str, Any]:
+def calibrated(evidence: Evidence, sides: Sequence[Side]) -> Mapping[str, Any]:
     """Everything, for the kept file."""
     return {
         "score drops": drops(evidence),
-        **{f"{a} against {b}": by_method(evidence, a, b, side) for a, b, side in PAIRS},
+        **{
+            f"{a} against {b}": by_method(evidence, a, b, side)
+            for a, b, side in PAIRS
+            if side in sides
+        },
         "absent_classes by the true drop": assumed(evidence),
     }
 
@@ -161,12 +205,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--kinds", default="scenes,textured")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--folder", type=Path, help="keep each scene's measurements, and resume")
     asked = parser.parse_args()
     began = time.perf_counter()
-    kept = {"scenes": asked.scenes, "seed": asked.seed}
-    kept |= calibrated(gathered(asked.scenes, asked.seed, asked.folder))
+    kept: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    kinds = {"scenes": SceneSamples, "textured": Textured}
+    for kind in asked.kinds.split(","):
+        # Words do not depend on the grain.
+        sides: tuple[Side, ...] = ("image", "text") if kind == "scenes" else ("image",)
+        data = kinds[kind](asked.scenes, asked.seed, objects=(2, 4))
+        found = calibrated(gathered(data, sides, asked.folder), sides)
+        kept[kind] = {"scenes": asked.scenes, "seed": asked.seed, **found}
     kept |= {"machine": machine(), "seconds": round(time.perf_counter() - began, 1)}
     asked.out.write_text(json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
