@@ -176,14 +176,12 @@ def assumed(evidence: Evidence) -> dict[str, Any]:
                 if not (near.isnan().any() or true.isnan().any()):
                     choice = [bool(d[number] > d[sample.own].clamp(min=0)) for d in (near, true)]
                     same, n = same + (choice[0] == choice[1]), n + 1
-    methods = {
-        name: {
-            kind: round(float(np.mean(compared(evidence, name, kind).values.values)), 4)  # type: ignore[union-attr]
-            for kind in (INPAINTED, "removed")
-        }
-        for name, method in evidence.methods.items()
-        if "image" in method.sides
-    }
+    methods: dict[str, Any] = {}
+    for name, method in evidence.methods.items():
+        for kind in (INPAINTED, "removed") if "image" in method.sides else ():
+            values = compared(evidence, name, kind).values
+            share = None if values is None else rounded(values.interval(share=True))
+            methods.setdefault(name, {})[kind] = share
     return {"same choice of objects": round(same / n, 4), "n": n, "share by choice": methods}
 
 

@@ -60,6 +60,7 @@ class Check(Claim):
         asks: what has to be measured of the model for it, beside plain explanations.
         replaced_by: the check that takes its place where the data has interventions; by default it
             is left out there.
+        by_default: whether it is measured without being named.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
         exact: whether equal values are equal for a reason and not by chance: errors of a
@@ -72,6 +73,7 @@ class Check(Claim):
     sides: tuple[Side, ...] = SIDES
     asks: tuple[Ask, ...] = ()
     replaced_by: str = ""
+    by_default: bool = True
     needs: tuple[Need, ...] = ()
     share: bool = False
     exact: bool = False

@@ -84,8 +84,9 @@ def audit(
         dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
         methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times. The random control is always there.
-        checks: names of ``whyclip.studies.audit.CHECKS``; all by default. Where the data can be
-            drawn with one change, checks with a ``replaced_by`` are measured only if named.
+        checks: names of ``whyclip.studies.audit.CHECKS``; by default all that are ``by_default``.
+            Where the data can be drawn with one change, checks with a ``replaced_by`` are measured
+            only if named.
         limit: how many samples, drawn at random.
         edited: of how many of them the model is asked about edited pictures, too, which is
             nearly all of the cost.
@@ -103,8 +104,9 @@ def audit(
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
-    chosen = [get_check(name) for name in (checks or CHECKS)]
     named = bool(checks)
+    chosen = [get_check(name) for name in (checks or CHECKS)]
+    chosen = [check for check in chosen if named or check.by_default]
     for name in thresholds:
         check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):

@@ -34,7 +34,9 @@ CHECK = Check(
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="0.5 is a quarter of the variance.",
+    reason="0.5 is above every rule that reads the prompt alone: on 11 scenes of seed 900, "
+    "relevance 1 for the last word reaches 0.03, for the longest word 0.00; the same for every "
+    "noun is 0.",
     passes="the nouns that it calls relevant are those that the score depends on",
     fails="the nouns that it calls relevant are not those that the score depends on",
     formula="Pearson(relevance of the noun, S − S with an absent class in its place) over all "
