@@ -47,6 +47,8 @@ from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.run import drawn_samples
 from whyclip.studies.audit.store import Store
 from whyclip.studies.candidates import prompt_candidates
+from whyclip.studies.measurements import Values
+from whyclip.studies.pairs import Pairs
 from whyclip.types import Side
 
 RESULT = Path(__file__).with_name("approximations.json")
@@ -118,6 +120,7 @@ def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> d
                 approximate: rounded(near),
                 exact: rounded(true),
                 "difference": round(near.mean - true.mean, 4),
+                **({"on the same cases": common(*values)} if side == "image" else {}),
                 "verdicts": [
                     judge(value, CHECKS[check].threshold, higher_is_better=True)
                     for value, check in ((near, approximate), (true, exact))
@@ -133,6 +136,15 @@ def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> d
         "Spearman over methods": alike,
         "largest difference": max(abs(row["difference"]) for row in rows.values()),
     }
+
+
+def common(near: Values | Pairs | None, true: Values | Pairs | None) -> list[float] | None:
+    """Both correlations over the objects that both edits allow; removal spares overlapping ones."""
+    if not (isinstance(near, Pairs) and isinstance(true, Pairs)):
+        return None
+    x, y, z = (np.array(row) for row in (near.x, near.y, true.y))
+    known = ~(np.isnan(y) | np.isnan(z))
+    return [round(float(np.corrcoef(x[known], drop[known])[0, 1]), 4) for drop in (y, z)]
 
 
 def drops(evidence: Evidence) -> dict[str, Any]:
