@@ -52,7 +52,7 @@ def inpainted(image: Pixels, hole: Region) -> Pixels:
     if hole.all():
         return np.broadcast_to(image.mean((0, 1)).round().astype(np.uint8), image.shape).copy()
     # Nothing beyond the pixels next to the hole has an influence.
-    rows, columns = (_reach(hole.any(1 - axis)) for axis in (0, 1))
+    rows, columns = (_reach(np.flatnonzero(hole.any(1 - axis))) for axis in (0, 1))
     filled = image.copy()
     part, inside = filled[rows, columns], hole[rows, columns]
     colours = _membrane(np.moveaxis(part, -1, 0).astype(np.float32), inside)
@@ -73,8 +73,7 @@ def dilated(mask: Region, pixels: int) -> Region:
     return grown[0, 0].bool().numpy()
 
 
-def _reach(taken: Region) -> slice:
-    places = np.flatnonzero(taken)
+def _reach(places: NDArray[np.intp]) -> slice:
     return slice(max(int(places[0]) - 1, 0), int(places[-1]) + 2)
 
 

@@ -99,8 +99,9 @@ class AbsentNouns:
             nouns.reverse()
         first, second = (noun for noun, _ in nouns)
         pair = written(first, second)
-        exchanged = written(instead, second), written(first, instead)
-        if pair and exchanged[0] and exchanged[1]:
+        texts = written(instead, second), written(first, instead)
+        exchanged = [text for text in texts if text]
+        if pair and len(exchanged) == len(nouns):
             # The second noun begins behind the first, where "and" joins it.
             at = place_of(first, written(first) or "")
             begin = pair.index(f" and {phrase(second)}", at[1] if at else 0)
