@@ -30,8 +30,8 @@ WHOLE = Box(0, 0, 32, 32)
 
 def noise(number: int) -> np.ndarray:
     pixels = np.random.default_rng(number).integers(0, 90, (32, 32, 3), np.uint8)
-    pixels[4:14, 4:14] += np.uint8([160, 10 * number, 0])
-    pixels[16:30, 18:28] += np.uint8([0, 150, 10 * number])
+    pixels[4:14, 4:14] += np.array([160, 10 * number, 0], np.uint8)
+    pixels[16:30, 18:28] += np.array([0, 150, 10 * number], np.uint8)
     return pixels
 
 
