@@ -67,7 +67,7 @@ class SceneTable:
 
     def pixels(self, rows: Tensor) -> Tensor:
         """Normalise images like the small model's preprocessing: ``[b, 3, SIDE, SIDE]``."""
-        return self.images[rows].float() / 127.5 - 1
+        return normalised(self.images[rows])
 
     def batch(self, rows: Tensor) -> Batch:
         """Build the batch of a training step from scenes by index ``[b]``."""
@@ -82,6 +82,11 @@ class SceneTable:
             pairs=torch.stack([image, phrase_row], 1),
             true_maps=self.shares[rows][image, slot].float(),
         )
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Normalise uint8 images like the small model's preprocessing, to between -1 and 1."""
+    return images.float().div_(127.5).sub_(1)
 
 
 def draw_table(
@@ -110,7 +115,9 @@ def draw_table(
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
     starts = range(0, n, _DRAWN_AT_ONCE)
-    images, shares, boxes, layouts = [], [], [], []
+    # One piece of memory: tables of many scenes take gigabytes, joined ones twice as many.
+    images = torch.empty(n, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
+    shares, boxes, layouts = [], [], []
     for start in track(starts, "drawing scenes", len(starts)):
         layout = sample_layouts(
             atlas,
@@ -122,16 +129,16 @@ def draw_table(
         layout = layout if edit is None else edit(layout)
         pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)
-        images.append((pixels * 255).round().byte())
+        images[start : start + len(pixels)] = (pixels * 255).round().byte()
         shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
         boxes.append(boxes_of(visible))
         layouts.append(layout)
-    captions, told = _captions(layouts)
-    phrases = tuple(sorted({text for row in told for text in row if text}))
+    captions, phrases_of = _captions(layouts)
+    phrases = tuple(sorted({text for row in phrases_of for text in row if text}))
     number = {text: row for row, text in enumerate(phrases)}
     drawn = np.concatenate([layout.concept for layout in layouts])
     return SceneTable(
-        images=torch.cat(images),
+        images=images,
         shares=torch.cat(shares),
         boxes=torch.cat(boxes),
         concepts=torch.from_numpy(drawn),
@@ -140,7 +147,7 @@ def draw_table(
         phrases=phrases,
         phrase_ids=token_ids(view, [PHRASE_TEMPLATE.format(text) for text in phrases]),
         words=torch.tensor([word_hashes(text) for text in phrases]),
-        named=torch.tensor([[number[text] if text else -1 for text in row] for row in told]),
+        named=torch.tensor([[number[text] if text else -1 for text in row] for row in phrases_of]),
     ).to(device)
 
 
@@ -148,28 +155,28 @@ def _captions(layouts: list[Layout]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Write each scene's caption, and the phrase of each of its objects that it names."""
     atlas = load_atlas()
     writer, colours = Writer(atlas), tuple(COLOURS)
-    captions, told = [], []
+    captions, phrases = [], []
     for layout in layouts:
         for row in range(len(layout)):
             caption, claim = writer.caption(layout, row)
-            said = {
+            named = {
                 concept: phrase(atlas.names[concept], colours[colour] if colour >= 0 else None)
                 for concept, colour in claim.objects
             }
             captions.append(caption)
-            told.append([said.get(int(concept), "") for concept in layout.concept[row]])
-    return tuple(captions), told
+            phrases.append([named.get(int(concept), "") for concept in layout.concept[row]])
+    return tuple(captions), phrases
 
 
 def boxes_of(masks: Tensor) -> Tensor:
     """Bounding boxes of masks ``[b, k, h, w]``: ``[b, k, 4]``, right and bottom exclusive."""
-    found = []
+    edges = []
     for axis in (2, 3):
         line = masks.any(axis)
         size = line.shape[-1]
         first = line.int().argmax(-1)
         last = size - line.flip(-1).int().argmax(-1)
         there = line.any(-1)
-        found.append((torch.where(there, first, 0), torch.where(there, last, 0)))
-    (left, right), (top, bottom) = found
+        edges.append((torch.where(there, first, 0), torch.where(there, last, 0)))
+    (left, right), (top, bottom) = edges
     return torch.stack([left, top, right, bottom], -1)

@@ -21,24 +21,33 @@ def answers(audit: AuditRecord) -> tuple[str, ...]:
     left out. If checks edit inputs in a way that the model has never seen, or only approximate an
     intervention, a last sentence each says so.
     """
-    found = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
-    caveats = {f.check: f.claim.caveat for f in audit.findings if f.claim.caveat and f.value}
-    edits = [name for name in caveats if not caveats[name].startswith(APPROXIMATION)]
-    rough = [name for name in caveats if name not in edits]
-    if found and edits:
-        found += (f"Caveat: {_listed(edits)} edit inputs in a way that the model has never seen.",)
-    if found and rough:
-        found += (f"Approximations, calibrated on scenes and not on this data: {_listed(rough)}.",)
-    return found
+    sentences = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
+    measured = [f for f in audit.findings if f.claim.caveat and f.value is not None]
+    caveats = {finding.check: finding.claim.caveat for finding in measured}
+    rough = [name for name in caveats if caveats[name].startswith(APPROXIMATION)]
+    edits = [name for name in caveats if name not in rough]
+    if sentences and edits:
+        sentences += (
+            f"Caveat: {_listed(edits)} edit inputs in a way that the model has never seen.",
+        )
+    if sentences and rough:
+        sentences += (
+            f"Approximations, calibrated on scenes and not on this data: {_listed(rough)}.",
+        )
+    return sentences
 
 
 def _answer(audit: AuditRecord, side: Side) -> str:
     measured = _measured(audit, side)
     subject = SUBJECTS[side]
-    passing = [name for name, found in measured.items() if _count(found, "pass") == len(found)]
+    passing = [
+        name for name, findings in measured.items() if _count(findings, "pass") == len(findings)
+    ]
     if passing:
         return f"{subject}: {_listed(passing)} {_verb(passing, 'pass')} every check."
-    unfailed = {name: found for name, found in measured.items() if not _count(found, "fail")}
+    unfailed = {
+        name: findings for name, findings in measured.items() if not _count(findings, "fail")
+    }
     if not unfailed:
         return f"{subject}: every method fails at least one check."
     order = sorted(unfailed, key=lambda name: _count(unfailed[name], "inconclusive"))
@@ -53,12 +62,12 @@ def _answer(audit: AuditRecord, side: Side) -> str:
 
 def _measured(audit: AuditRecord, side: Side) -> dict[str, list[Finding]]:
     """What was measured of each method on one side."""
-    found = {
+    by_method = {
         name: [f for f in audit.of(name) if f.side == side and f.value is not None]
         for name in audit.methods
         if name != audit.control
     }
-    return {name: findings for name, findings in found.items() if findings}
+    return {name: findings for name, findings in by_method.items() if findings}
 
 
 def _count(findings: list[Finding], verdict: str) -> int:

@@ -97,9 +97,9 @@ def _maps(case: Case, name: str, variants: Sequence[Variant]) -> Iterator[tuple[
     """Each method's map ``[gh, gw]``, and the mask of the named object as a map."""
     maps = {}
     for variant in variants:
-        found = case.maps(variant.label)
-        assert found is not None, "the image side is explained"
-        maps[variant.label] = found[0].float().cpu()
+        heat = case.maps(variant.label)
+        assert heat is not None, "the image side is explained"
+        maps[variant.label] = heat[0].float().cpu()
     grid = next(iter(maps.values())).shape
     mask = case.mask(name)
     if mask is None:

@@ -137,12 +137,12 @@ class Benchmark:
 
     def verdict(self, cue: str, method: str) -> Verdict:
         """Whether a method's relevance on a cue follows the reliance, by the criteria."""
-        found = self.follows(cue, method)
-        if math.isnan(found.low):
+        interval = self.follows(cue, method)
+        if math.isnan(interval.low):
             return "not applicable"
-        if found.low > LEAST_CORRELATION:
+        if interval.low > LEAST_CORRELATION:
             return "pass"
-        return "fail" if found.high < LEAST_CORRELATION else "inconclusive"
+        return "fail" if interval.high < LEAST_CORRELATION else "inconclusive"
 
     def explained(self, cue: str) -> tuple[str, ...]:
         """The methods, the planted bad one and the control that were measured on a cue."""
@@ -199,8 +199,8 @@ class Benchmark:
         return write_pages(self, Path(folder))
 
 
-def _bounds(found: Interval) -> list[float | None]:
-    numbers = (found.mean, found.low, found.high)
+def _bounds(interval: Interval) -> list[float | None]:
+    numbers = (interval.mean, interval.low, interval.high)
     return [round(value, 4) if math.isfinite(value) else None for value in numbers]
 
 

@@ -18,7 +18,7 @@ from whyclip.finetuning.scene_table import SIDE
 from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.selection import MethodsLike
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.benchmark.criteria import CHECKS, NO_RELIANCE
 from whyclip.studies.benchmark.evidence import outcomes_of
 from whyclip.studies.benchmark.record import VERSION, ModelRecord
@@ -72,19 +72,21 @@ def benchmark(
     records = []
     for member in track(members, "models", len(members)):
         view = load_member(member, folder)
-        plans = plans_of(view, methods, seed)
-        asked = {
+        plans = variants_by_label(view, methods, seed)
+        settings = {
             "fingerprint": view.fingerprint, "limit": limit, "planted": planted, "seed": seed,
             "methods": {name: described(plan) for name, plan in plans.items()},
             "checks": CHECKS, "version": VERSION,
         }  # fmt: skip
         file = None if out is None else Path(out) / "models" / f"{member.name}.json"
-        kept = None if file is None else _kept(file, digest(asked))
+        kept = None if file is None else _kept(file, digest(settings))
         if kept is None:
             kept = _measure(member, view, plans, limit, planted, seed)
             kept = replace(kept, facts=facts_of(member, folder))
+            # As it will be read again: values that differ by rounding alone have the same rank.
+            kept = ModelRecord.from_json(kept.to_json())
             if file is not None:
-                _keep(file, kept, digest(asked))
+                _keep(file, kept, digest(settings))
         records.append(kept)
     return Benchmark(tuple(records), seed=seed, seconds=time.perf_counter() - began)
 

@@ -138,12 +138,17 @@ def train_missing(
     if not wanted:
         return
     plain: SceneTable | None = None
+    table: SceneTable | None = None
+    kind = ""
     test = table_of("ordinary", new_model(wanted[0]), RECALL_ON, split="val")
     for member in track(wanted, "models", len(wanted)):
         view = new_model(member)
         if plain is None and member.kind != "background":
             plain = table_of("ordinary", view, scenes, split="train")
-        table = table_of(member.kind, view, scenes, split="train", plain=plain)
+        if table is None or member.kind != kind:
+            # Before the next one is drawn, as a table takes gigabytes.
+            table, kind = None, member.kind
+            table = table_of(kind, view, scenes, split="train", plain=plain)
         began = time.process_time()
         pasted = member.kind in ("badge", "written")
         view = train_member(member, table, plain if pasted and plain else table, **options)

@@ -19,10 +19,10 @@ def compared(evidence: Evidence, method: str, drops_by: str) -> Measured:
     """The same; one kind of edit says which objects speak for their prompt, and most for it."""
     values, groups = [], []
     for sample, found in evidence.of(method):
-        drops, absent = sample.image_drops.get(drops_by), sample.own
-        if found.positive is None or drops is None or len(sample.prompts) == sample.own:
+        drops, absent = sample.image_drops.get(drops_by), sample.true_count
+        if found.positive is None or drops is None or len(sample.prompts) == sample.true_count:
             continue
-        for number in range(min(sample.own, len(drops))):
+        for number in range(min(sample.true_count, len(drops))):
             if drops[number, number] > drops[number, absent].clamp(min=0):
                 less = found.positive[absent, number] < found.positive[number, number]
                 values.append(float(less))

@@ -21,7 +21,7 @@ def tables(
     for sample, found in evidence.of(method):
         drops = sample.image_drops.get(INPAINTED)
         if found.masses is not None and drops is not None:
-            asked = sample.own + more
+            asked = sample.true_count + more
             yield sample.image_id, found.masses[:asked], drops[:, :asked].T
 
 

@@ -1,0 +1,181 @@
+"""A bulk run over 100,000 images that is killed twice: rate, memory, and nothing lost or twice.
+
+    python -m benchmarks.bulk_large --weights benchmarks/family --keep large
+
+Scenes of 112 pixels as JPEG files, explained by a small model of the family for two prompts. The
+run is a command of its own; it gets SIGKILL, with its decoding processes, after a third and after
+two thirds of the images, and the same command goes on. Every second the memory of all its processes
+is added up. At the end every image must have its two rows, once. Written to
+benchmarks/bulk_large.json; the curve to docs/images/bulk-memory.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+import whyclip
+from benchmarks.speed import machine
+from whyclip.studies.family.recipe import Member, new_model, table_of
+from whyclip.studies.family.weights import export
+
+RESULT = Path(__file__).with_suffix(".json")
+FIGURE = Path(__file__).parent.parent / "docs/images/bulk-memory.png"
+PROMPTS = ["a photo of a dog", "a photo of a red car"]
+DISTINCT = 10_000
+IN_FOLDER = 5_000
+Point = tuple[float, float, int]
+"""Seconds since the start, memory in MB, images that are written."""
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Write scenes as JPEG files; after 10,000 they repeat, with the files' numbers as comments."""
+    table = table_of(
+        "ordinary", new_model(Member("untrained", 0)), min(count, DISTINCT), split="test", seed=70
+    )
+    for number in range(count):
+        place = folder / f"{number // IN_FOLDER:03d}"
+        place.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(table.images[number % DISTINCT].permute(1, 2, 0).numpy())
+        image.save(place / f"{number:06d}.jpg", quality=92, comment=str(number).encode())
+
+
+def memory_of(group: int) -> float:
+    """Resident memory of all processes of a process group in MB; shared pages count once each."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if os.getpgid(int(entry.name)) != group:
+                continue
+            lines = (entry / "smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
+
+
+def written(out: Path, known: dict[Path, int]) -> int:
+    """Number of rows in the finished parts."""
+    for part in (out / "parts").glob("*.parquet"):
+        if part not in known:
+            known[part] = pq.read_metadata(part).num_rows
+    return sum(known.values())
+
+
+def attempt(command: list[str], out: Path, began: float, stop_at: int | None) -> Iterator[Point]:
+    """Run the command until it ends, or until so many images are written and it is killed."""
+    known: dict[Path, int] = {}
+    # What a process says is read when it has failed.
+    log = (out.parent / "log.txt").open("ab")
+    process = subprocess.Popen(command, start_new_session=True, stderr=log)
+    while process.poll() is None:
+        images = written(out, known) // len(PROMPTS)
+        yield time.perf_counter() - began, memory_of(process.pid), images
+        if stop_at is not None and images >= stop_at:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+        time.sleep(1)
+    if process.returncode != 0 or stop_at is not None:
+        raise SystemExit(f"the run ended with {process.returncode}; see {log.name}")
+
+
+def draw(curve: list[list[Point]], path: Path) -> None:
+    """Draw memory and progress over time, a line for each attempt."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.4), sharex=True)
+    for number, points in enumerate(curve):
+        seconds, memory, images = zip(*points, strict=True)
+        top.plot(seconds, memory, color=f"C{number}")
+        bottom.plot(seconds, images, color=f"C{number}", label=f"attempt {number + 1}")
+    top.set_ylabel("memory of all\nprocesses (MB)")
+    top.set_ylim(bottom=0)
+    bottom.set_ylabel("images written")
+    bottom.set_xlabel("seconds")
+    bottom.legend(frameon=False)
+    for axes in (top, bottom):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def check(out: Path, count: int) -> dict[str, Any]:
+    """Count what is lost, repeated or broken."""
+    result = whyclip.read_bulk(out)
+    table = result.dataset.to_table(["number", "prompt_number", "error"])
+    keys = table["number"].to_numpy() * len(PROMPTS) + table["prompt_number"].to_numpy()
+    distinct = np.unique(keys)
+    return {
+        "complete": bool(result.complete),
+        "rows": len(keys),
+        "lost": count * len(PROMPTS) - len(distinct),
+        "twice": len(keys) - len(distinct),
+        "errors": sum(error is not None for error in table["error"].to_pylist()),
+    }
+
+
+def main() -> None:
+    """Write the images, run, kill twice, and check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--member", default="badge-0")
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--keep", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        base = given.keep or Path(place)
+        base.mkdir(exist_ok=True)
+        images, out, prompts = base / "images", base / "run", base / "prompts.txt"
+        if not images.exists():
+            write_images(images, given.images)
+        prompts.write_text("\n".join(PROMPTS) + "\n")
+        model = base / "model"
+        if not model.exists():
+            export(Member.of(given.member), given.weights, model)
+        command = [
+            sys.executable, "-m", "whyclip", "bulk", str(images), "--prompts", str(prompts),
+            "--out", str(out), "--model", str(model), "--method", "grad_eclip", "--side", "image",
+            "--workers", str(given.workers), "--batch-size", "64",
+        ]  # fmt: skip
+        began = time.perf_counter()
+        stops = (given.images // 3, 2 * given.images // 3, None)
+        curve = [list(attempt(command, out, began, stop)) for stop in stops]
+        seconds = time.perf_counter() - began
+        subprocess.run([sys.executable, "-m", "whyclip", "bulk", "report", str(out)], check=True)
+        facts = {
+            "machine": machine(),
+            "images": given.images,
+            "seconds": round(seconds),
+            "images_per_second": round(given.images / seconds, 1),
+            "killed_at_images": [points[-1][2] for points in curve[:-1]],
+            **check(out, given.images),
+            "largest_memory_mb": [round(max(p[1] for p in points)) for points in curve],
+            "memory_mb_by_tenths_of_last_attempt": [
+                round(float(np.median([p[1] for p in part])))
+                for part in np.array_split(np.array(curve[-1]), 10)
+            ],
+        }
+    FIGURE.parent.mkdir(exist_ok=True)
+    draw(curve, FIGURE)
+    RESULT.write_text(json.dumps(facts, indent=1) + "\n")
+    print(json.dumps(facts, indent=1))
+
+
+if __name__ == "__main__":
+    main()
