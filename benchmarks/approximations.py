@@ -43,9 +43,9 @@ from whyclip.studies.audit.checks.absent_classes import compared
 from whyclip.studies.audit.evidence import Ask, Evidence
 from whyclip.studies.audit.inpainted import INPAINTED
 from whyclip.studies.audit.measure import Work, gather
-from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.run import drawn_samples
 from whyclip.studies.audit.store import Store
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.candidates import prompt_candidates
 from whyclip.studies.measurements import Values
 from whyclip.studies.pairs import Pairs
@@ -95,9 +95,9 @@ def gathered(data: SceneSamples, sides: Sequence[Side], folder: Path | None) -> 
     """Evidence of all methods on the same scenes, by both kinds of edit; resumes in a folder."""
     asks = frozenset(ask for side in sides for ask in ASKS[side])
     model = whyclip.load("mini", device="cpu")
-    plans = plans_of(model, [name for name in TABLE if name != "random"], 0)
+    variants = variants_by_label(model, [name for name in TABLE if name != "random"], 0)
     candidates = prompt_candidates(model, data, list(data))
-    setup = AuditSetup(model, plans, candidates, AbsentNouns(data, 0))
+    setup = AuditSetup(model, variants, candidates, AbsentNouns(data, 0))
     work = Work(asks, {}, 1, 1, 0)
     store = Store(folder, {"data": type(data).__name__}) if folder else None
     return gather(setup, drawn_samples(Subset(data, len(data), 0)), work, store).evidence
@@ -149,14 +149,14 @@ def common(near: Values | Pairs | None, true: Values | Pairs | None) -> list[flo
 
 def drops(evidence: Evidence) -> dict[str, Any]:
     """Score drops by painting over against the true ones, over all prompts and objects."""
-    near, true, own = [], [], []
+    near, true, of_named = [], [], []
     for sample in evidence.samples:
-        pair = [sample.image_drops[kind][:, : sample.own] for kind in (INPAINTED, "removed")]
+        pair = [sample.image_drops[kind][:, : sample.true_count] for kind in (INPAINTED, "removed")]
         known = ~pair[0].isnan() & ~pair[1].isnan()
         near += pair[0][known].tolist()
         true += pair[1][known].tolist()
-        own += torch.eye(*known.shape, dtype=torch.bool)[known].tolist()
-    x, y, named = np.array(near), np.array(true), np.array(own)
+        of_named += torch.eye(*known.shape, dtype=torch.bool)[known].tolist()
+    x, y, named = np.array(near), np.array(true), np.array(of_named)
     return {
         kind: {
             "n": int(rows.sum()),
@@ -182,11 +182,13 @@ def assumed(evidence: Evidence) -> dict[str, Any]:
     """`absent_classes` on objects chosen by the true drop, and how often the choice is the same."""
     same, n = 0, 0
     for sample in evidence.samples:
-        if len(sample.prompts) > sample.own:
-            for number in range(sample.own):
+        if len(sample.prompts) > sample.true_count:
+            for number in range(sample.true_count):
                 near, true = (sample.image_drops[k][number] for k in (INPAINTED, "removed"))
                 if not (near.isnan().any() or true.isnan().any()):
-                    choice = [bool(d[number] > d[sample.own].clamp(min=0)) for d in (near, true)]
+                    choice = [
+                        bool(d[number] > d[sample.true_count].clamp(min=0)) for d in (near, true)
+                    ]
                     same, n = same + (choice[0] == choice[1]), n + 1
     methods: dict[str, Any] = {}
     for name, method in evidence.methods.items():
