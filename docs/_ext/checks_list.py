@@ -20,6 +20,7 @@ def entry(check: Check) -> str:
             "",
             f"  Passes {bound} {check.threshold:g}. {check.reason}",
             "",
+            *([] if check.by_default else ["  Measured only if you name it.", ""]),
             *([f"  Replaced by `{check.replaced_by}`. {check.caveat}", ""] if check.caveat else ()),
         )
     )

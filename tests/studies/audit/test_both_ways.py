@@ -18,6 +18,7 @@ from torch import Tensor
 
 import tiny
 import whyclip
+from approximate_toy import of_holes, of_nouns
 from audit_toy import BLOB, GOOD, NAMES, Toy, planted
 from toy_changes import FIRST_HEAD, Changeable, of_images, of_patches, of_texts
 from whyclip.datasets.dataset import Sample
@@ -26,6 +27,7 @@ from whyclip.methods import METHODS, Method, Relevance
 from whyclip.methods.method import last_block_only
 from whyclip.methods.perturb import without
 from whyclip.studies.audit import CHECKS, Audit, Finding, audit
+from whyclip.studies.audit.check import APPROXIMATION
 
 # Shares and likenesses need so many samples that all agree to be sure of more than nine in ten, and
 # every fourth image, where the model is wrong, must make up an interval of its own.
@@ -167,6 +169,7 @@ SAME, NEGATED = "computed_same", "computed_negated"
 MASKING, NOT_MASKING = "by_masking", "by_masking_opposite"
 WORDS, NOT_WORDS = "leave_one_out", "leave_one_out_opposite"
 BOTH = ("image", "text")
+HEADS = "exchanged_heads"
 
 # By check and side, who passes and who fails.
 PLANTED: dict[tuple[str, str], tuple[str, str]] = {
@@ -207,12 +210,16 @@ PLANTED: dict[tuple[str, str], tuple[str, str]] = {
     ("recoloured_objects", "text"): ("told_words", "told_words_opposite"),
     ("exchanged_words", "text"): ("told_words", "told_words_opposite"),
     **{("exchanged_heads", side): ("first_head", SAME) for side in BOTH},
+    ("inpainted_objects", "image"): ("told_holes", "told_holes_opposite"),
+    ("absent_classes", "image"): ("told_holes", "told_holes_opposite"),
+    ("absent_nouns", "text"): ("told_nouns", "told_nouns_opposite"),
 }
 CHANGING = [name for name, check in CHECKS.items() if "interventions" in check.needs]
+ROUGH = [name for name, check in CHECKS.items() if check.caveat.startswith(APPROXIMATION)]
 EDITING = [
     name
     for name, check in CHECKS.items()
-    if set(check.asks) - {"spatial", "heads"} and name not in CHANGING
+    if set(check.asks) - {"spatial", "heads"} and name not in {*CHANGING, *ROUGH}
 ]
 
 
@@ -227,7 +234,7 @@ def of_many() -> Audit:
         BLOB,
         *(METHODS[name] for name in ("contribution", "raw_attention")),
     ]
-    cheap = [name for name in CHECKS if name not in {*EDITING, *CHANGING, "exchanged_heads"}]
+    cheap = [name for name in CHECKS if name not in {*EDITING, *CHANGING, *ROUGH, HEADS}]
     return audit(view(), data, methods, cheap, limit=N)
 
 
@@ -256,6 +263,13 @@ def of_changed() -> Audit:
 
 
 @lru_cache(maxsize=1)
+def of_rough() -> Audit:
+    data = Changeable(N)
+    methods = [of_holes(view(), data), of_nouns(view(), data)]
+    return audit(view(), data, [*methods, *map(opposite, methods)], ROUGH, limit=N)
+
+
+@lru_cache(maxsize=1)
 def of_heads() -> Audit:
     model = whyclip.wrap(*tiny.openclip_parts(), name="four heads")
     given = [FIRST_HEAD, computed("same")]
@@ -264,7 +278,8 @@ def of_heads() -> Audit:
 
 def finding_of(method: str, check: str, side: Any) -> Finding:
     run = of_shuffled if check == "shuffled_weights" else of_edited if check in EDITING else of_many
-    run = of_changed if check in CHANGING else of_heads if check == "exchanged_heads" else run
+    run = of_changed if check in CHANGING else of_heads if check == HEADS else run
+    run = of_rough if check in ROUGH else run
     found = run().finding(method, check, side)
     assert found is not None
     return found

@@ -13,7 +13,7 @@ from toy_changes import Changeable
 from whyclip.studies.audit import CHECKS, Audit, audit
 from whyclip.studies.audit.answer import answers
 
-REPLACED = {name for name, check in CHECKS.items() if check.replaced_by}
+REPLACED = {name for name, check in CHECKS.items() if check.replaced_by and check.by_default}
 METHODS = ["contribution"]
 
 
@@ -30,8 +30,9 @@ def changed(view: whyclip.ModelView) -> Audit:
     return run(view, Changeable(4))
 
 
-def test_the_replaced_are_hidden_blurred_and_removed_inputs() -> None:
-    assert {"patch_masked", "patch_blurred", "word_removal", "deletion", "insertion"} == REPLACED
+def test_the_replaced_are_hidden_and_removed_inputs_and_approximations() -> None:
+    unseen = {"patch_masked", "patch_blurred", "word_removal", "deletion", "insertion"}
+    assert unseen | {"inpainted_objects", "absent_classes"} == REPLACED
     assert {CHECKS[name].replaced_by for name in REPLACED} < set(CHECKS)
     assert all(CHECKS[name].caveat for name in REPLACED)
 
@@ -47,6 +48,9 @@ def test_interventions_take_their_place_in_the_verdict(changed: Audit) -> None:
 def test_a_replaced_check_is_measured_if_it_is_named(view: whyclip.ModelView) -> None:
     found = run(view, Changeable(4), ["patch_masked", "removed_objects"])
     assert names(found) == {"patch_masked", "removed_objects"}
+    assert CHECKS["absent_nouns"].replaced_by
+    assert names(run(view, Changeable(4), ["absent_nouns"])) == {"absent_nouns"}
+    assert "absent_nouns" not in {finding.check for finding in run(view, Toy(4)).findings}
 
 
 def test_elsewhere_they_stay_and_the_answer_has_the_caveat(view: whyclip.ModelView) -> None:
@@ -60,6 +64,10 @@ def test_elsewhere_they_stay_and_the_answer_has_the_caveat(view: whyclip.ModelVi
     [caveat] = [answer for answer in answers(found) if answer.startswith("Caveat")]
     assert "patch_masked" in caveat
     assert "never seen" in caveat
+    assert "inpainted_objects" not in caveat
+    [rough] = [answer for answer in answers(found) if answer.startswith("Approximations")]
+    assert all(name in rough for name in ("inpainted_objects", "absent_classes"))
+    assert "patch_masked" not in rough
     text = " ".join(part for part in found.report().sections if isinstance(part, str))
     assert CHECKS["patch_masked"].caveat in text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whyclip.studies.audit.check import APPROXIMATION
 from whyclip.types import SIDES, Side
 
 if TYPE_CHECKING:
@@ -17,14 +18,21 @@ def answers(audit: AuditRecord) -> tuple[str, ...]:
     """Say for each side which methods pass every check, or else which fail none.
 
     A method counts only if something was measured of it on that side. The random baseline is
-    left out. If checks edit inputs in a way that the model has never seen, a last sentence says so.
+    left out. If checks edit inputs in a way that the model has never seen, or only approximate an
+    intervention, a last sentence each says so.
     """
     sentences = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
-    caveats = [f.claim for f in audit.findings if f.claim.caveat and f.value is not None]
-    if sentences and caveats:
-        names = dict.fromkeys(claim.name for claim in caveats)
+    measured = [f for f in audit.findings if f.claim.caveat and f.value is not None]
+    caveats = {finding.check: finding.claim.caveat for finding in measured}
+    rough = [name for name in caveats if caveats[name].startswith(APPROXIMATION)]
+    edits = [name for name in caveats if name not in rough]
+    if sentences and edits:
         sentences += (
-            f"Caveat: {_listed(list(names))} edit inputs in a way that the model has never seen.",
+            f"Caveat: {_listed(edits)} edit inputs in a way that the model has never seen.",
+        )
+    if sentences and rough:
+        sentences += (
+            f"Approximations, calibrated on scenes and not on this data: {_listed(rough)}.",
         )
     return sentences
 

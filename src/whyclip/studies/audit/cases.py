@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from whyclip.studies.candidates import Candidates, recognised
 from whyclip.studies.cases import Case, CaseSetup
 from whyclip.variant import Variant
 
+if TYPE_CHECKING:
+    from whyclip.studies.audit.absent import AbsentNouns
+
 LOCATED = ("energy_pointing", "pointing_game")
 # What rounding may do to an embedding; any more, and another computation was explained.
 SAME = 1e-4
@@ -31,6 +35,7 @@ class AuditSetup:
     model: ModelView
     variants: Mapping[str, Variant]
     candidates: Candidates
+    nouns: AbsentNouns | None = None
     _directions: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,8 @@ UNSEEN = (
     "The model has never seen such an edit, so a drop may come from the edit itself; data that can "
     "be drawn with one change, such as scenes, needs no such check."
 )
+# Begins the caveat of checks that approximate an intervention on data that cannot be drawn again.
+APPROXIMATION = "An approximation"
 # Heading of checks that an earlier version had.
 OTHERS = "former checks"
 
@@ -58,6 +60,7 @@ class Check(Claim):
         asks: what has to be measured of the model for it, beside plain explanations.
         replaced_by: the check that takes its place where the data has interventions; by default it
             is left out there.
+        by_default: whether it is measured without being named.
         needs: of the data or the model; without it the check is not applicable.
         share: whether values are 1 or 0, so that their mean is a share.
         exact: whether equal values are equal for a reason and not by chance: errors of a
@@ -70,6 +73,7 @@ class Check(Claim):
     sides: tuple[Side, ...] = SIDES
     asks: tuple[Ask, ...] = ()
     replaced_by: str = ""
+    by_default: bool = True
     needs: tuple[Need, ...] = ()
     share: bool = False
     exact: bool = False

@@ -22,6 +22,8 @@ Ask = Literal[
     "removed",
     "recoloured",
     "exchanges",
+    "inpainted",
+    "absent",
 ]
 
 
@@ -65,6 +67,8 @@ class MethodEvidence:
         probe_words: for each probe its words.
         exchanged_heads: by side, for each own prompt how far its map changes, relative to its norm,
             if the heads of the last attention are exchanged.
+        positive: ``[m, k]``, as ``masses``, of positive relevance alone.
+        absent_words: words of each prompt of which ``SampleEvidence.absent`` exchanges a noun.
     """
 
     maps: Tensor | None = None
@@ -81,6 +85,8 @@ class MethodEvidence:
     beside: Tensor | None = None
     probe_words: tuple[tuple[Word, ...], ...] = ()
     exchanged_heads: dict[Side, list[float]] = field(default_factory=dict)
+    positive: Tensor | None = None
+    absent_words: tuple[tuple[Word, ...], ...] = ()
 
     def relevance(self, side: Side) -> list[Tensor]:
         """Relevance of the patches, or of the words, for each of the m prompts."""
@@ -114,6 +120,8 @@ class SampleEvidence:
             changed; NaN where more than that object changed.
         exchanges: changes of the own prompts, then of the probes.
         names_colour: for each own prompt whether it names a colour that can be exchanged.
+        absent: nouns exchanged for absent classes, see :mod:`whyclip.studies.audit.absent`; the
+            prompts are numbered from 0.
     """
 
     image_id: str
@@ -131,6 +139,7 @@ class SampleEvidence:
     image_drops: dict[str, Tensor] = field(default_factory=dict)
     exchanges: tuple[Exchange, ...] = ()
     names_colour: tuple[bool, ...] = ()
+    absent: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True)

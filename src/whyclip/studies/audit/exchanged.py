@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from whyclip.studies.audit.evidence import Evidence, Exchange, MethodEvidence, SampleEvidence
 from whyclip.studies.pairs import Pairs
+from whyclip.types import Word
 
 
 def exchanged(
@@ -35,6 +36,23 @@ def relevance_of(sample: SampleEvidence, result: MethodEvidence, exchange: Excha
     words = result.probe_words[number:] if number >= 0 else result.words[exchange.prompt :]
     if not words:
         return float("nan")
+    return summed(words[0], exchange)
+
+
+def absent(evidence: Evidence, method: str, kinds: Collection[str]) -> Pairs:
+    """The same for nouns that were exchanged for absent classes."""
+    x, y, groups = [], [], []
+    for sample, found in evidence.of(method):
+        for exchange in sample.absent:
+            if exchange.kind in kinds and found.absent_words:
+                x.append(summed(found.absent_words[exchange.prompt], exchange))
+                y.append(exchange.drop)
+                groups.append(sample.image_id)
+    return Pairs(x, y, groups)
+
+
+def summed(words: Sequence[Word], exchange: Exchange) -> float:
+    """Relevance of the exchanged words; NaN if none of them was read."""
     places = set(exchange.words)
-    values = [word.relevance for word in words[0] if (word.start, word.end) in places]
+    values = [word.relevance for word in words if (word.start, word.end) in places]
     return sum(values) if values else float("nan")

@@ -19,6 +19,7 @@ from whyclip.studies.audit.cases import AuditCase, AuditSetup
 from whyclip.studies.audit.evidence import Exchange
 from whyclip.studies.measure import Request
 from whyclip.studies.scoring import TextDirections
+from whyclip.types import Word
 
 # The edits of images that checks ask for.
 Drawn = Literal["removed", "recoloured"]
@@ -75,6 +76,7 @@ def note_masses(case: AuditCase) -> None:
             per_patch = (box.right - box.left) * (box.bottom - box.top) / (grid[0] * grid[1])
             values = case.heatmap(method.maps).nan_to_num(0.0).flatten(1).double()
             method.masses = (values @ over.T / per_patch).float()
+            method.positive = (values.clamp(min=0) @ over.T / per_patch).float()
             method.beside = (values @ empty.T / per_patch).float()
             method.beside[:, ~empty.any(1)] = float("nan")
 
@@ -124,13 +126,21 @@ def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections)
     evidence.names_colour = tuple(any(e.kind == "colour" for e in part.edits) for part in prompts)
     if not probes:
         return
-    encoded = setup.cases.encode([part.prompt for part in probes])
+    for label, words in words_by_method(setup, case, [part.prompt for part in probes]):
+        evidence.methods[label].probe_words = words
+
+
+def words_by_method(
+    setup: AuditSetup, case: AuditCase, prompts: Sequence[str]
+) -> Iterator[tuple[str, tuple[tuple[Word, ...], ...]]]:
+    """Explain the words of other prompts by every method that reads texts."""
+    encoded = setup.cases.encode(prompts)
     encoded = replace(encoded, scale=case.encoded.scale)
     for label, variant in setup.variants.items():
         if "text" in variant.sides:
             result = attribute_text(variant, encoded, case.forward_pass.embedding)
             assert result.words is not None, "the text side has words"
-            evidence.methods[label].probe_words = result.words[0]
+            yield label, result.words[0]
     for forward_pass in encoded.forward_passes:
         forward_pass.forget()
 

@@ -13,11 +13,13 @@ from whyclip.datasets.annotation_files import digest
 from whyclip.datasets.dataset import Sample
 from whyclip.errors import InputError, WhyclipWarning
 from whyclip.progress import track
+from whyclip.studies.audit.absent import measure_absent
 from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
 from whyclip.studies.audit.cells import Scores, add_cells, scores_of
 from whyclip.studies.audit.curves import image_curves, measure_word_curves
 from whyclip.studies.audit.evidence import Ask, Evidence, SampleEvidence
 from whyclip.studies.audit.heads import measure_exchanged_heads
+from whyclip.studies.audit.inpainted import INPAINTED, inpainted_images
 from whyclip.studies.audit.interventions import (
     DRAWN,
     changed_images,
@@ -135,6 +137,8 @@ class Gathering:
         kinds = [kind for kind in DRAWN if kind in self.work.asks]
         if kinds and sample.interventions is not None:
             yield from changed_images(case, kinds)
+        if INPAINTED in self.work.asks and sample.masks is not None:
+            yield from inpainted_images(case)
         light = case.light()
         kept = Kept(key, case.evidence, (lambda: light) if edited else None)
         return SampleRecord(kept, cells, same_input)
@@ -150,8 +154,11 @@ class Gathering:
                 self._read_with_own_weights(case)
             if edited:
                 self._edit(case)
+            self._note_masses(case)
             if sample.interventions is not None:
                 self._intervene(case)
+            if "absent" in self.work.asks and self.setup.model.classes is None:
+                measure_absent(self.setup, case, TextDirections(self.encoder))
             cells: list[Scores] = []
             same_input = True
             if not obstacle(self.setup.model):
@@ -191,11 +198,13 @@ class Gathering:
         if "curves" in work.asks and has_texts:
             measure_word_curves(case, texts, work.seed)
 
-    def _intervene(self, case: AuditCase) -> None:
-        asks = self.work.asks
-        if asks & set(DRAWN) or "exchanges" in asks:
+    def _note_masses(self, case: AuditCase) -> None:
+        asks, changeable = self.work.asks, case.sample.interventions is not None
+        if INPAINTED in asks or (changeable and asks & {*DRAWN, "exchanges"}):
             note_masses(case)
-        if "exchanges" in asks and self.setup.model.classes is None:
+
+    def _intervene(self, case: AuditCase) -> None:
+        if "exchanges" in self.work.asks and self.setup.model.classes is None:
             measure_exchanges(self.setup, case, TextDirections(self.encoder))
 
     def _read_with_own_weights(self, case: AuditCase) -> None:

@@ -30,6 +30,7 @@ from whyclip.report.facts import versions
 from whyclip.selection import MethodsLike
 from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import judge, judge_fact
+from whyclip.studies.audit.absent import AbsentNouns
 from whyclip.studies.audit.cases import AuditSetup
 from whyclip.studies.audit.cells import cells_of
 from whyclip.studies.audit.check import Check, Measured, check_threshold
@@ -52,7 +53,9 @@ from whyclip.types import Side
 from whyclip.variant import Variant
 
 # Asked of all samples, not only of the edited ones.
-ON_ALL: frozenset[Ask] = frozenset({"spatial", "removed", "recoloured", "exchanges"})
+ON_ALL: frozenset[Ask] = frozenset(
+    {"spatial", "removed", "recoloured", "exchanges", "inpainted", "absent"}
+)
 LIMIT = 80
 EDITED = 24
 PATCHES = 49
@@ -81,8 +84,9 @@ def audit(
         dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
         methods: as for :func:`whyclip.compare`; by default every one that supports the model
             without running it dozens of times. The random control is always there.
-        checks: names of ``whyclip.studies.audit.CHECKS``; all by default. Where the data can be
-            drawn with one change, checks with a ``replaced_by`` are measured only if named.
+        checks: names of ``whyclip.studies.audit.CHECKS``; by default all that are ``by_default``.
+            Where the data can be drawn with one change, checks with a ``replaced_by`` are measured
+            only if named.
         limit: how many samples, drawn at random.
         edited: of how many of them the model is asked about edited pictures, too, which is
             nearly all of the cost.
@@ -100,8 +104,9 @@ def audit(
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
-    chosen = [get_check(name) for name in (checks or CHECKS)]
     named = bool(checks)
+    chosen = [get_check(name) for name in (checks or CHECKS)]
+    chosen = [check for check in chosen if named or check.by_default]
     for name in thresholds:
         check_choice("check", name, CHECKS)
     for name, number in (("limit", limit), ("edited", edited), ("patches", patches)):
@@ -129,7 +134,8 @@ def audit(
     if out is not None:
         store = Store(Path(out), _identity(model, dataset, variants, candidates, work))
         store.refuse_others()
-    gathered = gather(AuditSetup(model, variants, candidates), drawn, work, store)
+    setup = AuditSetup(model, variants, candidates, AbsentNouns(dataset, seed))
+    gathered = gather(setup, drawn, work, store)
     evidence, failed = gathered.evidence, gathered.failed
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
