@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from training.model import CONFIG
-from training.train import Plan, train
+from training.train import Schedule, train
 
 import tiny
 import whyclip
@@ -61,4 +61,4 @@ def training(folder: Path) -> None:
     CONFIG["vision_cfg"].update(layers=1, width=64)
     CONFIG["text_cfg"].update(layers=1, width=32, heads=2)
     folder.mkdir(exist_ok=True)
-    train(0, folder, Plan(PICTURES, BATCH, warm=2), 1, 1, 0, 3, (7, 14))
+    train(0, folder, Schedule(PICTURES, BATCH, warm=2), 1, 1, 0, 3, (7, 14))

@@ -18,7 +18,7 @@ from whyclip.inputs import read_image
 from whyclip.metrics import Interval
 from whyclip.metrics.curve import trapezoid
 from whyclip.studies.evaluation import evaluate
-from whyclip.studies.evaluation.plan import make_plan
+from whyclip.studies.evaluation.setup import make_setup
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_method_without_options_says_so(view: whyclip.ModelView) -> None:
 
 def test_one_name_stands_for_a_list_of_one(view: whyclip.ModelView) -> None:
     one, many = (
-        make_plan(view, Pictures(), methods, metrics)
+        make_setup(view, Pictures(), methods, metrics)
         for methods, metrics in (("grad_eclip", "iou"), (["grad_eclip"], ["iou"]))
     )
     assert one == many

@@ -286,7 +286,7 @@ def test_all_is_exactly_the_public_surface() -> None:
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     script = (
         "import sys, whyclip.cli.app\n"
-        "heavy = {'torch', 'open_clip', 'transformers', 'matplotlib', 'numpy', 'PIL'}\n"
+        "heavy = {'torch', 'open_clip', 'transformers', 'matplotlib', 'numpy', 'scipy', 'PIL'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -43,7 +43,7 @@ AVERAGE = 0.998
 
 
 @dataclass
-class Plan:
+class Schedule:
     """Training schedule: images per stage, batch size, peak rate, share of the decay."""
 
     pictures: tuple[int, ...] = PICTURES
@@ -108,14 +108,14 @@ def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict
 def train(  # noqa: PLR0915 - one loop, read from top to bottom
     rank: int,
     out: Path,
-    plan: Plan,
+    schedule: Schedule,
     workers: int,
     threads: int,
     seed: int,
     save_every: int,
     keep: Collection[int] = (),
 ) -> None:
-    """Train to the plan's end, from the last checkpoint in `out` if there is one.
+    """Train to the schedule's end, from the last checkpoint in `out` if there is one.
 
     After each step in `keep`, the weights are also exported as ``weights-STEP``.
     """
@@ -127,9 +127,9 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
     atlas = load_atlas()
     vocabulary = Vocabulary(all_words(atlas))
     device = torch.device("cuda" if workers == 1 and torch.cuda.is_available() else "cpu")
-    batches = Batches(atlas, vocabulary, plan.batch // workers, device)
+    batches = Batches(atlas, vocabulary, schedule.batch // workers, device)
     towers = Towers(build(len(vocabulary.ids))).to(device)
-    tools = Optimisers(towers, plan.rate, rank, workers)
+    tools = Optimisers(towers, schedule.rate, rank, workers)
     average = {n: p.detach().clone() for n, p in towers.named_parameters()}
     step, spent = 0, 0.0
     saved = checkpoints.load(out, rank, device)
@@ -142,20 +142,20 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
     if rank == 0:
         checkpoints.trim_log(out, step)
     checkpoint = out / checkpoints.CHECKPOINT
-    total = sum(plan.pictures)
+    total = sum(schedule.pictures)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=rank > 0) as progress:
-        task = progress.add_task("training", total=total, completed=step * plan.batch)
+        task = progress.add_task("training", total=total, completed=step * schedule.batch)
         last = time.monotonic()
-        while step * plan.batch < total:
+        while step * schedule.batch < total:
             if rank == 0 and step in keep:
                 # Here, so that a run that stopped between checkpoint and export still exports.
                 export(checkpoint, out / f"weights-{step}")
-            stage, done, factor = plan.at(step * plan.batch)
+            stage, done, factor = schedule.at(step * schedule.batch)
             batch = batches.make(step * workers + rank, stage, done)
             loss = step_loss(towers, batch, True, stage.weight(done))
             loss.backward()
-            tools.step(plan.rate * factor)
+            tools.step(schedule.rate * factor)
             slow = min(AVERAGE, (step + 1) / (step + 20))
             with torch.no_grad():
                 for name, p in towers.named_parameters():
@@ -164,11 +164,11 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
             now = time.monotonic()
             spent, last = spent + now - last, now
             progress.update(
-                task, completed=step * plan.batch, description=f"{stage.name} {loss:.2f}"
+                task, completed=step * schedule.batch, description=f"{stage.name} {loss:.2f}"
             )
             if rank == 0 and step % 20 == 0:
                 line = {"step": step, "stage": stage.name, "loss": round(loss.item(), 4)}
-                line |= {"pictures": step * plan.batch, "seconds": round(spent)}
+                line |= {"pictures": step * schedule.batch, "seconds": round(spent)}
                 line |= {"rate": round(factor, 3), "spread": round(stage.spread(done), 3)}
                 if step % 100 == 0:
                     with torch.no_grad():
@@ -177,7 +177,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line |= quick_score(i, t, fresh)
                 checkpoints.log_line(out, line)
-            if step % save_every == 0 or step in keep or step * plan.batch >= total:
+            if step % save_every == 0 or step in keep or step * schedule.batch >= total:
                 momentum = [tool.state_dict() for tool in tools.tools]
                 state = {"towers": towers.state_dict(), "average": average, "seconds": spent}
                 checkpoints.save(out, rank, workers, step, momentum, state)
@@ -227,7 +227,7 @@ def main(
         )
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is not a folder")
-    plan = Plan(tuple(counts), batch, rate)
+    schedule = Schedule(tuple(counts), batch, rate)
     last = -(-sum(counts) // batch)
     if not all(0 < step < last for step in kept):
         raise OptionError(f"--keep {keep!r}: give steps from 1 to {last - 1}")
@@ -235,9 +235,9 @@ def main(
         raise OptionError(f"--keep {over[0]}: the run in {str(out)!r} is past that step already")
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
-    given = {"plan": asdict(plan), "workers": workers, "seed": seed}
+    given = {"plan": asdict(schedule), "workers": workers, "seed": seed}
     checkpoints.log_plan(out, given, checkpoints.step_of(out))
-    arguments = (out, plan, workers, threads, seed, save_every, kept)
+    arguments = (out, schedule, workers, threads, seed, save_every, kept)
     if workers == 1:
         train(0, *arguments)
     else:

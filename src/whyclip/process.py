@@ -16,7 +16,7 @@ INTERRUPTED = 130
 FAILED = 1
 
 
-class _Own:
+class _State:
     """State of a command-line process; unchanged in other processes.
 
     Attributes:
@@ -30,7 +30,7 @@ class _Own:
 
 def own_process() -> None:
     """Handle Ctrl-C, for a process that runs a single command."""
-    _Own.process = _Own.at_once = True
+    _State.process = _State.at_once = True
     # Keep an ignored Ctrl-C, as set by nohup.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
@@ -38,13 +38,13 @@ def own_process() -> None:
 
 def _interrupted(_: int, __: FrameType | None) -> None:
     """Exit at once while nothing can be lost, or on the second Ctrl-C."""
-    if _Own.at_once:
+    if _State.at_once:
         # The library that is being imported could swallow or print an exception.
         if os.isatty(2):
             os.write(2, b"\r\x1b[2K\x1b[?25h")  # the progress bar away, the cursor back
         os.write(2, b"whyclip: interrupted\n")
         os._exit(INTERRUPTED)
-    _Own.at_once = True
+    _State.at_once = True
     raise KeyboardInterrupt
 
 
@@ -56,12 +56,12 @@ def importing() -> Iterator[None]:
     """
     collects = gc.isenabled()
     gc.disable()
-    _Own.at_once = _Own.process
+    _State.at_once = _State.process
     try:
         yield
     finally:
-        _Own.at_once = False
-        if _Own.process:
+        _State.at_once = False
+        if _State.process:
             gc.freeze()  # modules stay until the end; later collections need not look at them
         if collects:
             gc.enable()
@@ -72,7 +72,7 @@ def leave(code: int) -> NoReturn:
 
     Functions registered with ``atexit`` run, and both streams are flushed.
     """
-    _Own.at_once = True
+    _State.at_once = True
     atexit._run_exitfuncs()
     flushed = [_flush(sys.stdout), _flush(sys.stderr)]
     os._exit(code if all(flushed) else code or FAILED)

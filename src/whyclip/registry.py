@@ -48,14 +48,14 @@ class Registry(Mapping[str, T]):
         self._declared: dict[str, T] = {}
         self._origins: dict[str, str] = {}
         self._built_in: dict[str, T] = {}
-        self._read_own = self._read_others = False
+        self._read_built_in = self._read_others = False
         self._lock = RLock()
         if group:
             _BY_KIND[kind] = self
 
     def __getitem__(self, name: str) -> T:
         """Return the declaration of this name; entry points are read only if it is unknown."""
-        built_in = self._own()
+        built_in = self._load_built_in()
         return built_in[name] if name in built_in else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -66,7 +66,7 @@ class Registry(Mapping[str, T]):
 
     def built_in(self) -> Mapping[str, T]:
         """Return the package's own declarations, without registered and third-party ones."""
-        self._own()
+        self._load_built_in()
         return self._built_in
 
     def add(self, declaration: T, origin: str = "") -> None:
@@ -79,7 +79,7 @@ class Registry(Mapping[str, T]):
         Raises:
             OptionError: another declaration has its name, or it is of another kind.
         """
-        self._own()
+        self._load_built_in()
         self._add(declaration, origin or _home(declaration))
 
     def _add(self, declaration: T, origin: str) -> None:
@@ -96,9 +96,9 @@ class Registry(Mapping[str, T]):
         self._declared[name] = declaration
         self._origins.setdefault(name, origin)
 
-    def _own(self) -> Mapping[str, T]:
+    def _load_built_in(self) -> Mapping[str, T]:
         with self._lock:
-            if not self._read_own:
+            if not self._read_built_in:
                 declarations = list(declared(self._package, *self._attributes))
                 if self._order is not None:
                     order = self._order
@@ -106,11 +106,11 @@ class Registry(Mapping[str, T]):
                 for declaration, origin in declarations:
                     self._add(declaration, origin)
                 self._built_in = dict(self._declared)
-                self._read_own = True
+                self._read_built_in = True
         return self._declared
 
     def _all(self) -> Mapping[str, T]:
-        self._own()
+        self._load_built_in()
         with self._lock:
             if not self._read_others:
                 self._read_others = True

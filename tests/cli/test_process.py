@@ -154,7 +154,8 @@ def test_garbage_collection_is_as_it_was_after_imports() -> None:
 def test_lists_and_help_import_no_large_library(arguments: list[str]) -> None:
     script = (
         "import sys\nfrom whyclip.cli.app import main\ntry:\n main()\nfinally:\n"
-        " print(sorted({'torch', 'open_clip', 'transformers', 'matplotlib', 'numpy', 'PIL'}"
+        " print(sorted({'torch', 'open_clip', 'transformers', 'matplotlib', 'numpy', 'scipy',"
+        " 'PIL'}"
         " & set(sys.modules)))"
     )
     printed, _ = popen(*arguments, code=script).communicate(timeout=120)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.captions_only import captions_only, kept_at
-from benchmarks.reference import auroc, images_and_truth
+from benchmarks.reference import auroc_by_image, images_and_truth
 
 from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE
 from whyclip.matching.encode import encode_images, prompt_directions
@@ -49,16 +49,30 @@ def test_the_kept_models_score_as_in_the_study(long_tail: bool, part: str) -> No
     prompts = [PHRASE_TEMPLATE.format(phrase(n)) for n in load_atlas().names[:CONCEPTS]]
     images, truth = images_and_truth(view, 80, 7)
     scores = (encode_images(view, images) @ prompt_directions(view, prompts).T).numpy()
-    found = auroc(scores.astype(np.float64).ravel(), truth.ravel())
-    assert found == pytest.approx(KEPT[part]["scores"]["raw score"]["auroc"], abs=0.06)
+    area = auroc_by_image(scores.astype(np.float64), truth).mean()
+    assert area == pytest.approx(KEPT[part]["scores"]["raw score"]["auroc"], abs=0.06)
     assert kept_at(long_tail=long_tail).stat().st_size < 2**20
 
 
-def test_auroc_is_the_share_of_pairs_in_the_right_order() -> None:
+def weighted_auroc(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> float:
+    """Share of pairs in the right order, one by one, where images have weights."""
+    right, pairs = 0.0, 0.0
+    for i, p in zip(*np.nonzero(truth), strict=True):
+        for j, n in zip(*np.nonzero(~truth), strict=True):
+            a, b = scores[i, p], scores[j, n]
+            pairs += weights[i] * weights[j]
+            right += weights[i] * weights[j] * (1.0 if a > b else 0.5 if a == b else 0.0)
+    return right / pairs
+
+
+def test_an_image_counts_in_the_auroc_as_a_little_more_of_it_does() -> None:
     generator = np.random.default_rng(0)
-    scores = generator.integers(0, 5, 40).astype(np.float64)
-    truth = generator.random(40) < 0.4
-    pairs = [
-        1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[truth] for n in scores[~truth]
-    ]
-    assert auroc(scores, truth) == pytest.approx(sum(pairs) / len(pairs))
+    scores = generator.integers(0, 5, (10, 4)).astype(np.float64)
+    truth = generator.random((10, 4)) < 0.4
+    once, step = np.ones(10), 1e-5
+    values = auroc_by_image(scores, truth)
+    area = weighted_auroc(scores, truth, once)
+    assert values.mean() == pytest.approx(area)
+    for image in range(10):
+        more = weighted_auroc(scores, truth, once + step * (np.arange(10) == image))
+        assert values[image] == pytest.approx(area + 10 * (more - area) / step, abs=1e-3)

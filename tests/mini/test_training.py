@@ -18,7 +18,7 @@ from training.export import export
 from training.losses import colour_loss, matching_loss
 from training.model import Group, Towers, Vocabulary, build, patchify
 from training.stages import STAGES, Stage
-from training.train import Plan, main, train
+from training.train import Schedule, main, train
 from training.truth import energy, pointing
 
 from whyclip.errors import OptionError
@@ -160,13 +160,13 @@ def test_a_crop_shows_its_object_at_its_place_in_the_scene() -> None:
 
 
 def test_the_plan_visits_its_stages_and_ends_at_rest() -> None:
-    plan = Plan((1000, 500, 60, 30, 10), batch=10, warm=5)
+    schedule = Schedule((1000, 500, 60, 30, 10), batch=10, warm=5)
     steps = (0, 999, 1000, 1499, 1500, 1559, 1560, 1589, 1590, 1599)
-    assert [plan.at(s)[0].name for s in steps] == [s for name in STAGES for s in (name, name)]
-    assert [plan.at(s)[1] for s in (0, 500, 1250, 1600)] == [0, 0.5, 0.5, 1]
-    assert plan.at(0)[2] == pytest.approx(0.2)
-    assert plan.at(500)[2] == 1
-    assert plan.at(1600)[2] == 0
+    assert [schedule.at(s)[0].name for s in steps] == [s for name in STAGES for s in (name, name)]
+    assert [schedule.at(s)[1] for s in (0, 500, 1250, 1600)] == [0, 0.5, 0.5, 1]
+    assert schedule.at(0)[2] == pytest.approx(0.2)
+    assert schedule.at(500)[2] == 1
+    assert schedule.at(1600)[2] == 0
 
 
 def test_a_stage_asks_for_what_its_table_says() -> None:
@@ -194,25 +194,25 @@ def test_a_stage_asks_for_what_its_table_says() -> None:
 KEEP = (2,)
 
 
-def run(out: Path, plan: Plan, seed: int, workers: int) -> None:
+def run(out: Path, schedule: Schedule, seed: int, workers: int) -> None:
     out.mkdir(exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     if workers == 1:
-        train(0, out, plan, 1, 2, seed, 1, KEEP)
+        train(0, out, schedule, 1, 2, seed, 1, KEEP)
     else:
-        spawn(train, args=(out, plan, workers, 1, seed, 1, KEEP), nprocs=workers)
+        spawn(train, args=(out, schedule, workers, 1, seed, 1, KEEP), nprocs=workers)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_training_is_the_same_again_and_where_it_stopped(tmp_path: Path, workers: int) -> None:
-    plan = Plan((64, 32, 0, 0, 32), batch=32, warm=2)
+    schedule = Schedule((64, 32, 0, 0, 32), batch=32, warm=2)
     # As far as the end of stage 1, at the same rates.
-    begun = Plan((64, 0, 0, 0, 0), batch=32, warm=2, decay=1e-6)
-    runs = {"whole": [plan], "again": [plan], "halves": [begun, plan]}
+    begun = Schedule((64, 0, 0, 0, 0), batch=32, warm=2, decay=1e-6)
+    runs = {"whole": [schedule], "again": [schedule], "halves": [begun, schedule]}
     found = {}
-    for name, plans in runs.items():
-        for part in plans:
+    for name, schedules in runs.items():
+        for part in schedules:
             run(tmp_path / name, part, 0, workers)
             if part is begun:
                 folder = tmp_path / name / "weights"
@@ -244,9 +244,9 @@ def test_steps_that_are_over_cannot_be_kept(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_another_seed_trains_other_weights_which_open_clip_loads(tmp_path: Path) -> None:
-    plan = Plan((16, 0, 0, 0, 0), batch=16, warm=2)
+    schedule = Schedule((16, 0, 0, 0, 0), batch=16, warm=2)
     for seed in (0, 1):
-        run(tmp_path / str(seed), plan, seed, 1)
+        run(tmp_path / str(seed), schedule, seed, 1)
     zero, one = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["towers"] for name in "01"
     )

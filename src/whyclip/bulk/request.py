@@ -27,7 +27,7 @@ from whyclip.studies.identity import model_identity
 from whyclip.types import SIDES, Check, GeometryName, Precision, Side
 from whyclip.variant import MethodLike, Variant, encode_for
 
-OWN = "the dataset's"
+FROM_DATASET = "the dataset's"
 NAME = "explain_bulk"
 
 
@@ -137,7 +137,7 @@ class Explainer:
             "whyclip": __version__,
             "torch": torch.__version__,
             "method": [_described(variant) for variant in self.variants],
-            "prompts": _labels(self.common) or OWN,
+            "prompts": _labels(self.common) or FROM_DATASET,
             "classes": list(request.classes),
             "top": request.top if request.classes else 0,
             "against": _against(self.common, request.against),

@@ -12,7 +12,7 @@ from whyclip.bulk.engine import Answers, Job, Share, answers_here, run_job
 from whyclip.bulk.folder import Folder
 from whyclip.bulk.open_source import open_source
 from whyclip.bulk.progress import Progress
-from whyclip.bulk.request import OWN, Explainer, Request
+from whyclip.bulk.request import FROM_DATASET, Explainer, Request
 from whyclip.bulk.result import BulkResult, read_bulk
 from whyclip.bulk.schema import MapType
 from whyclip.bulk.source import Source
@@ -202,7 +202,7 @@ def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
         "method": " + ".join(variant.method.name for variant in variants),
         "methods": {v.sides[0]: v.method.name for v in variants} if len(variants) > 1 else {},
         "options": dict(variants[0].settings) if len(variants) == 1 else {},
-        "prompts": [] if identity["prompts"] == OWN else identity["prompts"],
+        "prompts": [] if identity["prompts"] == FROM_DATASET else identity["prompts"],
         "against": identity["against"],
         "geometry": identity["geometry"],
         "source_options": dict(opened),

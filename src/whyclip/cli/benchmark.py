@@ -71,7 +71,7 @@ def benchmark(
         from whyclip.studies.family.recipe import FAMILY, Member
         from whyclip.studies.family.weights import train_missing
 
-    asked = variants_of(named) or None
+    variants = variants_of(named) or None
     members = tuple(map(Member.of, wanted)) or None
     if train:
         trained = {}
@@ -82,32 +82,35 @@ def benchmark(
             note("every model is trained")
         emit({"trained": trained})
         return
-    found = run(
+    result = run(
         members,
-        asked,
+        variants,
         limit=limit or LIMIT,
         planted=planted or PLANTED,
         seed=SEED if seed is None else seed,
         weights=weights,
         out=out,
     )
-    page = found.save(out)
+    page = result.save(out)
     for side in ("image", "text"):
-        stdout().print(_table(found, side))
-    emit({**found.to_json(), "report": str(page)})
+        stdout().print(_table(result, side))
+    emit({**result.to_json(), "report": str(page)})
     wrote(page)
 
 
-def _table(found: Benchmark, side: str) -> Table:
+def _table(result: Benchmark, side: str) -> Table:
     """The methods of a side by their mean rank, with the mean of each check."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    checks = found.checks(side)  # type: ignore[arg-type]
-    for heading in (f"{side}s", "rank", *checks):
-        table.add_column(heading)
-    for method, rank in found.order(side):  # type: ignore[arg-type]
-        means = (found.interval(check, method, side).mean for check in checks)  # type: ignore
+    checks = result.checks(side)  # type: ignore[arg-type]
+    longest = max((len(method) for method, _ in result.order(side)), default=0)  # type: ignore
+    table.add_column(f"{side}s", min_width=longest)
+    # One word on a line, so that the table fits into 80 columns.
+    for heading in ("rank", *(check.replace("_", "\n") for check in checks)):
+        table.add_column(heading, justify="right")
+    for method, rank in result.order(side):  # type: ignore[arg-type]
+        means = (result.interval(check, method, side).mean for check in checks)  # type: ignore
         table.add_row(Text(method), f"{rank:.1f}", *(f"{mean:.2f}" for mean in means))
     return table

@@ -13,17 +13,17 @@ Completer = Callable[[str], list[str]]
 
 def methods(incomplete: str) -> list[str]:
     """Complete the last of several methods separated by commas."""
-    return _last(incomplete, lists.own("methods"))
+    return _last(incomplete, lists.built_in("methods"))
 
 
 def methods_or_all(incomplete: str) -> list[str]:
     """Complete methods, or ``all``."""
-    return _last(incomplete, [*lists.own("methods"), "all"])
+    return _last(incomplete, [*lists.built_in("methods"), "all"])
 
 
 def metrics(incomplete: str) -> list[str]:
     """Complete the last of several metrics separated by commas."""
-    return _last(incomplete, lists.own("metrics"))
+    return _last(incomplete, lists.built_in("metrics"))
 
 
 def sides(incomplete: str) -> list[str]:
@@ -33,12 +33,12 @@ def sides(incomplete: str) -> list[str]:
 
 def experiments(incomplete: str) -> list[str]:
     """Complete the name of an experiment."""
-    return _starting(incomplete, lists.own("experiments"))
+    return _starting(incomplete, lists.built_in("experiments"))
 
 
 def datasets(incomplete: str) -> list[str]:
     """Complete the kind of a dataset, up to the colon."""
-    return _starting(incomplete, (f"{name}:" for name in lists.own("datasets")))
+    return _starting(incomplete, (f"{name}:" for name in lists.built_in("datasets")))
 
 
 def models(incomplete: str) -> list[str]:

@@ -42,11 +42,11 @@ def declared(kind: Kind) -> Mapping[str, Any]:
     The values have the attributes of the declarations that are plain data (names, claims,
     options, choices); a metric also has ``doc``, the docstring of its function.
     """
-    entries = described(kind) if third_party(_GROUPS.get(kind, "")) else own(kind)
+    entries = described(kind) if third_party(_GROUPS.get(kind, "")) else built_in(kind)
     return {name: SimpleNamespace(**entry) for name, entry in entries.items()}
 
 
-def own(kind: Kind) -> Mapping[str, Any]:
+def built_in(kind: Kind) -> Mapping[str, Any]:
     """Describe what whyclip declares, and what is registered if the declarations are imported."""
     kept = _kept().get(kind, {})
     imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
@@ -60,7 +60,7 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     Raises:
         OptionError: unknown name; the message names the nearest.
     """
-    known = own(kind)
+    known = built_in(kind)
     if isinstance(name, str) and name in known:
         return SimpleNamespace(**known[name])
     return look_up(noun, name, declared(kind))

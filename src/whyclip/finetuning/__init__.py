@@ -46,6 +46,6 @@ if not typing.TYPE_CHECKING:
     def __getattr__(name):
         if name not in _HOMES:
             raise AttributeError(f"module 'whyclip.finetuning' has no attribute {name!r}")
-        found = getattr(importlib.import_module(f"whyclip.finetuning.{_HOMES[name]}"), name)
-        globals()[name] = found
-        return found
+        value = getattr(importlib.import_module(f"whyclip.finetuning.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value

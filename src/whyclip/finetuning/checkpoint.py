@@ -56,8 +56,8 @@ class Checkpoint:
 
 def checkpoints(out: Path) -> list[Path]:
     """List the complete checkpoints of a run, oldest first."""
-    found = (out / FOLDER).glob(f"{_STEP}*")
-    named = (p for p in found if p.name.removeprefix(_STEP).isdecimal())
+    folders = (out / FOLDER).glob(f"{_STEP}*")
+    named = (p for p in folders if p.name.removeprefix(_STEP).isdecimal())
     return sorted((p for p in named if (p / _STATE).is_file()), key=step_of)
 
 
@@ -141,13 +141,13 @@ def load_state(path: Path) -> dict[str, Any]:
         OutputError: it cannot be read, or lacks an entry.
     """
     try:
-        found = json.loads((path / _STATE).read_text(encoding="utf-8"))
+        state = json.loads((path / _STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
     for name, kind in _ENTRIES.items():
-        if not isinstance(found, dict) or not isinstance(found.get(name), kind):
+        if not isinstance(state, dict) or not isinstance(state.get(name), kind):
             raise _unreadable(path, ValueError(f"{_STATE} has no valid {name}"))
-    return dict(found)
+    return dict(state)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

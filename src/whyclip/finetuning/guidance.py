@@ -156,15 +156,17 @@ def _of_pairs(
 ) -> Tensor:
     """Run a method for each image's own phrases: ``[m, patches]``."""
     if not variant.method.by_image:
-        found = variant.relevance(forward_pass.with_targets(Targets(phrases, empty=empty))).values
-        return found[pairs[:, 0], pairs[:, 1]]
+        relevance = variant.relevance(
+            forward_pass.with_targets(Targets(phrases, empty=empty))
+        ).values
+        return relevance[pairs[:, 0], pairs[:, 1]]
     slots = _slots(pairs[:, 0])
     directions = phrases.new_zeros(int(slots.max()) + 1, len(forward_pass.inputs), phrases.shape[1])
     directions[slots, pairs[:, 0]] = phrases[pairs[:, 1]]
-    found = variant.method.relevance(
+    relevance = variant.method.relevance(
         forward_pass.with_targets(TargetsByImage(directions)), **variant.options
     ).values
-    return found[:, :, forward_pass.content_mask[0]][pairs[:, 0], slots]
+    return relevance[:, :, forward_pass.content_mask[0]][pairs[:, 0], slots]
 
 
 def _slots(images: Tensor) -> Tensor:

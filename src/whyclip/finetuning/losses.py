@@ -99,11 +99,11 @@ def phrase_region_terms(
         ``[m]``, 0 or more, summed over phrases; the loss is the mean over regions.
     """
     logits = scale * (regions @ phrases.T - centre)
-    own = F.one_hot(positive, len(phrases)).bool()
+    matching = F.one_hot(positive, len(phrases)).bool()
     s = logits.sigmoid()
     attract = (1 - s).square() * F.logsigmoid(logits)
     repel = s.square() * F.logsigmoid(-logits)
-    kept = torch.where(own, attract, torch.where(excluded, 0.0, repel))
+    kept = torch.where(matching, attract, torch.where(excluded, 0.0, repel))
     return -kept.sum(-1)
 
 

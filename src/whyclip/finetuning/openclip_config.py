@@ -46,7 +46,7 @@ def openclip_config(view: ModelView, given: Config | None = None) -> dict[str, A
         OptionError: no configuration is known, or it describes another model.
     """
     source = given if given is not None else view.name
-    model_cfg, preprocess_cfg = _read(source, view.name, asked=given is not None)
+    model_cfg, preprocess_cfg = _read(source, view.name, given=given is not None)
     if preprocess_cfg is None:
         preprocess_cfg = _preprocess_of(view)
     # The library would download these weights before ours are loaded.
@@ -54,12 +54,12 @@ def openclip_config(view: ModelView, given: Config | None = None) -> dict[str, A
         for key in ("timm_model_pretrained", "hf_model_pretrained"):
             if key in model_cfg.get(part, {}):
                 model_cfg[part][key] = False
-    found = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
-    _check(view, found)
-    return found
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
+    _check(view, config)
+    return config
 
 
-def _read(source: Config, name: str, *, asked: bool) -> tuple[dict[str, Any], dict | None]:
+def _read(source: Config, name: str, *, given: bool) -> tuple[dict[str, Any], dict | None]:
     import open_clip
 
     if isinstance(source, Mapping):
@@ -80,7 +80,7 @@ def _read(source: Config, name: str, *, asked: bool) -> tuple[dict[str, Any], di
         if not hub and (open_clip.get_pretrained_cfg(arch, tag) or {}).get("quick_gelu"):
             config["quick_gelu"] = True
         return config, None
-    if asked:
+    if given:
         raise OptionError(
             f"config={quoted(text)} is neither an architecture of OpenCLIP nor a folder with an "
             f"{OPENCLIP_CONFIG}"
@@ -137,11 +137,11 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
     training = view.module.training  # type: ignore[union-attr]
     ids = token_ids(view, ["a dog"]).to(device)
     batch = pixels[None].to(device)
-    for ours, found in (
+    for ours, answer in (
         (view.image.encode(batch), model.encode_image(batch)),
         (view.text.encode(ids), model.encode_text(ids)),
     ):
-        theirs = found[0] if isinstance(found, tuple) else found
+        theirs = answer[0] if isinstance(answer, tuple) else answer
         gap = float((ours.flatten() - theirs.flatten()).abs().max())
         if not training and not gap <= _EMBEDDING * max(1.0, float(ours.abs().max())):
             raise OptionError(

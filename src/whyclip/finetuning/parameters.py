@@ -49,8 +49,8 @@ def prepared(view: ModelView, settings: Settings) -> Iterator[nn.Module]:
 
 
 def _scales(module: nn.Module) -> set[nn.Parameter]:
-    found = (getattr(module, name, None) for name in ("logit_scale", "logit_bias"))
-    return {parameter for parameter in found if isinstance(parameter, nn.Parameter)}
+    scales = (getattr(module, name, None) for name in ("logit_scale", "logit_bias"))
+    return {parameter for parameter in scales if isinstance(parameter, nn.Parameter)}
 
 
 def _give_back(modes: dict[nn.Module, bool], needs: dict[nn.Parameter, bool]) -> None:

@@ -44,12 +44,12 @@ def rule_phrases(caption: str, limit: int = LIMIT) -> list[str]:
         >>> rule_phrases("a photo of a small brown dog and two red cars next to the old house")
         ['small brown dog', 'red cars', 'old house']
     """
-    found: dict[str, None] = {}
+    phrases: dict[str, None] = {}
     for phrase in _Parser(_tokens(caption)).phrases():
-        found.setdefault(phrase)
-        if len(found) == limit:
+        phrases.setdefault(phrase)
+        if len(phrases) == limit:
             break
-    return list(found)
+    return list(phrases)
 
 
 def _tokens(caption: str) -> list[str]:

@@ -61,10 +61,10 @@ def mentioned(scene: Scene) -> dict[str, Mask]:
     for name in sorted(names, key=len, reverse=True):
         thing = names[name]
         colour = f"(?:{thing.colour} )?" if thing.colour else ""
-        found = re.search(rf"(?<![\w-]){colour}{re.escape(name)}(?![\w-])", caption)
-        if found:
-            places.setdefault(found.start(), (found.group(), thing.mask))
-            caption = caption[: found.start()] + "#" * len(found.group()) + caption[found.end() :]
+        match = re.search(rf"(?<![\w-]){colour}{re.escape(name)}(?![\w-])", caption)
+        if match:
+            places.setdefault(match.start(), (match.group(), thing.mask))
+            caption = caption[: match.start()] + "#" * len(match.group()) + caption[match.end() :]
     return {words: mask for _, (words, mask) in sorted(places.items()) if mask.any()}
 
 

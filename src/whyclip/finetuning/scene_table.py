@@ -115,7 +115,9 @@ def draw_table(
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
     starts = range(0, n, _DRAWN_AT_ONCE)
-    images, shares, boxes, layouts = [], [], [], []
+    # One piece of memory: tables of many scenes take gigabytes, joined ones twice as many.
+    images = torch.empty(n, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
+    shares, boxes, layouts = [], [], []
     for start in track(starts, "drawing scenes", len(starts)):
         layout = sample_layouts(
             atlas,
@@ -127,7 +129,7 @@ def draw_table(
         layout = layout if edit is None else edit(layout)
         pixels, masks = draw(atlas, layout, SIDE, SIDE, masks=True, device=device)
         visible = cast(Tensor, masks)
-        images.append((pixels * 255).round().byte())
+        images[start : start + len(pixels)] = (pixels * 255).round().byte()
         shares.append(torch.nn.functional.avg_pool2d(visible.float(), patch).flatten(2).half())
         boxes.append(boxes_of(visible))
         layouts.append(layout)
@@ -136,7 +138,7 @@ def draw_table(
     number = {text: row for row, text in enumerate(phrases)}
     drawn = np.concatenate([layout.concept for layout in layouts])
     return SceneTable(
-        images=torch.cat(images),
+        images=images,
         shares=torch.cat(shares),
         boxes=torch.cat(boxes),
         concepts=torch.from_numpy(drawn),

@@ -168,13 +168,13 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """Describe the settings as plain data; a function becomes its name."""
-        found = asdict(self)
-        found["betas"] = list(self.betas)
+        content = asdict(self)
+        content["betas"] = list(self.betas)
         if callable(self.extractor):
             home = getattr(self.extractor, "__module__", "")
             name = getattr(self.extractor, "__qualname__", type(self.extractor).__name__)
-            found["extractor"] = f"{home}:{name}"
-        return found
+            content["extractor"] = f"{home}:{name}"
+        return content
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

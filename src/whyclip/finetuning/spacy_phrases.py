@@ -58,17 +58,17 @@ def spacy_phrases(nlp: Callable[[Any], Any], caption: str, limit: int = LIMIT) -
     Returns:
         Distinct phrases in lower case, without determiners, numbers, pronouns and frames.
     """
-    found: dict[str, None] = {}
+    phrases: dict[str, None] = {}
     document = nlp(caption[:LONGEST])
     for chunk in document.noun_chunks:
         end = chunk.end
         after = document[end].lower_ if end < len(document) else ""
         for words in _parts(chunk):
             if words and not _is_frame(words, after):
-                found.setdefault(" ".join(words))
-        if len(found) >= limit:
+                phrases.setdefault(" ".join(words))
+        if len(phrases) >= limit:
             break
-    return list(found)[:limit]
+    return list(phrases)[:limit]
 
 
 def _parts(chunk: Any) -> list[list[str]]:

@@ -58,7 +58,7 @@ class ForwardPass:
     pad: int = 0
     use_jacobian: bool = False
     checked: int = 0
-    own: Tensor | None = field(default=None, repr=False)
+    public_embedding: Tensor | None = field(default=None, repr=False)
     _readouts: dict[tuple[int, Heads], Readout] = field(default_factory=dict, repr=False)
 
     @property
@@ -82,7 +82,7 @@ class ForwardPass:
 
         Inputs that it did not run on have the explained embedding.
         """
-        return self.embedding if self.own is None else self.own
+        return self.embedding if self.public_embedding is None else self.public_embedding
 
     def with_targets(self, targets: Targets, *, use_jacobian: bool = False) -> ForwardPass:
         """Score the same forward pass against other targets, without recomputation."""

@@ -127,7 +127,7 @@ def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPas
             forward_pass.embedding[rows],
             public_embedding[rows],
         )
-        forward_pass = replace(forward_pass, checked=len(rows), own=public_embedding)
+        forward_pass = replace(forward_pass, checked=len(rows), public_embedding=public_embedding)
     if check == "again":
         alone, once = tower.encode(inputs[-1:]).float(), forward_pass.public[-1:]
         try:

@@ -62,8 +62,9 @@ def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbat
 def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
     """Mean score while the most relevant half of the pixels is deleted, 11 points. Lower is better.
 
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours. The release prints
-    the 11 accuracies and has no rule for the area; the mean is ours. Zhao et al., ICML 2024.
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours, or in the fill that
+    the metric's name ends with. The release prints the 11 accuracies and has no rule for the area;
+    the mean is ours. Zhao et al., ICML 2024.
 
     Args:
         amounts: ``[m]`` shares of deleted pixels.

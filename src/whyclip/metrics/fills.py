@@ -9,64 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from torch import Tensor
-
-from whyclip.metrics.deletion import deletion_edits
-from whyclip.metrics.insertion import insertion_edits
+from whyclip.metrics.deletion import deletion, deletion_edits
+from whyclip.metrics.insertion import insertion, insertion_edits
 from whyclip.metrics.metric import Metric, Need
 from whyclip.metrics.protocol import GRAD_ECLIP
 from whyclip.perturbation.fills import Fill
 
 # The fills of the papers are those of ``deletion`` (random colours) and ``insertion`` (black).
-OWN: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
+PROTOCOL_FILLS: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
 _SHOWN: Mapping[Fill, str] = {
     "background": "true background",
     "black": "black",
     "blurred": "blurred",
     "random": "random colours",
 }
-
-
-def deletion_filled(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while half of the pixels make way for the fill of the name. Lower is better.
-
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels replaced, the most relevant first: by
-    the scene without its objects, by black, or by the blurred image.
-
-    Args:
-        amounts: ``[m]`` shares of replaced pixels.
-        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
-
-    Returns:
-        ``[...]``.
-
-    Example:
-        >>> import torch
-        >>> deletion_filled(torch.linspace(0, 0.5, 11), torch.tensor([1.0] * 3 + [0.0] * 8))
-        tensor(0.2727)
-    """
-    return GRAD_ECLIP.area(amounts, scores)
-
-
-def insertion_filled(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while pixels are revealed on the fill of the name. Higher is better.
-
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels, the most relevant first, on the scene
-    without its objects or on the blurred image, and the whole image.
-
-    Args:
-        amounts: ``[m]`` shares of revealed pixels.
-        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
-
-    Returns:
-        ``[...]``.
-
-    Example:
-        >>> import torch
-        >>> insertion_filled(torch.linspace(0, 0.5, 11), torch.tensor([0.0] * 8 + [1.0] * 3))
-        tensor(0.2727)
-    """
-    return GRAD_ECLIP.area(amounts, scores)
 
 
 def with_fill(metric: str, fill: Fill | None) -> str:
@@ -78,7 +34,7 @@ def with_fill(metric: str, fill: Fill | None) -> str:
         >>> with_fill("iou", "black"), with_fill("deletion", None)
         ('iou', 'deletion')
     """
-    if fill is None or OWN.get(metric, fill) == fill:
+    if fill is None or PROTOCOL_FILLS.get(metric, fill) == fill:
         return metric
     return f"{metric}_{fill}"
 
@@ -90,7 +46,7 @@ def _declared(metric: str, fill: Fill) -> Metric:
         name=with_fill(metric, fill),
         title=f"{metric.capitalize()} ({_SHOWN[fill]})",
         source=GRAD_ECLIP.source + ", with another fill",
-        value=deletion_filled if deletes else insertion_filled,
+        value=deletion if deletes else insertion,
         higher_is_better=not deletes,
         needs=(*needs, "background") if fill == "background" else needs,
         edits=partial(deletion_edits if deletes else insertion_edits, fill=fill),

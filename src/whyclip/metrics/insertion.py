@@ -61,11 +61,11 @@ def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturba
 
 
 def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while the most relevant pixels are revealed on black, 11 points. Higher is better.
+    """Mean score while the most relevant pixels are revealed, 11 points. Higher is better.
 
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, and the whole image. The
-    release prints the accuracies and has no rule for the area; the mean is ours. Zhao et al.,
-    ICML 2024.
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, or on the fill that the
+    metric's name ends with, and the whole image. The release prints the accuracies and has no rule
+    for the area; the mean is ours. Zhao et al., ICML 2024.
 
     Args:
         amounts: ``[m]`` shares of revealed pixels.

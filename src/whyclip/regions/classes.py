@@ -13,7 +13,7 @@ from whyclip.errors import OptionError
 from whyclip.models import ModelView
 
 OPENAI = "openai"
-OWN = "dataset"
+FROM_DATASET = "dataset"
 
 
 def class_embeddings(view: ModelView, dataset: Dataset, template: str | None = None) -> Tensor:
@@ -41,11 +41,11 @@ def class_prompts(dataset: Dataset, template: str | None = None) -> list[tuple[s
     """Write the prompts of each class; see :func:`class_embeddings`."""
     if template is None or template == OPENAI:
         return list(imagenet_prompts(dataset.names))
-    if template == OWN:
+    if template == FROM_DATASET:
         return list(dataset.class_prompts)
     if "{}" not in template:
         raise OptionError(
             f"template {template!r:.80} has no {{}} for the class name; write one, or give "
-            f"{OPENAI} or {OWN}"
+            f"{OPENAI} or {FROM_DATASET}"
         )
     return [(prompt,) for prompt in filled_in(template, dataset.names)]

@@ -62,7 +62,7 @@ def classify_regions(
         size: side of the input in pixels; the model's native input by default.
         template: prompt of a class; see :func:`whyclip.regions.class_embeddings`.
         limit: number of images to draw at random; all by default.
-        seed: of that draw and of the bootstrap.
+        seed: of that draw and of the intervals.
         batch_size: images in memory at once.
         top: a region counts as correct if its class is among the k best, for each k here.
         masks: weights of patches under a mask: ``"share"``, or ``"clipself"`` as in CLIPSelf's
@@ -128,7 +128,7 @@ def classify(
         template: of those, see :func:`whyclip.regions.class_embeddings`.
         batch_size: batch size of the model.
         top: as for :func:`classify_regions`.
-        seed: of the bootstrap.
+        seed: of the intervals.
 
     Raises:
         UnsupportedModelError: the model has no dense features or no text encoder.

@@ -1,8 +1,7 @@
-"""Mean per-class accuracy (mAcc) of regions, and its bootstrap interval over images."""
+"""Mean per-class accuracy (mAcc) of regions, and its interval over images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,8 @@ from numpy.typing import NDArray
 
 from whyclip.errors import InputError
 from whyclip.metrics import Interval
-
-RESAMPLES = 2000
-_NUMBERS_AT_ONCE = 2_000_000
+from whyclip.stats.intervals import interval
+from whyclip.stats.studentised import RESAMPLES
 
 Floats = NDArray[np.float64]
 
@@ -50,11 +48,12 @@ class Counts:
     def interval(
         self, k: int = 1, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
     ) -> Interval:
-        """MAcc with its percentile bootstrap interval over images.
+        """MAcc with its bootstrap-t interval over images.
 
-        Whole images are resampled with replacement, and mAcc is computed from the sums of each
-        draw; classes that do not occur in a draw are ignored. Efron & Tibshirani, An Introduction
-        to the Bootstrap, 1993, chapter 13.
+        MAcc is no mean over images, so each image stands for its jackknife pseudo-value
+        ``n · mAcc − (n − 1) · mAcc without the image``; their interval is that of
+        :func:`whyclip.stats.intervals.interval`. Efron & Tibshirani, An Introduction to the
+        Bootstrap, 1993, sec. 11.5.
 
         Args:
             k: a region counts as correct if its class is among the k best.
@@ -67,14 +66,9 @@ class Counts:
             images.
         """
         there = self.total.sum(1) > 0
-        total, correct = self.total[there], self.correct[k][there]
-        if len(total) < 2:
-            return Interval(self.macc(k), np.nan, np.nan, self.n, len(total))
-        drawn = [
-            _mean_accuracy(weights @ correct, weights @ total)
-            for weights in _draws(len(total), resamples, seed)
-        ]
-        return _interval(self.macc(k), drawn, level, self.n, len(total))
+        values = _pseudo_values(self.correct[k][there], self.total[there])
+        bounds = interval(values, limits=(0, 1), level=level, resamples=resamples, seed=seed)
+        return Interval(self.macc(k), bounds.low, bounds.high, self.n, len(values))
 
 
 def macc_difference(
@@ -86,7 +80,9 @@ def macc_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """MAcc of a minus mAcc of b on the same regions, with its paired bootstrap interval.
+    """MAcc of a minus mAcc of b on the same regions, with its paired interval over images.
+
+    The interval is that of :meth:`Counts.interval`, for the differences of the pseudo-values.
 
     Args:
         a: of one model.
@@ -102,15 +98,10 @@ def macc_difference(
     if a.total.shape != b.total.shape or (a.total != b.total).any():
         raise InputError("the two counts are not of the same regions; classify one Prepared twice")
     there = a.total.sum(1) > 0
-    total, first, second = a.total[there], a.correct[k][there], b.correct[k][there]
-    difference = a.macc(k) - b.macc(k)
-    if len(total) < 2:
-        return Interval(difference, np.nan, np.nan, a.n, len(total))
-    drawn = []
-    for weights in _draws(len(total), resamples, seed):
-        sums = weights @ total
-        drawn.append(_mean_accuracy(weights @ first, sums) - _mean_accuracy(weights @ second, sums))
-    return _interval(difference, drawn, level, a.n, len(total))
+    values = _pseudo_values(a.correct[k][there], a.total[there])
+    values -= _pseudo_values(b.correct[k][there], a.total[there])
+    bounds = interval(values, limits=(-1, 1), level=level, resamples=resamples, seed=seed)
+    return Interval(a.macc(k) - b.macc(k), bounds.low, bounds.high, a.n, len(values))
 
 
 def count(
@@ -150,15 +141,10 @@ def _divided(a: Floats, b: Floats) -> Floats:
     return np.divide(a, b, out=np.full_like(a, np.nan, dtype=np.float64), where=np.asarray(b) > 0)
 
 
-def _draws(n: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """Number of times that each of n images is drawn, in chunks ``[resamples, n]``."""
-    rng = np.random.default_rng((seed, 6))
-    at_once = max(1, _NUMBERS_AT_ONCE // n)
-    for start in range(0, resamples, at_once):
-        size = min(at_once, resamples - start)
-        yield rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float64)
-
-
-def _interval(value: float, drawn: list[Floats], level: float, n: int, images: int) -> Interval:
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), n, images)
+def _pseudo_values(correct: Floats, total: Floats) -> Floats:
+    """Jackknife pseudo-values ``[n]`` of mAcc, from the counts of n images ``[n, C]``."""
+    n, all_correct, all_total = len(total), correct.sum(0), total.sum(0)
+    without = _mean_accuracy(all_correct - correct, all_total - total)
+    values = n * _mean_accuracy(all_correct, all_total) - (n - 1) * without
+    # Rounding must not make equal images differ.
+    return np.round(values, 10) if n > 1 else values

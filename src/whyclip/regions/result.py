@@ -92,7 +92,7 @@ class RegionResult:
         left_out: number of excluded regions, by reason.
         failed: for each unreadable image, the reason by its index in the dataset.
         dataset: source of example crops.
-        seed: of the bootstrap.
+        seed: of the intervals.
         data: specification of the dataset.
         size: height and width of the input.
         template: of the class prompts; None for OpenAI's 80.

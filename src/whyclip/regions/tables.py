@@ -9,8 +9,6 @@ from whyclip.regions.result import Kind, RegionResult
 from whyclip.report import Column, Table
 
 CONFUSED = 10
-# With fewer regions, a class hardly varies between bootstrap draws.
-FEW = 5
 
 
 def main_table(result: RegionResult) -> Table:
@@ -33,27 +31,13 @@ def main_table(result: RegionResult) -> Table:
         }
         occur = int((counts.total.sum(0) > 0).sum())
         rows.append({"kind": kind, **row, "occur": occur, "n": counts.n, "images": counts.images})
-    rare = max(
-        (
-            float((n[n > 0] < FEW).mean())
-            for c in result.counts.values()
-            if (n := c.total.sum(0)).any()
-        ),
-        default=0.0,
-    )
     chance = ", ".join(f"{100 * k / classes:.1f} % for top-{k}" for k in result.top)
     return Table(
         "Region classification",
         tuple(columns),
         tuple(rows),
         "mAcc: mean over the classes that occur of the accuracy within the class. Intervals: 95 %, "
-        f"bootstrap over images. A random choice among the {classes} classes gets {chance}."
-        + (
-            f" {100 * rare:.0f} % of the classes that occur have fewer than {FEW} regions: the "
-            "intervals are then too narrow (87 to 92 % coverage in simulations)."
-            if rare > 0.25
-            else ""
-        ),
+        f"bootstrap-t over images. A random choice among the {classes} classes gets {chance}.",
     )
 
 

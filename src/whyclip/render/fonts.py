@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _settings = RLock()
 
-OWN = "DejaVu Sans"
+DEFAULT_FONT = "DejaVu Sans"
 """Ships with matplotlib, so that figures look the same everywhere."""
 
 # Sans-serif fonts with many characters, tried before other installed ones.
@@ -91,19 +91,19 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 def _foreign(text: str) -> tuple[str, ...]:
     """Characters that the default font lacks, without repeats."""
-    available = _own()
+    available = _default_charmap()
     return tuple(dict.fromkeys(c for c in text if ord(c) not in available and c.isprintable()))
 
 
 @cache
-def _own() -> frozenset[int]:
+def _default_charmap() -> frozenset[int]:
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 
-    return frozenset(get_font(fontManager.findfont(FontProperties(OWN))).get_charmap())
+    return frozenset(get_font(fontManager.findfont(FontProperties(DEFAULT_FONT))).get_charmap())
 
 
 def _families(characters: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys([OWN, *filter(None, map(_family, characters))]))
+    return list(dict.fromkeys([DEFAULT_FONT, *filter(None, map(_family, characters))]))
 
 
 @cache

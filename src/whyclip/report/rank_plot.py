@@ -17,7 +17,7 @@ _BAR = 0.13
 _ACROSS = 7.0
 
 
-def rank_plot(found: Ranking, *, baseline: str = "random") -> Figure:
+def rank_plot(ranking: Ranking, *, baseline: str = "random") -> Figure:
     """Draw mean ranks on one axis, the best to the left; a bar joins methods that do not differ.
 
     Labels stand below, those of the better half on the left and the others on the right, each with
@@ -25,14 +25,14 @@ def rank_plot(found: Ranking, *, baseline: str = "random") -> Figure:
     Machine Learning Research 7, 2006, sec. 3.2.2.
 
     Args:
-        found: result of :func:`whyclip.stats.rankings.ranking`.
+        ranking: result of :func:`whyclip.stats.rankings.ranking`.
         baseline: a label that is drawn in grey.
     """
     from matplotlib.figure import Figure
 
-    names, number = list(found.ranks), len(found.ranks)
+    names, number = list(ranking.ranks), len(ranking.ranks)
     left = (number + 1) // 2
-    cliques = found.cliques
+    cliques = ranking.cliques
     top = 0.75  # inches above the axis: its numbers and the critical difference
     rows_from = 0.2 + _BAR * len(cliques)
     depth = rows_from + _ROW * left
@@ -42,13 +42,13 @@ def rank_plot(found: Ranking, *, baseline: str = "random") -> Figure:
     span = number - 1
     axes.set_xlim(1 - 0.42 * span, number + 0.42 * span)
     axes.set_ylim(-depth, top)
-    _scale(axes, found)
+    _scale(axes, ranking)
     for place, name in enumerate(names):
         on_left = place < left
         row = place if on_left else number - 1 - place
         height = -(rows_from + _ROW * (row + 0.5))
         colour = GREY if name == baseline else INK
-        rank = found.ranks[name]
+        rank = ranking.ranks[name]
         end = 1 - 0.04 * span if on_left else number + 0.04 * span
         axes.plot([rank, rank, end], [0, height, height], color=colour, lw=0.8)
         text = f"{name}  {rank:.2f}" if on_left else f"{rank:.2f}  {name}"
@@ -62,7 +62,7 @@ def rank_plot(found: Ranking, *, baseline: str = "random") -> Figure:
             color=colour,
         )
     for place, clique in enumerate(cliques):
-        ends = [found.ranks[clique[0]], found.ranks[clique[-1]]]
+        ends = [ranking.ranks[clique[0]], ranking.ranks[clique[-1]]]
         # A little beyond the outer ranks, so that a bar shows which lines it joins.
         ends = [ends[0] - 0.012 * span, ends[1] + 0.012 * span]
         height = -(0.12 + _BAR * place)
@@ -70,25 +70,25 @@ def rank_plot(found: Ranking, *, baseline: str = "random") -> Figure:
     return figure
 
 
-def _scale(axes: Axes, found: Ranking) -> None:
+def _scale(axes: Axes, ranking: Ranking) -> None:
     """The axis of ranks, and the critical difference above it."""
-    number = len(found.ranks)
+    number = len(ranking.ranks)
     axes.plot([1, number], [0, 0], color=INK, lw=1)
     step = max(1, math.ceil(number / 12))
     for rank in range(1, number + 1, step):
         axes.plot([rank, rank], [0, 0.06], color=INK, lw=1)
         axes.text(rank, 0.1, str(rank), ha="center", va="bottom", fontsize=8, color=INK)
     axes.text(number, 0.52, "mean rank (1 is best)", ha="right", va="bottom", fontsize=8, color=INK)
-    if math.isnan(found.critical_difference):
+    if math.isnan(ranking.critical_difference):
         return
-    ends = [1, 1 + found.critical_difference]
+    ends = [1, 1 + ranking.critical_difference]
     axes.plot(ends, [0.42] * 2, color=COLOURS[0], lw=1.6)
     for end in ends:
         axes.plot([end] * 2, [0.38, 0.46], color=COLOURS[0], lw=1.6)
     axes.text(
         1,
         0.52,
-        f"critical difference {found.critical_difference:.2f}, {found.cases} cases",
+        f"critical difference {ranking.critical_difference:.2f}, {ranking.cases} cases",
         ha="left",
         va="bottom",
         fontsize=8,

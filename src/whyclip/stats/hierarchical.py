@@ -75,7 +75,7 @@ def hierarchical_interval(
         return Interval(mean, math.nan, math.nan, len(row), pictures)
     student = t_quantile((1 + level) / 2, number - 1)
     of_models = student * float(means.std(ddof=1)) / math.sqrt(number)
-    below, above = _over_images(row, model, image, limits, level, seed)
+    below, above = _over_images(row, model, image, sizes, means, limits, level, seed)
     low, high = mean - math.hypot(of_models, below), mean + math.hypot(of_models, above)
     if limits is not None and not math.isnan(low):
         low, high = max(low, limits[0]), min(high, limits[1])
@@ -115,25 +115,27 @@ def _over_images(
     row: Floats,
     model: Index,
     image: Index,
+    sizes: Index,
+    means: Floats,
     limits: tuple[float, float] | None,
     level: float,
     seed: int,
 ) -> tuple[float, float]:
-    """Distances from the mean to its bounds for other images, of these models."""
+    """Distances from the mean to its bounds for other images, of these models.
+
+    ``sizes`` and ``means`` are the models' numbers of values and their means.
+    """
     rare = sparse(row, image, limits)
     if rare is not None:
         low, high = rare.bounds(level)
         middle = float(row.mean())
         return middle - low, high - middle
-    sizes = np.bincount(model)
-    means = np.bincount(model, row) / sizes
-    mean = float(means.mean())
     weight = 1 / (len(sizes) * sizes[model])
     rest = weight * (row - means[model])
     # The models' own levels are left out; each image then moves the mean by this much.
     moved = np.bincount(image, rest)
     share = np.bincount(image, weight).astype(np.float64)
-    over = Studentised(moved + mean * share, share, seed, RESAMPLES)
+    over = Studentised(moved + float(means.mean()) * share, share, seed, RESAMPLES)
     if over.error == 0:
         return 0.0, 0.0
     cell = model * (int(image.max()) + 1) + image

@@ -8,10 +8,9 @@ Annals of Mathematical Statistics 12, 1941). With ties the share is at most that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
 
 from whyclip.errors import OptionError, quoted
+from whyclip.stats.distributions import beta_quantile
 
 # 0.29 · 100 is 28.999999999999996.
 _SLACK = 1 + 1e-12
@@ -41,7 +40,6 @@ def rank_possible(rate: float, m: int) -> bool:
     return rate * (m + 1) * _SLACK >= 1
 
 
-@lru_cache
 def exceedance_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound the share of the distribution that lies above the k-th largest of m values.
 
@@ -49,11 +47,7 @@ def exceedance_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float
     probability for a continuous distribution.
     """
     tail = (1 - confidence) / 2
-
-    def beta_cdf(x: float) -> float:
-        return binomial_at_least(k, m, x)
-
-    return _bisected(beta_cdf, tail), _bisected(beta_cdf, 1 - tail)
+    return beta_quantile(tail, k, m - k + 1), beta_quantile(1 - tail, k, m - k + 1)
 
 
 def fresh_interval(k: int, m: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -74,32 +68,9 @@ def fresh_interval(k: int, m: int, n: int, confidence: float = 0.95) -> tuple[fl
     return (low or 0) / n, high / n
 
 
-def binomial_at_least(k: int, m: int, p: float) -> float:
-    """Probability of at least k successes in m trials, which is the CDF of Beta(k, m − k + 1)."""
-    if p <= 0:
-        return 0.0
-    if p >= 1:
-        return 1.0
-    log_p, log_q = math.log(p), math.log1p(-p)
-    base = math.lgamma(m + 1)
-    fewer = math.fsum(
-        math.exp(base - math.lgamma(i + 1) - math.lgamma(m - i + 1) + i * log_p + (m - i) * log_q)
-        for i in range(k)
-    )
-    return min(max(1 - fewer, 0.0), 1.0)
-
-
 def _log_beta_binomial(count: int, n: int, a: int, b: int) -> float:
     def log_beta(x: float, y: float) -> float:
         return math.lgamma(x) + math.lgamma(y) - math.lgamma(x + y)
 
     ways = math.lgamma(n + 1) - math.lgamma(count + 1) - math.lgamma(n - count + 1)
     return ways + log_beta(count + a, n - count + b) - log_beta(a, b)
-
-
-def _bisected(increasing: Callable[[float], float], value: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if increasing(middle) < value else (low, middle)
-    return (low + high) / 2

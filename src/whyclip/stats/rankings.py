@@ -146,16 +146,14 @@ def nemenyi_factor(k: int, level: float = 0.95) -> float:
         >>> round(nemenyi_factor(5), 3)
         2.728
     """
+    from scipy.special import ndtr
+
     z = np.linspace(-_FARTHEST, _FARTHEST, _POINTS)
     density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     step = float(z[1] - z[0])
-    below = _normal_cdf(z)
+    below = ndtr(z)
 
     def within(q: float) -> float:
-        return k * step * float((density * (below - _normal_cdf(z - q)) ** (k - 1)).sum())
+        return k * step * float((density * (below - ndtr(z - q)) ** (k - 1)).sum())
 
     return bisected(within, level, 0.0, 20.0) / math.sqrt(2)
-
-
-def _normal_cdf(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in z])

@@ -31,11 +31,11 @@ def hidden_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
     tower = forward.tower
     stream = tower.embed(forward.inputs.to(tower.device))
     columns = stream.content_mask[0].nonzero()[:, 0][patches.to(tower.device)]
-    found = [
+    scores = [
         forward.targets.score(with_hidden_token(tower, stream, part)).cpu()
         for part in columns.split(AT_ONCE)
     ]
-    return torch.cat(found)
+    return torch.cat(scores)
 
 
 def with_hidden_token(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
@@ -66,11 +66,11 @@ def blurred_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
     grid = forward.stream.grid
     assert grid is not None, "an image has a grid"
     pixels = forward.inputs.cpu()
-    found = []
+    scores = []
     for part in patches.split(AT_ONCE):
         edited = blur_patches(pixels[0], part, grid)
-        found.append(forward.targets.score(forward.encode_perturbed(edited)).cpu())
-    return torch.cat(found)
+        scores.append(forward.targets.score(forward.encode_perturbed(edited)).cpu())
+    return torch.cat(scores)
 
 
 def blur_patches(pixels: Tensor, patches: Tensor, grid: tuple[int, int]) -> Tensor:

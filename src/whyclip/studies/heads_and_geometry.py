@@ -71,7 +71,7 @@ def add_scores(
     computation: Computation,
     image: str,
     labels: Sequence[int] | None,
-    own: Tensor,
+    model_scores: Tensor,
     explained: Tensor,
 ) -> None:
     """Compare an image's scores ``[c]`` of all candidates, by the model and by a computation.
@@ -83,15 +83,18 @@ def add_scores(
         computation: the first parts of the keys.
         image: group of the rows.
         labels: positions of the image's labels; None without labels.
-        own: the model's own scores.
+        model_scores: the model's own scores.
         explained: scores by the computation.
     """
-    best, model_best = int(explained.argmax()), int(own.argmax())
-    values = {"same_best": float(best == model_best), "ranks": float(spearman(explained, own))}
+    best, model_best = int(explained.argmax()), int(model_scores.argmax())
+    values = {
+        "same_best": float(best == model_best),
+        "ranks": float(spearman(explained, model_scores)),
+    }
     if labels is not None:
         values |= {
             "accuracy": share_recognised(explained, labels),
-            "model_accuracy": share_recognised(own, labels),
+            "model_accuracy": share_recognised(model_scores, labels),
             "right": float(best in labels),
             "model_right": float(model_best in labels),
         }

@@ -31,14 +31,14 @@ def dataset_identity(dataset: Dataset, data: str = "") -> dict[str, Any]:
     # In any order: where classes are those of the rows, the first row may be taken away.
     classes = sorted([label, *texts] for label, texts in _classes(base))
     template = base.prompt_of(min(base.classes)) if base.classes else ""
-    found: dict[str, Any] = {
+    identity: dict[str, Any] = {
         "name": data or base.name,
         "contents": digest(base.contents()),
         "classes": f"{len(base.classes)}, {digest([classes, template])}",
     }
     if len(base) and base.state_of(0) is None:
-        found["samples"] = len(base)
-    return found
+        identity["samples"] = len(base)
+    return identity
 
 
 def _classes(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:

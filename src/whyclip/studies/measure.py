@@ -90,7 +90,7 @@ class Loop(Generic[Record]):
                 if isinstance(entry.sample, InputError):
                     raise entry.sample
                 with _named(entry.name):
-                    record = yield from self._asked(entry.measure(entry.sample))
+                    record = yield from self._requested(entry.measure(entry.sample))
             except InputError as error:
                 # An option is no matter of one sample, unless its description has it.
                 if isinstance(error, OptionError) and error is not entry.sample:
@@ -100,7 +100,9 @@ class Loop(Generic[Record]):
             self.waiting.append(_Finished(record))
             yield Perturbations(torch.zeros(0), lambda: iter(()))
 
-    def _asked(self, requests: Requests[Record]) -> Generator[Perturbations[Pixels], None, Record]:
+    def _requested(
+        self, requests: Requests[Record]
+    ) -> Generator[Perturbations[Pixels], None, Record]:
         while True:
             try:
                 request = next(requests)

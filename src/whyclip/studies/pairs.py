@@ -138,5 +138,5 @@ def _correlation(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         product = (xx - x * x / n) * (yy - y * y / n)
-        found: NDArray[np.float64] = (xy - x * y / n) / np.sqrt(product)
-    return found
+        correlation: NDArray[np.float64] = (xy - x * y / n) / np.sqrt(product)
+    return correlation

@@ -196,17 +196,17 @@ class WebApp:
 
     async def explain(self, request: Request) -> Any:
         """Explain an image."""
-        wanted = await self._asked(request)
+        wanted = await self._wanted(request)
         return NewsResponse(self.worker.submit(lambda: self.answers.explain(wanted)))
 
     async def table(self, request: Request) -> Any:
         """Relate words to patches."""
-        wanted = await self._asked(request)
+        wanted = await self._wanted(request)
         return NewsResponse(self.worker.submit(lambda: self.answers.table(wanted)))
 
     async def download(self, request: Request) -> Any:
         """Write a file."""
-        wanted, kind = await self._asked(request), request.path_params["kind"]
+        wanted, kind = await self._wanted(request), request.path_params["kind"]
         job = self.worker.submit(lambda: self.answers.download(wanted, kind))
 
         def respond(news: dict[str, Any]) -> Response:
@@ -218,7 +218,7 @@ class WebApp:
 
         return ResultResponse(job, respond)
 
-    async def _asked(self, request: Request) -> WebRequest:
+    async def _wanted(self, request: Request) -> WebRequest:
         body = await read_body(
             request,
             self.limits.request_bytes,

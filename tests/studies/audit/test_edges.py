@@ -16,7 +16,7 @@ from whyclip.errors import ImageError, InputError, OptionError
 from whyclip.methods import METHODS
 from whyclip.studies.audit import audit
 from whyclip.studies.audit.cases import AuditSetup, explained_case
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.candidates import prompt_candidates
 
 
@@ -34,8 +34,8 @@ def upper_half() -> np.ndarray:
 
 
 def located(view: whyclip.ModelView, data: Toy) -> torch.Tensor:
-    plans = plans_of(view, ["grad_eclip"])
-    setup = AuditSetup(view, plans, prompt_candidates(view, data, list(data)))
+    variants = variants_by_label(view, ["grad_eclip"])
+    setup = AuditSetup(view, variants, prompt_candidates(view, data, list(data)))
     return (
         explained_case(setup, data[0], 0).evidence.methods["grad_eclip"].located["energy_pointing"]
     )
@@ -88,15 +88,15 @@ def test_a_single_prompt_gives_nothing_to_choose_from(view: whyclip.ModelView) -
 def test_a_method_that_cannot_read_the_model_is_refused() -> None:
     blind = whyclip.wrap(*families.SMALL["vit-average"](), name="blind")
     with pytest.raises(OptionError, match="'maskclip' cannot read blind"):
-        plans_of(blind, ["maskclip"])
+        variants_by_label(blind, ["maskclip"])
     # One that can read the texts reads these alone.
-    assert plans_of(blind, ["grad_eclip"])["grad_eclip"].sides == ("text",)
+    assert variants_by_label(blind, ["grad_eclip"])["grad_eclip"].sides == ("text",)
 
 
 def test_by_default_every_quick_method_and_the_control_last(view: whyclip.ModelView) -> None:
     # The control is drawn by the seed of the audit, as it is in an evaluation.
-    assert plans_of(view, ["game"], 3)["random"].settings["seed"] == 3
-    names = list(plans_of(view, None))
+    assert variants_by_label(view, ["game"], 3)["random"].settings["seed"] == 3
+    names = list(variants_by_label(view, None))
     assert set(names) == {name for name, method in METHODS.items() if not method.slow}
     assert names[-1] == "random"
 

@@ -81,16 +81,16 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
 
 def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelView) -> None:
     from whyclip.studies.audit.cases import AuditSetup, explained_case
-    from whyclip.studies.audit.plans import plans_of
     from whyclip.studies.audit.spatial import read_with
+    from whyclip.studies.audit.variants import variants_by_label
     from whyclip.studies.candidates import prompt_candidates
 
     data = Toy(3)
-    plans = plans_of(view, ["grad_eclip"])
+    variants = variants_by_label(view, ["grad_eclip"])
     seen = explained_case(
-        AuditSetup(view, plans, prompt_candidates(view, data, list(data))), data[0], 0
+        AuditSetup(view, variants, prompt_candidates(view, data, list(data))), data[0], 0
     )
-    found = read_with(seen.forward_pass, plans["grad_eclip"])
+    found = read_with(seen.forward_pass, variants["grad_eclip"])
     assert found is not None
     # The block once more, head by head and patch by patch, with the library's own modules.
     block = tiny.openclip_model().visual.transformer.resblocks[-1]

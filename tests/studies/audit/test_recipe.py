@@ -16,7 +16,7 @@ from whyclip.methods import Relevance
 from whyclip.studies.audit import CHECKS
 from whyclip.studies.audit.cases import AuditSetup, explained_case
 from whyclip.studies.audit.evidence import Evidence
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.candidates import prompt_candidates
 
 ROOT = Path(__file__).parents[3]
@@ -46,10 +46,10 @@ def test_the_recipe_for_a_check_works_as_written(tmp_path: Path, view: whyclip.M
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     data = Toy(3)
-    plans = plans_of(view, [planted("alternating", alternating)])
-    setup = AuditSetup(view, plans, prompt_candidates(view, data, list(data)))
+    variants = variants_by_label(view, [planted("alternating", alternating)])
+    setup = AuditSetup(view, variants, prompt_candidates(view, data, list(data)))
     samples = tuple(explained_case(setup, sample, i).evidence for i, sample in enumerate(data))
-    evidence = Evidence(samples, {name: plan.method for name, plan in plans.items()})
+    evidence = Evidence(samples, {name: variant.method for name, variant in variants.items()})
     found = module.measure(evidence, "alternating", "image").values
     # Two prompts of its own and a distractor each; 16 patches, 8 of either sign.
     assert found.values == pytest.approx([8 * 1 / (8 * 1 + 8 * 3)] * 9)

@@ -12,7 +12,7 @@ import tiny
 import whyclip
 from audit_toy import GOOD, NAMES, Toy
 from whyclip.studies.audit.cases import AuditCase, AuditSetup, explained_case
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.candidates import prompt_candidates
 from whyclip.studies.effects import (
     blur_patches,
@@ -27,7 +27,9 @@ from whyclip.studies.scoring import Encoder, TextDirections
 @pytest.fixture(scope="module")
 def case(view: whyclip.ModelView) -> AuditCase:
     data = Toy(3)
-    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    setup = AuditSetup(
+        view, variants_by_label(view, [GOOD]), prompt_candidates(view, data, list(data))
+    )
     return explained_case(setup, data[1], 1)
 
 
@@ -98,7 +100,9 @@ def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.Model
     # Each word is one piece, and 75 pieces fit between the start and the end.
     names = tuple(f"{name} cat dog car tree boat" + " house red green" * 25 for name in NAMES[:2])
     data = Toy(3, names=(*names, "dog"))
-    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    setup = AuditSetup(
+        view, variants_by_label(view, [GOOD]), prompt_candidates(view, data, list(data))
+    )
     case = explained_case(setup, data[1], 1)
     lost = drops_of(case, TextDirections(Encoder(view)))
     [place] = [i for i, prompt in enumerate(case.evidence.prompts) if "a dog cat" in prompt]
@@ -116,7 +120,9 @@ def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.Model
 
 def test_two_words_in_one_piece_are_two_words(view: whyclip.ModelView) -> None:
     data = Toy(2, names=("dog?!", "cat"))
-    setup = AuditSetup(view, plans_of(view, [GOOD]), prompt_candidates(view, data, list(data)))
+    setup = AuditSetup(
+        view, variants_by_label(view, [GOOD]), prompt_candidates(view, data, list(data))
+    )
     case = explained_case(setup, data[0], 0)
     lost = drops_of(case, TextDirections(Encoder(view)))
     [place] = [i for i, prompt in enumerate(case.evidence.prompts) if "?!" in prompt]

@@ -103,7 +103,7 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
     """Swap the shuffling for a known change, and explain a model so changed from the outside."""
     from whyclip.studies.audit import shuffled
     from whyclip.studies.audit.cases import AuditSetup, explained_case
-    from whyclip.studies.audit.plans import plans_of
+    from whyclip.studies.audit.variants import variants_by_label
     from whyclip.studies.candidates import prompt_candidates
 
     def negate(parameters: Any, generator: Any) -> None:
@@ -115,7 +115,7 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
     monkeypatch.setattr(shuffled, "shuffle", change)
     data = Toy(2)
     setup = AuditSetup(
-        view, plans_of(view, ["contribution"]), prompt_candidates(view, data, list(data))
+        view, variants_by_label(view, ["contribution"]), prompt_candidates(view, data, list(data))
     )
     seen = explained_case(setup, data[0], 0)
     kept = shuffled.Kept("", seen.evidence, lambda: seen)

@@ -227,8 +227,8 @@ def test_variants_of_one_method_stand_side_by_side() -> None:
 
 def test_samples_come_out_while_others_have_not_been_read() -> None:
     from whyclip.studies.candidates import class_candidates
-    from whyclip.studies.evaluation.plan import make_plan
     from whyclip.studies.evaluation.run import Run
+    from whyclip.studies.evaluation.setup import make_setup
 
     class Many(Pictures):
         def __len__(self) -> int:
@@ -236,8 +236,8 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
 
     for metrics in (["iou"], ["deletion"]):
         dataset = Many()
-        plan = make_plan(MODEL, dataset, ["raw_attention"], metrics)
-        run = Run(MODEL, dataset, plan, class_candidates(MODEL, dataset), batch_size=16)
+        setup = make_setup(MODEL, dataset, ["raw_attention"], metrics)
+        run = Run(MODEL, dataset, setup, class_candidates(MODEL, dataset), batch_size=16)
         dataset.looked_at.clear()
         for done, _ in enumerate(run.records(range(40), range(40)), 1):
             ahead = len(dataset.looked_at) - done
@@ -248,16 +248,16 @@ def test_samples_come_out_while_others_have_not_been_read() -> None:
 def test_what_is_remembered_of_prompts_holds_no_graph() -> None:
     from whyclip.studies.candidates import class_candidates
     from whyclip.studies.cases import CaseSetup
-    from whyclip.studies.evaluation.plan import make_plan
+    from whyclip.studies.evaluation.setup import make_setup
 
-    plan = make_plan(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
-    setup = CaseSetup(MODEL, plan.methods, class_candidates(MODEL, Pictures()))
-    case = setup.explained(setup.case(Pictures()[0], lambda *_: ["a dog"]))
+    setup = make_setup(MODEL, Pictures(), ["grad_eclip"], ["word_deletion"])
+    cases = CaseSetup(MODEL, setup.methods, class_candidates(MODEL, Pictures()))
+    case = cases.explained(cases.case(Pictures()[0], lambda *_: ["a dog"]))
     case.release_graphs()
-    encoded = setup.encoded(("a dog",))
+    encoded = cases.encoded(("a dog",))
     assert encoded is case.encoded
     assert not any(forward_pass._readouts for forward_pass in encoded.forward_passes)
-    again = setup.explained(setup.case(Pictures()[0], lambda *_: ["a dog"]))
+    again = cases.explained(cases.case(Pictures()[0], lambda *_: ["a dog"]))
     assert again.words("grad_eclip") == case.words("grad_eclip")
 
 

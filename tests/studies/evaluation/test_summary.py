@@ -21,7 +21,7 @@ from whyclip.studies.evaluation import (
     ExplainedPrompt,
     evaluate,
     main_tables,
-    make_plan,
+    make_setup,
     summarise,
 )
 from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
@@ -33,11 +33,11 @@ METHODS = ("good", "equal", "bad", "random")
 
 def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int = 1) -> Evaluation:
     """An evaluation whose values are given: a list for each method, some subjects a picture."""
-    plan = make_plan(MODEL, Pictures(), {name: {} for name in ("game", "maskclip")}, [metric])
-    plan = plan.__class__(
-        tuple(renamed(plan.methods[0], name) for name in values), plan.metrics, seed=0
+    setup = make_setup(MODEL, Pictures(), {name: {} for name in ("game", "maskclip")}, [metric])
+    setup = setup.__class__(
+        tuple(renamed(setup.methods[0], name) for name in values), setup.metrics, seed=0
     )
-    [read, *_] = plan.metrics[0].readings or ("",)
+    [read, *_] = setup.metrics[0].readings or ("",)
     number = len(next(iter(values.values())))
     records = []
     for start in range(0, number, per_image):
@@ -47,11 +47,11 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
             found = {(name, metric, read): row[index] for name, row in values.items()}
             measured.append(PromptRecord(subject, found))
         records.append(CaseRecord(start, str(start), f"image {start}", False, measured))
-    return Evaluation(plan, tuple(records), {})
+    return Evaluation(setup, tuple(records), {})
 
 
-def renamed(plan: Any, name: str) -> Any:
-    return replace(plan, label=name)
+def renamed(variant: Any, name: str) -> Any:
+    return replace(variant, label=name)
 
 
 def noisy(shift: float, seed: int, n: int = 60) -> list[float]:

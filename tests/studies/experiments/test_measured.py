@@ -101,7 +101,7 @@ class Planted:
         self.methods, self.better = methods, better
         self.correct = np.array([True, False] * 20)
         self.images = np.array([str(i) for i in range(40)])
-        self.plan = SimpleNamespace(seed=0)
+        self.setup = SimpleNamespace(seed=0)
 
     def values(self, *_: Any) -> np.ndarray:
         noise = 0.01 * np.random.default_rng(0).random(40)
@@ -271,9 +271,11 @@ def test_weights_from_one_kind_of_vector_as_written_out(
     from whyclip.variant import Variant
 
     sample = setting.dataset[0]
-    plan = Variant(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, sides=("image",))
+    variant = Variant(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, sides=("image",))
     question = encode_prompts(setting.model, list(sample.prompts), keep=0)
-    [found] = run(setting.model, [sample.image], question, [plan], "model", "fp32")[plan.label]
+    [found] = run(setting.model, [sample.image], question, [variant], "model", "fp32")[
+        variant.label
+    ]
     assert found.maps is not None
     tokens = plain.tokens(sample.image)
     for prompt, found_map in zip(sample.prompts, found.maps, strict=True):

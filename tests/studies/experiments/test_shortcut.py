@@ -26,7 +26,7 @@ from whyclip.scenes.sprites import load_atlas
 from whyclip.studies.experiments import ExperimentInput, badges
 from whyclip.studies.experiments.badges import GROUP, SIZE, BadgedScenes, place_badges, symbols
 from whyclip.studies.experiments.run import reproduce
-from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, plan_of
+from whyclip.studies.experiments.shortcut import EXPERIMENT, findings, setup_of
 from whyclip.studies.experiments.shortcut_measures import Measured, measure, share_on
 from whyclip.studies.experiments.shortcut_page import choose, verdicts
 from whyclip.studies.experiments.shortcut_study import (
@@ -36,8 +36,8 @@ from whyclip.studies.experiments.shortcut_study import (
     CONTROL,
     RELEVANCE,
     REMOVAL,
-    Plan,
     Run,
+    Setup,
     run_study,
 )
 
@@ -256,7 +256,7 @@ def test_a_share_counts_positive_relevance_only() -> None:
     assert share_on(relevance, hidden).tolist() == [0.25, 0.0]
 
 
-PLAN = Plan(
+SETUP = Setup(
     train_scenes=120,
     test_scenes=40,
     train_steps=2,
@@ -270,7 +270,7 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
-    return run_study(PLAN)
+    return run_study(SETUP)
 
 
 def setting_of(view: ModelView, scenes: int) -> ExperimentInput:
@@ -279,7 +279,7 @@ def setting_of(view: ModelView, scenes: int) -> ExperimentInput:
 
 def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> None:
     assert [run.arm for run in runs] == list(ARMS)
-    found = findings(setting_of(view, 40), PLAN, runs)
+    found = findings(setting_of(view, 40), SETUP, runs)
     assert len(found.findings) == 8
     tables = [one for one in found.sections if isinstance(one, whyclip.report.Table)]
     assert [row["arm"] for row in tables[0].rows] == list(ARMS)
@@ -291,8 +291,8 @@ def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> N
 
 
 def test_the_same_seed_gives_the_same_values(runs: list[Run]) -> None:
-    again = run_study(PLAN)
-    other = run_study(replace(PLAN, seeds=(6,)))
+    again = run_study(SETUP)
+    other = run_study(replace(SETUP, seeds=(6,)))
     for first, second, third in zip(runs, again, other, strict=True):
         assert first.test.as_lists() == second.test.as_lists()
         assert first.test.rendering.tolist() != third.test.rendering.tolist()
@@ -388,17 +388,17 @@ def test_options_that_cannot_be_used_are_refused(view: ModelView) -> None:
         ("weights", "nan", "give numbers above 0"),
     ):
         with pytest.raises(OptionError, match=said):
-            plan_of(setting, **{**usual, name: value})  # type: ignore[arg-type]
-    assert plan_of(setting, **{**usual, "weights": "5,1,5"}).weights == (1.0, 5.0)  # type: ignore[arg-type]
+            setup_of(setting, **{**usual, name: value})  # type: ignore[arg-type]
+    assert setup_of(setting, **{**usual, "weights": "5,1,5"}).weights == (1.0, 5.0)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="raise train_scenes"):
-        run_study(plan_of(setting, **usual))  # type: ignore[arg-type]
+        run_study(setup_of(setting, **usual))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="limit=1: a split has no scene"):
-        run_study(replace(PLAN, test_scenes=1))
+        run_study(replace(SETUP, test_scenes=1))
 
 
 @pytest.mark.slow
 def test_two_processes_give_the_values_of_one(runs: list[Run]) -> None:
-    together = run_study(replace(PLAN, seeds=(5, 6)), processes=2)
+    together = run_study(replace(SETUP, seeds=(5, 6)), processes=2)
     assert [run.seed for run in together] == [5] * len(ARMS) + [6] * len(ARMS)
     for alone, beside in zip(runs, together, strict=False):
         np.testing.assert_allclose(alone.test.rendering, beside.test.rendering, atol=1e-5)

@@ -19,23 +19,27 @@ def answers(audit: AuditRecord) -> tuple[str, ...]:
     A method counts only if something was measured of it on that side. The random baseline is
     left out. If checks edit inputs in a way that the model has never seen, a last sentence says so.
     """
-    found = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
+    sentences = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
     caveats = [f.claim for f in audit.findings if f.claim.caveat and f.value is not None]
-    if found and caveats:
+    if sentences and caveats:
         names = dict.fromkeys(claim.name for claim in caveats)
-        found += (
+        sentences += (
             f"Caveat: {_listed(list(names))} edit inputs in a way that the model has never seen.",
         )
-    return found
+    return sentences
 
 
 def _answer(audit: AuditRecord, side: Side) -> str:
     measured = _measured(audit, side)
     subject = SUBJECTS[side]
-    passing = [name for name, found in measured.items() if _count(found, "pass") == len(found)]
+    passing = [
+        name for name, findings in measured.items() if _count(findings, "pass") == len(findings)
+    ]
     if passing:
         return f"{subject}: {_listed(passing)} {_verb(passing, 'pass')} every check."
-    unfailed = {name: found for name, found in measured.items() if not _count(found, "fail")}
+    unfailed = {
+        name: findings for name, findings in measured.items() if not _count(findings, "fail")
+    }
     if not unfailed:
         return f"{subject}: every method fails at least one check."
     order = sorted(unfailed, key=lambda name: _count(unfailed[name], "inconclusive"))
@@ -50,12 +54,12 @@ def _answer(audit: AuditRecord, side: Side) -> str:
 
 def _measured(audit: AuditRecord, side: Side) -> dict[str, list[Finding]]:
     """What was measured of each method on one side."""
-    found = {
+    by_method = {
         name: [f for f in audit.of(name) if f.side == side and f.value is not None]
         for name in audit.methods
         if name != audit.control
     }
-    return {name: findings for name, findings in found.items() if findings}
+    return {name: findings for name, findings in by_method.items() if findings}
 
 
 def _count(findings: list[Finding], verdict: str) -> int:

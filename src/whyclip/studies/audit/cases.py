@@ -29,13 +29,13 @@ class AuditSetup:
     """A model, the methods and the candidates: all that every sample is looked at with."""
 
     model: ModelView
-    plans: Mapping[str, Variant]
+    variants: Mapping[str, Variant]
     candidates: Candidates
     _directions: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare the forward passes; the readout is kept also where no method reads it."""
-        variants = tuple(self.plans.values())
+        variants = tuple(self.variants.values())
         self.cases = CaseSetup(
             self.model,
             variants,
@@ -50,7 +50,7 @@ class AuditSetup:
     def explained_candidates(self, name: str) -> Targets:
         """The candidates' directions by the computation that a method explains on the text side."""
         if name not in self._directions:
-            variant, targets = self.plans[name], self.candidates.targets
+            variant, targets = self.variants[name], self.candidates.targets
             nothing = Targets(targets.directions[:1], targets.scale)
             embeddings = []
             for start in range(0, len(self.candidates.prompts), 64):
@@ -71,10 +71,14 @@ class AuditSetup:
 
     def prompts(self, sample: Sample, scores: Tensor) -> Sequence[str]:
         """The true prompts of a sample, and the best other candidate ``[c]`` as a distractor."""
-        own = self.own_prompts(sample)
+        true_prompts = self.own_prompts(sample)
         labels = self.candidates.labels_of(sample) or ()
-        distractor = self.candidates.distractor(scores, own, labels)
-        return own if distractor is None else (*own, self.candidates.prompts[distractor])
+        distractor = self.candidates.distractor(scores, true_prompts, labels)
+        return (
+            true_prompts
+            if distractor is None
+            else (*true_prompts, self.candidates.prompts[distractor])
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def explained_case(setup: AuditSetup, sample: Sample, index: int) -> AuditCase:
     """
     case = setup.cases.explained(setup.cases.case(sample, setup.prompts))
     evidence = _evidence(setup, case, index)
-    for label in setup.plans:
+    for label in setup.variants:
         evidence.methods[label] = _method_evidence(setup, case, label)
     if sample.masks is not None:
         _locate(case, evidence)
@@ -109,16 +113,16 @@ def explained_case(setup: AuditSetup, sample: Sample, index: int) -> AuditCase:
 def _evidence(setup: AuditSetup, case: Case, index: int) -> SampleEvidence:
     sample, forward_pass = case.sample, case.forward_pass
     labels = setup.candidates.labels_of(sample)
-    own = len(setup.own_prompts(sample))
+    true_count = len(setup.own_prompts(sample))
     return SampleEvidence(
         image_id=sample.image_id,
         prompts=case.prompts,
-        own=own,
+        true_count=true_count,
         labels=labels,
         right=None if labels is None else recognised(case.candidate_scores, labels),
         scores=forward_pass.targets.score(forward_pass.embedding)[0].cpu(),
         candidate_scores=case.candidate_scores,
-        edited_prompt=index % own,
+        edited_prompt=index % true_count,
     )
 
 

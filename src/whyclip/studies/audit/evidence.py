@@ -96,12 +96,12 @@ def relevance_of(words: Sequence[Word]) -> Tensor:
 
 @dataclass
 class SampleEvidence:
-    """What the model says of one sample, asked m prompts: its own k, then a distractor.
+    """What the model says of one sample, for m prompts: its k true ones, then a distractor.
 
     Attributes:
         image_id: what it has in common with other samples of its image.
         prompts: the m prompts: the true ones, then the distractor, the best other candidate.
-        own: k.
+        true_count: k, the number of true prompts.
         labels: positions of its labels among the candidates; None without labels.
         right: for each label whether the model puts it among its k best; None without labels.
         scores: ``[m]``, the model's own.
@@ -118,7 +118,7 @@ class SampleEvidence:
 
     image_id: str
     prompts: tuple[str, ...]
-    own: int
+    true_count: int
     labels: tuple[int, ...] | None
     right: tuple[bool, ...] | None
     scores: Tensor

@@ -20,19 +20,19 @@ def exchanged(
         probes_only: leave out the samples' own prompts, whose noun is always last.
     """
     x, y, groups = [], [], []
-    for sample, found in evidence.of(method):
+    for sample, result in evidence.of(method):
         for exchange in sample.exchanges:
-            if exchange.kind in kinds and (exchange.prompt >= sample.own or not probes_only):
-                x.append(relevance_of(sample, found, exchange))
+            if exchange.kind in kinds and (exchange.prompt >= sample.true_count or not probes_only):
+                x.append(relevance_of(sample, result, exchange))
                 y.append(exchange.drop)
                 groups.append(sample.image_id)
     return Pairs(x, y, groups)
 
 
-def relevance_of(sample: SampleEvidence, found: MethodEvidence, exchange: Exchange) -> float:
+def relevance_of(sample: SampleEvidence, result: MethodEvidence, exchange: Exchange) -> float:
     """Relevance of the words that were exchanged, summed; NaN if the method reads no texts."""
-    number = exchange.prompt - sample.own
-    words = found.probe_words[number:] if number >= 0 else found.words[exchange.prompt :]
+    number = exchange.prompt - sample.true_count
+    words = result.probe_words[number:] if number >= 0 else result.words[exchange.prompt :]
     if not words:
         return float("nan")
     places = set(exchange.words)

@@ -92,7 +92,12 @@ def passed_again(forward_pass: ForwardPass) -> ForwardPass:
     rows = torch.arange(len(x), device=x.device)
     embedding = tower.project(x[rows, forward_pass.stream.readout_index]).float()
     return replace(
-        forward_pass, tower=tower, embedding=embedding, own=None, checked=0, _readouts={}
+        forward_pass,
+        tower=tower,
+        embedding=embedding,
+        public_embedding=None,
+        checked=0,
+        _readouts={},
     )
 
 
@@ -104,7 +109,7 @@ def measure_exchanged_heads(setup: AuditSetup, case: AuditCase) -> None:
     if passes and all(map(_has_heads, passes)):
         again = tuple(passed_again(forward_pass) for forward_pass in passes)
         texts = replace(case.encoded, forward_passes=again)
-    for label, variant in setup.plans.items():
+    for label, variant in setup.variants.items():
         if image is not None and "image" in variant.sides:
             values = variant.relevance(image).values.detach().float().cpu()
             _note(case, label, "image", list(values[0]))
@@ -120,9 +125,9 @@ def _has_heads(forward_pass: ForwardPass) -> bool:
 
 
 def _note(case: AuditCase, label: str, side: Side, changed: list[Tensor]) -> None:
-    method, own = case.evidence.methods[label], case.evidence.own
-    before = method.relevance(side)[:own]
-    pairs = zip(before, changed[:own], strict=True)
+    method, count = case.evidence.methods[label], case.evidence.true_count
+    before = method.relevance(side)[:count]
+    pairs = zip(before, changed[:count], strict=True)
     method.exchanged_heads[side] = [
         float((a - b).norm() / a.norm()) if float(a.norm()) else float("nan") for a, b in pairs
     ]

@@ -103,7 +103,7 @@ def _place_beside(mask: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _EditedPrompt:
     """A prompt with its changes."""
 
     prompt: str
@@ -118,15 +118,15 @@ def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections)
     interventions = case.sample.interventions
     assert interventions is not None, "the sample can be changed"
     evidence = case.evidence
-    own = [_Asked(p, interventions.texts(i)) for i, p in enumerate(case.sample.prompts)]
-    probes = [_Asked(probe.prompt, probe.edits) for probe in interventions.probes()]
-    evidence.exchanges = tuple(_exchanges([*own, *probes], case, texts))
-    evidence.names_colour = tuple(any(e.kind == "colour" for e in part.edits) for part in own)
+    prompts = [_EditedPrompt(p, interventions.texts(i)) for i, p in enumerate(case.sample.prompts)]
+    probes = [_EditedPrompt(probe.prompt, probe.edits) for probe in interventions.probes()]
+    evidence.exchanges = tuple(_exchanges([*prompts, *probes], case, texts))
+    evidence.names_colour = tuple(any(e.kind == "colour" for e in part.edits) for part in prompts)
     if not probes:
         return
     encoded = setup.cases.encode([part.prompt for part in probes])
     encoded = replace(encoded, scale=case.encoded.scale)
-    for label, variant in setup.plans.items():
+    for label, variant in setup.variants.items():
         if "text" in variant.sides:
             result = attribute_text(variant, encoded, case.forward_pass.embedding)
             assert result.words is not None, "the text side has words"
@@ -136,12 +136,12 @@ def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections)
 
 
 def _exchanges(
-    asked: Sequence[_Asked], case: AuditCase, texts: TextDirections
+    edited: Sequence[_EditedPrompt], case: AuditCase, texts: TextDirections
 ) -> Iterator[Exchange]:
     """Every change of every prompt, with how far the score falls by it."""
     image = case.image_target.directions[0].cpu()
-    texts.encode([text for part in asked for text in (part.prompt, *_changed(part))])
-    for number, part in enumerate(asked):
+    texts.encode([text for part in edited for text in (part.prompt, *_changed(part))])
+    for number, part in enumerate(edited):
         if not part.edits:
             continue
         before, *after = (texts.directions([part.prompt, *_changed(part)]) @ image).tolist()
@@ -151,7 +151,7 @@ def _exchanges(
             yield Exchange(number, edit.kind, words, before - score)
 
 
-def _changed(part: _Asked) -> list[str]:
+def _changed(part: _EditedPrompt) -> list[str]:
     return [edit.prompt for edit in part.edits]
 
 

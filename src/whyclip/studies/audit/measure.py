@@ -199,7 +199,7 @@ class Gathering:
             measure_exchanges(self.setup, case, TextDirections(self.encoder))
 
     def _read_with_own_weights(self, case: AuditCase) -> None:
-        for label, variant in self.setup.plans.items():
+        for label, variant in self.setup.variants.items():
             if "image" in variant.sides:
                 embedding = read_with(case.forward_pass, variant)
                 if embedding is not None:
@@ -252,6 +252,6 @@ def gather(
     stages: tuple[str, ...] = ()
     if "shuffled" in work.asks and "shuffled" not in work.without:
         stages = measure_shuffled(setup, edited, work.seed, store)
-    methods = {label: variant.method for label, variant in setup.plans.items()}
+    methods = {label: variant.method for label, variant in setup.variants.items()}
     everything = Evidence(tuple(evidence), methods, stages, work.without)
     return Gathered(everything, rows, same_input, tuple(failed))

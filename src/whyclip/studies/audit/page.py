@@ -154,13 +154,13 @@ def _opening(audit: AuditRecord) -> str:
                 if name != audit.control and side in audit.sides(name):
                     verdict = audit.verdict(name, principle, side)
                     named.setdefault(verdict, []).append(f"`{name}`")
-            told = "; ".join(
+            verdicts = "; ".join(
                 f"**{verdict}**: {', '.join(named[verdict])}"
                 for verdict in COLOURS
                 if verdict in named
             )
-            if told:
-                lines.append(f"- {claim.capitalize()}, {side} side: {told}")
+            if verdicts:
+                lines.append(f"- {claim.capitalize()}, {side} side: {verdicts}")
     notes = [f"Note: {note}." for note in audit.notes]
     return "\n\n".join(["\n".join(lines), *notes])
 
@@ -172,21 +172,21 @@ def _method_words(audit: AuditRecord, name: str) -> str:
         parts.append("The control: what a map that knows nothing gets.")
     for side in audit.sides(name):
         for principle, claim in PRINCIPLES.items():
-            found = [f for f in audit.of(name, principle) if f.side == side]
-            if found:
+            findings = [f for f in audit.of(name, principle) if f.side == side]
+            if findings:
                 verdict = audit.verdict(name, principle, side)
                 parts.append(f"**{claim.capitalize()}, {side} side: {verdict}.**")
-                parts.append("\n".join(_line(finding) for finding in found))
+                parts.append("\n".join(_line(finding) for finding in findings))
     return "\n\n".join(parts)
 
 
 def _line(finding: Finding) -> str:
-    told = f"- **{finding.verdict}**: {finding.words}"
+    line = f"- **{finding.verdict}**: {finding.words}"
     if finding.figures:
         column = Column("", digits=finding.claim.digits)
         figures = (f"{name} {column.text(value)}" for name, value in finding.figures.items())
-        told += f" ({'; '.join(figures)})"
-    return told
+        line += f" ({'; '.join(figures)})"
+    return line
 
 
 def _cells_words(audit: AuditRecord) -> str:
@@ -194,18 +194,18 @@ def _cells_words(audit: AuditRecord) -> str:
     native = {c.geometry: c for c in audit.cells if c.heads == "native"}
     # Of pictures that have the model's own proportions, the two geometries are one.
     other = [c for c in native.values() if c.gap != native["model"].gap]
-    told = (
+    text = (
         "## The two published changes, apart\n\nThe code released with Grad-ECLIP re-runs the last "
         "attention with one head over the whole width, and feeds the picture at its own "
         "proportions. Here each change is measured alone, and both together."
     )
     for cells, what in ((single, "one head"), (other, "the picture's own proportions")):
         if cells:
-            told += (
+            text += (
                 f" With {what} alone, the best prompt stays the same for "
                 f"{100 * cells[0].same.mean:.0f} % of the samples."
             )
-    return told
+    return text
 
 
 def _checks_words(audit: AuditRecord) -> str:

@@ -109,30 +109,30 @@ class AuditRecord:
             principle: whose checks count.
             side: on which they count; on all by default.
         """
-        asked = [f for f in self.of(method, principle) if side in (None, f.side)]
-        found = {f.verdict for f in asked} - {"not applicable"}
-        if not found:
+        findings = [f for f in self.of(method, principle) if side in (None, f.side)]
+        verdicts = {f.verdict for f in findings} - {"not applicable"}
+        if not verdicts:
             return "not applicable"
-        if "fail" in found:
+        if "fail" in verdicts:
             return "fail"
-        return "inconclusive" if "inconclusive" in found else "pass"
+        return "inconclusive" if "inconclusive" in verdicts else "pass"
 
     def passed(self, method: str, principle: str, side: Side) -> tuple[int, int]:
         """How many checks were passed, and how many could be measured."""
-        asked = [f for f in self.of(method, principle) if f.side == side]
-        measured = [f for f in asked if f.verdict != "not applicable"]
+        findings = [f for f in self.of(method, principle) if f.side == side]
+        measured = [f for f in findings if f.verdict != "not applicable"]
         return sum(f.verdict == "pass" for f in measured), len(measured)
 
     def summary(self, method: str) -> str:
         """Both verdicts on a method, on each of its sides, in one line."""
         parts = []
         for side in self.sides(method):
-            told = [
+            verdicts = [
                 f"{claim}: {self.verdict(method, principle, side)} "
                 f"({'{} of {}'.format(*self.passed(method, principle, side))})"
                 for principle, claim in PRINCIPLES.items()
             ]
-            parts.append(f"{side} side {', '.join(told)}")
+            parts.append(f"{side} side {', '.join(verdicts)}")
         return "; ".join(parts)
 
     @property

@@ -37,10 +37,10 @@ from whyclip.studies.audit.checks import CHECKS, get_check
 from whyclip.studies.audit.evidence import Ask, Evidence
 from whyclip.studies.audit.interventions import without_interventions
 from whyclip.studies.audit.measure import DrawnSample, Work, gather
-from whyclip.studies.audit.plans import plans_of
 from whyclip.studies.audit.record import Audited
 from whyclip.studies.audit.result import Audit
 from whyclip.studies.audit.store import Store
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.candidates import Candidates, prompt_candidates
 from whyclip.studies.claims import Finding
 from whyclip.studies.control import CONTROL, described
@@ -121,23 +121,23 @@ def audit(
         replaced = [check for check in chosen if check.replaced_by]
         chosen = [check for check in chosen if not check.replaced_by]
         notes.append(_replaced_words(replaced))
-    plans = plans_of(model, methods, seed)
+    variants = variants_by_label(model, methods, seed)
     candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
     work = Work(asks, what_lacks(model, candidates, samples), min(edited, limit), patches, seed)
     store = None
     if out is not None:
-        store = Store(Path(out), _identity(model, dataset, plans, candidates, work))
+        store = Store(Path(out), _identity(model, dataset, variants, candidates, work))
         store.refuse_others()
-    gathered = gather(AuditSetup(model, plans, candidates), drawn, work, store)
+    gathered = gather(AuditSetup(model, variants, candidates), drawn, work, store)
     evidence, failed = gathered.evidence, gathered.failed
     findings = [
         _finding(check, evidence, name, side, thresholds.get(check.name, check.threshold), seed)
-        for name, plan in plans.items()
+        for name, variant in variants.items()
         for check in chosen
         for side in check.sides
         # The control explains nothing, the model least of all.
-        if side in plan.sides and (name != CONTROL or check.principle != "fidelity")
+        if side in variant.sides and (name != CONTROL or check.principle != "fidelity")
     ]
     if failed:
         name, error = failed[0]
@@ -158,9 +158,12 @@ def audit(
         seed=seed,
         methods={
             name: Audited(
-                plan.method.name, plan.method.title, dict(plan.settings), plan.method.text_specific
+                variant.method.name,
+                variant.method.title,
+                dict(variant.settings),
+                variant.method.text_specific,
             )
-            for name, plan in plans.items()
+            for name, variant in variants.items()
         },
         findings=tuple(findings),
         cells=cells_of(gathered.rows, seed),
@@ -214,7 +217,7 @@ def what_lacks(
 def _identity(
     model: ModelView,
     dataset: Dataset,
-    plans: Mapping[str, Variant],
+    variants: Mapping[str, Variant],
     candidates: Candidates,
     work: Work,
 ) -> dict[str, Any]:
@@ -223,7 +226,7 @@ def _identity(
         **model_identity(model),
         "dataset": dataset_identity(dataset),
         "candidates": digest([candidates.prompts, sorted((candidates.numbers or {}).items())]),
-        "methods": {name: described(plan) for name, plan in plans.items()},
+        "methods": {name: described(variant) for name, variant in variants.items()},
         "asks": sorted(work.asks),
         # Whether the data can be changed is part of its own identity.
         "without": sorted(work.without.keys() - {"interventions"}),

@@ -134,7 +134,7 @@ def _explained_again(
     if case.encoded.tokens is not None:
         encoded = replace(setup.cases.encode(case.prompts, copy), scale=case.encoded.scale)
     relevance: dict[str, dict[Side, list[Tensor]]] = {}
-    for label, variant in setup.plans.items():
+    for label, variant in setup.variants.items():
         sides = relevance.setdefault(label, {})
         if "image" in variant.sides:
             values = variant.relevance(forward_pass).values.detach().float().cpu()

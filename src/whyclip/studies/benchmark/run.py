@@ -18,7 +18,7 @@ from whyclip.finetuning.scene_table import SIDE
 from whyclip.models import ModelView
 from whyclip.progress import track
 from whyclip.selection import MethodsLike
-from whyclip.studies.audit.plans import plans_of
+from whyclip.studies.audit.variants import variants_by_label
 from whyclip.studies.benchmark.criteria import CHECKS, NO_RELIANCE
 from whyclip.studies.benchmark.evidence import outcomes_of
 from whyclip.studies.benchmark.record import VERSION, ModelRecord
@@ -72,7 +72,7 @@ def benchmark(
     records = []
     for member in track(members, "models", len(members)):
         view = load_member(member, folder)
-        plans = plans_of(view, methods, seed)
+        plans = variants_by_label(view, methods, seed)
         settings = {
             "fingerprint": view.fingerprint, "limit": limit, "planted": planted, "seed": seed,
             "methods": {name: described(plan) for name, plan in plans.items()},
@@ -83,6 +83,8 @@ def benchmark(
         if kept is None:
             kept = _measure(member, view, plans, limit, planted, seed)
             kept = replace(kept, facts=facts_of(member, folder))
+            # As it will be read again: values that differ by rounding alone have the same rank.
+            kept = ModelRecord.from_json(kept.to_json())
             if file is not None:
                 _keep(file, kept, digest(settings))
         records.append(kept)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from whyclip.studies.evaluation.evaluate import evaluate
-from whyclip.studies.evaluation.plan import Plan, make_plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
 from whyclip.studies.evaluation.record import Curve, Row
 from whyclip.studies.evaluation.result import Evaluation
+from whyclip.studies.evaluation.setup import Setup, make_setup
 from whyclip.studies.evaluation.summary import Line, Measure, summarise
 from whyclip.studies.evaluation.tables import difference_table, main_tables
 
@@ -16,11 +16,11 @@ __all__ = [
     "ExplainedPrompt",
     "Line",
     "Measure",
-    "Plan",
     "Row",
+    "Setup",
     "difference_table",
     "evaluate",
     "main_tables",
-    "make_plan",
+    "make_setup",
     "summarise",
 ]

@@ -19,10 +19,10 @@ from whyclip.report import run_facts
 from whyclip.selection import MethodsLike
 from whyclip.studies.candidates import Candidates, class_candidates
 from whyclip.studies.evaluation.case_record import CaseRecord
-from whyclip.studies.evaluation.plan import FillName, Plan, PromptName, ProtocolName, make_plan
 from whyclip.studies.evaluation.prompts import renumbered
 from whyclip.studies.evaluation.result import Evaluation
 from whyclip.studies.evaluation.run import Run
+from whyclip.studies.evaluation.setup import FillName, PromptName, ProtocolName, Setup, make_setup
 from whyclip.studies.evaluation.store import CLASSES, Store
 from whyclip.studies.identity import dataset_identity, model_identity
 from whyclip.types import SIDES, GeometryName, Precision, Side
@@ -90,7 +90,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
     if not len(dataset):
         raise OptionError(f"dataset {data or dataset.name!r} has no samples")
     start = time.perf_counter()
-    plan = make_plan(
+    setup = make_setup(
         model,
         dataset,
         methods,
@@ -103,11 +103,11 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         precision=precision,
         seed=seed,
     )
-    store = None if out is None else Store(Path(out), identity(model, dataset, plan, data))
+    store = None if out is None else Store(Path(out), identity(model, dataset, setup, data))
     with store or nullcontext():
         keep = None if store is None else store.folder / CLASSES
         candidates = class_candidates(model, dataset, precision, keep)
-        run = Run(model, dataset, plan, candidates, batch_size)
+        run = Run(model, dataset, setup, candidates, batch_size)
         every, before = _measured(run, store, start)
         measured = tuple(record for record in every if not record.error)
         failed = tuple(record for record in every if record.error)
@@ -121,9 +121,9 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         seed=seed,
         # Of all runs that it took.
         seconds=sum(record.seconds for record in measured),
-        **_more_facts(plan, candidates, before, measured),
+        **_more_facts(setup, candidates, before, measured),
     )
-    result = Evaluation(plan, measured, facts, command, failed)
+    result = Evaluation(setup, measured, facts, command, failed)
     if failed:
         warnings.warn(WhyclipWarning(result.failures), stacklevel=2)
     return result
@@ -186,17 +186,17 @@ def _renumber(record: CaseRecord, number: int, run: Run) -> None:
     """Say of a record of an earlier run where its sample and its classes are now."""
     record.number = number
     for prompt in record.measured:
-        prompt.subject = renumbered(run.dataset, prompt.subject, run.plan.prompt)
+        prompt.subject = renumbered(run.dataset, prompt.subject, run.setup.prompt)
 
 
 def _more_facts(
-    plan: Plan, candidates: Candidates, before: int, records: Sequence[CaseRecord]
+    setup: Setup, candidates: Candidates, before: int, records: Sequence[CaseRecord]
 ) -> dict[str, str]:
     subjects = [prompt.subject for record in records for prompt in record.measured]
     right = sum(subject.correct for subject in subjects)
     facts = {
         "asked": f"{len(subjects)} prompts "
-        + ("of true labels" if plan.prompt == "gt" else "of predicted classes"),
+        + ("of true labels" if setup.prompt == "gt" else "of predicted classes"),
         "classes": f"{len(candidates.targets)}; the model gets {right} of {len(subjects)} right",
     }
     strange = sum(record.strange for record in records)
@@ -207,7 +207,7 @@ def _more_facts(
     return facts
 
 
-def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[str, Any]:
+def identity(model: ModelView, dataset: Dataset, setup: Setup, data: str) -> dict[str, Any]:
     """Everything that affects the results of all samples.
 
     :func:`whyclip.datasets.dataset.keys_of` has what affects a single sample.
@@ -215,10 +215,10 @@ def identity(model: ModelView, dataset: Dataset, plan: Plan, data: str) -> dict[
     Args:
         model: the evaluated model.
         dataset: the dataset from which samples were drawn.
-        plan: what is measured.
+        setup: what is measured.
         data: name of the dataset.
 
     Returns:
         JSON types; digests stand for what is long.
     """
-    return {**plan.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}
+    return {**setup.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}

@@ -45,8 +45,10 @@ def fills_words(lines: Sequence[Line]) -> str:
 
 def _lines_of(lines: Sequence[Line], name: str) -> list[Line]:
     """The lines of a metric by its usual reading."""
-    own = [line for line in lines if line.measure.metric.name == name]
-    return [line for line in own if line.measure.read == line.measure.metric.readings[0]]
+    lines_of_metric = [line for line in lines if line.measure.metric.name == name]
+    return [
+        line for line in lines_of_metric if line.measure.read == line.measure.metric.readings[0]
+    ]
 
 
 def _means(lines: Sequence[Line], name: str) -> dict[str, float]:
@@ -55,15 +57,15 @@ def _means(lines: Sequence[Line], name: str) -> dict[str, float]:
 
 def _conclusion(lines: Sequence[Line], metric: str, fill: Fill) -> str:
     name = with_fill(metric, fill)
-    own = _lines_of(lines, name)
-    sign = 1 if own[0].measure.metric.higher_is_better else -1
+    lines_of_metric = _lines_of(lines, name)
+    sign = 1 if lines_of_metric[0].measure.metric.higher_is_better else -1
     methods = sorted(
-        (line for line in own if line.method != CONTROL),
+        (line for line in lines_of_metric if line.method != CONTROL),
         key=lambda line: -sign * line.value.mean,
     )
     parts = [f"`{line.method}` {line.value.mean:.2f}" for line in methods[:3]]
     best = "first " + ", ".join(parts)
-    chance = [line for line in own if line.method == CONTROL]
+    chance = [line for line in lines_of_metric if line.method == CONTROL]
     if chance:
         best += f"; a random order {chance[0].value.mean:.2f}"
     return f"{best}."

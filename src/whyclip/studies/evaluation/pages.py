@@ -66,7 +66,7 @@ def _introduction(evaluation: EvaluationRecord) -> str:
     failed = f"**{evaluation.failures}** (all are listed below).\n\n" if evaluation.failed else ""
     return failed + (
         f"{len(evaluation.subjects)} prompts on {len(evaluation.records)} pictures. "
-        f"{TRUTHS[evaluation.plan.prompt]} The model gets {100 * accuracy.mean:.1f} % of them "
+        f"{TRUTHS[evaluation.setup.prompt]} The model gets {100 * accuracy.mean:.1f} % of them "
         f"right.\n\nMeasured: {tables}. `random` is the control: relevance drawn at random, which "
         "any explanation has to beat."
     )

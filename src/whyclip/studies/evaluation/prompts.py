@@ -9,7 +9,7 @@ from torch import Tensor
 from whyclip.datasets import Dataset, Sample
 from whyclip.models import ModelView
 from whyclip.studies.candidates import Candidates, ranked, recognised
-from whyclip.studies.evaluation.plan import PromptName
+from whyclip.studies.evaluation.setup import PromptName
 
 
 @dataclass(frozen=True)

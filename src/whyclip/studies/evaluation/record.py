@@ -14,8 +14,8 @@ from whyclip.errors import OptionError, OutputError, unknown
 from whyclip.metrics import Interval, Metric, get_metric, interval, paired_difference
 from whyclip.stats.intervals import differences, p_value, share_interval
 from whyclip.studies.evaluation.case_record import CaseRecord, Key
-from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
+from whyclip.studies.evaluation.setup import Setup
 
 if TYPE_CHECKING:
     import pandas
@@ -55,14 +55,14 @@ class EvaluationRecord:
     """Everything that was measured, as plain data.
 
     Attributes:
-        plan: what was run.
+        setup: what was run.
         records: a record for each measured sample, in the order of the dataset.
         facts: of the run: model, dataset, samples, seed, versions, seconds.
         command: what to type to get it again; empty from Python.
         failed: a record with its ``error`` for each sample that could not be measured.
     """
 
-    plan: Plan
+    setup: Setup
     records: tuple[CaseRecord, ...]
     facts: Mapping[str, str]
     command: str = ""
@@ -82,12 +82,12 @@ class EvaluationRecord:
     @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods, the random control among them."""
-        return self.plan.names
+        return self.setup.names
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics that were measured."""
-        return self.plan.metrics
+        return self.setup.metrics
 
     @cached_property
     def subjects(self) -> tuple[ExplainedPrompt, ...]:
@@ -145,11 +145,11 @@ class EvaluationRecord:
             OptionError: that was not measured.
         """
         key = self._key(method, metric, read)
-        found = np.array(
+        values = np.array(
             [one.values.get(key, np.nan) for record in self.records for one in record.measured],
             dtype=np.float64,
         )
-        return found[self._where(correct)]
+        return values[self._where(correct)]
 
     def interval(
         self, method: str, metric: str, read: str | None = None, *, correct: bool | None = None
@@ -157,7 +157,7 @@ class EvaluationRecord:
         """Mean of :meth:`values` with its 95 % interval over images."""
         groups = self.images[self._where(correct)]
         values = self.values(method, metric, read, correct=correct)
-        return interval(values, groups=groups, seed=self.plan.seed)
+        return interval(values, groups=groups, seed=self.setup.seed)
 
     def difference(
         self,
@@ -173,7 +173,7 @@ class EvaluationRecord:
             self.values(method, metric, read, correct=correct),
             self.values(other, metric, read, correct=correct),
             groups=self.images[self._where(correct)],
-            seed=self.plan.seed,
+            seed=self.setup.seed,
         )
 
     def p_value(self, method: str, other: str, metric: str, read: str | None = None) -> float:
@@ -181,7 +181,7 @@ class EvaluationRecord:
         return p_value(
             differences(self.values(method, metric, read), self.values(other, metric, read)),
             groups=self.images,
-            seed=self.plan.seed,
+            seed=self.setup.seed,
         )
 
     def curve(self, method: str, metric: str, read: str | None = None) -> Curve:
@@ -199,8 +199,8 @@ class EvaluationRecord:
 
     def reads(self, method: str, metric: Metric) -> Sequence[str]:
         """What was read for a method: nothing where it does not read the metric's side."""
-        [variant] = [one for one in self.plan.methods if one.label == method]
-        return (metric.readings or ("",)) if metric in self.plan.measured(variant) else ()
+        [variant] = [one for one in self.setup.methods if one.label == method]
+        return (metric.readings or ("",)) if metric in self.setup.measured(variant) else ()
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each value (needs pandas: ``pip install 'whyclip[pandas]'``).

@@ -22,7 +22,7 @@ class Evaluation(EvaluationRecord, StudyResult):
     """Everything that was measured.
 
     Attributes:
-        plan: what was run.
+        setup: what was run.
         records: a record for each measured sample, in the order of the dataset.
         facts: of the run: model, dataset, samples, seed, versions, seconds.
         command: what to type to get it again; empty from Python.

@@ -18,8 +18,8 @@ from whyclip.models import ModelView
 from whyclip.studies.candidates import Candidates
 from whyclip.studies.cases import Case, CaseSetup, background_of, pixels_of
 from whyclip.studies.evaluation.case_record import CaseRecord, PromptRecord
-from whyclip.studies.evaluation.plan import Plan
 from whyclip.studies.evaluation.prompts import ExplainedPrompt, explained_prompts
+from whyclip.studies.evaluation.setup import Setup
 from whyclip.studies.measure import Entry, Loop, Requests, perturbed
 from whyclip.studies.scoring import Encoder, TextDirections
 
@@ -30,16 +30,16 @@ class Run:
 
     model: ModelView
     dataset: Dataset
-    plan: Plan
+    setup: Setup
     candidates: Candidates
     batch_size: int = 64
 
     def __post_init__(self) -> None:
         """Make what runs the model."""
-        plan = self.plan
-        self.encoder = Encoder(self.model, plan.precision, self.batch_size)
-        self.setup = CaseSetup(
-            self.model, plan.methods, self.candidates, plan.geometry, plan.precision
+        setup = self.setup
+        self.encoder = Encoder(self.model, setup.precision, self.batch_size)
+        self.cases = CaseSetup(
+            self.model, setup.methods, self.candidates, setup.geometry, setup.precision
         )
         self.loop: Loop[CaseRecord] = Loop(self.encoder)
 
@@ -56,8 +56,8 @@ class Run:
             ModelError: the model cannot be followed; the message has the sample's id.
         """
         for record in self.loop.records(map(self._entry, indices, numbers)):
-            # Answers come as batches fill; records are in the order of the plan.
-            record.sort(self.plan.keys)
+            # Answers come as batches fill; records are in the order of the set-up.
+            record.sort(self.setup.keys)
             yield record
 
     def _entry(self, index: int, number: int) -> Entry[CaseRecord]:
@@ -79,21 +79,21 @@ class Run:
         def choose(sample: Sample, scores: Tensor) -> list[str]:
             explained.extend(
                 explained_prompts(
-                    self.model, self.dataset, self.candidates, sample, scores, self.plan.prompt
+                    self.model, self.dataset, self.candidates, sample, scores, self.setup.prompt
                 )
             )
             return [prompt.prompt for prompt in explained]
 
-        case = self.setup.explained(self.setup.case(sample, choose))
+        case = self.cases.explained(self.cases.case(sample, choose))
         case.release_graphs()
         prompts = [PromptRecord(prompt) for prompt in explained]
         record = CaseRecord(number, sample.id, sample.image_id, bool(case.notes), prompts)
         self._words(case, record)
-        targets = self.setup.prompt_targets(case.prompts)
-        pixels, metrics = pixels_of(case), self.plan.edited("image")
+        targets = self.cases.prompt_targets(case.prompts)
+        pixels, metrics = pixels_of(case), self.setup.edited("image")
         needed = any("background" in metric.needs for metric in metrics)
         background = background_of(case) if needed else None
-        for label in self.plan.names:
+        for label in self.setup.names:
             maps = case.maps(label)
             if maps is None:
                 continue
@@ -103,7 +103,7 @@ class Run:
             for index, prompt in enumerate(prompts):
                 receive = partial(self._receive, prompt, label, targets[index : index + 1])
                 yield from perturbed(
-                    pixels, heatmap[index], metrics, self.plan.seed, receive, background
+                    pixels, heatmap[index], metrics, self.setup.seed, receive, background
                 )
         return record
 
@@ -135,12 +135,12 @@ class Run:
 
     def _locations(self, case: Case, record: CaseRecord, label: str, heatmap: Tensor) -> None:
         """Compare maps ``[n, H, W]`` with masks; what has no mask has no value."""
-        if not self.plan.located:
+        if not self.setup.located:
             return
         heatmap = case.without_ignored(heatmap)
         for prompt, values in zip(record.measured, heatmap, strict=True):
             mask = case.mask(prompt.subject.label)
-            for metric in self.plan.located:
+            for metric in self.setup.located:
                 value = float("nan")
                 if mask is not None:
                     value = float(metric.value(values, torch.from_numpy(mask)))
@@ -149,11 +149,11 @@ class Run:
     def _words(self, case: Case, record: CaseRecord) -> None:
         """Delete and insert words; the texts of a sample are embedded together."""
         requests: list[tuple[PromptRecord, str, Metric, Tensor, list[str]]] = []
-        for label in self.plan.names:
+        for label in self.setup.names:
             for prompt, words in zip(record.measured, case.words(label), strict=True):
-                for metric in self.plan.edited("text") if words else ():
+                for metric in self.setup.edited("text") if words else ():
                     assert metric.edits is not None
-                    shortened = metric.edits(prompt.subject.prompt, words, seed=self.plan.seed)
+                    shortened = metric.edits(prompt.subject.prompt, words, seed=self.setup.seed)
                     requests.append((prompt, label, metric, shortened.amounts, list(shortened)))
         directions = TextDirections(self.encoder)
         directions.encode([text for *_, texts in requests for text in texts])

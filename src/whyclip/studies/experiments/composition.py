@@ -187,9 +187,9 @@ def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
     if len(sample.prompts) > 1 and len(absent) > 1:
         one, two = sample.prompts[:2]
         yield Whole(THINGS, joined(one, two), (one, two), tuple(absent[:2]))
-    own = {word for prompt in sample.prompts for word in content_words(prompt)}
+    present = {word for prompt in sample.prompts for word in content_words(prompt)}
     named = (word for prompt in absent for word in content_words(prompt))
-    strange = list(dict.fromkeys(word for word in named if word not in own))
+    strange = list(dict.fromkeys(word for word in named if word not in present))
     for prompt in sample.prompts:
         words = content_words(prompt)
         if len(words) > 1 and len(strange) >= len(words):
@@ -199,29 +199,29 @@ def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
 def _maps(setting: ExperimentInput, sample: Sample, whole: Whole) -> dict[str, Tensor]:
     """For each reader maps ``[1 + parts + others, patches]``."""
     prompts = [whole.prompt, *whole.parts, *whole.others]
-    found = compare(setting.model, [sample.source], prompts, READERS, sides=("image",))
+    explanations = compare(setting.model, [sample.source], prompts, READERS, sides=("image",))
     maps = {}
-    for reader, (explanation,) in found.items():
+    for reader, (explanation,) in explanations.items():
         assert explanation.maps is not None, "the image side was asked for"
         maps[reader] = explanation.maps.flatten(1)
     return maps
 
 
 def _correlated(whole: Whole, maps: Tensor) -> dict[str, float]:
-    own, parts, others = _split(whole, maps)
+    whole_map, parts, others = _split(whole, maps)
     return {
-        "parts": float(pearson(own, parts.sum(0))),
-        "one": max(float(pearson(own, part).nan_to_num(-1)) for part in parts),
-        "others": float(pearson(own, others.sum(0))),
-        "fitted": explained_share(own.double().numpy(), parts.double().numpy()),
+        "parts": float(pearson(whole_map, parts.sum(0))),
+        "one": max(float(pearson(whole_map, part).nan_to_num(-1)) for part in parts),
+        "others": float(pearson(whole_map, others.sum(0))),
+        "fitted": explained_share(whole_map.double().numpy(), parts.double().numpy()),
     }
 
 
 def _correlated_texts(whole: Whole, directions: Tensor) -> dict[str, float]:
-    own, parts, others = _split(whole, directions)
+    whole_direction, parts, others = _split(whole, directions)
     return {
-        "parts": float(F.cosine_similarity(own, parts.sum(0), dim=-1)),
-        "others": float(F.cosine_similarity(own, others.sum(0), dim=-1)),
+        "parts": float(F.cosine_similarity(whole_direction, parts.sum(0), dim=-1)),
+        "others": float(F.cosine_similarity(whole_direction, others.sum(0), dim=-1)),
     }
 
 

@@ -83,12 +83,12 @@ def _tasks(setting: ExperimentInput, start: str, shares: str, arms: str, seeds: 
 
 def _numbers(shares: str) -> list[float]:
     try:
-        found = [float(part) for part in shares.split("+")]
+        numbers = [float(part) for part in shares.split("+")]
     except ValueError:
         raise OptionError(f"shares={shares!r}; give numbers such as 0.01+0.1+1") from None
-    if not all(0 < share <= 1 for share in found):
+    if not all(0 < share <= 1 for share in numbers):
         raise OptionError(f"shares={shares!r}; each is above 0 and at most 1")
-    return found
+    return numbers
 
 
 def _run(setting: ExperimentInput, tasks: list[Task], steps: int) -> list[Record]:

@@ -103,17 +103,17 @@ def _added(counts: Sequence[Counts]) -> Counts:
 
 
 def _original(pooled: Mapping[tuple[str, float, str], Pooled], start: str) -> dict[str, Pooled]:
-    found = [value for (s, _, arm), value in pooled.items() if s == start and arm == ORIGINAL]
-    return {ORIGINAL: found[0]} if found else {}
+    values = [value for (s, _, arm), value in pooled.items() if s == start and arm == ORIGINAL]
+    return {ORIGINAL: values[0]} if values else {}
 
 
 def _verdicts(start: str, arms: Mapping[str, Pooled], seed: int) -> list[Finding]:
     def judge(claim: str, better: str, worse: str) -> list[Finding]:
         if better not in arms or worse not in arms:
             return []
-        found = _points(macc_difference(arms[better].boxes, arms[worse].boxes, seed=seed))
+        difference = _points(macc_difference(arms[better].boxes, arms[worse].boxes, seed=seed))
         what = "difference in mAcc of boxes, in points"
-        return [is_above(f"From the {start} start: {claim}", what, found, 0, digits=1)]
+        return [is_above(f"From the {start} start: {claim}", what, difference, 0, digits=1)]
 
     verdicts = [
         *judge("Grad-ECLIP's maps teach more than random maps", "grad_eclip", "random"),
@@ -251,7 +251,7 @@ def _mean_over_objects(values: np.ndarray, objects: np.ndarray) -> Interval:
 _MACC = (
     "mean over the 32 concepts of the share of boxes (or masks) whose best concept, by the dense "
     "features of the patches inside, is the true one; chance is 3.1 %. Mean of the seeds; "
-    "intervals are 95 % bootstraps over the unseen scenes and do not cover other seeds, which "
+    "95 % intervals are over the unseen scenes and do not cover other seeds, which "
     "stand in a column of their own."
 )
 _RECALL = "share of a scene's k objects among the k concepts that score highest with the image."

@@ -233,19 +233,19 @@ def save_records(records: list[Record], path: Path) -> None:
     """Write records to a NumPy file, without pickle."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for number, record in enumerate(records):
-        task, found = record.task, record.measured
+        task, measured = record.task, record.measured
         arrays[f"{number}/task"] = np.array(
             [task.start, str(task.share), task.arm, str(task.seed), str(record.seconds)]
         )
         arrays[f"{number}/losses"] = np.array(
             [f"{name}={value!r}" for name, value in record.losses.items()]
         )
-        for name, counts in (("boxes", found.boxes), ("masks", found.masks)):
+        for name, counts in (("boxes", measured.boxes), ("masks", measured.masks)):
             arrays[f"{number}/{name}/total"] = counts.total.astype(np.uint8)
             for k, correct in counts.correct.items():
                 arrays[f"{number}/{name}/{k}"] = correct.astype(np.uint8)
-        arrays[f"{number}/hits"] = found.hits.astype(np.uint8)
-        arrays[f"{number}/objects"] = found.objects.astype(np.uint8)
+        arrays[f"{number}/hits"] = measured.hits.astype(np.uint8)
+        arrays[f"{number}/objects"] = measured.objects.astype(np.uint8)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 

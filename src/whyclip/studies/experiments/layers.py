@@ -16,19 +16,19 @@ from whyclip.studies.experiments.experiment import (
     ExperimentResult,
 )
 from whyclip.studies.experiments.localisation import able, extra_facts
-from whyclip.studies.experiments.measured import Asked, gain, measure, table, value_of
+from whyclip.studies.experiments.measured import Quantity, gain, measure, table, value_of
 from whyclip.types import Side
 from whyclip.variant import Variant
 
-FAITHFUL: Mapping[str, tuple[str, Asked]] = {
+FAITHFUL: Mapping[str, tuple[str, Quantity]] = {
     "deletion": ("Deletion, score", ("deletion", "score")),
     "insertion": ("Insertion, score", ("insertion", "score")),
 }
-LOCATED: Mapping[str, tuple[str, Asked]] = {
+LOCATED: Mapping[str, tuple[str, Quantity]] = {
     "pointing": ("Pointing game", ("pointing_game", None)),
     "energy": ("Energy", ("energy_pointing", None)),
 }
-WORDS: Mapping[str, tuple[str, Asked]] = {
+WORDS: Mapping[str, tuple[str, Quantity]] = {
     "deletion": ("Deletion of words", ("word_deletion", None)),
     "insertion": ("Insertion of words", ("word_insertion", None)),
 }
@@ -42,14 +42,14 @@ def layers(setting: ExperimentInput) -> ExperimentResult:
     towers = {"image": setting.model.image, "text": setting.model.text}
     columns = {**FAITHFUL, **(LOCATED if setting.dataset.has_masks() else {})}
     variants = able(setting, variants_of(len(towers["image"].blocks)))
-    image = measure(setting, variants, [asked[0] for _, asked in columns.values()])
+    image = measure(setting, variants, [quantity[0] for _, quantity in columns.values()])
     sections: list[str | Table | Picture] = [
         table(image, "Images: layers read", columns, note=_NOTE),
         Picture(
             interval_plot(
                 {
-                    title: {"": {n: value_of(image, n, asked) for n in image.methods}}
-                    for title, asked in columns.values()
+                    title: {"": {n: value_of(image, n, quantity) for n in image.methods}}
+                    for title, quantity in columns.values()
                 }
             ),
             "Each method by the number of layers it reads",
@@ -58,17 +58,19 @@ def layers(setting: ExperimentInput) -> ExperimentResult:
         ),
         costs(image, columns, "Images: the last layer alone, less all layers"),
     ]
-    found = verdicts(image, columns, "image")
+    findings = verdicts(image, columns, "image")
     depth = len(towers["text"].blocks)
     if setting.model.classes is None and depth > 1:
         chosen = [v for v in variants_of(depth) if v.method.name in (*SUMMED, "game")]
-        text = measure(setting, chosen, [asked[0] for _, asked in WORDS.values()], side="text")
+        text = measure(
+            setting, chosen, [quantity[0] for _, quantity in WORDS.values()], side="text"
+        )
         sections += [
             table(text, "Texts: layers read", WORDS),
             costs(text, WORDS, "Texts: the last layer alone, less all layers"),
         ]
-        found += verdicts(text, WORDS, "text")
-    return ExperimentResult(found, sections, extra_facts(image))
+        findings += verdicts(text, WORDS, "text")
+    return ExperimentResult(findings, sections, extra_facts(image))
 
 
 _NOTE = (
@@ -81,18 +83,18 @@ _NOTE = (
 def variants_of(depth: int) -> list[Variant]:
     """List variants of the methods that take layers, for a tower of so many blocks."""
     some = sorted({1, min(2, depth), depth})
-    found = [
+    variants = [
         Variant(get_method(method), {"layers": number}, named(method, number, depth))
         for method in SUMMED
         for number in some
     ]
     starts = sorted({depth - 1, 0}, reverse=True)
-    found += [
+    variants += [
         Variant(get_method(method), {"start_layer": start}, named(method, depth - start, depth))
         for method in STARTED
         for start in starts
     ]
-    return found
+    return variants
 
 
 def named(method: str, number: int, depth: int) -> str:
@@ -107,12 +109,15 @@ def named(method: str, number: int, depth: int) -> str:
     return f"{method}, last" if number == 1 else f"{method}, last {number}"
 
 
-def costs(evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]], title: str) -> Table:
+def costs(evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]], title: str) -> Table:
     """Write by how much the last layer alone is better than all, paired."""
     rows = tuple(
         {
             "method": method,
-            **{key: gain(evaluation, last, every, asked) for key, (_, asked) in columns.items()},
+            **{
+                key: gain(evaluation, last, every, quantity)
+                for key, (_, quantity) in columns.items()
+            },
         }
         for method, (last, every) in pairs(evaluation).items()
     )
@@ -128,17 +133,17 @@ def costs(evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]], titl
 
 def pairs(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
     """For each method its variants with the last layer alone and with all."""
-    found: dict[str, tuple[str, str]] = {}
+    last_and_all: dict[str, tuple[str, str]] = {}
     for name in evaluation.methods:
         method, _, read = name.partition(", ")
         every = [n for n in evaluation.methods if n.startswith(f"{method}, all")]
         if read == "last" and every:
-            found[method] = (name, every[0])
-    return found
+            last_and_all[method] = (name, every[0])
+    return last_and_all
 
 
 def verdicts(
-    evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]], side: Side
+    evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]], side: Side
 ) -> list[Finding]:
     """Judge for each method that adds layers whether one is better than all."""
     there = pairs(evaluation)
@@ -146,12 +151,12 @@ def verdicts(
         is_above(
             f"{method}, {side}: one layer is better than all by {title.lower()}",
             "gain of one layer",
-            gain(evaluation, *there[method], asked),
+            gain(evaluation, *there[method], quantity),
             0,
         )
         for method in SUMMED
         if method in there
-        for key, (title, asked) in columns.items()
+        for key, (title, quantity) in columns.items()
         if key in {"insertion", "energy"}
     ]
 

@@ -176,14 +176,14 @@ def _at_input(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Ten
     # Inputs are normalised, so that zero is the mean colour of what the model was trained on.
     delta = -faded * forward_pass.inputs.to(faded.dtype)
     foretold = torch.einsum("nchw,schw->ns", gradients.float(), delta)
-    found = []
+    changes = []
     for step in STEPS:
         with torch.no_grad():
             changed = targets.score(
                 forward_pass.encode_perturbed(forward_pass.inputs + step * delta)
             )
-        found.append((step, step * foretold, (changed - start.detach()).T))
-    return found
+        changes.append((step, step * foretold, (changed - start.detach()).T))
+    return changes
 
 
 def _over_pixels(forward_pass: ForwardPass, drawn: Tensor, patch: int) -> Tensor:

@@ -17,7 +17,7 @@ from whyclip.studies.experiments.experiment import (
     ExperimentResult,
 )
 from whyclip.studies.experiments.measured import (
-    Asked,
+    Quantity,
     column,
     gain,
     measure,
@@ -47,7 +47,7 @@ VARIANTS: Mapping[str, str] = {
     "Decomposition": "decomposition",
     "CLIP Surgery": "clip_surgery",
 }
-COLUMNS: Mapping[str, tuple[str, Asked]] = {
+COLUMNS: Mapping[str, tuple[str, Quantity]] = {
     "pointing": ("Pointing game", ("pointing_game", None)),
     "energy": ("Energy", ("energy_pointing", None)),
     "pixels": ("Pixel accuracy", ("pixel_accuracy", None)),
@@ -61,7 +61,7 @@ ELSEWHERE = {"pointing": 0.693, "energy": 0.381, "pixels": 0.737, "iou": 0.268, 
 
 def localisation(setting: ExperimentInput) -> ExperimentResult:
     """Hold the maps of true labels against their masks."""
-    evaluation = measure(setting, able(setting), [asked[0] for _, asked in COLUMNS.values()])
+    evaluation = measure(setting, able(setting), [quantity[0] for _, quantity in COLUMNS.values()])
     whole = table(evaluation, "Maps against masks", COLUMNS, note=_NOTE)
     reference = {"method": "Grad-ECLIP, on COCO, reported elsewhere", **ELSEWHERE}
     whole = Table(whole.title, whole.columns, (*whole.rows, reference), whole.note)
@@ -71,10 +71,10 @@ def localisation(setting: ExperimentInput) -> ExperimentResult:
             Column("method"),
             *(
                 part
-                for key, (title, asked) in _APART.items()
+                for key, (title, quantity) in _APART.items()
                 for part in (
-                    column(f"{key}_right", asked, f"{title}, right"),
-                    column(f"{key}_wrong", asked, f"{title}, wrong"),
+                    column(f"{key}_right", quantity, f"{title}, right"),
+                    column(f"{key}_wrong", quantity, f"{title}, wrong"),
                     Column(f"{key}_less", "right less wrong"),
                 )
             ),
@@ -88,12 +88,12 @@ def localisation(setting: ExperimentInput) -> ExperimentResult:
             {
                 title: {
                     which: {
-                        name: value_of(evaluation, name, asked, correct)
+                        name: value_of(evaluation, name, quantity, correct)
                         for name in evaluation.methods
                     }
                     for which, correct in (("model right", True), ("model wrong", False))
                 }
-                for title, asked in _APART.values()
+                for title, quantity in _APART.values()
             }
         ),
         "Pointing game and energy of each method, model right and model wrong",
@@ -137,10 +137,10 @@ def verdicts(evaluation: Evaluation) -> list[Finding]:
     """Judge Grad-ECLIP against chance and its rivals, and every method's right against wrong."""
     pointing, energy = COLUMNS["pointing"][1], COLUMNS["energy"][1]
     there = evaluation.methods
-    found = []
+    findings = []
     for name in (n for n in (PUBLISHED, NATIVE) if n in there):
         rivals = [r for r in (CONTROL, "Grad-CAM", "MaskCLIP") if r in there]
-        found += [
+        findings += [
             is_above(
                 f"{name} lies on the object more often than {rival}",
                 "difference in the pointing game",
@@ -149,7 +149,7 @@ def verdicts(evaluation: Evaluation) -> list[Finding]:
             )
             for rival in rivals
         ]
-    found += [
+    findings += [
         is_above(
             f"{name} lies on the object more where the model is right",
             "energy where right less where wrong",
@@ -159,15 +159,15 @@ def verdicts(evaluation: Evaluation) -> list[Finding]:
         for name in (PUBLISHED, NATIVE, "Contribution", CONTROL)
         if name in there
     ]
-    return found
+    return findings
 
 
 def _apart(evaluation: Evaluation, name: str) -> dict[str, object]:
     row: dict[str, object] = {"method": name}
-    for key, (_, asked) in _APART.items():
-        row[f"{key}_right"] = value_of(evaluation, name, asked, True)
-        row[f"{key}_wrong"] = value_of(evaluation, name, asked, False)
-        row[f"{key}_less"] = right_less_wrong(evaluation, name, asked)
+    for key, (_, quantity) in _APART.items():
+        row[f"{key}_right"] = value_of(evaluation, name, quantity, True)
+        row[f"{key}_wrong"] = value_of(evaluation, name, quantity, False)
+        row[f"{key}_less"] = right_less_wrong(evaluation, name, quantity)
     return row
 
 

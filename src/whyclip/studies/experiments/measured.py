@@ -8,13 +8,13 @@ from whyclip.metrics import Interval, get_metric
 from whyclip.report import Column, Table
 from whyclip.stats.contrasts import contrast
 from whyclip.studies.evaluation import Evaluation, evaluate
-from whyclip.studies.evaluation.plan import FillName, PromptName
+from whyclip.studies.evaluation.setup import FillName, PromptName
 from whyclip.studies.experiments.experiment import ExperimentInput
 from whyclip.types import GeometryName, Side
 from whyclip.variant import Variant
 
 # A metric, and what is read of the model's answer; None for the metric's usual.
-Asked = tuple[str, str | None]
+Quantity = tuple[str, str | None]
 
 
 def measure(
@@ -43,42 +43,48 @@ def measure(
 
 
 def value_of(
-    evaluation: Evaluation, name: str, asked: Asked, correct: bool | None = None
+    evaluation: Evaluation, name: str, quantity: Quantity, correct: bool | None = None
 ) -> Interval:
     """Mean of a metric for a variant with its interval."""
-    return evaluation.interval(name, *asked, correct=correct)
+    return evaluation.interval(name, *quantity, correct=correct)
 
 
-def gain(evaluation: Evaluation, one: str, other: str, asked: Asked) -> Interval:
+def gain(evaluation: Evaluation, one: str, other: str, quantity: Quantity) -> Interval:
     """How much better one variant is than another on the same subjects; above 0 is better."""
-    found = evaluation.difference(one, other, *asked)
-    if get_metric(asked[0]).higher_is_better:
-        return found
-    return Interval(0.0 - found.mean, 0.0 - found.high, 0.0 - found.low, found.n, found.groups)
+    difference = evaluation.difference(one, other, *quantity)
+    if get_metric(quantity[0]).higher_is_better:
+        return difference
+    return Interval(
+        0.0 - difference.mean,
+        0.0 - difference.high,
+        0.0 - difference.low,
+        difference.n,
+        difference.groups,
+    )
 
 
-def right_less_wrong(evaluation: Evaluation, name: str, asked: Asked) -> Interval:
+def right_less_wrong(evaluation: Evaluation, name: str, quantity: Quantity) -> Interval:
     """Mean of a metric where the model is right, less that where it is wrong.
 
     Both over whole pictures drawn anew; ``groups`` are those of the smaller side.
     """
-    values = evaluation.values(name, *asked)
-    groups, seed = evaluation.images, evaluation.plan.seed
+    values = evaluation.values(name, *quantity)
+    groups, seed = evaluation.images, evaluation.setup.seed
     return contrast(values, evaluation.correct, groups=groups, seed=seed)
 
 
-def column(name: str, asked: Asked, title: str = "", **more: str) -> Column:
+def column(name: str, quantity: Quantity, title: str = "", **more: str) -> Column:
     """Describe the column of a metric, with the arrow to its better side."""
-    metric = get_metric(asked[0])
+    metric = get_metric(quantity[0])
     better = "higher" if metric.higher_is_better else "lower"
-    read = f", {asked[1]}" if asked[1] else ""
+    read = f", {quantity[1]}" if quantity[1] else ""
     return Column(name, title or f"{metric.title}{read}", better=better, **more)  # type: ignore[arg-type]
 
 
 def table(
     evaluation: Evaluation,
     title: str,
-    columns: Mapping[str, tuple[str, Asked]],
+    columns: Mapping[str, tuple[str, Quantity]],
     *,
     correct: bool | None = None,
     note: str = "",
@@ -96,11 +102,11 @@ def table(
         {
             "method": name,
             **{
-                key: value_of(evaluation, name, asked, correct)
-                for key, (_, asked) in columns.items()
+                key: value_of(evaluation, name, quantity, correct)
+                for key, (_, quantity) in columns.items()
             },
         }
         for name in evaluation.methods
     )
-    heads = (column(key, asked, text) for key, (text, asked) in columns.items())
+    heads = (column(key, quantity, text) for key, (text, quantity) in columns.items())
     return Table(title, (Column("method"), *heads), rows, note)

@@ -74,14 +74,14 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
         assert labels is not None, "candidates are classes"
         [(pixels, _)] = model_inputs(model, [image])
         forward = run_tower(model.image, pixels[None], targets)
-        own = targets.score(forward.public)[0].cpu()
+        model_scores = targets.score(forward.public)[0].cpu()
         for (heads, geometry), embedding, _ in embedded(model, image, forward, geometries):
             explained = targets.score(embedding)[0].cpu()
-            add_scores(rows, (heads, geometry), sample.image_id, labels, own, explained)
+            add_scores(rows, (heads, geometry), sample.image_id, labels, model_scores, explained)
             for name, of_prompts in (
-                ("score", own),
+                ("score", model_scores),
                 ("explained", explained),
-                ("gap", (own - explained).abs()),
+                ("gap", (model_scores - explained).abs()),
             ):
                 rows.add(
                     (heads, geometry, name), sample.image_id, of_prompts[list(labels)].tolist()

@@ -25,7 +25,7 @@ from whyclip.studies.experiments.experiment import (
 from whyclip.studies.experiments.layers import FAITHFUL, LOCATED
 from whyclip.studies.experiments.localisation import able, extra_facts
 from whyclip.studies.experiments.measured import (
-    Asked,
+    Quantity,
     column,
     gain,
     measure,
@@ -77,8 +77,8 @@ def stretched(tokens: Tensor, row: Tensor, over: Tensor) -> Tensor:
 
     The ends are those of the tokens in ``over`` ``[b, t]``; where all are alike, 1.
     """
-    own = tokens[torch.arange(len(tokens), device=tokens.device), row][:, None]
-    likeness = F.cosine_similarity(own.float(), tokens.float(), dim=-1)
+    readout = tokens[torch.arange(len(tokens), device=tokens.device), row][:, None]
+    likeness = F.cosine_similarity(readout.float(), tokens.float(), dim=-1)
     low = likeness.masked_fill(~over, float("inf")).amin(-1, keepdim=True)
     high = likeness.masked_fill(~over, float("-inf")).amax(-1, keepdim=True)
     spread = (high - low).clamp(min=0)
@@ -101,17 +101,17 @@ BY_LIKENESS = Method(
 def variants_of(setting: ExperimentInput) -> list[tuple[Variant, dict[str, Any]]]:
     """Every variant with what it is made of: λ, heads and layers."""
     tower = setting.model.image
-    found: list[tuple[Variant, dict[str, Any]]] = []
+    variants: list[tuple[Variant, dict[str, Any]]] = []
 
     def add(weights: str, heads: str, layers: int) -> None:
         made = {"weights": weights, "heads": heads, "layers": layers}
         name = f"λ {weights}, {heads} heads" + (f", {layers} layers" if layers > 1 else "")
         if weights in LIKENESS:
             options: dict[str, Any] = {"likeness": LIKENESS[weights], "heads": heads}
-            found.append((Variant(BY_LIKENESS, options, name), made))
+            variants.append((Variant(BY_LIKENESS, options, name), made))
         else:
             options = {"spatial": SPATIAL[weights], "heads": heads, "layers": layers}
-            found.append((Variant(get_method("grad_eclip"), options, name), made))
+            variants.append((Variant(get_method("grad_eclip"), options, name), made))
 
     for heads in ("native", "single"):
         for weights in (*SPATIAL, *(() if tower.has_pooling_head else LIKENESS)):
@@ -119,8 +119,8 @@ def variants_of(setting: ExperimentInput) -> list[tuple[Variant, dict[str, Any]]
     for layers in sorted({2, len(tower.blocks)} - {0, 1}):
         add("q·k", "native", layers)
         add("uniform", "native", layers)
-    kept = {variant.label for variant in able(setting, [variant for variant, _ in found])}
-    return [(variant, made) for variant, made in found if variant.label in kept]
+    kept = {variant.label for variant in able(setting, [variant for variant, _ in variants])}
+    return [(variant, made) for variant, made in variants if variant.label in kept]
 
 
 def probing(setting: ExperimentInput) -> ExperimentResult:
@@ -128,13 +128,15 @@ def probing(setting: ExperimentInput) -> ExperimentResult:
     made = variants_of(setting)
     masked = setting.dataset.has_masks()
     columns = {**FAITHFUL, **(LOCATED if masked else {})}
-    evaluation = measure(setting, [v for v, _ in made], [asked[0] for _, asked in columns.values()])
+    evaluation = measure(
+        setting, [v for v, _ in made], [quantity[0] for _, quantity in columns.values()]
+    )
     parts = {variant.label: part for variant, part in made}
     one = Table(
         "λ, heads and layers",
         (
             *(Column(name, title) for name, title in _MADE.items()),
-            *(column(key, asked, title) for key, (title, asked) in columns.items()),
+            *(column(key, quantity, title) for key, (title, quantity) in columns.items()),
             *([Column("consistent", "consistency", better="higher", help=_HELP)] * masked),
         ),
         tuple(_row(evaluation, name, parts.get(name), columns) for name in evaluation.methods),
@@ -151,7 +153,8 @@ def probing(setting: ExperimentInput) -> ExperimentResult:
             {
                 **_named(name, parts.get(name)),
                 **{
-                    key: gain(evaluation, name, USUAL, asked) for key, (_, asked) in columns.items()
+                    key: gain(evaluation, name, USUAL, quantity)
+                    for key, (_, quantity) in columns.items()
                 },
             }
             for name in evaluation.methods
@@ -162,8 +165,8 @@ def probing(setting: ExperimentInput) -> ExperimentResult:
     picture = Picture(
         interval_plot(
             {
-                title: {"": {n: value_of(evaluation, n, asked) for n in evaluation.methods}}
-                for title, asked in columns.values()
+                title: {"": {n: value_of(evaluation, n, quantity) for n in evaluation.methods}}
+                for title, quantity in columns.values()
             }
         ),
         "Each choice of λ, heads and layers by every metric",
@@ -187,38 +190,38 @@ def _row(
     evaluation: Evaluation,
     name: str,
     part: Mapping[str, Any] | None,
-    columns: Mapping[str, tuple[str, Asked]],
+    columns: Mapping[str, tuple[str, Quantity]],
 ) -> dict[str, Any]:
     row = _named(name, part)
-    for key, (_, asked) in columns.items():
-        row[key] = value_of(evaluation, name, asked)
+    for key, (_, quantity) in columns.items():
+        row[key] = value_of(evaluation, name, quantity)
     if "energy" in columns:
         row["consistent"] = right_less_wrong(evaluation, name, columns["energy"][1])
     return row
 
 
-def verdicts(evaluation: Evaluation, columns: Mapping[str, tuple[str, Asked]]) -> list[Finding]:
+def verdicts(evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]]) -> list[Finding]:
     """Judge the published choice of λ against none and against the attention itself."""
     claims = {
         "λ q·k, native heads": ("uniform", "attention"),
         "λ q·k, single heads": ("uniform", "attention"),
     }
-    found = []
+    findings = []
     for name, rivals in claims.items():
         heads = name.partition(", ")[2]
         for rival in (f"λ {weights}, {heads}" for weights in rivals):
             if {name, rival} <= set(evaluation.methods):
-                found += [
+                findings += [
                     is_above(
                         f"{name}, is better than {rival}, by {title.lower()}",
                         "gain",
-                        gain(evaluation, name, rival, asked),
+                        gain(evaluation, name, rival, quantity),
                         0,
                     )
-                    for key, (title, asked) in columns.items()
+                    for key, (title, quantity) in columns.items()
                     if key in {"insertion", "energy"}
                 ]
-    return found
+    return findings
 
 
 EXPERIMENT = Experiment(

@@ -57,27 +57,27 @@ def reproduce(
     if usual.trains:
         _check_own(experiment, data=data, model=model)
     dataset = open_dataset(spec, limit=number or None, seed=seed)
-    asked = usual.model if model is None else model
-    if isinstance(asked, ModelView):
-        view = asked
+    chosen_model = usual.model if model is None else model
+    if isinstance(chosen_model, ModelView):
+        view = chosen_model
     elif usual.trains:
         view = small_clip(seed, device_for(device))
     else:
-        view = load(asked, device)
+        view = load(chosen_model, device)
     begun = time.perf_counter()
     with warnings.catch_warnings():
         # One scene in a hundred is unlike the others; of many samples nobody reads it each time.
         warnings.simplefilter("ignore", WhyclipWarning)
-        found = experiment.run(ExperimentInput(view, dataset, seed, spec), **chosen)
+        result = experiment.run(ExperimentInput(view, dataset, seed, spec), **chosen)
     facts = run_facts(
         model=view.name,
         dataset=spec,
         samples=len(dataset),
         seed=seed,
         seconds=time.perf_counter() - begun,
-        **found.facts,
+        **result.facts,
     )
-    named = asked if isinstance(asked, str) else view.name
+    named = chosen_model if isinstance(chosen_model, str) else view.name
     pairs = [
         f"{name}={show(value)}"
         for name, value in chosen.items()
@@ -86,7 +86,7 @@ def reproduce(
     inputs = {} if usual.trains else {"--data": spec, "--model": named}
     given = {**inputs, "--limit": number, "--seed": seed, "--option": pairs}
     command = command_line(f"reproduce {experiment.name}", given)
-    return Reproduction(experiment, found, facts, command)
+    return Reproduction(experiment, result, facts, command)
 
 
 def _check_own(experiment: Experiment, **given: Any) -> None:

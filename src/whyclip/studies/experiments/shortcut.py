@@ -40,7 +40,7 @@ from whyclip.studies.experiments.shortcut_page import (
     strip,
     verdicts,
 )
-from whyclip.studies.experiments.shortcut_study import SWEPT, Plan, Run, draw_scenes, run_study
+from whyclip.studies.experiments.shortcut_study import SWEPT, Run, Setup, draw_scenes, run_study
 
 
 def shortcut(
@@ -64,7 +64,7 @@ def shortcut(
         weights: tried weights of the shortcut losses, separated by commas.
         processes: number of seeds that run at the same time.
     """
-    plan = plan_of(
+    setup = setup_of(
         setting,
         train_scenes=train_scenes,
         train_steps=train_steps,
@@ -72,10 +72,10 @@ def shortcut(
         seeds=seeds,
         weights=weights,
     )
-    return findings(setting, plan, run_study(plan, processes))
+    return findings(setting, setup, run_study(setup, processes))
 
 
-def plan_of(
+def setup_of(
     setting: ExperimentInput,
     *,
     train_scenes: int,
@@ -83,7 +83,7 @@ def plan_of(
     steps: int,
     seeds: int,
     weights: str,
-) -> Plan:
+) -> Setup:
     """Check the options and put them together.
 
     Raises:
@@ -95,7 +95,7 @@ def plan_of(
     for name, number in numbers.items():
         if number < 1:
             raise OptionError(f"{name}={number}; give 1 or more")
-    return Plan(
+    return Setup(
         train_scenes=train_scenes,
         test_scenes=len(setting.dataset),
         train_steps=train_steps,
@@ -117,23 +117,24 @@ def _weights(text: str) -> tuple[float, ...]:
     return tuple(values)
 
 
-def findings(setting: ExperimentInput, plan: Plan, runs: Sequence[Run]) -> ExperimentResult:
+def findings(setting: ExperimentInput, setup: Setup, runs: Sequence[Run]) -> ExperimentResult:
     """Report on finished runs."""
     chosen = choose(runs)
-    test = draw_scenes(setting.model, plan.test_scenes, "test", plan.scenes_seed)
-    tried = ", ".join(f"{weight:g}" for weight in plan.weights)
+    test = draw_scenes(setting.model, setup.test_scenes, "test", setup.scenes_seed)
+    tried = ", ".join(f"{weight:g}" for weight in setup.weights)
     method = (
         "## How it was measured\n\n"
-        f"Each model was trained from scratch for {plan.train_steps} steps on {plan.train_scenes} "
-        f"badged scenes, and fine-tuned for {plan.steps} steps. Each step has {plan.batch} fresh "
-        f"images, badges included, and {plan.marked_per_step} of {plan.marked} marked images. "
+        f"Each model was trained from scratch for {setup.train_steps} steps on "
+        f"{setup.train_scenes} badged scenes, and fine-tuned for {setup.steps} steps. "
+        f"Each step has {setup.batch} fresh images, badges included, and "
+        f"{setup.marked_per_step} of {setup.marked} marked images. "
         f"The weights of {', '.join(SWEPT)} are chosen among {tried} on validation scenes: the "
         "best accuracy without the badge whose loss for other concepts is at most 2 points."
     )
     return ExperimentResult(
         verdicts(chosen),
         [arms_table(chosen), scatter(runs, chosen), strip(test, chosen), method, runs_table(runs)],
-        {"seeds": str(len(plan.seeds)), "device": plan.device},
+        {"seeds": str(len(setup.seeds)), "device": setup.device},
     )
 
 

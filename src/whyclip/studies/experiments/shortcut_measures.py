@@ -85,8 +85,8 @@ def measure(view: ModelView, scenes: BadgedScenes, *, maps: bool = True) -> Meas
     parts: dict[str, list[Tensor]] = {name: [] for name in _CARRIED}
     kept: list[Tensor] = []
     for rows in carriers.split(_AT_ONCE):
-        found, drawn = _with_and_without(view, scenes, rows, prompts, guidance)
-        for name, value in found.items():
+        carried, drawn = _with_and_without(view, scenes, rows, prompts, guidance)
+        for name, value in carried.items():
             parts[name].append(value)
         kept.append(drawn)
     recalls = [_recall(view, scenes, rows, prompts) for rows in others.split(_AT_ONCE)]
@@ -118,23 +118,23 @@ def _with_and_without(
         scores = run.unit @ prompts.T
         without = F.normalize(view.image.encode(plain).float(), dim=-1) @ prompts.T
     number = _concepts_in(scenes, rows).sum(1)
-    own = concept[:, None]
-    found = {
-        "with_badge": _among_best(scores, number).gather(1, own)[:, 0],
-        "without_badge": _among_best(without, number).gather(1, own)[:, 0],
-        "rendering": (scores - without).gather(1, own)[:, 0],
+    carrier = concept[:, None]
+    values = {
+        "with_badge": _among_best(scores, number).gather(1, carrier)[:, 0],
+        "without_badge": _among_best(without, number).gather(1, carrier)[:, 0],
+        "rendering": (scores - without).gather(1, carrier)[:, 0],
     }
     if guidance is None:
-        nothing = torch.full_like(found["rendering"], float("nan"))
+        nothing = torch.full_like(values["rendering"], float("nan"))
         blank = torch.zeros_like(batch.hidden, dtype=torch.float)
-        return {**found, **dict.fromkeys(_CARRIED[3:], nothing)}, blank
+        return {**values, **dict.fromkeys(_CARRIED[3:], nothing)}, blank
     with torch.no_grad():
         rest = F.normalize(embed_without(view.image, run.stream, batch.hidden).float(), dim=-1)
-    found["removal"] = scores.gather(1, own)[:, 0] - (rest * prompts[concept]).sum(-1)
+    values["removal"] = scores.gather(1, carrier)[:, 0] - (rest * prompts[concept]).sum(-1)
     contribution, grad_eclip = _maps(view, run, batch.pixels, prompts, concept, guidance)
-    found["contribution"] = share_on(contribution, batch.hidden)
-    found["grad_eclip"] = share_on(grad_eclip, batch.hidden)
-    return {name: value.detach() for name, value in found.items()}, grad_eclip
+    values["contribution"] = share_on(contribution, batch.hidden)
+    values["grad_eclip"] = share_on(grad_eclip, batch.hidden)
+    return {name: value.detach() for name, value in values.items()}, grad_eclip
 
 
 def _maps(

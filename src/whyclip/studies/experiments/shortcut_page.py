@@ -110,7 +110,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
         return interval(values, groups=before.scenes(name))
 
     used = before.values("with_badge") - before.values("without_badge")
-    found = [
+    findings = [
         is_above(
             "Before fine-tuning, the model uses the badge",
             "accuracy with the badge minus accuracy without, in points",
@@ -120,7 +120,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
         )
     ]
     for name, title in (("contribution", "Contribution"), ("grad_eclip", "Grad-ECLIP")):
-        found.append(
+        findings.append(
             is_below(
                 f"The relevance penalty silences the {title} map",
                 "share of relevance on the badge after, minus a third of the share before",
@@ -130,7 +130,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
         )
     name = "without_badge"
     gains = [arm.values(name) - control.values(name) for arm in (penalty, removal)]
-    found += [
+    findings += [
         is_below(
             "With the silenced map the model goes on using the badge",
             "gain in accuracy without the badge by the penalty, minus half of the gain by the "
@@ -154,7 +154,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
         ),
     ]
     for arm, title in ((removal, "removal loss"), (penalty, "relevance penalty")):
-        found.append(
+        findings.append(
             is_above(
                 f"With the {title}, other concepts lose at most {OTHERS_MAY_LOSE:g} points",
                 "change of their accuracy against the global loss alone, in points",
@@ -163,7 +163,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
                 digits=1,
             )
         )
-    return found
+    return findings
 
 
 def arms_table(chosen: Mapping[str, Pooled]) -> Table:

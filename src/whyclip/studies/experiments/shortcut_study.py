@@ -36,7 +36,7 @@ _OBJECTS = (1, 3)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Setup:
     """Sizes of the study.
 
     Attributes:
@@ -109,36 +109,36 @@ def draw_scenes(view: ModelView, n: int, split: Any, seed: int) -> BadgedScenes:
     return place_badges(table, view.image.patch, seed)
 
 
-def run_seed(plan: Plan, seed: int) -> list[Run]:
+def run_seed(setup: Setup, seed: int) -> list[Run]:
     """Train one model from scratch, and fine-tune a copy of it in each arm.
 
     Raises:
         OptionError: there are too few scenes with a badge to train on or to measure.
     """
     begun = perf_counter()
-    view = small_clip(seed, plan.device)
-    scenes = draw_scenes(view, plan.train_scenes, "train", plan.scenes_seed + seed)
-    validation = draw_scenes(view, plan.test_scenes, "val", plan.scenes_seed)
-    test = draw_scenes(view, plan.test_scenes, "test", plan.scenes_seed)
+    view = small_clip(seed, setup.device)
+    scenes = draw_scenes(view, setup.train_scenes, "train", setup.scenes_seed + seed)
+    validation = draw_scenes(view, setup.test_scenes, "val", setup.scenes_seed)
+    test = draw_scenes(view, setup.test_scenes, "test", setup.scenes_seed)
     worn = scenes.worn.nonzero()[:, 0]
-    if len(worn) < plan.marked_per_step:
+    if len(worn) < setup.marked_per_step:
         raise OptionError(
-            f"{plan.train_scenes} training scenes show {len(worn)} badges; "
-            f"at least {plan.marked_per_step} are needed, raise train_scenes"
+            f"{setup.train_scenes} training scenes show {len(worn)} badges; "
+            f"at least {setup.marked_per_step} are needed, raise train_scenes"
         )
     for split in (validation, test):
         if not len(split.carriers) or not len(split.others):
             raise OptionError(
-                f"limit={plan.test_scenes}: a split has no scene with a badge, or none without; "
+                f"limit={setup.test_scenes}: a split has no scene with a badge, or none without; "
                 "give 20 or more"
             )
-    marked = worn[: plan.marked]
+    marked = worn[: setup.marked]
     fresh = scenes.usable.nonzero()[:, 0]
 
     def batches(salt: int, *, badges: bool = True, marks: bool = False) -> Iterator[Batch]:
         """Mix fresh images with marked ones; ``salt`` 0 is training from scratch, without any."""
-        first = _endless(fresh, plan.batch, 2 * seed + salt)
-        more = _endless(marked, plan.marked_per_step if salt else 0, 2 * seed + salt + 10**6)
+        first = _endless(fresh, setup.batch, 2 * seed + salt)
+        more = _endless(marked, setup.marked_per_step if salt else 0, 2 * seed + salt + 10**6)
         for rows, again in zip(first, more, strict=True):
             everything = torch.cat([rows, again])
             shown = scenes.worn[everything] & badges
@@ -148,24 +148,24 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
     def finish(arm: str, weight: float) -> Run:
         nonlocal begun
         chosen_by = measure(view, validation, maps=False)
-        found = measure(view, test)
+        tested = measure(view, test)
         now = perf_counter()
         begun, seconds = now, now - begun
         return Run(
             arm, weight, seed, float(chosen_by.without_badge.mean()),
-            float(chosen_by.others.mean()), round(seconds, 1), found,
+            float(chosen_by.others.mean()), round(seconds, 1), tested,
         )  # fmt: skip
 
     module = view.module
     assert module is not None
     minimise(
-        Objective(view, local=0), batches(0), plan.train_steps,
-        Settings(learning_rate=plan.train_rate, warmup=plan.train_steps // 20),
+        Objective(view, local=0), batches(0), setup.train_steps,
+        Settings(learning_rate=setup.train_rate, warmup=setup.train_steps // 20),
         label=f"training on badges, seed {seed}",
     )  # fmt: skip
     runs = [finish(BEFORE, 0.0)]
     start = {name: value.clone() for name, value in module.state_dict().items()}
-    for arm, weight in arms(plan):
+    for arm, weight in arms(setup):
         module.load_state_dict(start)
         objective = Objective(
             view,
@@ -174,37 +174,37 @@ def run_seed(plan: Plan, seed: int) -> list[Run]:
             relevance=weight if arm in (RELEVANCE, BOTH) else 0,
         )
         minimise(
-            objective, batches(1, badges=arm != CLEAN, marks=arm in SWEPT), plan.steps,
-            Settings(learning_rate=plan.rate, warmup=min(20, plan.steps // 4)),
+            objective, batches(1, badges=arm != CLEAN, marks=arm in SWEPT), setup.steps,
+            Settings(learning_rate=setup.rate, warmup=min(20, setup.steps // 4)),
             label=f"{arm} {weight:g}, seed {seed}",
         )  # fmt: skip
         runs.append(finish(arm, weight))
     return runs
 
 
-def arms(plan: Plan) -> list[tuple[str, float]]:
+def arms(setup: Setup) -> list[tuple[str, float]]:
     """List each fine-tuning: its arm, and the weight of its shortcut losses."""
-    swept = [(arm, weight) for arm in SWEPT for weight in plan.weights]
+    swept = [(arm, weight) for arm in SWEPT for weight in setup.weights]
     return [(CONTROL, 0.0), *swept, (CLEAN, 0.0)]
 
 
-def run_study(plan: Plan, processes: int = 1) -> list[Run]:
+def run_study(setup: Setup, processes: int = 1) -> list[Run]:
     """Run all seeds, each in a process of its own where ``processes`` is above 1.
 
     Raises:
         WorkerError: a process died.
     """
-    work = partial(run_seed, plan)
-    if processes == 1 or len(plan.seeds) == 1:
-        return [run for seed in plan.seeds for run in work(seed)]
+    work = partial(run_seed, setup)
+    if processes == 1 or len(setup.seeds) == 1:
+        return [run for seed in setup.seeds for run in work(seed)]
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
     # Spawn: a forked process cannot use a GPU that its parent has used.
     try:
-        with ProcessPoolExecutor(min(processes, len(plan.seeds)), get_context("spawn")) as pool:
-            return [run for runs in pool.map(work, plan.seeds) for run in runs]
+        with ProcessPoolExecutor(min(processes, len(setup.seeds)), get_context("spawn")) as pool:
+            return [run for runs in pool.map(work, setup.seeds) for run in runs]
     except BrokenProcessPool:
         raise WorkerError(
             f"one of {processes} processes died; memory may have run out: use fewer processes"

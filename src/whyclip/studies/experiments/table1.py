@@ -12,7 +12,7 @@ from whyclip.report.plots import Curve, Panel, curve_plot
 from whyclip.studies.claims import Finding, is_above
 from whyclip.studies.evaluation import Evaluation
 from whyclip.studies.evaluation.fills import fills_words
-from whyclip.studies.evaluation.plan import FILLS, FillName, PromptName
+from whyclip.studies.evaluation.setup import FILLS, FillName, PromptName
 from whyclip.studies.experiments.experiment import (
     Defaults,
     Experiment,
@@ -20,7 +20,7 @@ from whyclip.studies.experiments.experiment import (
     ExperimentResult,
 )
 from whyclip.studies.experiments.localisation import able, extra_facts
-from whyclip.studies.experiments.measured import Asked, column, gain, measure, table, value_of
+from whyclip.studies.experiments.measured import Quantity, column, gain, measure, table, value_of
 from whyclip.studies.experiments.published import GRAD_ECLIP_RELEASE, MASKCLIP_PAPER
 from whyclip.studies.experiments.published import NAME as PUBLISHED
 from whyclip.studies.experiments.shrunk import Resized
@@ -88,7 +88,7 @@ def table1(
         fill=fill,
     )
     main = {metric: with_fill(metric, FILLS[fill][0]) for metric in METRICS}
-    more: dict[str, tuple[str, Asked]] = {
+    more: dict[str, tuple[str, Quantity]] = {
         f"{metric}_{read}": (f"{metric.capitalize()}, {read}", (main[metric], read))
         for read in ("top5", "top10", "score")
         for metric in METRICS

@@ -30,7 +30,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
         for m, s, _, _ in pairs
     )
     return Measured(
-        Values([explained - own for _, _, explained, own in pairs], groups),
+        Values([explained - model for _, _, explained, model in pairs], groups),
         {
             "of the computation explained": Values([x for _, _, x, _ in pairs], groups),
             "of the model": Values([x for _, _, _, x in pairs], groups),

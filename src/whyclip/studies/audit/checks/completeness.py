@@ -15,8 +15,8 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     if not evidence.methods[method].sums_to:
         return Measured(None, why_not="promises no sum")
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        gaps = [value for key, value in found.diagnostics.get(side, {}).items() if "gap" in key]
+    for sample, result in evidence.of(method):
+        gaps = [value for key, value in result.diagnostics.get(side, {}).items() if "gap" in key]
         for gap in gaps:
             values += (gap.abs() / sample.scores.abs().clamp_min(1e-6)).tolist()
             groups += [sample.image_id] * len(gap)

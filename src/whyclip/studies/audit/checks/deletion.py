@@ -16,17 +16,17 @@ def measure(evidence: Evidence, method: str, side: Side, *, curve: str) -> Measu
     name = curve if side == "image" else f"word_{curve}"
     if method == CONTROL:
         return Measured(None, why_not="it is what the others are held against")
-    apart, own, chance, groups = [], [], [], []
-    for sample, found in evidence.of(method):
+    apart, areas, chance, groups = [], [], [], []
+    for sample, result in evidence.of(method):
         control = sample.methods[CONTROL]
-        if name in found.curves and name in control.curves:
-            own.append(found.curves[name])
+        if name in result.curves and name in control.curves:
+            areas.append(result.curves[name])
             chance.append(control.curves[name])
-            apart.append(own[-1] - chance[-1])
+            apart.append(areas[-1] - chance[-1])
             groups.append(sample.image_id)
     return Measured(
         Values(apart, groups),
-        {"of the method": Values(own, groups), "of a random order": Values(chance, groups)},
+        {"of the method": Values(areas, groups), "of a random order": Values(chance, groups)},
     )
 
 

@@ -14,14 +14,14 @@ from whyclip.types import Side
 
 def measure(evidence: Evidence, method: str, side: Side, *, metric: str, fill: str) -> Measured:
     """Area of the method − area of the random control; beside it the same with the papers' fill."""
-    found = deletion.measure(evidence, method, side, curve=f"{metric}_background")
-    if found.values is None:
-        return found
+    over_background = deletion.measure(evidence, method, side, curve=f"{metric}_background")
+    if over_background.values is None:
+        return over_background
     papers = deletion.measure(evidence, method, side, curve=metric).values
-    figures: dict[str, Values | Pairs] = dict(found.figures)
+    figures: dict[str, Values | Pairs] = dict(over_background.figures)
     if papers is not None:
         figures[f"the same {fill}"] = papers
-    return Measured(found.values, figures)
+    return Measured(over_background.values, figures)
 
 
 CHECKS = (

@@ -14,13 +14,13 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Contrast of the named object and a place of its shape beside it, where the score drops."""
     del side
     values, groups = [], []
-    for sample, found in evidence.of(method):
+    for sample, result in evidence.of(method):
         drops = sample.image_drops.get("removed")
-        if found.masses is None or found.beside is None or drops is None:
+        if result.masses is None or result.beside is None or drops is None:
             continue
-        for own in range(min(sample.own, len(drops))):
-            on, beside = float(found.masses[own, own]), float(found.beside[own, own])
-            if float(drops[own, own]) > 0 and not math.isnan(beside):
+        for label in range(min(sample.true_count, len(drops))):
+            on, beside = float(result.masses[label, label]), float(result.beside[label, label])
+            if float(drops[label, label]) > 0 and not math.isnan(beside):
                 size = abs(on) + abs(beside)
                 values.append((on - beside) / size if size else 0.0)
                 groups.append(sample.image_id)

@@ -13,8 +13,8 @@ from whyclip.types import Side
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Relative change of the map by the exchange, own prompts."""
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        changes = found.exchanged_heads.get(side, [])
+    for sample, result in evidence.of(method):
+        changes = result.exchanged_heads.get(side, [])
         values += changes
         groups += [sample.image_id] * len(changes)
     if not values:

@@ -21,12 +21,12 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 def _changes(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Tensor]]:
     """For each two prompts of an image, the change of all masses and of all drops."""
-    for sample, found in evidence.of(method):
+    for sample, result in evidence.of(method):
         drops = sample.image_drops.get("removed")
-        if found.masses is None or drops is None:
+        if result.masses is None or drops is None:
             continue
-        for p, q in combinations(range(len(found.masses)), 2):
-            yield sample.image_id, found.masses[p] - found.masses[q], drops[:, p] - drops[:, q]
+        for p, q in combinations(range(len(result.masses)), 2):
+            yield sample.image_id, result.masses[p] - result.masses[q], drops[:, p] - drops[:, q]
 
 
 CHECK = Check(

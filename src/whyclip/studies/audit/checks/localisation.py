@@ -21,14 +21,14 @@ def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) ->
     best prompt that is none of the sample's own.
     """
     values, groups, right = [], [], []
-    for sample, found in evidence.of(method):
-        if metric not in found.located or sample.right is None:
+    for sample, result in evidence.of(method):
+        if metric not in result.located or sample.right is None:
             continue
-        table, chance = found.located[metric], sample.methods[CONTROL].located[metric].mean(0)
+        table, chance = result.located[metric], sample.methods[CONTROL].located[metric].mean(0)
         for label, known in enumerate(sample.right):
-            asked = label if known or not predicted else sample.own
-            if asked < len(table):
-                values.append(float(table[asked, label] - chance[label]))
+            prompt = label if known or not predicted else sample.true_count
+            if prompt < len(table):
+                values.append(float(table[prompt, label] - chance[label]))
                 groups.append(sample.image_id)
                 right.append(known)
     return Values(values, groups, right)
@@ -39,16 +39,16 @@ def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> 
     del side
     if method == CONTROL:
         return Measured(None, why_not="it is what the others are held against")
-    found = located(evidence, method, ENERGY, predicted=predicted)
+    energy = located(evidence, method, ENERGY, predicted=predicted)
     pointed = located(evidence, method, POINTING, predicted=predicted)
-    if all(found.condition or ()) or not any(found.condition or ()):
-        kind = "wrong" if found.values and all(found.condition or ()) else "right"
+    if all(energy.condition or ()) or not any(energy.condition or ()):
+        kind = "wrong" if energy.values and all(energy.condition or ()) else "right"
         return Measured(None, why_not=f"the model got none {kind}")
     return Measured(
-        found,
+        energy,
         {
-            "energy above chance, right": found.where(True),
-            "energy above chance, wrong": found.where(False),
+            "energy above chance, right": energy.where(True),
+            "energy above chance, wrong": energy.where(False),
             "pointing game, right minus wrong": pointed,
             "pointing game above chance, right": pointed.where(True),
             "pointing game above chance, wrong": pointed.where(False),

@@ -22,11 +22,11 @@ def measure(evidence: Evidence, method: str, side: Side, *, way: str) -> Measure
     """Spearman correlation of relevance and loss over the patches, for each own prompt."""
     del side
     values, agreement, groups = [], [], []
-    for sample, found in evidence.of(method):
-        if found.maps is None or sample.patches is None or way not in sample.score_drops:
+    for sample, result in evidence.of(method):
+        if result.maps is None or sample.patches is None or way not in sample.score_drops:
             continue
-        for prompt in range(sample.own):
-            relevance = found.maps[prompt].flatten()[sample.patches]
+        for prompt in range(sample.true_count):
+            relevance = result.maps[prompt].flatten()[sample.patches]
             lost = {key: effect[:, prompt] for key, effect in sample.score_drops.items()}
             values.append(float(spearman(relevance, lost[way])))
             groups.append(sample.image_id)

@@ -14,9 +14,9 @@ from whyclip.types import Side
 def differ(evidence: Evidence, method: str, side: Side) -> Measured:
     """Pearson correlation of every two maps of a picture, rivals included."""
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        for one, other in combinations(found.relevance(side), 2):
-            values.append(float(pearson(one, other)))
+    for sample, result in evidence.of(method):
+        for first, second in combinations(result.relevance(side), 2):
+            values.append(float(pearson(first, second)))
             groups.append(sample.image_id)
     return Measured(Values(values, groups))
 
@@ -25,12 +25,12 @@ def follow(evidence: Evidence, method: str, side: Side) -> Measured:
     """Energy of an object's own map on it − energy of another object's map on it."""
     del side
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        table = found.located.get("energy_pointing")
+    for sample, result in evidence.of(method):
+        table = result.located.get("energy_pointing")
         if table is None:
             continue
-        for own, other in permutations(range(sample.own), 2):
-            values.append(float(table[own, own] - table[other, own]))
+        for label, other in permutations(range(sample.true_count), 2):
+            values.append(float(table[label, label] - table[other, label]))
             groups.append(sample.image_id)
     if not values:
         return Measured(None, why_not="no picture has two objects with masks")

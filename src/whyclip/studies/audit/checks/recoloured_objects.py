@@ -22,13 +22,13 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 def _colours(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Tensor]]:
     """For each prompt that names a colour, the masses and the drops of all objects."""
-    for sample, found in evidence.of(method):
+    for sample, result in evidence.of(method):
         drops = sample.image_drops.get("recoloured")
-        if found.masses is None or drops is None:
+        if result.masses is None or drops is None:
             continue
         for prompt, named in enumerate(sample.names_colour):
             if named:
-                yield sample.image_id, found.masses[prompt], drops[:, prompt]
+                yield sample.image_id, result.masses[prompt], drops[:, prompt]
 
 
 CHECK = Check(

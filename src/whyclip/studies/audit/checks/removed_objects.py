@@ -16,11 +16,11 @@ from whyclip.types import Side
 
 def tables(evidence: Evidence, method: str) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
     """For each image the masses and the drops, ``[k, k]`` each: prompt by object."""
-    for sample, found in evidence.of(method):
+    for sample, result in evidence.of(method):
         drops = sample.image_drops.get("removed")
-        if found.masses is not None and drops is not None:
-            own = sample.own
-            yield sample.image_id, found.masses[:own], drops[:, :own].T
+        if result.masses is not None and drops is not None:
+            count = sample.true_count
+            yield sample.image_id, result.masses[:count], drops[:, :count].T
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:

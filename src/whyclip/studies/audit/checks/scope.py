@@ -14,7 +14,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     scope = evidence.methods[method].verified_scope
     if scope == "unverified":
         return Measured(None, why_not=DERIVED_FROM[scope])
-    images = [sample.image_id for sample, found in evidence.of(method) if side in found.scores]
+    images = [sample.image_id for sample, result in evidence.of(method) if side in result.scores]
     return Measured(Values([float(scope == "score")] * len(images), images))
 
 

@@ -11,9 +11,9 @@ from whyclip.types import Side
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """``|S explained − S of the model|`` of each prompt of each sample."""
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        if side in found.scores:
-            gaps = (found.scores[side] - sample.scores).abs().tolist()
+    for sample, result in evidence.of(method):
+        if side in result.scores:
+            gaps = (result.scores[side] - sample.scores).abs().tolist()
             values += gaps
             groups += [sample.image_id] * len(gaps)
     return Measured(Values(values, groups))

@@ -15,20 +15,20 @@ def likeness(true: Tensor, other: Tensor) -> float:
     """Spearman correlation of two maps; 0 where the other says nothing, NaN where the true."""
     if len(true) < 2 or not float(true.max() - true.min()) > 0:
         return float("nan")
-    found = float(spearman(true, other))
-    return 0.0 if found != found else found  # noqa: PLR0124  NaN is not itself
+    correlation = float(spearman(true, other))
+    return 0.0 if correlation != correlation else correlation  # noqa: PLR0124  NaN is not itself
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Spearman correlation of the true map and that of the shuffled model, own prompts."""
     stages: list[list[float]] = [[] for _ in evidence.stages]
     groups = []
-    for sample, found in evidence.of(method):
-        if side not in found.shuffled:
+    for sample, result in evidence.of(method):
+        if side not in result.shuffled:
             continue
-        for prompt, true in enumerate(found.relevance(side)[: sample.own]):
+        for prompt, true in enumerate(result.relevance(side)[: sample.true_count]):
             groups.append(sample.image_id)
-            for values, maps in zip(stages, found.shuffled[side], strict=True):
+            for values, maps in zip(stages, result.shuffled[side], strict=True):
                 values.append(likeness(true, maps[prompt]))
     if not groups:
         return Measured(None, why_not="nothing to compare")

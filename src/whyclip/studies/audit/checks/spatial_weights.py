@@ -17,14 +17,14 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     pairs = [(s, m.spatial) for s, m in evidence.of(method) if m.spatial is not None and s.labels]
     groups = [s.image_id for s, _ in pairs]
     with_weights = [share_recognised(among, s.labels or ()) for s, among in pairs]
-    own = [share_recognised(s.candidate_scores, s.labels or ()) for s, _ in pairs]
+    of_model = [share_recognised(s.candidate_scores, s.labels or ()) for s, _ in pairs]
     same = [float(s.candidate_scores.argmax() == among.argmax()) for s, among in pairs]
-    apart = [x - y for x, y in zip(with_weights, own, strict=True)]
+    apart = [x - y for x, y in zip(with_weights, of_model, strict=True)]
     return Measured(
         Values(apart, groups),
         {
             "accuracy with the method's weights": Values(with_weights, groups),
-            "accuracy of the model": Values(own, groups),
+            "accuracy of the model": Values(of_model, groups),
             "same best prompt": Values(same, groups),
         },
     )

@@ -15,11 +15,11 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Spearman correlation of relevance and loss over the words, for each own prompt."""
     del side
     values, groups = [], []
-    for sample, found in evidence.of(method):
-        if not found.words or not sample.word_drops:
+    for sample, result in evidence.of(method):
+        if not result.words or not sample.word_drops:
             continue
         for words, lost in zip(
-            found.words[: sample.own], sample.word_drops[: sample.own], strict=True
+            result.words[: sample.true_count], sample.word_drops[: sample.true_count], strict=True
         ):
             both = [(w.relevance, lost[w.start, w.end]) for w in words if (w.start, w.end) in lost]
             # The order of two words is a coin's toss, and counts as much as that of ten.

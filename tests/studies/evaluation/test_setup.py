@@ -17,7 +17,7 @@ from whyclip.datasets.dataset import Subset
 from whyclip.datasets.folder import Folder
 from whyclip.errors import OptionError, UnsupportedModelError
 from whyclip.methods import METHODS, Method, Relevance
-from whyclip.studies.evaluation import Plan, evaluate, make_plan
+from whyclip.studies.evaluation import Setup, evaluate, make_setup
 from whyclip.variant import Variant
 
 MODEL = whyclip.wrap(*tiny.openclip_parts())
@@ -29,34 +29,36 @@ class NoMasks(Pictures):
         return Sample(found.id, found.source, found.labels, found.prompts)
 
 
-def plan(methods: Any = None, metrics: Any = None, dataset: Any = None, **other: Any) -> Plan:
-    return make_plan(MODEL, dataset or Pictures(), methods, metrics, **other)
+def setup_of(methods: Any = None, metrics: Any = None, dataset: Any = None, **other: Any) -> Setup:
+    return make_setup(MODEL, dataset or Pictures(), methods, metrics, **other)
 
 
 def test_the_control_is_always_there_and_once() -> None:
-    assert plan(["maskclip"], ["iou"]).names == ("maskclip", "random")
-    assert plan(["random", "maskclip"], ["iou"]).names == ("random", "maskclip")
-    assert dict(plan(["maskclip"], ["iou"], seed=7).methods[1].options) == {"seed": 7}
+    assert setup_of(["maskclip"], ["iou"]).names == ("maskclip", "random")
+    assert setup_of(["random", "maskclip"], ["iou"]).names == ("random", "maskclip")
+    assert dict(setup_of(["maskclip"], ["iou"], seed=7).methods[1].options) == {"seed": 7}
 
 
 def test_by_default_every_metric_that_the_data_allows() -> None:
-    masked = [metric.name for metric in plan().metrics]
-    without = [metric.name for metric in plan(dataset=NoMasks()).metrics]
+    masked = [metric.name for metric in setup_of().metrics]
+    without = [metric.name for metric in setup_of(dataset=NoMasks()).metrics]
     assert {"deletion", "insertion", "word_deletion"} <= set(without)
     assert set(masked) - set(without) == {
         "pointing_game", "energy_pointing", "pixel_accuracy", "iou", "average_precision",
     }  # fmt: skip
-    only = plan(sides=["text"])
+    only = setup_of(sides=["text"])
     assert {metric.side for metric in only.metrics} == {"text"}
     assert all(one.sides == ("text",) for one in only.methods)
 
 
 def test_a_side_without_a_metric_is_not_explained() -> None:
-    assert all(one.sides == ("image",) for one in plan(metrics=["iou"]).methods)
+    assert all(one.sides == ("image",) for one in setup_of(metrics=["iou"]).methods)
 
 
 def test_the_protocol_decides_what_deletion_is() -> None:
-    names = [metric.name for metric in plan(metrics=["deletion", "iou"], protocol="rise").metrics]
+    names = [
+        metric.name for metric in setup_of(metrics=["deletion", "iou"], protocol="rise").metrics
+    ]
     assert names == ["deletion_rise", "iou"]
 
 
@@ -86,7 +88,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_cannot_be_had_is_said_in_one_line(what: str) -> None:
     asked, message = WRONG[what]
     with pytest.raises(OptionError) as caught:
-        plan(**asked)
+        setup_of(**asked)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -126,15 +128,15 @@ def test_a_plain_classifier_is_asked_by_the_names_of_its_classes() -> None:
         first = result.records[0].measured[i].curves["grad_eclip", "deletion", "score"][0]
         assert first == pytest.approx(found.certificate.score_model[i], abs=1e-4), label
     with pytest.raises(OptionError, match="text side"):
-        make_plan(model, Pictures(), ["grad_eclip"], ["word_deletion"])
+        make_setup(model, Pictures(), ["grad_eclip"], ["word_deletion"])
 
 
 def test_an_opaque_tower_leaves_the_methods_that_change_the_input() -> None:
     model = whyclip.wrap(*families.SMALL["vit-average"]())
-    assert make_plan(model, Pictures(), None, ["iou"]).names == ("random",)
-    assert make_plan(model, Pictures(), ["rise"], ["iou"]).names == ("rise", "random")
+    assert make_setup(model, Pictures(), None, ["iou"]).names == ("random",)
+    assert make_setup(model, Pictures(), ["rise"], ["iou"]).names == ("rise", "random")
     with pytest.raises(UnsupportedModelError, match="grad_eclip"):
-        make_plan(model, Pictures(), ["grad_eclip"], ["iou"])
+        make_setup(model, Pictures(), ["grad_eclip"], ["iou"])
 
 
 def test_how_many_are_drawn_does_not_change_the_metrics(tmp_path: Path) -> None:
@@ -144,6 +146,6 @@ def test_how_many_are_drawn_does_not_change_the_metrics(tmp_path: Path) -> None:
     dataset = Folder(tmp_path)
     few = Subset(dataset, 3, seed=1)
     assert max(few.numbers) < 60
-    names = [[metric.name for metric in plan(dataset=data).metrics] for data in (dataset, few)]
+    names = [[metric.name for metric in setup_of(dataset=data).metrics] for data in (dataset, few)]
     assert names[0] == names[1]
     assert "iou" in names[0]

@@ -50,8 +50,8 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is run; :func:`make_plan` checks it.
+class Setup:
+    """What is run; :func:`make_setup` checks it.
 
     Attributes:
         methods: each with the sides that it supports and metrics look at; the random control is
@@ -107,7 +107,7 @@ class Plan:
         }
 
 
-def make_plan(  # noqa: PLR0913 (as for evaluate)
+def make_setup(  # noqa: PLR0913 (as for evaluate)
     model: ModelView,
     dataset: Dataset,
     methods: MethodsLike | None = None,
@@ -120,7 +120,7 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
     seed: int = 0,
-) -> Plan:
+) -> Setup:
     """Check what is asked for, and fill in what is not.
 
     Args: as for :func:`whyclip.studies.evaluation.evaluate`.
@@ -137,7 +137,7 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
         raise OptionError(f"fill={fill!r} goes with protocol 'grad-eclip', not {protocol!r}")
     for side in sides:
         check_choice("side", side, SIDES)
-    asked = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
+    readable = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
     if isinstance(metrics, str):
         metrics = (metrics,)
     for name in metrics or ():
@@ -147,8 +147,8 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
         for name in metrics or DEFAULT_METRICS
         for replacement in FILLS[fill]
     ]
-    chosen = _metrics(dataset, metrics, asked, wanted)
-    looked_at = [side for side in asked if any(metric.side == side for metric in chosen)]
+    chosen = _metrics(dataset, metrics, readable, wanted)
+    looked_at = [side for side in readable if any(metric.side == side for metric in chosen)]
     variants = _variants(methods, seed)
     supported = [_supported(model, one, looked_at, methods is None) for one in variants]
     ready = tuple(variant for variant in supported if variant is not None)
@@ -159,7 +159,7 @@ def make_plan(  # noqa: PLR0913 (as for evaluate)
                 f"metric {metric.name!r} looks at the {metric.side} side, which none of "
                 f"{', '.join(v.label for v in variants if v.label != CONTROL)} reads here"
             )
-    return Plan(ready, tuple(chosen), prompt, geometry, precision, seed)
+    return Setup(ready, tuple(chosen), prompt, geometry, precision, seed)
 
 
 def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
@@ -181,14 +181,14 @@ def _supported(
         raise OptionError(
             f"method {variant.label!r} needs {method.needs}: pip install 'whyclip[{method.needs}]'"
         )
-    own = [side for side in variant.sides if side in sides]
-    reasons = obstacles(model, variant, own)
-    able = [side for side in own if not reasons[side]]
+    shared = [side for side in variant.sides if side in sides]
+    reasons = obstacles(model, variant, shared)
+    able = [side for side in shared if not reasons[side]]
     if able:
         return variant.on(able)
-    if own and not lenient:
+    if shared and not lenient:
         # The method says it best itself.
-        variant.blocks_needed(next(tower for tower in model.towers if tower.side == own[0]))
+        variant.blocks_needed(next(tower for tower in model.towers if tower.side == shared[0]))
     if not lenient:
         raise OptionError(
             f"method {variant.label!r} reads {' and '.join(method.sides)}, but the metrics look at "
@@ -203,11 +203,11 @@ def _metrics(
     sides: Sequence[Side],
     wanted: Sequence[str],
 ) -> list[Metric]:
-    found = [get_metric(name) for name in dict.fromkeys(wanted)]
-    masked = dataset.has_masks() if any("mask" in metric.needs for metric in found) else False
+    chosen = [get_metric(name) for name in dict.fromkeys(wanted)]
+    masked = dataset.has_masks() if any("mask" in metric.needs for metric in chosen) else False
     if names is None:
-        found = [m for m in found if m.side in sides and (masked or "mask" not in m.needs)]
-    for metric in found:
+        chosen = [m for m in chosen if m.side in sides and (masked or "mask" not in m.needs)]
+    for metric in chosen:
         if "mask" in metric.needs and not masked:
             raise OptionError(
                 f"metric {metric.name!r} needs masks, which this dataset does not have; "
@@ -223,6 +223,6 @@ def _metrics(
                 f"metric {metric.name!r} looks at the {metric.side} side, but the sides are "
                 f"{' and '.join(sides) or 'none'}"
             )
-    if not found:
+    if not chosen:
         raise OptionError(f"no metric looks at {' or '.join(sides) or 'no side'}; name one")
-    return found
+    return chosen

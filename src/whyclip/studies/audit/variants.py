@@ -9,7 +9,9 @@ from whyclip.studies.control import CONTROL, control
 from whyclip.variant import Variant
 
 
-def plans_of(model: ModelView, methods: MethodsLike | None, seed: int = 0) -> dict[str, Variant]:
+def variants_by_label(
+    model: ModelView, methods: MethodsLike | None, seed: int = 0
+) -> dict[str, Variant]:
     """Choose the methods asked for, and the random control.
 
     Args:
