@@ -14,6 +14,7 @@ from whyclip import encoded_prompts, pipeline, variant
 from whyclip.errors import ImageError, OptionError, PromptError
 from whyclip.forward import run as forward
 from whyclip.methods import METHODS
+from whyclip.selection import DEFAULTS
 
 PROMPTS = ["a dog", "a photo of two red cars next to a tree"]
 
@@ -57,7 +58,7 @@ def test_scores_are_the_models_own_cosines(view: whyclip.ModelView, parts: Any) 
     assert ex.certificate.explains_score
     assert ex.certificate.gap < 1e-6
     assert ex.certificate.verdict == "explains the model's score"
-    assert ex.methods == {"image": "grad_eclip", "text": "decomposition"}
+    assert ex.methods == {side: DEFAULTS[side][0] for side in ("image", "text")}
 
 
 def test_the_certificate_tells_of_the_single_head(view: whyclip.ModelView, parts: Any) -> None:

@@ -14,7 +14,7 @@ from whyclip.variant import MethodLike, Variant
 ALL = "all"
 
 DEFAULTS: Mapping[Side, tuple[str, ...]] = {
-    "image": ("grad_eclip", "occlusion"),
+    "image": ("decomposition", "contribution", "occlusion"),
     "text": ("decomposition", "contribution", "leave_one_out"),
 }
 """For each side, the default method, and fallbacks for models that it does not support."""

@@ -63,7 +63,7 @@ def figure(
             metavar="NAME,...",
             autocompletion=completion.methods,
             help="Methods of the columns, separated by commas, optionally with options such as "
-            "grad_eclip:heads=single. [dim]Default: grad_eclip.[/dim]",
+            "grad_eclip:heads=single. [dim]Default: the model's default for images.[/dim]",
         ),
     ] = None,
     words: Annotated[
@@ -100,7 +100,7 @@ def figure(
     if against:
         options.check_prompts(against)
     layout = figure_options.layout_of(width, columns, font_size, dpi, bare=not notes)
-    named = tuple(options.split_names(method)) or ("grad_eclip",)
+    named = tuple(options.split_names(method))
     with progress(2 + len(rows) + len(targets)) as begin:
         begin("starting")
         with importing():
@@ -145,7 +145,9 @@ def _explained(
     """One explanation for each method, by the title of its column."""
     import whyclip
     from whyclip.cli.compare import method_title
+    from whyclip.selection import default_variants
 
+    names = names or [variant.spelling for variant in default_variants(view, SIDES[:1], {})]
     image = read(row.image)
     explanations = whyclip.compare(
         view, [image], [row.prompt], list(names), sides=sides, **arguments

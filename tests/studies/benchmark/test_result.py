@@ -11,6 +11,7 @@ import pytest
 
 import whyclip
 from whyclip.errors import OptionError, OutputError
+from whyclip.selection import DEFAULTS
 from whyclip.studies.benchmark import Benchmark, read_benchmark
 from whyclip.studies.benchmark.defaults import choose_default
 from whyclip.studies.benchmark.record import ModelRecord, Outcome
@@ -160,7 +161,8 @@ def test_what_cannot_be_benchmarked_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_default_is_the_best_that_explains_the_score(result: Benchmark) -> None:
-    levels = {"rollout": 0.9, "contribution": 0.8, "grad_eclip": 0.4, "random": 0.0}
+    today = DEFAULTS["image"][0]
+    levels = {"rollout": 0.9, "contribution": 0.8, today: 0.4, "random": 0.0}
 
     def renamed(record: ModelRecord) -> ModelRecord:
         outcomes = [
@@ -173,12 +175,12 @@ def test_the_default_is_the_best_that_explains_the_score(result: Benchmark) -> N
     records = tuple(map(renamed, result.records))
     choice = choose_default(Benchmark(records), "image")
     # Rollout is better, but its scope is the attention.
-    assert (choice.best, choice.rank, choice.today) == ("contribution", 2.0, "grad_eclip")
+    assert (choice.best, choice.rank, choice.today) == ("contribution", 2.0, today)
     assert choice.ahead.mean == 1.0
     assert choice.default == "contribution"
     levels["contribution"] = 0.401
     close = choose_default(Benchmark(tuple(map(renamed, result.records))), "image")
     assert close.ahead.low <= 0
-    assert close.default == "grad_eclip"
-    with pytest.raises(OptionError, match="decomposition"):
+    assert close.default == today
+    with pytest.raises(OptionError, match=DEFAULTS["text"][0]):
         choose_default(Benchmark(records), "text")
