@@ -7,12 +7,14 @@ import statistics
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from whyclip.errors import InputError
 from whyclip.stats.hierarchical import (
     MIN_MODELS,
     hierarchical_difference,
     hierarchical_interval,
+    over_models,
 )
 
 T_OF_4 = 2.776445
@@ -111,3 +113,14 @@ def test_too_little_for_an_interval() -> None:
         hierarchical_interval([1.0, 2.0, 3.0], [1, 2], [1, 2, 3])
     with pytest.raises(InputError, match="not paired"):
         hierarchical_difference([1.0], [1.0, 2.0], [1], [1])
+
+
+def test_an_interval_over_models_is_student_s() -> None:
+    means = np.array([4.1, 4.1, 3.9, 3.4, 4.6, 2.8])
+    expected = stats.t.interval(0.95, 5, means.mean(), stats.sem(means))
+    interval = over_models(means)
+    assert (interval.low, interval.high) == pytest.approx(expected)
+    assert interval.groups == 6
+    assert math.isnan(over_models(means[:4]).low)
+    same = over_models([2.0] * 5)
+    assert (same.low, same.mean, same.high) == (2.0, 2.0, 2.0)

@@ -82,6 +82,28 @@ def hierarchical_interval(
     return Interval(mean, low, high, len(row), pictures)
 
 
+def over_models(means: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Mean over models, with an interval that holds for other models.
+
+    Student's t with K − 1 degrees of freedom; what was measured on each model is fixed.
+
+    Args:
+        means: ``[K]`` one value for each model; from fewer than ``MIN_MODELS``, bounds are NaN.
+        level: 0 to 1.
+
+    Example:
+        >>> interval = over_models([1.0, 2.0, 3.0, 4.0, 5.0])
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (1.04, 4.96)
+    """
+    row = np.asarray(means, np.float64)
+    number, mean = len(row), float(row.mean())
+    if number < MIN_MODELS:
+        return Interval(mean, math.nan, math.nan, number, number)
+    reach = t_quantile((1 + level) / 2, number - 1) * float(row.std(ddof=1)) / math.sqrt(number)
+    return Interval(mean, mean - reach, mean + reach, number, number)
+
+
 def hierarchical_difference(
     a: ArrayLike,
     b: ArrayLike,

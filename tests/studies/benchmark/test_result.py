@@ -104,6 +104,34 @@ def test_only_the_models_with_the_cue_and_the_ordinary_ones_count(result: Benchm
     assert more.follows("badge", "good").n == 7 * 40
 
 
+def test_a_cue_that_its_models_hardly_use_is_not_judged(result: Benchmark) -> None:
+    assert result.learned("badge") == pytest.approx(0.5, abs=0.02)
+
+    def weaker(record: ModelRecord) -> ModelRecord:
+        old = record.reliance["badge"]
+        drops = tuple(drop / 10 for drop in old.drops)
+        return replace(record, reliance={"badge": replace(old, drops=drops)})
+
+    weak = Benchmark(tuple(map(weaker, result.records)))
+    # The correlation is the same.
+    assert weak.follows("badge", "good").mean == pytest.approx(result.follows("badge", "good").mean)
+    assert weak.verdict("badge", "good") == "not applicable"
+    assert weak.verdict("badge", ORACLE) == "not applicable"
+
+
+def test_bounds_of_a_share_are_shares(result: Benchmark) -> None:
+    def sure(record: ModelRecord) -> ModelRecord:
+        return replace(
+            record, outcomes=(outcome("exchanged_prompts", "good", "image", 1.0, record.seed),)
+        )
+
+    interval = Benchmark(tuple(map(sure, result.records))).interval(
+        "exchanged_prompts", "good", "image"
+    )
+    assert interval.high == 1.0
+    assert interval.low > 0.9
+
+
 def test_the_page_and_the_json_have_the_numbers(result: Benchmark, tmp_path: Path) -> None:
     page = result.save(tmp_path)
     content = json.loads((tmp_path / "benchmark.json").read_text())

@@ -9,7 +9,7 @@ import numpy as np
 
 from whyclip.errors import OptionError
 from whyclip.selection import DEFAULTS
-from whyclip.stats.hierarchical import hierarchical_interval
+from whyclip.stats.hierarchical import over_models
 from whyclip.stats.intervals import Interval
 from whyclip.types import Side
 from whyclip.variant import Variant
@@ -27,8 +27,7 @@ class Choice:
         best: the method with the best mean rank among those that may be the default.
         rank: its mean rank, among all methods.
         today: the default of today.
-        ahead: by how much its mean rank is better than today's, with its interval over models and
-            checks.
+        ahead: by how much its mean rank is better than today's, with its interval over models.
     """
 
     side: Side
@@ -74,6 +73,5 @@ def choose_default(result: Benchmark, side: Side) -> Choice:
     if not allowed or today not in ranks:
         raise OptionError(f"a default for {side}s needs a benchmark with {today!r} in it")
     best, rank = allowed[0]
-    rows = ranks[today] - ranks[best]
-    models, checks = (part.ravel() for part in np.indices(rows.shape))
-    return Choice(side, best, rank, today, hierarchical_interval(rows.ravel(), models, checks))
+    ahead = over_models((ranks[today] - ranks[best]).mean(1))
+    return Choice(side, best, rank, today, ahead)

@@ -16,7 +16,7 @@ from whyclip.report.rank_plot import rank_plot
 from whyclip.stats.hierarchical import MIN_MODELS
 from whyclip.stats.rankings import Ranking, ranking
 from whyclip.studies.audit.checks import CHECKS
-from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, NO_RELIANCE
+from whyclip.studies.benchmark.criteria import LEAST_CORRELATION, LEAST_RELIANCE, NO_RELIANCE
 from whyclip.studies.benchmark.defaults import choose_default
 from whyclip.types import SIDES, Side
 
@@ -36,7 +36,8 @@ Models of the other kinds learned a cue: a badge, a word in the image, or stripe
 objects. How much a model relies on its cue is measured: the score, less the score of the same scene
 without the cue. The table says how relevance on the cue's patches correlates with that, over all
 images of these models and the ordinary ones. A method passes if the interval is above
-{LEAST_CORRELATION:g}, and fails if it is below. `object_mask` is planted: it is the mask of the
+{LEAST_CORRELATION:g}, and fails if it is below. A cue that its models hardly use (less than
+{LEAST_RELIANCE:g}) is not judged. `object_mask` is planted: it is the mask of the
 named object, whatever the model does.
 """
 

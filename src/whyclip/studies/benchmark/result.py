@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from whyclip.stats.hierarchical import hierarchical_interval
 from whyclip.stats.intervals import Interval
 from whyclip.stats.verdict import Verdict
-from whyclip.studies.benchmark.criteria import CHECKS, LEAST_CORRELATION, NO_RELIANCE
+from whyclip.studies.audit.checks import get_check
+from whyclip.studies.benchmark.criteria import (
+    CHECKS,
+    LEAST_CORRELATION,
+    LEAST_RELIANCE,
+    NO_RELIANCE,
+)
 from whyclip.studies.benchmark.influence import mean_ranks
 from whyclip.studies.benchmark.record import VERSION, ModelRecord
 from whyclip.studies.benchmark.reliance import ORACLE, Reliance
@@ -69,7 +75,11 @@ class Benchmark:
                     values += outcome.images.values()
                     images += outcome.images
                     models += [record.model] * len(outcome.images)
-        return hierarchical_interval(values, models, images)
+        interval = hierarchical_interval(values, models, images)
+        # The values are jackknife ones, which may lie beyond what the check's own value can be.
+        least, most = get_check(check).bounds
+        low, high = np.clip([interval.low, interval.high], least, most).tolist()
+        return interval._replace(low=low, high=high)
 
     def ranks(self, side: Side, kind: str = NO_RELIANCE) -> dict[str, NDArray[np.float64]]:
         """Rank of each method in every check on every model of a kind, ``[models, checks]``."""
@@ -135,10 +145,15 @@ class Benchmark:
                 ys.append(np.array(part.drops))
         return correlation_over_models(xs, ys, kinds)
 
+    def learned(self, cue: str) -> float:
+        """Mean reliance on a cue of the models that were trained with it."""
+        parts = self.reliances(cue, ordinary=False)
+        return float(np.mean([drop for _, part in parts for drop in part.drops]))
+
     def verdict(self, cue: str, method: str) -> Verdict:
         """Whether a method's relevance on a cue follows the reliance, by the criteria."""
         interval = self.follows(cue, method)
-        if math.isnan(interval.low):
+        if math.isnan(interval.low) or self.learned(cue) < LEAST_RELIANCE:
             return "not applicable"
         if interval.low > LEAST_CORRELATION:
             return "pass"
