@@ -47,8 +47,7 @@ def shrunk(picture: Path, name: str, size: float) -> None:
 
 def why(folder: Path) -> None:
     """The first picture of the README."""
-    asked = f'explain {EXAMPLE} "a dog" "a red car" --model mini --method decomposition'
-    whyclip(asked, folder / "why.png")
+    whyclip(f'explain {EXAMPLE} "a dog" "a red car" --model mini', folder / "why.png")
     (DOCS / "images/why.png").write_bytes((folder / "why.png").read_bytes())
 
 
