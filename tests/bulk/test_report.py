@@ -13,7 +13,7 @@ import pytest
 
 import whyclip
 from bulk_runs import PROMPTS, image_folder, rows, run, view
-from whyclip.bulk.clusters import chance, find_clusters, peaks_at, reduced
+from whyclip.bulk.clusters import chance, find_clusters, lone_peaks, peaks_at, reduced
 from whyclip.bulk.report import report_of, save_report
 from whyclip.bulk.statistics import corners, half_area, ring, statistics
 from whyclip.errors import OutputError
@@ -56,6 +56,43 @@ def test_a_planted_badge_is_found(seed: int) -> None:
     assert (members & truth).sum() >= 0.9 * members.sum()
     assert (members & truth).sum() >= 0.9 * truth.sum()
     assert cluster.place == (1, 12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_badge_beside_the_object_is_found(seed: int) -> None:
+    """The badge never has most of the relevance, so that no map peaks there."""
+    rng = np.random.default_rng(seed)
+    objects = [blob(*rng.uniform(2, 9, 2), rng.uniform(1, 2)) for _ in range(200)]
+    maps = np.stack(objects) + 0.1 * rng.dirichlet(np.ones(SIDE**2), 200).reshape(200, SIDE, SIDE)
+    truth = rng.permutation(200) < 24
+    for number in truth.nonzero()[0]:
+        share = rng.uniform(0.15, 0.25)
+        maps[number] *= (1 - share) / maps[number].sum()
+        maps[number, 12:, 12:] += share / 4 * np.array([[1.1, 1], [1, 0.9]])
+    peaks = np.stack(np.unravel_index(maps.reshape(200, -1).argmax(1), (SIDE, SIDE)), 1)
+    assert ((peaks[truth] >= 12).all(1)).mean() < 0.9
+    [cluster] = find_clusters(maps)
+    members = np.isin(np.arange(200), cluster.members)
+    assert (members & truth).sum() >= 0.9 * members.sum()
+    assert (members & truth).sum() >= 0.9 * truth.sum()
+    assert cluster.place == (12, 12)
+
+
+def test_lone_peaks_stand_out_of_their_neighbours() -> None:
+    rng = np.random.default_rng(3)
+    small = reduced(rng.exponential(1, (200, 7, 7)) ** 4)
+    result = lone_peaks(small)
+    for n, row, column in np.ndindex(*small.shape):
+        around = [
+            small[n, row + y, column + x]
+            for y in (-1, 0, 1)
+            for x in (-1, 0, 1)
+            if (y or x) and 0 <= row + y < 7 and 0 <= column + x < 7
+        ]
+        value = small[n, row, column]
+        lone = value >= 0.1 and value > max(around) and np.mean(around) <= 0.2 * value
+        assert result[n, row, column] == lone
+    assert 0 < result.mean() < 0.5
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -4,6 +4,10 @@ Spectral relevance analysis (Lapuschkin et al. 2019, Nature Communications 10, 1
 reduced in size, embedded by the eigenvectors of their nearest-neighbour graph, and clustered by
 HDBSCAN. Objects at random places form such clusters too. A cluster is therefore reported only if
 its maps peak at one place far more often than maps peak around it.
+
+A badge often takes a part of the relevance only, beside the object, and its maps are then spread
+over clusters of objects. So maps are also counted by *lone peaks*: a cell that holds a tenth of the
+relevance or more, and whose neighbours hold hardly any.
 """
 
 from __future__ import annotations
@@ -34,8 +38,13 @@ AROUND = 2
 """Patches around it whose peaks give the expected number."""
 AT_PLACE = 0.5
 """Least share of a cluster's maps that peak at its place."""
-TIMES = 3.0
-"""Least ratio of the number of peaks at the place to the expected one."""
+TIMES = 4.5
+"""Least ratio of the number of peaks at the place to the expected one. Objects of scenes reach 4.2
+by chance, as they lie in rows and columns."""
+LONE = 0.1
+"""Least share of a map's relevance in a lone peak."""
+RIM = 0.2
+"""Greatest mean of the cells around a lone peak, as a share of it."""
 LEVEL = 1e-3
 """Greatest probability of so many peaks by chance, over all clusters of a prompt."""
 
@@ -95,6 +104,69 @@ def find_clusters(maps: NDArray[np.floating], seed: int = 0) -> list[Cluster]:
     least = max(LEAST, round(SHARE * len(usable)))
     if len(usable) < 4 * least:
         return []
+    clusters = _by_groups(maps, small, usable, least, seed)
+    for cluster in _by_lone_peaks(maps, small, usable, least):
+        clusters = [other for other in clusters if not set(other.members) & set(cluster.members)]
+        clusters.append(cluster)
+    return sorted(clusters, key=lambda cluster: -len(cluster.members))
+
+
+def _by_lone_peaks(
+    maps: NDArray[np.floating], small: Floats, usable: NDArray[np.intp], least: int
+) -> list[Cluster]:
+    """Maps with a lone peak in the same cell."""
+    lone = lone_peaks(small[usable])
+    rows, columns = np.indices(small.shape[1:])
+    images, *cells = lone.nonzero()
+    peaks, points = np.stack(cells, 1), np.sqrt(small[usable].reshape(len(usable), -1))
+    clusters = []
+    for cell in zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True):
+        members = images[(peaks == np.array(cell)).all(1)]
+        if not least <= len(members) <= LARGEST * len(usable):
+            continue
+        count, expected = peaks_at(peaks, cell, small.shape[1:])
+        if count < TIMES * expected or chance(count, expected) * lone[0].size > LEVEL:
+            continue
+        place = _place_in(np.asarray(maps)[usable[members]], cell, small.shape[1:])
+        clusters.append(_cluster(small, usable, points, members, place, count, expected))
+    return clusters
+
+
+def lone_peaks(small: Floats) -> NDArray[np.bool_]:
+    """Find the cells of reduced maps ``[n, h, w]`` that stand out alone: bool ``[n, h, w]``."""
+    h, w = small.shape[1:]
+    padded = np.pad(small, ((0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+    shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    around = np.stack([padded[:, y : y + h, x : x + w] for y, x in shifts])
+    mean, most = np.nanmean(around, 0), np.nanmax(around, 0)
+    lone: NDArray[np.bool_] = (small >= LONE) & (small > most) & (mean <= RIM * small)
+    return lone
+
+
+def _place_in(
+    maps: NDArray[np.floating], cell: tuple[int, int], cells: tuple[int, ...]
+) -> tuple[int, int]:
+    """The patch with most peaks of maps ``[n, gh, gw]`` within a cell."""
+    corner = [
+        math.floor(at * size / n) for at, size, n in zip(cell, maps.shape[1:], cells, strict=True)
+    ]
+    end = [
+        math.ceil((at + 1) * size / n)
+        for at, size, n in zip(cell, maps.shape[1:], cells, strict=True)
+    ]
+    inside = _peaks(maps[:, corner[0] : end[0], corner[1] : end[1]])
+    (row, column), _ = _place(inside)
+    return row + corner[0], column + corner[1]
+
+
+def _by_groups(
+    maps: NDArray[np.floating],
+    small: Floats,
+    usable: NDArray[np.intp],
+    least: int,
+    seed: int,
+) -> list[Cluster]:
+    """Spectral clusters whose maps peak at one place."""
     # Square roots, so that the inner product of two maps is their Bhattacharyya coefficient.
     points = np.sqrt(small[usable].reshape(len(usable), -1))
     alike = np.clip(points @ points.T, 0, 1)
@@ -111,11 +183,23 @@ def find_clusters(maps: NDArray[np.floating], seed: int = 0) -> list[Cluster]:
             continue
         # HDBSCAN leaves out maps at the edge of a cluster; those with its peak belong to it.
         members = np.union1d(group, np.flatnonzero((peaks == np.array(place)).all(1)))
-        order = np.argsort(-(points[members] @ points[members].mean(0)), kind="stable")
-        mean = small[usable[members]].mean(0)
-        chosen = tuple(usable[members[order]].tolist())
-        clusters.append(Cluster(chosen, mean, place, count, expected))
-    return sorted(clusters, key=lambda cluster: -len(cluster.members))
+        clusters.append(_cluster(small, usable, points, members, place, count, expected))
+    return clusters
+
+
+def _cluster(
+    small: Floats,
+    usable: NDArray[np.intp],
+    points: Floats,
+    members: NDArray[np.intp],
+    place: tuple[int, int],
+    count: int,
+    expected: float,
+) -> Cluster:
+    """Describe a cluster, its most typical member first."""
+    order = np.argsort(-(points[members] @ points[members].mean(0)), kind="stable")
+    chosen = tuple(usable[members[order]].tolist())
+    return Cluster(chosen, small[usable[members]].mean(0), place, count, expected)
 
 
 def _embedding(alike: Floats, seed: int) -> Floats:
