@@ -2,12 +2,12 @@
 
     python -m benchmarks.badges --weights benchmarks/family
 
-Written down before any result was looked at. 300 scenes with one concept that the model learned
-with a badge; in 30 of them, at random, the badge is in the lower right corner. The report lists
-clusters of the maps of "a photo of a ...". *Found*: exactly one cluster is listed, its place is the
-badge's patch, and its members are the scenes with the badge with precision and recall of at least
-.9. Wanted: found for each of 5 seeds by each model trained with badges; nothing listed for the same
-scenes without a badge, and by models that never saw one, with or without. Written to
+Written down before any result was looked at. At most 300 scenes with one concept that the model
+learned with a badge; in 30 of them, at random, the badge is in the lower right corner. The report
+lists clusters of the maps of "a photo of a ...". *Found*: exactly one cluster is listed, its place
+is the badge's patch, and its members are the scenes with the badge with precision and recall of at
+least .9. Wanted: found for each of 5 seeds by each model trained with badges; nothing listed for
+the same scenes without a badge, and by models that never saw one, with or without. Written to
 benchmarks/badges.json; ``--pages FOLDER`` keeps each run with its report.
 """
 
