@@ -42,10 +42,10 @@ def relevance_of(sample: SampleEvidence, result: MethodEvidence, exchange: Excha
 def absent(evidence: Evidence, method: str, kinds: Collection[str]) -> Pairs:
     """The same for nouns that were exchanged for absent classes."""
     x, y, groups = [], [], []
-    for sample, found in evidence.of(method):
+    for sample, explained in evidence.of(method):
         for exchange in sample.absent:
-            if exchange.kind in kinds and found.absent_words:
-                x.append(summed(found.absent_words[exchange.prompt], exchange))
+            if exchange.kind in kinds and explained.absent_words:
+                x.append(summed(explained.absent_words[exchange.prompt], exchange))
                 y.append(exchange.drop)
                 groups.append(sample.image_id)
     return Pairs(x, y, groups)

@@ -39,8 +39,8 @@ def inpainted_images(case: AuditCase) -> Iterator[Request]:
         label: same_size(mask, *size, f"the mask of {label!r:.60}")
         for label, mask in (case.sample.masks or {}).items()
     }
-    found = {row: hole_of(label, masks, case.geometry.box) for row, label in enumerate(labels)}
-    holes = {row: hole for row, hole in found.items() if hole is not None}
+    candidates = {row: hole_of(label, masks, case.geometry.box) for row, label in enumerate(labels)}
+    holes = {row: hole for row, hole in candidates.items() if hole is not None}
     if not holes:
         return
 

@@ -18,13 +18,13 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 def compared(evidence: Evidence, method: str, drops_by: str) -> Measured:
     """The same; one kind of edit says which objects speak for their prompt, and most for it."""
     values, groups = [], []
-    for sample, found in evidence.of(method):
+    for sample, explained in evidence.of(method):
         drops, absent = sample.image_drops.get(drops_by), sample.true_count
-        if found.positive is None or drops is None or len(sample.prompts) == sample.true_count:
+        if explained.positive is None or drops is None or len(sample.prompts) == sample.true_count:
             continue
         for number in range(min(sample.true_count, len(drops))):
             if drops[number, number] > drops[number, absent].clamp(min=0):
-                less = found.positive[absent, number] < found.positive[number, number]
+                less = explained.positive[absent, number] < explained.positive[number, number]
                 values.append(float(less))
                 groups.append(sample.image_id)
     if not values:

@@ -18,11 +18,11 @@ def tables(
     evidence: Evidence, method: str, more: int = 0
 ) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
     """For each image the masses and the drops, prompt by object; ``more`` adds the distractor."""
-    for sample, found in evidence.of(method):
+    for sample, explained in evidence.of(method):
         drops = sample.image_drops.get(INPAINTED)
-        if found.masses is not None and drops is not None:
-            asked = sample.true_count + more
-            yield sample.image_id, found.masses[:asked], drops[:, :asked].T
+        if explained.masses is not None and drops is not None:
+            count = sample.true_count + more
+            yield sample.image_id, explained.masses[:count], drops[:, :count].T
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
