@@ -58,7 +58,7 @@ def test_scores_are_the_models_own_cosines(view: whyclip.ModelView, parts: Any) 
     assert ex.certificate.explains_score
     assert ex.certificate.gap < 1e-6
     assert ex.certificate.verdict == "explains the model's score"
-    assert ex.methods == {side: DEFAULTS[side][0] for side in ("image", "text")}
+    assert ex.method == DEFAULTS["image"][0] == DEFAULTS["text"][0]
 
 
 def test_the_certificate_tells_of_the_single_head(view: whyclip.ModelView, parts: Any) -> None:

@@ -218,10 +218,10 @@ def test_training_mode_after_wrapping_is_refused(view: ModelView) -> None:
 def test_what_the_user_hooks_into_the_model_is_explained(view: ModelView) -> None:
     """A hook before the explained block changes the model; the explanation follows it."""
     assert view.module is not None
-    plain = whyclip.explain(view, picture(), "a dog")
+    plain = whyclip.explain(view, picture(), "a dog", method="grad_eclip")
     first = view.module.visual.transformer.resblocks[0]
     handle = first.register_forward_hook(lambda _, __, out: out * 0.5)
-    hooked = whyclip.explain(view, picture(), "a dog")
+    hooked = whyclip.explain(view, picture(), "a dog", method="grad_eclip")
     with torch.no_grad():
         image = view.module.encode_image(view.preprocess(picture())[None])
         text = view.module.encode_text(view.tokenizer(["a dog"]))

@@ -22,7 +22,7 @@ from whyclip.bulk.decode import Decoder, Ready, Task, decoded
 from whyclip.errors import InputError
 from whyclip.finetuning.loader import Loader, WorkerError
 from whyclip.studies.experiments.shortcut_study import run_study
-from whyclip.workers import deaths_as, from_workers, is_death
+from whyclip.workers import death_behind, deaths_as, from_workers, is_death
 
 # Each was seen, or is what the standard library raises, when a process is killed while its
 # memory is fetched.
@@ -187,3 +187,15 @@ def test_a_seed_whose_process_dies_is_one_sentence(monkeypatch: pytest.MonkeyPat
     plan = cast(Any, SimpleNamespace(seeds=(0, 1)))
     with pytest.raises(WorkerError, match="one of 2 processes died.*use fewer processes"):
         run_study(plan, 2)
+
+
+def test_a_death_is_found_behind_the_error_of_a_half_written_file() -> None:
+    try:
+        try:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos")
+    except RuntimeError as error:
+        death = death_behind(error)
+    assert "pid 7" in str(death)
+    assert death_behind(RuntimeError("no space left on device")) is None

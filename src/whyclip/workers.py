@@ -60,6 +60,17 @@ def is_death(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and str(error).startswith(_DEATH)
 
 
+def death_behind(error: BaseException) -> BaseException | None:
+    """Find the death of a worker in an error, or in those during whose handling it was raised.
+
+    torch reports a death in the middle of writing a file, and closing the file then fails as well.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not is_death(seen):
+        seen = seen.__context__
+    return seen
+
+
 @contextmanager
 def deaths_as(build: Callable[[str], WhyclipError]) -> Iterator[None]:
     """Raise the death of a worker as another error.

@@ -85,11 +85,11 @@ def test_the_architectures_are_those_of_openclip() -> None:
 def test_the_choices_of_the_command_are_those_of_the_library() -> None:
     from whyclip.cli.evaluate import evaluate
     from whyclip.cli.finetune import finetune
-    from whyclip.studies.evaluation import plan
+    from whyclip.studies.evaluation import setup
 
     def choices(command: object, name: str) -> tuple[str, ...]:
         return get_args(get_type_hints(command)[name])
 
-    assert choices(evaluate, "prompt") == get_args(plan.PromptName)
-    assert choices(evaluate, "protocol") == get_args(plan.ProtocolName)
+    assert choices(evaluate, "prompt") == get_args(setup.PromptName)
+    assert choices(evaluate, "protocol") == get_args(setup.ProtocolName)
     assert choices(finetune, "extractor") == phrases.NAMES

@@ -51,7 +51,8 @@ def after(plant: Callable[[Any], Any], family: str, folder: Path) -> Claim:
     before = subject.library(file)
     assert subject.view
     plant(subject.model)
-    return subject.claim(file, before=before)
+    # The default reads every block, and refuses one that does not end where the next begins.
+    return subject.claim(file, before=before, method="contribution")
 
 
 def scaled(model: Any) -> None:

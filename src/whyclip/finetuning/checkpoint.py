@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from whyclip.errors import OutputError, quoted, reason
-from whyclip.workers import is_death
+from whyclip.workers import death_behind
 
 FOLDER = "checkpoints"
 KEPT = 2
@@ -88,8 +88,8 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
         # torch raises this one anywhere in the main process.
-        if is_death(error):
-            raise
+        if death := death_behind(error):
+            raise death from None
         kept = checkpoints(out)
         last = f"step {step_of(kept[-1])} is kept" if kept else "there is no earlier one"
         why = getattr(error, "strerror", None) or reason(error)

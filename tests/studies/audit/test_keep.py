@@ -20,6 +20,7 @@ import whyclip
 from audit_toy import Toy
 from whyclip.errors import OutputError
 from whyclip.files import cache_folder
+from whyclip.selection import DEFAULTS
 from whyclip.studies.audit import Audit, audit
 from whyclip.studies.audit.keep import keep
 
@@ -116,7 +117,9 @@ def test_an_explanation_says_what_the_last_audit_found(
     assert explained(view, method="raw_attention").audit is None
     assert explained(view, heads="single").audit is None
     # Maps and words of two methods have the audits of both, each of its own side.
-    default = explained(view, method=None).audit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFAULTS, "image", ("grad_eclip",))  # type: ignore[arg-type]
+        default = explained(view, method=None).audit
     assert default is not None
     assert set(default.verdicts) == {"image"}
     assert default.verdicts["image"] == link.verdicts["image"]
