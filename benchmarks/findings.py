@@ -65,8 +65,8 @@ def told(name: str, command: str) -> str:
     drawn.convert("RGB").quantize(64).save(IMAGES / image, optimize=True)
     parts = [
         f"    {command}",
-        f"Measured on {audit.date[:10]}, {audit.samples} samples, of {audit.edited} of them edited "
-        f"pictures, too; {audit.seconds / 60:.0f} minutes.",
+        f"Measured on {audit.date[:10]}, {audit.samples} samples, {audit.edited} of them also "
+        f"edited; {audit.seconds / 60:.0f} minutes.",
         verdict_table(audit).to_markdown().strip(),
     ]
     if audit.cells and name == "quick":

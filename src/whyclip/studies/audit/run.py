@@ -88,9 +88,8 @@ def audit(
             Where the data can be drawn with one change, checks with a ``replaced_by`` are measured
             only if named.
         limit: how many samples, drawn at random.
-        edited: of how many of them the model is asked about edited pictures, too, which is
-            nearly all of the cost.
-        patches: how many patches of a picture are removed, each alone.
+        edited: how many of them are also edited, which is nearly all of the cost.
+        patches: how many patches of an image are removed, each alone.
         seed: of all draws.
         thresholds: by check, in place of its own.
         out: a folder to which what is measured of each sample is written; the same audit
