@@ -210,7 +210,7 @@ def test_two_methods_side_by_side(open_page: Open) -> None:
     after(page, lambda: page.select_option("#beside", "game"))
     assert page.locator("canvas.heat").count() == 2
     assert pixels(page, 0) != pixels(page, 1)
-    assert page.locator("figcaption").all_inner_texts() == ["the image", "Grad-ECLIP", "GAME"]
+    assert page.locator("figcaption").all_inner_texts() == ["the image", "Decomposition", "GAME"]
     assert page.locator(".trust").count() == 2
 
 
@@ -232,7 +232,7 @@ def test_a_word_shows_where_it_matches(open_page: Open) -> None:
     assert colour_at(page, 0.28, 0.34)[0] > colour_at(page, 0.28, 0.34)[2] + 60  # warm: the dog
     assert colour_at(page, 0.70, 0.66)[2] > colour_at(page, 0.70, 0.66)[0]  # cold: the car
     page.locator("h1 button", has_text="dog").click()
-    page.wait_for_selector("figcaption:has-text('Grad-ECLIP')")
+    page.wait_for_selector("figcaption:has-text('Decomposition')")
     assert pixels(page) == whole
 
 
@@ -351,7 +351,7 @@ def test_the_back_button_and_a_link_restore_the_page(open_page: Open) -> None:
     page.go_back()
     page.wait_for_selector("figcaption:has-text('GAME')")
     after(page, page.go_back)
-    page.wait_for_selector("figcaption:has-text('Grad-ECLIP')")
+    page.wait_for_selector("figcaption:has-text('Decomposition')")
     after(page, page.go_back)
     assert headline(page) == "a dog next to a red car"
     after(page, page.go_forward)
@@ -401,7 +401,7 @@ def test_everything_works_by_keyboard(open_page: Open) -> None:
     page.wait_for_selector("figcaption:has-text('where “dog” matches')")
     assert page.evaluate("document.activeElement.dataset.focus") == "word-1"
     page.keyboard.press("Space")
-    page.wait_for_selector("figcaption:has-text('Grad-ECLIP')")
+    page.wait_for_selector("figcaption:has-text('Decomposition')")
     stage = page.locator("[data-focus=stage]")
     stage.focus()
     page.keyboard.press("ArrowUp")

@@ -27,13 +27,19 @@ export const createPaint = (colours) => {
   }
   const inks = { for: table(colours.for), against: table(colours.against) };
 
+  // Halves to the even number, as NumPy and a canvas do.
+  function rounded(value) {
+    const up = (value + 0.5) | 0;
+    return up === value + 0.5 && up & 1 ? up - 1 : up;
+  }
+
   // The colour of a grey and a strength, as one number: red in the lowest byte, all opaque.
   function mix(grey, strength) {
     const rows = strength < 0 ? inks.against : inks.for;
     const i = 6 * (((strength < 0 ? -strength : strength) * STEPS + 0.5) | 0);
-    const red = (rows[i] + grey * rows[i + 3] + 0.5) | 0;
-    const green = (rows[i + 1] + grey * rows[i + 4] + 0.5) | 0;
-    const blue = (rows[i + 2] + grey * rows[i + 5] + 0.5) | 0;
+    const red = rounded(rows[i] + grey * rows[i + 3]);
+    const green = rounded(rows[i + 1] + grey * rows[i + 4]);
+    const blue = rounded(rows[i + 2] + grey * rows[i + 5]);
     return red | (green << 8) | (blue << 16) | OPAQUE;
   }
 
