@@ -229,8 +229,13 @@ def test_a_word_shows_where_it_matches(open_page: Open) -> None:
     whole = pixels(page)
     page.locator("h1 button", has_text="dog").click()
     page.wait_for_selector("figcaption:has-text('where “dog” matches')")
-    assert colour_at(page, 0.28, 0.34)[0] > colour_at(page, 0.28, 0.34)[2] + 60  # warm: the dog
-    assert colour_at(page, 0.70, 0.66)[2] > colour_at(page, 0.70, 0.66)[0]  # cold: the car
+    dog, car = (
+        red - blue
+        for red, _, blue, *_ in (colour_at(page, 0.28, 0.34), colour_at(page, 0.70, 0.66))
+    )
+    # whyclip.interaction gives the word 0.040 there and 0.012 on the car.
+    assert dog > 60
+    assert car < dog / 3
     page.locator("h1 button", has_text="dog").click()
     page.wait_for_selector("figcaption:has-text('Decomposition')")
     assert pixels(page) == whole
