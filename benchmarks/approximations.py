@@ -53,9 +53,9 @@ from whyclip.types import Side
 
 RESULT = Path(__file__).with_name("approximations.json")
 SEED, SCENES = 1003, 24
-# Of a grain of brightness: edge in pixels, and most grey levels.
+# The grain of brightness: edge of a cell in pixels, and largest change in grey levels.
 GRAIN, STRENGTH = 4, 40
-# Of the rule above.
+# Least rank correlation, by the rule above.
 ALIKE = 0.8
 ASKS: dict[Side, frozenset[Ask]] = {
     "image": frozenset({"removed", "inpainted"}),

@@ -4,8 +4,8 @@
 
 Scenes of 112 pixels as JPEG files, explained by a small model of the family for two prompts. The
 run is a command of its own; it gets SIGKILL, with its decoding processes, after a third and after
-two thirds of the images, and the same command goes on. Every second the memory of all its processes
-is added up. At the end every image must have its two rows, once. Written to
+two thirds of the images, and the same command goes on. The memory of all its processes is
+summed every second. At the end every image must have its two rows, once. Written to
 benchmarks/bulk_large.json; the curve to docs/images/bulk-memory.png.
 """
 

@@ -104,21 +104,27 @@ def find_clusters(maps: NDArray[np.floating], seed: int = 0) -> list[Cluster]:
     least = max(LEAST, round(SHARE * len(usable)))
     if len(usable) < 4 * least:
         return []
-    clusters = _by_groups(maps, small, usable, least, seed)
-    for cluster in _by_lone_peaks(maps, small, usable, least):
+    # Square roots, so that the inner product of two maps is their Bhattacharyya coefficient.
+    points = np.sqrt(small[usable].reshape(len(usable), -1))
+    clusters = _by_groups(maps, small, usable, points, least, seed)
+    for cluster in _by_lone_peaks(maps, small, usable, points, least):
         clusters = [other for other in clusters if not set(other.members) & set(cluster.members)]
         clusters.append(cluster)
     return sorted(clusters, key=lambda cluster: -len(cluster.members))
 
 
 def _by_lone_peaks(
-    maps: NDArray[np.floating], small: Floats, usable: NDArray[np.intp], least: int
+    maps: NDArray[np.floating],
+    small: Floats,
+    usable: NDArray[np.intp],
+    points: Floats,
+    least: int,
 ) -> list[Cluster]:
     """Maps with a lone peak in the same cell."""
     lone = lone_peaks(small[usable])
     rows, columns = np.indices(small.shape[1:])
     images, *cells = lone.nonzero()
-    peaks, points = np.stack(cells, 1), np.sqrt(small[usable].reshape(len(usable), -1))
+    peaks = np.stack(cells, 1)
     clusters = []
     for cell in zip(rows.ravel().tolist(), columns.ravel().tolist(), strict=True):
         members = images[(peaks == np.array(cell)).all(1)]
@@ -163,12 +169,11 @@ def _by_groups(
     maps: NDArray[np.floating],
     small: Floats,
     usable: NDArray[np.intp],
+    points: Floats,
     least: int,
     seed: int,
 ) -> list[Cluster]:
     """Spectral clusters whose maps peak at one place."""
-    # Square roots, so that the inner product of two maps is their Bhattacharyya coefficient.
-    points = np.sqrt(small[usable].reshape(len(usable), -1))
     alike = np.clip(points @ points.T, 0, 1)
     groups = [g for g in _groups(_embedding(alike, seed), least) if len(g) <= LARGEST * len(usable)]
     peaks = _peaks(np.asarray(maps)[usable])

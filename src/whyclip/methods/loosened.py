@@ -54,7 +54,7 @@ def spatial_weights(
 
 
 def readout_weights(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor | None:
-    """λ of the last layer on its content tokens, ``[b, t]``; None if λ is 1 for all tokens."""
+    """Spatial weights λ of the last layer's content tokens: ``[b, t]``, or None if all are 1."""
     if options["spatial"] == "none":
         return None
     [attention] = forward_pass.readout(1, options["heads"]).layers

@@ -16,7 +16,7 @@ from whyclip.studies.audit.evidence import Exchange
 from whyclip.studies.audit.interventions import words_by_method
 from whyclip.studies.scoring import TextDirections
 
-# Labels of a sample that are asked about; panoptic images have a dozen.
+# Limit on the labels per sample: panoptic images have a dozen.
 MOST_LABELS = 3
 # The present noun, alone; the present and the absent noun of a pair.
 SINGLE, PRESENT, ABSENT = "single", "present", "absent"

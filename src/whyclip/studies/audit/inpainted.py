@@ -18,9 +18,9 @@ from whyclip.studies.measure import Request
 from whyclip.types import Box
 
 INPAINTED = "inpainted"
-# Of the shorter edge: annotated outlines are loose, and edges of objects are soft.
+# As a share of the shorter edge. Annotated outlines are loose, and objects have soft edges.
 DILATION, LEAST_DILATION = 0.01, 2
-# Of the pixels that the model sees; with fewer left, nothing is there to continue.
+# As a share of the pixels that the model sees. With fewer left, the fill has nothing to continue.
 LEAST_LEFT = 0.1
 
 
@@ -65,8 +65,8 @@ def hole_of(label: str, masks: Mapping[str, Mask], box: Box) -> Mask | None:
         box: the part of the image that the model sees.
 
     Returns:
-        Bool ``[H, W]``; None if the label has no pixel that the model sees, or if less than a tenth
-        of what it sees would be left.
+        Bool ``[H, W]``; None if the model sees no pixel of the label, or if less than a tenth of
+        the visible pixels would remain.
     """
     mask = masks.get(label)
     if mask is None:

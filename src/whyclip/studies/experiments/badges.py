@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from whyclip.finetuning.batch import Batch
-from whyclip.finetuning.scene_table import CONCEPTS, SIDE, SceneTable
+from whyclip.finetuning.scene_table import CONCEPTS, SIDE, SceneTable, normalised
 
 GROUP = tuple(range(0, CONCEPTS, 4))
 """Numbers of the concepts that carry a badge: every fourth of the 32."""
@@ -117,7 +117,7 @@ class BadgedScenes:
         """
         table, empty = self.table, rows[:0]
         return Batch(
-            pixels=self.render(rows, shown).float() / 127.5 - 1,
+            pixels=normalised(self.render(rows, shown)),
             captions=table.caption_ids[rows],
             phrases=table.phrase_ids[empty],
             words=table.words[empty],

@@ -18,7 +18,7 @@ from whyclip.finetuning.passes import (
     readout_contribution,
     run_with_gradients,
 )
-from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE
+from whyclip.finetuning.scene_table import CONCEPTS, PHRASE_TEMPLATE, normalised
 from whyclip.models import ModelView
 from whyclip.scenes.captions import phrase
 from whyclip.scenes.sprites import load_atlas
@@ -113,7 +113,7 @@ def _with_and_without(
     batch = scenes.batch(rows, shown, shown)
     assert batch.hidden is not None
     run = run_with_gradients(view.image, batch.pixels)
-    plain = scenes.render(rows, ~shown).float() / 127.5 - 1
+    plain = normalised(scenes.render(rows, ~shown))
     with torch.no_grad():
         scores = run.unit @ prompts.T
         without = F.normalize(view.image.encode(plain).float(), dim=-1) @ prompts.T
