@@ -1,31 +1,40 @@
 """Throughput of bulk runs from JPEG files, as a share of the model's own on decoded batches.
 
-    python -m benchmarks.bulk --images 512 --batch-sizes 8,16,32 --workers 0,1,2
+    python -m benchmarks.bulk            # the embedded model and a ViT-B/32, kept
+    python -m benchmarks.bulk --no-run   # only draw the curves from what was kept
 
-The pure throughput is that of the same batch function on the same batches, prepared in memory
-before the clock starts. Start-up of the decoding processes counts against the bulk run. Written
-to benchmarks/bulk.json, with the largest resident memory of the process after each run.
+The images are JPEG files of 640 × 480 pixels. ViT-B/32 has seeded random weights. The pure
+throughput is that of the same batch function on the same batches, prepared in memory before the
+clock starts. It is measured right before and right after each bulk run, and the share is of their
+mean. Start-up of the decoding processes counts against the bulk run. Written to
+benchmarks/bulk.json; the curves to docs/images/bulk-throughput.png.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import resource
 import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated, Any
 
-import torch
+import matplotlib.pyplot as plt
+import typer
 
 import whyclip
+from benchmarks.speed import machine, random_view
 from whyclip.bulk.decode import Decoder, Task
 from whyclip.bulk.file_source import FileSource
 from whyclip.bulk.request import Explainer, Request
 
 RESULT = Path(__file__).with_suffix(".json")
+FIGURE = Path(__file__).parent.parent / "docs/images/bulk-throughput.png"
 PROMPTS = ["a dog", "a red car"]
+IMAGES = {"mini": 1024, "ViT-B-32": 320}
+PURE_IMAGES = 128
+BATCH_SIZES = (8, 32, 64)
+WORKERS = (0, 1, 2)
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -39,17 +48,16 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def pure(explainer: Explainer, source: FileSource, batch_size: int) -> float:
-    """Images per second of the batch function on decoded batches, the second of two rounds."""
+    """Images per second of the batch function on decoded batches."""
     decoder = Decoder(source, explainer.model, "model")
-    items = list(source.items())[: 8 * batch_size]
+    items = list(source.items())[:PURE_IMAGES]
     cuts = [tuple(items[i : i + batch_size]) for i in range(0, len(items), batch_size)]
     batches = [decoder[Task(0, len(cuts), cut)][1] for cut in cuts]
-    for _ in range(2):
-        began = time.perf_counter()
-        for ready in batches:
-            explainer.explain(ready)
-        seconds = time.perf_counter() - began
-    return len(items) / seconds
+    explainer.explain(batches[0])
+    began = time.perf_counter()
+    for ready in batches:
+        explainer.explain(ready)
+    return len(items) / (time.perf_counter() - began)
 
 
 def bulk(explainer: Explainer, source: FileSource, batch_size: int, workers: int) -> float:
@@ -63,25 +71,20 @@ def bulk(explainer: Explainer, source: FileSource, batch_size: int, workers: int
         return source.length / (time.perf_counter() - began)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=512)
-    parser.add_argument("--model", default="mini")
-    parser.add_argument("--batch-sizes", default="16")
-    parser.add_argument("--workers", default="0,1")
-    given = parser.parse_args()
-    model = whyclip.load(given.model)
+def measure(name: str, images: int) -> list[dict[str, Any]]:
+    """Run one model with every batch size and number of workers."""
+    model = whyclip.load("mini") if name == "mini" else random_view(name)[2]
+    explainer = Explainer(model, Request(PROMPTS, method="grad_eclip"))
     rows = []
     with tempfile.TemporaryDirectory() as place:
-        write_images(Path(place), given.images)
+        write_images(Path(place), images)
         source = FileSource(place)
-        for batch_size in map(int, given.batch_sizes.split(",")):
-            explainer = Explainer(model, Request(PROMPTS, method="grad_eclip"))
-            for workers in map(int, given.workers.split(",")):
-                # Right before each run, as other work on the machine comes and goes.
-                alone = pure(explainer, source, batch_size)
+        for batch_size in BATCH_SIZES:
+            for workers in WORKERS:
+                # Before and after each run, as other work on the machine comes and goes.
+                before = pure(explainer, source, batch_size)
                 rate = bulk(explainer, source, batch_size, workers)
-                memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                alone = (before + pure(explainer, source, batch_size)) / 2
                 rows.append(
                     {
                         "batch_size": batch_size,
@@ -89,19 +92,45 @@ def main() -> None:
                         "pure": round(alone, 1),
                         "bulk": round(rate, 1),
                         "share": round(rate / alone, 3),
-                        "memory_mb": round(memory),
                     }
                 )
-                print(rows[-1], flush=True)
-    found = {
-        "model": given.model,
-        "images": given.images,
-        "device": str(model.image.device),
-        "threads": torch.get_num_threads(),
-        "runs": rows,
-    }
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                print(name, rows[-1], flush=True)
+    return rows
+
+
+def draw(runs: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw the share of the pure throughput over the batch size, a line per number of workers."""
+    figure, places = plt.subplots(1, len(runs), figsize=(7, 2.8), sharey=True)
+    for axes, (name, rows) in zip(places, runs.items(), strict=True):
+        for workers in WORKERS:
+            chosen = [row for row in rows if row["workers"] == workers]
+            points = [(row["batch_size"], row["share"]) for row in chosen]
+            label = f"{workers} worker{'s' * (workers != 1)}"
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=label)
+        axes.axhline(1, color="0.6", linewidth=0.8)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(BATCH_SIZES, [str(size) for size in BATCH_SIZES])
+        axes.minorticks_off()
+        axes.set_title(name, fontsize="medium")
+        axes.set_xlabel("batch size")
+        axes.spines[["top", "right"]].set_visible(False)
+    places[0].set_ylim(0, 1.08)
+    places[0].set_ylabel("share of the model's\nown throughput")
+    places[-1].legend(frameon=False, loc="lower right", fontsize="small")
+    figure.tight_layout()
+    figure.savefig(FIGURE, dpi=110)
+
+
+def main(
+    run: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+) -> None:
+    """Measure, keep and draw."""
+    if run:
+        runs = {name: measure(name, images) for name, images in IMAGES.items()}
+        kept = {"machine": machine(), "images": IMAGES, "runs": runs}
+        RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    draw(json.loads(RESULT.read_text(encoding="utf-8"))["runs"])
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

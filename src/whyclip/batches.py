@@ -111,7 +111,7 @@ def prepare_batch(
         library.append(library_input)
         changes.append(tuple(sentences))
     stacked = torch.stack([pixels for pixels, _ in inputs])
-    everywhere = all(_same(a, b) for a, b in zip(library, stacked, strict=True))
+    everywhere = all(_same(a, b) for a, (b, _) in zip(library, inputs, strict=True))
     return Batch(
         [display_copy(image) if display else None for image in images],
         [where for _, where in inputs],
@@ -136,6 +136,8 @@ def merge_batches(parts: Sequence[Batch]) -> Batch:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
+    if a is b:
+        return True
     return a.shape == b.shape and torch.allclose(a, b, atol=1e-6)
 
 
