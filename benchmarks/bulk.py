@@ -7,7 +7,7 @@ The images are JPEG files of 640 × 480 pixels. ViT-B/32 has seeded random weigh
 throughput is that of the same batch function on the same batches, prepared in memory before the
 clock starts. It is measured right before and right after each bulk run, and the share is of their
 mean. Start-up of the decoding processes counts against the bulk run. Written to
-benchmarks/bulk.json; the curves to docs/images/bulk-throughput.png.
+benchmarks/bulk.json; the table to docs/speed.md, the curves to docs/images/bulk-throughput.png.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ import matplotlib.pyplot as plt
 import typer
 
 import whyclip
+from benchmarks.page import write
 from benchmarks.speed import machine, random_view
 from whyclip.bulk.decode import Decoder, Task
 from whyclip.bulk.file_source import FileSource
 from whyclip.bulk.request import Explainer, Request
 
 RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).parent.parent / "docs/images/bulk-throughput.png"
+ROOT = Path(__file__).resolve().parent.parent
+FIGURE, PAGE = ROOT / "docs/images/bulk-throughput.png", ROOT / "docs/speed.md"
 PROMPTS = ["a dog", "a red car"]
 IMAGES = {"mini": 1024, "ViT-B-32": 320}
 PURE_IMAGES = 128
@@ -121,6 +123,22 @@ def draw(runs: dict[str, list[dict[str, Any]]]) -> None:
     figure.savefig(FIGURE, dpi=110)
 
 
+def table(kept: dict[str, Any]) -> str:
+    """Images per second of the model alone, and the shares that bulk runs reach."""
+    heads = " | ".join(f"{workers} workers" for workers in WORKERS).replace("1 workers", "1 worker")
+    lines = [
+        f"| model | batch size | model alone, images/s | {heads} |",
+        "| --- | --: | --: |" + " --: |" * len(WORKERS),
+    ]
+    for name, rows in kept["runs"].items():
+        for batch_size in BATCH_SIZES:
+            chosen = [row for row in rows if row["batch_size"] == batch_size]
+            alone = sum(row["pure"] for row in chosen) / len(chosen)
+            shares = " | ".join(f"{row['share']:.2f}" for row in chosen)
+            lines.append(f"| {name} | {batch_size} | {alone:.0f} | {shares} |")
+    return "\n".join([*lines, "", f"Measured on {kept['machine']}."])
+
+
 def main(
     run: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
 ) -> None:
@@ -129,7 +147,9 @@ def main(
         runs = {name: measure(name, images) for name, images in IMAGES.items()}
         kept = {"machine": machine(), "images": IMAGES, "runs": runs}
         RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    draw(json.loads(RESULT.read_text(encoding="utf-8"))["runs"])
+    kept = json.loads(RESULT.read_text(encoding="utf-8"))
+    draw(kept["runs"])
+    write(PAGE, {"throughput": table(kept)})
 
 
 if __name__ == "__main__":

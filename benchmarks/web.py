@@ -113,7 +113,7 @@ def main() -> int:
 
     torch.set_num_threads(1)
     names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = os.environ.get("CHROME") or next(filter(None, map(shutil.which, names)))
+    chromium = os.environ.get("CHROME") or next(filter(None, map(shutil.which, names)), None)
     before = os.getloadavg()[0]
     with serving(whyclip.load("mini", "cpu")) as site, sync_playwright() as playwright:
         clock, processor = timed(site.app.answers)
