@@ -40,8 +40,9 @@ check:      ## lint, format, types
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-bench:      ## speed against one plain forward pass, as ratios within one run
+bench:      ## speed against one plain forward pass and against other libraries (docs/speed.md names them)
 	$(PYTHON) -m benchmarks.speed
+	$(PYTHON) -m benchmarks.peers
 
 docs:       ## build the documentation into site/ (needs: pip install '.[docs]')
 	$(PYTHON) -m sphinx -W --keep-going -q -E -a -b html docs site
