@@ -35,7 +35,7 @@ from whyclip.studies.family.weights import export
 
 RESULT = Path(__file__).with_suffix(".json")
 FIGURE = Path(__file__).parent.parent / "docs/images/bulk-memory.png"
-PROMPTS = ["a photo of a dog", "a photo of a red car"]
+PROMPTS = ["a photo of a dog", "a photo of a tiger"]
 DISTINCT = 10_000
 IN_FOLDER = 5_000
 Point = tuple[float, float, int]

@@ -59,7 +59,7 @@ def calls(built: tuple[Any, whyclip.ModelView], images: int, prompts: int) -> Ca
         with torch.no_grad():
             for start in range(0, images, 16):
                 part = torch.stack([preprocess(image) for image in shown[start : start + 16]])
-                view.model.encode_image(part)
+                view.module.encode_image(part)
 
     explain = partial(whyclip.explain, view, shown, directions, sides=["image"])
     return {"encode_image": plain} | {method: partial(explain, method=method) for method in METHODS}
