@@ -220,18 +220,18 @@ def main() -> None:
     parser.add_argument("--kinds", default="scenes,textured")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--folder", type=Path, help="keep each scene's measurements, and resume")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     began = time.perf_counter()
-    kept: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+    kept: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
     kinds = {"scenes": SceneSamples, "textured": Textured}
-    for kind in asked.kinds.split(","):
+    for kind in options.kinds.split(","):
         # Words do not depend on the grain.
         sides: tuple[Side, ...] = ("image", "text") if kind == "scenes" else ("image",)
-        data = kinds[kind](asked.scenes, asked.seed, objects=(2, 4))
-        found = calibrated(gathered(data, sides, asked.folder), sides)
-        kept[kind] = {"scenes": asked.scenes, "seed": asked.seed, **found}
+        data = kinds[kind](options.scenes, options.seed, objects=(2, 4))
+        calibration = calibrated(gathered(data, sides, options.folder), sides)
+        kept[kind] = {"scenes": options.scenes, "seed": options.seed, **calibration}
     kept |= {"machine": machine(), "seconds": round(time.perf_counter() - began, 1)}
-    asked.out.write_text(json.dumps(kept, indent=1) + "\n")
+    options.out.write_text(json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
 
 

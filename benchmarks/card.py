@@ -26,11 +26,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def figures(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
+def figures(title: str, intervals: Mapping[str, Mapping[str, float]]) -> str:
     """Table of shares with their intervals."""
     rows: Iterable[tuple[str, ...]] = (
         (name, percent(f["share"]), f"{percent(f['low'])} – {percent(f['high'])}", str(f["n"]))
-        for name, f in found.items()
+        for name, f in intervals.items()
     )
     return table((title, "%", "95 %", "n"), rows)
 

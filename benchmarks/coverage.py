@@ -298,14 +298,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="*", default=IMAGES)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    found: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
     over_models: dict[str, Any] = {}
     with ProcessPoolExecutor(given.processes) as pool:
         chosen = [cell for cell in CELLS if given.only in cell.title]
         row_of = partial(_row, images=given.images, repetitions=given.repetitions)
         rows = pool.map(row_of, [cell.title for cell in chosen])
         for cell, row in zip(chosen, rows, strict=True):
-            found[cell.title] = row
+            cells[cell.title] = row
             _show(cell, row)
         models = [cell for cell in MODEL_CELLS if given.only in cell.title]
         row_of = partial(_row_over_models, repetitions=given.repetitions)
@@ -317,7 +317,7 @@ def main() -> None:
         "repetitions": given.repetitions,
         "least coverage": LEAST,
         "milliseconds at 100 images": round(milliseconds(), 1),
-        "cells": found,
+        "cells": cells,
         "cells over models": over_models,
     }
     if not given.only and tuple(given.images) == IMAGES:

@@ -92,17 +92,17 @@ MODEL_CELLS = (
 
 def measured(cell: ModelCell, repetitions: int) -> dict[str, dict[str, float]]:
     """Coverage, share of intervals with bounds and mean width, by number of models."""
-    found = {}
+    rows = {}
     for models in MODELS:
         rng = np.random.default_rng((models, *cell.title.encode()))
         values = [cell.interval(rng, models) for _ in range(repetitions)]
         bounded = [value for value in values if not math.isnan(value.low)]
         missed = sum(not value.low <= 0 <= value.high for value in bounded)
-        found[str(models)] = {
+        rows[str(models)] = {
             "coverage": round(1 - missed / repetitions, 4),
             "bounded": round(len(bounded) / repetitions, 4),
             "width": float(f"{np.mean([v.high - v.low for v in bounded]):.4g}")
             if bounded
             else math.nan,
         }
-    return found
+    return rows

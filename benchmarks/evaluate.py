@@ -67,33 +67,33 @@ def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> fl
         return (clock() - start) / batch
 
 
-def measure(asked: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """One evaluation, with plain batches before and after it."""
-    clock = time.perf_counter if asked.wall else time.process_time
-    view = whyclip.load(asked.model, asked.device)
-    dataset = open_dataset(asked.data, limit=asked.samples)
-    plain(view, asked.batch, clock)
-    rounds = [plain(view, asked.batch, clock) for _ in range(asked.rounds)]
+    clock = time.perf_counter if options.wall else time.process_time
+    view = whyclip.load(options.model, options.device)
+    dataset = open_dataset(options.data, limit=options.samples)
+    plain(view, options.batch, clock)
+    rounds = [plain(view, options.batch, clock) for _ in range(options.rounds)]
     with tempfile.TemporaryDirectory() as out, Counting() as counting:
         start = clock()
-        found = evaluate(view, dataset, METHODS, METRICS, batch_size=asked.batch, out=out)
-        main_tables(summarise(found))
+        evaluation = evaluate(view, dataset, METHODS, METRICS, batch_size=options.batch, out=out)
+        main_tables(summarise(evaluation))
         spent = clock() - start
-    rounds += [plain(view, asked.batch, clock) for _ in range(asked.rounds)]
-    points = sum(metric.curve_points for metric in found.metrics)
-    edited = points * len(found.methods) * len(found.subjects)
+    rounds += [plain(view, options.batch, clock) for _ in range(options.rounds)]
+    points = sum(metric.curve_points for metric in evaluation.metrics)
+    edited = points * len(evaluation.methods) * len(evaluation.subjects)
     return {
-        "model": asked.model,
-        "data": asked.data,
+        "model": options.model,
+        "data": options.data,
         "samples": len(dataset),
-        "methods": list(found.methods),
+        "methods": list(evaluation.methods),
         "edited pictures": edited,
         "pictures encoded": counting.pictures,
-        "batch": asked.batch,
+        "batch": options.batch,
         "plain milliseconds a picture": 1e3 * median(rounds),
         "spread of plain": [1e3 * min(rounds), 1e3 * max(rounds)],
         "seconds": spent,
-        "clock": "wall" if asked.wall else "processor",
+        "clock": "wall" if options.wall else "processor",
         "time over plain": spent / (edited * median(rounds)),
         "goal": GOAL,
     }
@@ -118,14 +118,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--wall", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    found = measure(asked)
+    options = parser.parse_args()
+    figures = measure(options)
     show(
-        "an evaluation", {"time over plain": found["time over plain"]}, 3, {"time over plain": GOAL}
+        "an evaluation",
+        {"time over plain": figures["time over plain"]},
+        3,
+        {"time over plain": GOAL},
     )
-    text = json.dumps({"machine": machine(), **found}, indent=1, ensure_ascii=False)
+    text = json.dumps({"machine": machine(), **figures}, indent=1, ensure_ascii=False)
     print(text)
-    asked.out.write_text(text + "\n", encoding="utf-8")
+    options.out.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

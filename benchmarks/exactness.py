@@ -46,15 +46,15 @@ def measure(view: ModelView, name: str) -> Iterator[Line]:
         forward_pass = run_tower(
             tower, inputs_of(view, tower), Targets(torch.empty(0, 0)), keep=len(tower.blocks)
         )
-        found: Line = {"family": name, "encoder": tower.side, "layers": len(tower.blocks)}
-        found["readout"] = float(readout_paths(forward_pass).gap.max())
+        line: Line = {"family": name, "encoder": tower.side, "layers": len(tower.blocks)}
+        line["readout"] = float(readout_paths(forward_pass).gap.max())
         try:
             check_sum(tower)
-            found["direct"] = float(direct_paths(forward_pass).gap.max())
+            line["direct"] = float(direct_paths(forward_pass).gap.max())
         except InputError:
             # Its stream is no sum of what the layers wrote.
-            found["direct"] = None
-        yield found
+            line["direct"] = None
+        yield line
 
 
 def inputs_of(view: ModelView, tower: Tower) -> torch.Tensor:
@@ -104,9 +104,9 @@ def main(
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = list(measure(make(), name))
-        kept = [line for line in kept if line["family"] != name] + found
-        print(table(found).split("\n", 2)[-1] if found else f"{name}: no attention", flush=True)
+            lines = list(measure(make(), name))
+        kept = [line for line in kept if line["family"] != name] + lines
+        print(table(lines).split("\n", 2)[-1] if lines else f"{name}: no attention", flush=True)
         KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     write(ROOT / "docs" / "exactness.md", {"table": table(kept)})
     worst = max(max(line["readout"], line["direct"] or 0.0) for line in kept)

@@ -35,10 +35,10 @@ def photos() -> dict[str, Image.Image]:
     import skimage.data
     from sklearn.datasets import load_sample_image
 
-    found = {name: getattr(skimage.data, name)() for name in BUNDLED}
-    found |= {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+    arrays = {name: getattr(skimage.data, name)() for name in BUNDLED}
+    arrays |= {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
     images = {}
-    for name, pixels in found.items():
+    for name, pixels in arrays.items():
         scaled = pixels * np.uint8(255) if pixels.dtype == bool else pixels
         images[name] = Image.fromarray(scaled).convert("RGB")
     return images
@@ -73,15 +73,15 @@ def main(
         again = [compressed(scene, quality) for scene in few]
         alarms[f"unseen scenes, JPEG of quality {quality}"] = alarm(far(again))
     if folder:
-        asked = {path.name: read_image(path) for path in sorted(folder.iterdir())}
+        photos_by_name = {path.name: read_image(path) for path in sorted(folder.iterdir())}
     else:
-        asked = photos()
-    away = far(list(asked.values()))
-    distances = {name: round(float(d), 3) for name, d in zip(asked, away, strict=True)}
+        photos_by_name = photos()
+    away = far(list(photos_by_name.values()))
+    distances = {name: round(float(d), 3) for name, d in zip(photos_by_name, away, strict=True)}
     alarms["photos"] = alarm(away)
     console = Console()
-    for name, found in alarms.items():
-        share, of = 100 * found["share"], found["n"]
+    for name, counts in alarms.items():
+        share, of = 100 * counts["share"], counts["n"]
         console.print(f"{name}: {share:.1f} % of {of} called unlike scenes")
     console.print(", ".join(f"{name} {d:.2f}" for name, d in distances.items()))
     if json_file:

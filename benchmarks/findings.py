@@ -57,7 +57,7 @@ def run(name: str, command: str) -> None:
         shutil.copy(Path(folder) / "audit.json", KEPT / f"{name}.json")
 
 
-def told(name: str, command: str) -> str:
+def section(name: str, command: str) -> str:
     """What the page shows of one audit."""
     audit = Audit.load(KEPT / f"{name}.json")
     image = f"findings-{name}.png"
@@ -83,7 +83,7 @@ def main(
     for name in names or AUDITS:
         if again:
             run(name, AUDITS[name])
-        write(PAGE, {name: told(name, AUDITS[name])})
+        write(PAGE, {name: section(name, AUDITS[name])})
 
 
 if __name__ == "__main__":

@@ -79,10 +79,10 @@ def work(
             starts[task.start] = load_start(task.start, folder=kept, device=device)
         record = run_task(task, starts[task.start], table, unseen, steps=steps)
         save_records([record], path)
-        found = record.measured
+        measures = record.measured
         print(
-            f"{task} boxes {found.boxes.macc():.3f} masks {found.masks.macc():.3f} "
-            f"recall {found.recall:.3f} {record.seconds:.1f} s",
+            f"{task} boxes {measures.boxes.macc():.3f} masks {measures.masks.macc():.3f} "
+            f"recall {measures.recall:.3f} {record.seconds:.1f} s",
             flush=True,
         )
 
@@ -103,9 +103,9 @@ def main(
         train(out, device, processes, steps, seeds, seconds)
         paths = sorted((out / "records").glob("*.npz"))
         save_records([record for path in paths for record in load_records(path)], kept)
-    found = reproduce("finetuning", records=str(kept))
-    print(found.save(out / "report"))
-    report = found.report()
+    result = reproduce("finetuning", records=str(kept))
+    print(result.save(out / "report"))
+    report = result.report()
     if page:
         image = next(part for part in report.sections if isinstance(part, Picture))
         (DOCS / "images" / IMAGE).write_bytes(image.png())

@@ -50,7 +50,7 @@ METHODS = ("grad_eclip", "contribution", "decomposition", "maskclip", "leave_one
 
 def explained() -> dict[str, Any]:
     """Maps and words of every fast method, for two scenes and three prompts."""
-    found = {}
+    records = {}
     samples = list(open_dataset("scenes:2"))
     for geometry in ("model", "keep"):
         results = whyclip.compare(
@@ -61,30 +61,30 @@ def explained() -> dict[str, Any]:
         )
         for name, explanations in results.items():
             for sample, one in zip(samples, explanations, strict=True):
-                found[f"{geometry} {name} {sample.id}"] = {
+                records[f"{geometry} {name} {sample.id}"] = {
                     "scores": one.scores.tolist(),
                     "score_model": list(one.certificate.score_model),
                     "verdict": one.certificate.verdict,
                     "maps": None if one.maps is None else thinned(one.maps),
                     "words": [[word.relevance for word in words] for words in one.words],
                 }
-    return found
+    return records
 
 
 def thinned(maps: Tensor) -> list[list[float]]:
     """About 16 values of each map, evenly spaced."""
     flat = maps.flatten(1)
-    found: list[list[float]] = flat[:, :: max(1, flat.shape[1] // VALUES)].tolist()
-    return found
+    values: list[list[float]] = flat[:, :: max(1, flat.shape[1] // VALUES)].tolist()
+    return values
 
 
 def evaluated() -> dict[str, Any]:
     """Every value and curve of an evaluation with all metrics."""
     variants = {**{name: name for name in METHODS}, "published": PUBLISHED}
     data = open_dataset(DATA)
-    found = evaluate(view_of("openclip"), data, variants, list(METRICS))
+    evaluation = evaluate(view_of("openclip"), data, variants, list(METRICS))
     values: dict[str, Any] = {}
-    for record in found.records:
+    for record in evaluation.records:
         for number, one in enumerate(record.measured):
             where = f"{record.sample} {number}"
             for key, value in one.values.items():
@@ -96,16 +96,16 @@ def evaluated() -> dict[str, Any]:
 
 def audited() -> dict[str, Any]:
     """Every finding of an audit, and the four computations of heads by geometry."""
-    found = audit(view_of("openclip"), open_dataset(DATA), [*METHODS, PUBLISHED], edited=8)
+    result = audit(view_of("openclip"), open_dataset(DATA), [*METHODS, PUBLISHED], edited=8)
     findings = {
         f"{LABELS.get(one.method, one.method)} {one.check} {one.side}": {
             "verdict": one.verdict,
             "value": one.value,
             "figures": dict(one.figures),
         }
-        for one in found.findings
+        for one in result.findings
     }
-    cells = {f"{c.heads} {c.geometry}": [c.gap, c.same, c.accuracy] for c in found.cells}
+    cells = {f"{c.heads} {c.geometry}": [c.gap, c.same, c.accuracy] for c in result.cells}
     return {"findings": findings, "cells": cells}
 
 

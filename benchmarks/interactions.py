@@ -93,15 +93,15 @@ class Subset:
 
     def objects(self, row: int) -> list[tuple[int, str, str, np.ndarray]]:
         """Slot, noun, phrase and visible pixels of what can be seen."""
-        found = []
+        objects = []
         for slot in np.flatnonzero(self.layout.concept[row] >= 0):
             mask = self.masks[row, slot].numpy()
             tint = int(self.layout.colour[row, slot])
             name = self.atlas.names[self.layout.concept[row, slot]]
             named = phrase(name, tuple(COLOURS)[tint] if tint >= 0 else None)
             if mask.any():
-                found.append((int(slot), name, named, mask))
-        return found
+                objects.append((int(slot), name, named, mask))
+        return objects
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -128,16 +128,16 @@ def second_differences(
     present = {name for _, name, *_ in things}
     absent = [name for name in scenes.atlas.names if name not in present]
     chosen = np.random.default_rng(row).choice(absent, OTHERS, replace=False)
-    found: dict[str, list[Tensor]] = {"removed": [], "exchanged": []}
+    differences: dict[str, list[Tensor]] = {"removed": [], "exchanged": []}
     for noun in nouns:
         start = prompt.index(noun)
         shorter = " ".join((prompt[:start] + prompt[start + len(noun) :]).split())
         exchanged = [prompt.replace(noun, str(other), 1) for other in chosen]
         scores = embed(model, images, [prompt, shorter, *exchanged])
         lost = scores[:1] - scores[1:]
-        found["removed"].append(lost[:, 0] - lost[:, 1])
-        found["exchanged"].append(lost[:, 0] - lost[:, 2:].mean(1))
-    return {kind: torch.stack(rows).numpy() for kind, rows in found.items()}
+        differences["removed"].append(lost[:, 0] - lost[:, 1])
+        differences["exchanged"].append(lost[:, 0] - lost[:, 2:].mean(1))
+    return {kind: torch.stack(rows).numpy() for kind, rows in differences.items()}
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ def measure(model: whyclip.ModelView, scenes: Subset) -> dict[str, dict[str, flo
             keep("gap", abs(inter.gap))
             keep("share", inter.matrix.sum() / inter.score)
             for number, noun in enumerate(nouns):
-                own, mask = rows_of(inter, noun), things[number][3]
-                values = inter.matrix[own].sum(0)
+                indices, mask = rows_of(inter, noun), things[number][3]
+                values = inter.matrix[indices].sum(0)
                 left, top, right, bottom = box_of(mask)
                 keep("nouns positive", values.sum() > 0)
                 y, x = divmod(int(values.argmax()), values.shape[1])
@@ -196,7 +196,7 @@ def measure(model: whyclip.ModelView, scenes: Subset) -> dict[str, dict[str, flo
                     keep("average precision of patches", patches)
                 for thing, (_, _, _, other) in enumerate(things):
                     words = inter.what(box_of(other))
-                    keep("predicted", sum(words[index].relevance for index in own))
+                    keep("predicted", sum(words[index].relevance for index in indices))
                     keep("removed", truth["removed"][number, thing])
                     keep("exchanged", truth["exchanged"][number, thing])
     return {way: summary(kept) for way, kept in lists.items()}
@@ -218,14 +218,14 @@ def summary(kept: Mapping[str, list[float]]) -> dict[str, float]:
 
 def ceiling(scenes: Subset) -> float:
     """Average precision of maps that hold the object's share of each patch: what a grid allows."""
-    found = []
+    precisions = []
     for row in range(len(scenes)):
         for _, _, _, mask in scenes.objects(row)[:2]:
             pixels = torch.from_numpy(mask).float()[None, None]
             shares = torch.nn.functional.avg_pool2d(pixels, SIDE // GRID)
             heat = torch.nn.functional.interpolate(shares, (SIDE, SIDE), mode="bilinear")
-            found.append(average_precision_score(mask.ravel(), heat.numpy().ravel()))
-    return float(np.mean(found))
+            precisions.append(average_precision_score(mask.ravel(), heat.numpy().ravel()))
+    return float(np.mean(precisions))
 
 
 def cost(repeats: int) -> dict[str, float]:
@@ -256,10 +256,10 @@ def cost(repeats: int) -> dict[str, float]:
             run()
             if turn:
                 seconds[way].append(time.perf_counter() - started)
-    found = {f"{way} seconds": median(own) for way, own in seconds.items()}
+    figures = {f"{way} seconds": median(times) for way, times in seconds.items()}
     for way in ways:
-        found[way] = median(a / b for a, b in zip(seconds[way], seconds["forward"], strict=True))
-    return found
+        figures[way] = median(a / b for a, b in zip(seconds[way], seconds["forward"], strict=True))
+    return figures
 
 
 def table(kept: Mapping[str, Any]) -> str:

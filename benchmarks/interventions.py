@@ -68,9 +68,9 @@ def checked(scenes: int) -> dict[str, Any]:
     model = whyclip.load("mini", device="cpu")
     methods = [name for name in TABLE if name != "random"]
     data = SceneSamples(scenes, SEED, objects=(2, 4))
-    found = audit(model, data, methods, list(CHECKS), limit=scenes)
+    result = audit(model, data, methods, list(CHECKS), limit=scenes)
     checks: dict[str, Any] = {}
-    for one in found.findings:
+    for one in result.findings:
         checks.setdefault(one.check, {}).setdefault(one.side, {})[one.method] = {
             "verdict": one.verdict,
             "value": rounded(one.value),
@@ -79,7 +79,7 @@ def checked(scenes: int) -> dict[str, Any]:
     removed = checks["removed_objects"]["image"]
     apart = {name: round(removed[name]["value"][0] - known, 4) for name, known in TABLE.items()}
     return {
-        "seconds": round(found.seconds, 1),
+        "seconds": round(result.seconds, 1),
         "minus the table": apart,
         "within 0.05 of the table": all(abs(value) <= NEAR for value in apart.values()),
         "checks": checks,
@@ -91,22 +91,22 @@ def filled(scenes: int) -> dict[str, Any]:
     model = whyclip.load("mini", device="cpu")
     data = SceneSamples(scenes, FILL_SEED, objects=1)
     metrics = ("deletion", "insertion")
-    found = evaluate(model, data, FILLED, metrics, sides=["image"], fill="background")
+    evaluation = evaluate(model, data, FILLED, metrics, sides=["image"], fill="background")
     areas: dict[str, Any] = {}
     curves: dict[str, Any] = {}
-    for metric in found.metrics:
-        for method in found.methods:
-            value = found.interval(method, metric.name, "top1")
+    for metric in evaluation.metrics:
+        for method in evaluation.methods:
+            value = evaluation.interval(method, metric.name, "top1")
             areas.setdefault(metric.name, {})[method] = rounded(value)
-            points = found.curve(method, metric.name, "top1").scores
+            points = evaluation.curve(method, metric.name, "top1").scores
             curves.setdefault(metric.name, {})[method] = [round(float(x), 3) for x in points]
-    gap = found.difference("random", "grad_eclip", "deletion_background", "top1")
+    gap = evaluation.difference("random", "grad_eclip", "deletion_background", "top1")
     return {
         "random minus grad_eclip, deletion on the true background": rounded(gap),
         "at least 0.5 apart": gap.mean >= APART,
         "top-1 areas": areas,
         "top-1 curves": curves,
-        "words": fills_words(found.summary),
+        "words": fills_words(evaluation.summary),
     }
 
 
@@ -116,15 +116,19 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=SCENES, help="of 2 to 4 objects; 0 for none")
     parser.add_argument("--fills", type=int, default=FILL_SCENES, help="of one object; 0 for none")
     parser.add_argument("--out", type=Path, default=RESULT)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     began = time.perf_counter()
-    kept = json.loads(asked.out.read_text()) if asked.out.exists() else {}
-    if asked.scenes:
-        kept["removed objects"] = {"scenes": asked.scenes, "seed": SEED, **checked(asked.scenes)}
-    if asked.fills:
-        kept["fills"] = {"scenes": asked.fills, "seed": FILL_SEED, **filled(asked.fills)}
+    kept = json.loads(options.out.read_text()) if options.out.exists() else {}
+    if options.scenes:
+        kept["removed objects"] = {
+            "scenes": options.scenes,
+            "seed": SEED,
+            **checked(options.scenes),
+        }
+    if options.fills:
+        kept["fills"] = {"scenes": options.fills, "seed": FILL_SEED, **filled(options.fills)}
     kept |= {"machine": machine(), "seconds": round(time.perf_counter() - began, 1)}
-    asked.out.write_text(json.dumps(kept, indent=1) + "\n")
+    options.out.write_text(json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
 
 

@@ -64,8 +64,8 @@ def main() -> int:
             print(" with ".join(pair), flush=True)
             python = environment(Path(folder) / str(index), pair)
             results.append({**versions(python), **run(python, tests)})
-            found = {"date": date.today().isoformat(), "tests": tests, "runs": results}
-            RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            record = {"date": date.today().isoformat(), "tests": tests, "runs": results}
+            RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 1 if any(result["failed"] for result in results) else 0
 
 

@@ -54,7 +54,7 @@ def measure(arch: str, rounds: int) -> dict[str, float]:
     size = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(1, 3, size, size)
     forward_pass = run_tower(view.image, pixels, random_targets(view, TARGETS), keep=0)
-    found = {}
+    throughput = {}
     for name in ("rise", "occlusion"):
         options, count = asked_of(name, view.image.native_grid)
         method = get_method(name)
@@ -71,8 +71,8 @@ def measure(arch: str, rounds: int) -> dict[str, float]:
         plain()
         run()
         slower = median(seconds(run) / seconds(plain) for _ in range(rounds))
-        found[f"{arch}: {name}"] = count / len(many) / slower
-    return found
+        throughput[f"{arch}: {name}"] = count / len(many) / slower
+    return throughput
 
 
 def main() -> None:
@@ -80,13 +80,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", nargs="*", default=["ViT-B-32"], help="OpenCLIP architectures")
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    found: dict[str, float] = {}
-    for arch in asked.arch:
-        found |= measure(arch, asked.rounds)
+    options = parser.parse_args()
+    throughput: dict[str, float] = {}
+    for arch in options.arch:
+        throughput |= measure(arch, options.rounds)
     title = f"throughput over plain throughput, batches of {BATCH} (goal: {GOAL} or more)"
-    show(title, found, 3, {})
-    figures = {"rounds": asked.rounds, "goal": GOAL, "throughput over plain": found}
+    show(title, throughput, 3, {})
+    figures = {"rounds": options.rounds, "goal": GOAL, "throughput over plain": throughput}
     RESULT.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
 
 

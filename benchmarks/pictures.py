@@ -66,8 +66,8 @@ def interaction(folder: Path) -> None:
 
 def heads(folder: Path) -> None:
     """The picture of ``docs/heads.md``."""
-    asked = f'explain {EXAMPLE} "a dog" "a red car" --heads {folder / "heads.png"}'
-    whyclip(asked, folder / "out.json")
+    command = f'explain {EXAMPLE} "a dog" "a red car" --heads {folder / "heads.png"}'
+    whyclip(command, folder / "out.json")
     shrunk(folder / "heads.png", "heads", 2 / 3)
 
 
@@ -97,9 +97,9 @@ def wrong_label(folder: Path) -> None:
     from whyclip import open_dataset
 
     open_dataset("held-out-scenes:2")[1].image.save(folder / "cat.png")
-    asked = f'explain {folder / "cat.png"} "a hamster" --against "a cat"'
-    whyclip(asked, DOCS / "images" / "wrong-label.png")
-    whyclip(f"{asked} --method grad_eclip -o relu=false", folder / "signed.png")
+    command = f'explain {folder / "cat.png"} "a hamster" --against "a cat"'
+    whyclip(command, DOCS / "images" / "wrong-label.png")
+    whyclip(f"{command} --method grad_eclip -o relu=false", folder / "signed.png")
     shrunk(folder / "signed.png", "wrong-label-signed", 2 / 3)
 
 

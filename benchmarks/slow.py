@@ -39,14 +39,14 @@ def main() -> int:
     """Run, print and keep; 1 if any test failed."""
     files = sys.argv[1:] or marked_files()
     before = json.loads(RESULT.read_text(encoding="utf-8"))["files"] if RESULT.exists() else {}
-    found = {name: before[name] for name in before if sys.argv[1:] and name not in files}
+    outcomes = {name: before[name] for name in before if sys.argv[1:] and name not in files}
     failed = False
     for name in files:
         print(name, flush=True)
         outcome = run(sys.executable, [name], *MARKED)
         failed |= bool(outcome["failed"])
-        found[name] = {"date": date.today().isoformat(), **outcome}
-        kept = {"machine": machine(), "files": dict(sorted(found.items()))}
+        outcomes[name] = {"date": date.today().isoformat(), **outcome}
+        kept = {"machine": machine(), "files": dict(sorted(outcomes.items()))}
         RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return int(failed)
 

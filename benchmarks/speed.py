@@ -168,7 +168,7 @@ def measure_check(rounds: int) -> dict[str, float]:
             model.encode_image(preprocess(image)[None])
             model.encode_text(tokenizer(prompts))
 
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for count, title in ((1, "1 prompt"), (16, "16 prompts")):
         prompts = [f"a photo of a dog number {index}" for index in range(count)]
         maps: dict[str, Any] = {"method": "grad_eclip", "sides": ["image"]}
@@ -180,27 +180,27 @@ def measure_check(rounds: int) -> dict[str, float]:
             f"maps and words, {title}, checked": explained,
             f"maps and words, {title}, not checked": partial(explained, check="none"),
         }
-        found |= ratios(rounds_of(cases, rounds), "plain")
-    return found
+        figures |= ratios(rounds_of(cases, rounds), "plain")
+    return figures
 
 
 def measure_bf16() -> dict[str, float]:
     """How far maps and scores move under bf16, on random weights and, where it is, on mini."""
-    found = {}
+    figures = {}
     for name, view in (("ViT-B-16, random", random_view()[2]), ("mini", _mini())):
         if view is None:
             continue
         noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
         scene = Path(__file__).parents[1] / "examples" / "dog_and_red_car.png"
         image = Image.open(scene) if scene.exists() else Image.fromarray(noise)
-        asked: dict[str, Any] = {"prompts": ["a dog", "a red car"], "method": "grad_eclip"}
-        exact = whyclip.explain(view, image, **asked)
-        rough = whyclip.explain(view, image, **asked, precision="bf16")
+        options: dict[str, Any] = {"prompts": ["a dog", "a red car"], "method": "grad_eclip"}
+        exact = whyclip.explain(view, image, **options)
+        rough = whyclip.explain(view, image, **options, precision="bf16")
         a, b = exact.maps.flatten(1), rough.maps.flatten(1)
-        found[f"{name}: score"] = float((exact.scores - rough.scores).abs().max())
-        found[f"{name}: map, relative L2"] = float(((a - b).norm(dim=1) / a.norm(dim=1)).max())
-        found[f"{name}: map correlation"] = float(F.cosine_similarity(a, b).min())
-    return found
+        figures[f"{name}: score"] = float((exact.scores - rough.scores).abs().max())
+        figures[f"{name}: map, relative L2"] = float(((a - b).norm(dim=1) / a.norm(dim=1)).max())
+        figures[f"{name}: map correlation"] = float(F.cosine_similarity(a, b).min())
+    return figures
 
 
 def _mini() -> whyclip.ModelView | None:
@@ -235,7 +235,7 @@ def measure_memory() -> dict[str, float]:
 
     ``maps`` is what the maps returned take themselves; the directions given are not counted.
     """
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for n in (1, 100, 1000):
         done = subprocess.run(
             [sys.executable, "-c", MEMORY.format(n=n)],
@@ -244,10 +244,10 @@ def measure_memory() -> dict[str, float]:
             check=True,
             cwd=Path(__file__).parents[1],
         )
-        peak, own = map(int, done.stdout.split()[-2:])
-        found[f"{n} prompts: peak MB"] = peak / 1e6
-        found[f"{n} prompts: maps MB"] = own / 1e6
-    return found
+        peak, maps = map(int, done.stdout.split()[-2:])
+        figures[f"{n} prompts: peak MB"] = peak / 1e6
+        figures[f"{n} prompts: maps MB"] = maps / 1e6
+    return figures
 
 
 def machine() -> str:

@@ -64,7 +64,7 @@ def line(methods: Mapping[str, Any]) -> Line:
     }
     right = methods[METHODS[0]]["right"][ENERGY]["n"]
     return {
-        "found": right / sum(part["n"] for part in phrases[METHODS[0]]),
+        "found": right / sum(record["n"] for record in phrases[METHODS[0]]),
         "map": {
             method: float(np.average([p["share"] for p in parts], weights=[p["n"] for p in parts]))
             for method, parts in phrases.items()
@@ -76,7 +76,7 @@ def line(methods: Mapping[str, Any]) -> Line:
 def follows(lines: Mapping[str, Line], what: str, method: str) -> float:
     """How well the order of the weights by what a method shows is that by what they find."""
     strength, shown = zip(
-        *((own["found"], own[what][method]) for own in lines.values()), strict=True
+        *((record["found"], record[what][method]) for record in lines.values()), strict=True
     )
     return float(spearman(torch.tensor(strength), torch.tensor(shown)))
 
@@ -85,7 +85,9 @@ def table(lines: Mapping[str, Line], what: str) -> Table:
     """A row for each set of weights, and one that says how well a method follows the model."""
     methods = list(next(iter(lines.values()))[what])
     columns = (Column("weights", "weights after step"), Column("found", "found of 2–4 things"))
-    rows = [{"weights": step, "found": own["found"]} | own[what] for step, own in lines.items()]
+    rows = [
+        {"weights": step, "found": record["found"]} | record[what] for step, record in lines.items()
+    ]
     last = {method: follows(lines, what, method) for method in methods}
     rows.append({"weights": "rank correlation with what is found"} | last)
     return Table(TITLES[what][0], (*columns, *map(Column, methods)), tuple(rows))
@@ -97,11 +99,11 @@ def figure(lines: Mapping[str, Line]) -> Any:
 
     drawn = Figure(figsize=(9, 4), layout="constrained")
     look = styles((*METHODS, *IMAGE_ONLY))
-    ordered = sorted(lines.values(), key=lambda own: own["found"])
-    strength = [own["found"] for own in ordered]
+    ordered = sorted(lines.values(), key=lambda record: record["found"])
+    strength = [record["found"] for record in ordered]
     for panel, (what, (_, title)) in zip(drawn.subplots(1, 2), TITLES.items(), strict=True):
         for method in ordered[0][what]:
-            values = [own[what][method] for own in ordered]
+            values = [record[what][method] for record in ordered]
             panel.plot(strength, values, marker="o", ms=3, lw=1.4, label=method, **look[method])
         panel.set_title(title, fontsize=10)
         panel.set_xlabel("found of two to four things", fontsize=9)
@@ -113,7 +115,7 @@ def figure(lines: Mapping[str, Line]) -> Any:
     return drawn
 
 
-def told(kept: Mapping[str, Any]) -> str:
+def section(kept: Mapping[str, Any]) -> str:
     """What the page shows."""
     lines = {step: line(methods) for step, methods in kept["weights"].items()}
     alt = "What maps and words show, against what the model finds"
@@ -137,13 +139,13 @@ def main(
         for folder in folders.values():
             if not folder.is_dir():
                 raise SystemExit(f"no folder {folder}; has the training ended?")
-        found: dict[str, Any] = {}
+        weights: dict[str, Any] = {}
         for step, folder in folders.items():
             print(f"weights after step {step}", flush=True)
-            found[step] = measure(n, methods=(*METHODS, *IMAGE_ONLY), folder=folder)
-        kept = {"scenes": n, "weights": found}
+            weights[step] = measure(n, methods=(*METHODS, *IMAGE_ONLY), folder=folder)
+        kept = {"scenes": n, "weights": weights}
         KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    write(DOCS / "findings.md", {"strength": told(json.loads(KEPT.read_text(encoding="utf-8")))})
+    write(DOCS / "findings.md", {"strength": section(json.loads(KEPT.read_text(encoding="utf-8")))})
 
 
 if __name__ == "__main__":

@@ -33,14 +33,14 @@ TIMES = 12
 
 def measure(page: Any, address: str) -> dict[str, list[float]]:
     """Milliseconds of every kind of act, in the order in which they were measured."""
-    found: dict[str, list[float]] = {"first answer": [], "changed prompt": [], "other method": []}
+    times: dict[str, list[float]] = {"first answer": [], "changed prompt": [], "other method": []}
 
     def answer(kind: str, act: Any) -> None:
         before = page.get_attribute("html", "data-answered")
         act()
         other = f':not([data-answered="{before}"])' if before else ""
         page.wait_for_selector(f"html[data-answered]{other}", state="attached")
-        found[kind].append(float(page.get_attribute("html", "data-answered")))
+        times[kind].append(float(page.get_attribute("html", "data-answered")))
 
     examples = ("four-objects", "two-houses", "wide", "dog-and-red-car")
     for time in range(TIMES):
@@ -62,9 +62,9 @@ def measure(page: Any, address: str) -> dict[str, list[float]]:
         for view in ("patches", "contour", "heat"):
             page.check(f"input[name=view][value={view}]")
             drawn = float(page.get_attribute("canvas.heat", "data-drawn"))
-            found.setdefault(f"drawing at 720 × 720, {view}", []).append(drawn)
+            times.setdefault(f"drawing at 720 × 720, {view}", []).append(drawn)
         page.wait_for_timeout(50 * (time % 2))
-    return found
+    return times
 
 
 def timed(answers: Any) -> tuple[list[float], list[float]]:
@@ -91,13 +91,13 @@ def table(record: dict[str, Any]) -> str:
         for kind, times in record["milliseconds"].items()
     ]
     head = ["| milliseconds | median | smallest | largest |", "| --- | ---: | ---: | ---: |"]
-    told = (
+    note = (
         f"{record['times each']} times each, on {record['machine']}. The machine was busy with "
         f"other work (load {record['load before']:.0f}), so the clock shows more than the page "
         "needs: compare the server's time by the clock with its processor time."
     )
     quiet = f"{record['times each']} times each, on {record['machine']}."
-    return "\n".join([*head, *rows, "", told if record["load before"] > 2 else quiet])
+    return "\n".join([*head, *rows, "", note if record["load before"] > 2 else quiet])
 
 
 def main() -> int:

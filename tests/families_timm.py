@@ -42,15 +42,15 @@ def whyclip_tiny_remainder(pretrained: bool = False, **config: Any) -> nn.Module
 
 
 def whyclip_tiny_registers(pretrained: bool = False, **config: Any) -> nn.Module:
-    own = {"reg_tokens": 3, "no_embed_class": True, "qk_norm": True, "init_values": 0.3}
-    return whyclip_tiny_vit(pretrained, **{**config, **own, "pre_norm": True})
+    options = {"reg_tokens": 3, "no_embed_class": True, "qk_norm": True, "init_values": 0.3}
+    return whyclip_tiny_vit(pretrained, **{**config, **options, "pre_norm": True})
 
 
 def whyclip_tiny_eva(pretrained: bool = False, **config: Any) -> nn.Module:
     del pretrained
-    own = {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "use_rot_pos_emb": True}
+    options = {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "use_rot_pos_emb": True}
     grid = {"ref_feat_shape": (3, 3), "init_values": 0.5}
-    return trunk_of(Eva, **{"scale_attn_inner": True, **own, **grid, **config})
+    return trunk_of(Eva, **{"scale_attn_inner": True, **options, **grid, **config})
 
 
 def whyclip_tiny_pe(pretrained: bool = False, **config: Any) -> nn.Module:

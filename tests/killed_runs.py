@@ -34,8 +34,8 @@ def view() -> ModelView:
 def evaluation(folder: Path) -> None:
     """With edits one by one, as rounding depends on what is in a batch."""
     metrics = ["deletion", "iou", "word_insertion"]
-    found = evaluate(view(), Many(), ["grad_eclip"], metrics, batch_size=1, out=folder)
-    rows = "\n".join(map(repr, found.rows))
+    result = evaluate(view(), Many(), ["grad_eclip"], metrics, batch_size=1, out=folder)
+    rows = "\n".join(map(repr, result.rows))
     # A report takes longer than all samples; every number in it is one of these.
     write_atomic(folder / "rows.txt", rows.encode)
 
@@ -43,10 +43,10 @@ def evaluation(folder: Path) -> None:
 def auditing(folder: Path) -> None:
     # Few checks, as their intervals take longer than all that is measured here.
     checks = ["score_gap", "patch_masked", "word_removal", "deletion", "shuffled_weights"]
-    found = audit(
+    result = audit(
         view(), Toy(10), ["grad_eclip"], checks, limit=10, edited=6, patches=4, out=folder
     )
-    content = json.dumps(found.to_json())
+    content = json.dumps(result.to_json())
     write_atomic(folder / "audit.json", content.encode)
 
 

@@ -23,11 +23,11 @@ def back_through_norm(g: Tensor, x: Tensor, pair: tuple[Tensor, Tensor]) -> Tens
 
 def secants(z: Tensor, quick: bool) -> Tensor:
     """f(z)/z, number by number: a sigmoid, or the normal distribution's integral."""
-    found = [
+    slopes = [
         1 / (1 + math.exp(-1.702 * n)) if quick else (1 + math.erf(n / math.sqrt(2))) / 2
         for n in z.tolist()
     ]
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor(slopes, dtype=torch.float64)
 
 
 def backwards(tower: PlainTower, x: Tensor, row: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,14 +50,14 @@ def backwards(tower: PlainTower, x: Tensor, row: int) -> tuple[Tensor, Tensor, T
         g = g + back_through_norm((g @ block.w2) * slope @ block.w1, y[row], block.norm2)
         biases = biases + g @ block.bo
         width = len(block.wo) // tower.heads
-        own = torch.zeros(len(g), len(block.wv), dtype=torch.float64)
+        value_gradient = torch.zeros(len(g), len(block.wv), dtype=torch.float64)
         for h, weights in enumerate(trace.rows[row]):
             lanes = slice(h * width, (h + 1) * width)
             for j, weight in enumerate(weights):
                 if j != row:
                     vectors[j] += g @ (block.wo[:, lanes] @ (weight * trace.v[j, lanes]))
-            own[:, lanes] = weights[row] * (g @ block.wo[:, lanes])
-        biases = biases + own @ (block.wv @ block.norm1[1] + block.bv)
-        g = g + back_through_norm(own @ block.wv, entered[row], block.norm1)
+            value_gradient[:, lanes] = weights[row] * (g @ block.wo[:, lanes])
+        biases = biases + value_gradient @ (block.wv @ block.norm1[1] + block.bv)
+        g = g + back_through_norm(value_gradient @ block.wv, entered[row], block.norm1)
     vectors[row] += g @ layers[0][1][row]
     return vectors, biases, tower.projection @ reference.norm(end, tower.final_norm)

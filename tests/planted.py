@@ -99,8 +99,8 @@ class Prompts:
             self.directions = encode_prompts(view, list(prompts)).targets().directions
 
     def numbers(self, targets: Targets) -> list[int]:
-        found: list[int] = (targets.directions @ self.directions.T).argmax(-1).tolist()
-        return found
+        numbers: list[int] = (targets.directions @ self.directions.T).argmax(-1).tolist()
+        return numbers
 
 
 def of_other_weights(

@@ -367,9 +367,9 @@ def eclip(
         else:
             by_head = torch.autograd.grad(score, trace.rows[readout], retain_graph=True)
             channel = {i: sum(head[i] for head in by_head) for i in content}
-        found = torch.stack([weight[i].detach() * channel[i].detach() for i in content])
-        size = max(size, float(found.abs().max()))
-        total += found.clamp(min=0) if relu and relu_each_layer else found
+        values = torch.stack([weight[i].detach() * channel[i].detach() for i in content])
+        size = max(size, float(values.abs().max()))
+        total += values.clamp(min=0) if relu and relu_each_layer else values
     return Relevance(total.clamp(min=0) if relu else total, float(score.detach()), size)
 
 
@@ -391,14 +391,14 @@ def contribution(
     total = torch.zeros(len(content), dtype=torch.float64)
     for trace in traces:
         [g] = torch.autograd.grad(score, trace.o[readout], retain_graph=True)
-        found = []
+        shares = []
         for i in content:
             share = 0.0
             for h, row in enumerate(trace.rows[readout]):
                 for c in range(h * d, (h + 1) * d):
                     share += float(row[i].detach()) * float(g[c]) * float(trace.v[i, c].detach())
-            found.append(share)
-        total += torch.tensor(found, dtype=torch.float64)
+            shares.append(share)
+        total += torch.tensor(shares, dtype=torch.float64)
     size = float(total.abs().max())
     return Relevance(total.clamp(min=0) if relu else total, float(score.detach()), size)
 

@@ -17,11 +17,11 @@ def skipped(config: pytest.Config) -> int:
     return 0 if reporter is None else len(reporter.stats.get("skipped", ()))
 
 
-def message(found: int, most: int | None) -> str:
+def message(count: int, most: int | None) -> str:
     """What to say of this number of skips; nothing if they are few enough."""
-    if most is None or found <= most:
+    if most is None or count <= most:
         return ""
-    return f"{found} tests were skipped, more than --most-skips={most}; see their reasons above"
+    return f"{count} tests were skipped, more than --most-skips={most}; see their reasons above"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -58,16 +58,16 @@ def sides_of(family: str, method: str) -> tuple[str, ...]:
     return {plan.method.name: plan.sides for plan in plans}.get(method, ())
 
 
-def assert_each_is_as_alone(view: whyclip.ModelView, prompts: list[str], **asked: Any) -> None:
-    together = whyclip.explain(view, families.picture(), prompts, **asked)
+def assert_each_is_as_alone(view: whyclip.ModelView, prompts: list[str], **options: Any) -> None:
+    together = whyclip.explain(view, families.picture(), prompts, **options)
     for index, prompt in enumerate(prompts):
-        alone = whyclip.explain(view, families.picture(), prompt, **asked)
+        alone = whyclip.explain(view, families.picture(), prompt, **options)
         torch.testing.assert_close(together.scores[index], alone.scores[0], rtol=0, atol=1e-5)
-        if "image" in asked["sides"]:
+        if "image" in options["sides"]:
             assert together.maps is not None
             assert alone.maps is not None
             close(together.maps[index], alone.maps[0])
-        if "text" in asked["sides"]:
+        if "text" in options["sides"]:
             ours, theirs = together.words[index], alone.words[0]
             assert [word.text for word in ours] == [word.text for word in theirs] == prompt.split()
             close(*(torch.tensor([word.relevance for word in row]) for row in (ours, theirs)))
@@ -114,8 +114,10 @@ def test_layers_in_the_middle_are_read_alike(
     default = whyclip.explain(
         view, families.picture(), PROMPTS, method=method, sides=sides, **QUICK.get(method, {})
     )
-    asked = whyclip.explain(view, families.picture(), PROMPTS, method=method, sides=sides, **quick)
-    assert asked.words != default.words or not torch.equal(asked.maps, default.maps)
+    explanation = whyclip.explain(
+        view, families.picture(), PROMPTS, method=method, sides=sides, **quick
+    )
+    assert explanation.words != default.words or not torch.equal(explanation.maps, default.maps)
 
 
 def test_the_deep_families_have_blocks_in_the_middle_and_a_mask_for_each_text() -> None:

@@ -37,9 +37,13 @@ def numbers(values: Any) -> torch.Tensor:
     return torch.tensor(values, device="cpu", dtype=torch.float32)
 
 
-def maps_and_words(found: Any) -> list[torch.Tensor]:
-    words = [w.relevance for prompt in found.words for w in prompt]
-    return [found.scores, *([] if found.maps is None else [found.maps]), numbers(words)]
+def maps_and_words(explanation: Any) -> list[torch.Tensor]:
+    words = [w.relevance for prompt in explanation.words for w in prompt]
+    return [
+        explanation.scores,
+        *([] if explanation.maps is None else [explanation.maps]),
+        numbers(words),
+    ]
 
 
 def explained(**options: Any) -> Callable[[Path], list[torch.Tensor]]:
@@ -52,29 +56,29 @@ def pixels() -> torch.Tensor:
 
 
 def preprocessed(_: Path) -> list[torch.Tensor]:
-    found = whyclip.explain(VIEW, pixels=pixels(), prompts=PROMPTS)
-    return [t for one in found for t in maps_and_words(one)]
+    explanations = whyclip.explain(VIEW, pixels=pixels(), prompts=PROMPTS)
+    return [t for one in explanations for t in maps_and_words(one)]
 
 
 def iterated(_: Path) -> list[torch.Tensor]:
-    found = whyclip.explain_iter(VIEW, [[IMAGE], pixels()], PROMPTS)
-    return [t for one in found for t in maps_and_words(one)]
+    explanations = whyclip.explain_iter(VIEW, [[IMAGE], pixels()], PROMPTS)
+    return [t for one in explanations for t in maps_and_words(one)]
 
 
 def adapted(_: Path) -> list[torch.Tensor]:
     scorer = VIEW.scorer(PROMPTS)
-    found = whyclip.explain_func(scorer, pixels(), np.array([0, 1]), method="maskclip")
-    return [scorer.directions, torch.from_numpy(found)]
+    maps = whyclip.explain_func(scorer, pixels(), np.array([0, 1]), method="maskclip")
+    return [scorer.directions, torch.from_numpy(maps)]
 
 
 def compared(_: Path) -> list[torch.Tensor]:
-    found = whyclip.compare(VIEW, [IMAGE], PROMPTS, ["maskclip", "rollout", "game", "legrad"])
-    return [t for [one] in found.values() for t in maps_and_words(one)]
+    comparison = whyclip.compare(VIEW, [IMAGE], PROMPTS, ["maskclip", "rollout", "game", "legrad"])
+    return [t for [one] in comparison.values() for t in maps_and_words(one)]
 
 
 def interacted(_: Path) -> list[torch.Tensor]:
-    found = whyclip.interaction(VIEW, IMAGE, "a dog")
-    return [found.matrix, numbers([found.score, found.total])]
+    result = whyclip.interaction(VIEW, IMAGE, "a dog")
+    return [result.matrix, numbers([result.score, result.total])]
 
 
 def loaded(_: Path) -> list[torch.Tensor]:
@@ -89,21 +93,21 @@ def wrapped(_: Path) -> list[torch.Tensor]:
 
 
 def saved(folder: Path) -> list[torch.Tensor]:
-    found = whyclip.explain(VIEW, IMAGE, PROMPTS, method="maskclip")
+    explanation = whyclip.explain(VIEW, IMAGE, PROMPTS, method="maskclip")
     for ending in ("html", "json", "npz", "safetensors"):
-        found.save(folder / f"x.{ending}")
+        explanation.save(folder / f"x.{ending}")
     again = whyclip.load_explanation(folder / "x.npz")
-    return [found.heatmap((20, 30)).nan_to_num(), *maps_and_words(again)]
+    return [explanation.heatmap((20, 30)).nan_to_num(), *maps_and_words(again)]
 
 
 def evaluated(_: Path) -> list[torch.Tensor]:
-    found = evaluate(VIEW, dataset(), ["maskclip"], ["energy_pointing"])
-    return [numbers([row.value for row in found.rows])]
+    evaluation = evaluate(VIEW, dataset(), ["maskclip"], ["energy_pointing"])
+    return [numbers([row.value for row in evaluation.rows])]
 
 
 def audited(_: Path) -> list[torch.Tensor]:
-    found = audit(VIEW, dataset(), ["maskclip"], ["score_gap"], limit=2)
-    return [numbers([f.value.mean for f in found.findings if f.value is not None])]
+    result = audit(VIEW, dataset(), ["maskclip"], ["score_gap"], limit=2)
+    return [numbers([f.value.mean for f in result.findings if f.value is not None])]
 
 
 ENTRIES: dict[str, Callable[[Path], list[torch.Tensor]]] = {
@@ -155,11 +159,11 @@ def test_results_and_state_are_those_of_a_plain_call(
 ) -> None:
     with STATES[name]():
         before = state()
-        found = ENTRIES[entry](tmp_path)
+        tensors = ENTRIES[entry](tmp_path)
         after = state()
     assert after == before
-    assert len(found) == len(plain[entry])
-    for one, other in zip(found, plain[entry], strict=True):
+    assert len(tensors) == len(plain[entry])
+    for one, other in zip(tensors, plain[entry], strict=True):
         assert one.dtype == other.dtype or one.dtype == torch.float64
         assert not one.is_inference() or name in ("inference_mode", "several")
         torch.testing.assert_close(one.float(), other.float(), atol=1e-6, rtol=1e-5)
@@ -189,13 +193,13 @@ def test_a_mode_that_cannot_be_left_gives_results_or_one_sentence(
 ) -> None:
     try:
         with mode(**({"display": False} if mode is FlopCounterMode else {})):
-            found = ENTRIES[entry](tmp_path)
+            tensors = ENTRIES[entry](tmp_path)
     except InputError as error:
         message = str(error)
         assert f"cannot run under {mode.__name__}" in message
         assert len(message.splitlines()) == 1
     else:
-        torch.testing.assert_close(found, plain[entry])
+        torch.testing.assert_close(tensors, plain[entry])
 
 
 def test_inside_a_transform_of_torch_func() -> None:
@@ -206,11 +210,11 @@ def test_inside_a_transform_of_torch_func() -> None:
     for transform in (torch.func.grad, torch.func.vmap):
         x = torch.ones(()) if transform is torch.func.grad else torch.ones(2)
         try:
-            found = transform(score)(x)
+            result = transform(score)(x)
         except InputError as error:
             assert "a transform of torch.func" in str(error)  # noqa: PT017
         else:
-            torch.testing.assert_close(found, expected.expand_as(found))
+            torch.testing.assert_close(result, expected.expand_as(result))
 
 
 def test_weights_made_in_inference_mode_or_without_numbers_are_refused() -> None:
@@ -228,9 +232,9 @@ def test_a_direction_made_in_inference_mode_is_a_prompt() -> None:
     drawn = torch.randn(2, VIEW.width, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         direction = drawn * 1.0
-    found = whyclip.explain(VIEW, IMAGE, direction, method="contribution", sides=["image"])
+    explanation = whyclip.explain(VIEW, IMAGE, direction, method="contribution", sides=["image"])
     expected = whyclip.explain(VIEW, IMAGE, drawn, method="contribution", sides=["image"])
-    torch.testing.assert_close(found.maps, expected.maps)
+    torch.testing.assert_close(explanation.maps, expected.maps)
 
 
 def test_threads_share_the_state_and_the_last_one_restores_it() -> None:

@@ -191,9 +191,11 @@ def test_pycocotools_reads_the_same_masks_and_boxes(tmp_path: Path) -> None:
     names = {category["id"]: category["name"] for category in read.cats.values()}
     for image_id, ex in ((1, cropped), (2, whole)):
         for index, prompt in enumerate(ex.prompts):
-            own = [a for a in read.imgToAnns[image_id] if names[a["category_id"]] == prompt]
+            prompt_annotations = [
+                a for a in read.imgToAnns[image_id] if names[a["category_id"]] == prompt
+            ]
             union = np.zeros((30, 40), bool)
-            for annotation, box in zip(own, ex.boxes(0.4)[index], strict=True):
+            for annotation, box in zip(prompt_annotations, ex.boxes(0.4)[index], strict=True):
                 mask = read.annToMask(annotation).astype(bool)
                 assert int(mask.sum()) == annotation["area"]
                 encoded = coco_mask.encode(np.asfortranarray(mask))
@@ -213,7 +215,7 @@ def test_an_explanation_saves_itself_as_coco(tmp_path: Path) -> None:
     assert record["images"] == [{"id": 1, "file_name": "photo", "width": 48, "height": 32}]
     boxes = [tuple(a["bbox"]) for a in record["annotations"]]
     assert boxes == [
-        (b.left, b.top, b.right - b.left, b.bottom - b.top) for own in ex.boxes() for b in own
+        (b.left, b.top, b.right - b.left, b.bottom - b.top) for row in ex.boxes() for b in row
     ]
     plain = whyclip.save_coco(tmp_path / "boxes.json", {"photo.png": ex}, masks=False)
     assert all("segmentation" not in a for a in json.loads(plain.read_text())["annotations"])

@@ -76,16 +76,16 @@ def test_the_table_and_maps_are_the_heads_own(parts: Any) -> None:
     view, [image] = whyclip.wrap(*parts), pictures()
     towers = reference.towers_of(parts[0])
     vectors, embedding = by_head(towers[0], tokens_of(towers[0], image))
-    found = whyclip.heads(view, image, PROMPTS)
+    heads = whyclip.heads(view, image, PROMPTS)
     for index, prompt in enumerate(PROMPTS):
         ids = torch.tensor([49406, *tiny.tokenizer().encode(prompt), 49407])
         _, _, text = backwards(towers[1], reference.stem_text(towers[1], ids), len(ids) - 1)
         expected = vectors @ text / (text.norm() * embedding.norm())
         scale = 1e-5 * float(expected.abs().max())
         torch.testing.assert_close(
-            found.table[index].double(), expected.sum(-1), atol=scale, rtol=1e-4
+            heads.table[index].double(), expected.sum(-1), atol=scale, rtol=1e-4
         )
-        maps = found.maps[index].flatten(2).double()
+        maps = heads.maps[index].flatten(2).double()
         torch.testing.assert_close(maps, expected[..., 1:], atol=scale, rtol=1e-4)
 
 
@@ -93,13 +93,13 @@ def test_the_table_and_maps_are_the_heads_own(parts: Any) -> None:
 @pytest.mark.parametrize("against", [None, "a cat"])
 def test_the_sum_over_heads_is_the_decomposition(parts: Any, paths: Any, against: Any) -> None:
     view, [image] = whyclip.wrap(*parts), pictures()
-    found = whyclip.heads(view, image, PROMPTS, paths=paths, against=against)
+    heads = whyclip.heads(view, image, PROMPTS, paths=paths, against=against)
     ex = whyclip.explain(
         view, image, PROMPTS, method="decomposition", sides=("image",), paths=paths, against=against
     )
-    torch.testing.assert_close(found.maps.sum((1, 2)), ex.maps, atol=1e-6, rtol=0)
-    torch.testing.assert_close(found.scores, ex.scores)
-    assert found.certificate.explains_score
+    torch.testing.assert_close(heads.maps.sum((1, 2)), ex.maps, atol=1e-6, rtol=0)
+    torch.testing.assert_close(heads.scores, ex.scores)
+    assert heads.certificate.explains_score
 
 
 @pytest.mark.parametrize("family", ["siglip", "timm-eva", "timm-pe", "resnet", "vit-qk-norm"])
@@ -107,47 +107,47 @@ def test_readout_paths_split_up_other_families(family: str) -> None:
     view = whyclip.wrap(*families.SMALL[family]())
     with pytest.raises(OptionError, match="decomposition needs"):
         whyclip.heads(view, families.picture(), "a dog")
-    found = whyclip.heads(view, families.picture(), "a dog", paths="readout")
+    heads = whyclip.heads(view, families.picture(), "a dog", paths="readout")
     ex = whyclip.explain(
         view, families.picture(), "a dog", method="decomposition:paths=readout", sides=("image",)
     )
-    torch.testing.assert_close(found.maps.sum((1, 2)), ex.maps, atol=1e-6, rtol=0)
+    torch.testing.assert_close(heads.maps.sum((1, 2)), ex.maps, atol=1e-6, rtol=0)
     layers = len(view.image.blocks)
-    assert found.first_layer == (layers - 1 if view.image.has_pooling_head else 0)
+    assert heads.first_layer == (layers - 1 if view.image.has_pooling_head else 0)
 
 
 def test_the_strongest_heads_and_their_maps(tmp_path: Path) -> None:
     view, [image] = whyclip.wrap(*tiny.openclip_parts(seed=3)), pictures()
-    found = whyclip.heads(view, image, PROMPTS)
+    heads = whyclip.heads(view, image, PROMPTS)
     cells = [
         (abs(value), layer, head, value)
-        for layer, row in enumerate(found.table[1].tolist())
+        for layer, row in enumerate(heads.table[1].tolist())
         for head, value in enumerate(row)
     ]
     best = [part[1:] for part in sorted(cells, reverse=True)[:3]]
-    assert [tuple(head) for head in found.top(3, 1)] == best
-    ex = found.explanation(3, 1)
+    assert [tuple(head) for head in heads.top(3, 1)] == best
+    ex = heads.explanation(3, 1)
     assert ex.prompts[0] == f"layer {best[0][0]}, head {best[0][1]}"
     assert ex.maps is not None
     for values, (layer, head, _) in zip(ex.maps, best, strict=True):
-        assert torch.equal(values, found.maps[1, layer, head])
-    lines = list(csv.reader(found.save(tmp_path / "heads.csv").read_text().splitlines()))[1:]
-    values = torch.tensor([float(line[3]) for line in lines]).view_as(found.table)
-    torch.testing.assert_close(values, found.table)
+        assert torch.equal(values, heads.maps[1, layer, head])
+    lines = list(csv.reader(heads.save(tmp_path / "heads.csv").read_text().splitlines()))[1:]
+    values = torch.tensor([float(line[3]) for line in lines]).view_as(heads.table)
+    torch.testing.assert_close(values, heads.table)
     for ending in ("png", "svg", "html"):
-        assert found.save(tmp_path / f"heads.{ending}").stat().st_size > 1000
-    page = found._repr_html_()
+        assert heads.save(tmp_path / f"heads.{ending}").stat().st_size > 1000
+    page = heads._repr_html_()
     assert "Layers and heads" in page
     assert f"layer {best[0][0]}, head {best[0][1]}" in page
-    assert found == whyclip.heads(view, image, PROMPTS)
+    assert heads == whyclip.heads(view, image, PROMPTS)
     with pytest.raises(OutputError, match="end it in one of"):
-        found.save(tmp_path / "heads.json")
+        heads.save(tmp_path / "heads.json")
     for k in (0, -1, 1.5, "3", None, True):
         with pytest.raises(OptionError, match="^k=.*: give a whole number, 1 or more"):
-            found.top(k)  # type: ignore[arg-type]
+            heads.top(k)  # type: ignore[arg-type]
     for prompt in (2, -3, 1.5, "a", None):
         with pytest.raises(InputError, match="^prompt=.*: give the index of a prompt, 0 to 1"):
-            found.top(3, prompt)  # type: ignore[arg-type]
+            heads.top(3, prompt)  # type: ignore[arg-type]
 
 
 def test_an_encoder_without_attention_has_no_heads() -> None:
@@ -179,14 +179,14 @@ def plain_text_span(data: np.ndarray, texts: np.ndarray, count: int, rank: int) 
     basis = np.linalg.svd(data, full_matrices=False)[2][:rank]
     texts = texts @ basis.T @ np.linalg.inv(basis @ basis.T) @ basis
     data = data - data.mean(0)
-    found = []
+    chosen = []
     for _ in range(count):
         best = int(np.argmax((data @ texts.T).std(0)))
-        found.append(best)
+        chosen.append(best)
         row, length = texts[best], texts[best] @ texts[best]
         data = data - np.outer(data @ row / length, row)
         texts = texts - np.outer(texts @ row / length, row)
-    return found
+    return chosen
 
 
 def test_text_span_is_the_papers_algorithm() -> None:
@@ -237,10 +237,14 @@ def test_heads_are_described_from_a_folder(tmp_path: Path) -> None:
         image.save(tmp_path / f"{index}.png")
     texts = ["a dog", "two red cars", "a tree"]
     (tmp_path / "notes.txt").write_text("no image")
-    found = whyclip.describe_heads(view, tmp_path, texts, layers=1, texts_per_head=2)
-    assert found == whyclip.describe_heads(view, images, texts, layers=1, texts_per_head=2)
-    assert [(own.layer, own.head) for own in found] == [(1, head) for head in range(tiny.HEADS)]
-    assert all(len(set(own.texts)) == 2 and set(own.texts) <= set(texts) for own in found)
+    descriptions = whyclip.describe_heads(view, tmp_path, texts, layers=1, texts_per_head=2)
+    assert descriptions == whyclip.describe_heads(view, images, texts, layers=1, texts_per_head=2)
+    assert [(entry.layer, entry.head) for entry in descriptions] == [
+        (1, head) for head in range(tiny.HEADS)
+    ]
+    assert all(
+        len(set(entry.texts)) == 2 and set(entry.texts) <= set(texts) for entry in descriptions
+    )
 
 
 @pytest.mark.parametrize(
@@ -262,6 +266,6 @@ def test_heads_are_described_from_a_folder(tmp_path: Path) -> None:
 def test_what_cannot_be_described(
     change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    asked = {"images": pictures(3), "texts": ["a dog", "a cat"], "layers": 1, **change}
+    options = {"images": pictures(3), "texts": ["a dog", "a cat"], "layers": 1, **change}
     with pytest.raises(error, match=message):
-        whyclip.describe_heads(whyclip.wrap(*tiny.openclip_parts(seed=3)), **asked)
+        whyclip.describe_heads(whyclip.wrap(*tiny.openclip_parts(seed=3)), **options)

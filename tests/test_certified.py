@@ -28,16 +28,16 @@ def picture(width: int, height: int) -> Image.Image:
     return Image.fromarray(noise)
 
 
-def explain(model: whyclip.ModelView, image: Image.Image, **asked: Any) -> Certificate:
-    return whyclip.explain(model, image, ["a red dog", "it"], **asked).certificate
+def explain(model: whyclip.ModelView, image: Image.Image, **options: Any) -> Certificate:
+    return whyclip.explain(model, image, ["a red dog", "it"], **options).certificate
 
 
-def interact(model: whyclip.ModelView, image: Image.Image, **asked: Any) -> Certificate:
-    return whyclip.interaction(model, image, "a red dog", **asked).certificate
+def interact(model: whyclip.ModelView, image: Image.Image, **options: Any) -> Certificate:
+    return whyclip.interaction(model, image, "a red dog", **options).certificate
 
 
-def interact_as_saved(model: whyclip.ModelView, image: Image.Image, **asked: Any) -> Certificate:
-    return whyclip.interaction(model, image, "a red dog", **asked).explanation.certificate
+def interact_as_saved(model: whyclip.ModelView, image: Image.Image, **options: Any) -> Certificate:
+    return whyclip.interaction(model, image, "a red dog", **options).explanation.certificate
 
 
 Ask = Callable[..., Certificate]
@@ -58,14 +58,14 @@ ASKS: list[Ask] = [explain, interact, interact_as_saved]
 def test_rounding_of_the_precision_in_use_is_no_other_model(
     ask: Ask, weights: torch.dtype, precision: Precision, tolerance: float
 ) -> None:
-    found = ask(view(weights), picture(48, 40), precision=precision)
-    assert (found.precision, found.tolerance) == (precision, tolerance)
-    assert found.gap <= tolerance
-    assert found.score_check == "passed"
-    assert found.explains_score, str(found)
+    certificate = ask(view(weights), picture(48, 40), precision=precision)
+    assert (certificate.precision, certificate.tolerance) == (precision, tolerance)
+    assert certificate.gap <= tolerance
+    assert certificate.score_check == "passed"
+    assert certificate.explains_score, str(certificate)
     if tolerance > 1e-4 and ask is not explain:
         # Without the tolerance of this precision the verdict would be another.
-        assert found.gap > 1e-4
+        assert certificate.gap > 1e-4
 
 
 GRIDS = {
@@ -86,11 +86,11 @@ def test_another_geometry_says_what_it_did(
     prepared = f"image prepared by geometry {geometry!r}, not by the model's own preprocessing"
     interpolated = GRIDS[geometry, width, height]
     expected = (prepared,) if interpolated is None else (prepared, interpolated)
-    found = ask(view(), picture(width, height), geometry=geometry)
-    assert found.modified_input == expected
-    assert found.changes == expected
-    assert not found.explains_score
-    assert found.verdict == "explains a modified input"
+    certificate = ask(view(), picture(width, height), geometry=geometry)
+    assert certificate.modified_input == expected
+    assert certificate.changes == expected
+    assert not certificate.explains_score
+    assert certificate.verdict == "explains a modified input"
 
 
 @pytest.mark.parametrize("ask", ASKS)
@@ -98,6 +98,6 @@ def test_another_geometry_says_what_it_did(
 def test_an_image_of_the_models_own_size_is_changed_by_no_geometry(
     ask: Ask, geometry: GeometryName
 ) -> None:
-    found = ask(view(), picture(tiny.IMAGE_SIZE, tiny.IMAGE_SIZE), geometry=geometry)
-    assert found.changes == ()
-    assert found.explains_score
+    certificate = ask(view(), picture(tiny.IMAGE_SIZE, tiny.IMAGE_SIZE), geometry=geometry)
+    assert certificate.changes == ()
+    assert certificate.explains_score

@@ -30,17 +30,17 @@ def module_name(path: Path) -> str:
 
 def imports_of(path: Path, known: Mapping[str, Path]) -> set[str]:
     """The files of whyclip that a file imports, without those that only type checkers read."""
-    found = set()
+    modules = set()
     for node, _ in walk(parsed(path)):
         if isinstance(node, ast.ImportFrom):
             home = str(node.module).removeprefix("whyclip.")
             # `from whyclip.models import load` names the file load.py, if there is one.
             for alias in node.names:
                 file = f"{home}.{alias.name}"
-                found.add(file if file in known else home)
+                modules.add(file if file in known else home)
         elif isinstance(node, ast.Import):
-            found |= {alias.name.removeprefix("whyclip.") for alias in node.names}
-    return (found & known.keys()) - {module_name(path)}
+            modules |= {alias.name.removeprefix("whyclip.") for alias in node.names}
+    return (modules & known.keys()) - {module_name(path)}
 
 
 def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:

@@ -74,14 +74,14 @@ def test_without_names_a_comparison_has_them_all(
     few = {name: METHODS[name] for name in ("contribution", "leave_one_out")}
     few["occlusion"] = replace(METHODS["occlusion"])
     monkeypatch.setattr("whyclip.selection.METHODS", few)
-    asked = {"images": [picture()], "prompts": ["a dog"]}
-    assert list(whyclip.compare(view, **asked)) == ["contribution", "leave_one_out"]
-    assert list(whyclip.compare(view, **asked, methods="all")) == list(few)
-    assert list(whyclip.compare(view, **asked, methods="contribution")) == ["contribution"]
+    inputs = {"images": [picture()], "prompts": ["a dog"]}
+    assert list(whyclip.compare(view, **inputs)) == ["contribution", "leave_one_out"]
+    assert list(whyclip.compare(view, **inputs, methods="all")) == list(few)
+    assert list(whyclip.compare(view, **inputs, methods="contribution")) == ["contribution"]
     # A method of words alone does not make a comparison of maps fail.
-    assert list(whyclip.compare(view, **asked, sides=["image"])) == ["contribution"]
+    assert list(whyclip.compare(view, **inputs, sides=["image"])) == ["contribution"]
     with pytest.raises(OptionError, match="name 'image', 'text' or both"):
-        whyclip.compare(view, **asked, sides=[])
+        whyclip.compare(view, **inputs, sides=[])
 
 
 @pytest.mark.parametrize(

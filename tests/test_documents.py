@@ -36,13 +36,13 @@ def test_relative_links_lead_somewhere(path: Path) -> None:
 
 
 def command_lines() -> list[tuple[str, list[str]]]:
-    found = []
+    commands = []
     for path in DOCUMENTS:
         for line in path.read_text(encoding="utf-8").splitlines():
             command = line.split("&& ")[-1].strip()
             if line.startswith("    ") and command.startswith("whyclip "):
-                found.append((name_of(path), shlex.split(command, comments=True)))
-    return found
+                commands.append((name_of(path), shlex.split(command, comments=True)))
+    return commands
 
 
 def test_commands_shown_use_options_that_exist() -> None:
@@ -149,16 +149,16 @@ def test_the_weights_of_one_training_are_shown_as_measured() -> None:
     page = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
     [shown] = re.findall(r"(?s)<!-- begin strength -->(.*?)<!-- end strength -->", page)
     kept = json.loads((ROOT / "benchmarks" / "strength.json").read_text(encoding="utf-8"))
-    found, on_object = [], []
+    shares, on_object = [], []
     for step, methods in kept["weights"].items():
         right, wrong = (
             methods["grad_eclip"][kind]["energy in mask"] for kind in ("right", "wrong")
         )
         number = right["n"] + wrong["n"]
-        found.append(right["n"] / number)
+        shares.append(right["n"] / number)
         on_object.append((right["share"] * right["n"] + wrong["share"] * wrong["n"]) / number)
-        assert f"| {step} | {found[-1]:.3f} | {on_object[-1]:.3f} |" in shown
-    places = [np.argsort(np.argsort(row)) for row in (found, on_object)]
+        assert f"| {step} | {shares[-1]:.3f} | {on_object[-1]:.3f} |" in shown
+    places = [np.argsort(np.argsort(row)) for row in (shares, on_object)]
     follows = np.corrcoef(*places)[0, 1]
     assert f"| rank correlation with what is found | – | {follows:.3f} |" in shown
 

@@ -34,8 +34,8 @@ def noise(*shape: int) -> np.ndarray:
 def test_bool_arrays_are_black_and_white(as_tensor: bool) -> None:
     drawn = noise(6, 9) > 90
     given: Any = torch.from_numpy(drawn) if as_tensor else drawn
-    found = np.asarray(read_image(given))
-    np.testing.assert_array_equal(found, np.where(drawn, 255, 0)[..., None].repeat(3, 2))
+    pixels = np.asarray(read_image(given))
+    np.testing.assert_array_equal(pixels, np.where(drawn, 255, 0)[..., None].repeat(3, 2))
 
 
 def test_words_alone_have_no_heat_map(view: whyclip.ModelView) -> None:
@@ -68,7 +68,7 @@ def test_one_name_stands_for_a_list_of_one(view: whyclip.ModelView) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         ({"metrics": ["iou"], "sides": ["text"]}, "metric 'iou' looks at the image side"),
         ({"methods": ["maskclip"], "sides": ["text"]}, "'maskclip' reads image, but"),
@@ -79,10 +79,10 @@ def test_one_name_stands_for_a_list_of_one(view: whyclip.ModelView) -> None:
     ids=str,
 )
 def test_evaluations_that_cannot_be_are_refused_before_they_begin(
-    view: whyclip.ModelView, asked: dict[str, Any], message: str
+    view: whyclip.ModelView, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(OptionError, match=message) as caught:
-        evaluate(view, Pictures(), **{"methods": ["grad_eclip"], **asked})
+        evaluate(view, Pictures(), **{"methods": ["grad_eclip"], **options})
     assert "\n" not in str(caught.value)
 
 

@@ -64,12 +64,12 @@ def test_scores_are_the_models_own_cosines(view: whyclip.ModelView, parts: Any) 
 def test_the_certificate_tells_of_the_single_head(view: whyclip.ModelView, parts: Any) -> None:
     single = {"method": "grad_eclip", "heads": "single"}
     ex = whyclip.explain(view, picture(), PROMPTS, sides=["image"], **single)
-    own = unit_text(parts, PROMPTS) @ unit_image(parts, picture())
+    scores = unit_text(parts, PROMPTS) @ unit_image(parts, picture())
     assert not ex.certificate.explains_score
     assert ex.certificate.verdict == "explains a modified computation"
     assert ex.certificate.modified_input == ()
     assert "one head" in str(ex.certificate)
-    assert ex.certificate.gap == pytest.approx(float((ex.scores - own).abs().max()), abs=1e-6)
+    assert ex.certificate.gap == pytest.approx(float((ex.scores - scores).abs().max()), abs=1e-6)
     assert ex.certificate.gap > 1e-2
     both = whyclip.explain(view, picture(), PROMPTS, **single)
     assert both.certificate.scores["image"] == pytest.approx(ex.scores.tolist())
@@ -114,9 +114,9 @@ def test_another_image_is_a_prompt(view: whyclip.ModelView, parts: Any) -> None:
 def test_against_is_a_difference_of_cosines_and_of_maps(
     view: whyclip.ModelView, parts: Any
 ) -> None:
-    asked: dict[str, Any] = {"method": "contribution"}
-    plain = whyclip.explain(view, picture(), PROMPTS, **asked)
-    versus = whyclip.explain(view, picture(), PROMPTS[:1], against=PROMPTS[1], **asked)
+    options: dict[str, Any] = {"method": "contribution"}
+    plain = whyclip.explain(view, picture(), PROMPTS, **options)
+    versus = whyclip.explain(view, picture(), PROMPTS[:1], against=PROMPTS[1], **options)
     assert float(versus.scores[0]) == pytest.approx(
         float(plain.scores[0] - plain.scores[1]), abs=1e-6
     )
@@ -165,9 +165,9 @@ def test_many_targets_by_jacobian_give_what_few_give(
 ) -> None:
     directions = torch.randn(view.width + 30, view.width)
     monkeypatch.setattr(variant, "TARGETS_AT_ONCE", 17)
-    asked: dict[str, Any] = {"method": method, "sides": ["image"], **tiny.QUICK.get(method, {})}
-    many = whyclip.explain(view, picture(), directions, **asked)
-    few = whyclip.explain(view, picture(), directions[-9:], **asked)
+    options: dict[str, Any] = {"method": method, "sides": ["image"], **tiny.QUICK.get(method, {})}
+    many = whyclip.explain(view, picture(), directions, **options)
+    few = whyclip.explain(view, picture(), directions[-9:], **options)
     torch.testing.assert_close(many.maps[-9:], few.maps, rtol=1e-4, atol=1e-6)
 
 
@@ -184,12 +184,12 @@ def test_compare_shares_one_forward_pass_a_tower(
     monkeypatch.setattr(forward, "_public_pass", counted)
     monkeypatch.setattr(forward, "_walk", None)
     # Integrated gradients begins at the first block, over and over.
-    asked = {m: tiny.QUICK.get(m, {}) for m in METHODS if m != "integrated_gradients"}
-    found = whyclip.compare(view, [picture()], PROMPTS, asked)
-    assert list(found) == list(asked)
+    methods = {m: tiny.QUICK.get(m, {}) for m in METHODS if m != "integrated_gradients"}
+    comparison = whyclip.compare(view, [picture()], PROMPTS, methods)
+    assert list(comparison) == list(methods)
     assert calls == {"image": 1, "text": 1}
-    for method, (ex,) in found.items():
-        single = whyclip.explain(view, picture(), PROMPTS, method=method, **asked[method])
+    for method, (ex,) in comparison.items():
+        single = whyclip.explain(view, picture(), PROMPTS, method=method, **methods[method])
         torch.testing.assert_close(ex.maps, single.maps, rtol=1e-5, atol=1e-7)
 
 
@@ -237,9 +237,11 @@ def test_sides(view: whyclip.ModelView) -> None:
 def test_bad_input_is_quoted_in_one_line(
     view: whyclip.ModelView, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    asked: dict[str, Any] = {"prompts": PROMPTS, "images": picture(), "model": view, **change}
+    arguments: dict[str, Any] = {"prompts": PROMPTS, "images": picture(), "model": view, **change}
     with pytest.raises(error, match=message) as caught:
-        whyclip.explain(asked.pop("model"), asked.pop("images"), asked.pop("prompts"), **asked)
+        whyclip.explain(
+            arguments.pop("model"), arguments.pop("images"), arguments.pop("prompts"), **arguments
+        )
     assert "\n" not in str(caught.value)
 
 

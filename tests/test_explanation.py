@@ -25,15 +25,15 @@ def make(
     prompts: tuple[str, ...] = ("a dog", "a red car", "a cat"), **fields: object
 ) -> Explanation:
     n = len(prompts)
-    own = tuple(0.1 * i for i in range(n))
+    scores = tuple(0.1 * i for i in range(n))
     made: dict[str, object] = {
         "model": "tiny",
         "method": "grad_eclip",
         "prompts": prompts,
-        "scores": torch.tensor(own),
+        "scores": torch.tensor(scores),
         "maps": torch.arange(n * 6.0).reshape(n, 2, 3),
         "words": tuple((Word(p, 0, len(p), 0.5 * i),) for i, p in enumerate(prompts)),
-        "certificate": Certificate(own, {"image": own}, diagnostics={"gap": own}),
+        "certificate": Certificate(scores, {"image": scores}, diagnostics={"gap": scores}),
         "geometry": Geometry("model", 30, 20, Box(0, 0, 30, 20)),
         "options": {"heads": "native", "layers": [1, 2]},
     }
@@ -144,10 +144,10 @@ def test_large_photographs_are_kept_at_display_size(tmp_path: Path) -> None:
     shade = np.linspace(0, 255, 3000).astype(np.uint8)
     photo = Image.fromarray(np.broadcast_to(shade[None, :, None], (2000, 3000, 3)).copy())
     photo.save(tmp_path / "photo.png")
-    asked = {"method": "contribution", "sides": ["image"]}
-    found = whyclip.explain(view, [tmp_path / "photo.png"] * 3, ["a dog"], **asked)
+    options = {"method": "contribution", "sides": ["image"]}
+    explanations = whyclip.explain(view, [tmp_path / "photo.png"] * 3, ["a dog"], **options)
     pixels = 0
-    for ex in found:
+    for ex in explanations:
         assert ex.image is not None
         assert ex.image.size == (1400, 933)
         assert (ex.geometry.width, ex.geometry.height) == (3000, 2000)
@@ -158,11 +158,11 @@ def test_large_photographs_are_kept_at_display_size(tmp_path: Path) -> None:
         o for o in gc.get_objects() if issubclass(type(o), Image.Image) and o.size == photo.size
     ]
     assert kept == [photo]
-    back = whyclip.load_explanation(found[0].save(tmp_path / "one.safetensors"))
-    assert back == found[0]
+    back = whyclip.load_explanation(explanations[0].save(tmp_path / "one.safetensors"))
+    assert back == explanations[0]
     assert back.image is not None
     assert back.image.size == (1400, 933)
-    whole = whyclip.explain(view, photo, ["a dog"], **asked)
-    torch.testing.assert_close(whole.maps, found[0].maps, atol=1e-5, rtol=1e-4)
+    whole = whyclip.explain(view, photo, ["a dog"], **options)
+    torch.testing.assert_close(whole.maps, explanations[0].maps, atol=1e-5, rtol=1e-4)
     small = photo.resize((90, 60))
-    assert whyclip.explain(view, small, ["a dog"], **asked).image.size == (90, 60)
+    assert whyclip.explain(view, small, ["a dog"], **options).image.size == (90, 60)

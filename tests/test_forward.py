@@ -159,9 +159,9 @@ def test_threads_do_not_read_each_others_passes(view: ModelView) -> None:
     stop.set()
     background.join()
     for index, expected in enumerate(alone):
-        for found in together[index]:
-            torch.testing.assert_close(found.maps, expected.maps, rtol=1e-5, atol=1e-7)
-            assert found.certificate.explains_score
+        for explanation in together[index]:
+            torch.testing.assert_close(explanation.maps, expected.maps, rtol=1e-5, atol=1e-7)
+            assert explanation.certificate.explains_score
     assert sum(hooks_of(view.module)) == 0
 
 
@@ -276,10 +276,10 @@ def test_threads_share_no_state_of_the_libraries(name: str, method: str) -> None
     if method == "kernel_shap":
         options |= {"samples": 40, "cells": 3}
     alone = [whyclip.explain(view, picture(), given, **options) for given in prompts]
-    found: dict[int, list[Any]] = {}
+    results: dict[int, list[Any]] = {}
 
     def explain(index: int) -> None:
-        found[index] = [
+        results[index] = [
             whyclip.explain(view, picture(), prompts[index], **options) for _ in range(8)
         ]
 
@@ -289,6 +289,6 @@ def test_threads_share_no_state_of_the_libraries(name: str, method: str) -> None
     for worker in workers:
         worker.join()
     for index, expected in enumerate(alone):
-        for one in found[index]:
+        for one in results[index]:
             torch.testing.assert_close(one.maps, expected.maps, rtol=1e-4, atol=1e-6)
             assert [w.text for w in one.words[0]] == [w.text for w in expected.words[0]]

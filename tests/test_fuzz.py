@@ -53,8 +53,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, relevance: Any) -> None:
     def planted(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevance:
         return relevance(forward_pass, maskclip.relevance(forward_pass, key_weight=key_weight))
 
-    found = {**METHODS, "maskclip": replace(maskclip, relevance=planted)}
-    monkeypatch.setattr("whyclip.methods.METHODS", found)
+    methods = {**METHODS, "maskclip": replace(maskclip, relevance=planted)}
+    monkeypatch.setattr("whyclip.methods.METHODS", methods)
 
 
 def test_an_unplanted_method_is_clean() -> None:
@@ -63,7 +63,9 @@ def test_an_unplanted_method_is_clean() -> None:
 
 def test_a_result_of_nan_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        whyclip, "explain", _changed(lambda found: replace(found, scores=found.scores * torch.nan))
+        whyclip,
+        "explain",
+        _changed(lambda result: replace(result, scores=result.scores * torch.nan)),
     )
     assert "scores are not finite" in faults()
 
@@ -73,9 +75,9 @@ def test_a_hook_that_is_left_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module is not None
     left: list[Any] = []
 
-    def relevance(_: ForwardPass, found: Relevance) -> Relevance:
+    def relevance(_: ForwardPass, result: Relevance) -> Relevance:
         left.append(module.visual.register_forward_hook(lambda *_: None))  # type: ignore[union-attr, operator]
-        return found
+        return result
 
     plant(monkeypatch, relevance)
     said = faults()
@@ -90,10 +92,10 @@ def test_changed_weights_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = next(iter(module.parameters()))
     kept = weight.detach().clone()
 
-    def relevance(_: ForwardPass, found: Relevance) -> Relevance:
+    def relevance(_: ForwardPass, result: Relevance) -> Relevance:
         with torch.no_grad():
             weight.flatten()[0] += 1
-        return found
+        return result
 
     plant(monkeypatch, relevance)
     said = faults()
@@ -118,7 +120,7 @@ def test_a_result_that_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         whyclip,
         "explain",
-        _changed(lambda found: replace(found, maps=found.maps + next(turns))),
+        _changed(lambda result: replace(result, maps=result.maps + next(turns))),
     )
     call = calls.Call("explain", "openclip", torch.rand(3, 40, 40), "a dog", {"method": "maskclip"})
     call.given |= {"sides": ["image"], "precision": "fp32"}
@@ -128,10 +130,12 @@ def test_a_result_that_changes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_green_mark_for_another_scope_is_seen() -> None:
-    found = whyclip.explain(view_of("openclip"), torch.rand(3, 40, 40), "a dog", method="random")
-    assert not list(checks.of_result(found, "a dog"))
-    lying = replace(found.certificate, scope={"image": "score", "text": "score"})
-    said = " ".join(checks.of_result(replace(found, certificate=lying), "a dog"))
+    explanation = whyclip.explain(
+        view_of("openclip"), torch.rand(3, 40, 40), "a dog", method="random"
+    )
+    assert not list(checks.of_result(explanation, "a dog"))
+    lying = replace(explanation.certificate, scope={"image": "score", "text": "score"})
+    said = " ".join(checks.of_result(replace(explanation, certificate=lying), "a dog"))
     assert "green with scopes" in said
 
 
@@ -160,7 +164,7 @@ def _changed(change: Any) -> Any:
     explain = whyclip.explain
 
     def changed(*given: Any, **more: Any) -> Any:
-        found = explain(*given, **more)
-        return found if isinstance(found, WhyclipError) else change(found)
+        result = explain(*given, **more)
+        return result if isinstance(result, WhyclipError) else change(result)
 
     return changed

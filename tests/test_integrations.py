@@ -55,10 +55,10 @@ def by_the_library(parts: Any, pixels: Tensor) -> Tensor:
 def test_scores_and_gradients_are_the_librarys(parts: Any, scorer: Scorer) -> None:
     pixels = drawn()
     ours, theirs = (pixels.clone().requires_grad_() for _ in range(2))
-    found, expected = scorer(ours), by_the_library(parts, theirs)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-    weights = torch.randn(found.shape)
-    (found * weights).sum().backward()
+    scores, expected = scorer(ours), by_the_library(parts, theirs)
+    torch.testing.assert_close(scores, expected, atol=1e-6, rtol=1e-5)
+    weights = torch.randn(scores.shape)
+    (scores * weights).sum().backward()
     (expected * weights).sum().backward()
     assert float(theirs.grad.abs().max()) > 1e-3
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-4)
@@ -90,15 +90,15 @@ def test_scores_of_every_family_are_those_that_are_explained(family: str) -> Non
         model, families.picture(), families.TEXTS, method="random", sides=["image"]
     )
     [(pixels, _)] = model_inputs(model, [families.picture()])
-    found = model.scorer(families.TEXTS)(pixels[None])
-    assert found[0].tolist() == pytest.approx(ex.certificate.score_model, abs=1e-5)
+    scores = model.scorer(families.TEXTS)(pixels[None])
+    assert scores[0].tolist() == pytest.approx(ex.certificate.score_model, abs=1e-5)
 
 
 def test_scores_of_a_classifier_are_its_logits() -> None:
     model, processor = classifier(["cat", "dog", "car"])
     pixels = drawn()
-    found = whyclip.wrap(model, processor, None).scorer(["dog", "cat"])(pixels)
-    torch.testing.assert_close(found, model(pixel_values=pixels).logits[:, [1, 0]])
+    scores = whyclip.wrap(model, processor, None).scorer(["dog", "cat"])(pixels)
+    torch.testing.assert_close(scores, model(pixel_values=pixels).logits[:, [1, 0]])
 
 
 def test_against_is_a_difference(view: whyclip.ModelView, scorer: Scorer) -> None:
@@ -129,18 +129,18 @@ def test_a_copy_follows_its_own_weights(view: whyclip.ModelView, scorer: Scorer)
     tiny.randomise(other.model, 5)
     assert float((other(pixels).detach() - before).abs().max()) > 1e-2
     torch.testing.assert_close(scorer(pixels), before)
-    found = explain_func(other, pixels, np.zeros(3, int), interpolation="nearest")
+    maps = explain_func(other, pixels, np.zeros(3, int), interpolation="nearest")
     mine = explain_func(scorer, pixels, np.zeros(3, int), interpolation="nearest")
-    assert not np.allclose(found, mine)
+    assert not np.allclose(maps, mine)
 
 
 @pytest.mark.parametrize(("kind", "within"), [(torch.double, 1e-6), (torch.bfloat16, 5e-2)])
 def test_it_takes_other_precisions(scorer: Scorer, kind: torch.dtype, within: float) -> None:
     pixels = drawn()
     other = copy.deepcopy(scorer).to(kind)
-    found = other(pixels.to(kind))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, scorer(pixels), atol=within, rtol=0)
+    scores = other(pixels.to(kind))
+    assert scores.dtype == torch.float32
+    torch.testing.assert_close(scores, scorer(pixels), atol=within, rtol=0)
     maps = explain_func(other, pixels, np.zeros(3, int), method="contribution")
     expected = explain_func(scorer, pixels, np.zeros(3, int), method="contribution")
     assert np.corrcoef(maps.flatten(), expected.flatten())[0, 1] > 0.98
@@ -156,8 +156,8 @@ def test_it_is_exported_with_any_number_of_images(scorer: Scorer) -> None:
 
 def test_transformers_models_are_exported() -> None:
     made = whyclip.wrap(*tiny.hf_parts()).scorer(PROMPTS)
-    found = torch.export.export(made, (drawn(2),)).module()(drawn(2, seed=1))
-    torch.testing.assert_close(found, made(drawn(2, seed=1)), atol=1e-6, rtol=1e-5)
+    scores = torch.export.export(made, (drawn(2),)).module()(drawn(2, seed=1))
+    torch.testing.assert_close(scores, made(drawn(2, seed=1)), atol=1e-6, rtol=1e-5)
 
 
 def test_a_hook_on_the_model_as_a_whole_is_noticed(parts: Any) -> None:
@@ -183,10 +183,10 @@ def test_captum_gives_the_librarys_gradient(parts: Any, scorer: Scorer) -> None:
     from captum.attr import Saliency
 
     pixels = drawn()
-    found = Saliency(scorer).attribute(pixels.clone().requires_grad_(), target=1, abs=False)
+    attribution = Saliency(scorer).attribute(pixels.clone().requires_grad_(), target=1, abs=False)
     x = pixels.clone().requires_grad_()
     [expected] = torch.autograd.grad(by_the_library(parts, x)[:, 1].sum(), x)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(attribution, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_integrated_gradients_of_captum_are_whyclips(
@@ -195,8 +195,8 @@ def test_integrated_gradients_of_captum_are_whyclips(
     from captum.attr import IntegratedGradients
 
     pixels = drawn(2)
-    found = IntegratedGradients(scorer).attribute(pixels, target=1, n_steps=8).float()
-    by_patch = F.avg_pool2d(found.sum(1), tiny.PATCH, divisor_override=1)
+    attribution = IntegratedGradients(scorer).attribute(pixels, target=1, n_steps=8).float()
+    by_patch = F.avg_pool2d(attribution.sum(1), tiny.PATCH, divisor_override=1)
     ours = whyclip.explain(
         view, pixels=pixels, prompts=PROMPTS, method="integrated_gradients", steps=8,
         sides=["image"],
@@ -211,21 +211,21 @@ def test_occlusion_of_captum_is_a_difference_of_scores(parts: Any, scorer: Score
 
     pixels, side = drawn(1), tiny.PATCH
     window = (3, side, side)
-    found = Occlusion(scorer).attribute(pixels, window, strides=window, target=2)
+    attribution = Occlusion(scorer).attribute(pixels, window, strides=window, target=2)
     with torch.no_grad():
         whole = by_the_library(parts, pixels)[0, 2]
         for top, left in ((0, 0), (8, 24), (24, 16)):
             hidden = pixels.clone()
             hidden[:, :, top : top + side, left : left + side] = 0
             drop = whole - by_the_library(parts, hidden)[0, 2]
-            assert float(found[0, 0, top, left]) == pytest.approx(float(drop), abs=1e-5)
+            assert float(attribution[0, 0, top, left]) == pytest.approx(float(drop), abs=1e-5)
 
 
 def test_captums_layer_methods_reach_the_layers(parts: Any, scorer: Scorer) -> None:
     from captum.attr import LayerGradientXActivation
 
     layer = parts[0].visual.transformer.resblocks[0]
-    found = LayerGradientXActivation(scorer, layer).attribute(drawn(), target=0)
+    attribution = LayerGradientXActivation(scorer, layer).attribute(drawn(), target=0)
     kept: list[Tensor] = []
     handle = layer.register_forward_hook(lambda _m, _a, out: kept.append(out))
     try:
@@ -233,7 +233,7 @@ def test_captums_layer_methods_reach_the_layers(parts: Any, scorer: Scorer) -> N
     finally:
         handle.remove()
     [gradient] = torch.autograd.grad(score, kept[0])
-    torch.testing.assert_close(found, gradient * kept[0], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(attribution, gradient * kept[0], atol=1e-6, rtol=1e-4)
 
 
 def test_layer_grad_cam_of_captum_on_a_resnet() -> None:
@@ -242,7 +242,7 @@ def test_layer_grad_cam_of_captum_on_a_resnet() -> None:
     made = whyclip.wrap(*families.SMALL["resnet"]()).scorer(families.TEXTS)
     layer = made.model.visual.layer4
     pixels = drawn(2, size=made.view.image.input_size[0])
-    found = LayerGradCam(made, layer).attribute(pixels, target=1)
+    attribution = LayerGradCam(made, layer).attribute(pixels, target=1)
     kept: list[Tensor] = []
     handle = layer.register_forward_hook(lambda _m, _a, out: kept.append(out))
     try:
@@ -251,7 +251,7 @@ def test_layer_grad_cam_of_captum_on_a_resnet() -> None:
         handle.remove()
     [gradient] = torch.autograd.grad(score, kept[0])
     expected = torch.einsum("bc,bchw->bhw", gradient.mean((2, 3)), kept[0])
-    torch.testing.assert_close(found[:, 0], expected, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(attribution[:, 0], expected, atol=1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["grad_eclip", "contribution", "clip_surgery", "random"])
@@ -259,10 +259,10 @@ def test_the_function_for_quantus_gives_the_maps_of_explain(
     view: whyclip.ModelView, scorer: Scorer, method: str
 ) -> None:
     pixels, targets = drawn(), np.array([2, 0, 1])
-    found = explain_func(scorer, pixels.numpy(), targets, method=method, interpolation="nearest")
-    assert found.shape == (3, 1, 32, 32)
+    maps = explain_func(scorer, pixels.numpy(), targets, method=method, interpolation="nearest")
+    assert maps.shape == (3, 1, 32, 32)
     ours = whyclip.explain(view, pixels=pixels, prompts=PROMPTS, method=method, sides=["image"])
-    for laid, ex, target in zip(found, ours, targets, strict=True):
+    for laid, ex, target in zip(maps, ours, targets, strict=True):
         expected = ex.maps[target].numpy()
         np.testing.assert_allclose(laid[0, :: tiny.PATCH, :: tiny.PATCH], expected, atol=1e-6)
         np.testing.assert_array_equal(laid[0, 7::8, 7::8], laid[0, ::8, ::8])
@@ -272,12 +272,12 @@ def test_options_and_interpolation_reach_the_method(
     view: whyclip.ModelView, scorer: Scorer
 ) -> None:
     pixels, targets = drawn(), torch.tensor([0, 0, 0])
-    found = explain_func(scorer, pixels, targets, method="grad_eclip", relu=False, device="cpu")
+    maps = explain_func(scorer, pixels, targets, method="grad_eclip", relu=False, device="cpu")
     ours = whyclip.explain(
         view, pixels=pixels, prompts=PROMPTS[0], method="grad_eclip", relu=False, sides=["image"]
     )
-    assert found.min() < 0
-    for laid, ex in zip(found, ours, strict=True):
+    assert maps.min() < 0
+    for laid, ex in zip(maps, ours, strict=True):
         expected = ex.heatmap(interpolation="bilinear")
         np.testing.assert_allclose(laid, expected.numpy(), atol=1e-6)
 
@@ -296,9 +296,9 @@ def test_options_and_interpolation_reach_the_method(
     ],
 )
 def test_what_is_given_wrongly_is_named(scorer: Scorer, given: dict[str, Any], why: str) -> None:
-    asked = {"model": scorer, "inputs": drawn().numpy(), "targets": np.zeros(3, int), **given}
+    arguments = {"model": scorer, "inputs": drawn().numpy(), "targets": np.zeros(3, int), **given}
     with pytest.raises((OptionError, ImageError), match=why):
-        explain_func(**asked)
+        explain_func(**arguments)
 
 
 def test_tokens_become_feature_maps(scorer: Scorer) -> None:
@@ -325,7 +325,7 @@ def test_grad_cam_of_pytorch_grad_cam(parts: Any, scorer: Scorer) -> None:
     layer = parts[0].visual.transformer.resblocks[-1].ln_1
     pixels = drawn(2)
     with GradCAM(scorer, [layer], reshape_transform=scorer.to_grid) as cam:
-        found = cam(pixels, targets=[ClassifierOutputTarget(1)] * 2)
+        maps = cam(pixels, targets=[ClassifierOutputTarget(1)] * 2)
     kept: list[Tensor] = []
     handle = layer.register_forward_hook(lambda _m, _a, out: kept.append(out))
     try:
@@ -342,7 +342,7 @@ def test_grad_cam_of_pytorch_grad_cam(parts: Any, scorer: Scorer) -> None:
     large = F.interpolate(((expected - low) / high)[:, None], size, mode="bilinear")[:, 0]
     large = large.clamp(min=0) - large.amin((1, 2), keepdim=True)
     large = large / large.amax((1, 2), keepdim=True)
-    np.testing.assert_allclose(found, large.detach().numpy(), atol=1e-4)
+    np.testing.assert_allclose(maps, large.detach().numpy(), atol=1e-4)
 
 
 @pytest.mark.slow
@@ -351,19 +351,19 @@ def test_metrics_of_quantus_run_on_a_scorer(view: whyclip.ModelView, scorer: Sco
 
     pixels, targets = drawn(2).numpy(), np.array([0, 1])
     sparse = quantus.Sparseness(disable_warnings=True)
-    asked = {"method": "contribution", "interpolation": "nearest"}
-    found = sparse(
+    options = {"method": "contribution", "interpolation": "nearest"}
+    sparseness = sparse(
         model=scorer, x_batch=pixels, y_batch=targets, explain_func=explain_func,
-        explain_func_kwargs=asked, channel_first=True, device="cpu",
+        explain_func_kwargs=options, channel_first=True, device="cpu",
     )  # fmt: skip
-    maps = explain_func(scorer, pixels, targets, **asked)
+    maps = explain_func(scorer, pixels, targets, **options)
     given = sparse(model=scorer, x_batch=pixels, y_batch=targets, a_batch=maps, channel_first=True)
-    np.testing.assert_allclose(found, given)
-    assert found[0] != found[1]
+    np.testing.assert_allclose(sparseness, given)
+    assert sparseness[0] != sparseness[1]
     randomised = quantus.MPRT(disable_warnings=True, layer_order="bottom_up")
     scores = randomised(
         model=scorer, x_batch=pixels, y_batch=targets, explain_func=explain_func,
-        explain_func_kwargs=asked, channel_first=True, device="cpu",
+        explain_func_kwargs=options, channel_first=True, device="cpu",
     )  # fmt: skip
     values = np.concatenate([np.asarray(one, float).flatten() for one in scores.values()])
     assert values.min() < 0.99

@@ -88,8 +88,8 @@ def rest(tower: PlainTower, block: reference.PlainBlock, x: Tensor, update: Tens
 
 @pytest.mark.parametrize("layers", [1, None])
 def test_the_matrix_is_the_scores_second_difference(case: TwoReadings, layers: int | None) -> None:
-    asked: dict[str, Any] = {"geometry": "keep", "text_layers": layers, **FIRST_ORDER}
-    found = whyclip.interaction(case.view, case.image, PROMPT, **asked)
+    options: dict[str, Any] = {"geometry": "keep", "text_layers": layers, **FIRST_ORDER}
+    interaction = whyclip.interaction(case.view, case.image, PROMPT, **options)
     tokens, words = case.text_tokens(PROMPT)
     image, by_patch = moved(case.image_tower, case.image_tokens(), 0, 1)
     text, by_piece = moved(case.text_tower, tokens, len(tokens) - 1, layers or tiny.LAYERS)
@@ -100,18 +100,18 @@ def test_the_matrix_is_the_scores_second_difference(case: TwoReadings, layers: i
             for word in words
         ]
     )
-    worst = (found.matrix.flatten(1) - expected).abs().max() / expected.abs().max()
+    worst = (interaction.matrix.flatten(1) - expected).abs().max() / expected.abs().max()
     assert float(worst) < 1e-5
-    assert [word.text for word in found.words] == PROMPT.split()
-    sums = [word.relevance for word in found.words]
+    assert [word.text for word in interaction.words] == PROMPT.split()
+    sums = [word.relevance for word in interaction.words]
     assert sums == pytest.approx(expected.sum(1).tolist(), abs=1e-5 * float(expected.abs().max()))
     score = float(image @ text / length)
     total = float(sum(by_patch) @ sum(by_piece) / length)
-    assert found.score == pytest.approx(score, abs=1e-5)
-    assert found.total == pytest.approx(total, abs=1e-5)
-    assert found.gap == pytest.approx(score - total, abs=2e-5)
-    assert found.certificate.diagnostics["completeness error"] == (found.gap,)
-    assert float(found.table.sum()) == pytest.approx(score, abs=1e-5)
+    assert interaction.score == pytest.approx(score, abs=1e-5)
+    assert interaction.total == pytest.approx(total, abs=1e-5)
+    assert interaction.gap == pytest.approx(score - total, abs=2e-5)
+    assert interaction.certificate.diagnostics["completeness error"] == (interaction.gap,)
+    assert float(interaction.table.sum()) == pytest.approx(score, abs=1e-5)
 
 
 def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
@@ -125,8 +125,8 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
             if name.startswith(("mlp.c_proj", "attn.out_proj.bias")):
                 torch.nn.init.zeros_(parameter)
     view = whyclip.wrap(model, preprocess, tokenizer)
-    asked: dict[str, Any] = {"text_layers": 1, **FIRST_ORDER}
-    found = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT, **asked)
+    options: dict[str, Any] = {"text_layers": 1, **FIRST_ORDER}
+    interaction = whyclip.interaction(view, case_of("openclip", 4).image, PROMPT, **options)
     # What remains beside the attention is the readout token's own stream, part of no pair.
     with torch.no_grad():
         parts = {}
@@ -138,7 +138,7 @@ def test_a_readout_without_norm_mlp_and_residual_adds_up() -> None:
             x = tower.blocks[0].forward(stream.x, stream.mask)
             whole = tower.encode(tokenizer([PROMPT]) if tower is view.text else inputs)[0]
             parts[tower.side] = (whole - tower.head(x[0, stream.readout_index[0]])) / whole.norm()
-    assert found.total == pytest.approx(float(parts["image"] @ parts["text"]), abs=1e-5)
+    assert interaction.total == pytest.approx(float(parts["image"] @ parts["text"]), abs=1e-5)
 
 
 def test_the_certificate_tells_of_the_geometry(plain: TwoReadings) -> None:
@@ -155,18 +155,18 @@ def test_the_certificate_tells_of_the_geometry(plain: TwoReadings) -> None:
 def test_it_becomes_an_explanation_with_a_map_for_each_word(
     plain: TwoReadings, tmp_path: Path
 ) -> None:
-    found = whyclip.interaction(plain.view, plain.image, PROMPT)
-    ex = found.explanation
+    interaction = whyclip.interaction(plain.view, plain.image, PROMPT)
+    ex = interaction.explanation
     assert ex.labels == tuple(PROMPT.split())
-    assert torch.equal(ex.maps, found.matrix)
-    assert ex.scores.tolist() == pytest.approx([found.score] * 5)
+    assert torch.equal(ex.maps, interaction.matrix)
+    assert ex.scores.tolist() == pytest.approx([interaction.score] * 5)
     assert ex.certificate.explains_score
     for ending in (".html", ".png", ".json", ".npz"):
-        assert found.save(tmp_path / f"words{ending}").stat().st_size > 0
+        assert interaction.save(tmp_path / f"words{ending}").stat().st_size > 0
     again = whyclip.load_explanation(tmp_path / "words.npz")
     assert again.options["prompt"] == PROMPT
-    torch.testing.assert_close(again.maps, found.matrix)
-    assert "supercalifragilistic" in found._repr_html_()
+    torch.testing.assert_close(again.maps, interaction.matrix)
+    assert "supercalifragilistic" in interaction._repr_html_()
 
 
 def test_frozen_models_and_half_precision(plain: TwoReadings) -> None:
@@ -210,9 +210,9 @@ def test_frozen_models_and_half_precision(plain: TwoReadings) -> None:
 def test_bad_input(
     plain: TwoReadings, change: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    asked = {"model": plain.view, "image": plain.image, "prompt": PROMPT, **change}
+    arguments = {"model": plain.view, "image": plain.image, "prompt": PROMPT, **change}
     with pytest.raises(error, match=message) as caught:
-        whyclip.interaction(**asked)
+        whyclip.interaction(**arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -222,35 +222,35 @@ FAMILIES = [family for family in families.SMALL if family not in families.BLIND]
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_table_sums_to_the_score_on_every_family(family: str) -> None:
     view = whyclip.wrap(*families.SMALL[family]())
-    found = whyclip.interaction(view, families.picture(), "a photo of two red cars")
-    assert found.certificate.explains_score, found.certificate
-    assert [word.text for word in found.words] == ["a", "photo", "of", "two", "red", "cars"]
-    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
-    assert found.gap == pytest.approx(0, abs=1e-5)
-    assert float(found.matrix.abs().max()) > 1e-4
-    assert "unattributed" not in found.rows + found.columns
+    interaction = whyclip.interaction(view, families.picture(), "a photo of two red cars")
+    assert interaction.certificate.explains_score, interaction.certificate
+    assert [word.text for word in interaction.words] == ["a", "photo", "of", "two", "red", "cars"]
+    assert float(interaction.table.double().sum()) == pytest.approx(interaction.score, abs=1e-5)
+    assert interaction.gap == pytest.approx(0, abs=1e-5)
+    assert float(interaction.matrix.abs().max()) > 1e-4
+    assert "unattributed" not in interaction.rows + interaction.columns
 
 
 def test_the_readout_table_is_the_formulas(case: TwoReadings) -> None:
     """Every cell, remainders too, from the vectors that the formula gives backwards in float64."""
-    found = whyclip.interaction(case.view, case.image, PROMPT, geometry="keep")
+    interaction = whyclip.interaction(case.view, case.image, PROMPT, geometry="keep")
     tokens, words = case.text_tokens(PROMPT)
     patches, of_biases, image = backwards(case.image_tower, case.image_tokens(), 0)
     pieces, biases, text = backwards(case.text_tower, tokens, len(tokens) - 1)
     rows = [pieces[word].sum(0) for word in words] + [pieces[0], pieces[-1], biases]
     columns = [*patches[1:], patches[0], of_biases]
     expected = torch.stack(rows) @ torch.stack(columns).T / (image.norm() * text.norm())
-    assert found.rows == (*PROMPT.split(), "BOS", "EOS", "biases")
-    assert found.columns[-2:] == ("CLS", "biases")
+    assert interaction.rows == (*PROMPT.split(), "BOS", "EOS", "biases")
+    assert interaction.columns[-2:] == ("CLS", "biases")
     largest = float(expected.abs().max())
-    assert float((found.table - expected).abs().max()) < 1e-5 * largest
-    for index, own in enumerate(found.sums):
-        assert own.word is found.words[index]
-        assert own.regions == pytest.approx(float(expected[index, :-2].sum()), abs=1e-5)
-        assert own.remainder == pytest.approx(float(expected[index, -2:].sum()), abs=1e-5)
-        assert own.total == pytest.approx(float(expected[index].sum()), abs=1e-5)
+    assert float((interaction.table - expected).abs().max()) < 1e-5 * largest
+    for index, word_sum in enumerate(interaction.sums):
+        assert word_sum.word is interaction.words[index]
+        assert word_sum.regions == pytest.approx(float(expected[index, :-2].sum()), abs=1e-5)
+        assert word_sum.remainder == pytest.approx(float(expected[index, -2:].sum()), abs=1e-5)
+        assert word_sum.total == pytest.approx(float(expected[index].sum()), abs=1e-5)
     others = [float(row.sum()) for row in expected[len(words) :]]
-    assert list(found.remainders.values()) == pytest.approx(others, abs=1e-5)
+    assert list(interaction.remainders.values()) == pytest.approx(others, abs=1e-5)
 
 
 QUICK = {"integrated_gradients": ":steps=4", "banzhaf": ":samples=8:cells=2"}
@@ -260,45 +260,47 @@ QUICK = {"integrated_gradients": ":steps=4", "banzhaf": ":samples=8:cells=2"}
 @pytest.mark.parametrize("words", WORDS)
 def test_any_words_go_with_any_regions(plain: TwoReadings, words: str, regions: str) -> None:
     spelt = [name + QUICK.get(name, "") for name in (words, regions)]
-    found = whyclip.interaction(
+    interaction = whyclip.interaction(
         plain.view, plain.image, "two dogs", words=spelt[0], regions=spelt[1]
     )
-    assert found.methods == {"words": spelt[0], "regions": spelt[1]}
-    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
+    assert interaction.methods == {"words": spelt[0], "regions": spelt[1]}
+    assert float(interaction.table.double().sum()) == pytest.approx(interaction.score, abs=1e-5)
     missing = [not (WORDS[words].exact), not (REGIONS[regions].exact)]
-    assert ["unattributed" in names for names in (found.rows, found.columns)] == missing
+    assert ["unattributed" in names for names in (interaction.rows, interaction.columns)] == missing
     if not any(missing):
-        assert found.gap == pytest.approx(0, abs=1e-5)
-    assert float(found.matrix.abs().max()) > 0
+        assert interaction.gap == pytest.approx(0, abs=1e-5)
+    assert float(interaction.matrix.abs().max()) > 0
 
 
 def test_a_contrast_has_a_row_for_the_opponents(plain: TwoReadings) -> None:
     alone = whyclip.interaction(plain.view, plain.image, "two dogs")
     other = whyclip.interaction(plain.view, plain.image, "red cars")
-    found = whyclip.interaction(plain.view, plain.image, "two dogs", against="red cars")
-    assert found.score == pytest.approx(alone.score - other.score, abs=1e-5)
-    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
-    assert found.rows == (*alone.rows, "rather than red cars")
-    torch.testing.assert_close(found.table[:-1], alone.table)
-    torch.testing.assert_close(found.table[-1], -other.table.sum(0), atol=1e-5, rtol=1e-4)
-    assert found.against == ("red cars",)
-    assert found.certificate.explains_score
+    interaction = whyclip.interaction(plain.view, plain.image, "two dogs", against="red cars")
+    assert interaction.score == pytest.approx(alone.score - other.score, abs=1e-5)
+    assert float(interaction.table.double().sum()) == pytest.approx(interaction.score, abs=1e-5)
+    assert interaction.rows == (*alone.rows, "rather than red cars")
+    torch.testing.assert_close(interaction.table[:-1], alone.table)
+    torch.testing.assert_close(interaction.table[-1], -other.table.sum(0), atol=1e-5, rtol=1e-4)
+    assert interaction.against == ("red cars",)
+    assert interaction.certificate.explains_score
 
 
 def test_where_sums_the_words_of_a_span(plain: TwoReadings) -> None:
-    found = whyclip.interaction(plain.view, plain.image, "two red cars and a red tree")
+    interaction = whyclip.interaction(plain.view, plain.image, "two red cars and a red tree")
     for span in ("RED cars", (4, 12), "d ca"):
-        ex = found.where(span)
+        ex = interaction.where(span)
         assert ex.prompts == ("red cars",)
         assert ex.maps is not None
-        torch.testing.assert_close(ex.maps[0], found.matrix[1] + found.matrix[2])
-        assert ex.words[0][0].relevance == pytest.approx(float(found.matrix[1:3].sum()), abs=1e-6)
+        torch.testing.assert_close(ex.maps[0], interaction.matrix[1] + interaction.matrix[2])
+        assert ex.words[0][0].relevance == pytest.approx(
+            float(interaction.matrix[1:3].sum()), abs=1e-6
+        )
     for span in ("blue", "", " ", (3, 3), (90, 95)):
         with pytest.raises(PromptError, match="no word of 'two red cars"):
-            found.where(span)
+            interaction.where(span)
     for wrong in (None, 5, (1,), (1, 2, 3), ("a", "b"), (0.5, 3)):
         with pytest.raises(PromptError, match=r"^where\(.*give a part of 'two red cars"):
-            found.where(wrong)  # type: ignore[arg-type]
+            interaction.where(wrong)  # type: ignore[arg-type]
 
 
 def test_where_prefers_whole_words(plain: TwoReadings) -> None:
@@ -317,60 +319,62 @@ def test_where_prefers_whole_words(plain: TwoReadings) -> None:
 
 def test_what_weighs_patches_by_their_share_of_the_box(plain: TwoReadings) -> None:
     """The 32 pixels are 4×4 patches of 8; the box has half of a patch more at each side."""
-    found = whyclip.interaction(plain.view, plain.image, "two red cars")
-    words = found.what((4, 8, 20, 20))
-    for word, values in zip(words, found.matrix.tolist(), strict=True):
+    interaction = whyclip.interaction(plain.view, plain.image, "two red cars")
+    words = interaction.what((4, 8, 20, 20))
+    for word, values in zip(words, interaction.matrix.tolist(), strict=True):
         expected = 0.0
         for row, down in ((1, 1.0), (2, 0.5)):
             for column, across in ((0, 0.5), (1, 1.0), (2, 0.5)):
                 expected += down * across * values[row][column]
         assert word.relevance == pytest.approx(expected, abs=1e-7)
-    everything = [word.relevance for word in found.what((-5, -5, 99, 99))]
-    assert everything == pytest.approx([word.relevance for word in found.words], abs=1e-6)
+    everything = [word.relevance for word in interaction.what((-5, -5, 99, 99))]
+    assert everything == pytest.approx([word.relevance for word in interaction.words], abs=1e-6)
     for box in ((9, 9, 9, 20), (20, 9, 10, 20), (40, 40, 50, 50)):
         with pytest.raises(InputError, match="32×32 image"):
-            found.what(box)
+            interaction.what(box)
     for wrong in (None, 5, "1234", (1, 2, 3), (1, 2, 3, 4, 5), ("a", 0, 1, 1)):
         with pytest.raises(InputError, match="^box .*give four numbers"):
-            found.what(wrong)  # type: ignore[arg-type]
+            interaction.what(wrong)  # type: ignore[arg-type]
 
 
 def test_pairs_are_the_largest_cells(plain: TwoReadings) -> None:
-    found = whyclip.interaction(plain.view, plain.image, "two red cars")
+    interaction = whyclip.interaction(plain.view, plain.image, "two red cars")
     cells = [
         (abs(value), value, w, y, x)
-        for w, rows in enumerate(found.matrix.tolist())
+        for w, rows in enumerate(interaction.matrix.tolist())
         for y, row in enumerate(rows)
         for x, value in enumerate(row)
     ]
     best = sorted(cells, reverse=True)[:7]
-    pairs = found.pairs(7)
+    pairs = interaction.pairs(7)
     assert [pair.value for pair in pairs] == pytest.approx([value for _, value, *_ in best])
     for pair, (_, _, w, y, x) in zip(pairs, best, strict=True):
-        assert (pair.word, pair.row, pair.column) == (found.words[w], y, x)
+        assert (pair.word, pair.row, pair.column) == (interaction.words[w], y, x)
         assert pair.box == (8 * x, 8 * y, 8 * x + 8, 8 * y + 8)
-    assert len(found.pairs(999)) == len(cells)
-    assert len(found.pairs(np.int64(3))) == 3  # type: ignore[arg-type]
+    assert len(interaction.pairs(999)) == len(cells)
+    assert len(interaction.pairs(np.int64(3))) == 3  # type: ignore[arg-type]
     for wrong in (0, -1, 1.5, "3", None, True, float("nan")):
         with pytest.raises(OptionError, match="^k=.*: give a whole number, 1 or more"):
-            found.pairs(wrong)  # type: ignore[arg-type]
+            interaction.pairs(wrong)  # type: ignore[arg-type]
 
 
 def test_the_table_as_csv(plain: TwoReadings, tmp_path: Path) -> None:
-    found = whyclip.interaction(plain.view, plain.image, "two, =red cars", against="a cat")
-    path = found.save(tmp_path / "table.csv")
+    interaction = whyclip.interaction(plain.view, plain.image, "two, =red cars", against="a cat")
+    path = interaction.save(tmp_path / "table.csv")
     head, *lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    assert head == ["", *found.columns]
-    assert [line[0] for line in lines] == ["'=" if name == "=" else name for name in found.rows]
+    assert head == ["", *interaction.columns]
+    assert [line[0] for line in lines] == [
+        "'=" if name == "=" else name for name in interaction.rows
+    ]
     values = torch.tensor([[float(value) for value in line[1:]] for line in lines])
-    torch.testing.assert_close(values, found.table)
+    torch.testing.assert_close(values, interaction.table)
 
 
 def test_an_image_encoder_without_attention_is_split_up_from_outside() -> None:
     view = whyclip.wrap(*families.SMALL["vit-average"]())
     with pytest.raises(UnsupportedModelError, match="use regions='banzhaf'"):
         whyclip.interaction(view, families.picture(), "a dog")
-    found = whyclip.interaction(
+    interaction = whyclip.interaction(
         view, families.picture(), "a dog", regions="banzhaf:samples=16:cells=2"
     )
-    assert float(found.table.double().sum()) == pytest.approx(found.score, abs=1e-5)
+    assert float(interaction.table.double().sum()) == pytest.approx(interaction.score, abs=1e-5)

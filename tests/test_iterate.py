@@ -67,8 +67,8 @@ def test_images_in_any_form_give_what_explain_gives(
     view: whyclip.ModelView, form: str, method: str | None
 ) -> None:
     expected = whyclip.explain(view, IMAGES, PROMPTS, method=method)
-    found = list(whyclip.explain_iter(view, FORMS[form](view), PROMPTS, method=method))
-    check_equal(found, expected)
+    explanations = list(whyclip.explain_iter(view, FORMS[form](view), PROMPTS, method=method))
+    check_equal(explanations, expected)
 
 
 @pytest.mark.parametrize("form", PIXELS)
@@ -77,9 +77,11 @@ def test_pixels_in_any_form_give_what_explain_gives(view: whyclip.ModelView, for
     check_equal(list(whyclip.explain_iter(view, PIXELS[form](view), PROMPTS)), expected)
 
 
-def check_equal(found: list[whyclip.Explanation], expected: list[whyclip.Explanation]) -> None:
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+def check_equal(
+    explanations: list[whyclip.Explanation], expected: list[whyclip.Explanation]
+) -> None:
+    assert len(explanations) == len(expected)
+    for one, other in zip(explanations, expected, strict=True):
         # Sizes of batches differ, and with them the rounding.
         torch.testing.assert_close(one.maps, other.maps, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(one.scores, other.scores, atol=1e-6, rtol=1e-4)
@@ -96,8 +98,8 @@ def check_equal(found: list[whyclip.Explanation], expected: list[whyclip.Explana
 
 def test_in_the_same_batches_results_are_the_same_bits(view: whyclip.ModelView) -> None:
     expected = whyclip.explain(view, IMAGES, PROMPTS)
-    found = whyclip.explain_iter(view, [IMAGES[:16], IMAGES[16:]], PROMPTS)
-    for one, other in zip(found, expected, strict=True):
+    explanations = whyclip.explain_iter(view, [IMAGES[:16], IMAGES[16:]], PROMPTS)
+    for one, other in zip(explanations, expected, strict=True):
         assert uncounted(one) == uncounted(other)
 
 
@@ -116,11 +118,11 @@ def test_prompts_are_encoded_once_and_batches_when_they_are_needed(
             read.append(start)
             yield IMAGES[start : start + 5]
 
-    found = whyclip.explain_iter(view, batches(), PROMPTS)
+    explanations = whyclip.explain_iter(view, batches(), PROMPTS)
     once = list(calls)
     assert sum(once) >= 3
     assert read == []
-    for number, _ in enumerate(found):
+    for number, _ in enumerate(explanations):
         assert read == list(range(0, number + 1, 5))
     assert calls == once
 
@@ -208,10 +210,10 @@ def test_wrong_arguments_are_named_before_any_batch_is_read(view: whyclip.ModelV
     ],
 )
 def test_a_batch_that_cannot_be_used_is_named(view: whyclip.ModelView, bad: Any, why: str) -> None:
-    found = whyclip.explain_iter(view, [IMAGES[:2], bad], "a dog")
-    assert len([next(found), next(found)]) == 2
+    explanations = whyclip.explain_iter(view, [IMAGES[:2], bad], "a dog")
+    assert len([next(explanations), next(explanations)]) == 2
     with pytest.raises(ImageError, match=why):
-        next(found)
+        next(explanations)
 
 
 def test_an_iterator_without_images_gives_nothing(view: whyclip.ModelView) -> None:

@@ -32,11 +32,11 @@ def evaluation(folder: Path) -> dict[str, Any]:
 
 
 def auditing(folder: Path) -> dict[str, Any]:
-    found = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
     measured = sorted(folder.glob("measured-*.jsonl"))
     assert len(measured) == 1
     return {
-        "audit": {key: value for key, value in found.items() if key not in CLOCK},
+        "audit": {key: value for key, value in record.items() if key not in CLOCK},
         "measured": measured[0].read_bytes(),
     }
 
@@ -65,10 +65,10 @@ def test_killed_fifty_times_it_gives_the_same(
     assert result(tmp_path / "warm") == expected, "it is the same each time"
 
     def check(folder: Path) -> None:
-        found = result(folder)
-        assert found.keys() == expected.keys()
+        content = result(folder)
+        assert content.keys() == expected.keys()
         for what, value in expected.items():
-            assert found[what] == value, what
+            assert content[what] == value, what
 
     tally = killed(run, tmp_path / "killed", seconds, check)
     print(f"{result.__name__}: {tally}, uninterrupted {seconds:.1f} s")

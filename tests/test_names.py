@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from test_structure import offenders, parsed
+from test_structure import SRC, offenders, parsed
+
+ROOT = SRC.parent.parent
 
 # Say what a thing is, not how the code came by it.
 EMPTY_NAMES = {"found", "asked", "own", "told"}
@@ -30,6 +32,17 @@ def empty_names(path: Path) -> list[str]:
 
 def test_names_say_what_a_thing_is() -> None:
     assert offenders(empty_names) == {}
+
+
+def test_names_in_tests_and_benchmarks_say_what_a_thing_is() -> None:
+    paths = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in ("tests", "benchmarks")}
+    assert all(paths.values())
+    wrong = {
+        str(path.relative_to(ROOT)): names
+        for path in paths["tests"] + paths["benchmarks"]
+        if (names := empty_names(path))
+    }
+    assert wrong == {}
 
 
 def test_names_that_say_nothing_are_noticed(tmp_path: Path) -> None:

@@ -49,16 +49,16 @@ def entries(shown: str) -> list[dict[str, Any]]:
 
 def test_a_comparison_is_a_dictionary_that_shows_itself(view: whyclip.ModelView) -> None:
     methods = ["contribution", "grad_cam"]
-    found = whyclip.compare(view, [image(0), image(1)], "a dog", methods)
-    assert isinstance(found, dict)
-    assert list(found) == methods
-    assert found == dict(found)
-    assert repr(found) == "Comparison(contribution, grad_cam; 2 images)"
+    comparison = whyclip.compare(view, [image(0), image(1)], "a dog", methods)
+    assert isinstance(comparison, dict)
+    assert list(comparison) == methods
+    assert comparison == dict(comparison)
+    assert repr(comparison) == "Comparison(contribution, grad_cam; 2 images)"
     shown = [
         (entry["explanation"]["method"], entry["explanation"]["prompts"][0]["score"])
-        for entry in entries(found._repr_html_())
+        for entry in entries(comparison._repr_html_())
     ]
-    expected = [(name, float(found[name][i].scores[0])) for i in range(2) for name in methods]
+    expected = [(name, float(comparison[name][i].scores[0])) for i in range(2) for name in methods]
     assert shown == expected
 
 
@@ -77,9 +77,9 @@ def test_an_evaluation_and_an_audit_show_their_reports(
 ) -> None:
     evaluated = evaluate(view, Toy(3), ["contribution"], ["iou"], sides=["image"])
     audited = audit(view, Toy(3), ["contribution"], ["score_gap"], limit=3)
-    for found in (evaluated, audited):
-        page = found.save(tmp_path / type(found).__name__).read_text(encoding="utf-8")
-        assert without_pictures(framed(found._repr_html_())) == without_pictures(page)
+    for result in (evaluated, audited):
+        page = result.save(tmp_path / type(result).__name__).read_text(encoding="utf-8")
+        assert without_pictures(framed(result._repr_html_())) == without_pictures(page)
         assert len(page) > 3000
 
 

@@ -137,11 +137,11 @@ def test_an_error_is_one_short_line(
 @settings(deadline=None, max_examples=300)
 @given(st.text(max_size=300))
 def test_a_quotation_is_short_and_printable(text: str) -> None:
-    found = quoted(text)
-    assert len(found) <= QUOTED
-    assert found.isprintable()
-    assert found[0] == found[-1]
-    assert found == repr(text) or found.endswith(("...'", '..."')) or not text.isprintable()
+    quotation = quoted(text)
+    assert len(quotation) <= QUOTED
+    assert quotation.isprintable()
+    assert quotation[0] == quotation[-1]
+    assert quotation == repr(text) or quotation.endswith(("...'", '..."')) or not text.isprintable()
 
 
 @settings(deadline=None, max_examples=300)
@@ -193,31 +193,31 @@ SURROGATES = ["a \ud83d dog", "x\udcffy \x00\x1b[31m", ["a \ud83d", "b"]]
 @pytest.mark.parametrize("ending", ["html", "png", "json", "npz", "safetensors"])
 def test_half_a_surrogate_pair_is_saved(ending: str, tmp_path: Path) -> None:
     view = whyclip.wrap(*tiny.openclip_parts(), name="m\udc80")
-    found = whyclip.explain(view, IMAGE, SURROGATES, against="c\ud83d", method="contribution")
-    path = found.save(tmp_path / f"x.{ending}")
+    explanation = whyclip.explain(view, IMAGE, SURROGATES, against="c\ud83d", method="contribution")
+    path = explanation.save(tmp_path / f"x.{ending}")
     if ending in ("html", "png"):
         assert path.stat().st_size > 1000
         return
     again = whyclip.load_explanation(path)
     assert (again.prompts, again.against, again.model) == (
-        found.prompts,
-        found.against,
-        found.model,
+        explanation.prompts,
+        explanation.against,
+        explanation.model,
     )
-    assert again.words == found.words
+    assert again.words == explanation.words
 
 
 def test_half_a_surrogate_pair_fits_a_table() -> None:
-    found = whyclip.explain(VIEW, IMAGE, SURROGATES, method="contribution")
-    table = found.to_dataframe()
+    explanation = whyclip.explain(VIEW, IMAGE, SURROGATES, method="contribution")
+    table = explanation.to_dataframe()
     assert "a \\ud83d dog" in set(table["prompt"])
 
 
 @pytest.mark.parametrize("name", ["\ud83d.json", "a\0.json", "x" * 300 + ".json"])
 def test_a_name_that_no_file_can_have(name: str, tmp_path: Path) -> None:
-    found = whyclip.explain(VIEW, IMAGE, "a", method="maskclip")
+    explanation = whyclip.explain(VIEW, IMAGE, "a", method="maskclip")
     with pytest.raises(OutputError):
-        found.save(tmp_path / name)
+        explanation.save(tmp_path / name)
     with pytest.raises(OutputError):
         whyclip.load_explanation(str(tmp_path / name))
 

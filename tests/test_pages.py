@@ -40,13 +40,13 @@ Items = list[tuple[str, str]]
 
 def items(path: Path) -> Items:
     """The commands and blocks of Python of a page, in their order."""
-    found = []
+    pairs = []
     for block in blocks(path.read_text(encoding="utf-8")):
         if block.language in SHELLS:
-            found += [("sh", command) for command in commands(block)]
+            pairs += [("sh", command) for command in commands(block)]
         elif block.language == "python":
-            found.append(("python", block.code))
-    return found
+            pairs.append(("python", block.code))
+    return pairs
 
 
 def listed(kind: str, code: str, commands: dict[str, str], python: dict[str, str]) -> list[str]:
@@ -162,11 +162,11 @@ async def _start_and_stop(server: Server, sockets: Any = None) -> None:
 
 def shown_tables(text: str) -> list[tuple[str, str]]:
     """Tables that a page shows, each under the last name of a CSV file before it."""
-    found = []
+    tables = []
     for match in re.finditer(r"(?s)```text\n(image,.*?)```", text):
         name = re.findall(r"`(\w+\.csv)`", text[: match.start()] + text[match.end() :])
-        found.append((name[0], match[1]))
-    return found
+        tables.append((name[0], match[1]))
+    return tables
 
 
 def given(names: tuple[str, ...], view: whyclip.ModelView) -> dict[str, Any]:

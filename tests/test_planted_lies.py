@@ -48,8 +48,8 @@ def is_false(claim: Claim) -> bool:
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
-    found = [case for case in CASES.values() if case.kind in kinds]
-    return pytest.mark.parametrize("case", found, ids=[case.name for case in found])
+    cases = [case for case in CASES.values() if case.kind in kinds]
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
 def heard(case: Case, folder: Path) -> tuple[list[Claim], str]:
@@ -67,11 +67,13 @@ def test_no_lie_is_certified(case: Case, tmp_path: Path) -> None:
         claims, refusal = heard(case, tmp_path)
         assert "\n" not in refusal, "an error of more than one line"
     for claim in claims:
-        found = claim.certificate
-        assert not is_false(claim), f"certified, but the library gives {claim.library}: {found}"
+        certificate = claim.certificate
+        assert not is_false(claim), (
+            f"certified, but the library gives {claim.library}: {certificate}"
+        )
         assert claim.bites, "the library's score is what it was: nothing was planted"
         if case.kind == "never":
-            assert not found.explains_score, f"green, though it never may be: {found}"
+            assert not certificate.explains_score, f"green, though it never may be: {certificate}"
 
 
 @of_kind("honest")

@@ -52,9 +52,9 @@ def test_every_family_takes_what_its_preprocessing_makes(family: str) -> None:
 
     model = whyclip.wrap(*families.SMALL[family]())
     [(pixels, where)] = model_inputs(model, [families.picture()])
-    asked: dict[str, Any] = {"method": "random", "sides": ["image"]}
-    [ours] = whyclip.explain(model, pixels=pixels[None], prompts="a dog", **asked)
-    theirs = whyclip.explain(model, families.picture(), "a dog", **asked)
+    options: dict[str, Any] = {"method": "random", "sides": ["image"]}
+    [ours] = whyclip.explain(model, pixels=pixels[None], prompts="a dog", **options)
+    theirs = whyclip.explain(model, families.picture(), "a dog", **options)
     assert torch.equal(ours.maps, theirs.maps)
     assert ours.certificate.score_model == pytest.approx(theirs.certificate.score_model, abs=1e-6)
     height, width = pixels.shape[1:]
@@ -98,11 +98,11 @@ def test_the_certificate_says_what_was_not_seen(view: whyclip.ModelView, tmp_pat
 def test_a_wrong_score_is_noticed() -> None:
     model, preprocess, tokenizer = tiny.openclip_parts()
     view = whyclip.wrap(model, preprocess, tokenizer)
-    own, calls = model.encode_image, []
+    encode, calls = model.encode_image, []
 
     def drifting(pixels: Tensor, *given: Any, **named: Any) -> Tensor:
         calls.append(1)
-        return own(pixels, *given, **named) + 0.1 * len(calls)
+        return encode(pixels, *given, **named) + 0.1 * len(calls)
 
     model.encode_image = drifting
     with pytest.raises(whyclip.errors.ScoreMismatchError):
@@ -114,11 +114,11 @@ def test_kinds_of_float_and_arrays(view: whyclip.ModelView) -> None:
     expected = [ex.scores for ex in whyclip.explain(view, pixels=pixels, prompts=PROMPTS)]
     kinds = {torch.double: 1e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}
     for kind, within in kinds.items():
-        found = whyclip.explain(view, pixels=pixels.to(kind), prompts=PROMPTS)
-        for ex, scores in zip(found, expected, strict=True):
+        explanations = whyclip.explain(view, pixels=pixels.to(kind), prompts=PROMPTS)
+        for ex, scores in zip(explanations, expected, strict=True):
             torch.testing.assert_close(ex.scores, scores, atol=within, rtol=0)
-    found = whyclip.explain(view, pixels=pixels.numpy(), prompts=PROMPTS)
-    assert all(torch.equal(ex.scores, s) for ex, s in zip(found, expected, strict=True))
+    explanations = whyclip.explain(view, pixels=pixels.numpy(), prompts=PROMPTS)
+    assert all(torch.equal(ex.scores, s) for ex, s in zip(explanations, expected, strict=True))
     wanting = pixels.clone().requires_grad_()
     [ex, *_] = whyclip.explain(view, pixels=wanting, prompts=PROMPTS)
     assert not ex.scores.requires_grad

@@ -35,11 +35,11 @@ def test_the_page_has_every_public_name_and_no_other() -> None:
 def test_what_else_is_on_the_page_exists() -> None:
     for path in re.findall(r"(?m)^\.\. auto\w+:: whyclip\.([\w.]+)$", PAGE):
         *modules, name = path.split(".")
-        found: Any = whyclip
+        target: Any = whyclip
         if modules:
-            found = __import__(f"whyclip.{'.'.join(modules)}", fromlist=[name])
-        assert hasattr(found, name), path
-        assert inspect.getdoc(getattr(found, name)), path
+            target = __import__(f"whyclip.{'.'.join(modules)}", fromlist=[name])
+        assert hasattr(target, name), path
+        assert inspect.getdoc(getattr(target, name)), path
 
 
 def test_names_come_from_where_type_checkers_see_them() -> None:

@@ -53,10 +53,10 @@ def picture(width: int = 64, height: int = 40) -> Image.Image:
 @cache
 def explained(geometry: GeometryName, precision: Precision) -> dict[str, whyclip.Explanation]:
     methods = {name: QUICK.get(name, {}) for name in METHODS}
-    found = whyclip.compare(
+    comparison = whyclip.compare(
         view(), [picture()], PROMPTS, methods, geometry=geometry, precision=precision
     )
-    return {name: one for name, [one] in found.items()}
+    return {name: one for name, [one] in comparison.items()}
 
 
 def differences(one: Any, other: Any, where: str) -> Iterator[str]:
@@ -169,9 +169,9 @@ def test_the_default_methods_and_single_sides_come_back(sides: Any, tmp_path: Pa
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_interactions_come_back(geometry: GeometryName, tmp_path: Path) -> None:
-    found = whyclip.interaction(view(), picture(), "a red dog", geometry=geometry)
+    interaction = whyclip.interaction(view(), picture(), "a red dog", geometry=geometry)
     for ending in READABLE:
-        assert lost(found.explanation, tmp_path / f"why{ending}") == []
+        assert lost(interaction.explanation, tmp_path / f"why{ending}") == []
 
 
 @pytest.mark.parametrize("ending", [e.upper() for e in READABLE] + [".Json", ".SafeTensors"])
@@ -193,8 +193,8 @@ def test_a_lost_field_is_found(tmp_path: Path) -> None:
         value = usual.default if usual.default is not MISSING else {}
         certificate = replace(explanation.certificate, **{name: value})
         changed = replace(explanation, certificate=certificate)
-        [found] = differences(explanation, changed, "explanation")
-        assert f"certificate.{name}" in found
+        [difference] = differences(explanation, changed, "explanation")
+        assert f"certificate.{name}" in difference
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")

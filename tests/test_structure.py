@@ -143,20 +143,20 @@ def target_room(full: str) -> str:
 
 
 def wrong_imports(path: Path) -> list[str]:
-    room, found = room_of(path), []
+    room, lines = room_of(path), []
     for node, late in walk(parsed(path)):
         for full in imported(node):
             target = target_room(full)
             forward = FLOW.index(target) <= FLOW.index(room)
             if not forward and not (late and (room, target) in LATE):
-                found.append(f"line {node.lineno}: {full}")
-    return found
+                lines.append(f"line {node.lineno}: {full}")
+    return lines
 
 
 def offenders(
     check: Callable[[Path], list[str]], paths: Iterable[Path] = MODULES
 ) -> dict[str, list[str]]:
-    return {name_of(path): found for path in paths if (found := check(path))}
+    return {name_of(path): faults for path in paths if (faults := check(path))}
 
 
 def test_every_room_has_its_place() -> None:
@@ -200,22 +200,22 @@ def test_files_stay_short() -> None:
 
 
 def unpickling(path: Path) -> list[str]:
-    found = []
+    names = []
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            found += [a.name for a in node.names if a.name.split(".")[0] in PICKLERS]
+            names += [a.name for a in node.names if a.name.split(".")[0] in PICKLERS]
         elif isinstance(node, ast.ImportFrom):
-            found += [node.module] if (node.module or "").split(".")[0] in PICKLERS else []
+            names += [node.module] if (node.module or "").split(".")[0] in PICKLERS else []
         elif isinstance(node, ast.Call):
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             weights_only = given.get("weights_only")
             if weights_only not in {None, "True"} or (
                 weights_only is None and ast.unparse(node.func) == "torch.load"
             ):
-                found.append(f"weights_only={weights_only}")
+                names.append(f"weights_only={weights_only}")
             if given.get("allow_pickle") not in {None, "False"}:
-                found.append("allow_pickle")
-    return [str(name) for name in found]
+                names.append("allow_pickle")
+    return [str(name) for name in names]
 
 
 PICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -255,11 +255,11 @@ def test_the_rules_find_what_breaks_them(tmp_path: Path) -> None:
 
 def undocumented(path: Path) -> list[str]:
     tree = parsed(path)
-    found = [] if ast.get_docstring(tree) else ["the module"]
+    names = [] if ast.get_docstring(tree) else ["the module"]
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            found += [] if ast.get_docstring(node) or is_overload(node) else [node.name]
-    return found
+            names += [] if ast.get_docstring(node) or is_overload(node) else [node.name]
+    return names
 
 
 def test_everything_public_says_what_it_is() -> None:

@@ -81,10 +81,10 @@ def test_a_spelling_explains_as_its_options_do() -> None:
 
 
 def test_two_variants_of_one_method_are_compared_by_label() -> None:
-    found = whyclip.compare(VIEW, [families.picture()], PROMPTS, ["grad_eclip", SINGLE])
-    assert list(found) == ["grad_eclip", SINGLE]
-    assert found[SINGLE][0] == explained("grad_eclip", heads="single")
-    assert found["grad_eclip"][0] == explained("grad_eclip")
+    comparison = whyclip.compare(VIEW, [families.picture()], PROMPTS, ["grad_eclip", SINGLE])
+    assert list(comparison) == ["grad_eclip", SINGLE]
+    assert comparison[SINGLE][0] == explained("grad_eclip", heads="single")
+    assert comparison["grad_eclip"][0] == explained("grad_eclip")
     labelled = whyclip.compare(
         VIEW,
         [families.picture()],
@@ -92,7 +92,7 @@ def test_two_variants_of_one_method_are_compared_by_label() -> None:
         {"own heads": "grad_eclip", "one head": SINGLE, "maskclip": {"key_weight": True}},
     )
     assert list(labelled) == ["own heads", "one head", "maskclip"]
-    assert labelled["one head"] == found[SINGLE]
+    assert labelled["one head"] == comparison[SINGLE]
     assert labelled["maskclip"][0] == explained("maskclip", key_weight=True)
     with pytest.raises(OptionError, match="'grad_eclip' is given twice; give its variants"):
         whyclip.compare(VIEW, [families.picture()], PROMPTS, ["grad_eclip", "grad_eclip"])
@@ -110,10 +110,10 @@ def test_a_method_of_ones_own_works_without_a_name_in_the_registry() -> None:
     mine = replace(METHODS["random"], name="mine", relevance=constant)
     assert "mine" not in METHODS
     assert explained(mine, value=2.0).maps.eq(2).all()  # type: ignore[union-attr]
-    found = whyclip.compare(
+    comparison = whyclip.compare(
         VIEW, [families.picture()], PROMPTS, [mine, Variant(mine, {"value": 3})]
     )
-    assert list(found) == ["mine", "mine:value=3"]
+    assert list(comparison) == ["mine", "mine:value=3"]
 
 
 @pytest.mark.parametrize("kind", ["partial", "object", "unknown type"])

@@ -44,7 +44,7 @@ def by_word(forward_pass: ForwardPass, vectors: Vectors) -> Tensor:
 def test_shapley_values_are_the_mean_over_all_orders() -> None:
     words = ["two", "supercalifragilistic", "dogs", "near"]
     forward_pass = text(" ".join(words))
-    found = choose("words", "shapley", "text").of(forward_pass)
+    vectors = choose("words", "shapley", "text").of(forward_pass)
     expected = torch.zeros(4, tiny.EMBED)
     for order in permutations(range(4)):
         before = embedded("")
@@ -52,9 +52,9 @@ def test_shapley_values_are_the_mean_over_all_orders() -> None:
             after = embedded(" ".join(words[i] for i in sorted(order[:step])))
             expected[order[step - 1]] += (after - before) / factorial(4)
             before = after
-    torch.testing.assert_close(by_word(forward_pass, found), expected, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.remainders["empty prompt"], embedded(""))
-    assert found.unattributed is None
+    torch.testing.assert_close(by_word(forward_pass, vectors), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(vectors.remainders["empty prompt"], embedded(""))
+    assert vectors.unattributed is None
 
 
 def test_sampled_shapley_values_sum_and_follow_their_seed() -> None:
@@ -71,7 +71,7 @@ def test_sampled_shapley_values_sum_and_follow_their_seed() -> None:
 def test_sampled_shapley_values_are_those_of_their_orders() -> None:
     """The orders are drawn as the code says, and each is walked by itself."""
     forward_pass, words = text(LONG), LONG.split()
-    found = choose("words", "shapley:permutations=2:seed=5", "text").of(forward_pass)
+    vectors = choose("words", "shapley:permutations=2:seed=5", "text").of(forward_pass)
     generator = torch.Generator().manual_seed(5)
     expected = torch.zeros(len(words), tiny.EMBED)
     for _ in range(2):
@@ -81,20 +81,20 @@ def test_sampled_shapley_values_are_those_of_their_orders() -> None:
             after = embedded(" ".join(words[i] for i in sorted(order[:step])))
             expected[word] += (after - before) / 2
             before = after
-    torch.testing.assert_close(by_word(forward_pass, found), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(by_word(forward_pass, vectors), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_leave_one_out_is_a_difference_of_embeddings() -> None:
     words = ["two", "red", "dogs"]
     forward_pass = text(" ".join(words))
-    found = choose("words", "leave_one_out", "text").of(forward_pass)
+    vectors = choose("words", "leave_one_out", "text").of(forward_pass)
     whole = embedded(" ".join(words))
     expected = torch.stack(
         [whole - embedded(" ".join(words[:i] + words[i + 1 :])) for i in range(3)]
     )
-    torch.testing.assert_close(by_word(forward_pass, found), expected, atol=1e-4, rtol=1e-4)
-    assert found.unattributed is not None
-    torch.testing.assert_close(found.unattributed, whole - expected.sum(0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(by_word(forward_pass, vectors), expected, atol=1e-4, rtol=1e-4)
+    assert vectors.unattributed is not None
+    torch.testing.assert_close(vectors.unattributed, whole - expected.sum(0), atol=1e-4, rtol=1e-4)
 
 
 def test_banzhaf_values_approach_those_of_all_coalitions() -> None:
@@ -115,8 +115,8 @@ def test_banzhaf_values_approach_those_of_all_coalitions() -> None:
         for size in range(4):
             for chosen in combinations(others, size):
                 expected[i] += (shown((*chosen, i)) - shown(chosen)) / 8
-    found = choose("regions", "banzhaf:cells=2:samples=4000", "image").of(forward_pass)
-    patches = found.tokens[forward_pass.content_mask[0]].view(4, 4, -1)
+    vectors = choose("regions", "banzhaf:cells=2:samples=4000", "image").of(forward_pass)
+    patches = vectors.tokens[forward_pass.content_mask[0]].view(4, 4, -1)
     values = torch.stack(
         [patches[y // 8 : y // 8 + 2, x // 8 : x // 8 + 2].sum((0, 1)) for y, x in cells]
     )
@@ -127,12 +127,12 @@ def test_banzhaf_values_approach_those_of_all_coalitions() -> None:
 
 def test_integrated_gradients_sum_to_the_way_from_the_baseline() -> None:
     forward_pass = image()
-    found = choose("regions", "integrated_gradients:steps=64", "image").of(forward_pass)
+    vectors = choose("regions", "integrated_gradients:steps=64", "image").of(forward_pass)
     with torch.no_grad():
         start = VIEW.image.encode(torch.zeros(1, 3, 32, 32))[0]
-    torch.testing.assert_close(found.remainders["baseline"], start, atol=1e-5, rtol=1e-4)
-    assert found.unattributed is not None
-    assert float(found.unattributed.norm()) < 0.02 * float(forward_pass.embedding.norm())
+    torch.testing.assert_close(vectors.remainders["baseline"], start, atol=1e-5, rtol=1e-4)
+    assert vectors.unattributed is not None
+    assert float(vectors.unattributed.norm()) < 0.02 * float(forward_pass.embedding.norm())
 
 
 @pytest.mark.parametrize("side", ["image", "text"])

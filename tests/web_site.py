@@ -20,7 +20,7 @@ from whyclip.web.app import WebApp
 from whyclip.web.limits import Limits
 from whyclip.web.serve import hosts_of, listen, server_of
 
-OWN = {"X-Whyclip": "1"}
+PAGE_HEADERS = {"X-Whyclip": "1"}
 EXAMPLE = "dog-and-red-car"
 
 
@@ -69,16 +69,16 @@ class Site:
 
     def post(self, path: str, body: Any) -> Answer:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.request("POST", path, content, OWN)
+        return self.request("POST", path, content, PAGE_HEADERS)
 
     def send(self, head: str, body: bytes = b"") -> bytes:
         """Write to a connection as it is, and read what comes back until it closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as raw:
             raw.sendall(head.replace("\n", "\r\n").encode("latin-1") + body)
-            found = b""
+            content = b""
             while part := raw.recv(65536):
-                found += part
-            return found
+                content += part
+            return content
 
     def start(self, path: str, body: Any) -> socket.socket:
         """Begin a request and leave the connection open."""

@@ -35,17 +35,17 @@ def case(seed: int, index: int, *, show: bool = False) -> tuple[str, str, str, l
         folder = Path(name).resolve()
         if kind == "command":
             given = commands.drawn(chance, folder)
-            told = f"whyclip {given!r}"
+            description = f"whyclip {given!r}"
         else:
             call = calls.drawn(chance, kind, folder)  # type: ignore[arg-type]
-            told = str(call)
+            description = str(call)
         if show:
-            print(told)
+            print(description)
         if kind == "command":
             outcome, faults = commands.run(given, folder)
         else:
             outcome, faults = calls.run(call, chance)
-    return kind, outcome, told, faults
+    return kind, outcome, description, faults
 
 
 def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
@@ -63,13 +63,13 @@ def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
             began = perf_counter()
             if began - start > seconds:
                 break
-            kind, outcome, told, faults = case(seed, index)
+            kind, outcome, description, faults = case(seed, index)
             kinds[kind] += 1
             outcomes.setdefault(kind, Counter())[outcome] += 1
             slowest = sorted([*slowest, (round(perf_counter() - began, 1), index)])[-3:]
             if faults:
-                failures.append({"index": index, "case": told, "faults": faults})
-                text = f"case {index}: {told}\n    " + "\n    ".join(faults)
+                failures.append({"index": index, "case": description, "faults": faults})
+                text = f"case {index}: {description}\n    " + "\n    ".join(faults)
                 print(text, file=sys.stderr, flush=True)
             rate = sum(kinds.values()) / (perf_counter() - start)
             how_far = f"{rate:.1f} cases/s, {len(failures)} failures"
@@ -102,13 +102,13 @@ def main(arguments: list[str] | None = None) -> int:
         kind, outcome, _, faults = case(given.seed, given.only, show=True)
         print(kind, outcome, *faults, sep="\n")
         return int(bool(faults))
-    found = fuzz(given.seed, range(given.start, given.start + given.cases), given.seconds)
-    told = json.dumps(found, indent=1)
-    print(told)
-    (given.keep or RESULT).write_text(told + "\n", encoding="utf-8")
-    rate = found["cases"] / max(found["seconds"], 1)
-    print(f"{found['cases']} cases, {rate:.1f} a second, {len(found['failures'])} failed")
-    return int(bool(found["failures"]))
+    result = fuzz(given.seed, range(given.start, given.start + given.cases), given.seconds)
+    text = json.dumps(result, indent=1)
+    print(text)
+    (given.keep or RESULT).write_text(text + "\n", encoding="utf-8")
+    rate = result["cases"] / max(result["seconds"], 1)
+    print(f"{result['cases']} cases, {rate:.1f} a second, {len(result['failures'])} failed")
+    return int(bool(result["failures"]))
 
 
 if __name__ == "__main__":

@@ -118,24 +118,24 @@ def run(call: Call, chance: Draw) -> tuple[str, list[str]]:
             if call.state == "detect_anomaly":
                 warnings.simplefilter("always")
             before = states.of_process()
-            found = call()
+            result = call()
             faults = states.differences(before, states.of_process())
-        faults += _of(found, call)
-        faults += _of_repetitions(call, found, chance, state) if not faults else []
+        faults += _of(result, call)
+        faults += _of_repetitions(call, result, chance, state) if not faults else []
     for warning in caught:
         if issubclass(warning.category, WhyclipWarning):
             faults += checks.of_message(str(warning.message), checks.LONGEST_WARNING)
     faults += states.differences(model, states.of_model(module))
-    outcome = type(found).__name__ if isinstance(found, Exception) else "result"
+    outcome = type(result).__name__ if isinstance(result, Exception) else "result"
     return outcome, list(dict.fromkeys(faults))
 
 
-def _of(found: Any, call: Call) -> list[str]:
-    if isinstance(found, WhyclipError):
-        return list(checks.of_message(str(found)))
-    if isinstance(found, Exception):
-        return [f"raw {_raised(found)}"]
-    return list(checks.of_result(found, call.prompts))
+def _of(result: Any, call: Call) -> list[str]:
+    if isinstance(result, WhyclipError):
+        return list(checks.of_message(str(result)))
+    if isinstance(result, Exception):
+        return [f"raw {_raised(result)}"]
+    return list(checks.of_result(result, call.prompts))
 
 
 def _raised(error: Exception) -> str:
@@ -148,27 +148,27 @@ def _raised(error: Exception) -> str:
     return f"{type(error).__name__} at {place}: {str(error)!r:.200}"
 
 
-def _of_repetitions(call: Call, found: Any, chance: Draw, state: Any) -> Iterator[str]:
+def _of_repetitions(call: Call, result: Any, chance: Draw, state: Any) -> Iterator[str]:
     """Check a share of the calls against the same again, in threads, alone and kept in a file."""
     if call.state == "threads":
-        yield from _of_threads(call, found)
+        yield from _of_threads(call, result)
     elif chance.odds(0.15):
         with state():
             again = call()
-        yield from checks.of_two("called again", found, again, exactly=True)
+        yield from checks.of_two("called again", result, again, exactly=True)
     elif call.state != "plain" and chance.odds(0.5):
-        yield from checks.of_two("in the plain state", found, call(), exactly=False)
+        yield from checks.of_two("in the plain state", result, call(), exactly=False)
     method = call.given.get("method")
-    alone = call.kind == "explain" and isinstance(found, list) and method not in UNSTABLE
+    alone = call.kind == "explain" and isinstance(result, list) and method not in UNSTABLE
     if alone and call.given["precision"] == "fp32" and chance.odds(0.5):
-        at = chance.randrange(len(found))
+        at = chance.randrange(len(result))
         single = call(call.images[at])
-        yield from checks.of_two(f"image {at} alone", found[at], single, exactly=False)
-    if isinstance(found, whyclip.Explanation) and chance.odds(0.1):
-        yield from _of_file(found)
+        yield from checks.of_two(f"image {at} alone", result[at], single, exactly=False)
+    if isinstance(result, whyclip.Explanation) and chance.odds(0.1):
+        yield from _of_file(result)
 
 
-def _of_threads(call: Call, found: Any) -> Iterator[str]:
+def _of_threads(call: Call, expected: Any) -> Iterator[str]:
     results: list[Any] = [None] * 3
 
     def work(at: int) -> None:
@@ -180,18 +180,18 @@ def _of_threads(call: Call, found: Any) -> Iterator[str]:
     for worker in workers:
         worker.join()
     for result in results:
-        yield from checks.of_two("in a thread", found, result, exactly=False)
+        yield from checks.of_two("in a thread", expected, result, exactly=False)
 
 
-def _of_file(found: whyclip.Explanation) -> Iterator[str]:
+def _of_file(explanation: whyclip.Explanation) -> Iterator[str]:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         for ending in ("json", "npz", "safetensors"):
             try:
-                read = whyclip.load_explanation(found.save(f"{folder}/kept.{ending}"))
+                read = whyclip.load_explanation(explanation.save(f"{folder}/kept.{ending}"))
             except Exception as error:  # noqa: BLE001 - none may be raised
                 yield f".{ending}: {type(error).__name__}: {str(error)!r:.160}"
                 continue
-            if read != found or str(read.certificate) != str(found.certificate):
+            if read != explanation or str(read.certificate) != str(explanation.certificate):
                 yield f".{ending}: what was read is not what was saved"

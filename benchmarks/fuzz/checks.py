@@ -25,40 +25,43 @@ def of_message(message: str, longest: int = LONGEST) -> Iterator[str]:
         yield f"a message of {len(message)} characters: {message!r:.700}"
 
 
-def of_result(found: Any, asked: Any) -> Iterator[str]:
-    """What is wrong with what a call returned; ``asked`` are the prompts."""
-    if isinstance(found, Interaction):
-        yield from _of_interaction(found)
+def of_result(result: Any, prompts: Any) -> Iterator[str]:
+    """What is wrong with what a call returned for these prompts."""
+    if isinstance(result, Interaction):
+        yield from _of_interaction(result)
         return
-    results = [one for part in found.values() for one in part] if isinstance(found, dict) else found
+    results = (
+        [one for part in result.values() for one in part] if isinstance(result, dict) else result
+    )
     for one in results if isinstance(results, list) else [results]:
-        yield from _of_explanation(one, asked)
+        yield from _of_explanation(one, prompts)
 
 
-def _of_explanation(found: Explanation, asked: Any) -> Iterator[str]:
-    count = 1 if isinstance(asked, str) else len(asked)
-    if len(found) != count or len(found.words) != count:
-        yield f"{count} prompts, but {len(found)} results and words of {len(found.words)}"
-    plain = isinstance(asked, list) and all(isinstance(prompt, str) for prompt in asked)
-    if plain and list(found.prompts) != asked:
-        yield f"prompts {asked!r:.80} became {found.prompts!r:.80}"
-    yield from _of_tensor("scores", found.scores, (count,))
-    bound = 2.0 if found.against else 1.0
-    if found.scores.numel() and found.scores.abs().max() > bound + 1e-4:
-        yield f"score {found.scores.abs().max():.4f} of at most {bound}"
-    if found.maps is not None:
-        yield from _of_tensor("maps", found.maps, (count, *found.maps.shape[1:3]))
-        if found.maps.ndim != 3 or not found.maps.numel():
-            yield f"maps of shape {tuple(found.maps.shape)}"
-        signed = METHODS[found.method_of["image"]].signed or "relu" in found.options
-        if not signed and found.maps.min() < 0:
-            yield f"{found.method} is never negative, but gave {found.maps.min():.2e}"
-    for prompt, words in zip(found.prompts, found.words, strict=False):
+def _of_explanation(explanation: Explanation, prompts: Any) -> Iterator[str]:
+    count = 1 if isinstance(prompts, str) else len(prompts)
+    if len(explanation) != count or len(explanation.words) != count:
+        lengths = f"{len(explanation)} results and words of {len(explanation.words)}"
+        yield f"{count} prompts, but {lengths}"
+    plain = isinstance(prompts, list) and all(isinstance(prompt, str) for prompt in prompts)
+    if plain and list(explanation.prompts) != prompts:
+        yield f"prompts {prompts!r:.80} became {explanation.prompts!r:.80}"
+    yield from _of_tensor("scores", explanation.scores, (count,))
+    bound = 2.0 if explanation.against else 1.0
+    if explanation.scores.numel() and explanation.scores.abs().max() > bound + 1e-4:
+        yield f"score {explanation.scores.abs().max():.4f} of at most {bound}"
+    if explanation.maps is not None:
+        yield from _of_tensor("maps", explanation.maps, (count, *explanation.maps.shape[1:3]))
+        if explanation.maps.ndim != 3 or not explanation.maps.numel():
+            yield f"maps of shape {tuple(explanation.maps.shape)}"
+        signed = METHODS[explanation.method_of["image"]].signed or "relu" in explanation.options
+        if not signed and explanation.maps.min() < 0:
+            yield f"{explanation.method} is never negative, but gave {explanation.maps.min():.2e}"
+    for prompt, words in zip(explanation.prompts, explanation.words, strict=False):
         yield from _of_words(prompt, words)
-    box = found.geometry.box
+    box = explanation.geometry.box
     if not (box.left < box.right and box.top < box.bottom):
-        yield f"geometry of no size: {found.geometry}"
-    yield from _of_certificate(found)
+        yield f"geometry of no size: {explanation.geometry}"
+    yield from _of_certificate(explanation)
 
 
 def _of_words(prompt: Any, words: Any) -> Iterator[str]:
@@ -74,16 +77,16 @@ def _of_words(prompt: Any, words: Any) -> Iterator[str]:
             yield f"word {word.text!r} has relevance {word.relevance}"
 
 
-def _of_certificate(found: Explanation) -> Iterator[str]:
-    held = found.certificate
-    sides = set(found.method_of)
-    if len(held.score_model) != len(found) or any(
-        len(s) != len(found) for s in held.scores.values()
+def _of_certificate(explanation: Explanation) -> Iterator[str]:
+    held = explanation.certificate
+    sides = set(explanation.method_of)
+    if len(held.score_model) != len(explanation) or any(
+        len(s) != len(explanation) for s in held.scores.values()
     ):
-        yield f"certificate for another number of prompts than {len(found)}"
-    if set(held.scope) != sides or ("image" in sides) != (found.maps is not None):
-        yield f"sides {sides}, scopes {dict(held.scope)}, maps {found.maps is not None}"
-    declared = {side: METHODS[name].scope for side, name in found.method_of.items()}
+        yield f"certificate for another number of prompts than {len(explanation)}"
+    if set(held.scope) != sides or ("image" in sides) != (explanation.maps is not None):
+        yield f"sides {sides}, scopes {dict(held.scope)}, maps {explanation.maps is not None}"
+    declared = {side: METHODS[name].scope for side, name in explanation.method_of.items()}
     green = set(declared.values()) == {"score"} and not held.changes and held.gap <= held.tolerance
     if held.explains_score and not green:
         yield f"green with scopes {declared}, changes {held.changes}, gap {held.gap:.1e}"
@@ -95,14 +98,20 @@ def _of_certificate(found: Explanation) -> Iterator[str]:
         yield f"a certificate of several lines: {str(held)!r:.200}"
 
 
-def _of_interaction(found: Interaction) -> Iterator[str]:
-    yield from _of_tensor("matrix", found.matrix, (len(found.words), *found.matrix.shape[1:3]))
-    yield from _of_words(found.prompt, found.words)
-    if not abs(found.total) < float("inf"):
-        yield f"total {found.total}"
-    yield from _of_tensor("table", found.table, (len(found.rows), len(found.columns)))
-    if not abs(float(found.table.double().sum()) - found.score) <= found.certificate.tolerance:
-        yield f"the table sums to {float(found.table.sum())}, the score is {found.score}"
+def _of_interaction(interaction: Interaction) -> Iterator[str]:
+    yield from _of_tensor(
+        "matrix", interaction.matrix, (len(interaction.words), *interaction.matrix.shape[1:3])
+    )
+    yield from _of_words(interaction.prompt, interaction.words)
+    if not abs(interaction.total) < float("inf"):
+        yield f"total {interaction.total}"
+    yield from _of_tensor(
+        "table", interaction.table, (len(interaction.rows), len(interaction.columns))
+    )
+    gap = abs(float(interaction.table.double().sum()) - interaction.score)
+    if not gap <= interaction.certificate.tolerance:
+        total = float(interaction.table.sum())
+        yield f"the table sums to {total}, the score is {interaction.score}"
 
 
 def _of_tensor(name: str, tensor: Any, shape: tuple[int, ...]) -> Iterator[str]:
@@ -139,17 +148,17 @@ def _distance(one: Any, other: Any) -> float:
     return largest
 
 
-def _numbers(found: Any) -> list[torch.Tensor]:
-    if isinstance(found, (list, tuple)):
-        return [tensor for one in found for tensor in _numbers(one)]
-    if isinstance(found, dict):
-        return [tensor for one in found.values() for tensor in _numbers(one)]
-    words = [w.relevance for words in found.words for w in words] if _is(found) else []
-    if not _is(found):
-        return [found.matrix]
-    maps = [] if found.maps is None else [found.maps]
-    return [found.scores, *maps, torch.tensor(words, dtype=torch.float32, device="cpu")]
+def _numbers(result: Any) -> list[torch.Tensor]:
+    if isinstance(result, (list, tuple)):
+        return [tensor for one in result for tensor in _numbers(one)]
+    if isinstance(result, dict):
+        return [tensor for one in result.values() for tensor in _numbers(one)]
+    words = [w.relevance for words in result.words for w in words] if _is(result) else []
+    if not _is(result):
+        return [result.matrix]
+    maps = [] if result.maps is None else [result.maps]
+    return [result.scores, *maps, torch.tensor(words, dtype=torch.float32, device="cpu")]
 
 
-def _is(found: Any) -> bool:
-    return isinstance(found, Explanation)
+def _is(result: Any) -> bool:
+    return isinstance(result, Explanation)

@@ -97,13 +97,13 @@ def method(draw: Draw) -> Any:
 def options(draw: Draw, name: Any) -> dict[str, Any]:
     if not isinstance(name, str) or name not in METHODS:
         return {}
-    found = dict(TINY.get(name, {}))
+    values = dict(TINY.get(name, {}))
     for option, hint in METHODS[name].hints.items():
         if draw.odds(0.35):
-            found[option] = value(draw, hint, found.get(option))
+            values[option] = value(draw, hint, values.get(option))
     if draw.odds(0.02):
-        found[draw.choice(("head", "x", "Layers"))] = 1
-    return found
+        values[draw.choice(("head", "x", "Layers"))] = 1
+    return values
 
 
 def value(draw: Draw, hint: Any, usual: Any) -> Any:

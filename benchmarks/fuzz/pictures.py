@@ -76,12 +76,12 @@ def image(draw: Draw, mode: str | None = None) -> Image.Image:
         grey = pixels(draw, 1)[:, :, 0].astype(np.float64) * draw.choice((1, 257, 4, 1 / 255))
         kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
         return Image.fromarray(grey.astype(kind))
-    found = Image.fromarray(pixels(draw))
+    rgb = Image.fromarray(pixels(draw))
     if mode == "PA":
-        return found.convert("P").convert("PA")
+        return rgb.convert("P").convert("PA")
     if mode == "LAB":
-        return Image.frombytes("LAB", found.size, found.tobytes())
-    return found.convert(mode)
+        return Image.frombytes("LAB", rgb.size, rgb.tobytes())
+    return rgb.convert(mode)
 
 
 def source(draw: Draw) -> Any:
@@ -91,21 +91,21 @@ def source(draw: Draw) -> Any:
         return draw.choice(BAD)
     if kind < 0.4:
         return image(draw)
-    found: Any = pixels(draw, draw.choice((1, 3, 3, 3, 4)))
+    values: Any = pixels(draw, draw.choice((1, 3, 3, 3, 4)))
     scale = draw.random()
     if scale < 0.3:
-        found = (found / 255).astype(draw.choice((np.float32, np.float64, np.float16)))
+        values = (values / 255).astype(draw.choice((np.float32, np.float64, np.float16)))
     elif scale < 0.4:
-        found = found.astype(np.uint16) * 257
+        values = values.astype(np.uint16) * 257
     elif scale < 0.45:
-        found = found > 127
+        values = values > 127
     if draw.odds(0.3):
-        found = found.transpose(2, 0, 1)
+        values = values.transpose(2, 0, 1)
     if draw.odds(0.2):
-        found = found[:, ::-1]
-    if kind < 0.7 or found.dtype == np.uint16:
-        return found
-    tensor = torch.from_numpy(np.ascontiguousarray(found))
+        values = values[:, ::-1]
+    if kind < 0.7 or values.dtype == np.uint16:
+        return values
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
     if tensor.is_floating_point():
         tensor = tensor.to(draw.choice((torch.float32, torch.bfloat16, torch.float64)))
         return tensor.requires_grad_(draw.odds(0.3))
@@ -150,24 +150,24 @@ def encoded(picture: Image.Image, kind: str, more: dict[str, Any]) -> bytes | No
 
 
 def damaged(draw: Draw, content: bytes) -> bytes:
-    found = bytearray(content)
+    data = bytearray(content)
     for _ in range(draw.choice((1, 1, 2, 8))):
-        at = draw.randrange(len(found) + 1)
-        head = draw.randrange(min(len(found), 120) + 1)
+        at = draw.randrange(len(data) + 1)
+        head = draw.randrange(min(len(data), 120) + 1)
         match draw.randrange(7):
             case 0:
-                del found[at:]
+                del data[at:]
             case 1 | 2:
                 # Most of what decoders trip over stands near the start.
                 for place in (at, head, head // 2):
-                    if place < len(found):
-                        found[place] ^= 1 << draw.randrange(8)
+                    if place < len(data):
+                        data[place] ^= 1 << draw.randrange(8)
             case 3:
-                found[at : at + 8] = bytes(len(found[at : at + 8]))
+                data[at : at + 8] = bytes(len(data[at : at + 8]))
             case 4:
-                found[head:head] = draw.randbytes(draw.randint(1, 9))
+                data[head:head] = draw.randbytes(draw.randint(1, 9))
             case 5:
-                del found[head : head + draw.randint(1, 9)]
+                del data[head : head + draw.randint(1, 9)]
             case 6:
-                found[head : head + 4] = b"\xff" * len(found[head : head + 4])
-    return bytes(found)
+                data[head : head + 4] = b"\xff" * len(data[head : head + 4])
+    return bytes(data)

@@ -31,19 +31,19 @@ STATES = {name: torch_states.STATES[name] for name in NAMES}
 
 def of_model(module: nn.Module) -> dict[str, Any]:
     """The weights' checksums, and every hook, flag and replaced function of every module."""
-    found: dict[str, Any] = {}
+    state: dict[str, Any] = {}
     tensors = {**dict(module.named_buffers()), **module.state_dict()}
     for name, tensor in tensors.items():
-        found[f"weights {name}"] = zlib.crc32(tensor.detach().contiguous().numpy())
+        state[f"weights {name}"] = zlib.crc32(tensor.detach().contiguous().numpy())
     for name, parameter in module.named_parameters():
-        found[f"gradient {name}"] = (parameter.requires_grad, parameter.grad is None)
+        state[f"gradient {name}"] = (parameter.requires_grad, parameter.grad is None)
     for name, part in module.named_modules():
         hooks = [list(getattr(part, kind, ())) for kind in HOOKS]
-        own = sorted(key for key, value in vars(part).items() if callable(value))
-        found[f"module {name}"] = (part.training, hooks, own)
+        callables = sorted(key for key, value in vars(part).items() if callable(value))
+        state[f"module {name}"] = (part.training, hooks, callables)
     globals_ = torch.nn.modules.module
-    found["hooks of all modules"] = [len(getattr(globals_, f"_global{kind}")) for kind in HOOKS[:4]]
-    return found
+    state["hooks of all modules"] = [len(getattr(globals_, f"_global{kind}")) for kind in HOOKS[:4]]
+    return state
 
 
 def of_process() -> dict[str, Any]:

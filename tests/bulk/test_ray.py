@@ -73,14 +73,14 @@ def test_rows_are_the_same_after_a_decoder_and_an_actor_were_killed(
                 os.kill(pid, signal.SIGKILL)
 
     source = DiesOnce(str(images), tmp_path / "died")
-    found = whyclip.explain_bulk(
+    result = whyclip.explain_bulk(
         bulk_runs.view(), source, bulk_runs.PROMPTS, out=tmp_path / "ray",
         part_size=4, batch_size=2, engine="ray", report=kill_actor,
     )  # fmt: skip
     assert killed
     assert source.flag.exists()
-    assert found.complete
-    assert rows(found) == rows(run(images, tmp_path / "here"))
+    assert result.complete
+    assert rows(result) == rows(run(images, tmp_path / "here"))
 
 
 def fails(forward_pass: Any) -> Any:

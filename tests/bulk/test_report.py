@@ -146,9 +146,9 @@ def test_statistics_by_plain_loops(tmp_path: Path) -> None:
     assert (numbers.images, numbers.errors, numbers.distinct) == (14, 1, 2)
     assert [entry.prompt for entry in numbers.prompts] == PROMPTS
     for entry in numbers.prompts:
-        own = [row for row in rows(result) if row["prompt"] == entry.prompt]
-        assert entry.scores == [row["score"] for row in own]
-        maps = [np.array(row["map"]).reshape(row["grid"]) for row in own]
+        prompt_rows = [row for row in rows(result) if row["prompt"] == entry.prompt]
+        assert entry.scores == [row["score"] for row in prompt_rows]
+        maps = [np.array(row["map"]).reshape(row["grid"]) for row in prompt_rows]
         scaled = np.stack([values / np.abs(values).max() for values in maps])
         np.testing.assert_allclose(entry.mean, scaled.mean(0), atol=1e-6)
         np.testing.assert_allclose(entry.spread, scaled.std(0), atol=1e-6)

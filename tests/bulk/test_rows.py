@@ -144,12 +144,12 @@ def test_percentiles_are_those_of_an_explanation(images: Path, tmp_path: Path) -
     lines = [f"{images / id},{text}" for id, text in zip(names(images), texts, strict=False)]
     table.write_text("\n".join(["image,text", *lines]) + "\n", encoding="utf-8")
     common = run(images, tmp_path / "common", reference=saved, limit=4)
-    own = whyclip.explain_bulk(
+    table_run = whyclip.explain_bulk(
         view(), str(table), prompt_column="text", out=tmp_path / "own", workers=0, outside=True,
         reference=reference,
     )  # fmt: skip
-    for found in (common, own):
-        for row in rows(found):
+    for bulk_run in (common, table_run):
+        for row in rows(bulk_run):
             image = next(images.rglob(Path(row["id"]).name))
             [match] = whyclip.explain(view(), image, row["prompt"], reference=reference).matches
             places = [match.among_prompts, match.among_images]

@@ -142,10 +142,10 @@ def test_tars(tmp_path: Path, images: Path, mode: str) -> None:
     tar(tmp_path / "a-1.tar", [*samples[2:], {"txt": b"no image"}], mode)
     pattern = f"{tmp_path}/a-{{0..1}}.tar"
     source = open_source(pattern)
-    found = listed(source)
+    entries = listed(source)
     keys = ["a-0.tar:0000", "a-0.tar:0001", "a-1.tar:0000", "a-1.tar:0001", "a-1.tar:0002"]
-    assert [id for _, id, _, _ in found] == keys
-    assert "no image" in found[-1][3]
+    assert [id for _, id, _, _ in entries] == keys
+    assert "no image" in entries[-1][3]
     decoded = [source.load(item).image.tobytes() for item in list(source.items())[:4]]
     expected = [open_source(str(file)) for file in sorted(images.rglob("00[0-3].png"))]
     assert sorted(decoded) == sorted(image for one in expected for image in pixels(one))

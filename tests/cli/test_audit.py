@@ -41,8 +41,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def arguments(folder: Path, photos: Path, tmp_path: Path) -> tuple[Any, ...]:
     """A small audit of those pictures, but for how many."""
-    asked = ("--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
-    return ("audit", *asked, "--edited", 1, "--out", tmp_path / "out")
+    options = ("--model", folder, "--data", f"folder:{photos}", "--methods", "contribution")
+    return ("audit", *options, "--edited", 1, "--out", tmp_path / "out")
 
 
 @pytest.mark.usefixtures("cache")
@@ -91,8 +91,10 @@ def test_only_a_whole_audit_is_remembered(
         # The last --out counts; a folder is not taken for another audit.
         done = whyclip_command(*arguments, *more, "--out", tmp_path / str(next(runs)))
         assert done.code == 0, done.err
-        own = whyclip.explain(view, photos.parent / "0.png", ["a dog"], method="contribution")
-        link = own.audit
+        explanation = whyclip.explain(
+            view, photos.parent / "0.png", ["a dog"], method="contribution"
+        )
+        link = explanation.audit
         partial = "--checks" in more or "--threshold" in more
         assert ("audit not saved: only runs with all checks" in done.err) == partial
         return None if link is None else link.samples
@@ -132,16 +134,16 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
 def test_another_audit_is_not_written_over_and_the_same_one_says_so(
     whyclip_command: Run, arguments: tuple[Any, ...], tmp_path: Path
 ) -> None:
-    asked = (*arguments, "--limit", 2, "--checks", "score_gap")
-    assert whyclip_command(*asked).code == 0
+    command = (*arguments, "--limit", 2, "--checks", "score_gap")
+    assert whyclip_command(*command).code == 0
     before = (tmp_path / "out" / "audit.json").read_bytes()
     other = whyclip_command(*arguments, "--limit", 2, "--checks", "score_gap", "--seed", 1)
     assert other.code == 2
     assert "holds another report (audit.json); name another folder" in other.err
     assert (tmp_path / "out" / "audit.json").read_bytes() == before
-    again = whyclip_command(*asked, "--threshold", "score_gap=0.5")
+    again = whyclip_command(*command, "--threshold", "score_gap=0.5")
     assert again.code == 0
     assert "the report of the same audit in" in again.err
-    done = whyclip_command(*asked, "--threshold", "patch_masked=2")
+    done = whyclip_command(*command, "--threshold", "patch_masked=2")
     assert done.code == 2
     assert "threshold patch_masked=2 is impossible" in done.err

@@ -17,16 +17,16 @@ Run = Callable[..., Any]
 
 
 def test_every_word_is_quoted_as_a_shell_reads_it() -> None:
-    found: Any = SimpleNamespace(samples=3, edited=2, seed=7)
+    result: Any = SimpleNamespace(samples=3, edited=2, seed=7)
     data, methods = "folder:my $HOME/it's (1).csv", ["contribution", "grad_eclip:heads=single"]
-    written = _command("a model", data, methods, ["score_gap"], found, ["score_gap=1", "a;b=2"])
+    written = _command("a model", data, methods, ["score_gap"], result, ["score_gap=1", "a;b=2"])
     assert shlex.split(written) == [
         "whyclip", "audit", "--model", "a model", "--data", data, "--methods", ",".join(methods),
         "--checks", "score_gap", "--threshold", "score_gap=1", "--threshold", "a;b=2",
         "--limit", "3", "--edited", "2", "--seed", "7",
     ]  # fmt: skip
-    found.edited = 0
-    short = _command("mini", "scenes:9", [], [], found, None)
+    result.edited = 0
+    short = _command("mini", "scenes:9", [], [], result, None)
     assert short == "whyclip audit --model mini --data scenes:9 --limit 3 --seed 7"
 
 

@@ -54,15 +54,15 @@ class ReportedError(Exception):
 
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    found: list[str] = []
+    lines: list[str] = []
 
     def record(command: str, given: dict[str, Any]) -> str:
-        found.append(command_line(command, given))
+        lines.append(command_line(command, given))
         raise ReportedError
 
     monkeypatch.setattr(whyclip.report, "command_line", record)
     monkeypatch.setenv("WHYCLIP_TRACEBACK", "1")
-    return found
+    return lines
 
 
 EVERYTHING = [
@@ -87,11 +87,11 @@ def test_an_evaluation(
     [command] = reported
     words = shlex.split(command)
     assert words[0] == "whyclip"
-    found, expected = meaning(words[1:]), meaning(given)
-    assert {key: split(value) for key, value in found.items()} == {
+    result, expected = meaning(words[1:]), meaning(given)
+    assert {key: split(value) for key, value in result.items()} == {
         key: split(value) for key, value in expected.items()
     }
-    assert found["outside"] == bool(switch)
+    assert result["outside"] == bool(switch)
 
 
 @pytest.mark.parametrize("switch", [[], ["--outside"]])
@@ -103,8 +103,8 @@ def test_a_classification_of_regions(
         "--size", "64", "--limit", "2", "--seed", "3", "--out", str(tmp_path / "out"), *switch,
     ]  # fmt: skip
     assert whyclip_command(*given).code == 0
-    found = meaning(shlex.split(command_in(tmp_path / "out"))[1:])
-    assert found == meaning(given)
+    result = meaning(shlex.split(command_in(tmp_path / "out"))[1:])
+    assert result == meaning(given)
 
 
 def command_in(folder: Path) -> str:
@@ -120,8 +120,8 @@ def test_an_audit(whyclip_command: Run, folder: Path, photos: Path, tmp_path: Pa
     ]  # fmt: skip
     out = tmp_path / "out"
     assert whyclip_command(*given, "--no-keep", "--out", out).code == 0
-    found, expected = (meaning(words) for words in (shlex.split(command_in(out))[1:], given))
-    assert {key: split(value) for key, value in found.items()} == {
+    result, expected = (meaning(words) for words in (shlex.split(command_in(out))[1:], given))
+    assert {key: split(value) for key, value in result.items()} == {
         key: split(value) for key, value in expected.items()
     }
 
@@ -137,14 +137,14 @@ def test_an_experiment(whyclip_command: Run, folder: Path, tmp_path: Path) -> No
 
 def shown() -> list[str]:
     """The examples of all helps, and the commands of all experiments at full size."""
-    found = []
+    commands = []
     for command in COMMANDS.values():
         lines = (command.help or "").replace("\\\n", "").splitlines()
-        found += [line.strip() for line in lines if line.strip().startswith("whyclip ")]
+        commands += [line.strip() for line in lines if line.strip().startswith("whyclip ")]
     for experiment in EXPERIMENTS.values():
         lines = experiment.on_real_data.splitlines()
-        found += [line.strip() for line in lines if line.strip().startswith("whyclip ")]
-    return found
+        commands += [line.strip() for line in lines if line.strip().startswith("whyclip ")]
+    return commands
 
 
 def test_what_help_and_experiments_show_can_be_parsed() -> None:

@@ -100,8 +100,8 @@ def test_relative_difference_is_that_of_the_worst_prompt(
     maps[1, 0, 0] += 0.25 * peak
     largest = float(maps[1].max())
     expected = 0.25 * peak / max(peak, largest)
-    found = compare.relative_difference(one, replace(one, maps=maps), "image")
-    assert found == pytest.approx(expected, rel=1e-4)
+    difference = compare.relative_difference(one, replace(one, maps=maps), "image")
+    assert difference == pytest.approx(expected, rel=1e-4)
     words = tuple(
         tuple(replace(word, relevance=word.relevance + 0.5) for word in words)
         for words in one.words
@@ -189,17 +189,17 @@ def test_a_page_has_a_tab_for_each_method(
     whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "compare.html"
-    asked = ("a dog", "a red car", "-m", folder, "--methods", "contribution,grad_cam")
-    done = whyclip_command("compare", picture, *asked, "--out", out)
+    options = ("a dog", "a red car", "-m", folder, "--methods", "contribution,grad_cam")
+    done = whyclip_command("compare", picture, *options, "--out", out)
     assert done.code == 0, done.err
     html = out.read_text(encoding="utf-8")
     [data] = re.findall(r'(?s)<script[^>]*type="application/json"[^>]*>(.*?)</script>', html)
-    found = json.loads(data)["entries"]
-    assert [entry["name"] for entry in found] == ["contribution", "grad_cam"]
+    entries = json.loads(data)["entries"]
+    assert [entry["name"] for entry in entries] == ["contribution", "grad_cam"]
     expected = whyclip.compare(
         whyclip.load(str(folder)), [picture], ["a dog", "a red car"], ["contribution", "grad_cam"]
     )
-    for entry in found:
+    for entry in entries:
         [ex] = expected[entry["name"]]
         values = [prompt["map"]["values"] for prompt in entry["explanation"]["prompts"]]
         np.testing.assert_allclose(values, ex.maps.flatten(1), atol=1e-6)
@@ -208,17 +208,19 @@ def test_a_page_has_a_tab_for_each_method(
 def test_a_contrast_shows_both_scores_and_their_difference(
     whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
 ) -> None:
-    asked = ("-m", folder, "--methods", "contribution")
+    options = ("-m", folder, "--methods", "contribution")
     out = tmp_path / "compare.svg"
-    done = whyclip_command("compare", picture, "a dog", "--against", "a cat", *asked, "--out", out)
+    done = whyclip_command(
+        "compare", picture, "a dog", "--against", "a cat", *options, "--out", out
+    )
     assert done.code == 0, done.err
     view = whyclip.load(str(folder))
-    own, other = whyclip.explain(view, picture, ["a dog", "a cat"]).scores.tolist()
+    score, other = whyclip.explain(view, picture, ["a dog", "a cat"]).scores.tolist()
     [ex] = whyclip.compare(view, [picture], "a dog", "contribution", against="a cat")[
         "contribution"
     ]
     texts = [text.get_text() for text in whyclip.comparison({"one": ex}).texts]
-    assert f"{own:.3f} − {other:.3f} = {own - other:.3f}" in texts
+    assert f"{score:.3f} − {other:.3f} = {score - other:.3f}" in texts
 
 
 def test_two_variants_of_one_method_have_a_column_each(

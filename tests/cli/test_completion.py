@@ -68,7 +68,7 @@ def test_every_name_is_completed(complete: completion.Completer, names: list[str
     assert complete("") == names
     for name in names:
         assert name in complete(name[:3])
-        assert all(found.startswith(name[:3]) for found in complete(name[:3]))
+        assert all(entry.startswith(name[:3]) for entry in complete(name[:3]))
 
 
 def test_the_last_of_several_names_is_completed() -> None:

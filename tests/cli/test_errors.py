@@ -216,11 +216,11 @@ def test_a_folder_that_may_not_be_entered(
 def test_the_picture_is_never_overwritten(
     refused: Callable[..., str], picture: Path, tmp_path: Path
 ) -> None:
-    own = tmp_path / "own.png"
-    own.write_bytes(picture.read_bytes())
-    assert "image itself" in refused("explain", own, "a dog", "--out", "own.png")
-    assert "image itself" in refused("compare", own, "a dog", "--out", own)
-    assert own.read_bytes() == picture.read_bytes()
+    copy = tmp_path / "own.png"
+    copy.write_bytes(picture.read_bytes())
+    assert "image itself" in refused("explain", copy, "a dog", "--out", "own.png")
+    assert "image itself" in refused("compare", copy, "a dog", "--out", copy)
+    assert copy.read_bytes() == picture.read_bytes()
 
 
 def in_a_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -38,12 +38,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_table_in_the_terminal_and_a_report_in_the_folder(
     whyclip_command: Any, folder: Path, photos: Path, tmp_path: Path
 ) -> None:
-    asked = [
+    command = [
         "evaluate", "--data", f"folder:{photos}", "--model", folder,
         "--methods", "grad_eclip:spatial=none,maskclip", "--methods", "game",
         "--metrics", "iou,insertion", "--seed", 3, "--out", tmp_path / "out",
     ]  # fmt: skip
-    done = whyclip_command(*asked)
+    done = whyclip_command(*command)
     assert done.code == 0, done.err
     for text in ("grad_eclip:spatial=none", "maskclip", "game", "random", "IoU ↑", "Insertion"):
         assert text in done.out
@@ -53,16 +53,18 @@ def test_a_table_in_the_terminal_and_a_report_in_the_folder(
     report = (tmp_path / "out" / "report.md").read_text()
     assert "whyclip evaluate --data" in report
     assert "--methods grad_eclip:spatial=none,maskclip,game" in report
-    again = whyclip_command(*asked, "--batch-size", 2)
+    again = whyclip_command(*command, "--batch-size", 2)
     assert again.out == done.out
     assert "3 samples, by an earlier run" in (tmp_path / "out" / "report.md").read_text()
-    other = whyclip_command(*asked[:-2], "--sides", "image", "--limit", 2, "--out", tmp_path / "2")
+    other = whyclip_command(
+        *command[:-2], "--sides", "image", "--limit", 2, "--out", tmp_path / "2"
+    )
     assert other.code == 0
     assert len((tmp_path / "2" / "samples.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         (["--methods", "grad_eclpi"], "did you mean"),
         (["--methods", "grad_eclip:spacial=none"], "spatial"),
@@ -77,10 +79,15 @@ def test_a_table_in_the_terminal_and_a_report_in_the_folder(
     ],
 )
 def test_what_cannot_be_had_is_said_in_one_line(
-    whyclip_command: Any, photos: Path, folder: Path, tmp_path: Path, asked: list[str], message: str
+    whyclip_command: Any,
+    photos: Path,
+    folder: Path,
+    tmp_path: Path,
+    options: list[str],
+    message: str,
 ) -> None:
     given = ["evaluate", "--data", f"folder:{photos}", "--model", folder, "--out", tmp_path / "o"]
-    done = whyclip_command(*given, *asked)
+    done = whyclip_command(*given, *options)
     assert done.code == 2
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1

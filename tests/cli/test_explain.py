@@ -29,15 +29,15 @@ def test_the_files_hold_what_the_library_finds(
     flags = [part for path in outputs for part in ("--out", path)]
     done = whyclip_command("explain", picture, "a dog", "a red car", "--model", folder, *flags)
     assert done.code == 0
-    own = whyclip.explain(model, picture, ["a dog", "a red car"])
-    assert own.maps is not None
+    explanation = whyclip.explain(model, picture, ["a dog", "a red car"])
+    assert explanation.maps is not None
     record = json.loads(outputs[0].read_text(encoding="utf-8"))
-    assert torch.allclose(flat(record), own.maps.flatten(1), atol=1e-6)
+    assert torch.allclose(flat(record), explanation.maps.flatten(1), atol=1e-6)
     words = [[word["word"] for word in prompt["words"]] for prompt in record["prompts"]]
     assert words == [["a", "dog"], ["a", "red", "car"]]
     loaded = whyclip.load_explanation(outputs[1])
     assert loaded.maps is not None
-    assert torch.allclose(loaded.maps, own.maps, atol=1e-6)
+    assert torch.allclose(loaded.maps, explanation.maps, atol=1e-6)
     assert "red" in outputs[2].read_text(encoding="utf-8")
     with Image.open(outputs[3]) as figure:
         assert min(figure.size) > 300
@@ -48,8 +48,8 @@ def test_the_summary_names_prompts_scores_and_the_certificate(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path
 ) -> None:
     done = whyclip_command("explain", picture, "a dog", "a red car", "--model", folder)
-    own = whyclip.explain(model, picture, ["a dog", "a red car"])
-    for label, score in zip(own.labels, own.scores.tolist(), strict=True):
+    explanation = whyclip.explain(model, picture, ["a dog", "a red car"])
+    for label, score in zip(explanation.labels, explanation.scores.tolist(), strict=True):
         row = next(line for line in done.out.splitlines() if line.startswith(label))
         assert f"{score:.3f}" in row
     assert "● explains the model's score" in done.out
@@ -134,11 +134,11 @@ def test_method_options_arrive_with_their_types(
     flags = ("--method", "grad_eclip", "-o", "layers=2", "-o", "relu=false", "-o", "spatial=none")
     whyclip_command("explain", picture, "a dog", "-m", folder, *flags, "--out", out)
     record = json.loads(out.read_text(encoding="utf-8"))
-    own = whyclip.explain(
+    explanation = whyclip.explain(
         model, picture, "a dog", method="grad_eclip", layers=2, relu=False, spatial="none"
     )
-    assert own.maps is not None
-    assert torch.allclose(flat(record), own.maps.flatten(1), atol=1e-6)
+    assert explanation.maps is not None
+    assert torch.allclose(flat(record), explanation.maps.flatten(1), atol=1e-6)
     assert float(flat(record).min()) < 0
     assert record["options"]["layers"] == 2
 
@@ -164,21 +164,21 @@ def test_defaults_are_those_of_the_library() -> None:
 def test_heads_are_the_librarys(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
 ) -> None:
-    asked = ("explain", picture, "a dog", "a red car", "--model", folder, "--against", "a cat")
-    done = whyclip_command(*asked, "--heads", tmp_path / "heads.csv")
+    command = ("explain", picture, "a dog", "a red car", "--model", folder, "--against", "a cat")
+    done = whyclip_command(*command, "--heads", tmp_path / "heads.csv")
     assert done.code == 0
-    own = whyclip.heads(model, picture, ["a dog", "a red car"], against=["a cat"])
-    assert (tmp_path / "heads.csv").read_text(encoding="utf-8") == own.to_csv()
-    for index, prompt in enumerate(own.prompts):
+    heads = whyclip.heads(model, picture, ["a dog", "a red car"], against=["a cat"])
+    assert (tmp_path / "heads.csv").read_text(encoding="utf-8") == heads.to_csv()
+    for index, prompt in enumerate(heads.prompts):
         [line] = [line for line in done.out.splitlines() if line.startswith(f"{prompt}: layer")]
-        for head in own.top(5, index):
+        for head in heads.top(5, index):
             assert f"layer {head.layer} head {head.head} {head.value:+.3f}" in line
-    wrong = whyclip_command(*asked, "--heads", tmp_path / "heads.json")
+    wrong = whyclip_command(*command, "--heads", tmp_path / "heads.json")
     assert wrong.code == 2
     assert "--heads" in wrong.err
     assert "heads.json" in wrong.err
     page = str(tmp_path / "both.html")
-    both = whyclip_command(*asked, "--heads", page, "--out", page)
+    both = whyclip_command(*command, "--heads", page, "--out", page)
     assert both.code == 2
     assert "also given as --out" in both.err
     many = whyclip_command("explain", picture.parent, "a dog", "--heads", tmp_path / "x.png")

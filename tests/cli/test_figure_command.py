@@ -55,8 +55,8 @@ def test_a_table_names_its_rows_and_their_methods(
     )  # fmt: skip
     assert done.code == 0, done.err
     record = json.loads(done.out)
-    found = [(r["prompt"], [p["method"] for p in r["panels"]]) for r in record["rows"]]
-    assert found == [
+    rows = [(r["prompt"], [p["method"] for p in r["panels"]]) for r in record["rows"]]
+    assert rows == [
         ("a dog", ["grad_eclip"]),
         ("a red car", ["contribution", "raw_attention"]),
     ]

@@ -56,13 +56,13 @@ def test_train_on_a_table_and_load_the_result(
     whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    asked = ["finetune", start, f"csv:{photos}", "--out", out, "--epochs", 2, *FAST]
-    dry = whyclip_command(*asked, "--dry-run")
+    command = ["finetune", start, f"csv:{photos}", "--out", out, "--epochs", 2, *FAST]
+    dry = whyclip_command(*command, "--dry-run")
     assert dry.code == 0, dry.err
     assert not out.exists()
     for words in ("(100.0%)", "steps       6 of 4 images", "examples    14", "old boat"):
         assert words in dry.out
-    done = whyclip_command(*asked)
+    done = whyclip_command(*command)
     assert done.code == 0, done.err
     for words in ("steps    6", "global", "local", "skipped  2 examples"):
         assert words in done.out
@@ -74,13 +74,13 @@ def test_train_on_a_table_and_load_the_result(
     view = whyclip.load(str(out / "model"), "cpu")
     assert view.fingerprint != whyclip.load(str(start), "cpu").fingerprint
     assert list((out / "tensorboard").iterdir())
-    other = whyclip_command(*asked, "--seed", 1)
+    other = whyclip_command(*command, "--seed", 1)
     assert other.code == 2
     assert "seed (was 0, now 1)" in other.err
-    part = whyclip_command(*asked, "--fraction", ".999")
+    part = whyclip_command(*command, "--fraction", ".999")
     assert part.code == 2
     assert "selection (was '', now 'fraction 0.999 of seed 0')" in part.err
-    never = whyclip_command(*asked, "--resume", "never")
+    never = whyclip_command(*command, "--resume", "never")
     assert never.code == 2
     assert "holds a run at step 6" in never.err
 
@@ -127,9 +127,9 @@ def test_a_dry_run_fails_where_training_would(
     whyclip_command: Callable[..., Any], start: Path, photos: Path, tmp_path: Path,
     wrong: tuple[str, ...], words: str,
 ) -> None:  # fmt: skip
-    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST]
-    assert whyclip_command(*asked, "--dry-run").code == 0
-    done = whyclip_command(*asked, "--dry-run", *wrong)
+    command = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST]
+    assert whyclip_command(*command, "--dry-run").code == 0
+    done = whyclip_command(*command, "--dry-run", *wrong)
     assert done.code == 2, done.err
     assert words in done.err
 
@@ -149,12 +149,14 @@ def test_masks_that_cannot_be_used_are_named(
         rows = [f"{number}.png,a red car,{mark}" for number, mark in enumerate(marks)]
         table = tmp_path / f"{mask}.csv"
         table.write_text("\n".join(["image,caption,mask", *rows]) + "\n")
-        asked = ["finetune", start, f"csv:{table}", "--out", tmp_path / mask, "--epochs", 1, *FAST]
-        ends[mask] = whyclip_command(*asked, "--removal", 10)
+        command = [
+            "finetune", start, f"csv:{table}", "--out", tmp_path / mask, "--epochs", 1, *FAST,
+        ]  # fmt: skip
+        ends[mask] = whyclip_command(*command, "--removal", 10)
         assert ends[mask].code == 0, ends[mask].err
     wrong = ".*mask has 9x7 pixels, its image 40x32"
-    told = f"skipped 3 examples: mask cannot be used; for example row \\d+: {wrong}"
-    assert re.search(told, ends["small"].err)
+    message = f"skipped 3 examples: mask cannot be used; for example row \\d+: {wrong}"
+    assert re.search(message, ends["small"].err)
     for mask in ("small", "empty"):
         assert "no image that was trained on had a usable mask" in ends[mask].err
     assert "skipped" not in ends["empty"].err
@@ -166,14 +168,14 @@ def test_both_records_follow_the_schema(
 ) -> None:
     schema = json.loads((SCHEMAS / "finetune.json").read_text(encoding="utf-8"))
     trained, preview = ({"$schema": schema["$schema"], **one} for one in schema["anyOf"])
-    asked = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST, "--json"]
-    done = whyclip_command(*asked, "--steps", 2, "--dry-run")
+    command = ["finetune", start, f"csv:{photos}", "--out", tmp_path / "run", *FAST, "--json"]
+    done = whyclip_command(*command, "--steps", 2, "--dry-run")
     [line] = done.out.splitlines()
     record = json.loads(line)
     jsonschema.validate(record, preview)
     assert (record["steps"], record["examples"], len(record["captions"])) == (2, 14, 3)
     assert record["trained"] == record["parameters"]
-    done = whyclip_command(*asked, "--steps", 2)
+    done = whyclip_command(*command, "--steps", 2)
     [line] = done.out.splitlines()
     record = json.loads(line)
     jsonschema.validate(record, trained)
@@ -182,7 +184,7 @@ def test_both_records_follow_the_schema(
     assert Path(record["folder"]) == tmp_path / "run" / "model"
     last = read_log(tmp_path / "run" / "metrics.csv")[-1]
     assert record["losses"] == pytest.approx({name: last[name] for name in record["losses"]})
-    again = json.loads(whyclip_command(*asked, "--steps", 2).out)
+    again = json.loads(whyclip_command(*command, "--steps", 2).out)
     jsonschema.validate(again, trained)
     assert again["resumed"] == 2
     with pytest.raises(jsonschema.ValidationError):

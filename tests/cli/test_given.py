@@ -106,12 +106,12 @@ def test_every_image_gets_its_own_file_and_the_result_of_one_alone(
         *("explain", "photos", "a dog", "-m", folder, "--out", "out/x/{name}.json", "--out", "html")
     )
     assert done.code == 0, done.err
-    found = records(Path("out/x"))
-    assert sorted(found) == ["a", "b", "c [1]"]
+    results = records(Path("out/x"))
+    assert sorted(results) == ["a", "b", "c [1]"]
     pages = ["a.html", "b.html", "c [1].html", "index.html"]
     assert sorted(p.name for p in Path("html").iterdir()) == pages
     score = whyclip.explain(model, "photos/a.png", "a dog").scores.item()
-    assert found["a"]["prompts"][0]["score"] == pytest.approx(score, abs=1e-6)
+    assert results["a"]["prompts"][0]["score"] == pytest.approx(score, abs=1e-6)
     at = [done.out.index(name) for name in THREE]
     assert at == sorted(at)
 
@@ -174,9 +174,9 @@ def test_json_is_all_that_is_printed(
     assert [line["file"] for line in lines] == sorted(THREE)
     Path("one.json").write_text(done.out.splitlines()[0], encoding="utf-8")
     loaded = whyclip.load_explanation("one.json")
-    own = whyclip.explain(model, "photos/a.png", ["a dog", "café"])
-    assert loaded.labels == own.labels
-    assert loaded.scores.tolist() == pytest.approx(own.scores.tolist(), abs=1e-6)
+    explanation = whyclip.explain(model, "photos/a.png", ["a dog", "café"])
+    assert loaded.labels == explanation.labels
+    assert loaded.scores.tolist() == pytest.approx(explanation.scores.tolist(), abs=1e-6)
 
 
 class Piped:

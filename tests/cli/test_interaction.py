@@ -20,18 +20,18 @@ def test_the_files_hold_what_the_library_finds(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "words.json"
-    asked = ("interaction", picture, "a red car", "--model", folder, "--geometry", "keep")
-    done = whyclip_command(*asked, "--out", out, "--out", tmp_path / "words.html")
+    command = ("interaction", picture, "a red car", "--model", folder, "--geometry", "keep")
+    done = whyclip_command(*command, "--out", out, "--out", tmp_path / "words.html")
     assert done.code == 0
-    own = whyclip.interaction(model, picture, "a red car", geometry="keep")
+    interaction = whyclip.interaction(model, picture, "a red car", geometry="keep")
     prompts = json.loads(out.read_text(encoding="utf-8"))["prompts"]
     assert [prompt["prompt"] for prompt in prompts] == ["a", "red", "car"]
     values = torch.tensor([prompt["map"]["values"] for prompt in prompts])
-    torch.testing.assert_close(values, own.matrix.flatten(1), atol=1e-6, rtol=1e-5)
-    assert f"score {own.score:.3f}; the table sums to {own.score:.3f}\n" in done.out
-    for pair in own.pairs(5):
+    torch.testing.assert_close(values, interaction.matrix.flatten(1), atol=1e-6, rtol=1e-5)
+    assert f"score {interaction.score:.3f}; the table sums to {interaction.score:.3f}\n" in done.out
+    for pair in interaction.pairs(5):
         assert f"{pair.value:+.4f}  {pair.word.text}  at x {round(pair.box.left)} to" in done.out
-    for word in own.sums:
+    for word in interaction.sums:
         amounts = (word.regions, word.remainder, word.total)
         cells = r"\s+".join(re.escape(f"{value:+.4f}") for value in amounts)
         assert re.search(rf"^{word.word.text}\s+{cells}\s*$", done.out, re.MULTILINE)
@@ -62,12 +62,12 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_ways_and_opponents_are_the_librarys(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
 ) -> None:
-    asked = ("interaction", picture, "a red car", "--model", folder, "--pairs", "0")
+    command = ("interaction", picture, "a red car", "--model", folder, "--pairs", "0")
     more = ("--words", "shapley", "--regions", "first_order", "--against", "a dog")
-    done = whyclip_command(*asked, *more, "--out", tmp_path / "table.csv")
+    done = whyclip_command(*command, *more, "--out", tmp_path / "table.csv")
     assert done.code == 0
     ways: dict[str, Any] = {"words": "shapley", "regions": "first_order"}
-    own = whyclip.interaction(model, picture, "a red car", against="a dog", **ways)
-    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == own.to_csv()
-    assert f"sums to {own.score:.3f}; {own.gap:+.3f} is unattributed" in done.out
+    interaction = whyclip.interaction(model, picture, "a red car", against="a dog", **ways)
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == interaction.to_csv()
+    assert f"sums to {interaction.score:.3f}; {interaction.gap:+.3f} is unattributed" in done.out
     assert "at x" not in done.out

@@ -47,18 +47,18 @@ def test_a_reference_is_built_and_shown_in_every_form(
     done = whyclip_command("reference", photos, "--prompts", words, "--out", file, *shared)
     assert done.code == 0, done.err
     assert "5 prompts, 20 images" in done.out
-    own = whyclip.reference(model, photos, words.read_text().split("\n")[:-1])
+    reference = whyclip.reference(model, photos, words.read_text().split("\n")[:-1])
     built = whyclip.load_reference(file)
-    assert built.prompts == own.prompts
-    assert built.text_embeddings.equal(own.text_embeddings)
-    assert built.image_embeddings.equal(own.image_embeddings)
+    assert built.prompts == reference.prompts
+    assert built.text_embeddings.equal(reference.text_embeddings)
+    assert built.image_embeddings.equal(reference.image_embeddings)
     page, numbers = tmp_path / "x.html", tmp_path / "x.json"
     explained = whyclip_command(
         *("explain", picture, "a dog", "--reference", file, "--out", page, "--out", numbers),
         *shared,
     )
     assert explained.code == 0, explained.err
-    [match] = whyclip.explain(model, str(picture), "a dog", reference=own).matches
+    [match] = whyclip.explain(model, str(picture), "a dog", reference=reference).matches
     assert match.sentence in " ".join(explained.out.split())
     assert f"competing prompts: {match.competitors[0][0]}" in explained.out
     assert f"score {match.score:.3f} is {match.verdict}" in " ".join(explained.out.split())
@@ -96,17 +96,19 @@ def test_edits_are_printed_and_written(
     whyclip_command: Run, folder: Path, model: whyclip.ModelView, picture: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "edits.csv"
-    asked = ("edits", picture, "a red car", "--model", folder, "--nouns", "bus,hot dog")
-    done = whyclip_command(*asked, "--out", out, "--out", tmp_path / "edits.html")
+    command = ("edits", picture, "a red car", "--model", folder, "--nouns", "bus,hot dog")
+    done = whyclip_command(*command, "--out", out, "--out", tmp_path / "edits.html")
     assert done.code == 0, done.err
-    own = whyclip.edits(model, str(picture), "a red car", nouns=["bus", "hot dog"])
+    edits = whyclip.edits(model, str(picture), "a red car", nouns=["bus", "hot dog"])
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["prompt"] for row in rows] == [row.prompt for row in own]
-    assert [float(row["score"]) for row in rows] == pytest.approx([r.score for r in own], abs=1e-5)
-    assert own[0].prompt in done.out
-    assert done.out.count(f"is {own.score:.3f}") == 1
-    only = whyclip_command(*asked, "--kind", "leave out")
+    assert [row["prompt"] for row in rows] == [row.prompt for row in edits]
+    assert [float(row["score"]) for row in rows] == pytest.approx(
+        [r.score for r in edits], abs=1e-5
+    )
+    assert edits[0].prompt in done.out
+    assert done.out.count(f"is {edits.score:.3f}") == 1
+    only = whyclip_command(*command, "--kind", "leave out")
     assert "hot dog" not in only.out
 
 
@@ -124,10 +126,10 @@ def test_concepts_are_printed_and_written(
     done = whyclip_command("concepts", picture, "--images", photos, "--out", out, *shared)
     assert done.code == 0, done.err
     vocabulary = words.read_text().split("\n")[:-1]
-    own = whyclip.concepts(model, picture, vocabulary, images=photos, penalty=0.05)
+    concepts = whyclip.concepts(model, picture, vocabulary, images=photos, penalty=0.05)
     record = json.loads(out.read_text())
-    assert [row["text"] for row in record["rows"]] == [row.text for row in own]
-    assert all(row.text in done.out for row in own)
+    assert [row["text"] for row in record["rows"]] == [row.text for row in concepts]
+    assert all(row.text in done.out for row in concepts)
     assert done.out.count("concepts;") == 1
     assert whyclip_command("concepts", "a sheep", *shared).code == 0
 

@@ -24,9 +24,9 @@ MODULES = ("dataset", "scenes", "imagenet", "imagenet_s", "coco_masks", "coco", 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_in_the_docstrings_are_true(module: str) -> None:
-    found = doctest.testmod(import_module(f"whyclip.datasets.{module}"))
-    assert found.failed == 0
-    assert found.attempted > 0
+    result = doctest.testmod(import_module(f"whyclip.datasets.{module}"))
+    assert result.failed == 0
+    assert result.attempted > 0
 
 
 def test_scenes_as_samples() -> None:

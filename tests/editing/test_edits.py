@@ -118,12 +118,12 @@ def test_plurals_of_shipped_nouns_lead_back() -> None:
 
 def test_scores_are_those_of_explain_one_by_one(view: ModelView) -> None:
     result = whyclip.edits(view, image(), PROMPT, nouns=["cat"], others=["a house", PROMPT])
-    own = float(whyclip.explain(view, image(), PROMPT).scores[0])
-    assert result.score == pytest.approx(own, abs=1e-5)
+    score = float(whyclip.explain(view, image(), PROMPT).scores[0])
+    assert result.score == pytest.approx(score, abs=1e-5)
     for row in result:
         alone = float(whyclip.explain(view, image(), row.prompt).scores[0])
         assert row.score == pytest.approx(alone, abs=1e-5)
-        assert row.change == pytest.approx(alone - own, abs=1e-5)
+        assert row.change == pytest.approx(alone - score, abs=1e-5)
     changes = [row.change for row in result]
     assert changes == sorted(changes, reverse=True)
     assert {row.kind for row in result} == {*KINDS, "own"}

@@ -41,8 +41,8 @@ def _gradient_on(rank: int, port: int, folder: str) -> None:
     for value in losses.values():
         dist.all_reduce(value.detach())
     if rank == 0:
-        found = {name: p.grad for name, p in objective.named_parameters() if p.grad is not None}
-        torch.save({"gradients": found}, Path(folder) / "two.pt")
+        gradients = {name: p.grad for name, p in objective.named_parameters() if p.grad is not None}
+        torch.save({"gradients": gradients}, Path(folder) / "two.pt")
     dist.destroy_process_group()
 
 

@@ -41,7 +41,7 @@ def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
     decayed = [p for p in objective.parameters() if p.ndim > 1]
     others = [p for p in objective.parameters() if p.ndim <= 1]
     moments = {p: (torch.zeros_like(p), torch.zeros_like(p)) for p in decayed + others}
-    found, at = [], 0
+    losses_and_norms, at = [], 0
     for step in range(steps):
         rate = 1e-3 * (step + 1) / 2
         if step >= 2:
@@ -54,7 +54,7 @@ def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
             (loss / accumulate).backward()
             losses.append(float(loss.detach()))
         norm = math.sqrt(sum(float((p.grad**2).sum()) for p in moments if p.grad is not None))
-        found.append((sum(losses) / accumulate, norm))
+        losses_and_norms.append((sum(losses) / accumulate, norm))
         with torch.no_grad():
             for p, (first, second) in moments.items():
                 if p.grad is None:
@@ -67,7 +67,7 @@ def plain_loop(steps: int, accumulate: int) -> list[tuple[float, float]]:
                 step_size = first / (1 - 0.9 ** (step + 1))
                 p.sub_(rate * step_size / ((second / (1 - 0.98 ** (step + 1))).sqrt() + 1e-8))
                 p.grad = None
-    return found
+    return losses_and_norms
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -88,9 +88,9 @@ def test_an_excluded_phrase_has_no_effect_and_the_own_phrase_is_never_excluded()
     everything = torch.ones(M, P, dtype=torch.bool)
     alone = phrase_region_terms(regions, phrases, POSITIVE, everything, 6.0)
     for t in range(M):
-        own = phrases[POSITIVE[t]][None]
+        phrase = phrases[POSITIVE[t]][None]
         single = phrase_region_terms(
-            regions[t][None], own, torch.tensor([0]), NONE_EXCLUDED[:1, :1], 6.0
+            regions[t][None], phrase, torch.tensor([0]), NONE_EXCLUDED[:1, :1], 6.0
         )
         assert float(alone[t]) == pytest.approx(float(single), rel=1e-12)
 

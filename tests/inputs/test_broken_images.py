@@ -50,14 +50,14 @@ def read(source: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = read_image(source)
+            image = read_image(source)
         except ImageError as error:
             message = str(error)
             assert message.isprintable()
             assert 0 < len(message) < 400
             return message
-    assert found.mode == "RGB"
-    assert np.asarray(found).dtype == np.uint8
+    assert image.mode == "RGB"
+    assert np.asarray(image).dtype == np.uint8
     return ""
 
 
@@ -111,8 +111,8 @@ def test_a_broken_exif_block_leaves_the_image_as_it_is(tmp_path: Path) -> None:
     image = Image.fromarray(NOISE)
     image.getexif = lambda: 1 / 0  # type: ignore[assignment, method-assign, return-value]
     with pytest.warns(WhyclipWarning, match="broken EXIF block"):
-        found = read_image(image)
-    assert np.array_equal(np.asarray(found), NOISE)
+        result = read_image(image)
+    assert np.array_equal(np.asarray(result), NOISE)
 
 
 def test_a_broken_profile_is_left_out() -> None:
@@ -206,8 +206,8 @@ def test_a_file_address_is_read(written: str, kind: Any, tmp_path: Path) -> None
     path = tmp_path / "a photo #1 100% ü.png"
     Image.fromarray(NOISE).save(path)
     address = kind(written.format(path.as_uri().removeprefix("file://")))
-    found = read_image(address)
-    assert np.array_equal(np.asarray(found), NOISE)
+    image = read_image(address)
+    assert np.array_equal(np.asarray(image), NOISE)
     with pytest.raises(ImageError, match="no such file"):
         read_image(f"file://{tmp_path}/none.png")
 
@@ -225,8 +225,8 @@ def test_a_narrow_range_is_noted_and_left_alone(tmp_path: Path) -> None:
         (tmp_path / "beyond one.tif", "255"),
     ]:
         with pytest.warns(WhyclipWarning, match=f"of 0 to {top}.*almost one shade"):
-            found = read_image(source)
-        assert np.asarray(found).max() <= 16
+            image = read_image(source)
+        assert np.asarray(image).max() <= 16
     # What has its whole range, or one value only, is what it is.
     for fine in (twelve * 16, np.full((16, 16), 65535, np.uint16), np.zeros((16, 16), np.uint16)):
         with warnings.catch_warnings():
@@ -237,9 +237,9 @@ def test_a_narrow_range_is_noted_and_left_alone(tmp_path: Path) -> None:
 def test_stretched_values_are_noted() -> None:
     values = np.linspace(-5, 70000, 64, dtype=np.float32).reshape(8, 8)
     with pytest.warns(WhyclipWarning, match=r"from -5 to 70000, which are stretched"):
-        found = read_image(Image.fromarray(values))
-    assert np.asarray(found).min() == 0
-    assert np.asarray(found).max() == 255
+        image = read_image(Image.fromarray(values))
+    assert np.asarray(image).min() == 0
+    assert np.asarray(image).max() == 255
 
 
 def test_a_note_points_at_the_callers_own_line() -> None:

@@ -94,15 +94,15 @@ def measured_box(preprocess, width, height, expected):
     for axis, side in enumerate((width, height)):
         low, high = (max(0, expected[axis]), min(side, expected[axis + 2]))
         cuts = [round(low + (high - low) * share) for share in np.linspace(0.2, 0.8, 13)]
-        found = []
+        edge_places = []
         whole = lit(Image.new("RGB", (width, height), "white"))
         first = int(torch.nonzero(whole.sum(axis) > 0)[0])
         lines = whole.sum(axis).max()
         for cut in cuts:
             pixels = np.zeros((height, width, 3), np.uint8)
             pixels[(slice(None), slice(0, cut)) if axis == 0 else slice(0, cut)] = 255
-            found.append(first + float(lit(Image.fromarray(pixels)).sum() / lines))
-        slope, start = np.polyfit(found, cuts, 1)
+            edge_places.append(first + float(lit(Image.fromarray(pixels)).sum() / lines))
+        slope, start = np.polyfit(edge_places, cuts, 1)
         edges.append((start, start + slope * whole.shape[1 - axis]))
     (left, right), (top, bottom) = edges
     return left, top, right, bottom

@@ -63,8 +63,8 @@ def test_torchvision_steps_that_mix_channels_are_followed(name):
     # What "keep" and "pad" make of an image of the model's own size is what the model gets.
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     image = Image.fromarray(noise)
-    found = keep_tensor(image, (32, 32), normalisation_of(whole))
-    torch.testing.assert_close(found, whole(image), atol=0.02, rtol=0)
+    pixels = keep_tensor(image, (32, 32), normalisation_of(whole))
+    torch.testing.assert_close(pixels, whole(image), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("name", [n for n in MIXES if n != "opponent"])
@@ -72,8 +72,8 @@ def test_the_mix_of_channels_is_measured(name):
     """An opponent channel has no grey response, so its mean and deviation are not defined."""
     image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     preprocess = mixing(name, squash(64))
-    found = keep_tensor(image, (64, 64), probe_normalisation(preprocess))
-    torch.testing.assert_close(found, preprocess(image), atol=0.02, rtol=0)
+    pixels = keep_tensor(image, (64, 64), probe_normalisation(preprocess))
+    torch.testing.assert_close(pixels, preprocess(image), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -84,26 +84,26 @@ def tokenizer(name: str) -> Any:
     return wrapper
 
 
-def ids_alone(own: Any, chunk: str) -> list[int]:
+def ids_alone(text_tokenizer: Any, chunk: str) -> list[int]:
     """The ids of a piece of a prompt, by the library's own call for it alone."""
-    if isinstance(own, SimpleTokenizer):
-        return list(own.encode(chunk))
-    inner = getattr(own, "tokenizer", own)
+    if isinstance(text_tokenizer, SimpleTokenizer):
+        return list(text_tokenizer.encode(chunk))
+    inner = getattr(text_tokenizer, "tokenizer", text_tokenizer)
     ids = list(inner(chunk, add_special_tokens=False)["input_ids"])
-    if getattr(own, "strip_sep_token", False):
+    if getattr(text_tokenizer, "strip_sep_token", False):
         return [0 if i == inner.sep_token_id else i for i in ids]
     return ids
 
 
 def check(name: str, chunks: Sequence[str]) -> None:
     """Compare with each chunk tokenized alone: its ids stand in order, between special tokens."""
-    own, text = tokenizer(name), " ".join(chunks)
+    text_tokenizer, text = tokenizer(name), " ".join(chunks)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tokens = tokenize(own, [text], CONTEXT)
+        tokens = tokenize(text_tokenizer, [text], CONTEXT)
     pieces, at = [], 0
     for chunk in chunks:
-        pieces += [(i, at, at + len(chunk)) for i in ids_alone(own, chunk)]
+        pieces += [(i, at, at + len(chunk)) for i in ids_alone(text_tokenizer, chunk)]
         at += len(chunk) + 1
     before, added = ADDED[name]
     room = CONTEXT - added
@@ -120,7 +120,7 @@ def check(name: str, chunks: Sequence[str]) -> None:
     assert bool(tokens.cut[0]) == (len(pieces) > room) == bool(caught)
     lost = "".join(text.split()[-1:] if name != "left" else text.split()[:1])
     assert not caught or (tokens.cut[0][0] in lost or tokens.cut[0][-1] in lost)
-    assert torch.equal(written(own, tokens.ids), content_mask(tokens))
+    assert torch.equal(written(text_tokenizer, tokens.ids), content_mask(tokens))
 
 
 @pytest.mark.parametrize("name", ADDED)
@@ -141,9 +141,9 @@ def test_a_special_token_in_a_prompt_is_a_word(name: str, mark: str) -> None:
 
 @pytest.mark.parametrize("name", ADDED)
 def test_the_padding_is_what_stands_behind_or_before_a_short_prompt(name: str) -> None:
-    own = tokenizer(name)
-    row = tokenize(own, ["a"], CONTEXT).ids[0].tolist()
-    assert padding(own, CONTEXT) == row[0 if name == "left" else -2]
+    text_tokenizer = tokenizer(name)
+    row = tokenize(text_tokenizer, ["a"], CONTEXT).ids[0].tolist()
+    assert padding(text_tokenizer, CONTEXT) == row[0 if name == "left" else -2]
 
 
 @pytest.mark.parametrize("family", families.SMALL)
@@ -167,20 +167,22 @@ def test_words_behind_an_end_token_are_not_seen_and_are_named() -> None:
     view = whyclip.wrap(model, preprocess, clip)
     image = families.picture()
     with pytest.warns(WhyclipWarning, match=r"end token.*not seen by the model: 'dog'"):
-        found = whyclip.explain(view, image, "a cat <end_of_text> dog", method="contribution")
+        explanation = whyclip.explain(view, image, "a cat <end_of_text> dog", method="contribution")
     with torch.no_grad():
         ids = clip(["a cat <end_of_text> dog", "a cat <end_of_text> red cars"])
         first, second = model.encode_text(ids)
     torch.testing.assert_close(first, second)
-    assert [word.text for word in found.words[0]] == ["a", "cat"]
+    assert [word.text for word in explanation.words[0]] == ["a", "cat"]
 
 
 def test_words_behind_a_separator_are_seen_where_all_tokens_are() -> None:
     view = whyclip.wrap(*families.SMALL["chinese-clip"]())
     with warnings.catch_warnings():
         warnings.simplefilter("error", WhyclipWarning)
-        found = whyclip.explain(view, families.picture(), "a [SEP] dog", method="contribution")
-    words = {word.text: word.relevance for word in found.words[0]}
+        explanation = whyclip.explain(
+            view, families.picture(), "a [SEP] dog", method="contribution"
+        )
+    words = {word.text: word.relevance for word in explanation.words[0]}
     assert list(words) == ["a", "[", "SEP", "]", "dog"]
     assert words["dog"] != 0
 

@@ -37,8 +37,8 @@ def test_transformers_processors_are_called_their_own_way():
     processor = transformers.CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size=SIDE)
     image = photo(90, 70)
     [(pixels, _)] = prepare([image], processor, patch=PATCH, native=NATIVE)
-    own = processor(images=image, return_tensors="pt")["pixel_values"][0]
-    torch.testing.assert_close(pixels, own, rtol=0, atol=0)
+    expected = processor(images=image, return_tensors="pt")["pixel_values"][0]
+    torch.testing.assert_close(pixels, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("geometry", ["model", "keep", "pad"])
@@ -65,12 +65,12 @@ def test_pad_is_the_librarys_own_letterbox_on_the_mean_colour(width, height):
     norm = normalisation_of(preprocessing())
     image = photo(width, height)
     [(pixels, where)] = prepare([image], preprocessing(), "pad", patch=PATCH, native=NATIVE)
-    own = preprocessing(resize_mode="longest")(image)
+    letterbox = preprocessing(resize_mode="longest")(image)
     black = -torch.tensor(norm.mean) / torch.tensor(norm.std)
-    padding = torch.isclose(own, black[:, None, None], atol=1e-5).all(0)
+    padding = torch.isclose(letterbox, black[:, None, None], atol=1e-5).all(0)
     assert 0.2 < padding.float().mean() < 0.8
     assert (pixels[:, padding] == 0).all()
-    torch.testing.assert_close(pixels[:, ~padding], own[:, ~padding], atol=0.02, rtol=0)
+    torch.testing.assert_close(pixels[:, ~padding], letterbox[:, ~padding], atol=0.02, rtol=0)
     longest = max(width, height)
     left, top = (width - longest) / 2, (height - longest) / 2
     expected = (left, top, left + longest, top + longest)

@@ -27,8 +27,8 @@ def processor(**options: Any) -> Any:
     import transformers
 
     size = {"height": SIDE, "width": SIDE}
-    own = {"image_mean": [0.1, 0.5, 0.8], "image_std": [0.2, 0.3, 0.6]}
-    return transformers.SiglipImageProcessor(size=size, **{**own, **options})
+    statistics = {"image_mean": [0.1, 0.5, 0.8], "image_std": [0.2, 0.3, 0.6]}
+    return transformers.SiglipImageProcessor(size=size, **{**statistics, **options})
 
 
 OPTIONS: list[dict[str, Any]] = [
@@ -43,13 +43,13 @@ OPTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_pixels_are_normalised_as_the_processor_does(options: dict[str, Any]) -> None:
-    own = processor(**options)
-    expected = own(images=NOISE, return_tensors="pt")["pixel_values"][0].float()
+    image_processor = processor(**options)
+    expected = image_processor(images=NOISE, return_tensors="pt")["pixel_values"][0].float()
     rgb = torch.from_numpy(np.array(NOISE)).permute(2, 0, 1).float() / 255
     size = float(expected.abs().max())
     assert (expected.amin((1, 2)) < expected.amax((1, 2))).all()
-    found = normalisation_of(own).apply(rgb)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * size)
+    pixels = normalisation_of(image_processor).apply(rgb)
+    torch.testing.assert_close(pixels, expected, rtol=1e-5, atol=1e-6 * size)
 
 
 @pytest.mark.parametrize("geometry", ["keep", "pad"])
@@ -59,8 +59,8 @@ def test_an_image_of_the_native_size_is_the_same_in_every_geometry(
 ) -> None:
     where: dict[str, Any] = {"patch": PATCH, "native": (SIDE // PATCH, SIDE // PATCH)}
     [(expected, _)] = prepare([NOISE], processor(**options), "model", **where)
-    [(found, _)] = prepare([NOISE], processor(**options), geometry, **where)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+    [(pixels, _)] = prepare([NOISE], processor(**options), geometry, **where)
+    torch.testing.assert_close(pixels, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
 
 
 @given(

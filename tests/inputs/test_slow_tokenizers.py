@@ -79,15 +79,15 @@ KINDS = {
 def test_every_piece_belongs_to_the_word_that_it_was_made_of(kind: str) -> None:
     tokenizer = KINDS[kind]()
     assert not getattr(tokenizer, "is_fast", False)
-    found = tokenize(tokenizer, PROMPTS, CONTEXT)
+    tokens = tokenize(tokenizer, PROMPTS, CONTEXT)
     by_clip = tokenize(tiny.hf_tokenizer(), PROMPTS, tiny.CONTEXT)
     for row, prompt in enumerate(PROMPTS):
         expected = [word for word, _, _ in by_clip.words[row]]
-        assert [word for word, _, _ in found.words[row]] == expected
+        assert [word for word, _, _ in tokens.words[row]] == expected
         pieces = [len(tokenizer._pieces(word)) for word in expected]
-        assert len(found.positions[row]) == sum(pieces)
-        ones = [1.0] * len(found.positions[row])
-        words = word_relevance(found.words[row], found.spans[row], ones)
+        assert len(tokens.positions[row]) == sum(pieces)
+        ones = [1.0] * len(tokens.positions[row])
+        words = word_relevance(tokens.words[row], tokens.spans[row], ones)
         # Each word has the sum over its own pieces.
         assert [word.relevance for word in words] == pytest.approx(pieces)
         assert [prompt[word.start : word.end] for word in words] == expected

@@ -45,11 +45,13 @@ def decoded(tokenizer, i):
 def test_ids_are_the_librarys_own(tokenizer):
     tokens = tokenize(tokenizer, PROMPTS, 77)
     if hasattr(tokenizer, "clean_fn"):
-        own = tokenizer(PROMPTS, context_length=77)
+        expected = tokenizer(PROMPTS, context_length=77)
     else:
-        own = tokenizer(PROMPTS, padding="max_length", max_length=77, return_tensors="pt").input_ids
+        expected = tokenizer(
+            PROMPTS, padding="max_length", max_length=77, return_tensors="pt"
+        ).input_ids
     assert tokens.ids.dtype == torch.int64
-    assert torch.equal(tokens.ids, own)
+    assert torch.equal(tokens.ids, expected)
 
 
 def test_every_piece_stands_where_its_decoded_text_stands(tokenizer):

@@ -45,8 +45,8 @@ TEXTS = st.text(
     ],
 )  # fmt: skip
 def test_words_are_what_a_reader_would_say(text, words):
-    found = words_of(text)
-    assert [w for w, _, _ in found] == (text.split() if words is None else words)
+    result = words_of(text)
+    assert [w for w, _, _ in result] == (text.split() if words is None else words)
 
 
 @given(TEXTS)

@@ -164,8 +164,8 @@ def bend_texts(subject: Subject, word: int) -> None:
     whole = subject.model.encode_text
 
     def encode(ids: Tensor, normalize: bool = False) -> Tensor:
-        found = whole(ids, normalize=normalize)
-        return torch.where((ids == word).any(1, keepdim=True), bend(found), found)
+        embeddings = whole(ids, normalize=normalize)
+        return torch.where((ids == word).any(1, keepdim=True), bend(embeddings), embeddings)
 
     subject.model.encode_text = encode
 

@@ -149,21 +149,21 @@ lie("file/a classifier, EXIF orientation 3")(
 
 def as_prompt(write: Write, against: bool, folder: Path) -> Claim:
     """An image as the prompt: the library decodes this file in its own way, too."""
-    subject, file, asked = Subject(), photo(folder), write(folder)
+    subject, file, prompt = Subject(), photo(folder), write(folder)
 
     def embed(name: Path) -> torch.Tensor:
         with torch.no_grad(), Image.open(name) as image:
             return F.normalize(embed_image(subject.model, subject.preprocess(image)[None]), dim=-1)
 
     try:
-        library = float(embed(file) @ embed(asked).T)
+        library = float(embed(file) @ embed(prompt).T)
     except Exception:  # noqa: BLE001 - the library does not take this file
-        return Claim(whyclip.explain(subject.view, file, [asked]), None)
+        return Claim(whyclip.explain(subject.view, file, [prompt]), None)
     if not against:
-        return Claim(whyclip.explain(subject.view, file, [asked]), (library,))
-    [own] = subject.library(file, ["a dog"]) or (0.0,)
-    explained = whyclip.explain(subject.view, file, ["a dog"], against=[asked])
-    return Claim(explained, (own - library,))
+        return Claim(whyclip.explain(subject.view, file, [prompt]), (library,))
+    [score] = subject.library(file, ["a dog"]) or (0.0,)
+    explained = whyclip.explain(subject.view, file, ["a dog"], against=[prompt])
+    return Claim(explained, (score - library,))
 
 
 for _what in ("EXIF orientation 6", "RGB with transparency", "16 bits of grey", "one bit"):

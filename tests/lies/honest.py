@@ -147,8 +147,8 @@ def many(folder: Path) -> Iterator[Claim]:
     subject = Subject()
     files = [photo(folder, f"{i}.png", (40 + i, 40)) for i in range(3)]
     prompts = [f"a dog number {i}" for i in range(20)]
-    found = whyclip.explain(subject.view, files, prompts, method="contribution", check="all")
-    for ex, file in zip(found, files, strict=True):
+    explanations = whyclip.explain(subject.view, files, prompts, method="contribution", check="all")
+    for ex, file in zip(explanations, files, strict=True):
         yield Claim(ex, subject.library(file, prompts))
 
 

@@ -119,8 +119,8 @@ def sometimes(plant: Callable[[Subject], None], method: str, folder: Path) -> It
     files = [photo(folder, f"{i}.png", (40 + 2 * i, 40)) for i in range(2)]
     sides = ("image",) if method == "occlusion" else ("text",)
     plant(subject)
-    found = whyclip.explain(subject.view, files, MANY, method=method, sides=sides)
-    for ex, file in zip(found, files, strict=True):
+    explanations = whyclip.explain(subject.view, files, MANY, method=method, sides=sides)
+    for ex, file in zip(explanations, files, strict=True):
         yield Claim(ex, subject.library(file, MANY))
 
 
@@ -132,8 +132,8 @@ def _encode_text(changed: Callable[[Tensor], Tensor]) -> Callable[[Subject], Non
         whole = subject.model.encode_text
 
         def encode(ids: Tensor, normalize: bool = False) -> Tensor:
-            found = whole(ids, normalize=normalize)
-            return torch.where(changed(ids)[:, None], bend(found), found)
+            embeddings = whole(ids, normalize=normalize)
+            return torch.where(changed(ids)[:, None], bend(embeddings), embeddings)
 
         subject.model.encode_text = encode
 
@@ -148,10 +148,10 @@ def _on_visual(hook: Callable[[Tensor], Tensor]) -> Callable[[Subject], None]:
     return plant
 
 
-def _small_turn(found: Tensor) -> Tensor:
+def _small_turn(embeddings: Tensor) -> Tensor:
     """Turn embeddings by a third of a degree, which moves a cosine by some thousandths."""
-    other = found.roll(1, -1)
-    return found + 0.006 * other * found.norm() / other.norm()
+    other = embeddings.roll(1, -1)
+    return embeddings + 0.006 * other * embeddings.norm() / other.norm()
 
 
 class _Count:
@@ -159,17 +159,17 @@ class _Count:
 
     calls = 0
 
-    def __call__(self, found: Tensor) -> Tensor:
+    def __call__(self, embeddings: Tensor) -> Tensor:
         self.calls += 1
-        return bend(found) if self.calls % 2 else found
+        return bend(embeddings) if self.calls % 2 else embeddings
 
 
-def _noise(found: Tensor) -> Tensor:
-    return found + 0.3 * torch.randn_like(found) * found.std()
+def _noise(embeddings: Tensor) -> Tensor:
+    return embeddings + 0.3 * torch.randn_like(embeddings) * embeddings.std()
 
 
-def _centred(found: Tensor) -> Tensor:
-    return found - found.mean(0, keepdim=True) if len(found) > 1 else found
+def _centred(embeddings: Tensor) -> Tensor:
+    return embeddings - embeddings.mean(0, keepdim=True) if len(embeddings) > 1 else embeddings
 
 
 @lru_cache

@@ -75,9 +75,9 @@ class Subject:
         before: tuple[float, ...] | None = None,
         **options: Any,
     ) -> Claim:
-        asked = list(prompts or self.prompts)
-        explained = whyclip.explain(self.view, file, asked, **options)
-        return Claim(explained, self.library(file, asked), before)
+        texts = list(prompts or self.prompts)
+        explained = whyclip.explain(self.view, file, texts, **options)
+        return Claim(explained, self.library(file, texts), before)
 
 
 def library_scores(
@@ -103,17 +103,17 @@ def embed_image(model: Any, pixels: Tensor) -> Tensor:
 
 def embed_text(model: Any, tokenizer: Any, prompts: Sequence[str]) -> Tensor:
     """Embeddings ``[p, e]`` by the library's tokenizer and public entry point, one at a time."""
-    found = []
+    embeddings = []
     for prompt in prompts:
         if hasattr(model, "encode_text"):
-            found.append(model.encode_text(_ids(model, tokenizer, prompt)))
+            embeddings.append(model.encode_text(_ids(model, tokenizer, prompt)))
             continue
         read = _ids(model, tokenizer, prompt)
         # CLIP's own attention is causal and SigLIP's reads its padding; BERT's needs the mask.
         bert = {"attention_mask": (read != tokenizer.pad_token_id).long()}
         more = bert if type(model).__name__.startswith(("Chinese", "Alt")) else {}
-        found.append(_pooled(model.get_text_features(input_ids=read, **more)))
-    return torch.cat(found)
+        embeddings.append(_pooled(model.get_text_features(input_ids=read, **more)))
+    return torch.cat(embeddings)
 
 
 def _ids(model: Any, tokenizer: Any, prompt: str) -> Tensor:

@@ -66,8 +66,8 @@ class Case:
     tell: Tell
 
     def claims(self, folder: Path) -> list[Claim]:
-        told = self.tell(folder)
-        return [told] if isinstance(told, Claim) else list(told)
+        claims = self.tell(folder)
+        return [claims] if isinstance(claims, Claim) else list(claims)
 
 
 CASES: dict[str, Case] = {}

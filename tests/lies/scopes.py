@@ -79,15 +79,15 @@ def plain_reach(*_: Any) -> int:
     return 0
 
 
-OWN = replace(GRAD_ECLIP, name="edges", relevance=edges, blocks_needed=plain_reach, scope="score")
+EDGES = replace(GRAD_ECLIP, name="edges", relevance=edges, blocks_needed=plain_reach, scope="score")
 for _name, _method in {
-    "an edge detector that claims the score": OWN,
-    "an edge detector under the name of Grad-ECLIP": replace(OWN, name="grad_eclip"),
-    "an edge detector that wraps Grad-ECLIP": replace(OWN, relevance=disguised),
-    "an edge detector in a module called like whyclip's": replace(OWN, relevance=foreign),
+    "an edge detector that claims the score": EDGES,
+    "an edge detector under the name of Grad-ECLIP": replace(EDGES, name="grad_eclip"),
+    "an edge detector that wraps Grad-ECLIP": replace(EDGES, relevance=disguised),
+    "an edge detector in a module called like whyclip's": replace(EDGES, relevance=foreign),
     "the random baseline that claims the score": replace(METHODS["random"], scope="score"),
     "raw attention that claims the score": replace(METHODS["raw_attention"], scope="score"),
-    "an edge detector as a partial function": replace(OWN, relevance=partial(edges)),
+    "an edge detector as a partial function": replace(EDGES, relevance=partial(edges)),
 }.items():
     never(f"own/{_name}")(partial(by_method, _method))
 
@@ -129,8 +129,8 @@ def merged(folder: Path, image: str, text: str, options: Any = None) -> Iterator
 @never("merged/the second of two compared methods is random")
 def compared(folder: Path) -> Claim:
     subject, file = Subject(), photo(folder)
-    found = whyclip.compare(subject.view, [file], subject.prompts, ["grad_eclip", "random"])
-    return Claim(found["random"][0], subject.library(file))
+    comparison = whyclip.compare(subject.view, [file], subject.prompts, ["grad_eclip", "random"])
+    return Claim(comparison["random"][0], subject.library(file))
 
 
 @never("modified/the picture keeps its aspect ratio")

@@ -33,23 +33,25 @@ def test_scores_are_the_models_own(name: str) -> None:
     images = [noise(seed) for seed in range(4)]
     ref = whyclip.reference(view, images, PROMPTS, rate=0.3)
     ex = whyclip.explain(view, noise(9), PROMPTS, method="occlusion", window=2, reference=ref)
-    own = torch.tensor(ex.certificate.score_model)
-    torch.testing.assert_close(torch.tensor([m.score for m in ex.matches]), own, atol=1e-4, rtol=0)
+    scores = torch.tensor(ex.certificate.score_model)
+    torch.testing.assert_close(
+        torch.tensor([m.score for m in ex.matches]), scores, atol=1e-4, rtol=0
+    )
     for index, match in enumerate(ex.matches):
         assert match.among_prompts is not None
         assert match.among_prompts.n == 2
-        others = [float(own[i]) for i in range(3) if i != index]
-        if min(abs(other - float(own[index])) for other in others) > 2e-3:
-            below = sum(other < float(own[index]) for other in others)
+        others = [float(scores[i]) for i in range(3) if i != index]
+        if min(abs(other - float(scores[index])) for other in others) > 2e-3:
+            below = sum(other < float(scores[index]) for other in others)
             assert match.among_prompts.percentile == 50 * below
         if view.logit_bias is None:
             assert match.probability is None
         else:
-            logit = view.logit_scale * own[index] + view.logit_bias
+            logit = view.logit_scale * scores[index] + view.logit_bias
             assert match.probability == pytest.approx(float(logit.sigmoid()), abs=1e-3)
     result = whyclip.edits(view, noise(9), "a dog", nouns=["cat"], kinds=["swap"])
-    assert result.score == pytest.approx(float(own[0]), abs=1e-4)
-    assert result[0].score == pytest.approx(float(own[1]), abs=1e-4)
+    assert result.score == pytest.approx(float(scores[0]), abs=1e-4)
+    assert result[0].score == pytest.approx(float(scores[1]), abs=1e-4)
 
 
 def test_siglips_probability_is_that_of_its_own_logits() -> None:

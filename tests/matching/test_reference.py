@@ -46,12 +46,12 @@ def score(view: ModelView, image: Image.Image, prompt: Any, against: Any = None)
     return float(whyclip.explain(view, image, [prompt], against=against).scores[0])
 
 
-def place(own: float, others: list[float]) -> tuple[float, float]:
+def place(value: float, others: list[float]) -> tuple[float, float]:
     """Percentile and z, number by number."""
-    percent = 100 * sum((o < own) + 0.5 * (o == own) for o in others) / len(others)
+    percent = 100 * sum((o < value) + 0.5 * (o == value) for o in others) / len(others)
     mean = sum(others) / len(others)
     deviation = (sum((o - mean) ** 2 for o in others) / len(others)) ** 0.5
-    return percent, (own - mean) / deviation
+    return percent, (value - mean) / deviation
 
 
 @pytest.mark.parametrize("against", [None, "a house"])
@@ -61,12 +61,12 @@ def test_places_in_both_directions_are_those_of_scores_one_by_one(
     image, prompts = noise(99), ["A dog.", ["a big bird", "a small bird"]]
     ex = whyclip.explain(view, image, prompts, against=against, reference=ref)
     for prompt, match in zip(prompts, ex.matches, strict=True):
-        own = score(view, image, prompt, against)
+        value = score(view, image, prompt, against)
         # The prompt itself is not one of its competitors, however it is written.
         listed = [p for p in PROMPTS if p != "a dog" or prompt != "A dog."]
         by_prompt = {p: score(view, image, p, against) for p in listed}
-        percent, z = place(own, list(by_prompt.values()))
-        assert match.score == pytest.approx(own, abs=1e-5)
+        percent, z = place(value, list(by_prompt.values()))
+        assert match.score == pytest.approx(value, abs=1e-5)
         assert match.among_prompts is not None
         assert match.among_prompts.n == len(listed)
         assert match.among_prompts.percentile == pytest.approx(percent)
@@ -75,7 +75,7 @@ def test_places_in_both_directions_are_those_of_scores_one_by_one(
         assert [text for text, _ in match.competitors] == best
         assert dict(match.competitors)[best[0]] == pytest.approx(by_prompt[best[0]], abs=1e-3)
         by_image = [score(view, other, prompt, against) for other in IMAGES]
-        percent, z = place(own, by_image)
+        percent, z = place(value, by_image)
         assert match.among_images is not None
         assert match.among_images.percentile == pytest.approx(percent)
         assert match.among_images.z == pytest.approx(z, abs=0.03)
@@ -178,8 +178,8 @@ def test_sigmoid_models_also_give_probabilities() -> None:
     ref = whyclip.reference(view, IMAGES, PROMPTS, rate=0.1)
     [match] = whyclip.explain(view, noise(99), "a dog", reference=ref).matches
     scale = float(model.logit_scale.detach().exp())
-    own = 1 / (1 + np.exp(-(scale * match.score - 2.0)))
-    assert match.probability == pytest.approx(own, rel=1e-4)
+    probability = 1 / (1 + np.exp(-(scale * match.score - 2.0)))
+    assert match.probability == pytest.approx(probability, rel=1e-4)
     assert match.threshold is not None
     limit = 1 / (1 + np.exp(-(scale * match.threshold.score - 2.0)))
     assert match.threshold.probability == pytest.approx(limit, rel=1e-4)
@@ -213,8 +213,8 @@ def test_images_from_folders_patterns_and_datasets(view: ModelView, tmp_path: Pa
         assert read.image_embeddings.equal(expected)
     scenes = whyclip.open_dataset("scenes:2")
     drawn = whyclip.reference(view, scenes, ["a dog"])
-    own = whyclip.reference(view, [sample.image for sample in scenes], ["a dog"])
-    assert drawn.image_embeddings.equal(own.image_embeddings)
+    reference = whyclip.reference(view, [sample.image for sample in scenes], ["a dog"])
+    assert drawn.image_embeddings.equal(reference.image_embeddings)
     assert drawn.images == tuple(sample.id for sample in scenes)
 
 

@@ -167,9 +167,9 @@ def parts_of(tower: reference.PlainTower, x: Tensor, readout: int, start: int = 
 def decomposition(
     tower: reference.PlainTower, x: Tensor, readout: int, target: Tensor, *, start: int
 ) -> tuple[Tensor, float]:
-    found = parts_of(tower, x, readout, start)
+    parts = parts_of(tower, x, readout, start)
     unit = target / target.norm()
-    per_token = found.by_layer_head_token.sum((0, 1)) @ unit / found.embedding.norm()
+    per_token = parts.by_layer_head_token.sum((0, 1)) @ unit / parts.embedding.norm()
     return per_token, score_of(tower, forward(tower, x)[-1].z[readout], target)
 
 
@@ -227,8 +227,8 @@ def wide(request: pytest.FixtureRequest) -> Case:
     return Case.of(tiny_parts(request.param), 7 * tiny.PATCH, 4 * tiny.PATCH)
 
 
-def assert_same(found: Any, expected: Tensor, what: str) -> None:
-    values = torch.as_tensor(found, dtype=torch.float64).flatten()
+def assert_same(result: Any, expected: Tensor, what: str) -> None:
+    values = torch.as_tensor(result, dtype=torch.float64).flatten()
     assert values.shape == expected.shape
     worst = float((values - expected).abs().max() / expected.abs().max())
     assert worst < 1e-5, f"{what}: relative error {worst:.2e}"
@@ -328,8 +328,8 @@ def test_parts_of_inputs_and_targets_change_nothing(
         monkeypatch.setattr(full_attention, "VALUES_AT_ONCE", limit)
         parts = full_attention.portions(forward_pass)
         assert [len(part) for part in parts] == [inputs, targets]
-        found = relevance(forward_pass, start_layer=0).values
-        torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
+        values = relevance(forward_pass, start_layer=0).values
+        torch.testing.assert_close(values, whole, rtol=1e-4, atol=1e-5 * float(whole.max()))
 
 
 @pytest.mark.parametrize("method", FORMULAS)
@@ -371,23 +371,23 @@ def test_decomposition_is_additive_on_every_axis_of_the_embedding(
     """With the axes as targets, relevance times length is a coordinate's share."""
     view = case.view
     forward_pass = capture_of(view, side, Targets(torch.eye(view.width)))
-    found = METHODS["decomposition"].relevance(forward_pass, start_layer=start)
-    gap = found.diagnostics["additivity gap"] * found.embedding.norm(dim=-1, keepdim=True)
+    result = METHODS["decomposition"].relevance(forward_pass, start_layer=start)
+    gap = result.diagnostics["additivity gap"] * result.embedding.norm(dim=-1, keepdim=True)
     assert gap.shape == (3, view.width)
     assert float(gap.abs().max()) < 1e-4
     if side == "text":
         tokens, _ = case.text_tokens(PROMPTS[0])
         expected = parts_of(case.text_tower, tokens, len(tokens) - 1, start)
-        length = found.embedding[0].norm()
-        shares = found.values[0, :, : len(tokens)].T.double() * length
+        length = result.embedding[0].norm()
+        shares = result.values[0, :, : len(tokens)].T.double() * length
         assert_same(shares, expected.by_layer_head_token.sum((0, 1)).flatten(), "axes")
 
 
 def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {"method": "decomposition"}
-    ex = whyclip.explain(case.view, case.image, PROMPTS, **asked)
+    options: dict[str, Any] = {"method": "decomposition"}
+    ex = whyclip.explain(case.view, case.image, PROMPTS, **options)
     assert ex.certificate.explains_score
     for side in ("image", "text"):
         assert max(ex.certificate.diagnostics[f"additivity gap, {side} side"]) < 1e-4
@@ -409,17 +409,17 @@ def test_the_gap_is_in_the_certificate_and_shows_what_is_missing(
 def test_decomposition_says_where_it_cannot_work(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {"method": "decomposition", "sides": ("image",)}
+    options: dict[str, Any] = {"method": "decomposition", "sides": ("image",)}
     block = case.view.image.blocks[0]
     merge = block.merge
     with monkeypatch.context() as patch:
         patch.setattr(block, "merge", lambda o: nn.functional.layer_norm(merge(o), (tiny.WIDTH,)))
         with pytest.raises(OptionError, match=r"image block 0 norms .* use contribution"):
-            whyclip.explain(case.view, case.image, "a dog", **asked)
+            whyclip.explain(case.view, case.image, "a dog", **options)
     norm = nn.RMSNorm(tiny.WIDTH)
     monkeypatch.setattr(type(case.view.image), "norm", property(lambda _: norm))
     with pytest.raises(OptionError, match=r"needs a LayerNorm .* RMSNorm; use contribution"):
-        whyclip.explain(case.view, case.image, "a dog", **asked)
+        whyclip.explain(case.view, case.image, "a dog", **options)
 
 
 @pytest.fixture(scope="module")
@@ -457,10 +457,10 @@ def test_legrad_pools_the_tokens_of_every_layer(pooling: whyclip.ModelView) -> N
     forward_pass = capture_of(pooling, "image", targets)
     legrad = METHODS["legrad"]
     for start, changed in ((-1, False), (None, True), (0, True)):
-        found = legrad.relevance(forward_pass, start_layer=start)
-        assert bool(found.changes) == changed
-        torch.testing.assert_close(found.embedding, forward_pass.embedding, atol=1e-5, rtol=1e-5)
-        expected = torch.zeros_like(found.values)
+        result = legrad.relevance(forward_pass, start_layer=start)
+        assert bool(result.changes) == changed
+        torch.testing.assert_close(result.embedding, forward_pass.embedding, atol=1e-5, rtol=1e-5)
+        expected = torch.zeros_like(result.values)
         for b, n in np.ndindex(3, 2):
             for state in list(forward_pass.states.values())[start if start is not None else -2 :]:
                 embedding, rows = pooled_at(pooling, state[b].clone().requires_grad_())
@@ -468,7 +468,7 @@ def test_legrad_pools_the_tokens_of_every_layer(pooling: whyclip.ModelView) -> N
                 for gradient in torch.autograd.grad(score, rows):
                     expected[b, n] += gradient.clamp(min=0) / tiny.HEADS
         torch.testing.assert_close(
-            found.values, expected, rtol=1e-4, atol=1e-5 * float(expected.max())
+            result.values, expected, rtol=1e-4, atol=1e-5 * float(expected.max())
         )
 
 
@@ -480,7 +480,7 @@ def test_game_and_rollout_start_at_the_pooling_heads_row(pooling: whyclip.ModelV
     rolled = METHODS["rollout"].relevance(forward_pass, start_layer=0)
     torch.testing.assert_close(rolled.values.sum(-1), torch.ones(3, 2))
     for start in (-1, 0):
-        found = METHODS["game"].relevance(forward_pass, start_layer=start).values
+        values = METHODS["game"].relevance(forward_pass, start_layer=start).values
         for b, n in np.ndindex(3, 2):
             x = forward_pass.states[0][b].clone().requires_grad_()
             matrices = []
@@ -508,7 +508,7 @@ def test_game_and_rollout_start_at_the_pooling_heads_row(pooling: whyclip.ModelV
                 rolling = (a.mean(0) + torch.eye(x.shape[0])) / 2 @ rolling
             expected = (row if start == -1 else row @ relevance).detach()
             torch.testing.assert_close(
-                found[b, n], expected, rtol=1e-4, atol=1e-5 * float(expected.max())
+                values[b, n], expected, rtol=1e-4, atol=1e-5 * float(expected.max())
             )
             torch.testing.assert_close(rolled.values[b, n], (raw @ rolling).detach())
 
@@ -537,10 +537,10 @@ def test_a_comparison_of_every_method_leaves_out_what_cannot_read_a_tower(
     image = Image.fromarray(np.full((48, 40, 3), 90, dtype=np.uint8))
     few = {name: METHODS[name] for name in (*FORMULAS, "contribution")}
     monkeypatch.setattr("whyclip.selection.METHODS", few)
-    found = whyclip.compare(view_of(family), [image], ["a dog"])
-    assert found["contribution"][0].maps is not None
+    comparison = whyclip.compare(view_of(family), [image], ["a dog"])
+    assert comparison["contribution"][0].maps is not None
     # Of the decomposition the text side is left.
-    [split] = found["decomposition"]
+    [split] = comparison["decomposition"]
     assert split.maps is None
     assert split.words[0]
 
@@ -557,14 +557,14 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
             ):
                 whyclip.explain(view, image, "a dog", method=method, sides=[tower.side])
             continue
-        asked: dict[str, Any] = {"method": method, "sides": [tower.side]}
+        options: dict[str, Any] = {"method": method, "sides": [tower.side]}
         if method == "decomposition" and is_no_sum(tower, family):
             with pytest.raises(OptionError, match=f"decomposition needs .* {tower.side} .*; use"):
-                whyclip.explain(view, image, "a dog", **asked)
+                whyclip.explain(view, image, "a dog", **options)
             continue
-        ex = whyclip.explain(view, image, ["a dog", "two red cars"], **asked)
-        found = ex.maps if tower.side == "image" else [w.relevance for w in ex.words[1]]
-        values = torch.as_tensor(found)
+        ex = whyclip.explain(view, image, ["a dog", "two red cars"], **options)
+        relevances = ex.maps if tower.side == "image" else [w.relevance for w in ex.words[1]]
+        values = torch.as_tensor(relevances)
         assert torch.isfinite(values).all()
         assert float(values.abs().max()) > 0
         if method == "decomposition":
@@ -603,10 +603,10 @@ def test_a_layer_that_is_not_there(case: Case, method: str) -> None:
 def test_half_precision(family: str, method: str) -> None:
     model, *rest = tiny_parts(family)
     image = Image.fromarray(np.full((32, 32, 3), 90, dtype=np.uint8))
-    asked: dict[str, Any] = {"method": method, "start_layer": 0}
-    exact = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", **asked)
-    rough = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", precision="bf16", **asked)
-    half = whyclip.explain(whyclip.wrap(model.bfloat16(), *rest), image, "a dog", **asked)
+    options: dict[str, Any] = {"method": method, "start_layer": 0}
+    exact = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", **options)
+    rough = whyclip.explain(whyclip.wrap(model, *rest), image, "a dog", precision="bf16", **options)
+    half = whyclip.explain(whyclip.wrap(model.bfloat16(), *rest), image, "a dog", **options)
     assert exact.maps is not None
     for other in (rough, half):
         assert other.maps is not None
@@ -629,8 +629,8 @@ def test_a_model_of_true_size(family: str, method: str) -> None:
     tokens, words = case.text_tokens(prompt)
     row = len(tokens) - 1
     values, _ = case.expected(method, case.text_tower, tokens, row, image, **options)
-    found = [word.relevance for word in ex.words[0]]
-    assert_same(found, torch.stack([values[word].sum() for word in words]), "words")
+    relevances = [word.relevance for word in ex.words[0]]
+    assert_same(relevances, torch.stack([values[word].sum() for word in words]), "words")
 
 
 @lru_cache

@@ -79,19 +79,19 @@ def wide(request: pytest.FixtureRequest) -> Case:
     return Case.of(tiny_parts(request.param), width=6 * PATCH)
 
 
-def explain(case: Case, prompts: Any = PROMPTS, **asked: Any) -> whyclip.Explanation:
-    return whyclip.explain(case.view, asked.pop("image", case.image), prompts, **asked)
+def explain(case: Case, prompts: Any = PROMPTS, **options: Any) -> whyclip.Explanation:
+    return whyclip.explain(case.view, options.pop("image", case.image), prompts, **options)
 
 
 def relevances(explanation: whyclip.Explanation, row: int = 0) -> list[float]:
     return [word.relevance for word in explanation.words[row]]
 
 
-def assert_close(found: Any, expected: Any, relative: float = 1e-5) -> None:
-    found = torch.as_tensor(found, dtype=torch.float64).flatten()
+def assert_close(result: Any, expected: Any, relative: float = 1e-5) -> None:
+    result = torch.as_tensor(result, dtype=torch.float64).flatten()
     expected = torch.as_tensor(expected, dtype=torch.float64).flatten()
-    assert found.shape == expected.shape
-    worst = float((found - expected).abs().max() / expected.abs().max())
+    assert result.shape == expected.shape
+    worst = float((result - expected).abs().max() / expected.abs().max())
     assert worst < relative, f"relative error {worst:.2e}"
 
 
@@ -247,9 +247,9 @@ def test_a_text_that_fills_the_context(case: Case) -> None:
     prompt = " ".join(["dog", "cat", "car", "tree", "house"] * 15)
     words, score = pieces_of(prompt), case.text_score()
     assert len(words) == tiny.CONTEXT - 2
-    found = relevances(explain(case, prompt, method="leave_one_out"))
+    values = relevances(explain(case, prompt, method="leave_one_out"))
     expected = [score(words) - score(words[:i] + words[i + 1 :]) for i in (0, 40, 74)]
-    assert_close([found[i] for i in (0, 40, 74)], expected, 1e-4)
+    assert_close([values[i] for i in (0, 40, 74)], expected, 1e-4)
 
 
 @pytest.mark.parametrize("family", ["custom-text-last", "coca", "altclip", "chinese-clip", "blip"])
@@ -295,9 +295,9 @@ def plain_gradients(x: Tensor, baseline: Tensor, score: Any, steps: int) -> Tens
 
 def plain_image_gradients(case: Case, prompt: str, steps: int) -> Tensor:
     pixels = case.pixels
-    found = plain_gradients(pixels, torch.zeros_like(pixels), case.image_score(prompt), steps)
+    gradients = plain_gradients(pixels, torch.zeros_like(pixels), case.image_score(prompt), steps)
     gh, gw = pixels.shape[1] // PATCH, pixels.shape[2] // PATCH
-    return found.sum(0).reshape(gh, PATCH, gw, PATCH).sum((1, 3))
+    return gradients.sum(0).reshape(gh, PATCH, gw, PATCH).sum((1, 3))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -309,8 +309,8 @@ def test_integrated_gradients_of_pixels(case: Case, steps: int) -> None:
         score = case.image_score(prompt)
         promised = float(score(case.pixels)) - float(score(torch.zeros_like(case.pixels)))
         gap = abs(float(expected.sum()) - promised)
-        found = ex.certificate.diagnostics["completeness gap, image side"][row]
-        assert found == pytest.approx(gap, abs=2e-6)
+        certificate_gap = ex.certificate.diagnostics["completeness gap, image side"][row]
+        assert certificate_gap == pytest.approx(gap, abs=2e-6)
 
 
 def test_integrated_gradients_on_a_wide_picture(wide: Case) -> None:
@@ -361,13 +361,13 @@ def exact_shapley(players: int, worth: Callable[[frozenset[int]], float]) -> lis
         for size in range(players + 1)
         for c in itertools.combinations(range(players), size)
     }
-    found = [0.0] * players
+    values = [0.0] * players
     orders = list(itertools.permutations(range(players)))
     for order in orders:
         for at, player in enumerate(order):
             before = frozenset(order[:at])
-            found[player] += (known[before | {player}] - known[before]) / len(orders)
-    return found
+            values[player] += (known[before | {player}] - known[before]) / len(orders)
+    return values
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -463,11 +463,11 @@ def test_random_values_are_uniform(case: Case) -> None:
 )
 def test_batch_size_changes_nothing(case: Case, method: str, side: str) -> None:
     images = [case.image, Image.new("RGB", (33, 37), "teal")]
-    asked = {"method": method, "sides": [side], **QUICK.get(method, {})}
-    found = [
-        whyclip.explain(case.view, images, PROMPTS, batch_size=size, **asked) for size in (3, 64)
+    options = {"method": method, "sides": [side], **QUICK.get(method, {})}
+    results = [
+        whyclip.explain(case.view, images, PROMPTS, batch_size=size, **options) for size in (3, 64)
     ]
-    for one, other in zip(*found, strict=True):
+    for one, other in zip(*results, strict=True):
         if side == "image":
             assert_close(one.maps, other.maps)
         else:
@@ -485,15 +485,15 @@ def test_one_run_of_changed_inputs_serves_all_targets(
     monkeypatch.setattr(
         tower, "encode", lambda inputs: rows.append(len(inputs)) or encode(tower, inputs)
     )
-    asked = {"method": method, "sides": [side], **QUICK.get(method, {})}
+    options = {"method": method, "sides": [side], **QUICK.get(method, {})}
     spent = []
     for count in (1, 100):
         rows.clear()
         if side == "image":
-            explain(case, torch.randn(count, case.view.width), **asked)
+            explain(case, torch.randn(count, case.view.width), **options)
         else:
             images = [Image.new("RGB", (32, 32), (i, 0, 0)) for i in range(min(count, 16))]
-            whyclip.explain(case.view, images, PROMPTS[1], **asked)
+            whyclip.explain(case.view, images, PROMPTS[1], **options)
         spent.append(sum(rows))
         assert max(rows) <= 64
     assert spent[0] == spent[1]
@@ -504,9 +504,9 @@ def test_one_run_of_changed_inputs_serves_all_targets(
 def test_many_targets_of_images(case: Case, method: str) -> None:
     """Above the width of the embedding, integrated gradients go by the Jacobian."""
     directions = torch.randn(2 * case.view.width, case.view.width)
-    asked = {"method": method, "sides": ["image"], **QUICK.get(method, {})}
-    many = explain(case, directions, **asked)
-    few = explain(case, directions[-3:], **asked)
+    options = {"method": method, "sides": ["image"], **QUICK.get(method, {})}
+    many = explain(case, directions, **options)
+    few = explain(case, directions[-3:], **options)
     assert_close(many.maps[-3:], few.maps)
     for name, values in few.certificate.diagnostics.items():
         assert many.certificate.diagnostics[name][-3:] == pytest.approx(values, abs=1e-5)
@@ -534,15 +534,15 @@ def test_models_in_bfloat16_frozen_or_not(method: str, trainable: bool) -> None:
 
 @pytest.mark.parametrize("method", ["rise", "occlusion", "integrated_gradients"])
 def test_bf16_autocast_is_close(case: Case, method: str) -> None:
-    asked = {"method": method, "sides": ["image"], **QUICK.get(method, {})}
-    asked |= {"steps": 16} if "steps" in asked else {}
-    exact, rough = explain(case, **asked), explain(case, precision="bf16", **asked)
+    options = {"method": method, "sides": ["image"], **QUICK.get(method, {})}
+    options |= {"steps": 16} if "steps" in options else {}
+    exact, rough = explain(case, **options), explain(case, precision="bf16", **options)
     a, b = exact.maps.flatten(), rough.maps.flatten()
     assert 0 < float((a - b).norm() / a.norm()) < 0.2
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("options", "message"),
     [
         ({"method": "occlusion", "window": 5}, "window=5: the image has 4×4 patches"),
         ({"method": "occlusion", "window": 2, "stride": 3}, "stride=3"),
@@ -557,7 +557,7 @@ def test_bf16_autocast_is_close(case: Case, method: str) -> None:
         ({"method": "leave_one_out", "batch_size": 2.5}, "batch_size=2.5"),
     ],
 )
-def test_options_out_of_range(case: Case, asked: dict[str, Any], message: str) -> None:
+def test_options_out_of_range(case: Case, options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message) as caught:
-        explain(case, **asked)
+        explain(case, **options)
     assert "\n" not in str(caught.value)

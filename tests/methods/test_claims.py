@@ -30,7 +30,7 @@ def view() -> whyclip.ModelView:
 
 
 @pytest.fixture(scope="module")
-def found(view: whyclip.ModelView) -> Callable[[str], list[whyclip.Explanation]]:
+def explanations_of(view: whyclip.ModelView) -> Callable[[str], list[whyclip.Explanation]]:
     """Three pictures explained by a method at its default options, once for all tests."""
     noise = np.random.default_rng(1).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
     images = [Image.fromarray(one) for one in noise]
@@ -58,21 +58,21 @@ def values_of(explanations: list[whyclip.Explanation]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_it_reads_the_sides_it_says(name: str, found: Any) -> None:
-    assert set(values_of(found(name))) == set(METHODS[name].sides)
+def test_it_reads_the_sides_it_says(name: str, explanations_of: Any) -> None:
+    assert set(values_of(explanations_of(name))) == set(METHODS[name].sides)
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_signed_means_that_negative_relevance_comes_out(name: str, found: Any) -> None:
-    values = torch.cat([v.flatten() for v in values_of(found(name)).values()])
+def test_signed_means_that_negative_relevance_comes_out(name: str, explanations_of: Any) -> None:
+    values = torch.cat([v.flatten() for v in values_of(explanations_of(name)).values()])
     assert (float(values.min()) < -1e-9) == METHODS[name].signed
     assert float(values.max()) > 0
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_text_specific_means_that_the_target_matters(name: str, found: Any) -> None:
+def test_text_specific_means_that_the_target_matters(name: str, explanations_of: Any) -> None:
     """The target of a picture is a prompt, that of a prompt is a picture."""
-    values = values_of(found(name))
+    values = values_of(explanations_of(name))
     others = []
     if "image" in values:
         others += [(values["image"][:, 0], values["image"][:, i]) for i in (1, 2)]
@@ -85,12 +85,12 @@ def test_text_specific_means_that_the_target_matters(name: str, found: Any) -> N
 
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_a_certificate_is_green_for_methods_of_the_score_and_no_others(
-    name: str, found: Any
+    name: str, explanations_of: Any
 ) -> None:
     method = METHODS[name]
-    green = {ex.certificate.explains_score for ex in found(name)}
+    green = {ex.certificate.explains_score for ex in explanations_of(name)}
     assert green == {method.scope == "score"}
-    scopes = {scope for ex in found(name) for scope in ex.certificate.scope.values()}
+    scopes = {scope for ex in explanations_of(name) for scope in ex.certificate.scope.values()}
     assert scopes == {method.scope}
     assert method.explains.startswith("the model itself") == (method.scope == "score")
 

@@ -82,8 +82,8 @@ def grad_cam(tower: PlainTower, x: Tensor, target: Tensor, relu: bool = True) ->
     [_, end] = run(tower, entered, len(tower.blocks) - 1)
     [gradient] = torch.autograd.grad(cosine(embed(tower, end[0]), target), entered)
     weight = sum(gradient[t] for t in range(len(x))) / len(x)
-    found = torch.stack([(weight * token).sum() for token in entered.detach()[1:]])
-    return found.clamp(min=0) if relu else found
+    values = torch.stack([(weight * token).sum() for token in entered.detach()[1:]])
+    return values.clamp(min=0) if relu else values
 
 
 def patch_text(tower: PlainTower, x: Tensor, target: Tensor) -> Tensor:
@@ -93,12 +93,12 @@ def patch_text(tower: PlainTower, x: Tensor, target: Tensor) -> Tensor:
 def maskclip(tower: PlainTower, x: Tensor, target: Tensor, key_weight: bool = False) -> Tensor:
     entered, block = run(tower, x)[-2], tower.blocks[-1]
     _, k, v = project_qkv(block, entered)
-    found = []
+    values = []
     for i in range(1, len(x)):
         alone = after(tower, block, entered[i : i + 1], v[i : i + 1])[0]
         weight = cosine(k[0], k[i]) if key_weight else 1.0
-        found.append(weight * cosine(embed(tower, alone), target))
-    return torch.stack(found)
+        values.append(weight * cosine(embed(tower, alone), target))
+    return torch.stack(values)
 
 
 def second_path(tower: PlainTower, x: Tensor, layers: int) -> tuple[Tensor, list[Tensor]]:
@@ -182,10 +182,10 @@ class Case(TwoReadings):
     def text(self, prompt: str) -> Tensor:
         return embed(self.text_tower, run(self.text_tower, self.text_tokens(prompt)[0])[-1][-1])
 
-    def explain(self, method: str, prompts: Any = None, **asked: Any) -> whyclip.Explanation:
-        asked = {"sides": ("image",), "geometry": "keep", **asked}
+    def explain(self, method: str, prompts: Any = None, **options: Any) -> whyclip.Explanation:
+        options = {"sides": ("image",), "geometry": "keep", **options}
         prompts = PROMPTS[:2] if prompts is None else prompts
-        return whyclip.explain(self.view, self.image, prompts, method=method, **asked)
+        return whyclip.explain(self.view, self.image, prompts, method=method, **options)
 
 
 def case_of(family: str, columns: int) -> Case:
@@ -208,8 +208,8 @@ def plain() -> Case:
     return case_of("openclip", 4)
 
 
-def assert_same(found: Any, expected: Tensor, size: float | None = None) -> None:
-    values = torch.as_tensor(found, dtype=torch.float64).flatten()
+def assert_same(result: Any, expected: Tensor, size: float | None = None) -> None:
+    values = torch.as_tensor(result, dtype=torch.float64).flatten()
     assert values.shape == expected.shape
     worst = float((values - expected).abs().max()) / (size or float(expected.abs().max()))
     assert worst < 1e-5, f"relative error {worst:.2e}"
@@ -230,10 +230,10 @@ def test_maps_are_the_formula(
 ) -> None:
     ex = case.explain(method, **options)
     for row, prompt in enumerate(PROMPTS[:2]):
-        asked = case.image_tower, case.image_tokens(), case.text(prompt)
-        expected = formula(*asked, **options)
+        inputs = case.image_tower, case.image_tokens(), case.text(prompt)
+        expected = formula(*inputs, **options)
         # Relative to what was there before the ReLU, which may leave nothing.
-        size = grad_cam(*asked, relu=False) if method == "grad_cam" else expected
+        size = grad_cam(*inputs, relu=False) if method == "grad_cam" else expected
         assert_same(ex.maps[row], expected, float(size.abs().max()))
 
 
@@ -362,8 +362,8 @@ def test_at_first_all_information_gets_through(plain: Case) -> None:
     hidden = run(plain.image_tower, plain.image_tokens(), 0, 2)[-1][1:]
     lam = 1 / (1 + math.exp(-5))
     expected = ((lam * hidden) ** 2 + (1 - lam) ** 2 - 1) / 2 - math.log(1 - lam)
-    for found in maps:
-        assert_same(found, expected.sum(-1))
+    for values in maps:
+        assert_same(values, expected.sum(-1))
 
 
 def test_dear_information_is_thrown_away(plain: Case) -> None:
@@ -388,9 +388,9 @@ def test_m2ib_depends_on_its_seed_alone(plain: Case, monkeypatch: pytest.MonkeyP
 def test_the_ninth_layer_by_default() -> None:
     view = whyclip.wrap(*tiny.openclip_parts(3, layers=12))
     image = case_of("openclip", 4).image
-    asked: dict[str, Any] = {"method": "m2ib", "sides": ("image",)}
+    options: dict[str, Any] = {"method": "m2ib", "sides": ("image",)}
     by_default, ninth, eighth = (
-        whyclip.explain(view, image, "a dog", **asked, **layer).maps
+        whyclip.explain(view, image, "a dog", **options, **layer).maps
         for layer in ({}, {"layer": 9}, {"layer": 8})
     )
     torch.testing.assert_close(by_default, ninth)
@@ -431,10 +431,10 @@ def test_every_family_has_them(family: str) -> None:
         for name in ("grad_cam", "patch_text", "maskclip", "clip_surgery", "m2ib"):
             if tower.side not in METHODS[name].sides:
                 continue
-            found = METHODS[name].relevance(forward_pass)
-            assert found.values.shape == (2, 3, forward_pass.content_mask.shape[1])
-            assert torch.isfinite(found.values).all()
-            assert not torch.allclose(found.values[0], found.values[1])
+            result = METHODS[name].relevance(forward_pass)
+            assert result.values.shape == (2, 3, forward_pass.content_mask.shape[1])
+            assert torch.isfinite(result.values).all()
+            assert not torch.allclose(result.values[0], result.values[1])
 
 
 def test_a_linear_pooling_head_is_the_mean_of_its_patches_alone() -> None:

@@ -61,9 +61,11 @@ class Case(TwoReadings):
         eos = content[-1] + 1
         if method in ECLIP:
             options = {"route": ECLIP[method], "layers": 8, **options}
-        found = formula(method)(self.text_tower, tokens, eos, content, target, **options)
-        found.values = torch.stack([found.values[[i - 1 for i in word]].sum() for word in words])
-        return found
+        relevance = formula(method)(self.text_tower, tokens, eos, content, target, **options)
+        relevance.values = torch.stack(
+            [relevance.values[[i - 1 for i in word]].sum() for word in words]
+        )
+        return relevance
 
 
 def formula(method: str) -> Any:
@@ -81,9 +83,9 @@ def wide(request: pytest.FixtureRequest) -> Case:
     return Case.of(tiny_parts(request.param), 7 * PATCH, 4 * PATCH)
 
 
-def assert_same(found: Any, expected: Relevance, what: str) -> None:
+def assert_same(result: Any, expected: Relevance, what: str) -> None:
     """Relative to the largest value before the ReLU, which may leave nothing."""
-    values = torch.as_tensor(found, dtype=torch.float64).flatten()
+    values = torch.as_tensor(result, dtype=torch.float64).flatten()
     assert values.shape == expected.values.shape
     worst = float((values - expected.values).abs().max()) / expected.size
     assert worst < 1e-5, f"{what}: relative error {worst:.2e}"

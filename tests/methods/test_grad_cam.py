@@ -26,10 +26,10 @@ def pictures() -> list[Image.Image]:
 
 def ours(view: whyclip.ModelView, **options: Any) -> Tensor:
     """Maps ``[images, gh, gw]`` of the second prompt."""
-    found = whyclip.explain(
+    explanations = whyclip.explain(
         view, pictures(), PROMPTS, method="grad_cam", sides=("image",), **options
     )
-    return torch.stack([ex.maps[1] for ex in found if ex.maps is not None])
+    return torch.stack([ex.maps[1] for ex in explanations if ex.maps is not None])
 
 
 def the_librarys(view: whyclip.ModelView, layer: Any, kind: str) -> Tensor:
@@ -45,8 +45,8 @@ def the_librarys(view: whyclip.ModelView, layer: Any, kind: str) -> Tensor:
         cam(pixels, targets=targets)
         kept = cam.activations_and_grads
         activations, gradients = (part[0].numpy() for part in (kept.activations, kept.gradients))
-        found = cam.get_cam_image(pixels, layer, targets, activations, gradients, False)
-    return torch.from_numpy(np.maximum(found, 0))
+        heat = cam.get_cam_image(pixels, layer, targets, activations, gradients, False)
+    return torch.from_numpy(np.maximum(heat, 0))
 
 
 @pytest.mark.slow
@@ -57,9 +57,9 @@ def test_behind_the_first_norm_it_is_the_librarys(kind: str, layer: int) -> None
     view = whyclip.wrap(*parts)
     norm = parts[0].visual.transformer.resblocks[layer].ln_1
     expected = the_librarys(view, norm, kind)
-    found = ours(view, node="ln_1", layer=layer, elementwise=kind)
+    maps = ours(view, node="ln_1", layer=layer, elementwise=kind)
     assert float(expected.max()) > 0
-    torch.testing.assert_close(found, expected, atol=1e-5 * float(expected.max()), rtol=1e-4)
+    torch.testing.assert_close(maps, expected, atol=1e-5 * float(expected.max()), rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -69,8 +69,8 @@ def test_at_a_blocks_input_elementwise_is_the_librarys(kind: str) -> None:
     parts = tiny.openclip_parts(seed=3)
     view = whyclip.wrap(*parts)
     expected = the_librarys(view, parts[0].visual.ln_pre, kind)
-    found = ours(view, layer=0, elementwise=kind)
-    torch.testing.assert_close(found, expected, atol=1e-5 * float(expected.max()), rtol=1e-4)
+    maps = ours(view, layer=0, elementwise=kind)
+    torch.testing.assert_close(maps, expected, atol=1e-5 * float(expected.max()), rtol=1e-4)
 
 
 def test_the_papers_average_has_the_class_token() -> None:
@@ -92,9 +92,9 @@ def test_the_papers_average_has_the_class_token() -> None:
         score = torch.nn.functional.normalize(embedding, dim=-1) @ text.T
         [gradient] = torch.autograd.grad(score.sum(), x)
         expected = (x * gradient.mean(1, keepdim=True)).sum(-1)[:, 1:].unflatten(1, tiny.GRID)
-        found = ours(view, layer=layer, relu=False)
+        maps = ours(view, layer=layer, relu=False)
         scale = float(expected.detach().abs().max())
-        torch.testing.assert_close(found, expected.detach(), atol=1e-5 * scale, rtol=1e-4)
+        torch.testing.assert_close(maps, expected.detach(), atol=1e-5 * scale, rtol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["siglip", "timm-eva", "timm-pe", "blip", "coca"])
@@ -149,14 +149,14 @@ def test_behind_the_first_norm_by_autograd(kind: str) -> None:
         "layercam": gradient.clamp(min=0),
     }
     expected = (x * weights[kind]).sum(-1).unflatten(1, tiny.GRID)
-    found = ours(view, node="ln_1", elementwise=kind, relu=False)
+    maps = ours(view, node="ln_1", elementwise=kind, relu=False)
     scale = float(expected.abs().max())
-    torch.testing.assert_close(found, expected, atol=1e-5 * scale, rtol=1e-4)
+    torch.testing.assert_close(maps, expected, atol=1e-5 * scale, rtol=1e-4)
 
 
 def test_hirescam_of_what_enters_the_last_block_is_zero() -> None:
     """Its norm ignores the length of a patch's vector, along which the gradient is thus zero."""
     view = whyclip.wrap(*tiny.openclip_parts(seed=3))
-    found = ours(view, elementwise="hirescam", relu=False)
+    maps = ours(view, elementwise="hirescam", relu=False)
     other = ours(view, elementwise="hirescam", relu=False, node="ln_1")
-    assert float(found.abs().max()) < 1e-4 * float(other.abs().max())
+    assert float(maps.abs().max()) < 1e-4 * float(other.abs().max())

@@ -53,7 +53,7 @@ def test_a_wrong_value_is_one_line_or_a_finite_result(method: str, option: str) 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = whyclip.explain(
+                explanation = whyclip.explain(
                     VIEW, IMAGE, "a dog", method=method, sides=sides, **{**others, option: value}
                 )
         except OptionError as error:
@@ -62,7 +62,7 @@ def test_a_wrong_value_is_one_line_or_a_finite_result(method: str, option: str) 
             assert message.isprintable(), name
             assert option in message, name
         else:
-            assert found.maps is None or bool(found.maps.isfinite().all()), name
+            assert explanation.maps is None or bool(explanation.maps.isfinite().all()), name
     # At most one truth value, None, a negative layer or a fraction is right for any option.
     assert refused >= len(WRONG) - 4
 
@@ -73,9 +73,9 @@ def test_the_default_and_its_numpy_twin_are_right(method: str, option: str) -> N
     assert METHODS[method].complete({option: default}) == METHODS[method].options
     if type(default) in (int, float):
         twin = np.array([default])[0]
-        found = METHODS[method].complete({option: twin})[option]
-        assert type(found) is type(default)
-        assert found == default
+        value = METHODS[method].complete({option: twin})[option]
+        assert type(value) is type(default)
+        assert value == default
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -58,10 +58,10 @@ def capture_of(family: str, side: str) -> ForwardPass:
 @pytest.mark.parametrize(("family", "side"), TOWERS)
 def test_the_summands_are_the_embedding(family: str, side: str) -> None:
     forward_pass = capture_of(family, side)
-    found = readout_paths(forward_pass)
-    assert float(found.gap.max()) < 1e-5
+    paths = readout_paths(forward_pass)
+    assert float(paths.gap.max()) < 1e-5
     # The remainder is not what was missing: it is not there when nothing but tokens is summed.
-    assert float((found.tokens.sum(1) - found.embedding).norm()) > 1e-3
+    assert float((paths.tokens.sum(1) - paths.embedding).norm()) > 1e-3
 
 
 @pytest.mark.parametrize("library", ["openclip", "hf"])
@@ -73,7 +73,7 @@ def test_the_formula_backwards_in_float64(library: str, side: str) -> None:
     tower = view.image if side == "image" else view.text
     inputs = inputs_of(view, tower)
     forward_pass = run_tower(tower, inputs, NOTHING, keep=len(tower.blocks))
-    found = readout_paths(forward_pass)
+    paths = readout_paths(forward_pass)
     for i in range(len(inputs)):
         row = int(forward_pass.stream.readout_index[i])
         if side == "image":
@@ -84,9 +84,9 @@ def test_the_formula_backwards_in_float64(library: str, side: str) -> None:
         # The formula itself adds up.
         torch.testing.assert_close(vectors.sum(0) + biases, embedding, rtol=1e-9, atol=1e-9)
         largest = float(vectors.norm(dim=-1).max())
-        assert float((found.tokens[i, : len(x)] - vectors).norm(dim=-1).max()) < 1e-5 * largest
-        assert float((found.remainders["biases"][i] - biases).norm()) < 1e-5 * float(biases.norm())
-        assert not found.tokens[i, len(x) :].any()
+        assert float((paths.tokens[i, : len(x)] - vectors).norm(dim=-1).max()) < 1e-5 * largest
+        assert float((paths.remainders["biases"][i] - biases).norm()) < 1e-5 * float(biases.norm())
+        assert not paths.tokens[i, len(x) :].any()
 
 
 # Every family, by modules that freeze themselves
@@ -145,9 +145,9 @@ def by_autograd(tower: Tower, inputs: Tensor, index: int) -> tuple[Tensor, Tenso
         values = v[0].detach()
         parts = a[..., None] * values * shares[None, :, None]
         if not block.is_pooling_head:
-            own = block.qkv(torch.cat([x[:, :row], alone[None, None], x[:, row + 1 :]], 1))[2]
+            value = block.qkv(torch.cat([x[:, :row], alone[None, None], x[:, row + 1 :]], 1))[2]
             others = [j for j in range(t) if j != row]
-            o = parts[:, others].sum(1) + a[:, row, None] * own[0, :, row]
+            o = parts[:, others].sum(1) + a[:, row, None] * value[0, :, row]
         else:
             o = parts.sum(1)
         alone = block.finish(alone, block.merge(o.flatten()))
@@ -168,7 +168,7 @@ def by_autograd(tower: Tower, inputs: Tensor, index: int) -> tuple[Tensor, Tenso
 def test_every_family_in_float64(family: str, side: str) -> None:
     parts = families.SMALL[family]()
     forward_pass = capture_of(family, side)
-    found = readout_paths(forward_pass)
+    paths = readout_paths(forward_pass)
     frozen = copy.deepcopy(parts[0]).double()
     view = whyclip.wrap(frozen, *parts[1:])
     freeze_modules(frozen)
@@ -178,8 +178,8 @@ def test_every_family_in_float64(family: str, side: str) -> None:
     for i in range(2):
         tokens, embedding = by_autograd(tower, inputs, i)
         largest = float(tokens.norm(dim=-1).max())
-        assert float((found.tokens[i] - tokens).norm(dim=-1).max()) < 1e-5 * largest
-        assert float((found.embedding[i] - embedding).norm()) < 1e-5 * float(embedding.norm())
+        assert float((paths.tokens[i] - tokens).norm(dim=-1).max()) < 1e-5 * largest
+        assert float((paths.embedding[i] - embedding).norm()) < 1e-5 * float(embedding.norm())
 
 
 # Direct paths, and what cannot be frozen
@@ -191,9 +191,9 @@ def direct_towers() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("family", "side"), direct_towers())
 def test_direct_contributions_are_the_embedding_with_the_mlps(family: str, side: str) -> None:
-    found = direct_paths(capture_of(family, side))
-    assert float(found.gap.max()) < 1e-5
-    assert set(found.remainders) == {"MLPs", "biases"}
+    paths = direct_paths(capture_of(family, side))
+    assert float(paths.gap.max()) < 1e-5
+    assert set(paths.remainders) == {"MLPs", "biases"}
 
 
 def test_without_mlps_and_own_values_both_paths_agree() -> None:
@@ -258,12 +258,12 @@ def test_a_hook_within_a_block_is_noticed() -> None:
 def test_half_precision_strays_little(half: torch.dtype) -> None:
     parts = tiny.openclip_parts(seed=3)
     views = [whyclip.wrap(*parts), whyclip.wrap(copy.deepcopy(parts[0]).to(half), *parts[1:])]
-    found: list[Paths] = []
+    results: list[Paths] = []
     for view in views:
         inputs = inputs_of(view, view.image).to(view.image.blocks[0].dtype)
         forward_pass = run_tower(view.image, inputs, NOTHING, keep=tiny.LAYERS)
-        found.append(readout_paths(forward_pass))
-    exact, rough = (paths.tokens.float() for paths in found)
+        results.append(readout_paths(forward_pass))
+    exact, rough = (paths.tokens.float() for paths in results)
     assert float((rough - exact).norm() / exact.norm()) < 0.1
 
 
@@ -309,10 +309,10 @@ def test_towers_that_direct_paths_refuse(family: str) -> None:
 def test_later_layers_alone_and_logits() -> None:
     model, processor = classifier(["cat", "dog", "bird"])
     view = whyclip.wrap(model, processor, None)
-    asked: dict[str, Any] = {"method": "decomposition", "paths": "readout"}
+    options: dict[str, Any] = {"method": "decomposition", "paths": "readout"}
     for start in (0, 1, -1):
-        ex = whyclip.explain(view, families.picture(), ["cat", "dog"], start_layer=start, **asked)
+        ex = whyclip.explain(view, families.picture(), ["cat", "dog"], start_layer=start, **options)
         [gaps] = ex.certificate.diagnostics.values()
         assert max(gaps) < 1e-5
     with pytest.raises(OptionError, match="start_layer=2"):
-        whyclip.explain(view, families.picture(), "cat", start_layer=2, **asked)
+        whyclip.explain(view, families.picture(), "cat", start_layer=2, **options)

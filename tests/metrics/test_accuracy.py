@@ -60,7 +60,7 @@ def test_scores_of_classes_that_are_not_there() -> None:
 
 def test_every_read_takes_scores_and_labels() -> None:
     scores, labels = torch.rand(7, 30), torch.randint(30, (7,))
-    found = {name: read(scores, labels) for name, read in READINGS.items()}
-    assert {tuple(value.shape) for value in found.values()} == {(7,)}
-    assert (found["top1"] <= found["top5"]).all()
-    assert (found["top5"] <= found["top10"]).all()
+    readings = {name: read(scores, labels) for name, read in READINGS.items()}
+    assert {tuple(value.shape) for value in readings.values()} == {(7,)}
+    assert (readings["top1"] <= readings["top5"]).all()
+    assert (readings["top5"] <= readings["top10"]).all()

@@ -16,11 +16,11 @@ RNG = np.random.default_rng(0)
 
 def test_wide_as_the_normal_theory_says() -> None:
     values = RNG.normal(3, 2, 400)
-    found = interval(values)
+    result = interval(values)
     half = 1.96 * values.std() / math.sqrt(400)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+    assert result.mean == pytest.approx(values.mean())
+    assert result.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert result.high == pytest.approx(values.mean() + half, abs=0.1 * half)
     narrow = interval(values, level=0.5)
     assert (narrow.high - narrow.low) / (2 * half) == pytest.approx(0.674 / 1.96, rel=0.1)
 
@@ -57,17 +57,17 @@ def test_many_samples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_difference_is_sharper_than_the_two() -> None:
     hard = RNG.normal(0, 5, 200)
     a, b = hard + RNG.normal(0.3, 0.5, 200), hard + RNG.normal(0, 0.5, 200)
-    found = paired_difference(a, b)
-    assert found.mean == pytest.approx((a - b).mean())
-    assert found.low > 0
+    difference = paired_difference(a, b)
+    assert difference.mean == pytest.approx((a - b).mean())
+    assert difference.low > 0
     assert interval(a).low < interval(b).high, "side by side they cannot be told apart"
     turned = paired_difference(b, a)
-    assert (turned.mean, turned.low) == pytest.approx((-found.mean, -found.high))
+    assert (turned.mean, turned.low) == pytest.approx((-difference.mean, -difference.high))
 
 
 def test_what_is_not_defined_is_left_out() -> None:
-    found = interval([1.0, math.nan, 3.0])
-    assert (found.mean, found.n) == (2.0, 2)
+    result = interval([1.0, math.nan, 3.0])
+    assert (result.mean, result.n) == (2.0, 2)
     both = paired_difference([1.0, math.nan, 3.0, 4.0], [0.0, 1.0, math.nan, 2.0])
     assert (both.mean, both.n) == (1.5, 2)
 
@@ -102,12 +102,12 @@ def test_errors_of_a_computation_that_are_all_the_same_are_certain() -> None:
 
 def test_rare_values_have_the_exact_bound_of_their_share() -> None:
     values, n = [-1.0] * 3 + [0.0] * 57, 60
-    found = interval(values)
+    result = interval(values)
     # Values above 0 were not seen; they may be as frequent as none of 60 allows.
     unseen = 1 - 0.025 ** (1 / n)
     exact = _clopper_pearson(3, n)
-    assert found.low == pytest.approx(-exact[1])
-    assert found.high == pytest.approx(-0.05 + math.hypot(0.05 - exact[0], unseen))
+    assert result.low == pytest.approx(-exact[1])
+    assert result.high == pytest.approx(-0.05 + math.hypot(0.05 - exact[0], unseen))
 
 
 def _clopper_pearson(hits: int, n: int) -> tuple[float, float]:
@@ -149,10 +149,10 @@ def test_a_studentised_interval_by_plain_loops(n: int) -> None:
     # Student's quantile for this tail and n − 1 degrees, from a table of draws.
     drawn = rng.normal(size=(200_000, 1))[:, 0] / np.sqrt(rng.chisquare(n - 1, 200_000) / (n - 1))
     student = np.quantile(np.abs(drawn), 1 - 2 * tail)
-    found = interval(values, groups=groups)
-    assert found.low == pytest.approx(mean - max(high, student) * error, abs=0.12 * error)
-    assert found.high == pytest.approx(mean - min(low, -student) * error, abs=0.25 * error)
-    assert found.high - found.mean > 1.2 * (found.mean - found.low), "the long tail is above"
+    result = interval(values, groups=groups)
+    assert result.low == pytest.approx(mean - max(high, student) * error, abs=0.12 * error)
+    assert result.high == pytest.approx(mean - min(low, -student) * error, abs=0.25 * error)
+    assert result.high - result.mean > 1.2 * (result.mean - result.low), "the long tail is above"
 
 
 @pytest.mark.parametrize("shift", [0.1, 0.25, 0.5])

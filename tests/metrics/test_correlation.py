@@ -25,13 +25,13 @@ def test_the_unit_does_not_matter(correlation: Correlation, scale: float) -> Non
     a, b = drawn(5, 40), drawn(5, 40, seed=1)
     expected = correlation(a, b)
     assert expected.abs().min() > 1e-3
-    for found in (
+    for result in (
         correlation(a * scale, b),
         correlation(a, b * scale),
         correlation(a * scale, b / scale),
         -correlation(a * -scale, b),
     ):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-6)
     by_numpy = [np.corrcoef(x * scale, y)[0, 1] for x, y in zip(a.numpy(), b.numpy(), strict=True)]
     if correlation is pearson:
         np.testing.assert_allclose(pearson(a * scale, b), by_numpy, rtol=1e-4)

@@ -17,8 +17,8 @@ DEFAULTS = {"n": 20, "samples": 50, "grid": 14, "fill": "mean", "seed": 0}
 
 def test_the_sets_of_removal_are_those_of_the_published_numbers() -> None:
     parameters = inspect.signature(removal_edits).parameters.values()
-    found = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert found == DEFAULTS
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert defaults == DEFAULTS
     edits = removal_edits(np.zeros((28, 28, 3), np.uint8), np.ones((28, 28)))
     assert len(edits) == 1 + DEFAULTS["samples"]
     assert edits.amounts.tolist() == [0.0] + [DEFAULTS["n"]] * DEFAULTS["samples"]

@@ -83,8 +83,8 @@ def test_it_is_the_solution_of_laplace_s_equation(name: str) -> None:
                 else:
                     right[i] += image[place]
     expected = np.linalg.solve(matrix, right)
-    found = inpainted(image, hole)[hole].astype(float)
-    assert np.abs(found - expected).max() < 0.51
+    pixels = inpainted(image, hole)[hole].astype(float)
+    assert np.abs(pixels - expected).max() < 0.51
 
 
 def test_a_hole_that_is_the_whole_image_gets_its_mean() -> None:

@@ -78,9 +78,9 @@ def test_the_same_as_a_loop_over_pixels(name: str) -> None:
     for seed in range(60):
         heatmap, mask = random_pair(seed)
         expected = plain(name, heatmap, mask)
-        found = value(name, heatmap, mask)
-        assert found.dtype == torch.float32
-        assert found.item() == pytest.approx(expected, abs=1e-6, nan_ok=True), seed
+        result = value(name, heatmap, mask)
+        assert result.dtype == torch.float32
+        assert result.item() == pytest.approx(expected, abs=1e-6, nan_ok=True), seed
         defined += not math.isnan(expected)
     assert defined > 30
 
@@ -91,10 +91,10 @@ def test_many_at_once_are_one_by_one(name: str) -> None:
     heatmaps[1, :, :2] = NAN
     masks = torch.rand(2, 3, 5, 4) < 0.4
     masks[0, 0] = False
-    found = value(name, heatmaps, masks)
+    result = value(name, heatmaps, masks)
     alone = [[value(name, heatmaps[i, j], masks[i, j]) for j in range(3)] for i in range(2)]
-    torch.testing.assert_close(found, torch.tensor(alone), equal_nan=True)
-    assert found[0, 0].isnan()
+    torch.testing.assert_close(result, torch.tensor(alone), equal_nan=True)
+    assert result[0, 0].isnan()
 
 
 # Of a constant map, and of an object that is a quarter of the image: what chance would have.
@@ -113,8 +113,8 @@ CONSTANT = {
 def test_a_constant_map(name: str, constant: float) -> None:
     mask = torch.zeros(226, 302, dtype=torch.bool)
     mask[:113, :151] = True
-    found = value(name, torch.full((226, 302), constant), mask)
-    assert found.item() == pytest.approx(CONSTANT[name], abs=1e-6)
+    result = value(name, torch.full((226, 302), constant), mask)
+    assert result.item() == pytest.approx(CONSTANT[name], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", LOCATED)

@@ -16,7 +16,7 @@ from whyclip.errors import OptionError
 from whyclip.metrics import METRICS, READINGS, get_metric
 from whyclip.types import Word
 
-MODULES = [f"whyclip.metrics.{found.name}" for found in iter_modules(whyclip.metrics.__path__)]
+MODULES = [f"whyclip.metrics.{module.name}" for module in iter_modules(whyclip.metrics.__path__)]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -82,13 +82,13 @@ def test_a_constant_map_foretells_nothing(constant: float) -> None:
 def test_infidelity_is_what_no_factor_can_mend() -> None:
     amounts, scores = torch.rand(21), torch.rand(21, 2)
     amounts[0] = 0
-    found = infidelity(amounts, scores)
+    result = infidelity(amounts, scores)
     for column in range(2):
         lost = (scores[0, column] - scores[1:, column]).numpy()
         taken = amounts[1:].numpy()
         _, residual, *_ = np.linalg.lstsq(taken[:, None], lost, rcond=None)
-        assert found[column].item() == pytest.approx(residual[0] / 20, rel=1e-4)
-    torch.testing.assert_close(infidelity(amounts * 7, scores), found)
+        assert result[column].item() == pytest.approx(residual[0] / 20, rel=1e-4)
+    torch.testing.assert_close(infidelity(amounts * 7, scores), result)
     assert sensitivity_n(amounts, scores).shape == (2,)
 
 

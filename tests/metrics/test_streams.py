@@ -22,10 +22,10 @@ def test_results_do_not_depend_on_the_batch_size(batch_size: int) -> None:
         sizes.append(len(batch))
         return torch.tensor([[x, x * x] for x in batch])
 
-    found = list(stream(map(sequence, values), score, batch_size))
-    assert [len(part) for part in found] == lengths
-    for part, own in zip(found, values, strict=True):
-        assert [row.tolist() for row in part] == [[x, x * x] for x in own]
+    parts = list(stream(map(sequence, values), score, batch_size))
+    assert [len(part) for part in parts] == lengths
+    for part, expected in zip(parts, values, strict=True):
+        assert [row.tolist() for row in part] == [[x, x * x] for x in expected]
     assert all(size == batch_size for size in sizes[:-1])
     assert sum(sizes) == sum(lengths)
 

@@ -80,8 +80,10 @@ def test_the_examples_match_what_they_show(
     picture: str, right: list[str], wrong: list[str]
 ) -> None:
     model = whyclip.load("mini", device="cpu")
-    found = whyclip.explain(model, EXAMPLES / f"{picture}.png", [*right, *wrong], sides="image")
-    scores = found.scores
+    explanation = whyclip.explain(
+        model, EXAMPLES / f"{picture}.png", [*right, *wrong], sides="image"
+    )
+    scores = explanation.scores
     assert scores[: len(right)].min() > scores[len(right) :].max()
 
 
@@ -149,6 +151,6 @@ def test_pictures_with_the_statistics_of_photos_are_called_strange() -> None:
     pixels = torch.stack([model.preprocess(dead_leaves(seed)) for seed in range(10)])
     assert (strangeness(pixels) > 1).all()
     with pytest.warns(WhyclipWarning, match="unlike the emoji scenes"):
-        found = whyclip.explain(model, dead_leaves(0), "a dog", method="raw_attention")
-    assert len(found.notes) == 1
-    assert "load a photo model" in found.notes[0]
+        explanation = whyclip.explain(model, dead_leaves(0), "a dog", method="raw_attention")
+    assert len(explanation.notes) == 1
+    assert "load a photo model" in explanation.notes[0]

@@ -88,9 +88,9 @@ def test_the_loss_is_the_sum_that_it_says() -> None:
     true = torch.rand(4, 7, generator=generator) < 0.4
     true[:, 0] = True
     unsure = (torch.rand(4, 7, generator=generator) < 0.2) & ~true
-    found = matching_loss(images, texts, torch.tensor(5.0), Truth(true, unsure), 3)
+    loss = matching_loss(images, texts, torch.tensor(5.0), Truth(true, unsure), 3)
     plain = plain_loss(images.tolist(), texts.tolist(), 5.0, true.tolist(), unsure.tolist(), 3)
-    assert float(found) == pytest.approx(plain, rel=1e-5)
+    assert float(loss) == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=list(STAGES))
@@ -210,19 +210,19 @@ def test_training_is_the_same_again_and_where_it_stopped(tmp_path: Path, workers
     # As far as the end of stage 1, at the same rates.
     begun = Schedule((64, 0, 0, 0, 0), batch=32, warm=2, decay=1e-6)
     runs = {"whole": [schedule], "again": [schedule], "halves": [begun, schedule]}
-    found = {}
+    checkpoints = {}
     for name, schedules in runs.items():
         for part in schedules:
             run(tmp_path / name, part, 0, workers)
             if part is begun:
                 folder = tmp_path / name / "weights"
                 ended_at_two = (folder / "open_clip_model.safetensors").read_bytes()
-        found[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
-        assert found[name]["step"] == 4
+        checkpoints[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+        assert checkpoints[name]["step"] == 4
     for kept in ("towers", "average"):
-        for name, value in found["whole"][kept].items():
-            assert torch.equal(value, found["again"][kept][name]), name
-            assert torch.equal(value, found["halves"][kept][name]), name
+        for name, value in checkpoints["whole"][kept].items():
+            assert torch.equal(value, checkpoints["again"][kept][name]), name
+            assert torch.equal(value, checkpoints["halves"][kept][name]), name
     # What is kept on the way is what a run that ended there had; the end's is something else.
     at_two, at_end = (
         (tmp_path / "whole" / folder / "open_clip_model.safetensors").read_bytes()
@@ -319,9 +319,9 @@ def test_objects_own_the_patches_that_their_visible_pixels_lie_in() -> None:
         places, members = groups[row // 8].places[row % 8], groups[row // 8].members[row % 8]
         assert not (members.sum(0) > 1).any()
         for slot, thing in enumerate(scene.objects):
-            own = np.zeros((14, 14), dtype=bool)
-            own.flat[places[members[slot]].numpy()] = True
-            coarse = np.kron(own, np.ones((16, 16), dtype=bool))
+            patches = np.zeros((14, 14), dtype=bool)
+            patches.flat[places[members[slot]].numpy()] = True
+            coarse = np.kron(patches, np.ones((16, 16), dtype=bool))
             inside.append((coarse & thing.mask).sum() / thing.mask.sum())
             assert coarse.sum() <= (layout.size[row, slot] + 16) ** 2
     assert np.mean(inside) > 0.9
@@ -341,11 +341,11 @@ def test_what_is_said_of_an_object_alone_is_true_of_it() -> None:
     for scene, slot in zip(*np.nonzero(seen), strict=True):
         concept, colour = int(layout.concept[scene, slot]), int(layout.colour[scene, slot])
         for text, claim in enumerate(claims):
-            named, told = claim.objects[0]
+            named, claimed_colour = claim.objects[0]
             one = len(claim.objects) == 1
             fits = one and named == concept
-            assert decided.true[row, text] == (fits and told in (-1, colour))
-            open_question = fits and told >= 0 and colour < 0
+            assert decided.true[row, text] == (fits and claimed_colour in (-1, colour))
+            open_question = fits and claimed_colour >= 0 and colour < 0
             assert decided.undecidable[row, text] == (not one or open_question)
         row += 1
     assert row == len(decided.true)
@@ -360,8 +360,8 @@ def test_a_wrong_colour_is_often_one_that_is_elsewhere_in_the_picture() -> None:
         layout.colour[0, :2] = seed % 8, (seed + 3) % 8
         _, claims, _ = batches.texts(layout, np.random.default_rng(seed))
         [(concept, colour)] = claims[-1].objects
-        own = int(layout.colour[0, list(layout.concept[0]).index(concept)])
-        assert colour != own
+        true_colour = int(layout.colour[0, list(layout.concept[0]).index(concept)])
+        assert colour != true_colour
         elsewhere.append(colour in layout.colour[0, :2])
     # One time in two on purpose, and one in seven of the others by chance; never 1/7 alone.
     assert np.mean(elsewhere) == pytest.approx(0.5 + 0.5 / 7, abs=0.13)
@@ -371,7 +371,7 @@ def test_rivals_differ_from_the_truth_in_one_colour_alone() -> None:
     atlas = load_atlas()
     batches = Batches(atlas, Vocabulary(all_words(atlas)), 40)
     layout = sample_layouts(atlas, keys_of(np.arange(40), "train"), objects=(1, 4), tinted=0.7)
-    texts, claims, asked = batches.texts(layout, np.random.default_rng(5), rivals=True)
+    texts, claims, questions = batches.texts(layout, np.random.default_rng(5), rivals=True)
     tinted = (layout.concept >= 0) & (layout.colour >= 0)
     expected = []
     for row in range(40):
@@ -379,7 +379,7 @@ def test_rivals_differ_from_the_truth_in_one_colour_alone() -> None:
         if len(set(here)) > 1:
             expected += [(row, int(j)) for j in np.flatnonzero(tinted[row])]
     assert len(expected) > 40
-    for (row, slot), (about, numbers) in zip(expected, asked, strict=True):
+    for (row, slot), (about, numbers) in zip(expected, questions, strict=True):
         assert about == row
         group = [claims[i].objects for i in numbers]
         assert all(len(objects) == 1 for objects in group)
@@ -419,8 +419,8 @@ def test_the_colour_loss_is_a_choice_among_rivals() -> None:
     for group, row in zip(columns.tolist(), about.tolist(), strict=True):
         powers = [np.exp(5.0 * float(images[row] @ texts[c])) for c in group if c >= 0]
         expected -= np.log(powers[0] / sum(powers)) / 2
-    found = colour_loss(images, texts, torch.tensor(5.0), (columns, about))
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+    loss = colour_loss(images, texts, torch.tensor(5.0), (columns, about))
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
 def test_concepts_that_wait_are_not_taken(tmp_path: Path) -> None:

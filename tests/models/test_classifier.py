@@ -43,13 +43,13 @@ def logits(parts: tuple[Any, Any]) -> torch.Tensor:
 
 def test_scores_are_the_models_logits(view: whyclip.ModelView, parts: Any) -> None:
     ex = whyclip.explain(view, picture(), ["tabby cat", "Sports Car", "3", ["daisy", "tiger"]])
-    own = logits(parts)
-    expected = torch.stack([own[0], own[2], own[3], own[3:].mean()])
+    values = logits(parts)
+    expected = torch.stack([values[0], values[2], values[3], values[3:].mean()])
     torch.testing.assert_close(ex.scores, expected, rtol=1e-4, atol=1e-5)
     assert ex.certificate.explains_score, ex.certificate
     assert ex.words == ((),) * 4
     versus = whyclip.explain(view, picture(), "tabby", against=["daisy", "tiger"])
-    assert float(versus.scores) == pytest.approx(float(own[0] - own[3:].mean()), abs=1e-4)
+    assert float(versus.scores) == pytest.approx(float(values[0] - values[3:].mean()), abs=1e-4)
 
 
 def by_hand(parts: Any, label: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,7 +74,7 @@ def by_hand(parts: Any, label: int) -> tuple[torch.Tensor, torch.Tensor]:
     cut = cut + state["vit.embeddings.patch_embeddings.projection.bias"]
     x = torch.cat([state["vit.embeddings.cls_token"][0], cut])
     x = x + state["vit.embeddings.position_embeddings"][0]
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for layer in range(2):
         name = f"vit.layers.{layer}"
         normed = norm(x, f"{name}.layernorm_before")
@@ -82,23 +82,24 @@ def by_hand(parts: Any, label: int) -> tuple[torch.Tensor, torch.Tensor]:
         q, k, v = (part.view(-1, heads, width // heads) for part in (q, k, v))
         a = torch.einsum("ihd,jhd->hij", q, k).div((width // heads) ** 0.5).softmax(-1)
         o = torch.einsum("hij,jhd->ihd", a, v).flatten(1).requires_grad_()
-        found = {"a": a, "v": v, "o": o}
+        tensors = {"a": a, "v": v, "o": o}
         x = x + linear(o, f"{name}.attention.o_proj")
         inner = F.gelu(linear(norm(x, f"{name}.layernorm_after"), f"{name}.mlp.fc1"))
         x = x + linear(inner, f"{name}.mlp.fc2")
     out = linear(norm(x, "vit.layernorm")[0], "classifier")[label]
-    [g] = torch.autograd.grad(out, found["o"])
+    [g] = torch.autograd.grad(out, tensors["o"])
     g_heads = g[0].view(heads, -1)
     tokens = range(len(x))
     contribution = torch.tensor(
         [
             sum(
-                (found["a"][h, 0, i] * (g_heads[h] @ found["v"][i, h])).item() for h in range(heads)
+                (tensors["a"][h, 0, i] * (g_heads[h] @ tensors["v"][i, h])).item()
+                for h in range(heads)
             )
             for i in tokens
         ]
     )
-    values = torch.tensor([(g[0] @ found["v"][i].flatten()).item() for i in tokens])
+    values = torch.tensor([(g[0] @ tensors["v"][i].flatten()).item() for i in tokens])
     return contribution[1:], values[1:]
 
 

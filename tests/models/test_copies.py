@@ -39,7 +39,7 @@ def perturb(module: nn.Module) -> None:
 def results(view: whyclip.ModelView) -> list[Tensor]:
     """Scores, maps and word relevance by a black-box and a white-box method, and both logits."""
     prompts = list(NAMES[:2]) if view.classes is not None else TEXTS[:2]
-    found = [torch.tensor([view.logit_scale, view.logit_bias or 0.0])]
+    tensors = [torch.tensor([view.logit_scale, view.logit_bias or 0.0])]
     for method, options in (("occlusion", {"window": 1}), ("grad_eclip", {})):
         able = method == "occlusion" or not view.image.opaque
         sides: list[Any] = ["image"] if able else []
@@ -48,9 +48,9 @@ def results(view: whyclip.ModelView) -> list[Tensor]:
         if not sides:
             continue
         ex = whyclip.explain(view, picture(), prompts, method=method, sides=sides, **options)
-        found += [ex.scores] if ex.maps is None else [ex.scores, ex.maps]
-        found += [torch.tensor([word.relevance for word in row]) for row in ex.words if row]
-    return found
+        tensors += [ex.scores] if ex.maps is None else [ex.scores, ex.maps]
+        tensors += [torch.tensor([word.relevance for word in row]) for row in ex.words if row]
+    return tensors
 
 
 def assert_same(ours: list[Tensor], theirs: list[Tensor]) -> None:

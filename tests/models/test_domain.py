@@ -61,10 +61,10 @@ def test_strangeness_is_the_mahalanobis_distance_over_the_border(tmp_path: Path)
     fitted = {"mean": torch.from_numpy(known.mean(0)), "whiten": whiten}
     save_file(fitted | {"border": torch.tensor([2.5])}, tmp_path / "domain.safetensors")
     domain = Domain.read(tmp_path / "domain.safetensors", "unlike")
-    asked = torch.rand(1, 3, 64, 64, generator=generator)
-    off = plain_statistics(asked[0].numpy()) - known.mean(0)
+    image = torch.rand(1, 3, 64, 64, generator=generator)
+    off = plain_statistics(image[0].numpy()) - known.mean(0)
     expected = np.sqrt(off @ np.linalg.inv(covariance) @ off) / 2.5
-    assert float(domain.strangeness(asked)) == pytest.approx(expected, rel=1e-3)
+    assert float(domain.strangeness(image)) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_strange_picture_is_noted_once_and_a_known_one_not(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_a_strange_picture_is_noted_once_and_a_known_one_not(tmp_path: Path) -> 
     eye = torch.eye(len(known))
     aware = replace(view, domain=Domain(known, eye, 1e-3, "unlike what this model knows"))
     with pytest.warns(WhyclipWarning, match=r"unlike .* \(and 1 more image\)") as caught:
-        found = whyclip.explain(aware, [picture(0), picture(1), picture(2)], ["a dog"])
+        explanations = whyclip.explain(aware, [picture(0), picture(1), picture(2)], ["a dog"])
     assert len(caught) == 1
-    assert found[0].notes == ()
-    assert "unlike what this model knows (distance" in found[1].notes[0]
-    again = whyclip.load_explanation(found[1].save(tmp_path / "why.json"))
-    assert again.notes == found[1].notes
+    assert explanations[0].notes == ()
+    assert "unlike what this model knows (distance" in explanations[1].notes[0]
+    again = whyclip.load_explanation(explanations[1].save(tmp_path / "why.json"))
+    assert again.notes == explanations[1].notes

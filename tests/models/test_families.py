@@ -45,9 +45,12 @@ def check(model: nn.Module, preprocess: Any, tokenizer: Any) -> None:
     view = whyclip.wrap(model, preprocess, tokenizer)
     ids = tokenize(tokenizer, TEXTS, view.text.context).ids
     pixels = torch.randn(2, 3, *view.image.input_size, generator=torch.Generator().manual_seed(1))
-    own = library_embeddings(model, pixels, ids, pad_of(tokenizer))
+    embeddings = library_embeddings(model, pixels, ids, pad_of(tokenizer))
     targets = directions(view)
-    for tower, inputs, given in ((view.image, pixels, own[0]), (view.text, ids, own[1])):
+    for tower, inputs, given in (
+        (view.image, pixels, embeddings[0]),
+        (view.text, ids, embeddings[1]),
+    ):
         expected = given.reshape(len(inputs), -1)
         unit = F.normalize(expected, dim=-1)
         forward_pass = run_tower(tower, inputs, targets, keep=0 if tower.opaque else 1)

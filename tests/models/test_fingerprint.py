@@ -53,9 +53,9 @@ def test_every_tensor_counts(view: whyclip.ModelView) -> None:
     for name, parameter in view.module.named_parameters():
         kept = parameter.detach().clone()
         parameter.data.view(-1)[-1] += 0.01
-        found = view.fingerprint
-        assert found not in marks, name
-        marks.add(found)
+        mark = view.fingerprint
+        assert mark not in marks, name
+        marks.add(mark)
         parameter.data.copy_(kept)
 
 

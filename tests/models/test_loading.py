@@ -279,6 +279,6 @@ def test_nothing_is_printed_before_an_error(
     edit(folder, lambda state: state.pop(next(iter(state))))
     capfd.readouterr()
     refused("lacks 1 weights", f"hf:{folder}")
-    found = capfd.readouterr()
-    assert (found.out, found.err) == ("", "")
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
     assert transformers.utils.logging.is_progress_bar_enabled()

@@ -41,8 +41,8 @@ def test_methods_that_change_the_input_work(view: whyclip.ModelView) -> None:
 
 
 def test_a_comparison_names_the_method_that_cannot(view: whyclip.ModelView) -> None:
-    found = whyclip.compare(view, [picture()], TEXTS[:1], ["grad_eclip"], sides=["text"])
-    assert list(found) == ["grad_eclip"]
+    comparison = whyclip.compare(view, [picture()], TEXTS[:1], ["grad_eclip"], sides=["text"])
+    assert list(comparison) == ["grad_eclip"]
     with pytest.raises(UnsupportedModelError):
         whyclip.compare(view, [picture()], TEXTS[:1], ["grad_eclip"])
 

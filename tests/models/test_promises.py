@@ -100,8 +100,8 @@ def test_rounding_of_weights_in_half_precision_is_no_changed_model() -> None:
 def test_texts_are_cut_where_the_tokenizer_cuts_them(tmp_path: Path) -> None:
     import transformers
 
-    own = transformers.BertConfig(**SIZES, max_position_embeddings=50, vocab_size=64)
-    own.save_pretrained(tmp_path)
+    config = transformers.BertConfig(**SIZES, max_position_embeddings=50, vocab_size=64)
+    config.save_pretrained(tmp_path)
     text = {
         "hf_model_name": str(tmp_path),
         "hf_model_pretrained": False,
@@ -122,8 +122,8 @@ def test_a_kept_forward_pass_does_not_hold_what_it_does_not_show() -> None:
     forward_pass = run_tower(view.image, pixels, Targets(torch.empty(0, 0)), keep=0)
     assert forward_pass.stream.x.untyped_storage().nbytes() == 0
     with torch.no_grad():
-        found = whyclip.wrap(*classifier(["cat", "dog"]), None).image.encode(pixels)
-    assert found.untyped_storage().nbytes() == found.numel() * found.element_size()
+        embedding = whyclip.wrap(*classifier(["cat", "dog"]), None).image.encode(pixels)
+    assert embedding.untyped_storage().nbytes() == embedding.numel() * embedding.element_size()
 
 
 @pytest.mark.parametrize("family", ["timm-remainder", "altclip-remainder"])

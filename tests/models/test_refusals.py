@@ -134,9 +134,9 @@ def test_a_replaced_classifier_head_is_numbered() -> None:
     assert view.classes is not None
     assert view.classes.names == ("0", "1", "2", "3", "4")
     with torch.no_grad():
-        own = model(preprocess(images=picture(), return_tensors="pt")["pixel_values"]).logits[0]
+        logits = model(preprocess(images=picture(), return_tensors="pt")["pixel_values"]).logits[0]
     ex = whyclip.explain(view, picture(), ["4", "2"])
-    torch.testing.assert_close(ex.scores, own[[4, 2]], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ex.scores, logits[[4, 2]], rtol=1e-4, atol=1e-5)
     with pytest.raises(WhyclipError):
         whyclip.explain(view, picture(), "tabby")
 
@@ -266,8 +266,8 @@ def test_text_towers_of_transformers_say_what_works(tmp_path: Any) -> None:
     ex = whyclip.explain(view, picture(), TEXTS[:2], sides=["image"])
     with torch.no_grad():
         ids = view.tokenizer(TEXTS[:2], padding="max_length", return_tensors="pt")["input_ids"]
-        own = model(preprocess(picture())[None], ids)
-    expected = (own[0] @ own[1].T)[0]
+        embeddings = model(preprocess(picture())[None], ids)
+    expected = (embeddings[0] @ embeddings[1].T)[0]
     torch.testing.assert_close(ex.scores, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(UnsupportedModelError, match=r"sides=\['image'\]"):
         whyclip.explain(view, picture(), TEXTS[:1], method="grad_eclip")

@@ -40,12 +40,12 @@ def test_trunk_and_replay_end_where_the_model_does(parts: Parts) -> None:
     for tower, inputs in ((view.image, pixels), (view.text, ids), (view.text, view.text.trim(ids))):
         full = ids if tower is view.text else pixels
         with torch.no_grad():
-            own = tower.encode(full)
+            embedding = tower.encode(full)
         forward_pass = run_tower(tower, inputs, targets, keep=tiny.LAYERS)
-        torch.testing.assert_close(forward_pass.embedding, own, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(forward_pass.embedding, embedding, atol=1e-5, rtol=1e-5)
         for layers in range(1, tiny.LAYERS + 1):
             readout = forward_pass.readout(layers)
-            torch.testing.assert_close(readout.embedding, own, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(readout.embedding, embedding, atol=1e-5, rtol=1e-5)
             assert readout.changes == ()
 
 
@@ -89,8 +89,8 @@ def test_nothing_in_the_model_is_altered(parts: Parts, frozen: bool) -> None:
     for method in METHODS:
         for geometry in ("model", "keep"):
             quick: Any = tiny.QUICK.get(method, {})
-            asked = {"method": method, "geometry": geometry, **quick}
-            whyclip.explain(view, picture(), ["a dog", "a cat"], **asked)
+            options = {"method": method, "geometry": geometry, **quick}
+            whyclip.explain(view, picture(), ["a dog", "a cat"], **options)
     after = state_of(model)
     for key in before.keys() - {"tensors"}:
         assert before[key] == after[key], key
@@ -146,9 +146,9 @@ def test_the_same_weights_give_the_same_maps_in_both_libraries() -> None:
     for method in METHODS:
         for geometry in ("model", "keep"):
             quick: Any = tiny.QUICK.get(method, {})
-            asked = {"method": method, "geometry": geometry, **quick}
-            a = whyclip.explain(one, picture(), TEXTS[:2], **asked)
-            b = whyclip.explain(other, picture(), TEXTS[:2], **asked)
+            options = {"method": method, "geometry": geometry, **quick}
+            a = whyclip.explain(one, picture(), TEXTS[:2], **options)
+            b = whyclip.explain(other, picture(), TEXTS[:2], **options)
             if "image" in METHODS[method].sides:
                 assert a.maps is not None
                 near = 1e-5 * float(a.maps.abs().max())

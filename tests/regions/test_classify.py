@@ -133,7 +133,7 @@ def test_embeddings_are_means_over_templates(view: whyclip.ModelView) -> None:
     from open_clip import OPENAI_IMAGENET_TEMPLATES, SimpleTokenizer
 
     data = Mosaics(1)
-    found = class_embeddings(view, data)
+    embeddings = class_embeddings(view, data)
     tokenizer = SimpleTokenizer(context_length=tiny.CONTEXT)
     module: Any = view.module
     for number in (0, 4):
@@ -142,11 +142,11 @@ def test_embeddings_are_means_over_templates(view: whyclip.ModelView) -> None:
         with torch.no_grad():
             each = module.encode_text(tokenizer(texts), normalize=True)
         mean = each.mean(0)
-        torch.testing.assert_close(found[number], mean / mean.norm(), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(embeddings[number], mean / mean.norm(), atol=1e-5, rtol=1e-4)
     single = class_embeddings(view, data, "a red {}")
     with torch.no_grad():
-        own = module.encode_text(tokenizer(["a red class 2"]), normalize=True)[0]
-    torch.testing.assert_close(single[2], own, atol=1e-5, rtol=1e-4)
+        embedding = module.encode_text(tokenizer(["a red class 2"]), normalize=True)[0]
+    torch.testing.assert_close(single[2], embedding, atol=1e-5, rtol=1e-4)
 
 
 def test_a_saved_result_can_be_read_back(tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ def test_the_map_of_a_vit_by_its_weights_alone() -> None:
     x = x + attention.out_proj(value)
     x = x + last.mlp(last.ln_2(x))
     expected = F.normalize(visual.ln_post(x[:, 1:]) @ visual.proj, dim=-1)
-    found = feature_map(view.image, pixels, tiny.GRID)
+    features = feature_map(view.image, pixels, tiny.GRID)
     torch.testing.assert_close(
-        found, expected.transpose(1, 2).unflatten(2, tiny.GRID), atol=1e-5, rtol=1e-4
+        features, expected.transpose(1, 2).unflatten(2, tiny.GRID), atol=1e-5, rtol=1e-4
     )
 
 
@@ -133,16 +133,16 @@ def test_the_last_block_reads_what_it_reads_in_the_model(family: str) -> None:
     tower = view.image
     pixels = noise(2, 3, *tower.input_size)
     grid = tower.native_grid
-    found = feature_map(tower, pixels, grid)
-    assert found.shape == (2, view.width, *grid)
+    features = feature_map(tower, pixels, grid)
+    assert features.shape == (2, view.width, *grid)
     targets = Targets(F.normalize(noise(1, view.width), dim=-1))
     forward_pass = run_tower(tower, pixels, targets)
     assert forward_pass.checked == 2
     expected = dense_features(tower, forward_pass.states[len(tower.blocks) - 1], grid[0] * grid[1])
     torch.testing.assert_close(
-        found.flatten(2).transpose(1, 2), expected.detach(), atol=2e-5, rtol=1e-4
+        features.flatten(2).transpose(1, 2), expected.detach(), atol=2e-5, rtol=1e-4
     )
-    assert float(found.flatten(2).std(-1).max()) > 1e-3, "all patches have the same feature"
+    assert float(features.flatten(2).std(-1).max()) > 1e-3, "all patches have the same feature"
 
 
 @pytest.mark.parametrize("family", BLIND[:1])

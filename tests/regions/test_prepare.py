@@ -74,7 +74,7 @@ def slow_weights(canvas: Canvas, mask: np.ndarray, image: Image.Image) -> np.nda
     gh, gw = canvas.grid
     height, width = canvas.fitted(image)
     points = 24
-    found = np.zeros((gh, gw))
+    weights = np.zeros((gh, gw))
     for row in range(gh):
         for column in range(gw):
             for i in range(points):
@@ -82,8 +82,8 @@ def slow_weights(canvas: Canvas, mask: np.ndarray, image: Image.Image) -> np.nda
                     y = (row + (i + 0.5) / points) * canvas.patch * image.height / height
                     x = (column + (j + 0.5) / points) * canvas.patch * image.width / width
                     there = y < image.height and x < image.width
-                    found[row, column] += there and mask[int(y), int(x)]
-    return found / points**2
+                    weights[row, column] += there and mask[int(y), int(x)]
+    return weights / points**2
 
 
 @pytest.mark.parametrize("size", [(96, 72), (40, 56), (16, 11)])
@@ -94,8 +94,8 @@ def test_weights_are_the_covered_shares_of_patches(
     rng = np.random.default_rng(0)
     mask = np.kron(rng.random((7, 7)) < 0.4, np.ones((size[1] // 7 + 1, size[0] // 7 + 1))) > 0
     mask = mask[: size[1], : size[0]]
-    found = canvas.weights(mask, image).reshape(canvas.grid).numpy()
-    np.testing.assert_allclose(found, slow_weights(canvas, mask, image), atol=0.09)
+    weights = canvas.weights(mask, image).reshape(canvas.grid).numpy()
+    np.testing.assert_allclose(weights, slow_weights(canvas, mask, image), atol=0.09)
 
 
 def test_one_pixel_still_has_a_patch(view: whyclip.ModelView) -> None:

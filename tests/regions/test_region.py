@@ -68,21 +68,21 @@ def infos_of(root: Path) -> list[dict[str, Any]]:
 
 
 def test_segments_of_panoptic(coco: Path) -> None:
-    found = region_image(open_dataset(f"coco-panoptic:{coco}"), 0)
-    assert found.id == "7"
-    assert found.image.size == (60, 50)
-    assert [(one.label, one.kind) for one in found.regions] == [
+    result = region_image(open_dataset(f"coco-panoptic:{coco}"), 0)
+    assert result.id == "7"
+    assert result.image.size == (60, 50)
+    assert [(one.label, one.kind) for one in result.regions] == [
         ("wall-other-merged", "stuff"),
         ("dog", "thing"),
         ("dog", "thing"),
     ]
-    for region, (_, _, left, top, right, bottom, _) in zip(found.regions, SEGMENTS, strict=False):
+    for region, (_, _, left, top, right, bottom, _) in zip(result.regions, SEGMENTS, strict=False):
         assert region.box == (left, top, right, bottom)
         expected = np.zeros((50, 60), bool)
         expected[top:bottom, left:right] = True
         np.testing.assert_array_equal(region.mask, expected)
     # The person has 6 by 6 pixels; boxes of 8 by 8 count.
-    assert found.left_out == {"crowd": 1, "box below 8×8 pixels": 1}
+    assert result.left_out == {"crowd": 1, "box below 8×8 pixels": 1}
 
 
 def test_a_box_is_the_one_of_the_file(coco: Path) -> None:
@@ -99,9 +99,9 @@ def test_segments_of_which_no_pixel_is_there(coco: Path) -> None:
     infos = infos_of(coco)
     infos[1]["id"] = 5
     write(coco, infos)
-    found = region_image(open_dataset(f"coco-panoptic:{coco}"), 0)
-    assert len(found.regions) == 2
-    assert found.left_out["empty mask"] == 1
+    result = region_image(open_dataset(f"coco-panoptic:{coco}"), 0)
+    assert len(result.regions) == 2
+    assert result.left_out["empty mask"] == 1
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_scenes_and_samples_drawn_from_them() -> None:
     scenes = open_dataset("scenes:30")
     drawn = open_dataset("scenes:30", limit=4, seed=1)
     for index, sample in enumerate(drawn):
-        found = region_image(drawn, index)
-        assert found.id == sample.id
-        assert [one.label for one in found.regions] == list(sample.labels)
-        for region in found.regions:
+        result = region_image(drawn, index)
+        assert result.id == sample.id
+        assert [one.label for one in result.regions] == list(sample.labels)
+        for region in result.regions:
             assert region.mask is not None
             assert sample.masks is not None
             np.testing.assert_array_equal(region.mask, sample.masks[region.label])
@@ -173,12 +173,12 @@ def test_rows_of_a_csv_file_are_boxes_without_masks(tmp_path: Path) -> None:
         "image,left,top,right,bottom,label\n"
         "a.png,0,0,20,30,dog\na.png,20,5.5,40,30,cat\na.png,1,1,5,5,cat\n"
     )
-    found = region_image(open_dataset(f"boxes:{tmp_path / 'boxes.csv'}"), 0)
-    assert [(one.label, one.box, one.mask) for one in found.regions] == [
+    result = region_image(open_dataset(f"boxes:{tmp_path / 'boxes.csv'}"), 0)
+    assert [(one.label, one.box, one.mask) for one in result.regions] == [
         ("dog", (0, 0, 20, 30), None),
         ("cat", (20, 5.5, 40, 30), None),
     ]
-    assert found.left_out == {"box below 8×8 pixels": 1}
+    assert result.left_out == {"box below 8×8 pixels": 1}
 
 
 def test_masks_of_other_datasets(tmp_path: Path) -> None:

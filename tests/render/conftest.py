@@ -66,9 +66,9 @@ addEventListener("load", async () => {
 
 
 def words_of(prompt: str, relevance: Callable[[int], float], template: int = 0) -> list[Word]:
-    found = re.finditer(r"\w+", prompt)
+    matches = re.finditer(r"\w+", prompt)
     return [
-        Word(m.group(), m.start(), m.end(), relevance(i), template) for i, m in enumerate(found)
+        Word(m.group(), m.start(), m.end(), relevance(i), template) for i, m in enumerate(matches)
     ]
 
 
@@ -113,17 +113,17 @@ def make_explanation(
     words = []
     for prompt in prompts:
         templates = (prompt,) if isinstance(prompt, str) else prompt
-        found: list[Word] = []
+        prompt_words: list[Word] = []
         for index, text in enumerate(templates):
-            found += words_of(text, lambda i: 0.02 * ((i * 7 + 3) % 5 - 1), index)
-        words.append(tuple(found) if with_words else ())
-    own = tuple(float(s) for s in scores)
+            prompt_words += words_of(text, lambda i: 0.02 * ((i * 7 + 3) % 5 - 1), index)
+        words.append(tuple(prompt_words) if with_words else ())
+    model_scores = tuple(float(s) for s in scores)
     shift = 0.021 if changes else 3e-7
     sides: dict[Any, tuple[float, ...]] = {}
     if with_maps:
-        sides["image"] = tuple(s + shift for s in own)
+        sides["image"] = tuple(s + shift for s in model_scores)
     if with_words:
-        sides["text"] = own
+        sides["text"] = model_scores
     return Explanation(
         **{
             "model": "openclip:ViT-B-16/openai",
@@ -133,7 +133,7 @@ def make_explanation(
             "maps": maps,
             "words": tuple(words),
             "certificate": Certificate(
-                own,
+                model_scores,
                 sides,
                 changes,
                 scope=dict.fromkeys(sides, "score"),
@@ -154,10 +154,10 @@ def make() -> Callable[..., Explanation]:
 
 @pytest.fixture(scope="session")
 def browser() -> str:
-    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not found:
+    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not program:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set")
-    return found
+    return program
 
 
 @pytest.fixture
@@ -174,9 +174,9 @@ def probe(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             capture_output=True, text=True, timeout=120, check=True,
         )  # fmt: skip
         assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-        found = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.DOTALL)
-        assert found, done.stdout[-2000:]
-        answer: dict[str, Any] = json.loads(unescape(found.group(1)))
+        match = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert match, done.stdout[-2000:]
+        answer: dict[str, Any] = json.loads(unescape(match.group(1)))
         assert answer["problems"] == []
         return answer
 

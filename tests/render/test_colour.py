@@ -13,8 +13,8 @@ NAN = float("nan")
 
 @given(st.floats(0, 1), st.floats(-1, 1))
 def test_a_pixel_is_the_mixture_of_the_two_inks_of_its_strength(grey, strength):
-    found = mixed(np.array(grey), np.array(strength))
-    assert found == pytest.approx(plainly(grey, strength), abs=1e-9)
+    result = mixed(np.array(grey), np.array(strength))
+    assert result == pytest.approx(plainly(grey, strength), abs=1e-9)
 
 
 @pytest.mark.parametrize("at", range(5))

@@ -170,8 +170,10 @@ def test_a_shared_scale_dims_the_weaker_map(make):
     maps = strong.maps.clone()
     maps[1] *= 0.1
     weak = make(("one", "two"), with_image=False, maps=maps)
-    own, shared = figure(weak), figure(weak, shared_scale=True)
-    spread = [np.ptp(np.asarray(f.axes[1].images[0].get_array(), float)) for f in (own, shared)]
+    separate, shared = figure(weak), figure(weak, shared_scale=True)
+    spread = [
+        np.ptp(np.asarray(f.axes[1].images[0].get_array(), float)) for f in (separate, shared)
+    ]
     assert spread[1] < 0.8 * spread[0]
 
 
@@ -185,10 +187,10 @@ def test_the_words_of_an_interaction_share_one_scale_with_its_numbers_on_the_bar
     def panels(drawn):
         return [np.asarray(drawn.axes[i].images[0].get_array(), float) for i in (0, 1)]
 
-    own, shared = panels(figure(plain)), panels(figure(plain, shared_scale=True))
+    separate, shared = panels(figure(plain)), panels(figure(plain, shared_scale=True))
     np.testing.assert_array_equal(panels(figure(joint)), shared)
-    np.testing.assert_array_equal(panels(figure(joint, shared_scale=False)), own)
-    assert np.ptp(own[1], axis=-1).max() > 2 * np.ptp(shared[1], axis=-1).max()
+    np.testing.assert_array_equal(panels(figure(joint, shared_scale=False)), separate)
+    assert np.ptp(separate[1], axis=-1).max() > 2 * np.ptp(shared[1], axis=-1).max()
     limit = float(maps.abs().max())
     text = shown(figure(joint))
     assert f"0 all maps on one scale {limit:.2g}" in text

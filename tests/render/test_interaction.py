@@ -21,56 +21,60 @@ PROMPT = "two <b>dogs</b> & cars"
 
 
 @pytest.fixture(scope="module")
-def found() -> whyclip.Interaction:
+def interaction() -> whyclip.Interaction:
     noise = np.random.default_rng(3).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     view = whyclip.wrap(*tiny.openclip_parts(seed=3))
     return whyclip.interaction(view, Image.fromarray(noise), PROMPT, against="a tree")
 
 
-def test_the_figure_says_every_sum_and_draws_every_pair(found: whyclip.Interaction) -> None:
-    drawn = interaction_figure(found, pairs=5)
+def test_the_figure_says_every_sum_and_draws_every_pair(interaction: whyclip.Interaction) -> None:
+    drawn = interaction_figure(interaction, pairs=5)
     texts = [text.get_text() for text in drawn.texts]
-    for own in found.sums:
-        for value in (own.regions, own.remainder, own.total):
+    for word_sum in interaction.sums:
+        for value in (word_sum.regions, word_sum.remainder, word_sum.total):
             assert f"{value:+.3f}" in texts
-    for name, value in found.remainders.items():
+    for name, value in interaction.remainders.items():
         assert {name, f"{value:+.3f}"} <= set(texts)
-    assert f"{found.score:+.3f}" in texts
+    assert f"{interaction.score:+.3f}" in texts
     lines = [line for panel in drawn.axes for line in panel.get_lines()]
     inks = [to_hex(line.get_color()) for line in lines if len(line.get_xdata()) == 2]
-    expected = [colour.FOR if pair.value > 0 else colour.AGAINST for pair in found.pairs(5)]
+    expected = [colour.FOR if pair.value > 0 else colour.AGAINST for pair in interaction.pairs(5)]
     assert [ink for ink in inks if ink != "#ffffff"] == [ink.lower() for ink in expected]
     assert not [
-        line for panel in interaction_figure(found, pairs=0).axes for line in panel.get_lines()
+        line
+        for panel in interaction_figure(interaction, pairs=0).axes
+        for line in panel.get_lines()
     ]
 
 
-def test_the_page_holds_the_numbers_and_escapes_the_prompt(found: whyclip.Interaction) -> None:
-    page = interaction_page(found)
+def test_the_page_holds_the_numbers_and_escapes_the_prompt(
+    interaction: whyclip.Interaction,
+) -> None:
+    page = interaction_page(interaction)
     assert "<b>dogs</b>" not in page
     match = re.search(r'id="interaction-data">(.*?)</script>', page, re.DOTALL)
     assert match is not None
     data = json.loads(match[1])
-    np.testing.assert_allclose(data["matrix"], found.matrix.flatten(1), atol=1e-6)
-    assert data["words"] == [word.text for word in found.words]
+    np.testing.assert_allclose(data["matrix"], interaction.matrix.flatten(1), atol=1e-6)
+    assert data["words"] == [word.text for word in interaction.words]
     assert data["size"] == [64, 48]
     assert [pair[3] for pair in data["pairs"]] == pytest.approx(
-        [pair.value for pair in found.pairs(8)], abs=1e-6
+        [pair.value for pair in interaction.pairs(8)], abs=1e-6
     )
-    for own in found.sums:
-        assert f"<td>{own.regions:+.4f}</td><td>{own.remainder:+.4f}</td>" in page
+    for word_sum in interaction.sums:
+        assert f"<td>{word_sum.regions:+.4f}</td><td>{word_sum.remainder:+.4f}</td>" in page
     assert "rather than a tree" in page
     assert "https://" not in page
     assert page.count("http://") == page.count("http://www.w3.org/2000/svg")
-    assert "srcdoc" in found._repr_html_()
+    assert "srcdoc" in interaction._repr_html_()
 
 
 @pytest.mark.browser
 def test_readers_select_words_and_draw_boxes(
-    found: whyclip.Interaction, probe: Callable[..., dict[str, Any]]
+    interaction: whyclip.Interaction, probe: Callable[..., dict[str, Any]]
 ) -> None:
     answer = probe(
-        interaction_page(found),
+        interaction_page(interaction),
         """const section = $("#interaction"), svg = section.querySelector("svg");
         const lines = () => svg.querySelectorAll(".line").length;
         const before = lines();
@@ -90,12 +94,14 @@ def test_readers_select_words_and_draw_boxes(
           boxed: [...section.querySelectorAll("tbody .boxed")].map((cell) => cell.textContent),
           shown: section.classList.contains("has-box") };""",
     )
-    assert answer["words"] == [word.text for word in found.words]
+    assert answer["words"] == [word.text for word in interaction.words]
     assert answer["before"] == 2 * 8
-    assert answer["selected"] == 2 * sum(pair.word == found.words[1] for pair in found.pairs(8))
+    assert answer["selected"] == 2 * sum(
+        pair.word == interaction.words[1] for pair in interaction.pairs(8)
+    )
     assert answer["patches"] > 0
     assert answer["shown"]
-    expected = [f"{word.relevance:+.4f}" for word in found.what((32, 0, 64, 48))]
+    expected = [f"{word.relevance:+.4f}" for word in interaction.what((32, 0, 64, 48))]
     values = [float(text) for text in answer["boxed"][: len(expected)]]
     assert values == pytest.approx([float(text) for text in expected], abs=2e-4)
 

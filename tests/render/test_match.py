@@ -61,7 +61,7 @@ def test_the_page_holds_the_match_for_the_script_and_for_readers_without_one(mak
 
 @pytest.mark.browser
 def test_the_page_shows_the_match_of_the_chosen_prompt(make, probe) -> None:
-    found = probe(
+    answer = probe(
         page([make(matches=(MATCH, STRONG))]),
         """const texts = () => all(".evidence").map((e) => e.className + ": " + e.textContent);
         const first = texts();
@@ -70,9 +70,9 @@ def test_the_page_shows_the_match_of_the_chosen_prompt(make, probe) -> None:
         all("input[type=radio]")[1].click();
         return { first, second: texts(), rows, facts };""",
     )
-    assert found["first"] == [f"evidence weak: {MATCH.sentence}"]
-    assert found["second"] == [f"evidence strong: {STRONG.sentence}"]
-    assert found["rows"] == ["a ball", "this prompt", "the sun", "nonsense: blorf"]
-    assert {"99.2 %", "60.0 %", "0.66", "0.325"} <= set(found["facts"])
+    assert answer["first"] == [f"evidence weak: {MATCH.sentence}"]
+    assert answer["second"] == [f"evidence strong: {STRONG.sentence}"]
+    assert answer["rows"] == ["a ball", "this prompt", "the sun", "nonsense: blorf"]
+    assert {"99.2 %", "60.0 %", "0.66", "0.325"} <= set(answer["facts"])
     plain = probe(page([make()]), "return { cards: all('.evidence').length };")
     assert plain["cards"] == 0

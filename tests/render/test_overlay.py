@@ -44,8 +44,8 @@ def plain_grey(rgb):
 @settings(deadline=None)
 @given(IMAGES)
 def test_the_grey_of_an_image_is_its_stretched_luma(rgb):
-    found = grey(Image.fromarray(rgb), rgb.shape[1], rgb.shape[0])
-    np.testing.assert_allclose(found, plain_grey(rgb), atol=1e-6)
+    result = grey(Image.fromarray(rgb), rgb.shape[1], rgb.shape[0])
+    np.testing.assert_allclose(result, plain_grey(rgb), atol=1e-6)
 
 
 @settings(deadline=None, max_examples=50)

@@ -73,8 +73,8 @@ def test_no_text_of_the_user_becomes_markup(make, where, attack):
     html = page([make(**fields)])
     html.encode("utf-8")
     reader = Reader(html)
-    own = [tag for tag in reader.tags if tag != "mark"]
-    assert own == [tag for tag in plain.tags if tag != "mark"]
+    tags = [tag for tag in reader.tags if tag != "mark"]
+    assert tags == [tag for tag in plain.tags if tag != "mark"]
     assert reader.handlers == []
     (entry,) = json.loads(reader.data)["entries"]
     assert attack in json.dumps(entry["explanation"], ensure_ascii=False)[:-1] or json.dumps(
@@ -123,8 +123,8 @@ def test_a_reader_without_script_gets_words_scores_and_certificate(make):
     assert static.count("<mark") == 12
     against = page([make(("a dog",), against=("a cat",), changes=("one head",))])
     static = against[against.index("<noscript>") : against.index("</noscript>")]
-    told = "grad_eclip:heads=single, openclip:ViT-B-16/openai, rather than a cat: explains a"
-    assert told in static
+    sentence = "grad_eclip:heads=single, openclip:ViT-B-16/openai, rather than a cat: explains a"
+    assert sentence in static
 
 
 def test_a_fragment_is_one_frame_that_holds_the_page(make):

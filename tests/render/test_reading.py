@@ -15,13 +15,13 @@ def test_a_patch_is_on_the_picture_where_it_covers_a_point_of_it(seed):
     left, top = rng.uniform(-200, 100, 2)
     right, bottom = rng.uniform(150, 500, 2)
     rows, columns = rng.integers(1, 12, 2)
-    found = patches_on(Geometry("model", 320, 240, Box(left, top, right, bottom)), rows, columns)
+    patches = patches_on(Geometry("model", 320, 240, Box(left, top, right, bottom)), rows, columns)
     x = (np.arange(0.005, 320, 0.01) - left) / (right - left) * columns
     y = (np.arange(0.005, 240, 0.01) - top) / (bottom - top) * rows
     expected = np.isin(np.arange(rows), np.floor(y))[:, None] & np.isin(
         np.arange(columns), np.floor(x)
     )
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(patches, expected)
 
 
 @pytest.mark.parametrize(("width", "height"), [(72, 45), (272, 170), (460, 230), (460, 345)])

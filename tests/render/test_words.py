@@ -40,8 +40,8 @@ def test_all_zero_words_have_no_strength():
 
 def test_words_of_several_prompts_compare_on_a_common_scale():
     words = [Word("cat", 2, 5, 0.1)]
-    own, shared = segments("a cat", words), segments("a cat", words, largest=0.4)
-    assert (own[1].strength, shared[1].strength) == (1.0, 0.25)
+    separate, shared = segments("a cat", words), segments("a cat", words, largest=0.4)
+    assert (separate[1].strength, shared[1].strength) == (1.0, 0.25)
     assert "0.19" in words_html("a cat", words, largest=0.4)
 
 

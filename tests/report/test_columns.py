@@ -15,7 +15,7 @@ KINDS = ("td", "td.number")
 def sides(kind: str) -> dict[str, int]:
     """Left and right padding of a cell in pixels, by the last rule of the highest weight."""
     selectors = [".report td"] + [".report .number"] * kind.endswith(".number")
-    found = {"left": 0, "right": 0}
+    padding = {"left": 0, "right": 0}
     for selector in selectors:
         for chosen, body in re.findall(r"(?m)^([^{}\n]+?) \{ (.*?) \}$", CSS):
             if selector not in [one.strip() for one in chosen.split(",")]:
@@ -23,12 +23,12 @@ def sides(kind: str) -> dict[str, int]:
             for name, value in re.findall(r"padding(-left|-right)?: ([^;]+);", body):
                 lengths = [int(part.removesuffix("px")) for part in value.split()]
                 if name:
-                    found[name[1:]] = lengths[0]
+                    padding[name[1:]] = lengths[0]
                 else:
                     right = lengths[1 % len(lengths)] if len(lengths) > 1 else lengths[0]
                     left = lengths[3] if len(lengths) == 4 else right
-                    found = {"left": left, "right": right}
-    return found
+                    padding = {"left": left, "right": right}
+    return padding
 
 
 @pytest.mark.parametrize(("left", "right"), list(product(KINDS, KINDS)))

@@ -121,14 +121,14 @@ def test_images_texts_differences_and_means(
         (t - u, {"source": "a sheep", "against": "a cow"}),
         ((a - mean_image) - (t - words.mean(0)), {"source": noise(50), "against": "a sheep"}),
     ]
-    for centred, asked in cases:
+    for centred, inputs in cases:
         z = unit(centred)
         expected = projected_gradient(c, z, 0.1)
-        result = whyclip.concepts(view, reference=ref, penalty=0.1, **asked)
+        result = whyclip.concepts(view, reference=ref, penalty=0.1, **inputs)
         weights = {row.text: row.weight for row in result}
         for word, weight in zip(WORDS, expected, strict=True):
             # Half precision in the reference moves the last digits.
-            assert weights.get(word, 0.0) == pytest.approx(weight, abs=3e-3), asked
+            assert weights.get(word, 0.0) == pytest.approx(weight, abs=3e-3), inputs
         rebuilt = expected @ c
         assert result.cosine == pytest.approx(float(unit(rebuilt) @ z), abs=3e-3)
         assert [row.weight for row in result] == sorted(weights.values(), reverse=True)

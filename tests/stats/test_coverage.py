@@ -52,25 +52,25 @@ def least(repetitions: int) -> float:
 def test_critical_cells_are_covered(title: str, images: int) -> None:
     cell = BY_TITLE[title]
     # Both sides of a contrast need enough images.
-    found = measured(cell, images * (3 if cell.kind == "contrast" else 1), QUICK)
-    assert found["coverage"] >= least(QUICK)
-    assert cell.rare or found["bounded"] >= BOUNDED
+    result = measured(cell, images * (3 if cell.kind == "contrast" else 1), QUICK)
+    assert result["coverage"] >= least(QUICK)
+    assert cell.rare or result["bounded"] >= BOUNDED
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.title)
 def test_every_cell_is_covered(cell: Cell) -> None:
     for images in IMAGES:
-        found = measured(cell, images, REPETITIONS)
-        assert found["coverage"] >= LEAST, (images, found)
+        result = measured(cell, images, REPETITIONS)
+        assert result["coverage"] >= LEAST, (images, result)
 
 
 @pytest.mark.parametrize("cell", MODEL_CELLS, ids=lambda cell: cell.title)
 def test_intervals_over_models_are_covered(cell: ModelCell) -> None:
-    for models, found in measured_over_models(cell, QUICK).items():
+    for models, result in measured_over_models(cell, QUICK).items():
         if int(models) >= LEAST_MODELS and not cell.skewed_models:
-            assert found["coverage"] >= least(QUICK), models
-            assert found["bounded"] == 1
+            assert result["coverage"] >= least(QUICK), models
+            assert result["bounded"] == 1
 
 
 @pytest.mark.parametrize(("images", "times"), [(MIN_GROUPS, 1.4), (100, 1.15)])

@@ -29,13 +29,13 @@ def test_without_shared_images_it_is_students_interval_of_the_models_means() -> 
     model, _ = crossed(5, 30)
     image = np.arange(150)
     values = rng.normal(size=5)[model] + rng.exponential(1, 150)
-    found = hierarchical_interval(values, model, image)
+    result = hierarchical_interval(values, model, image)
     means = [statistics.mean(values[model == k]) for k in range(5)]
     half = T_OF_4 * statistics.stdev(means) / math.sqrt(5)
-    assert found.mean == pytest.approx(statistics.mean(means))
-    assert found.high - found.mean == pytest.approx(half, rel=1e-6)
-    assert found.mean - found.low == pytest.approx(half, rel=1e-6)
-    assert (found.n, found.groups) == (150, 150)
+    assert result.mean == pytest.approx(statistics.mean(means))
+    assert result.high - result.mean == pytest.approx(half, rel=1e-6)
+    assert result.mean - result.low == pytest.approx(half, rel=1e-6)
+    assert (result.n, result.groups) == (150, 150)
 
 
 def test_models_count_the_same_however_many_values_they_have() -> None:
@@ -51,12 +51,12 @@ def test_images_that_all_models_see_widen_the_interval() -> None:
     model, image = crossed(6, 100)
     effect = rng.normal(0, 1, 100)
     values = effect[image] + 0.01 * rng.normal(size=600)
-    found = hierarchical_interval(values, model, image)
+    result = hierarchical_interval(values, model, image)
     error = statistics.stdev(effect) / 10
-    assert found.high - found.low == pytest.approx(2 * 1.98 * error, rel=0.15)
+    assert result.high - result.low == pytest.approx(2 * 1.98 * error, rel=0.15)
     # The same numbers as if each model had other images would be far too sure.
     apart = hierarchical_interval(values, model, np.arange(600))
-    assert apart.high - apart.low < 0.2 * (found.high - found.low)
+    assert apart.high - apart.low < 0.2 * (result.high - result.low)
 
 
 def test_a_plain_bootstrap_over_models_and_images_is_too_narrow() -> None:
@@ -74,8 +74,8 @@ def test_a_plain_bootstrap_over_models_and_images_is_too_narrow() -> None:
             means.append(drawn[:, rng.integers(0, images, images)].mean())
         low, high = np.quantile(means, [0.025, 0.975])
         plain += low <= 0 <= high
-        found = hierarchical_interval(table.ravel(), model, image)
-        ours += found.low <= 0 <= found.high
+        result = hierarchical_interval(table.ravel(), model, image)
+        ours += result.low <= 0 <= result.high
     assert plain / repetitions < 0.89 < 0.92 < ours / repetitions
 
 
@@ -84,9 +84,9 @@ def test_differences_are_paired() -> None:
     model, image = crossed(5, 25)
     hard = 5 * rng.normal(size=25)[image] + 5 * rng.normal(size=5)[model]
     a, b = hard + 0.3 + 0.1 * rng.normal(size=125), hard
-    found = hierarchical_difference(a, b, model, image)
-    assert found == hierarchical_interval(a - b, model, image)
-    assert 0 < found.low < 0.3 < found.high
+    result = hierarchical_difference(a, b, model, image)
+    assert result == hierarchical_interval(a - b, model, image)
+    assert 0 < result.low < 0.3 < result.high
     assert not hierarchical_interval(a, model, image).low > 0
 
 
@@ -94,8 +94,8 @@ def test_equal_values_are_not_certain() -> None:
     """None of 40 images differs, so up to 8.8 % of others may; NaN where no limit is known."""
     model, image = crossed(6, 40)
     unseen = 1 - 0.025 ** (1 / 40)
-    found = hierarchical_interval(np.zeros(240), model, image)
-    assert found[:3] == pytest.approx((0, -unseen, unseen))
+    result = hierarchical_interval(np.zeros(240), model, image)
+    assert result[:3] == pytest.approx((0, -unseen, unseen))
     bounded = hierarchical_interval(np.ones(240), model, image, limits=(0, 1))
     assert bounded[:3] == pytest.approx((1, 1 - unseen, 1))
     assert math.isnan(hierarchical_interval(np.full(240, 7.0), model, image).low)

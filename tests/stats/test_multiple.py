@@ -52,9 +52,9 @@ def test_a_known_example() -> None:
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
 def test_what_is_no_comparison_does_not_count(adjust: object) -> None:
-    found = adjust([0.01, math.nan, 0.04])  # type: ignore[operator]
-    assert math.isnan(found[1])
-    assert found[[0, 2]].tolist() == adjust([0.01, 0.04]).tolist()  # type: ignore[operator]
+    p_values = adjust([0.01, math.nan, 0.04])  # type: ignore[operator]
+    assert math.isnan(p_values[1])
+    assert p_values[[0, 2]].tolist() == adjust([0.01, 0.04]).tolist()  # type: ignore[operator]
     assert adjust([]).tolist() == []  # type: ignore[operator]
     for wrong in ([1.2], [-0.1], [[0.1]]):
         with pytest.raises(InputError, match="from 0 to 1"):

@@ -33,17 +33,19 @@ def test_the_factor_is_that_of_the_paper(level: float) -> None:
 
 def test_the_example_of_the_paper() -> None:
     """Average ranks 3.143, 2.000, 2.893, 1.964; χ² = 9.28, F = 3.69; CD₀.₁₀ = 1.12 for k = 4."""
-    found = ranking(DEMSAR, level=0.90)
-    ranks = {name: round(rank, 3) for name, rank in found.ranks.items()}
+    result = ranking(DEMSAR, level=0.90)
+    ranks = {name: round(rank, 3) for name, rank in result.ranks.items()}
     assert ranks == {"m+cf": 1.964, "m": 2.0, "cf": 2.893, "C4.5": 3.143}
-    assert list(found.ranks) == ["m+cf", "m", "cf", "C4.5"]
-    assert found.critical_difference == pytest.approx(2.291 * math.sqrt(4 * 5 / (6 * 14)), abs=1e-3)
+    assert list(result.ranks) == ["m+cf", "m", "cf", "C4.5"]
+    assert result.critical_difference == pytest.approx(
+        2.291 * math.sqrt(4 * 5 / (6 * 14)), abs=1e-3
+    )
     # F(3, 39) = 2.85 at 5 % and 3.69 is beyond it, as the paper says.
-    assert 0.015 < found.p_value < 0.05
-    assert found.differ("C4.5", "m+cf")
-    assert found.differ("C4.5", "m")
-    assert not found.differ("cf", "m+cf")
-    assert found.cliques == [("m+cf", "m", "cf"), ("cf", "C4.5")]
+    assert 0.015 < result.p_value < 0.05
+    assert result.differ("C4.5", "m+cf")
+    assert result.differ("C4.5", "m")
+    assert not result.differ("cf", "m+cf")
+    assert result.cliques == [("m+cf", "m", "cf"), ("cf", "C4.5")]
 
 
 def test_friedmans_p_value_by_permutation() -> None:
@@ -67,7 +69,7 @@ def test_ranks_by_counting() -> None:
     draw = random.Random(1)
     scores = {name: [draw.randint(0, 4) for _ in range(12)] for name in "abcde"}
     higher = [draw.random() < 0.5 for _ in range(12)]
-    found = ranking(scores, higher_is_better=higher)
+    result = ranking(scores, higher_is_better=higher)
     for name, row in scores.items():
         total = 0.0
         for case in range(12):
@@ -75,22 +77,22 @@ def test_ranks_by_counting() -> None:
             better = sum(sign * other[case] > sign * row[case] for other in scores.values())
             equal = sum(other[case] == row[case] for other in scores.values())
             total += better + (equal + 1) / 2
-        assert found.ranks[name] == pytest.approx(total / 12)
-    assert sum(found.ranks.values()) == pytest.approx(15)
+        assert result.ranks[name] == pytest.approx(total / 12)
+    assert sum(result.ranks.values()) == pytest.approx(15)
 
 
 def test_cliques_are_the_largest_runs_without_a_difference() -> None:
     draw = random.Random(2)
     scores = {str(m): [draw.gauss(m / 3, 1) for _ in range(25)] for m in range(9)}
-    found = ranking(scores)
-    names = list(found.ranks)
+    result = ranking(scores)
+    names = list(result.ranks)
     runs = [
         tuple(names[i:j])
         for i, j in itertools.combinations(range(10), 2)
-        if j - i > 1 and not found.differ(names[i], names[j - 1])
+        if j - i > 1 and not result.differ(names[i], names[j - 1])
     ]
     largest = [run for run in runs if not any(set(run) < set(other) for other in runs)]
-    assert found.cliques == largest
+    assert result.cliques == largest
     assert len(largest) > 1
 
 

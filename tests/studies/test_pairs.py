@@ -37,10 +37,10 @@ def drawn(images: int, rng: np.random.Generator) -> Pairs:
 
 def test_the_value_is_the_correlation_of_all_cases_together() -> None:
     pairs = drawn(20, np.random.default_rng(0))
-    found = pairs.interval()
-    assert found.mean == pytest.approx(plain(list(pairs.x), list(pairs.y)))
-    assert (found.n, found.groups) == (len(pairs), 20)
-    assert found.low < found.mean < found.high
+    interval = pairs.interval()
+    assert interval.mean == pytest.approx(plain(list(pairs.x), list(pairs.y)))
+    assert (interval.n, interval.groups) == (len(pairs), 20)
+    assert interval.low < interval.mean < interval.high
 
 
 def test_the_bounds_leave_out_each_image_in_turn() -> None:
@@ -54,18 +54,18 @@ def test_the_bounds_leave_out_each_image_in_turn() -> None:
     kurtosis = 12 * sum((z - mean) ** 4 for z in left) / sum((z - mean) ** 2 for z in left) ** 2
     reach = t_quantile(0.975, 2 * 12 / kurtosis) * error
     centre = math.atanh(plain(list(pairs.x), list(pairs.y)))
-    found = pairs.interval()
-    assert found.low == pytest.approx(math.tanh(centre - reach), abs=1e-9)
-    assert found.high == pytest.approx(math.tanh(centre + reach), abs=1e-9)
+    interval = pairs.interval()
+    assert interval.low == pytest.approx(math.tanh(centre - reach), abs=1e-9)
+    assert interval.high == pytest.approx(math.tanh(centre + reach), abs=1e-9)
 
 
 @pytest.mark.parametrize("images", [20, 40, 120])
 def test_the_interval_covers_the_truth(images: int) -> None:
     rng = np.random.default_rng(images)
     truth = drawn(30_000, rng).interval().mean
-    found = [drawn(images, rng).interval() for _ in range(400)]
+    intervals = [drawn(images, rng).interval() for _ in range(400)]
     # Two standard errors of 400 draws below the wanted 0.93.
-    assert sum(one.low <= truth <= one.high for one in found) >= (0.93 - 0.025) * 400
+    assert sum(one.low <= truth <= one.high for one in intervals) >= (0.93 - 0.025) * 400
 
 
 def test_ranks_give_spearmans_correlation() -> None:
@@ -75,15 +75,15 @@ def test_ranks_give_spearmans_correlation() -> None:
 
 
 def test_a_method_that_says_the_same_of_everything_follows_nothing() -> None:
-    found = Pairs([0.5] * 6, [0.1, 0.2, 0.3, 0.1, 0.0, 0.4], list("aabbcc")).interval()
-    assert (found.mean, found.low, found.high, found.groups) == (0.0, 0.0, 0.0, 3)
+    interval = Pairs([0.5] * 6, [0.1, 0.2, 0.3, 0.1, 0.0, 0.4], list("aabbcc")).interval()
+    assert (interval.mean, interval.low, interval.high, interval.groups) == (0.0, 0.0, 0.0, 3)
 
 
 def test_unknown_values_are_left_out() -> None:
     nan = math.nan
     pairs = Pairs([1.0, nan, 2.0, 3.0, 5.0], [1.0, 7.0, nan, 2.0, 4.0], list("aabbc"))
-    found = pairs.interval()
-    assert found.n == 3
-    assert found.mean == pytest.approx(plain([1.0, 3.0, 5.0], [1.0, 2.0, 4.0]))
+    interval = pairs.interval()
+    assert interval.n == 3
+    assert interval.mean == pytest.approx(plain([1.0, 3.0, 5.0], [1.0, 2.0, 4.0]))
     assert Pairs([nan], [1.0], ["a"]).interval().n == 0
     assert math.isnan(Pairs([1.0, 2.0], [1.0, 3.0], ["a", "a"]).interval().low)

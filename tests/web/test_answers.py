@@ -38,19 +38,19 @@ def answers(view: ModelView) -> Answers:
 
 
 def compare(entry: dict[str, Any], expected: whyclip.Explanation) -> None:
-    found = from_json(json.loads(json.dumps(entry["explanation"])))
-    assert found.prompts == expected.prompts
-    assert found.method == expected.method
-    assert found.against == expected.against
-    assert found.certificate.verdict == expected.certificate.verdict
-    assert found.certificate.checked == expected.certificate.checked
-    torch.testing.assert_close(found.scores, expected.scores, atol=1e-6, rtol=1e-5)
+    explanation = from_json(json.loads(json.dumps(entry["explanation"])))
+    assert explanation.prompts == expected.prompts
+    assert explanation.method == expected.method
+    assert explanation.against == expected.against
+    assert explanation.certificate.verdict == expected.certificate.verdict
+    assert explanation.certificate.checked == expected.certificate.checked
+    torch.testing.assert_close(explanation.scores, expected.scores, atol=1e-6, rtol=1e-5)
     if expected.maps is None:
-        assert found.maps is None
+        assert explanation.maps is None
     else:
-        assert found.maps is not None
-        torch.testing.assert_close(found.maps, expected.maps, atol=1e-6, rtol=1e-4)
-    for ours, theirs in zip(found.words, expected.words, strict=True):
+        assert explanation.maps is not None
+        torch.testing.assert_close(explanation.maps, expected.maps, atol=1e-6, rtol=1e-4)
+    for ours, theirs in zip(explanation.words, expected.words, strict=True):
         assert [w.text for w in ours] == [w.text for w in theirs]
         for a, b in zip(ours, theirs, strict=True):
             assert a.relevance == pytest.approx(b.relevance, abs=1e-6, rel=1e-4)
@@ -204,9 +204,9 @@ def test_without_a_reference_there_is_no_match(site: Site) -> None:
 
 @pytest.mark.parametrize("methods", [["default"], ["grad_eclip", "game"]])
 def test_what_is_shown_can_be_downloaded(site: Site, methods: list[str]) -> None:
-    asked = {"image": EXAMPLE, "prompts": list(PROMPTS), "methods": methods}
+    request = {"image": EXAMPLE, "prompts": list(PROMPTS), "methods": methods}
     kinds = ("html", "png", "svg", "json")
-    files = {kind: site.post(f"/api/download/{kind}", asked) for kind in kinds}
+    files = {kind: site.post(f"/api/download/{kind}", request) for kind in kinds}
     for kind, file in files.items():
         assert file.status == 200
         assert file.headers["content-disposition"] == f'attachment; filename="whyclip.{kind}"'

@@ -39,10 +39,10 @@ Open = Callable[..., "Page"]
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
-    found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
-    assert found, f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set"
+    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
+    assert program, f"no browser: none of {', '.join(NAMES)} on PATH, and CHROME is not set"
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        running = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         yield running
         running.close()
 
@@ -451,10 +451,10 @@ def test_no_serious_barrier(open_page: Open, scheme: str, size: tuple[int, int])
     page.add_script_tag(path=AXE)
 
     def barriers() -> list[str]:
-        found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
+        report = page.evaluate("axe.run({ resultTypes: ['violations'] })")
         return [
             f"{one['id']}: {node['html'][:150]}"
-            for one in found["violations"]
+            for one in report["violations"]
             if one["impact"] in ("serious", "critical")
             for node in one["nodes"]
         ]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from web_site import EXAMPLE, OWN, Site, png
+from web_site import EXAMPLE, PAGE_HEADERS, Site, png
 from whyclip.web.guard import host_of
 
-ASKED = {"image": EXAMPLE, "prompts": ["a dog"]}
+REQUEST = {"image": EXAMPLE, "prompts": ["a dog"]}
 HOSTS = (
     *("evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.2"),
     *("127.0.0.1@evil.example", "user@127.0.0.1", "127.0.0.1:port", "", "127.0.0.1/path"),
@@ -20,14 +20,14 @@ HOSTS = (
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_another_name_for_this_machine_is_refused(site: Site, host: str) -> None:
-    found = site.send(f"GET / HTTP/1.1\nHost: {host}\nConnection: close\n\n")
-    assert re.match(rb"HTTP/1.1 (421|400) ", found)
-    assert b"<main" not in found
+    answer = site.send(f"GET / HTTP/1.1\nHost: {host}\nConnection: close\n\n")
+    assert re.match(rb"HTTP/1.1 (421|400) ", answer)
+    assert b"<main" not in answer
 
 
 def test_two_names_are_refused(site: Site) -> None:
-    found = site.send("GET / HTTP/1.1\nHost: 127.0.0.1\nHost: evil.example\n\n")
-    assert b" 200 " not in found.splitlines()[0]
+    answer = site.send("GET / HTTP/1.1\nHost: 127.0.0.1\nHost: evil.example\n\n")
+    assert b" 200 " not in answer.splitlines()[0]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8765"])
@@ -55,23 +55,23 @@ def test_the_name_in_a_host_header() -> None:
 def test_requests_from_other_sites_are_refused(
     site: Site, headers: dict[str, str], path: str
 ) -> None:
-    body = png() if path == "/api/images" else json.dumps(ASKED).encode()
-    found = site.request("POST", path, body, {**OWN, **headers})
-    assert found.status == 403
-    assert "other sites" in found.json["error"]
+    body = png() if path == "/api/images" else json.dumps(REQUEST).encode()
+    answer = site.request("POST", path, body, {**PAGE_HEADERS, **headers})
+    assert answer.status == 403
+    assert "other sites" in answer.json["error"]
 
 
 def test_its_own_page_is_answered(site: Site) -> None:
-    headers = {**OWN, "Origin": site.address, "Sec-Fetch-Site": "same-origin"}
-    found = site.request("POST", "/api/explain", json.dumps(ASKED).encode(), headers)
-    assert found.status == 200
-    assert "result" in found.news[-1]
+    headers = {**PAGE_HEADERS, "Origin": site.address, "Sec-Fetch-Site": "same-origin"}
+    answer = site.request("POST", "/api/explain", json.dumps(REQUEST).encode(), headers)
+    assert answer.status == 200
+    assert "result" in answer.news[-1]
 
 
 def test_a_form_of_another_site_lacks_the_header_of_its_own(site: Site) -> None:
-    found = site.request("POST", "/api/explain", json.dumps(ASKED).encode(), {})
-    assert found.status == 403
-    assert "X-Whyclip" in found.json["error"]
+    answer = site.request("POST", "/api/explain", json.dumps(REQUEST).encode(), {})
+    assert answer.status == 403
+    assert "X-Whyclip" in answer.json["error"]
 
 
 def test_other_sites_may_link_to_the_page_but_not_load_what_it_loads(site: Site) -> None:
@@ -83,7 +83,7 @@ def test_other_sites_may_link_to_the_page_but_not_load_what_it_loads(site: Site)
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_no_other_method_is_answered(site: Site, method: str) -> None:
-    assert site.request(method, "/api/explain", headers=OWN).status == 405
+    assert site.request(method, "/api/explain", headers=PAGE_HEADERS).status == 405
 
 
 @pytest.mark.parametrize(
@@ -91,17 +91,17 @@ def test_no_other_method_is_answered(site: Site, method: str) -> None:
     ["/", "/static/app.js", "/api/about", f"/api/images/{EXAMPLE}", "/nothing", "/api/images/no"],
 )
 def test_every_response_carries_the_headers(site: Site, path: str) -> None:
-    found = site.get(path).headers
-    policy = dict(part.split(" ", 1) for part in found["content-security-policy"].split("; "))
+    headers = site.get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
-    assert "unsafe" not in found["content-security-policy"]
-    assert found["x-content-type-options"] == "nosniff"
-    assert found["cross-origin-resource-policy"] == "same-origin"
-    assert found["referrer-policy"] == "no-referrer"
-    assert "server" not in found
-    assert not [name for name in found if name.startswith("access-control")]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "server" not in headers
+    assert not [name for name in headers if name.startswith("access-control")]
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_every_response_carries_the_headers(site: Site, path: str) -> None:
     ],
 )  # fmt: skip
 def test_no_path_reaches_a_file(site: Site, path: str) -> None:
-    found = site.get(path)
-    assert found.status in (400, 404, 410)
-    assert b"root:" not in found.body
-    assert b"import" not in found.body
+    answer = site.get(path)
+    assert answer.status in (400, 404, 410)
+    assert b"root:" not in answer.body
+    assert b"import" not in answer.body
 
 
 def test_the_page_has_no_script_or_style_of_its_own_and_loads_nothing_from_elsewhere(
@@ -138,8 +138,10 @@ def test_no_answer_names_a_folder_of_the_server(site: Site) -> None:
     bodies = [
         site.get(path).body for path in ("/", "/api/about", "/nothing", f"/api/images/{EXAMPLE}")
     ]
-    bodies += [site.post("/api/explain", asked).body for asked in (ASKED, {}, {"image": home})]
-    bodies += [site.post(f"/api/download/{kind}", ASKED).body for kind in ("html", "json", "svg")]
+    bodies += [
+        site.post("/api/explain", request).body for request in (REQUEST, {}, {"image": home})
+    ]
+    bodies += [site.post(f"/api/download/{kind}", REQUEST).body for kind in ("html", "json", "svg")]
     for body in bodies:
         assert home.encode() not in body
         assert b"site-packages" not in body

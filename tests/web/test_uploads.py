@@ -108,9 +108,9 @@ def test_a_bomb_of_text_is_refused() -> None:
 
 def test_100_megabytes_are_refused_before_they_are_read(site: Site) -> None:
     head = f"POST /api/images HTTP/1.1\nHost: 127.0.0.1:{site.port}\nX-Whyclip: 1\n"
-    found = site.send(f"{head}Content-Length: 100000000\n\n", b"x" * 1000)
-    assert b" 413 " in found.splitlines()[0]
-    assert b"larger than 20 MB" in found
+    answer = site.send(f"{head}Content-Length: 100000000\n\n", b"x" * 1000)
+    assert b" 413 " in answer.splitlines()[0]
+    assert b"larger than 20 MB" in answer
 
 
 def test_a_large_body_without_a_length_is_cut_off(view: ModelView) -> None:
@@ -140,10 +140,10 @@ def test_a_slow_upload_ends_and_its_place_is_free_again(view: ModelView) -> None
             busy = slow.post("/api/images", png())
             assert busy.status == 503
             assert "too many visitors" in busy.json["error"]
-            found = b""
+            answer = b""
             while part := raw.recv(65536):
-                found += part
-        assert b" 408 " in found.splitlines()[0]
+                answer += part
+        assert b" 408 " in answer.splitlines()[0]
         assert slow.app.receiving == 0
         assert slow.post("/api/images", png()).status == 200
 
@@ -162,9 +162,9 @@ def test_a_connection_that_does_not_ask_is_closed(view: ModelView) -> None:
                 while raw.recv(65536):
                     pass
         # A computation that takes longer than that is not cut off.
-        asked = {"image": EXAMPLE, "prompts": ["a dog"], "methods": ["occlusion"]}
+        request = {"image": EXAMPLE, "prompts": ["a dog"], "methods": ["occlusion"]}
         begun = time.monotonic()
-        answer = site.post("/api/explain", {**asked, "sides": ["image"]})
+        answer = site.post("/api/explain", {**request, "sides": ["image"]})
         assert "result" in answer.news[-1]
         assert time.monotonic() - begun > 0.5
 

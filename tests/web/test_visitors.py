@@ -15,8 +15,8 @@ from whyclip.models import ModelView
 from whyclip.web import app as web_app
 from whyclip.web.limits import Limits
 
-ASKED: dict[str, Any] = {"image": EXAMPLE, "prompts": ["a dog"]}
-SLOW: dict[str, Any] = {**ASKED, "methods": ["rise"], "sides": ["image"]}
+REQUEST: dict[str, Any] = {"image": EXAMPLE, "prompts": ["a dog"]}
+SLOW: dict[str, Any] = {**REQUEST, "methods": ["rise"], "sides": ["image"]}
 
 
 def block(site: Site) -> threading.Event:
@@ -50,7 +50,7 @@ def test_50_visitors_at_once_are_all_answered(view: ModelView) -> None:
 
         def visit(number: int) -> None:
             prompts = [f"a dog {number}", "a red car"]
-            answers.append((prompts, site.post("/api/explain", {**ASKED, "prompts": prompts})))
+            answers.append((prompts, site.post("/api/explain", {**REQUEST, "prompts": prompts})))
 
         visitors = [threading.Thread(target=visit, args=[number]) for number in range(50)]
         for visitor in visitors:
@@ -72,10 +72,10 @@ def test_50_visitors_at_once_are_all_answered(view: ModelView) -> None:
 def test_those_who_wait_learn_their_position(view: ModelView) -> None:
     with serving(view) as site:
         release = block(site)
-        found: dict[int, list[dict[str, Any]]] = {}
+        streams: dict[int, list[dict[str, Any]]] = {}
 
         def visit(number: int) -> None:
-            found[number] = site.post("/api/explain", ASKED).news
+            streams[number] = site.post("/api/explain", REQUEST).news
 
         visitors = []
         for number in range(3):
@@ -86,31 +86,31 @@ def test_those_who_wait_learn_their_position(view: ModelView) -> None:
         release.set()
         for visitor in visitors:
             visitor.join(60)
-        assert [found[number][0] for number in range(3)] == [{"queue": n} for n in (1, 2, 3)]
-        assert all("result" in news[-1] for news in found.values())
-        positions = [news["queue"] for news in found[2] if "queue" in news]
+        assert [streams[number][0] for number in range(3)] == [{"queue": n} for n in (1, 2, 3)]
+        assert all("result" in news[-1] for news in streams.values())
+        positions = [news["queue"] for news in streams[2] if "queue" in news]
         assert positions == sorted(positions, reverse=True)
 
 
 def test_a_full_queue_turns_visitors_away_in_a_sentence(view: ModelView) -> None:
     with serving(view, Limits(waiting=2)) as site:
         release = block(site)
-        waiting = [site.start("/api/explain", ASKED) for _ in range(2)]
+        waiting = [site.start("/api/explain", REQUEST) for _ in range(2)]
         wait_until(lambda: site.app.worker.waiting == 2)
-        answer = site.post("/api/explain", ASKED)
+        answer = site.post("/api/explain", REQUEST)
         assert answer.status == 503
         assert "try again" in answer.json["error"]
         release.set()
         for raw in waiting:
             raw.close()
         wait_until(lambda: site.app.worker.idle)
-        assert site.post("/api/explain", ASKED).status == 200
+        assert site.post("/api/explain", REQUEST).status == 200
 
 
 def test_a_visitor_who_leaves_while_waiting_leaves_the_queue(view: ModelView) -> None:
     with serving(view) as site:
         release = block(site)
-        raw = site.start("/api/explain", ASKED)
+        raw = site.start("/api/explain", REQUEST)
         wait_until(lambda: site.app.worker.waiting == 1)
         raw.close()
         wait_until(lambda: site.app.worker.waiting == 0, 10)
@@ -119,19 +119,19 @@ def test_a_visitor_who_leaves_while_waiting_leaves_the_queue(view: ModelView) ->
 
 def test_a_visitor_who_leaves_stops_the_computation(site: Site) -> None:
     raw = site.start("/api/explain", SLOW)
-    found = b""
-    while b'"progress"' not in found:
-        found += raw.recv(65536)
+    content = b""
+    while b'"progress"' not in content:
+        content += raw.recv(65536)
     raw.close()
     left = time.monotonic()
     # RISE runs the model thousands of times, here for half a minute or more.
     wait_until(lambda: site.app.worker.idle, 20)
     assert time.monotonic() - left < 15
-    assert site.post("/api/explain", ASKED).status == 200
+    assert site.post("/api/explain", REQUEST).status == 200
 
 
 def test_progress_is_told_and_grows(site: Site) -> None:
-    news = site.post("/api/explain", {**ASKED, "methods": ["occlusion"], "sides": ["image"]}).news
+    news = site.post("/api/explain", {**REQUEST, "methods": ["occlusion"], "sides": ["image"]}).news
     assert "result" in news[-1]
     done = [one["progress"]["done"] / one["progress"]["total"] for one in news if "progress" in one]
     assert done
@@ -150,7 +150,7 @@ def test_a_fault_is_a_sentence_without_traces_and_the_next_visitor_is_answered(
             for name in ("explain", "table", "download"):
                 patched.setattr(site.app.answers, name, broken)
             patched.setattr(site.app.kept, "add", broken)
-            body: Any = ASKED
+            body: Any = REQUEST
             if path == "/api/images":
                 body = b"\x89PNG"
                 patched.setattr(web_app.uploads, "check_header", lambda *_: None)
@@ -160,12 +160,12 @@ def test_a_fault_is_a_sentence_without_traces_and_the_next_visitor_is_answered(
         last = json.loads(answer.body.splitlines()[-1])
         assert last["error"].startswith("something went wrong inside whyclip")
     assert "RuntimeError: secret" in capsys.readouterr().err
-    assert "result" in site.post("/api/explain", ASKED).news[-1]
+    assert "result" in site.post("/api/explain", REQUEST).news[-1]
 
 
 def test_an_error_of_whyclip_is_its_own_sentence(site: Site) -> None:
-    asked = {**ASKED, "methods": ["maskclip"], "sides": ["text"]}
-    assert "maskclip" in site.post("/api/explain", asked).news[-1]["error"]
+    request = {**REQUEST, "methods": ["maskclip"], "sides": ["text"]}
+    assert "maskclip" in site.post("/api/explain", request).news[-1]["error"]
 
 
 def test_a_reader_who_is_slow_takes_no_memory() -> None:

@@ -77,9 +77,9 @@ def test_methods_that_are_told_the_drops_follow_them(
 ) -> None:
     """The drops are measured a second time by the planted methods, image by image."""
     data = MAKE[name](tmp_path)
-    found = audit(view, data, [of_holes(view, data), of_nouns(view, data)], CHECKS, limit=3)
-    holes = found.finding("told_holes", "inpainted_objects")
-    nouns = found.finding("told_nouns", "absent_nouns", "text")
+    result = audit(view, data, [of_holes(view, data), of_nouns(view, data)], CHECKS, limit=3)
+    holes = result.finding("told_holes", "inpainted_objects")
+    nouns = result.finding("told_nouns", "absent_nouns", "text")
     assert holes is not None
     assert holes.value is not None
     assert nouns is not None
@@ -93,12 +93,12 @@ def test_methods_that_are_told_the_drops_follow_them(
 
 
 def test_they_are_part_of_an_audit_of_photographs(view: whyclip.ModelView, tmp_path: Path) -> None:
-    found = audit(view, coco(tmp_path), ["contribution"], limit=3, edited=1, patches=2)
-    measured = {f.check for f in found.of("contribution") if f.value is not None}
+    result = audit(view, coco(tmp_path), ["contribution"], limit=3, edited=1, patches=2)
+    measured = {f.check for f in result.of("contribution") if f.value is not None}
     assert {"inpainted_objects", "patch_masked"} <= measured
     # The rule that its calibration on scenes did not meet.
-    assert "absent_nouns" not in {finding.check for finding in found.findings}
-    [rough] = [answer for answer in answers(found) if answer.startswith("Approximations")]
+    assert "absent_nouns" not in {finding.check for finding in result.findings}
+    [rough] = [answer for answer in answers(result) if answer.startswith("Approximations")]
     assert "inpainted_objects" in rough
 
 
@@ -108,12 +108,12 @@ def test_without_masks_nothing_is_painted_over(view: whyclip.ModelView, tmp_path
         Image.fromarray(noise(number)).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,{NAMES[number]}")
     (tmp_path / "index.csv").write_text("\n".join(lines))
-    found: Audit = audit(view, Folder(tmp_path), ["contribution"], CHECKS, limit=3)
+    result: Audit = audit(view, Folder(tmp_path), ["contribution"], CHECKS, limit=3)
     for check in ("inpainted_objects", "absent_classes"):
-        finding = found.finding("contribution", check)
+        finding = result.finding("contribution", check)
         assert finding is not None
         assert (finding.verdict, finding.why_not) == ("not applicable", "needs masks")
-    nouns = found.finding("contribution", "absent_nouns", "text")
+    nouns = result.finding("contribution", "absent_nouns", "text")
     assert nouns is not None
     # Three labels leave two that are absent, one for the pair and one in a noun's place.
     assert nouns.value is not None

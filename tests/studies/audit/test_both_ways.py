@@ -70,8 +70,8 @@ def truth_of(data: Ranked) -> Truth:
 
 def opposite(method: Method) -> Method:
     def relevance(forward_pass: ForwardPass) -> Relevance:
-        found = method.relevance(forward_pass)
-        return replace(found, values=-found.values)
+        result = method.relevance(forward_pass)
+        return replace(result, values=-result.values)
 
     return replace(method, name=f"{method.name}_opposite", relevance=relevance)
 
@@ -144,9 +144,9 @@ def misled(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor:
 
 def of_weights(forward_pass: ForwardPass) -> Relevance:
     """Of any other model than the one that is audited it says the opposite."""
-    own = forward_pass.tower is view().image or forward_pass.tower is view().text
+    is_original = forward_pass.tower is view().image or forward_pass.tower is view().text
     values = drawn(forward_pass, 0)
-    return Relevance(values if own else -values, forward_pass.embedding)
+    return Relevance(values if is_original else -values, forward_pass.embedding)
 
 
 def by_itself(forward_pass: ForwardPass) -> Relevance:
@@ -256,8 +256,8 @@ def of_shuffled() -> Audit:
 @lru_cache(maxsize=1)
 def of_changed() -> Audit:
     data = Changeable(N)
-    told = [of_images(view(), data, kind) for kind in ("removed", "recoloured")]
-    methods = [*told, of_patches(view()), of_texts(view(), data)]
+    image_methods = [of_images(view(), data, kind) for kind in ("removed", "recoloured")]
+    methods = [*image_methods, of_patches(view()), of_texts(view(), data)]
     every = [*methods, *map(opposite, methods)]
     return audit(view(), data, every, CHANGING, limit=N, edited=EDITED)
 
@@ -281,9 +281,9 @@ def finding_of(method: str, check: str, side: Any) -> Finding:
     run = of_shuffled if check == "shuffled_weights" else of_edited if check in EDITING else of_many
     run = of_changed if check in CHANGING else of_heads if check == HEADS else run
     run = of_rough if check in ROUGH else run
-    found = run().finding(method, check, side)
-    assert found is not None
-    return found
+    finding = run().finding(method, check, side)
+    assert finding is not None
+    return finding
 
 
 def test_every_check_and_side_has_its_planted_methods() -> None:
@@ -317,7 +317,7 @@ def test_the_values_are_those_of_what_was_planted() -> None:
         ("spatial_weights", SAME): 0.0,
     }
     for (check, method), value in expected.items():
-        found = finding_of(method, check, "image").value
-        assert found is not None
-        assert found.mean == pytest.approx(value, abs=1e-5), (check, method)
-        assert found.low <= found.mean <= found.high
+        interval = finding_of(method, check, "image").value
+        assert interval is not None
+        assert interval.mean == pytest.approx(value, abs=1e-5), (check, method)
+        assert interval.low <= interval.mean <= interval.high

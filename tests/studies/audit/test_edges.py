@@ -28,9 +28,9 @@ class Open(Toy):
 
 
 def upper_half() -> np.ndarray:
-    found = np.zeros((32, 32), bool)
-    found[:16] = True
-    return found
+    mask = np.zeros((32, 32), bool)
+    mask[:16] = True
+    return mask
 
 
 def located(view: whyclip.ModelView, data: Toy) -> torch.Tensor:
@@ -46,8 +46,8 @@ def test_open_parts_are_not_counted(view: whyclip.ModelView) -> None:
     prompts = [f"a photo of a {name}." for name in NAMES]
     order = whyclip.explain(view, sample.image, prompts).scores.argsort(descending=True).tolist()
     distractor = next(i for i in order if NAMES[i] not in sample.labels)
-    asked = [*sample.prompts, prompts[distractor]]
-    heat = whyclip.explain(view, sample.image, asked, method="grad_eclip").heatmap(
+    texts = [*sample.prompts, prompts[distractor]]
+    heat = whyclip.explain(view, sample.image, texts, method="grad_eclip").heatmap(
         interpolation="bilinear"
     )
     assert sample.masks is not None
@@ -57,16 +57,16 @@ def test_open_parts_are_not_counted(view: whyclip.ModelView) -> None:
         expected = [
             [float(one[mask[counted]].sum() / one.sum()) for mask in masks] for one in lower
         ]
-        found = located(view, data)
-        torch.testing.assert_close(found, torch.tensor(expected), rtol=1e-4, atol=1e-5)
+        values = located(view, data)
+        torch.testing.assert_close(values, torch.tensor(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_a_single_sample_is_enough_to_run_and_too_few_to_decide(view: whyclip.ModelView) -> None:
-    found = audit(view, Toy(5), ["grad_eclip"], ["score_gap", "deletion"], limit=1)
-    assert found.samples == found.edited == 1
-    assert {finding.verdict for finding in found.findings} <= {"inconclusive", "not applicable"}
-    assert {cell.gap.n for cell in found.cells} == {3}
-    assert all(cell.accuracy is not None for cell in found.cells)
+    result = audit(view, Toy(5), ["grad_eclip"], ["score_gap", "deletion"], limit=1)
+    assert result.samples == result.edited == 1
+    assert {finding.verdict for finding in result.findings} <= {"inconclusive", "not applicable"}
+    assert {cell.gap.n for cell in result.cells} == {3}
+    assert all(cell.accuracy is not None for cell in result.cells)
 
 
 def test_a_bad_sample_is_named(view: whyclip.ModelView) -> None:
@@ -104,5 +104,5 @@ def test_by_default_every_quick_method_and_the_control_last(view: whyclip.ModelV
 
 
 def test_a_dataset_may_be_given_by_its_name(view: whyclip.ModelView) -> None:
-    found = audit(view, "scenes", ["grad_eclip"], ["score_gap"], limit=1)
-    assert (found.dataset, found.samples) == ("scenes", 1)
+    result = audit(view, "scenes", ["grad_eclip"], ["score_gap"], limit=1)
+    assert (result.dataset, result.samples) == ("scenes", 1)

@@ -16,16 +16,16 @@ from whyclip.studies.audit import CHECKS, Audit, audit
 KINDS = ("vit-qk-norm", "siglip", "resnet", "timm-eva", "vit-average", "blip")
 
 
-def unmeasured(found: Audit, method: str) -> dict[str, str]:
-    return {f"{f.check} {f.side}": f.why_not for f in found.of(method) if f.value is None}
+def unmeasured(result: Audit, method: str) -> dict[str, str]:
+    return {f"{f.check} {f.side}": f.why_not for f in result.of(method) if f.value is None}
 
 
 @pytest.mark.parametrize("family", [name for name in KINDS if name in SMALL])
 def test_every_kind_of_tower_can_be_audited(family: str) -> None:
     view = whyclip.wrap(*SMALL[family](), name=family)
-    asked = ["leave_one_out"] if view.image.opaque else ["contribution"]
-    found = audit(view, Toy(3), asked, limit=3, edited=1)
-    missing = unmeasured(found, asked[0])
+    methods = ["leave_one_out"] if view.image.opaque else ["contribution"]
+    result = audit(view, Toy(3), methods, limit=3, edited=1)
+    missing = unmeasured(result, methods[0])
     assert {key.partition(" ")[0] for key in missing} <= {
         "completeness",
         "spatial_weights",
@@ -35,23 +35,23 @@ def test_every_kind_of_tower_can_be_audited(family: str) -> None:
         *(name for name, check in CHECKS.items() if "interventions" in check.needs),
         "exchanged_heads",
     }
-    for finding in found.of(asked[0], "fidelity"):
+    for finding in result.of(methods[0], "fidelity"):
         if finding.check == "score_gap":
             assert finding.value is not None
             assert finding.value.mean < 1e-5
-    reason = unmeasured(found, "random").get("patch_masked image", "")
+    reason = unmeasured(result, "random").get("patch_masked image", "")
     assert ("needs attention" in reason) == bool(view.image.opaque)
-    assert bool(found.cells) == (not view.image.opaque and not view.image.fixed_grid_reason)
+    assert bool(result.cells) == (not view.image.opaque and not view.image.fixed_grid_reason)
 
 
 def test_a_classifier_is_asked_its_classes() -> None:
     names = ("tabby cat", "sports car", "daisy", "tiger")
     view = whyclip.wrap(*classifier(names), None, "vit")
     data: Any = Toy(3, names=names)
-    found = audit(view, data, ["contribution"], limit=3, edited=1)
-    assert found.sides("contribution") == ("image",)
-    gap = found.finding("contribution", "score_gap")
-    accuracy = found.finding("contribution", "accuracy")
+    result = audit(view, data, ["contribution"], limit=3, edited=1)
+    assert result.sides("contribution") == ("image",)
+    gap = result.finding("contribution", "score_gap")
+    accuracy = result.finding("contribution", "accuracy")
     assert gap is not None
     assert gap.value is not None
     assert gap.value.mean < 1e-4

@@ -26,7 +26,7 @@ from whyclip.studies.audit.keep import keep
 
 
 @pytest.fixture(scope="module")
-def found(view: whyclip.ModelView) -> Audit:
+def small_audit(view: whyclip.ModelView) -> Audit:
     return audit(view, Toy(4), ["grad_eclip", "contribution"], limit=4, edited=1)
 
 
@@ -35,12 +35,12 @@ def explained(view: whyclip.ModelView, **options: object) -> whyclip.Explanation
     return whyclip.explain(view, Toy(1)[0].image, ["a dog"], **options)  # type: ignore[arg-type]
 
 
-def test_an_audit_is_the_same_after_saving(found: Audit, tmp_path: Path) -> None:
-    page = found.save(tmp_path / "out")
+def test_an_audit_is_the_same_after_saving(small_audit: Audit, tmp_path: Path) -> None:
+    page = small_audit.save(tmp_path / "out")
     again = Audit.load(page.parent / "audit.json")
-    assert again.to_json() == found.to_json()
+    assert again.to_json() == small_audit.to_json()
     # NaN is not itself, so that intervals are compared as text.
-    assert str(again.findings) == str(found.findings)
+    assert str(again.findings) == str(small_audit.findings)
     assert {p.name for p in page.parent.iterdir()} >= {
         "index.html",
         "report.md",
@@ -51,7 +51,7 @@ def test_an_audit_is_the_same_after_saving(found: Audit, tmp_path: Path) -> None
         "audit.json",
     }
     rows = (page.parent / "findings.csv").read_text().splitlines()
-    assert len(rows) == 1 + len(found.findings)
+    assert len(rows) == 1 + len(small_audit.findings)
 
 
 def renamed(record: dict[str, Any], check: str = "score_gap") -> dict[str, Any]:
@@ -60,16 +60,16 @@ def renamed(record: dict[str, Any], check: str = "score_gap") -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def test_an_audit_holds_what_its_checks_claim(found: Audit) -> None:
-    again = Audit.from_json(renamed(found.to_json()))
+def test_an_audit_holds_what_its_checks_claim(small_audit: Audit) -> None:
+    again = Audit.from_json(renamed(small_audit.to_json()))
     finding, before = (
         audit.finding("grad_eclip", name)
-        for audit, name in ((again, "nobody_knows_it"), (found, "score_gap"))
+        for audit, name in ((again, "nobody_knows_it"), (small_audit, "score_gap"))
     )
     assert finding is not None
     assert before is not None
     assert finding.words == before.words
-    assert again.verdict("grad_eclip", "fidelity") == found.verdict("grad_eclip", "fidelity")
+    assert again.verdict("grad_eclip", "fidelity") == small_audit.verdict("grad_eclip", "fidelity")
     assert "Score gap" in again.report().page()
 
 
@@ -79,8 +79,8 @@ def test_an_audit_of_the_first_version_loads_also_if_a_check_is_gone() -> None:
     assert record["whyclip_audit"] == 1
     now = Audit.from_json(record)
     words = {"undecided": "inconclusive", "not measured": "not applicable"}
-    told = [words.get(one["verdict"], one["verdict"]) for one in record["findings"]]
-    assert [finding.verdict for finding in now.findings] == told
+    verdicts = [words.get(one["verdict"], one["verdict"]) for one in record["findings"]]
+    assert [finding.verdict for finding in now.findings] == verdicts
     gone = Audit.from_json(renamed(record, record["findings"][0]["check"]))
     finding, before = gone.findings[0], now.findings[0]
     assert (finding.verdict, finding.value) == (before.verdict, before.value)
@@ -89,7 +89,7 @@ def test_an_audit_of_the_first_version_loads_also_if_a_check_is_gone() -> None:
     assert Audit.from_json(gone.to_json()).to_json() == gone.to_json()
 
 
-def test_what_is_not_an_audit_is_refused(tmp_path: Path, found: Audit) -> None:
+def test_what_is_not_an_audit_is_refused(tmp_path: Path, small_audit: Audit) -> None:
     wrong = tmp_path / "audit.json"
     for content in ("{", "[]", '{"whyclip_audit": 99}', '{"whyclip_audit": 1}'):
         wrong.write_text(content)
@@ -100,17 +100,17 @@ def test_what_is_not_an_audit_is_refused(tmp_path: Path, found: Audit) -> None:
 
 
 def test_an_explanation_says_what_the_last_audit_found(
-    view: whyclip.ModelView, found: Audit, cache: Path, tmp_path: Path
+    view: whyclip.ModelView, small_audit: Audit, cache: Path, tmp_path: Path
 ) -> None:
     assert explained(view).audit is None
-    path = keep(found)
+    path = keep(small_audit)
     link = explained(view).audit
     assert link is not None
     assert link.path == path
     assert path.is_relative_to(cache)
-    assert Audit.load(link.path).to_json() == found.to_json()
+    assert Audit.load(link.path).to_json() == small_audit.to_json()
     for side in ("image", "text"):
-        expected = found.verdict("grad_eclip", "consistency", side)
+        expected = small_audit.verdict("grad_eclip", "consistency", side)
         assert link.verdicts[side]["consistency"] == expected  # type: ignore[index]
     assert str(cache) not in json.dumps(str(link)), "a page that is passed on says no home"
     # Another method, other options and other weights have no audit.
@@ -138,9 +138,9 @@ def test_an_explanation_says_what_the_last_audit_found(
 
 
 def test_explaining_reads_nothing_of_the_cache(
-    view: whyclip.ModelView, found: Audit, cache: Path, monkeypatch: pytest.MonkeyPatch
+    view: whyclip.ModelView, small_audit: Audit, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(found)
+    keep(small_audit)
     reads: list[Path] = []
 
     def watched() -> Path:
@@ -161,10 +161,10 @@ def test_explaining_reads_nothing_of_the_cache(
     assert one.audit is None
 
 
-def test_the_last_audit_counts(view: whyclip.ModelView, found: Audit, cache: Path) -> None:
-    keep(found)
-    later = replace(found, date="2099-01-01T00:00:00Z", methods={
-        "grad_eclip": found.methods["grad_eclip"]
+def test_the_last_audit_counts(view: whyclip.ModelView, small_audit: Audit, cache: Path) -> None:
+    keep(small_audit)
+    later = replace(small_audit, date="2099-01-01T00:00:00Z", methods={
+        "grad_eclip": small_audit.methods["grad_eclip"]
     })  # fmt: skip
     keep(later)
     link = explained(view).audit
@@ -172,17 +172,17 @@ def test_the_last_audit_counts(view: whyclip.ModelView, found: Audit, cache: Pat
     assert link.date == "2099-01-01T00:00:00Z"
     earlier = explained(view, method="contribution").audit
     assert earlier is not None
-    assert earlier.date == found.date
+    assert earlier.date == small_audit.date
 
 
 def test_the_link_is_saved_shown_and_loaded(
-    view: whyclip.ModelView, found: Audit, cache: Path, tmp_path: Path
+    view: whyclip.ModelView, small_audit: Audit, cache: Path, tmp_path: Path
 ) -> None:
     from rich.console import Console
 
     from whyclip.render.terminal import summary
 
-    keep(found)
+    keep(small_audit)
     one = explained(view)
     for ending in (".json", ".npz", ".safetensors"):
         again = whyclip.load_explanation(one.save(tmp_path / f"e{ending}"))
@@ -190,10 +190,10 @@ def test_the_link_is_saved_shown_and_loaded(
         assert again.certificate == one.certificate
     page = one.save(tmp_path / "e.html").read_text(encoding="utf-8")
     assert '"audit":{"date"' in page
-    assert f"audit of {found.date[:10]}" in page
+    assert f"audit of {small_audit.date[:10]}" in page
     console = Console(width=400, record=True, file=(tmp_path / "out").open("w"))
     console.print(summary(one))
-    assert f"audit of {found.date[:10]} (toy, n = 4)" in console.export_text()
+    assert f"audit of {small_audit.date[:10]} (toy, n = 4)" in console.export_text()
 
 
 def test_explanations_of_before_there_were_audits_are_read(
@@ -208,12 +208,12 @@ def test_explanations_of_before_there_were_audits_are_read(
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', "null"])
 def test_a_broken_index_is_no_audit(
-    view: whyclip.ModelView, found: Audit, cache: Path, content: str
+    view: whyclip.ModelView, small_audit: Audit, cache: Path, content: str
 ) -> None:
-    path = keep(found)
+    path = keep(small_audit)
     (path.parent / "index.json").write_text(content)
     assert explained(view).audit is None
-    keep(found)
+    keep(small_audit)
     assert explained(view).audit is not None
 
 

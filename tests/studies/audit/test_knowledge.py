@@ -41,14 +41,14 @@ def test_a_computation_that_knows_less_is_caught(view: whyclip.ModelView) -> Non
         return Relevance(forward_pass.content_mask[:, None].float(), -forward_pass.embedding)
 
     other = planted("upside_down", upside_down)
-    found = audit(view, Known(24, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
-    bad, good = (found.finding(name, "accuracy") for name in ("upside_down", "grad_eclip"))
+    result = audit(view, Known(24, view), [other, "grad_eclip"], ["accuracy", "best_prompt"])
+    bad, good = (result.finding(name, "accuracy") for name in ("upside_down", "grad_eclip"))
     assert bad is not None
     assert good is not None
     assert (bad.verdict, good.verdict) == ("fail", "pass")
     assert bad.figures["of the model"].mean == 1.0
     assert bad.figures["of the computation explained"].mean == 0.0
-    assert found.verdict("upside_down", "fidelity", "image") == "fail"
+    assert result.verdict("upside_down", "fidelity", "image") == "fail"
 
 
 def test_weights_that_could_not_have_decided_are_caught() -> None:
@@ -62,17 +62,17 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
 
     last_patch = replace(BLOB, name="last_patch", readout_weights=corner)
     data = Known(100, view)
-    found = audit(
+    result = audit(
         view, data, ["raw_attention", last_patch, "contribution"], ["spatial_weights"], limit=100
     )
-    own = found.finding("raw_attention", "spatial_weights")
-    bad = found.finding("last_patch", "spatial_weights")
-    none = found.finding("contribution", "spatial_weights")
-    assert own is not None
+    good = result.finding("raw_attention", "spatial_weights")
+    bad = result.finding("last_patch", "spatial_weights")
+    none = result.finding("contribution", "spatial_weights")
+    assert good is not None
     assert bad is not None
     assert none is not None
-    assert own.verdict == "pass"
-    assert own.figures["same best prompt"].mean == 1.0
+    assert good.verdict == "pass"
+    assert good.figures["same best prompt"].mean == 1.0
     assert bad.value is not None
     assert bad.value.mean < -0.1
     assert bad.verdict == "fail"
@@ -90,8 +90,8 @@ def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelVi
     seen = explained_case(
         AuditSetup(view, variants, prompt_candidates(view, data, list(data))), data[0], 0
     )
-    found = read_with(seen.forward_pass, variants["grad_eclip"])
-    assert found is not None
+    result = read_with(seen.forward_pass, variants["grad_eclip"])
+    assert result is not None
     # The block once more, head by head and patch by patch, with the library's own modules.
     block = tiny.openclip_model().visual.transformer.resblocks[-1]
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelVi
         row = row + block.mlp(block.ln_2(row))
         visual = tiny.openclip_model().visual
         expected = visual.ln_post(row) @ visual.proj
-    assert torch.allclose(found[0], expected, atol=1e-4)
+    assert torch.allclose(result[0], expected, atol=1e-4)
 
 
 def evidence(tables: list[tuple[tuple[bool, ...], list[list[float]]]]) -> Evidence:
@@ -115,39 +115,39 @@ def evidence(tables: list[tuple[tuple[bool, ...], list[list[float]]]]) -> Eviden
         sample = SampleEvidence(
             str(number), ("",) * len(table), len(right), (0,), right, scores, scores
         )
-        own = {"energy_pointing": torch.tensor(table), "pointing_game": torch.tensor(table)}
-        sample.methods["m"] = MethodEvidence(located=own)
+        values = {"energy_pointing": torch.tensor(table), "pointing_game": torch.tensor(table)}
+        sample.methods["m"] = MethodEvidence(located=values)
         # By chance a tenth, in one picture more: what is taken off each label of it.
-        chance = torch.full_like(own["energy_pointing"], 0.1)
+        chance = torch.full_like(values["energy_pointing"], 0.1)
         chance[0] += 0.1 * (number == 2) * len(table)
-        sample.methods["random"] = MethodEvidence(located=dict.fromkeys(own, chance))
+        sample.methods["random"] = MethodEvidence(located=dict.fromkeys(values, chance))
         samples.append(sample)
     return Evidence(tuple(samples), {"m": METHODS["grad_eclip"]})
 
 
 def test_localisation_reads_the_true_or_the_predicted_map() -> None:
     # Rows are maps (own prompts, then the distractor's), columns are the labels' masks.
-    found = evidence(
+    samples = evidence(
         [
             ((True, False), [[0.9, 0.1], [0.2, 0.6], [0.3, 0.05]]),
             ((False,), [[0.5], [0.15]]),
             ((True,), [[0.7], [0.0]]),
         ]
     )
-    true = located(found, "m", "energy_pointing", predicted=False)
+    true = located(samples, "m", "energy_pointing", predicted=False)
     assert list(true.values) == pytest.approx([0.8, 0.5, 0.4, 0.5])
     assert list(true.condition or ()) == [True, False, False, True]
-    said = located(found, "m", "energy_pointing", predicted=True)
+    said = located(samples, "m", "energy_pointing", predicted=True)
     assert list(said.values) == pytest.approx([0.8, -0.05, 0.05, 0.5])
-    values = measure(found, "m", "image", predicted=True).values
+    values = measure(samples, "m", "image", predicted=True).values
     assert values is not None
     assert values.interval().mean == pytest.approx(0.65 - 0.0)
 
 
 def test_localisation_needs_both_right_and_wrong() -> None:
-    found = measure(evidence([((True,), [[0.5]])]), "m", "image", predicted=False)
-    assert found.values is None
-    assert found.why_not == "the model got none wrong"
+    result = measure(evidence([((True,), [[0.5]])]), "m", "image", predicted=False)
+    assert result.values is None
+    assert result.why_not == "the model got none wrong"
 
 
 def test_without_masks_or_labels_checks_say_so_and_the_rest_goes_on(

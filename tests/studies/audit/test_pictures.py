@@ -62,19 +62,19 @@ def audited(view: whyclip.ModelView, dataset: Dataset) -> Audit:
 def test_many_rows_of_two_pictures_decide_nothing(
     view: whyclip.ModelView, tmp_path: Path, name: str
 ) -> None:
-    found = audited(view, MAKE[name](tmp_path, 2))
-    estimated = [finding for finding in found.findings if not CHECKS[finding.check].fact]
+    result = audited(view, MAKE[name](tmp_path, 2))
+    estimated = [finding for finding in result.findings if not CHECKS[finding.check].fact]
     assert {finding.verdict for finding in estimated} == {"inconclusive", "not applicable"}
-    measured = [finding for finding in found.findings if finding.value is not None]
+    measured = [finding for finding in result.findings if finding.value is not None]
     plain = {name for name, check in CHECKS.items() if check.by_default}
     able = {name for name in plain if "interventions" not in CHECKS[name].needs}
     assert {finding.check for finding in measured} >= able - SILENT[name]
     values = [f.value for f in measured] + [v for f in measured for v in f.figures.values()]
-    values += [value for cell in found.cells for value in (cell.gap, cell.same)]
+    values += [value for cell in result.cells for value in (cell.gap, cell.same)]
     assert max(value.groups for value in values if value is not None) == 2
 
 
 @pytest.mark.parametrize("name", MAKE)
 def test_as_many_pictures_decide(view: whyclip.ModelView, tmp_path: Path, name: str) -> None:
-    found = audited(view, MAKE[name](tmp_path, MIN_GROUPS))
-    assert {"pass", "fail"} <= {finding.verdict for finding in found.findings}
+    result = audited(view, MAKE[name](tmp_path, MIN_GROUPS))
+    assert {"pass", "fail"} <= {finding.verdict for finding in result.findings}

@@ -31,17 +31,17 @@ def toy_audit() -> Audit:
 
 
 def verdict(method: str, check: str, side: str = "image") -> str:
-    found = toy_audit().finding(method, check, side)  # type: ignore[arg-type]
-    assert found is not None
-    return found.verdict
+    finding = toy_audit().finding(method, check, side)  # type: ignore[arg-type]
+    assert finding is not None
+    return finding.verdict
 
 
 def test_a_centre_blob_stays_when_the_weights_are_shuffled() -> None:
-    found = toy_audit().finding("centre_blob", "shuffled_weights")
-    assert found is not None
-    assert found.verdict == "fail"
-    assert found.value is not None
-    assert found.value.mean == pytest.approx(1.0)
+    finding = toy_audit().finding("centre_blob", "shuffled_weights")
+    assert finding is not None
+    assert finding.verdict == "fail"
+    assert finding.value is not None
+    assert finding.value.mean == pytest.approx(1.0)
     assert toy_audit().verdict("centre_blob", "consistency") == "fail"
 
 
@@ -71,10 +71,10 @@ def test_a_single_head_re_run_is_not_the_model(check: str, side: str) -> None:
 
 
 def test_a_method_that_measures_what_hiding_a_patch_costs_passes() -> None:
-    found = toy_audit().finding("by_masking", "patch_masked")
-    assert found is not None
-    assert found.value is not None
-    assert found.value.mean > 0.999  # it is the same number by another way
+    finding = toy_audit().finding("by_masking", "patch_masked")
+    assert finding is not None
+    assert finding.value is not None
+    assert finding.value.mean > 0.999  # it is the same number by another way
     for check in ("computation", "score_gap", "best_prompt", "accuracy", "prompts_differ"):
         assert verdict("by_masking", check) == "pass"
     for check in ("deletion", "insertion", "patch_blurred", "shuffled_weights"):
@@ -84,9 +84,9 @@ def test_a_method_that_measures_what_hiding_a_patch_costs_passes() -> None:
 
 def test_an_additive_method_is_held_to_its_sum() -> None:
     assert verdict("decomposition", "completeness") == "pass"
-    found = toy_audit().finding("grad_eclip", "completeness")
-    assert found is not None
-    assert found.why_not == "promises no sum"
+    finding = toy_audit().finding("grad_eclip", "completeness")
+    assert finding is not None
+    assert finding.why_not == "promises no sum"
 
 
 def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
@@ -98,20 +98,20 @@ def test_a_sum_that_is_not_kept_is_caught(view: whyclip.ModelView) -> None:
     real = METHODS["decomposition"]
 
     def leaky(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
-        found = real.relevance(forward_pass, start_layer=start_layer)
-        gap = 0.5 * forward_pass.targets.score(found.embedding)
-        return replace(found, values=found.values / 2, diagnostics={"additivity gap": gap})
+        result = real.relevance(forward_pass, start_layer=start_layer)
+        gap = 0.5 * forward_pass.targets.score(result.embedding)
+        return replace(result, values=result.values / 2, diagnostics={"additivity gap": gap})
 
     planted = replace(real, name="leaky", relevance=leaky)
-    found = audit(view, Toy(20), [planted], ["completeness"]).finding("leaky", "completeness")
-    assert found is not None
-    assert found.verdict == "fail"
-    assert found.value is not None
-    assert found.value.mean == pytest.approx(0.5, abs=1e-5)
+    finding = audit(view, Toy(20), [planted], ["completeness"]).finding("leaky", "completeness")
+    assert finding is not None
+    assert finding.verdict == "fail"
+    assert finding.value is not None
+    assert finding.value.mean == pytest.approx(0.5, abs=1e-5)
 
 
 def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> None:
-    found = audit(view, Toy(6), ["grad_eclip:heads=single"], ["score_gap"])
+    result = audit(view, Toy(6), ["grad_eclip:heads=single"], ["score_gap"])
     for side in ("image", "text"):
         gaps: list[float] = []
         for sample in Toy(6):
@@ -119,12 +119,12 @@ def test_the_score_gap_is_that_of_the_certificates(view: whyclip.ModelView) -> N
             order = scores.scores.argsort(descending=True).tolist()
             distractor = next(i for i in order if NAMES[i] not in sample.labels)
             prompts = [*sample.prompts, f"a photo of a {NAMES[distractor]}."]
-            own = whyclip.explain(
+            certificate = whyclip.explain(
                 view, sample.image, prompts, method="grad_eclip", heads="single"
             ).certificate
-            explained = own.scores[side]  # type: ignore[index]
-            gaps += [abs(a - b) for a, b in zip(explained, own.score_model, strict=True)]
-        value = found.finding("grad_eclip:heads=single", "score_gap", side)  # type: ignore[arg-type]
+            explained = certificate.scores[side]  # type: ignore[index]
+            gaps += [abs(a - b) for a, b in zip(explained, certificate.score_model, strict=True)]
+        value = result.finding("grad_eclip:heads=single", "score_gap", side)  # type: ignore[arg-type]
         assert value is not None
         assert value.value is not None
         assert value.value.mean == pytest.approx(sum(gaps) / len(gaps), abs=1e-6)
@@ -151,12 +151,12 @@ def test_every_check_says_what_it_is() -> None:
 
 def test_a_threshold_can_be_moved(view: whyclip.ModelView) -> None:
     def run(threshold: float) -> str:
-        found = audit(
+        finding = audit(
             view, Toy(20), ["grad_eclip"], ["score_gap"], thresholds={"score_gap": threshold}
         ).finding("grad_eclip", "score_gap")
-        assert found is not None
-        assert found.threshold == threshold
-        return found.verdict
+        assert finding is not None
+        assert finding.threshold == threshold
+        return finding.verdict
 
     assert run(1e-3) == "pass"
     assert run(1e-12) == "fail"

@@ -68,7 +68,7 @@ def of_heads() -> Audit:
     return audit(mini(), scenes, methods, checks, limit=FEW, edited=FEW)
 
 
-def found(run: Audit, method: str, check: str, side: str = "image") -> Finding:
+def finding_of(run: Audit, method: str, check: str, side: str = "image") -> Finding:
     finding = run.finding(method, check, side)  # type: ignore[arg-type]
     assert finding is not None
     return finding
@@ -99,7 +99,7 @@ def found(run: Audit, method: str, check: str, side: str = "image") -> Finding:
     ],
 )
 def test_a_bad_map_is_caught_by_name(method: str, check: str) -> None:
-    finding = found(of_maps(), method, check)
+    finding = finding_of(of_maps(), method, check)
     assert finding.verdict == "fail", finding
 
 
@@ -111,7 +111,7 @@ def test_a_bad_map_is_caught_by_name(method: str, check: str) -> None:
     ],
 )
 def test_the_map_that_they_are_made_from_is_caught_by_none(check: str) -> None:
-    finding = found(of_maps(), planted.TRUE, check)
+    finding = finding_of(of_maps(), planted.TRUE, check)
     assert finding.value is not None
     assert finding.value.mean > finding.threshold
     assert finding.verdict != "fail"
@@ -120,13 +120,13 @@ def test_the_map_that_they_are_made_from_is_caught_by_none(check: str) -> None:
 @pytest.mark.parametrize("check", WORD_CHECKS)
 @pytest.mark.parametrize("method", planted.WORD_RULES)
 def test_a_rule_about_words_is_caught_by_exchanged_words(method: str, check: str) -> None:
-    finding = found(of_words(), method, check, "text")
+    finding = finding_of(of_words(), method, check, "text")
     assert finding.verdict == "fail", finding
 
 
 @pytest.mark.parametrize("check", WORD_CHECKS)
 def test_words_that_follow_the_model_are_not_caught(check: str) -> None:
-    finding = found(of_words(), planted.TRUE, check, "text")
+    finding = finding_of(of_words(), planted.TRUE, check, "text")
     assert finding.value is not None
     assert finding.value.mean > finding.threshold
 
@@ -135,15 +135,15 @@ def test_a_map_of_another_computation_that_declares_the_models_embedding_is_caug
     for side in ("image", "text"):
         # By its own word it is the model, so that only its map can give it away.
         for check in ("score_gap", "computation"):
-            assert found(of_heads(), "own_embedding", check, side).verdict == "pass"
-        assert found(of_heads(), "own_embedding", "exchanged_heads", side).verdict == "fail"
+            assert finding_of(of_heads(), "own_embedding", check, side).verdict == "pass"
+        assert finding_of(of_heads(), "own_embedding", "exchanged_heads", side).verdict == "fail"
         for method in ("grad_eclip", "contribution"):
-            assert found(of_heads(), method, "exchanged_heads", side).verdict == "pass"
+            assert finding_of(of_heads(), method, "exchanged_heads", side).verdict == "pass"
 
 
 @pytest.mark.parametrize("method", ["mask", "mask_if_right"])
 def test_plain_scenes_cannot_catch_the_mask_of_the_object(method: str) -> None:
     """In these scenes the object is all that the score depends on; planted shortcuts tell."""
-    finding = found(of_maps(), method, "removed_objects")
+    finding = finding_of(of_maps(), method, "removed_objects")
     assert finding.value is not None
     assert finding.value.mean > 0.8

@@ -50,10 +50,10 @@ def test_the_recipe_for_a_check_works_as_written(tmp_path: Path, view: whyclip.M
     setup = AuditSetup(view, variants, prompt_candidates(view, data, list(data)))
     samples = tuple(explained_case(setup, sample, i).evidence for i, sample in enumerate(data))
     evidence = Evidence(samples, {name: variant.method for name, variant in variants.items()})
-    found = module.measure(evidence, "alternating", "image").values
+    values = module.measure(evidence, "alternating", "image").values
     # Two prompts of its own and a distractor each; 16 patches, 8 of either sign.
-    assert found.values == pytest.approx([8 * 1 / (8 * 1 + 8 * 3)] * 9)
-    assert list(found.groups) == [f"toy-{i}" for i in range(3) for _ in range(3)]
+    assert values.values == pytest.approx([8 * 1 / (8 * 1 + 8 * 3)] * 9)
+    assert list(values.groups) == [f"toy-{i}" for i in range(3) for _ in range(3)]
 
 
 def test_the_list_of_checks_is_that_of_the_declarations() -> None:

@@ -17,8 +17,8 @@ from whyclip.studies.audit.check import check_threshold
 
 
 def run(view: Any, out: Path, **other: Any) -> None:
-    asked: dict[str, Any] = {"checks": ["score_gap"], "limit": 2, **other}
-    audit(view, Toy(2), ["contribution"], out=out, **asked).save(out)
+    options: dict[str, Any] = {"checks": ["score_gap"], "limit": 2, **other}
+    audit(view, Toy(2), ["contribution"], out=out, **options).save(out)
 
 
 def test_the_same_audit_may_write_again_and_another_may_not(view: Any, tmp_path: Path) -> None:

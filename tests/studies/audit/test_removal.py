@@ -37,9 +37,9 @@ def test_a_hidden_patch_is_one_that_was_never_there(case: AuditCase) -> None:
     image, _ = reference.towers_of(tiny.openclip_model())
     tokens = reference.stem_image(image, case.pixels[0])
     patches = torch.tensor([0, 5, 15])
-    found = hidden_patch_scores(case.forward_pass, patches)
+    scores = hidden_patch_scores(case.forward_pass, patches)
     directions = case.forward_pass.targets.directions.double()
-    for row, patch in zip(found, patches.tolist(), strict=True):
+    for row, patch in zip(scores, patches.tolist(), strict=True):
         left = torch.cat([tokens[: patch + 1], tokens[patch + 2 :]])
         embedding = reference.embed(image, left, 0)
         expected = [float(reference.cosine(embedding, d)) for d in directions]
@@ -68,9 +68,9 @@ def test_blurring_is_scored_by_the_model_itself(case: AuditCase, view: whyclip.M
     patches = torch.tensor([3, 9])
     edited = blur_patches(case.pixels[0], patches, (4, 4))
     with torch.no_grad():
-        own = tiny.openclip_model().encode_image(edited)
+        embeddings = tiny.openclip_model().encode_image(edited)
     directions = case.forward_pass.targets.directions
-    expected = torch.nn.functional.cosine_similarity(own[:, None], directions[None], dim=-1)
+    expected = torch.nn.functional.cosine_similarity(embeddings[:, None], directions[None], dim=-1)
     assert torch.allclose(blurred_patch_scores(case.forward_pass, patches), expected, atol=1e-5)
 
 
@@ -110,9 +110,9 @@ def test_what_lies_beyond_the_context_never_moves_up_into_it(view: whyclip.Model
     assert len(words) > len(lost[place]) == 75
     with torch.no_grad():
         texts = [" ".join(words), *(" ".join([*words[:i], *words[i + 1 : 75]]) for i in (2, 74))]
-        found = model.encode_text(tokenizer(texts))
+        embeddings = model.encode_text(tokenizer(texts))
         image = model.encode_image(case.pixels)
-    whole, first, last = torch.nn.functional.cosine_similarity(found, image).tolist()
+    whole, first, last = torch.nn.functional.cosine_similarity(embeddings, image).tolist()
     by_place = [lost[place][key] for key in sorted(lost[place])]
     assert by_place[2] == pytest.approx(whole - first, abs=1e-5)
     assert by_place[74] == pytest.approx(whole - last, abs=1e-5)

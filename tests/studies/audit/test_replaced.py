@@ -21,8 +21,8 @@ def run(view: whyclip.ModelView, data: Any, checks: list[str] | None = None, **m
     return audit(view, data, METHODS, checks, limit=4, edited=2, patches=4, **more)
 
 
-def names(found: Audit) -> set[str]:
-    return {finding.check for finding in found.findings if finding.value is not None}
+def names(result: Audit) -> set[str]:
+    return {finding.check for finding in result.findings if finding.value is not None}
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +46,29 @@ def test_interventions_take_their_place_in_the_verdict(changed: Audit) -> None:
 
 
 def test_a_replaced_check_is_measured_if_it_is_named(view: whyclip.ModelView) -> None:
-    found = run(view, Changeable(4), ["patch_masked", "removed_objects"])
-    assert names(found) == {"patch_masked", "removed_objects"}
+    result = run(view, Changeable(4), ["patch_masked", "removed_objects"])
+    assert names(result) == {"patch_masked", "removed_objects"}
     assert CHECKS["absent_nouns"].replaced_by
     assert names(run(view, Changeable(4), ["absent_nouns"])) == {"absent_nouns"}
     assert "absent_nouns" not in {finding.check for finding in run(view, Toy(4)).findings}
 
 
 def test_elsewhere_they_stay_and_the_answer_has_the_caveat(view: whyclip.ModelView) -> None:
-    found = run(view, Toy(4))
-    assert names(found) >= REPLACED
-    assert not names(found) & {name for name, c in CHECKS.items() if "interventions" in c.needs}
-    why = found.finding("contribution", "removed_objects")
+    result = run(view, Toy(4))
+    assert names(result) >= REPLACED
+    assert not names(result) & {name for name, c in CHECKS.items() if "interventions" in c.needs}
+    why = result.finding("contribution", "removed_objects")
     assert why is not None
     assert why.verdict == "not applicable"
     assert "such as scenes" in why.why_not
-    [caveat] = [answer for answer in answers(found) if answer.startswith("Caveat")]
+    [caveat] = [answer for answer in answers(result) if answer.startswith("Caveat")]
     assert "patch_masked" in caveat
     assert "never seen" in caveat
     assert "inpainted_objects" not in caveat
-    [rough] = [answer for answer in answers(found) if answer.startswith("Approximations")]
+    [rough] = [answer for answer in answers(result) if answer.startswith("Approximations")]
     assert all(name in rough for name in ("inpainted_objects", "absent_classes"))
     assert "patch_masked" not in rough
-    text = " ".join(part for part in found.report().sections if isinstance(part, str))
+    text = " ".join(part for part in result.report().sections if isinstance(part, str))
     assert CHECKS["patch_masked"].caveat in text
 
 

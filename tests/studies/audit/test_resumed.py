@@ -21,11 +21,11 @@ WHEN = {"seconds", "date"}
 
 
 def run(view: Any, dataset: Any, out: Path | None = None, **other: Any) -> Audit:
-    asked: dict[str, Any] = {"limit": 8, "edited": 3, "patches": 3, "checks": CHECKS, **other}
-    return audit(view, dataset, asked.pop("methods", ["contribution"]), out=out, **asked)
+    options: dict[str, Any] = {"limit": 8, "edited": 3, "patches": 3, "checks": CHECKS, **other}
+    return audit(view, dataset, options.pop("methods", ["contribution"]), out=out, **options)
 
 
-def found(audited: Audit) -> dict[str, Any]:
+def content_of(audited: Audit) -> dict[str, Any]:
     return {key: value for key, value in audited.to_json().items() if key not in WHEN}
 
 
@@ -51,11 +51,11 @@ def test_what_was_measured_is_not_measured_again(
     assert looked == [0, 1, 2, 3, 4, 5]
     calls: list[int] = []
 
-    def stopped(*asked: Any) -> Any:
+    def stopped(*arguments: Any) -> Any:
         calls.append(len(calls))
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return again(*asked)
+        return again(*arguments)
 
     monkeypatch.setattr(shuffled, "_explained_again", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -63,9 +63,9 @@ def test_what_was_measured_is_not_measured_again(
     assert looked[6:] == [5, 6, 7]
     resumed = run(view, Toy(8), tmp_path)
     assert len(looked) == 9
-    assert found(resumed) == found(whole)
+    assert content_of(resumed) == content_of(whole)
     monkeypatch.setattr(shuffled, "_explained_again", None)
-    assert found(run(view, Toy(8), tmp_path)) == found(whole)
+    assert content_of(run(view, Toy(8), tmp_path)) == content_of(whole)
 
 
 def test_half_a_line_is_measured_again(view: Any, tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_half_a_line_is_measured_again(view: Any, tmp_path: Path) -> None:
     content = file.read_bytes()
     for length in (len(content) // 3, len(content) - 9, 20, 0):
         file.write_bytes(content[:length])
-        assert found(run(view, Toy(8), tmp_path)) == found(whole)
+        assert content_of(run(view, Toy(8), tmp_path)) == content_of(whole)
         assert file.read_bytes() == content
 
 
 def test_nothing_of_another_audit_is_taken(tmp_path: Path) -> None:
     one = whyclip.wrap(*tiny.openclip_parts(), name="tiny")
     other = whyclip.wrap(*tiny.openclip_parts(seed=1), name="tiny")
-    first = found(run(one, Toy(8), tmp_path))
+    first = content_of(run(one, Toy(8), tmp_path))
     changes: list[dict[str, Any]] = [
         {"seed": 1},
         {"patches": 2},
@@ -89,8 +89,10 @@ def test_nothing_of_another_audit_is_taken(tmp_path: Path) -> None:
         {"methods": ["grad_eclip:heads=single"]},
     ]
     for options in changes:
-        assert found(run(one, Toy(8), tmp_path, **options)) == found(run(one, Toy(8), **options))
-    assert found(run(other, Toy(8), tmp_path)) == found(run(other, Toy(8))) != first
+        assert content_of(run(one, Toy(8), tmp_path, **options)) == content_of(
+            run(one, Toy(8), **options)
+        )
+    assert content_of(run(other, Toy(8), tmp_path)) == content_of(run(other, Toy(8))) != first
     assert len(list(tmp_path.glob("measured-*"))) == 2 + len(changes)
 
 
@@ -130,7 +132,7 @@ def test_broken_samples_are_listed_and_repaired_ones_measured(
 
     (photos / "1.png").write_bytes(original)
     (photos / "mask3.png").write_bytes(mask)
-    assert found(run(view, Folder(photos), tmp_path / "out")) == found(whole)
+    assert content_of(run(view, Folder(photos), tmp_path / "out")) == content_of(whole)
 
 
 def test_an_audit_without_any_sample_is_refused_and_leaves_nothing(

@@ -30,10 +30,10 @@ def test_the_users_model_is_never_touched() -> None:
     model, preprocess, tokenizer = tiny.openclip_parts()
     view = whyclip.wrap(model, preprocess, tokenizer)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    asked = [p.requires_grad for p in model.parameters()]
+    flags = [p.requires_grad for p in model.parameters()]
     audit(view, Toy(3), ["grad_eclip", "raw_attention"], limit=3, edited=2)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert [p.requires_grad for p in model.parameters()] == asked
+    assert [p.requires_grad for p in model.parameters()] == flags
     assert all(p.grad is None for p in model.parameters())
     assert not any(m._forward_hooks for m in model.modules())
 
@@ -51,12 +51,16 @@ def test_stages_go_from_the_top_down_and_each_parameter_is_shuffled_once() -> No
     copy, module = copy_of(view)
     assert module is not view.module
     names = {id(p): name for name, p in module.named_parameters()}
-    stages = {stage: {names[id(p)] for p in found} for stage, found in stages_of(copy, module)}
+    stages = {
+        stage: {names[id(p)] for p in parameters} for stage, parameters in stages_of(copy, module)
+    }
     assert list(stages) == [LAST, HALF, "upper three quarters", EVERYTHING]
-    own = [f"visual.transformer.resblocks.{i}." for i in range(4)]
+    prefixes = [f"visual.transformer.resblocks.{i}." for i in range(4)]
     for stage, blocks in ((LAST, [3]), (HALF, [2]), ("upper three quarters", [1])):
         image = {name for name in stages[stage] if name.startswith("visual.")}
-        expected = {name for name in names.values() if any(name.startswith(own[b]) for b in blocks)}
+        expected = {
+            name for name in names.values() if any(name.startswith(prefixes[b]) for b in blocks)
+        }
         assert image == expected
     assert sum(map(len, stages.values())) == len(names)
     assert set.union(*stages.values()) == set(names.values())
@@ -73,9 +77,9 @@ def test_every_family_can_be_copied_and_unlearns_at_each_stage(family: str) -> N
         texts = tokenize(view.tokenizer, ["a dog", "a red car"], view.text.context).ids
     inputs = {"image": pixels, "text": texts}
     with torch.no_grad():
-        own = {tower.side: tower.encode(inputs[tower.side]) for tower in view.towers}
+        embeddings = {tower.side: tower.encode(inputs[tower.side]) for tower in view.towers}
         last = {tower.side: tower.encode(inputs[tower.side]) for tower in copy.towers}
-        assert all(torch.equal(own[side], last[side]) for side in own)
+        assert all(torch.equal(embeddings[side], last[side]) for side in embeddings)
         for stage, parameters in stages_of(copy, module):
             shuffle(parameters, generator)
             moved = {id(p) for p in parameters}
@@ -86,7 +90,7 @@ def test_every_family_can_be_copied_and_unlearns_at_each_stage(family: str) -> N
                 assert torch.allclose(now, last[tower.side], atol=1e-4) != unlearns
                 assert unlearns or stage != LAST or tower.opaque
                 last[tower.side] = now
-        assert all(torch.equal(own[t.side], t.encode(inputs[t.side])) for t in view.towers)
+        assert all(torch.equal(embeddings[t.side], t.encode(inputs[t.side])) for t in view.towers)
 
 
 def test_likeness_is_of_ranks_and_silence_is_no_likeness() -> None:
@@ -124,8 +128,8 @@ def test_maps_of_the_copy_are_those_of_a_model_with_these_weights(
     negate(list(model.parameters()), None)
     other = whyclip.wrap(model, preprocess, tokenizer)
     texts = seen.encoded.targets().directions
-    found = whyclip.explain(other, data[0].image, texts, method="contribution", sides="image")
-    assert found.maps is not None
+    explanation = whyclip.explain(other, data[0].image, texts, method="contribution", sides="image")
+    assert explanation.maps is not None
     last = torch.stack(seen.evidence.methods["contribution"].shuffled["image"][-1])
     assert stages[-1] == EVERYTHING
-    assert torch.allclose(last, found.maps.flatten(1), atol=1e-5)
+    assert torch.allclose(last, explanation.maps.flatten(1), atol=1e-5)

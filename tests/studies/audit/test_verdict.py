@@ -28,8 +28,8 @@ from whyclip.studies.measurements import Values
 def test_only_a_whole_interval_decides(
     low: float, high: float, higher: bool, expected: str
 ) -> None:
-    found = Interval((low + high) / 2, low, high, 40, 40)
-    assert judge(found, 0.3, higher_is_better=higher) == expected
+    interval = Interval((low + high) / 2, low, high, 40, 40)
+    assert judge(interval, 0.3, higher_is_better=higher) == expected
 
 
 def test_few_images_are_never_enough() -> None:
@@ -47,9 +47,9 @@ def test_a_share_of_one_is_not_certain() -> None:
     # Clopper and Pearson 1934: each bound is a share from which as many hits, or fewer, are drawn
     # in 2.5 % of cases.
     ids = [str(i) for i in range(30)]
-    found = Values([1.0] * 30, ids).interval(share=True)
-    assert found.high == 1.0
-    assert found.low == pytest.approx(0.025 ** (1 / 30))
+    interval = Values([1.0] * 30, ids).interval(share=True)
+    assert interval.high == 1.0
+    assert interval.low == pytest.approx(0.025 ** (1 / 30))
     some = Values([1.0] * 12 + [0.0] * 18 + [math.nan], [*ids, "x"]).interval(share=True)
     assert (some.mean, some.n) == (0.4, 30)
     assert binomial(30, range(12, 31), some.low) == pytest.approx(0.025)
@@ -61,10 +61,12 @@ def test_several_of_one_picture_make_no_share_more_certain() -> None:
         [1.0, 1.0, 1.0, 0.0, 0.0] * 10 + [math.nan],
         [f"picture {i // 5}" for i in range(51)],
     )
-    found = Values(values, groups).interval(share=True)
-    assert (found.mean, found.n, found.groups) == (0.6, 50, 10), "the NaN is all of its picture"
-    assert binomial(10, range(6, 11), found.low) == pytest.approx(0.025), "as of 10"
-    assert binomial(10, range(7), found.high) == pytest.approx(0.025)
+    interval = Values(values, groups).interval(share=True)
+    assert (interval.mean, interval.n, interval.groups) == (0.6, 50, 10), (
+        "the NaN is all of its picture"
+    )
+    assert binomial(10, range(6, 11), interval.low) == pytest.approx(0.025), "as of 10"
+    assert binomial(10, range(7), interval.high) == pytest.approx(0.025)
     few = Values([1.0] * 99, ["a"] * 50 + ["b"] * 49).interval(share=True)
     assert judge(few, 0.1, higher_is_better=True) == "inconclusive"
 
@@ -72,8 +74,8 @@ def test_several_of_one_picture_make_no_share_more_certain() -> None:
 def test_pictures_of_different_sizes_count_as_fewer() -> None:
     """Kish 1965: (Σ c)² / Σ c² of images with c values each."""
     groups = ["large"] * 10 + [f"small {i}" for i in range(20)]
-    found = Values([1.0] * 30, groups).interval(share=True)
-    assert found.low == pytest.approx(0.025 ** (120 / 900))
+    interval = Values([1.0] * 30, groups).interval(share=True)
+    assert interval.low == pytest.approx(0.025 ** (120 / 900))
 
 
 def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> None:
@@ -84,12 +86,12 @@ def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> 
             right.append(draw.random() < 0.7)
             values.append((1.0 if right[-1] else 0.4) + draw.gauss(0, 0.2) + 0.1 * (image % 2))
             groups.append(f"image {image}")
-    found = Values(values, groups, right).interval()
+    interval = Values(values, groups, right).interval()
     good = [v for v, r in zip(values, right, strict=True) if r]
     bad = [v for v, r in zip(values, right, strict=True) if not r]
-    assert found.mean == pytest.approx(sum(good) / len(good) - sum(bad) / len(bad))
-    assert found.n == 120
-    assert found.groups == len({g for g, r in zip(groups, right, strict=True) if not r})
+    assert interval.mean == pytest.approx(sum(good) / len(good) - sum(bad) / len(bad))
+    assert interval.n == 120
+    assert interval.groups == len({g for g, r in zip(groups, right, strict=True) if not r})
     # The same by drawing images one at a time.
     apart = []
     for _ in range(600):
@@ -100,11 +102,11 @@ def test_a_contrast_is_the_difference_of_two_means_with_images_drawn_whole() -> 
         apart.append(sum(one) / len(one) - sum(two) / len(two))
     apart.sort()
     # Percentiles are known to be too narrow; the interval contains them, and not much more.
-    assert found.low < apart[15] + 0.005
-    assert found.high > apart[585] - 0.005
-    assert found.high - found.low < 1.3 * (apart[585] - apart[15])
+    assert interval.low < apart[15] + 0.005
+    assert interval.high > apart[585] - 0.005
+    assert interval.high - interval.low < 1.3 * (apart[585] - apart[15])
 
 
 def test_a_contrast_needs_both_sides() -> None:
-    found = Values([1.0, 2.0], ["a", "b"], [True, True]).interval()
-    assert judge(found, 0.0, higher_is_better=True) == "not applicable"
+    interval = Values([1.0, 2.0], ["a", "b"], [True, True]).interval()
+    assert judge(interval, 0.0, higher_is_better=True) == "not applicable"

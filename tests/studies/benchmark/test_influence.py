@@ -69,11 +69,11 @@ def test_a_correlation_over_models_and_its_interval() -> None:
         xs.append(y + rng.normal(0, 0.3, 50))
         ys.append(y)
     kinds = ["ordinary", "ordinary", "badge", "badge"]
-    found = correlation_over_models(xs, ys, kinds)
+    interval = correlation_over_models(xs, ys, kinds)
     expected = np.corrcoef(np.concatenate(xs), np.concatenate(ys))[0, 1]
-    assert found.mean == pytest.approx(expected)
-    assert found.low < expected < found.high
-    assert found.low > 0.8
+    assert interval.mean == pytest.approx(expected)
+    assert interval.low < expected < interval.high
+    assert interval.low > 0.8
     noise = [rng.normal(0, 1, 50) for _ in xs]
     other = correlation_over_models(noise, ys, kinds)
     assert other.low < 0.2

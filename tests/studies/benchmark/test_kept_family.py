@@ -43,18 +43,18 @@ def test_ordinary_models_recognise_their_objects() -> None:
 def test_the_mask_of_the_object_fails_where_the_model_uses_its_badge() -> None:
     scenes = PlantedScenes("badge", SCENES, SEED)
     methods = variants_of(["decomposition"])
-    found = {
+    reliances = {
         name: measure_reliance(load_member(Member.of(name), KEPT), scenes, methods)
         for name in ("ordinary-0", "ordinary-1", "badge-0", "badge-1")
     }
-    drops = {name: np.array(part.drops) for name, part in found.items()}
+    drops = {name: np.array(part.drops) for name, part in reliances.items()}
     for name in ("badge-0", "badge-1"):
         assert drops[name].mean() > 0.1
         assert np.abs(drops["ordinary-0"]).mean() < drops[name].mean() / 2
 
     def follows(method: str) -> tuple[float, float]:
-        rows = [np.array(part.raw[method]) for part in found.values()]
-        kinds = [name.partition("-")[0] for name in found]
+        rows = [np.array(part.raw[method]) for part in reliances.values()]
+        kinds = [name.partition("-")[0] for name in reliances]
         interval = correlation_over_models(rows, list(drops.values()), kinds)
         return interval.low, interval.high
 

@@ -25,7 +25,7 @@ def model() -> ModelView:
 @pytest.mark.parametrize("cue", ["badge", "written", "background"])
 def test_reliance_and_relevance_are_those_of_single_runs(model: ModelView, cue: str) -> None:
     scenes = PlantedScenes(cue, 3, seed=2)
-    found = measure_reliance(model, scenes, variants_of(["contribution"]))
+    reliance = measure_reliance(model, scenes, variants_of(["contribution"]))
     for index, sample in enumerate(scenes):
         prompt = phrase(scenes.cued(index))
         assert sample.interventions is not None
@@ -33,8 +33,8 @@ def test_reliance_and_relevance_are_those_of_single_runs(model: ModelView, cue: 
         with_cue = whyclip.explain(model, sample.image, prompt, method="contribution")
         without = whyclip.explain(model, edit.image, prompt, method="contribution")
         score, other = (float(ex.scores.flatten()[0]) for ex in (with_cue, without))
-        assert found.scores[index] == pytest.approx(score, abs=1e-5)
-        assert found.drops[index] == pytest.approx(score - other, abs=1e-5)
+        assert reliance.scores[index] == pytest.approx(score, abs=1e-5)
+        assert reliance.drops[index] == pytest.approx(score - other, abs=1e-5)
         relevance = torch.as_tensor(with_cue.maps).reshape(GRID, GRID)
         on_cue = everything = on_object = 0.0
         object_mask = (sample.masks or {}).get(scenes.cued(index), np.zeros((112, 112), bool))
@@ -49,9 +49,11 @@ def test_reliance_and_relevance_are_those_of_single_runs(model: ModelView, cue: 
                 on_cue += weight * float(relevance[row, column])
                 everything += abs(float(relevance[row, column]))
                 on_object += weight * float(object_mask[part].mean())
-        assert found.raw["contribution"][index] == pytest.approx(on_cue, abs=1e-5)
-        assert found.shares["contribution"][index] == pytest.approx(on_cue / everything, abs=1e-4)
-        assert found.raw[ORACLE][index] == pytest.approx(on_object, abs=1e-5)
+        assert reliance.raw["contribution"][index] == pytest.approx(on_cue, abs=1e-5)
+        assert reliance.shares["contribution"][index] == pytest.approx(
+            on_cue / everything, abs=1e-4
+        )
+        assert reliance.raw[ORACLE][index] == pytest.approx(on_object, abs=1e-5)
 
 
 def test_a_small_cue_counts_whole_patches_and_a_background_its_share() -> None:

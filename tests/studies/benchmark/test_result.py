@@ -71,16 +71,16 @@ def test_methods_are_ordered_by_their_mean_rank_on_ordinary_models(result: Bench
 
 
 def test_a_check_is_the_mean_over_ordinary_models(result: Benchmark) -> None:
-    found = result.interval("interaction", "fair", "image")
+    interval = result.interval("interaction", "fair", "image")
     values = [
         np.mean(list(o.images.values()))
         for r in result.records[:5]
         for o in r.outcomes
         if (o.check, o.method) == ("interaction", "fair")
     ]
-    assert found.mean == pytest.approx(np.mean(values))
-    assert found.low < 0.5 < found.high
-    assert found.high - found.low < 0.1
+    assert interval.mean == pytest.approx(np.mean(values))
+    assert interval.low < 0.5 < interval.high
+    assert interval.high - interval.low < 0.1
 
 
 def test_a_method_that_shows_the_badge_passes_and_the_object_mask_fails(
@@ -96,9 +96,9 @@ def test_a_method_that_shows_the_badge_passes_and_the_object_mask_fails(
 
 def test_only_the_models_with_the_cue_and_the_ordinary_ones_count(result: Benchmark) -> None:
     every = result.follows("badge", "good")
-    own = result.follows("badge", "good", ordinary=False)
-    assert (every.n, own.n) == (7 * 40, 2 * 40)
-    assert own.mean < every.mean
+    badge_only = result.follows("badge", "good", ordinary=False)
+    assert (every.n, badge_only.n) == (7 * 40, 2 * 40)
+    assert badge_only.mean < every.mean
     blind = record("blind", 9)
     more = Benchmark((*result.records, blind))
     assert more.follows("badge", "good").n == 7 * 40

@@ -39,10 +39,10 @@ def texts(*written: str) -> Tensor:
 def pictures(items: list[Any]) -> Tensor:
     """Unit embeddings by the library alone, one at a time."""
     with torch.no_grad():
-        found = [
+        embeddings = [
             PARTS[0].encode_image(PARTS[1](Image.fromarray(np.asarray(i)))[None]) for i in items
         ]
-    return F.normalize(torch.cat(found), dim=-1)
+    return F.normalize(torch.cat(embeddings), dim=-1)
 
 
 def reading(read: str, prompt: str, truth: int, explained: int, bank: Tensor) -> Callable[..., Any]:
@@ -69,11 +69,11 @@ def expected(
     """All values of a sample by a plain loop; prompts are (label, text, explained class)."""
     values: dict[tuple[str, str, str, str], float] = {}
     for name, options in METHODS.items():
-        found = whyclip.explain(
+        explanation = whyclip.explain(
             MODEL, sample.image, [text for _, text, _ in prompts], method=name, **options
         )
         for index, (label, text, explained) in enumerate(prompts):
-            heat = found.heatmap(interpolation="bilinear")[index]
+            heat = explanation.heatmap(interpolation="bilinear")[index]
             truth = CLASSES.index(label)
             for metric in map(METRICS.__getitem__, EVERY):
                 if metric.needs == ("mask",):
@@ -85,11 +85,11 @@ def expected(
                         value = float(metric.value(laid, torch.from_numpy(sample.masks[label])))
                     values[label, name, metric.name, ""] = value
                 elif metric.side == "text":
-                    if found.words[index]:
+                    if explanation.words[index]:
                         image = pictures([sample.image])[0]
                         value = metric.measure(
                             text,
-                            found.words[index],
+                            explanation.words[index],
                             score=lambda batch, image=image: texts(*batch) @ image,
                             seed=SEED,
                         )
@@ -126,14 +126,14 @@ def whole() -> Evaluation:
 def test_every_value_is_that_of_a_plain_loop(whole: Evaluation) -> None:
     bank = class_bank()
     for sample in (Pictures()[i] for i in (1, 3, 4)):
-        asked = [
+        requests = [
             (label, text, CLASSES.index(label))
             for label, text in zip(sample.labels, sample.prompts, strict=True)
         ]
-        plain, own = expected(sample, asked, bank), found_values(whole, sample)
-        assert own.keys() == plain.keys()
-        assert own == pytest.approx(plain, abs=2e-5, nan_ok=True)
-        assert len(own) == len(asked) * (3 * (6 + 2 * 14 + 2 + 2) + 2 * 2)
+        plain, values = expected(sample, requests, bank), found_values(whole, sample)
+        assert values.keys() == plain.keys()
+        assert values == pytest.approx(plain, abs=2e-5, nan_ok=True)
+        assert len(values) == len(requests) * (3 * (6 + 2 * 14 + 2 + 2) + 2 * 2)
 
 
 def test_right_is_to_be_among_the_best_as_many_as_there_are_labels(whole: Evaluation) -> None:
@@ -178,9 +178,9 @@ def test_the_batch_size_changes_nothing(whole: Evaluation, batch_size: int) -> N
 def test_curves_are_the_mean_of_the_answers(whole: Evaluation) -> None:
     scores = []
     for sample in Pictures():
-        found = whyclip.explain(MODEL, sample.image, list(sample.prompts), method="maskclip")
+        explanation = whyclip.explain(MODEL, sample.image, list(sample.prompts), method="maskclip")
         for heat, prompt in zip(
-            found.heatmap(interpolation="bilinear"), sample.prompts, strict=True
+            explanation.heatmap(interpolation="bilinear"), sample.prompts, strict=True
         ):
             edits = METRICS["insertion"].edits(sample.image, heat, seed=SEED)  # type: ignore[misc]
             scores.append((pictures(list(edits)) @ texts(prompt)[0]).numpy())
@@ -220,9 +220,9 @@ def test_variants_of_one_method_stand_side_by_side() -> None:
     plain = evaluate(
         MODEL, Pictures(), {"grad_eclip": {"spatial": "none"}}, ["energy_pointing"], seed=SEED
     )
-    own = result.values("λ = 1", "energy_pointing")
-    assert own == pytest.approx(plain.values("grad_eclip", "energy_pointing"), nan_ok=True)
-    assert not np.allclose(own, result.values("grad_eclip", "energy_pointing"), equal_nan=True)
+    values = result.values("λ = 1", "energy_pointing")
+    assert values == pytest.approx(plain.values("grad_eclip", "energy_pointing"), nan_ok=True)
+    assert not np.allclose(values, result.values("grad_eclip", "energy_pointing"), equal_nan=True)
 
 
 def test_samples_come_out_while_others_have_not_been_read() -> None:

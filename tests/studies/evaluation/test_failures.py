@@ -33,8 +33,8 @@ def _quiet() -> Iterator[None]:
 
 
 def run(dataset: Any, out: Path | None = None, **other: Any) -> Evaluation:
-    asked: dict[str, Any] = {"metrics": ["deletion", "iou"], "batch_size": 4, **other}
-    return evaluate(MODEL, dataset, ["raw_attention"], out=out, **asked)
+    options: dict[str, Any] = {"metrics": ["deletion", "iou"], "batch_size": 4, **other}
+    return evaluate(MODEL, dataset, ["raw_attention"], out=out, **options)
 
 
 def draw(path: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:
@@ -106,15 +106,15 @@ def test_one_broken_sample_is_a_row_and_all_others_are_measured(
     whole = run(Folder(data))
     fault(data)
     with pytest.warns(WhyclipWarning, match=r"1 of 6 samples failed; first: '2.png#0': "):
-        found = run(Folder(data), tmp_path / "out")
-    assert [record.sample for record in found.failed] == ["2.png#0"]
-    error = found.failed[0].error
+        result = run(Folder(data), tmp_path / "out")
+    assert [record.sample for record in result.failed] == ["2.png#0"]
+    error = result.failed[0].error
     assert "\n" not in error
     assert ("mask" if "mask" in fault.__name__ else "2.png") in error
     others = [row for row in whole.rows if row.sample != "2.png#0"]
-    assert [row[:-1] for row in found.rows] == [row[:-1] for row in others]
+    assert [row[:-1] for row in result.rows] == [row[:-1] for row in others]
     values = [row.value for row in others]
-    assert [row.value for row in found.rows] == pytest.approx(values, abs=1e-6, nan_ok=True)
+    assert [row.value for row in result.rows] == pytest.approx(values, abs=1e-6, nan_ok=True)
     rows = [json.loads(x) for x in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
     assert [row["sample"] for row in rows if row["error"]] == ["2.png#0"]
     assert len(rows) == 6
@@ -127,8 +127,8 @@ def test_the_report_counts_and_lists_them_until_they_are_repaired(
     damaged(data)
     missing_one = listed(data, [0, 1, 2, 3, 4, 5])
     (data / "5.png").unlink()
-    found = run(missing_one, tmp_path / "out")
-    found.save(tmp_path / "out")
+    result = run(missing_one, tmp_path / "out")
+    result.save(tmp_path / "out")
     report = (tmp_path / "out" / "report.md").read_text()
     assert "2 of 6 samples failed" in report
     assert "2 of 6 samples failed" in (tmp_path / "out" / "index.html").read_text()
@@ -156,18 +156,18 @@ def test_finished_rows_stay_valid_whatever_becomes_of_the_file_list(
 ) -> None:
     run(listed(data, range(5)), tmp_path / "out")
     for numbers in ([1, 2, 3, 4], [3, 1, 4, 5], range(6)):
-        found = run(listed(data, numbers), tmp_path / "out")
+        result = run(listed(data, numbers), tmp_path / "out")
         known = 4 if 5 not in numbers else 3 if len(numbers) == 4 else 6
-        assert found.facts["measured before"].startswith(f"{known} samples"), numbers
+        assert result.facts["measured before"].startswith(f"{known} samples"), numbers
         fresh = run(Folder(data))
-        assert found.subjects == fresh.subjects, "classes come in another order"
-        assert [row[:-1] for row in found.rows] == [row[:-1] for row in fresh.rows]
+        assert result.subjects == fresh.subjects, "classes come in another order"
+        assert [row[:-1] for row in result.rows] == [row[:-1] for row in fresh.rows]
 
 
 class AllBroken(Pictures):
     def sample(self, index: int) -> Sample:
-        found = super().sample(index)
-        return Sample(found.id, Path(f"gone{index}.png"), found.labels, found.prompts)
+        sample = super().sample(index)
+        return Sample(sample.id, Path(f"gone{index}.png"), sample.labels, sample.prompts)
 
 
 def test_a_run_without_any_result_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -197,16 +197,16 @@ def test_a_sample_that_cannot_even_be_described_is_a_row(tmp_path: Path) -> None
         def sample(self, index: int) -> Sample:
             if index == 0:
                 raise InputError("row 0 has no label")
-            found = super().sample(index)
+            sample = super().sample(index)
             if index == 1:
-                return Sample(found.id, found.source, ("unicorn",), ("a unicorn",))
-            return found
+                return Sample(sample.id, sample.source, ("unicorn",), ("a unicorn",))
+            return sample
 
-    found = run(Strange(), tmp_path / "out", prompt="pred")
-    errors = [record.error for record in found.failed]
+    result = run(Strange(), tmp_path / "out", prompt="pred")
+    errors = [record.error for record in result.failed]
     assert errors == ["row 0 has no label", f"'unicorn' is none of the {len(CLASSES)} classes of "
                       "pictures"]  # fmt: skip
-    assert len(found.records) == 3
+    assert len(result.records) == 3
 
 
 def test_failures_do_not_depend_on_the_batch_size(data: Path) -> None:
@@ -230,9 +230,9 @@ def test_an_annotation_of_a_missing_file_is_a_row(data: Path, tmp_path: Path) ->
     content["annotations"][3]["segmentation"] = {"size": [32, 40], "counts": "not"}  # type: ignore[index]
     (tmp_path / "a.json").write_text(json.dumps(content))
     (data / "1.png").unlink()
-    found = run(CocoInstances(data, tmp_path / "a.json"))
-    assert [record.sample for record in found.records] == ["0", "2"]
-    errors = {record.sample: record.error for record in found.failed}
+    result = run(CocoInstances(data, tmp_path / "a.json"))
+    assert [record.sample for record in result.records] == ["0", "2"]
+    errors = {record.sample: record.error for record in result.failed}
     assert "1.png" in errors["1"]
     assert "run lengths" in errors["3"]
     assert "lacks 'height'" in errors["number 4"]
@@ -250,10 +250,10 @@ def test_a_row_of_the_datasets_library_with_a_broken_image_is_a_row() -> None:
         {"image": images, "label": ["dog", "cat", "dog", "cat"]},
         features=library.Features(features),
     ).cast_column("image", library.Image())
-    found = run(HfDataset(rows), metrics=["deletion"])
-    assert [record.sample for record in found.records] == ["0", "3"]
-    assert len(found.failed) == 2
-    for record in found.failed:
+    result = run(HfDataset(rows), metrics=["deletion"])
+    assert [record.sample for record in result.records] == ["0", "3"]
+    assert len(result.failed) == 2
+    for record in result.failed:
         assert "cannot be read" in record.error
 
 

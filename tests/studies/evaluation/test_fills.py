@@ -25,13 +25,13 @@ def run(data: object, fill: str, **more: object) -> Evaluation:
     )
 
 
-def words(found: Evaluation) -> str:
-    return " ".join(part for part in found.report().sections if isinstance(part, str))
+def words(evaluation: Evaluation) -> str:
+    return " ".join(part for part in evaluation.report().sections if isinstance(part, str))
 
 
 def test_a_true_background_is_measured_with_black_and_blur_beside_it() -> None:
-    found = run(Changeable(3), "background")
-    names = {metric.name for metric in found.metrics}
+    evaluation = run(Changeable(3), "background")
+    names = {metric.name for metric in evaluation.metrics}
     assert names == {
         "deletion_background",
         "deletion_black",
@@ -40,7 +40,7 @@ def test_a_true_background_is_measured_with_black_and_blur_beside_it() -> None:
         "insertion",
         "insertion_blurred",
     }
-    text = words(found)
+    text = words(evaluation)
     assert "What the fill decides" in text
     assert "Deletion, black" in text
     assert "Insertion, true background" in text

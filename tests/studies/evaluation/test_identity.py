@@ -49,7 +49,7 @@ def drawn(path: Path, seed: int) -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Folder:
+def two_rows(tmp_path: Path) -> Folder:
     folder = tmp_path / "data"
     folder.mkdir()
     for number, name in enumerate(("0.png", "1.png", "mask.png", "other.png")):
@@ -70,27 +70,27 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_only_rows_that_were_changed_are_measured_again(
-    own: Folder, tmp_path: Path, what: str
+    two_rows: Folder, tmp_path: Path, what: str
 ) -> None:
-    first = run(tmp_path / "out", own)
-    again = run(tmp_path / "out", Folder(own.root))
+    first = run(tmp_path / "out", two_rows)
+    again = run(tmp_path / "out", Folder(two_rows.root))
     assert repr(again.rows) == repr(first.rows)
     assert again.facts["measured before"].startswith("2 samples")
-    CHANGES[what](own.root)
-    changed = run(tmp_path / "out", Folder(own.root))
+    CHANGES[what](two_rows.root)
+    changed = run(tmp_path / "out", Folder(two_rows.root))
     assert changed.facts["measured before"].startswith("1 samples")
-    assert repr(changed.rows) == repr(run(None, Folder(own.root)).rows)
+    assert repr(changed.rows) == repr(run(None, Folder(two_rows.root)).rows)
     lines = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
     ids = [record.sample for record in changed.records]
     assert set(ids) <= {json.loads(line)["sample"] for line in lines}
 
 
-def test_rows_that_were_all_changed_are_another_dataset(own: Folder, tmp_path: Path) -> None:
-    run(tmp_path / "out", own)
+def test_rows_that_were_all_changed_are_another_dataset(two_rows: Folder, tmp_path: Path) -> None:
+    run(tmp_path / "out", two_rows)
     for number, name in enumerate(("0.png", "1.png"), 4):
-        drawn(own.root / name, number)
+        drawn(two_rows.root / name, number)
     with pytest.raises(OutputError, match="its dataset: none of its samples"):
-        run(tmp_path / "out", Folder(own.root))
+        run(tmp_path / "out", Folder(two_rows.root))
 
 
 def test_the_next_checkpoint_in_the_same_module_is_another_model(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_classes_of_another_model_are_not_taken_for_its_own(tmp_path: Path) -> N
     for name in ("plan.json", "samples.jsonl"):
         (tmp_path / name).unlink()
     other = whyclip.wrap(*tiny.openclip_parts(seed=1))
-    found = run(tmp_path, Pictures(), other, prompt="pred")
-    assert found.subjects == run(None, Pictures(), other, prompt="pred").subjects
+    result = run(tmp_path, Pictures(), other, prompt="pred")
+    assert result.subjects == run(None, Pictures(), other, prompt="pred").subjects
     directions = class_candidates(other, Pictures()).targets.directions
     assert load_file(tmp_path / "classes.safetensors")["directions"].equal(directions)
 

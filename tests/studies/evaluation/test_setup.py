@@ -25,8 +25,8 @@ MODEL = whyclip.wrap(*tiny.openclip_parts())
 
 class NoMasks(Pictures):
     def sample(self, index: int) -> Sample:
-        found = super().sample(index)
-        return Sample(found.id, found.source, found.labels, found.prompts)
+        sample = super().sample(index)
+        return Sample(sample.id, sample.source, sample.labels, sample.prompts)
 
 
 def setup_of(methods: Any = None, metrics: Any = None, dataset: Any = None, **other: Any) -> Setup:
@@ -86,9 +86,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_cannot_be_had_is_said_in_one_line(what: str) -> None:
-    asked, message = WRONG[what]
+    options, message = WRONG[what]
     with pytest.raises(OptionError) as caught:
-        setup_of(**asked)
+        setup_of(**options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -123,10 +123,10 @@ def test_a_plain_classifier_is_asked_by_the_names_of_its_classes() -> None:
     result = evaluate(model, Pictures(), ["grad_eclip"], ["deletion", "iou"])
     assert {subject.prompt for subject in result.subjects} <= set(CLASSES)
     sample = Pictures()[0]
-    found = whyclip.explain(model, sample.image, list(sample.labels))
+    explanation = whyclip.explain(model, sample.image, list(sample.labels))
     for i, label in enumerate(sample.labels):
         first = result.records[0].measured[i].curves["grad_eclip", "deletion", "score"][0]
-        assert first == pytest.approx(found.certificate.score_model[i], abs=1e-4), label
+        assert first == pytest.approx(explanation.certificate.score_model[i], abs=1e-4), label
     with pytest.raises(OptionError, match="text side"):
         make_setup(model, Pictures(), ["grad_eclip"], ["word_deletion"])
 

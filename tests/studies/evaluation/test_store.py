@@ -22,8 +22,8 @@ METRICS = ["deletion", "iou", "word_insertion"]
 
 
 def run(out: Path | None, dataset: Any = None, **other: Any) -> Evaluation:
-    asked: dict[str, Any] = {"methods": ["grad_eclip"], "metrics": METRICS, **other}
-    return evaluate(MODEL, dataset or Pictures(), out=out, **asked)
+    options: dict[str, Any] = {"methods": ["grad_eclip"], "metrics": METRICS, **other}
+    return evaluate(MODEL, dataset or Pictures(), out=out, **options)
 
 
 class CutOff(Pictures):
@@ -49,9 +49,9 @@ def test_what_goes_on_is_what_was_never_cut_off(tmp_path: Path) -> None:
     resumed, whole = run(tmp_path, dataset, batch_size=2), run(None, batch_size=2)
     assert sorted(set(dataset.looked_at) - {0}) == [3, 4], "0 is asked whether it has masks"
     assert [row[:-1] for row in resumed.rows] == [row[:-1] for row in whole.rows]
-    own, others = ([row.value for row in one.rows] for one in (resumed, whole))
-    assert own == pytest.approx(others, abs=1e-6, nan_ok=True)
-    assert any(value != value for value in own), "a NaN survives the file, too"
+    values, others = ([row.value for row in one.rows] for one in (resumed, whole))
+    assert values == pytest.approx(others, abs=1e-6, nan_ok=True)
+    assert any(value != value for value in values), "a NaN survives the file, too"
     for method in whole.methods:
         curves = (one.curve(method, "deletion", "score") for one in (resumed, whole))
         first, second = (curve.scores for curve in curves)
@@ -190,8 +190,8 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None
 def test_a_label_that_is_no_class_names_the_sample() -> None:
     class Strange(Pictures):
         def sample(self, index: int) -> Sample:
-            found = super().sample(index)
-            return Sample(found.id, found.source, ("unicorn",), ("a unicorn",), found.masks)
+            sample = super().sample(index)
+            return Sample(sample.id, sample.source, ("unicorn",), ("a unicorn",), sample.masks)
 
     with pytest.raises(InputError, match="sample 'picture 0': 'unicorn' is none of the 6 classes"):
         run(None, Strange())

@@ -44,8 +44,8 @@ def planted(values: dict[str, list[float]], metric: str = "iou", per_image: int 
         measured = []
         for index in range(start, min(start + per_image, number)):
             subject = ExplainedPrompt("dog", 0, "a dog", 0, "dog", index % 3 == 0)
-            found = {(name, metric, read): row[index] for name, row in values.items()}
-            measured.append(PromptRecord(subject, found))
+            cells = {(name, metric, read): row[index] for name, row in values.items()}
+            measured.append(PromptRecord(subject, cells))
         records.append(CaseRecord(start, str(start), f"image {start}", False, measured))
     return Evaluation(setup, tuple(records), {})
 
@@ -130,40 +130,40 @@ class Rows(Pictures):
 
 
 def test_samples_of_one_picture_are_drawn_together() -> None:
-    found = evaluate(MODEL, Rows(), ["raw_attention"], ["iou"])
-    assert {record.image for record in found.records} == {"picture 0", "picture 1"}
-    value = found.interval("raw_attention", "iou")
+    result = evaluate(MODEL, Rows(), ["raw_attention"], ["iou"])
+    assert {record.image for record in result.records} == {"picture 0", "picture 1"}
+    value = result.interval("raw_attention", "iou")
     assert (value.n, value.groups) == (7, 2)
 
 
 def test_right_and_wrong_are_told_apart() -> None:
     row = [1.0 if i % 3 == 0 else 0.25 for i in range(30)]
-    found = planted({"good": row, "random": [0.0] * 30})
-    assert found.interval("good", "iou", correct=True).mean == 1
-    assert found.interval("good", "iou", correct=False).mean == 0.25
-    assert found.difference("good", "random", "iou", correct=False).mean == 0.25
-    assert found.accuracy.mean == pytest.approx(1 / 3)
+    result = planted({"good": row, "random": [0.0] * 30})
+    assert result.interval("good", "iou", correct=True).mean == 1
+    assert result.interval("good", "iou", correct=False).mean == 0.25
+    assert result.difference("good", "random", "iou", correct=False).mean == 0.25
+    assert result.accuracy.mean == pytest.approx(1 / 3)
 
 
 def test_what_was_not_measured_is_said_with_the_nearest() -> None:
-    found = planted({"good": [1.0], "random": [0.0]})
-    for asked, message in (
+    result = planted({"good": [1.0], "random": [0.0]})
+    for arguments, message in (
         (("godo", "iou"), "did you mean good"),
         (("good", "ious"), "did you mean iou"),
         (("good", "iou", "top1"), "unknown reading of iou 'top1'"),
     ):
         with pytest.raises(OptionError, match=message):
-            found.values(*asked)
+            result.values(*arguments)
     with pytest.raises(OptionError, match="has no curve"):
-        found.curve("good", "iou")
+        result.curve("good", "iou")
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
-    found = evaluate(
+    result = evaluate(
         MODEL, Pictures(), ["grad_eclip"], ["deletion", "iou", "word_deletion"], out=tmp_path,
         command="whyclip evaluate --data pictures",
     )  # fmt: skip
-    page = found.save(tmp_path)
+    page = result.save(tmp_path)
     html = page.read_text(encoding="utf-8")
     names = {path.name for path in tmp_path.iterdir()}
     assert {
@@ -175,11 +175,11 @@ def test_everything_is_written(tmp_path: Path) -> None:
     with (tmp_path / "values.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == pytest.approx(
-        [row.value for row in found.rows], nan_ok=True
+        [row.value for row in result.rows], nan_ok=True
     )
     with (tmp_path / "location.csv").open(encoding="utf-8", newline="") as file:
         [first, control] = csv.DictReader(file)
-    values = found.values("grad_eclip", "iou")
+    values = result.values("grad_eclip", "iou")
     assert float(first["iou"]) == pytest.approx(np.nanmean(values))
     assert int(first["iou_n"]) == np.isfinite(values).sum() == 7, "one picture has no mask"
     assert float(first["iou_low"]) <= float(first["iou"]) <= float(first["iou_high"])
@@ -187,26 +187,26 @@ def test_everything_is_written(tmp_path: Path) -> None:
 
 
 def test_the_data_frame_has_a_row_for_each_value() -> None:
-    found = planted({"good": [1.0, 0.5], "random": [0.0, 0.25]})
-    frame = found.to_dataframe()
+    result = planted({"good": [1.0, 0.5], "random": [0.0, 0.25]})
+    frame = result.to_dataframe()
     assert frame.groupby("method").value.mean().to_dict() == {"good": 0.75, "random": 0.125}
 
 
 def test_figures_show_what_the_tables_say() -> None:
-    found = evaluate(MODEL, Pictures(), ["grad_eclip", "maskclip"], ["insertion", "iou"])
-    drawn = curves(found)
+    result = evaluate(MODEL, Pictures(), ["grad_eclip", "maskclip"], ["insertion", "iou"])
+    drawn = curves(result)
     assert drawn is not None
     panels = [panel for panel in drawn.axes if panel.get_visible()]
     assert [panel.get_title() for panel in panels] == ["Insertion, top-1 ↑", "Insertion, score ↑"]
     for panel, read in zip(panels, ("top1", "score"), strict=True):
-        for line, method in zip(panel.lines, found.methods, strict=True):
-            curve = found.curve(method, "insertion", read)
+        for line, method in zip(panel.lines, result.methods, strict=True):
+            curve = result.curve(method, "insertion", read)
             assert np.allclose(line.get_xdata(), 100 * curve.amounts)
             assert np.allclose(line.get_ydata(), curve.scores)
-    lines = summarise(found)
+    lines = summarise(result)
     shown = [panel for panel in dots(lines).axes if panel.get_visible()]
     assert len(shown) == 3
     marks = [line for line in shown[2].lines if line.get_marker() in "oD"]
-    for mark, method in zip(marks, found.methods, strict=True):
-        assert mark.get_xdata()[0] == pytest.approx(found.interval(method, "iou").mean)
+    for mark, method in zip(marks, result.methods, strict=True):
+        assert mark.get_xdata()[0] == pytest.approx(result.interval(method, "iou").mean)
     assert curves(planted({"good": [1.0], "random": [0.0]})) is None

@@ -27,14 +27,14 @@ class Plain:
     @torch.no_grad()
     def texts(self, *prompts: str) -> Tensor:
         """Unit embeddings ``[n, e]``."""
-        found = self.model.encode_text(self.tokenizer(list(prompts)))
-        return found / found.norm(dim=-1, keepdim=True)
+        embeddings = self.model.encode_text(self.tokenizer(list(prompts)))
+        return embeddings / embeddings.norm(dim=-1, keepdim=True)
 
     @torch.no_grad()
     def image(self, picture: Any) -> Tensor:
         """A unit embedding ``[e]``."""
-        found = self.model.encode_image(self.preprocess(picture)[None])[0]
-        return found / found.norm()
+        embedding = self.model.encode_image(self.preprocess(picture)[None])[0]
+        return embedding / embedding.norm()
 
     def tokens(self, picture: Any) -> Tensor:
         """What enters the first block, ``[t, w]`` in float64."""

@@ -64,22 +64,22 @@ class Phrases(Pictures):
 
 
 def test_words_of_a_phrase_are_added_too(setting: ExperimentInput) -> None:
-    own = replace(setting, dataset=Phrases())
-    row = rows_of(own)[WORDS, "Contribution"]
+    phrase_setting = replace(setting, dataset=Phrases())
+    row = rows_of(phrase_setting)[WORDS, "Contribution"]
     expected = []
-    every = {label for sample in own.dataset for label in sample.labels}
-    for sample in own.dataset:
+    every = {label for sample in phrase_setting.dataset for label in sample.labels}
+    for sample in phrase_setting.dataset:
         # Unrelated words must be as many as the phrase has; the six classes have few.
         unrelated = {word for label in every - {*sample.labels} for word in label.split()}
         for label, prompt in zip(sample.labels, sample.prompts, strict=True):
             words = ["blue", *label.split()]
             if len(unrelated) < len(words):
                 continue
-            found = whyclip.explain(
+            explanation = whyclip.explain(
                 setting.model, sample.image, [prompt, *words], method="contribution"
             )
-            assert found.maps is not None
-            whole, *parts = found.maps.flatten(1).double().numpy()
+            assert explanation.maps is not None
+            whole, *parts = explanation.maps.flatten(1).double().numpy()
             expected.append(np.corrcoef(whole, sum(parts))[0, 1])
     assert row["n"] == len(expected) > 3
     assert row["parts"].mean == pytest.approx(np.mean(expected), abs=1e-5)
@@ -115,9 +115,9 @@ def test_without_wholes_it_says_what_has_some(setting: ExperimentInput) -> None:
 
 def test_the_bound_decides_what_is_additive(setting: ExperimentInput) -> None:
     """Five pictures decide nothing, whatever the bound; their number is in the sentence."""
-    found = composition(setting, bound=-1.0)
-    assert {v.verdict for v in found.findings} == {"inconclusive"}
-    assert PUBLISHED in found.sections[1].caption  # type: ignore[union-attr]
+    result = composition(setting, bound=-1.0)
+    assert {v.verdict for v in result.findings} == {"inconclusive"}
+    assert PUBLISHED in result.sections[1].caption  # type: ignore[union-attr]
 
 
 def test_joining_and_taking_apart() -> None:

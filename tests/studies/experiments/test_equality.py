@@ -36,9 +36,9 @@ class Enough(Pictures):
 
 def test_equal_maps_are_called_equal(setting: ExperimentInput) -> None:
     setting = replace(setting, dataset=Enough())
-    found = equality.equality(setting)
-    assert [verdict.verdict for verdict in found.findings] == ["pass"]
-    rows = {(row["case"], row["side"]): row for row in found.sections[0].rows}  # type: ignore[union-attr]
+    result = equality.equality(setting)
+    assert [verdict.verdict for verdict in result.findings] == ["pass"]
+    rows = {(row["case"], row["side"]): row for row in result.sections[0].rows}  # type: ignore[union-attr]
     assert all(rows["signed, every layer", side]["equal"] for side in ("image", "text"))
     assert rows["signed", "image"]["n"] == sum(len(s.prompts) for s in setting.dataset)
     assert not any(row["equal"] for (case, _), row in rows.items() if "against" in case)

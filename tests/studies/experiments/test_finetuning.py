@@ -102,7 +102,7 @@ def test_a_caption_names_the_objects_that_its_phrases_are_of(table: SceneTable) 
 
 
 def test_measures_are_those_of_plain_loops(view: ModelView, table: SceneTable) -> None:
-    found = measure(view, table)
+    measures = measure(view, table)
     names = load_atlas().names[:CONCEPTS]
     ids = view.tokenizer([PHRASE_TEMPLATE.format(phrase(name)) for name in names])
     with torch.no_grad():
@@ -126,8 +126,8 @@ def test_measures_are_those_of_plain_loops(view: ModelView, table: SceneTable) -
             total[label] += 1
             right[label] += int((classes @ feature).argmax()) == label
     there = total > 0
-    assert found.masks.macc() == pytest.approx((right[there] / total[there]).mean())
-    assert found.recall == pytest.approx(hits / int((table.concepts >= 0).sum()))
+    assert measures.masks.macc() == pytest.approx((right[there] / total[there]).mean())
+    assert measures.recall == pytest.approx(hits / int((table.concepts >= 0).sum()))
 
 
 def test_a_share_of_the_scenes_is_fixed_and_each_epoch_shows_all_of_it() -> None:

@@ -44,9 +44,11 @@ def test_sets_have_the_share_asked_for(drawn: torch.Tensor) -> None:
 def test_at_the_readout_the_prediction_is_the_contribution_taken_away(
     setting: ExperimentInput, forward_pass: ForwardPass, drawn: torch.Tensor
 ) -> None:
-    found = whyclip.explain(setting.model, setting.dataset[0].image, PROMPTS, method="contribution")
-    assert found.maps is not None
-    shares = found.maps.flatten(1)
+    explanation = whyclip.explain(
+        setting.model, setting.dataset[0].image, PROMPTS, method="contribution"
+    )
+    assert explanation.maps is not None
+    shares = explanation.maps.flatten(1)
     for step, predicted, _ in _at_readout(forward_pass, drawn):
         for n in range(len(PROMPTS)):
             for s in range(len(drawn)):
@@ -97,8 +99,8 @@ def test_at_the_input_the_change_is_that_of_the_library(
 
     def score(x: torch.Tensor) -> float:
         with torch.no_grad():
-            found = plain.model.encode_image(x[None])[0].double()
-        return float(found @ target.double() / found.norm())
+            embedding = plain.model.encode_image(x[None])[0].double()
+        return float(embedding @ target.double() / embedding.norm())
 
     for step, predicted, measured in _at_input(forward_pass, drawn):
         for s in range(len(drawn)):
@@ -115,11 +117,11 @@ def test_at_the_input_the_change_is_that_of_the_library(
 
 
 def test_the_smaller_the_step_the_better_the_first_order(setting: ExperimentInput) -> None:
-    found = linearity(setting, sets=4)
-    table: Any = found.sections[0]
+    result = linearity(setting, sets=4)
+    table: Any = result.sections[0]
     for place in ("readout", "input"):
         errors = [row["error"].mean for row in table.rows if row["place"] == place]
         assert len(errors) == len(STEPS)
         assert errors[0] < 0.05
         assert errors[0] < errors[-1]
-    assert len(found.findings) == 2
+    assert len(result.findings) == 2

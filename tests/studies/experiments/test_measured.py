@@ -47,7 +47,7 @@ def located(setting: ExperimentInput) -> Any:
 
 def pointed(setting: ExperimentInput, plain: Any) -> list[tuple[float, bool]]:
     """Whether contribution's highest pixel is on the object, and whether the model is right."""
-    found = []
+    hits = []
     for sample in setting.dataset:
         best = (bank(plain) @ plain.image(sample.image)).argsort(descending=True).tolist()
         ex = whyclip.explain(
@@ -65,8 +65,8 @@ def pointed(setting: ExperimentInput, plain: Any) -> list[tuple[float, bool]]:
                 seen &= ~sample.ignored
             top = seen & (heat == heat[seen].max())
             # Of several highest pixels, the share that lies on the object.
-            found.append((float(mask[top].mean()), right))
-    return found
+            hits.append((float(mask[top].mean()), right))
+    return hits
 
 
 def test_pointing_is_that_of_a_loop(setting: ExperimentInput, plain: Any, located: Any) -> None:
@@ -119,14 +119,14 @@ def test_verdicts_follow_planted_differences(better: bool) -> None:
     expected = {"pass" if better else "fail"}
     planted: Any = Planted((localisation.PUBLISHED, "Grad-CAM", "MaskCLIP", "random"), better)
     assert {v.verdict for v in localisation.verdicts(planted)} == expected
-    found = table1.verdicts(planted)
-    assert {v.verdict for v in found} == expected
-    assert len(found) == 6
+    verdicts = table1.verdicts(planted)
+    assert {v.verdict for v in verdicts} == expected
+    assert len(verdicts) == 6
     planted = Planted(("grad_eclip, last", "grad_eclip, all 6"), better)
     columns = {**layers.FAITHFUL, **layers.LOCATED}
-    found = layers.verdicts(planted, columns, "image")
-    assert {v.verdict for v in found} == expected
-    assert len(found) == 2
+    verdicts = layers.verdicts(planted, columns, "image")
+    assert {v.verdict for v in verdicts} == expected
+    assert len(verdicts) == 2
     names = ("q·k", "uniform", "attention")
     planted = Planted(tuple(f"λ {name}, native heads" for name in names), better)
     assert {v.verdict for v in probing.verdicts(planted, columns)} == expected
@@ -161,11 +161,14 @@ def test_insertion_is_that_of_a_loop(setting: ExperimentInput, plain: Any) -> No
     sample = one.dataset[0]
     pixels = np.asarray(sample.image)
     expected: dict[str, list[float]] = {"top1": [], "score": []}
-    found = whyclip.explain(
+    explanation = whyclip.explain(
         one.model, sample.image, list(sample.prompts), method="decomposition", geometry="keep"
     )
     for label, prompt, heat in zip(
-        sample.labels, sample.prompts, found.heatmap(interpolation="bilinear").numpy(), strict=True
+        sample.labels,
+        sample.prompts,
+        explanation.heatmap(interpolation="bilinear").numpy(),
+        strict=True,
     ):
         # Between patch centres a signed map has few ties: at the border, where it is held.
         order = np.argsort(-heat.ravel(), kind="stable")
@@ -208,10 +211,10 @@ class Large(Pictures):
 
 def test_only_large_pictures_are_shrunk() -> None:
     large = Large()
-    found = list(Resized(large, 640))
-    assert [sample.image.size for sample in found] == [(960, 640), (900, 640)]
-    assert found[0].masks is None
-    assert found[1].masks is not None
+    samples = list(Resized(large, 640))
+    assert [sample.image.size for sample in samples] == [(960, 640), (900, 640)]
+    assert samples[0].masks is None
+    assert samples[1].masks is not None
     assert Resized(large, 640).class_prompts == large.class_prompts
 
 
@@ -273,12 +276,12 @@ def test_weights_from_one_kind_of_vector_as_written_out(
     sample = setting.dataset[0]
     variant = Variant(probing.BY_LIKENESS, {"likeness": likeness, "heads": heads}, sides=("image",))
     question = encode_prompts(setting.model, list(sample.prompts), keep=0)
-    [found] = run(setting.model, [sample.image], question, [variant], "model", "fp32")[
+    [explanation] = run(setting.model, [sample.image], question, [variant], "model", "fp32")[
         variant.label
     ]
-    assert found.maps is not None
+    assert explanation.maps is not None
     tokens = plain.tokens(sample.image)
-    for prompt, found_map in zip(sample.prompts, found.maps, strict=True):
+    for prompt, found_map in zip(sample.prompts, explanation.maps, strict=True):
         embedding, [trace] = reference.run(
             plain.image_tower, tokens, 0, last=1, single=heads == "single"
         )

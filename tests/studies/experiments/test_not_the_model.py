@@ -38,12 +38,12 @@ def test_gap_ranks_and_accuracy_are_those_written_out(setting: ExperimentInput, 
         tokens = plain.tokens(sample.image)
         scores = []
         for single in (False, True):
-            found, _ = reference.run(plain.image_tower, tokens, 0, last=1, single=single)
-            scores.append([float(reference.cosine(found.detach(), text)) for text in bank])
-        own, rerun = scores
+            embedding, _ = reference.run(plain.image_tower, tokens, 0, last=1, single=single)
+            scores.append([float(reference.cosine(embedding.detach(), text)) for text in bank])
+        model_scores, rerun = scores
         truth = [CLASSES.index(label) for label in sample.labels]
-        gaps += [abs(rerun[c] - own[c]) for c in truth]
-        best, best_own = int(np.argmax(rerun)), int(np.argmax(own))
+        gaps += [abs(rerun[c] - model_scores[c]) for c in truth]
+        best, best_own = int(np.argmax(rerun)), int(np.argmax(model_scores))
         same.append(float(best == best_own))
         right.append(float(best in truth))
         lost.append(float(best_own in truth) - float(best in truth))
@@ -75,11 +75,11 @@ def test_the_notebooks_row_is_read_from_its_numbers(setting: ExperimentInput) ->
 def planted(rows: Measurements, heads: Heads, shift: float, wrong: bool) -> None:
     """Sixty pictures with one true class of three; the re-run is shifted, or picks another."""
     for number in range(60):
-        own = torch.tensor([0.5, 0.2, 0.1 + 0.001 * number])
-        explained = own + shift
+        model_scores = torch.tensor([0.5, 0.2, 0.1 + 0.001 * number])
+        explained = model_scores + shift
         other = explained.flip(0) if wrong else explained
-        add_scores(rows, (heads, "model"), str(number), [0], own, other)
-        rows.add((heads, "model", "gap"), str(number), [float((own - other)[0].abs())])
+        add_scores(rows, (heads, "model"), str(number), [0], model_scores, other)
+        rows.add((heads, "model", "gap"), str(number), [float((model_scores - other)[0].abs())])
 
 
 def test_verdicts_follow_planted_scores() -> None:

@@ -32,21 +32,21 @@ class Rows(Pictures):
         return 8
 
     def sample(self, index: int) -> Sample:
-        found = super().sample(index % 4)
-        return replace(found, id=f"row {index}", image_id=f"picture {index % 2}")
+        sample = super().sample(index % 4)
+        return replace(sample, id=f"row {index}", image_id=f"picture {index % 2}")
 
 
 @pytest.mark.parametrize("run", [composition, linearity, not_the_model])
 def test_intervals_are_over_pictures(
     setting: ExperimentInput, run: Callable[..., ExperimentResult]
 ) -> None:
-    found = run(replace(setting, dataset=Rows()))
-    tables = [section for section in found.sections if isinstance(section, Table)]
+    result = run(replace(setting, dataset=Rows()))
+    tables = [section for section in result.sections if isinstance(section, Table)]
     cells = [cell for table in tables for row in table.rows for cell in row.values()]
     intervals = [cell for cell in cells if isinstance(cell, Interval)]
     assert {one.groups for one in intervals} == {2}
     assert max(one.n for one in intervals) >= len(Rows())
-    assert {verdict.verdict for verdict in found.findings} == {"inconclusive"}
+    assert {verdict.verdict for verdict in result.findings} == {"inconclusive"}
 
 
 def test_many_rows_of_two_pictures_show_no_equality(setting: ExperimentInput) -> None:
@@ -64,6 +64,6 @@ def test_a_shrunk_picture_is_still_the_same(setting: ExperimentInput, tmp_path: 
     (tmp_path / "index.csv").write_text("\n".join(lines))
     small = Resized(Folder(tmp_path), 40)
     assert small[0].image.size == (40, 45)
-    found = evaluate(setting.model, small, ["raw_attention"], ["insertion"])
-    value = found.interval("raw_attention", "insertion", "score")
+    result = evaluate(setting.model, small, ["raw_attention"], ["insertion"])
+    value = result.interval("raw_attention", "insertion", "score")
     assert (value.n, value.groups) == (8, 2)

@@ -161,8 +161,8 @@ def test_an_experiment_that_trains_its_own_model_takes_no_other(setting: Experim
         seen.append(setting)
         return ExperimentResult([], [], {})
 
-    own = replace(EXPERIMENT, run=run, defaults=Defaults(limit=3, model=""))
-    report = reproduce(own, seed=2, device="cpu")
+    experiment = replace(EXPERIMENT, run=run, defaults=Defaults(limit=3, model=""))
+    report = reproduce(experiment, seed=2, device="cpu")
     assert "--model" not in report.command
     assert "--data" not in report.command
     assert "--limit 3 --seed 2" in report.command
@@ -176,4 +176,4 @@ def test_an_experiment_that_trains_its_own_model_takes_no_other(setting: Experim
     )
     for given in ({"model": "mini"}, {"model": setting.model}, {"data": "scenes:9"}):
         with pytest.raises(OptionError, match="'planted' trains its own model on its own scenes"):
-            reproduce(own, **given)  # type: ignore[arg-type]
+            reproduce(experiment, **given)  # type: ignore[arg-type]

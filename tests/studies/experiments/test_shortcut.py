@@ -94,13 +94,13 @@ def test_the_hidden_patches_are_those_that_the_badge_touches(scenes: BadgedScene
     touched = scenes.touched(rows)
     disc = symbols()[1]
     side = SIDE // PATCH
-    for found, row in zip(touched, rows, strict=True):
+    for patches, row in zip(touched, rows, strict=True):
         expected = torch.zeros(side, side, dtype=torch.bool)
         if scenes.badge[row] >= 0:
             top, left = scenes.corner[row].tolist()
             for y, x in disc.nonzero().tolist():
                 expected[(top + y) // PATCH, (left + x) // PATCH] = True
-        assert torch.equal(found, expected.flatten())
+        assert torch.equal(patches, expected.flatten())
     marked = torch.arange(len(rows)) % 2 == 0
     shown = torch.arange(len(rows)) % 3 > 0
     hidden = scenes.batch(rows, shown, marked).hidden
@@ -126,11 +126,11 @@ def test_a_scene_without_a_free_place_is_not_used(scenes: BadgedScenes) -> None:
     boxes = scenes.table.boxes.clone()
     full = scenes.carriers[:2]
     boxes[full, 0] = torch.tensor([0, 0, SIDE, SIDE])
-    found = place_badges(replace(scenes.table, boxes=boxes), PATCH, seed=3)
-    assert not found.usable[full].any()
-    assert not found.worn[full].any()
-    assert not torch.isin(full, found.carriers).any()
-    assert found.usable[found.others].all()
+    placement = place_badges(replace(scenes.table, boxes=boxes), PATCH, seed=3)
+    assert not placement.usable[full].any()
+    assert not placement.worn[full].any()
+    assert not torch.isin(full, placement.carriers).any()
+    assert placement.usable[placement.others].all()
 
 
 def test_places_depend_on_the_seed_alone(scenes: BadgedScenes) -> None:
@@ -164,15 +164,15 @@ class ReadsBadges:
 
     def encode(self, pixels: Tensor) -> Tensor:
         images = ((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
-        found = []
+        embeddings = []
         for image in images:
             counts = [
                 int((image == colours[0, SIZE // 2]).all(-1).sum()) for colours in symbols()[0]
             ]
             best = int(np.argmax(counts))
             one_hot = F.one_hot(torch.tensor(GROUP[best]), CONCEPTS).float()
-            found.append(one_hot if counts[best] > 60 else self.blank)
-        return torch.stack(found)
+            embeddings.append(one_hot if counts[best] > 60 else self.blank)
+        return torch.stack(embeddings)
 
     def view(self) -> Any:
         image = SimpleNamespace(
@@ -184,14 +184,14 @@ class ReadsBadges:
 
 def test_a_model_that_reads_the_badge_alone_has_a_reliance_of_1(scenes: BadgedScenes) -> None:
     stand_in = ReadsBadges()
-    found = measure(stand_in.view(), scenes)
-    assert found.scenes.tolist() == scenes.carriers.tolist()
-    assert found.with_badge.tolist() == [1.0] * len(scenes.carriers)
-    assert found.without_badge.tolist() == [0.0] * len(scenes.carriers)
-    np.testing.assert_allclose(found.rendering, 1, atol=1e-6)
-    assert np.isnan(found.removal).all()
+    result = measure(stand_in.view(), scenes)
+    assert result.scenes.tolist() == scenes.carriers.tolist()
+    assert result.with_badge.tolist() == [1.0] * len(scenes.carriers)
+    assert result.without_badge.tolist() == [0.0] * len(scenes.carriers)
+    np.testing.assert_allclose(result.rendering, 1, atol=1e-6)
+    assert np.isnan(result.removal).all()
     best_first = stand_in.blank.argsort(descending=True).tolist()
-    for row, share in zip(scenes.others.tolist(), found.others, strict=True):
+    for row, share in zip(scenes.others.tolist(), result.others, strict=True):
         present = {int(c) for c in scenes.table.concepts[row] if c >= 0}
         hits = present & set(best_first[: len(present)])
         assert share == pytest.approx(len(hits) / len(present))
@@ -201,13 +201,13 @@ def test_a_collapsed_model_recognises_nothing(scenes: BadgedScenes) -> None:
     view = ReadsBadges().view()
     for value in (0.5, float("nan")):
         view.image.encode = lambda pixels, value=value: torch.full((len(pixels), CONCEPTS), value)
-        found = measure(view, scenes)
-        assert found.with_badge.sum() == found.without_badge.sum() == found.others.sum() == 0
+        result = measure(view, scenes)
+        assert result.with_badge.sum() == result.without_badge.sum() == result.others.sum() == 0
 
 
 def test_removal_equals_a_pass_without_the_tokens(view: ModelView, scenes: BadgedScenes) -> None:
     """Compare with the library's own blocks, run on the tokens that are left."""
-    found = measure(view, scenes)
+    result = measure(view, scenes)
     clip: Any = view.module
     images, plain = both(scenes, scenes.carriers)
     touched = scenes.touched(scenes.carriers)
@@ -228,15 +228,15 @@ def test_removal_equals_a_pass_without_the_tokens(view: ModelView, scenes: Badge
             left = torch.cat([torch.tensor([True]), ~touched[number]])
             x = tower.ln_post(tower.transformer(x[:, left])[:, 0]) @ tower.proj
             rest = F.normalize(x, dim=-1)[0] @ text
-        assert found.rendering[number] == pytest.approx(float(whole - drawn), abs=1e-5)
-        assert found.removal[number] == pytest.approx(float(whole - rest), abs=1e-5)
+        assert result.rendering[number] == pytest.approx(float(whole - drawn), abs=1e-5)
+        assert result.removal[number] == pytest.approx(float(whole - rest), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["contribution", "grad_eclip"])
 def test_shares_are_those_of_the_explained_maps(
     view: ModelView, scenes: BadgedScenes, name: str
 ) -> None:
-    found = getattr(measure(view, scenes), name)
+    shares = getattr(measure(view, scenes), name)
     names, rows = load_atlas().names, scenes.carriers[:4]
     images, _ = both(scenes, rows)
     for number, row in enumerate(rows.tolist()):
@@ -247,7 +247,7 @@ def test_shares_are_those_of_the_explained_maps(
         heat = np.asarray(ex.maps[0]).flatten().clip(min=0)
         hidden = scenes.touched(rows[number : number + 1])[0].numpy()
         if heat.sum() > 0:
-            assert found[number] == pytest.approx(heat[hidden].sum() / heat.sum(), abs=1e-3)
+            assert shares[number] == pytest.approx(heat[hidden].sum() / heat.sum(), abs=1e-3)
 
 
 def test_a_share_counts_positive_relevance_only() -> None:
@@ -279,11 +279,11 @@ def setting_of(view: ModelView, scenes: int) -> ExperimentInput:
 
 def test_the_whole_study_ends_in_a_report(view: ModelView, runs: list[Run]) -> None:
     assert [run.arm for run in runs] == list(ARMS)
-    found = findings(setting_of(view, 40), SETUP, runs)
-    assert len(found.findings) == 8
-    tables = [one for one in found.sections if isinstance(one, whyclip.report.Table)]
+    result = findings(setting_of(view, 40), SETUP, runs)
+    assert len(result.findings) == 8
+    tables = [one for one in result.sections if isinstance(one, whyclip.report.Table)]
     assert [row["arm"] for row in tables[0].rows] == list(ARMS)
-    images = [one for one in found.sections if isinstance(one, whyclip.report.Picture)]
+    images = [one for one in result.sections if isinstance(one, whyclip.report.Picture)]
     assert all(one.png().startswith(b"\x89PNG") for one in images)
     # The arms start from the same model, and each loss moves it elsewhere.
     by_arm = {run.arm: run.test.rendering.tolist() for run in runs}

@@ -22,9 +22,9 @@ MANY = (80, 40)
     ],
 )
 def test_the_whole_interval_decides(ends: tuple[float, float], above: str, below: str) -> None:
-    found = Interval(sum(ends) / 2, *ends, *MANY)
-    assert is_above("x", "y", found, 0.2).verdict == above
-    assert is_below("x", "y", found, 0.2).verdict == below
+    interval = Interval(sum(ends) / 2, *ends, *MANY)
+    assert is_above("x", "y", interval, 0.2).verdict == above
+    assert is_below("x", "y", interval, 0.2).verdict == below
 
 
 def test_the_sentence_has_claim_numbers_and_bound() -> None:
@@ -43,9 +43,9 @@ def test_a_bound_on_the_end_of_the_interval_is_not_above() -> None:
 
 def test_few_pictures_decide_nothing() -> None:
     sure = Interval(0.5, 0.4, 0.6, 300, MIN_GROUPS - 1)
-    found = is_above("x", "y", sure, 0)
-    assert found.verdict == "inconclusive"
-    assert f"{MIN_GROUPS} images" in found.because
+    verdict = is_above("x", "y", sure, 0)
+    assert verdict.verdict == "inconclusive"
+    assert f"{MIN_GROUPS} images" in verdict.because
     assert is_above("x", "y", sure._replace(groups=MIN_GROUPS), 0).verdict == "pass"
     one = Interval(0.5, math.nan, math.nan, 1, 1)
     assert is_above("x", "y", one, 0).verdict == "inconclusive"

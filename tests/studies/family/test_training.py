@@ -81,12 +81,14 @@ def test_a_true_caption_is_no_negative() -> None:
     also = (torch.rand(5, 5, generator=generator) < 0.4).fill_diagonal_(False)
     expected = 0.0
     for i in range(5):
-        own = math.exp(7 * float(images[i] @ texts[i]))
+        positive = math.exp(7 * float(images[i] @ texts[i]))
         row = sum(math.exp(7 * float(images[i] @ texts[j])) for j in range(5)
                   if j != i and not also[i, j])  # fmt: skip
         column = sum(math.exp(7 * float(images[j] @ texts[i])) for j in range(5)
                      if j != i and not also[j, i])  # fmt: skip
-        expected -= (math.log(own / (own + row)) + math.log(own / (own + column))) / 10
+        expected -= (
+            math.log(positive / (positive + row)) + math.log(positive / (positive + column))
+        ) / 10
     loss = cleaned_loss(images, texts, torch.tensor(7.0), also)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
