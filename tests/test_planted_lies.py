@@ -25,11 +25,11 @@ from pathlib import Path
 
 import pytest
 
-from lies import adapters, asked, checkpoints, files, honest, hooks, replaced, scopes
+from lies import adapters, checkpoints, files, honest, hooks, replaced, scopes, texts_and_saving
 from lies.registry import CASES, Case, Claim
 from whyclip.errors import WhyclipError
 
-FILES = (adapters, asked, checkpoints, files, honest, hooks, replaced, scopes)
+FILES = (adapters, checkpoints, files, honest, hooks, replaced, scopes, texts_and_saving)
 """Where the cases are written; importing them registers these."""
 # The score difference that is rounding when both sides are computed in float32.
 ROUNDING = 1e-6
