@@ -1,4 +1,4 @@
-"""The embedded model loads as any CLIP does, and knows its world."""
+"""The embedded model loads as any CLIP does, and is accurate on its scenes."""
 
 from __future__ import annotations
 

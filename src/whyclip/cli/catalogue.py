@@ -189,6 +189,5 @@ def mini_facts() -> list[str]:
         f"{vision['image_size']}×{vision['image_size']} pixels on a {side}×{side} grid, "
         f"{vision['layers']} image and {text['layers']} text blocks, "
         f"{text['context_length']} tokens.",
-        "It was trained on synthetic scenes of emoji artwork, for tests and demos; it does not "
-        "understand photos.",
+        "It was trained on synthetic scenes of emoji artwork, for tests and demos, not on photos.",
     ]

@@ -36,8 +36,8 @@ from whyclip.models.wrappers import plain_module
 MINI = "mini"
 MINI_DOMAIN = "familiar.safetensors"
 MINI_NOTE = (
-    "this image is unlike the emoji scenes that mini was trained on, and mini understands "
-    "nothing else: load a photo model, such as 'openclip:ViT-B-16/openai'"
+    "this image is unlike the emoji scenes that mini was trained on, so its scores mean little; "
+    "load a photo model, such as 'openclip:ViT-B-16/openai'"
 )
 HF_CONFIG = "config.json"
 FORMS = "'mini', 'openclip:ARCH/PRETRAINED', 'openclip:FOLDER', 'hf:NAME' or 'hf:FOLDER'"

@@ -169,7 +169,7 @@ def _method_words(audit: AuditRecord, name: str) -> str:
     title = audit.methods[name].title
     parts = [f"### {title} (`{name}`)"]
     if name == audit.control:
-        parts.append("The control: what a map that knows nothing gets.")
+        parts.append("The random baseline.")
     for side in audit.sides(name):
         for principle, claim in PRINCIPLES.items():
             findings = [f for f in audit.of(name, principle) if f.side == side]

@@ -22,8 +22,8 @@ Key = tuple[str, str, str]
 class PromptRecord:
     """One subject with the value of every metric for every method, and the curves.
 
-    ``curves`` has at each key the scores of a metric with ``points``, ``amounts`` by metric what
-    they are held against.
+    ``curves`` has the scores of a metric with ``points`` at each key, ``amounts`` the x values of
+    each metric's curve.
     """
 
     subject: ExplainedPrompt

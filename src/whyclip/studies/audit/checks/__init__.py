@@ -1,6 +1,6 @@
 """Every check.
 
-A module here that has a ``CHECK`` or ``CHECKS`` declares checks; nothing else needs to be told.
+A module here declares checks by a ``CHECK`` or ``CHECKS``; they are registered automatically.
 """
 
 from __future__ import annotations

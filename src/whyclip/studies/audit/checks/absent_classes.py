@@ -1,4 +1,4 @@
-"""On photographs with masks: is there less on an object for a class that is not in the image?"""
+"""On photographs with masks, whether an object has less relevance for an absent class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 
 def compared(evidence: Evidence, method: str, drops_by: str) -> Measured:
-    """The same; one kind of edit says which objects speak for their prompt, and most for it."""
+    """The same; one kind of edit selects the objects that raise their own prompt most."""
     values, groups = [], []
     for sample, explained in evidence.of(method):
         drops, absent = sample.image_drops.get(drops_by), sample.true_count
@@ -29,27 +29,27 @@ def compared(evidence: Evidence, method: str, drops_by: str) -> Measured:
                 groups.append(sample.image_id)
     if not values:
         return Measured(
-            None, why_not="no object speaks for its own prompt more than for an absent class"
+            None, why_not="no object raises its own prompt more than that of an absent class"
         )
     return Measured(Values(values, groups))
 
 
 CHECK = Check(
     name="absent_classes",
-    title="Approximation: less on the object for an absent class",
-    question="Does an object have less positive relevance for the prompt of a class that is not in "
-    "the image than for its own?",
+    title="Approximation: less relevance for an absent class",
+    question="Does an object have less positive relevance for the prompt of an absent class than "
+    "for its own prompt?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.9,
     bounds=(0.0, 1.0),
-    reason="A map without knowledge has 0.5, one that ignores the prompt 0. One object in ten may "
-    "look like the absent class.",
-    passes="the object is relevant to its own prompt more than to an absent class",
-    fails="the object is relevant to an absent class as much as to its own prompt",
+    reason="A random map scores 0.5, a map that ignores the prompt 0. One object in ten may look "
+    "like the absent class.",
+    passes="objects have more relevance for their own prompt than for an absent class",
+    fails="objects have as much relevance for an absent class as for their own prompt",
     formula="share of objects with R⁺ on the object for the absent class < R⁺ for its own prompt, "
-    "where the score of its own prompt falls with the object painted over, and falls more",
+    "among objects whose own prompt loses score, and loses more, when the object is painted over",
     sides=("image",),
     asks=("inpainted",),
     needs=("masks",),

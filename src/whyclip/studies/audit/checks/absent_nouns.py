@@ -1,4 +1,4 @@
-"""With labels: does a noun's relevance follow what an absent class in its place costs?"""
+"""With labels, whether a noun's relevance follows the drop when an absent class replaces it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     del side
     pairs = absent(evidence, method, (PRESENT, ABSENT))
     if not len(pairs):
-        return Measured(None, why_not="no image has a class, and two that are absent")
+        return Measured(None, why_not="no image has one present class and two absent ones")
     figures: dict[str, Values | Pairs] = {
         "Spearman": pairs.ranked(),
         "one noun alone": absent(evidence, method, (SINGLE,)),
@@ -26,19 +26,20 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="absent_nouns",
-    title="Approximation: follows nouns exchanged for absent classes",
-    question="Does the relevance of a noun follow what the score loses by the name of an absent "
-    "class in its place?",
+    title="Approximation: follows nouns replaced by absent classes",
+    question="Does the relevance of a noun follow the drop of the score when an absent class "
+    "replaces it?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="0.5 is above every rule that reads the prompt alone: on 23 scenes, relevance 1 for "
-    "the last word reaches 0.33 at most, for the longest word 0.08, and for every noun 0. Measured "
-    "only if named, because on scenes it ranks the methods otherwise than exchanged_words.",
-    passes="the nouns that it calls relevant are those that the score depends on",
-    fails="the nouns that it calls relevant are not those that the score depends on",
+    reason="0.5 is above every rule that reads only the prompt: on 23 scenes, relevance 1 for the "
+    "last word reaches at most 0.33, for the longest word 0.08, and for every noun 0. It is "
+    "measured only if named, because on scenes it ranks the methods differently from "
+    "exchanged_words.",
+    passes="the score depends on the nouns that the method marks as relevant",
+    fails="the score does not depend on the nouns that the method marks as relevant",
     formula="Pearson(relevance of the noun, S − S with an absent class in its place) over all "
     "images and both nouns of prompts that name a present and an absent class",
     sides=("text",),

@@ -1,4 +1,4 @@
-"""Does the computation that was explained know what the model knows?"""
+"""Whether the explained computation is as accurate as the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.types import Side
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
-    """Accuracy explained − accuracy of the model, on the same samples."""
+    """Explained accuracy − model accuracy, on the same samples."""
     pairs = [
         (
             m,
@@ -41,17 +41,18 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="accuracy",
-    title="Accuracy less the model's",
-    question="How much zero-shot accuracy has the computation explained, less that of the model?",
+    title="Accuracy difference",
+    question="How does the zero-shot accuracy of the explained computation differ from the "
+    "model's?",
     measure=measure,
     principle="fidelity",
     higher_is_better=True,
     threshold=-0.02,
     bounds=(-1.0, 1.0),
-    reason="A computation that gets one in fifty more wrong is another one.",
-    passes="what is explained is as accurate as the model",
-    fails="what is explained is less accurate than the model",
-    formula="mean (accuracy explained − accuracy of the model); of k labels, those among the k "
+    reason="A loss of more than one image in fifty means that another computation is explained.",
+    passes="the explained computation is as accurate as the model",
+    fails="the explained computation is less accurate than the model",
+    formula="mean (explained accuracy − model accuracy); with k labels, their share among the k "
     "best prompts",
     needs=("labels",),
 )

@@ -1,4 +1,4 @@
-"""Would the computation that was explained choose the same prompt?"""
+"""Whether the explained computation ranks the same prompt first."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="best_prompt",
     title="Same best prompt",
-    question="For how many samples is the best prompt of the computation explained that of the "
-    "model?",
+    question="For what share of samples do the explained computation and the model rank the same "
+    "prompt first?",
     measure=measure,
     principle="fidelity",
     higher_is_better=True,
     threshold=0.9,
     bounds=(0.0, 1.0),
-    reason="One in ten may be a tie within rounding; 60 samples that all agree are sure of 0.94.",
-    passes="chooses the prompts that the model chooses",
-    fails="explains a computation that chooses other prompts than the model",
-    formula="mean of 1[argmax explained = argmax of the model], over all candidate prompts",
+    reason="One sample in ten may be a tie within rounding; 60 samples that all agree give a "
+    "lower bound of 0.94.",
+    passes="ranks the same prompt first as the model",
+    fails="often ranks another prompt first than the model",
+    formula="mean of 1[argmax explained = argmax model], over all candidate prompts",
     share=True,
 )

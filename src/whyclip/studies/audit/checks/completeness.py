@@ -1,4 +1,4 @@
-"""Do the relevances add up to what the method says they add up to?"""
+"""Whether relevance sums to the total that the method promises."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
             values += (gap.abs() / sample.scores.abs().clamp_min(1e-6)).tolist()
             groups += [sample.image_id] * len(gap)
     if not values:
-        return Measured(None, why_not="adds up by construction, reports no gap")
+        return Measured(None, why_not="sums by construction, so it reports no gap")
     return Measured(Values(values, groups))
 
 
 CHECK = Check(
     name="completeness",
     title="Completeness gap",
-    question="How far are the relevances from adding up to what the method promises?",
+    question="How far is the sum of the relevance values from the total that the method promises?",
     measure=measure,
     principle="fidelity",
     higher_is_better=False,
     threshold=0.05,
     exact=True,
     bounds=(0.0, math.inf),
-    reason="What one in twenty of the score cannot account for does not change a map to the eye.",
-    passes="the relevances add up as promised",
-    fails="the relevances do not add up as promised",
+    reason="A gap below one twentieth of the score is not visible in a map.",
+    passes="the relevance values sum to the promised total",
+    fails="the relevance values do not sum to the promised total",
     formula="mean |gap| / |S|, with the gap that the method reports",
     digits=4,
 )

@@ -1,4 +1,4 @@
-"""Does the method itself say that it changes the model?"""
+"""Whether the method declares a change of the model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="computation",
     title="Computation unchanged",
-    question="Is what was explained the model's own computation, by what the method declares?",
+    question="Does the method declare that it explains the model's own computation?",
     measure=measure,
     principle="fidelity",
     higher_is_better=True,
     threshold=0.5,
-    reason="It is a fact about the method: it declares a modification or it does not.",
+    reason="This is a fact about the method: it declares a modification or it does not.",
     passes="declares no modified computation",
-    fails="explains a modified computation, by its own declaration",
+    fails="declares that it explains a modified computation",
     formula="1[no modification declared]",
     fact=True,
 )

@@ -1,4 +1,4 @@
-"""Is the order of relevance better than a random one, for the model's own score?"""
+"""Whether the order of relevance is better than a random order, for the model's score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def measure(evidence: Evidence, method: str, side: Side, *, curve: str) -> Measu
     """Area of the method − area of the random control, on the same sample and prompt."""
     name = curve if side == "image" else f"word_{curve}"
     if method == CONTROL:
-        return Measured(None, why_not="it is what the others are held against")
+        return Measured(None, why_not="it is the baseline of the others")
     apart, areas, chance, groups = [], [], [], []
     for sample, result in evidence.of(method):
         control = sample.methods[CONTROL]
@@ -26,25 +26,25 @@ def measure(evidence: Evidence, method: str, side: Side, *, curve: str) -> Measu
             groups.append(sample.image_id)
     return Measured(
         Values(apart, groups),
-        {"of the method": Values(areas, groups), "of a random order": Values(chance, groups)},
+        {"method": Values(areas, groups), "random order": Values(chance, groups)},
     )
 
 
 CHECKS = (
     Check(
         name="deletion",
-        title="Deletion against random",
-        question="Does the score fall faster when the most relevant part goes first than in a "
-        "random order?",
+        title="Deletion against a random order",
+        question="Does the score fall faster when the most relevant pixels are removed first than "
+        "in a random order?",
         measure=partial(measure, curve="deletion"),
         principle="consistency",
         higher_is_better=False,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason="At 0 a random order does as well.",
-        passes="taking out what it calls relevant costs more than taking out anything",
-        fails="taking out what it calls relevant costs no more than taking out anything",
-        formula="mean (deletion area − that of a random order), of the cosine",
+        reason="At 0 a random order is as good.",
+        passes="removing relevant pixels lowers the score faster than a random order",
+        fails="removing relevant pixels lowers the score no faster than a random order",
+        formula="mean (deletion area − deletion area of a random order), of the cosine",
         asks=("curves",),
         replaced_by="deletion_background",
         caveat=UNSEEN,
@@ -52,18 +52,18 @@ CHECKS = (
     ),
     Check(
         name="insertion",
-        title="Insertion against random",
-        question="Does the score rise faster when the most relevant part comes first than in a "
-        "random order?",
+        title="Insertion against a random order",
+        question="Does the score rise faster when the most relevant pixels are added first than "
+        "in a random order?",
         measure=partial(measure, curve="insertion"),
         principle="consistency",
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason="At 0 a random order does as well.",
-        passes="showing what it calls relevant brings more than showing anything",
-        fails="showing what it calls relevant brings no more than showing anything",
-        formula="mean (insertion area − that of a random order), of the cosine",
+        reason="At 0 a random order is as good.",
+        passes="adding relevant pixels raises the score faster than a random order",
+        fails="adding relevant pixels raises the score no faster than a random order",
+        formula="mean (insertion area − insertion area of a random order), of the cosine",
         asks=("curves",),
         replaced_by="insertion_background",
         caveat=UNSEEN,

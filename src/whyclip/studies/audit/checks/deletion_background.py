@@ -27,17 +27,17 @@ def measure(evidence: Evidence, method: str, side: Side, *, metric: str, fill: s
 CHECKS = (
     Check(
         name="deletion_background",
-        title="Deletion to the background",
-        question="Does the score fall faster when the most relevant pixels show the scene's own "
-        "background first than in a random order?",
+        title="Deletion on the true background",
+        question="Does the score fall faster when the scene's own background replaces the most "
+        "relevant pixels first than in a random order?",
         measure=partial(measure, metric="deletion", fill="with random colours"),
         principle="consistency",
         higher_is_better=False,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason="At 0 a random order does as well.",
-        passes="the score falls faster without what it calls relevant than in a random order",
-        fails="the score falls no faster without what it calls relevant than in a random order",
+        reason="At 0 a random order is as good.",
+        passes="removing relevant pixels lowers the score faster than a random order",
+        fails="removing relevant pixels lowers the score no faster than a random order",
         formula="mean (deletion area on the true background − that of a random order), of the "
         "cosine",
         sides=("image",),
@@ -47,17 +47,17 @@ CHECKS = (
     ),
     Check(
         name="insertion_background",
-        title="Insertion on the background",
-        question="Does the score rise faster when the most relevant pixels appear first on the "
-        "scene's own background than in a random order?",
+        title="Insertion on the true background",
+        question="Does the score rise faster when the most relevant pixels are added to the "
+        "scene's own background first than in a random order?",
         measure=partial(measure, metric="insertion", fill="on black"),
         principle="consistency",
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason="At 0 a random order does as well.",
-        passes="the score rises faster with what it calls relevant than in a random order",
-        fails="the score rises no faster with what it calls relevant than in a random order",
+        reason="At 0 a random order is as good.",
+        passes="adding relevant pixels raises the score faster than a random order",
+        fails="adding relevant pixels raises the score no faster than a random order",
         formula="mean (insertion area on the true background − that of a random order), of the "
         "cosine",
         sides=("image",),

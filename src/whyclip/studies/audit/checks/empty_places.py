@@ -1,4 +1,4 @@
-"""Is relevance on the named object, and not beside it where nothing is drawn?"""
+"""Whether relevance is on the named object, not beside it where nothing is drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whyclip.types import Side
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
-    """Contrast of the named object and a place of its shape beside it, where the score drops."""
+    """Contrast of the named object and an empty region of its shape, where the score drops."""
     del side
     values, groups = [], []
     for sample, result in evidence.of(method):
@@ -29,18 +29,18 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="empty_places",
-    title="Spares empty places",
-    question="How much more relevance is on the named object than beside it, on a place of the "
-    "same shape where nothing is drawn, so that nothing can be lost?",
+    title="No relevance on empty places",
+    question="How much more relevance is on the named object than on a region of the same shape "
+    "beside it, where nothing is drawn?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="At 0.5 the object has three times the relevance of the empty place beside it, and at 0 "
-    "as much. The score depends on the object alone, so 1 is the truth.",
-    passes="relevance is on the object that matters, not beside it",
-    fails="relevance spreads to places where nothing is drawn",
+    reason="At 0.5 the object has three times the relevance of the empty region, and at 0 the "
+    "same. The score depends on the object alone, so the true value is 1.",
+    passes="relevance is on the object, not beside it",
+    fails="relevance spreads to regions where nothing is drawn",
     formula="mean (R on the named object − R beside it) / (|R on| + |R beside|), where the score "
     "falls without the object",
     sides=("image",),

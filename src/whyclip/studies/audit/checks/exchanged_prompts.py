@@ -1,4 +1,4 @@
-"""Does the map move to the other object if the prompt names it, as the score's dependence does?"""
+"""Whether the map moves to the other object if the prompt names it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from whyclip.types import Side
 
 
 def moved(table: list[list[float]], a: int, b: int) -> float:
-    """How much more lies on b than on a for b's prompt, less the same for a's prompt."""
+    """Difference of b − a under b's prompt, minus the same difference under a's prompt."""
     return (table[b][b] - table[b][a]) - (table[a][b] - table[a][a])
 
 
@@ -36,19 +36,20 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="exchanged_prompts",
     title="Moves to the named object",
-    question="Does the map move from one object to another if the prompt names the other, as the "
-    "dependence of the score does?",
+    question="If the prompt names the other object, does the map move there, as the score's "
+    "dependence does?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.9,
     bounds=(0.0, 1.0),
-    reason="A map without knowledge has 0.5, one that ignores the prompt 0. One pair in ten may "
-    "be a tie.",
-    passes="the map moves to the object on which the score now depends",
-    fails="the map does not move to the object on which the score now depends",
-    formula="share of pairs of objects (a, b) where (R_b − R_a for b's prompt) − (R_b − R_a for "
-    "a's) has the sign of the same with S − S without the object in place of R",
+    reason="A random map scores 0.5, a map that ignores the prompt 0. One pair in ten may be a "
+    "tie.",
+    passes="the map moves to the object that the score now depends on",
+    fails="the map does not move to the object that the score now depends on",
+    formula="share of pairs of objects (a, b) for which (R_b − R_a for the prompt of b) − (R_b − "
+    "R_a for the prompt of a) has the same sign as the same difference of the score's drops "
+    "without each object",
     sides=("image",),
     asks=("removed",),
     needs=("interventions",),

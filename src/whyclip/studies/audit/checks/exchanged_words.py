@@ -1,4 +1,4 @@
-"""Does the relevance of a word follow what the score loses by another word in its place?"""
+"""Whether the relevance of a word follows the drop when another word replaces it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXCHANGES = ("colour", "noun", "relation")
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Relevance of the exchanged words and the drop, over all probes.
 
-    The samples' own prompts ask nothing of a method: their noun is last, and always true.
+    The samples' own prompts do not separate methods: their noun is last, and always true.
     """
     del side
     pairs = exchanged(evidence, method, EXCHANGES, probes_only=True)
@@ -30,20 +30,20 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="exchanged_words",
     title="Follows exchanged words",
-    question="Does the relevance of a word follow what the score loses by another word of its kind "
-    "in its place?",
+    question="Does the relevance of a word follow the drop of the score when another word of its "
+    "kind replaces it?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="0.5 is above every rule that reads the prompt alone: on 40 scenes of seed 900, "
+    reason="0.5 is above every rule that reads only the prompt: on 40 scenes of seed 900, "
     "relevance 1 for each noun reaches 0.46, for the last word 0.19, for the longest word 0.14, "
     "for all but articles 0.13.",
-    passes="the words that it calls relevant are those that the score depends on",
-    fails="the words that it calls relevant are not those that the score depends on",
-    formula="Pearson(relevance of the words, S − S with another noun, colour or relation) over all "
-    "images, probes and words",
+    passes="the score depends on the words that the method marks as relevant",
+    fails="the score does not depend on the words that the method marks as relevant",
+    formula="Pearson(relevance of the word, S − S with another noun, colour or relation in its "
+    "place) over all images, probes and words",
     sides=("text",),
     asks=("exchanges",),
     needs=("interventions",),

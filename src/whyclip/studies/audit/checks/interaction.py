@@ -1,4 +1,4 @@
-"""Does a map change with its prompt as the score does: the second difference of both?"""
+"""Whether a map changes with its prompt as the score does, by second differences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 
 def _changes(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """For each two prompts of an image, the change of all masses and of all drops."""
+    """Changes of relevance sums and of drops, for each pair of prompts of an image."""
     for sample, result in evidence.of(method):
         drops = sample.image_drops.get("removed")
         if result.masses is None or drops is None:
@@ -32,15 +32,16 @@ def _changes(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Ten
 CHECK = Check(
     name="interaction",
     title="Follows object and words together",
-    question="If other words are put into the prompt, does the relevance on an object change as "
-    "much as what the score loses without that object?",
+    question="If the prompt changes, does the relevance on an object change as much as the drop "
+    "of the score without that object?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="0.5 is a quarter of the variance. Every map that ignores the prompt has exactly 0.",
-    passes="maps change with the prompt where the score's dependence on an object changes",
+    reason="A correlation of 0.5 explains a quarter of the variance. Every map that ignores the "
+    "prompt scores exactly 0.",
+    passes="maps change with the prompt as the score's dependence on an object does",
     fails="maps do not change with the prompt as the score's dependence on an object does",
     formula="Pearson(R_o(p) − R_o(q), [S_p − S_p without o] − [S_q − S_q without o]) over all "
     "images, pairs of prompts and objects; the distractor is one of the prompts",

@@ -1,4 +1,4 @@
-"""Does a map show the object where the model knew it, and not where it did not?"""
+"""Whether a map highlights the object more where the model is right than where it is wrong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENERGY, POINTING = "energy_pointing", "pointing_game"
 
 
 def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) -> Values:
-    """For each label of each sample how well its object is located, and whether it was right.
+    """Localisation of each label's object, and whether the model got the label right.
 
-    Less what the control's maps have there: an object that is large is known more often, and
-    found more often by any map. Of a label that the model gets wrong, the predicted class is its
-    best prompt that is none of the sample's own.
+    The random baseline's value is subtracted: the model gets large objects right more often, and
+    any map covers them more. If the model gets a label wrong, the predicted class is its best
+    prompt that is not one of the sample's own.
     """
     values, groups, right = [], [], []
     for sample, result in evidence.of(method):
@@ -35,15 +35,15 @@ def located(evidence: Evidence, method: str, metric: str, *, predicted: bool) ->
 
 
 def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> Measured:
-    """Energy on the object where the model is right, less that where it is wrong."""
+    """Energy on the object where the model is right, minus that where it is wrong."""
     del side
     if method == CONTROL:
-        return Measured(None, why_not="it is what the others are held against")
+        return Measured(None, why_not="it is the baseline of the others")
     energy = located(evidence, method, ENERGY, predicted=predicted)
     pointed = located(evidence, method, POINTING, predicted=predicted)
     if all(energy.condition or ()) or not any(energy.condition or ()):
         kind = "wrong" if energy.values and all(energy.condition or ()) else "right"
-        return Measured(None, why_not=f"the model got none {kind}")
+        return Measured(None, why_not=f"the model got no label {kind}")
     return Measured(
         energy,
         {
@@ -56,14 +56,11 @@ def measure(evidence: Evidence, method: str, side: Side, *, predicted: bool) -> 
     )
 
 
-_REASON = (
-    "At 0 the map shows the object no better where the model knew it, and so does not tell what "
-    "the model knew."
-)
+REASON = "At 0 the map highlights the object equally whether the model is right or wrong."
 CHECKS = (
     Check(
         name="localisation_true",
-        title="Object shown if known (true class)",
+        title="Object highlighted if correct (true class)",
         question="How much more of the map of the true class lies on its object where the model "
         "is right than where it is wrong?",
         measure=partial(measure, predicted=False),
@@ -71,9 +68,9 @@ CHECKS = (
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason=_REASON,
-        passes="it shows the true object more where the model knows it",
-        fails="it shows the true object no more where the model knows it",
+        reason=REASON,
+        passes="highlights the true object more where the model is right",
+        fails="highlights the true object no more where the model is right",
         formula="mean (energy on the object − a random map's) where right − where wrong, map of "
         "the true class",
         sides=("image",),
@@ -81,7 +78,7 @@ CHECKS = (
     ),
     Check(
         name="localisation_predicted",
-        title="Object shown if known (predicted class)",
+        title="Object highlighted if correct (predicted class)",
         question="How much more of the map of the predicted class lies on the true object where "
         "the model is right than where it is wrong?",
         measure=partial(measure, predicted=True),
@@ -89,9 +86,9 @@ CHECKS = (
         higher_is_better=True,
         threshold=0.0,
         bounds=(-2.0, 2.0),
-        reason=_REASON,
-        passes="the map of what the model says lies on the object more where that is true",
-        fails="the map of what the model says lies on the object no more where that is true",
+        reason=REASON,
+        passes="the map of the prediction lies on the object more where the prediction is right",
+        fails="the map of the prediction lies on the object no more where the prediction is right",
         formula="mean (energy on the object − a random map's) where right − where wrong, map of "
         "the predicted class",
         sides=("image",),

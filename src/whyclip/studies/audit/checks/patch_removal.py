@@ -1,4 +1,4 @@
-"""Does removing the patches that a map calls relevant cost the model its score?"""
+"""Whether removing the patches that a map marks as relevant lowers the score."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 REASON = (
-    "A map without any knowledge has 0. How far the two ways of removing a patch agree "
-    "with each other, given beside it, is as much as one may hope for; 0.1 is the least that is "
-    "called a correlation at all (Cohen 1988)."
+    "A random map scores 0. The agreement between the two ways of removing a patch, reported "
+    "beside it, is an upper limit. 0.1 is the smallest correlation that Cohen (1988) calls an "
+    "effect."
 )
 
 
@@ -40,17 +40,18 @@ CHECKS = (
     Check(
         name="patch_masked",
         title="Follows masked patches",
-        question="Does the order of relevance follow the order of what the model loses when no "
-        "token can attend to a patch, at all layers?",
+        question="Do patches rank by relevance as they rank by the drop of the score when no "
+        "token can attend to them, in all layers?",
         measure=partial(measure, way=MASKED),
         principle="consistency",
         higher_is_better=True,
         threshold=0.1,
         bounds=(-1.0, 1.0),
         reason=REASON,
-        passes="what it calls relevant is what the model loses by when it is hidden",
-        fails="what it calls relevant is not what the model loses by when it is hidden",
-        formula="mean Spearman(relevance_p, S − S without p) over patches p hidden from attention",
+        passes="masking relevant patches lowers the score more than masking others",
+        fails="masking relevant patches lowers the score no more than masking others",
+        formula="mean Spearman(relevance_p, S − S without p) over patches p masked in every "
+        "attention layer",
         sides=("image",),
         asks=("patches",),
         replaced_by="removed_objects",
@@ -60,16 +61,16 @@ CHECKS = (
     Check(
         name="patch_blurred",
         title="Follows blurred patches",
-        question="Does the order of relevance follow the order of what the model loses when a "
-        "patch is blurred?",
+        question="Do patches rank by relevance as they rank by the drop of the score when they "
+        "are blurred?",
         measure=partial(measure, way=BLURRED),
         principle="consistency",
         higher_is_better=True,
         threshold=0.1,
         bounds=(-1.0, 1.0),
         reason=REASON,
-        passes="what it calls relevant is what the model loses by when it is blurred",
-        fails="what it calls relevant is not what the model loses by when it is blurred",
+        passes="blurring relevant patches lowers the score more than blurring others",
+        fails="blurring relevant patches lowers the score no more than blurring others",
         formula="mean Spearman(relevance_p, S − S with p blurred) over patches p",
         sides=("image",),
         asks=("patches",),

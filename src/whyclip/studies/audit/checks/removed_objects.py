@@ -1,4 +1,4 @@
-"""Does relevance on an object follow what the score loses in the scene without that object?"""
+"""Whether relevance on an object follows the drop of the score without that object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whyclip.types import Side
 
 
 def tables(evidence: Evidence, method: str) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """For each image the masses and the drops, ``[k, k]`` each: prompt by object."""
+    """Relevance sums and drops of each image, ``[k, k]`` each: prompt × object."""
     for sample, result in evidence.of(method):
         drops = sample.image_drops.get("removed")
         if result.masses is not None and drops is not None:
@@ -44,18 +44,18 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="removed_objects",
     title="Follows removed objects",
-    question="Does the relevance on an object follow what the score loses in the same scene "
+    question="Does the relevance on an object follow the drop of the score in the same scene "
     "drawn without that object?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
     threshold=0.5,
     bounds=(-1.0, 1.0),
-    reason="0.5 is a quarter of the variance. The best map that ignores the prompt (each object's "
-    "mean drop over the prompts) reaches 0.36 on 60 scenes of seed 900, the area of the objects "
-    "0.03, a random map 0.03.",
-    passes="relevance lies on the objects without which the score falls, in proportion",
-    fails="relevance does not lie on the objects without which the score falls",
+    reason="A correlation of 0.5 explains a quarter of the variance. The best map that ignores "
+    "the prompt (each object's mean drop over the prompts) reaches 0.36 on 60 scenes of seed 900, "
+    "the area of the objects 0.03, a random map 0.03.",
+    passes="relevance lies on the objects whose removal lowers the score, in proportion",
+    fails="relevance does not lie on the objects whose removal lowers the score",
     formula="Pearson(relevance summed over object o for prompt p, S_p − S_p without o) over all "
     "images, prompts and objects",
     sides=("image",),

@@ -1,4 +1,4 @@
-"""Is the map derived from the model's score at all?"""
+"""Whether the map is derived from the model's score."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CHECK = Check(
     principle="fidelity",
     higher_is_better=True,
     threshold=0.5,
-    reason="It is a fact about the method: attention, dense features and random numbers are "
-    "not the score.",
+    reason="This is a fact about the method: attention, dense features and random numbers are not "
+    "the score.",
     passes="derived from the model's score",
     fails="not derived from the model's score",
     formula="1[scope = score]",

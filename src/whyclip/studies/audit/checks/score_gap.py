@@ -1,4 +1,4 @@
-"""Is the score that was explained the score that the model gives?"""
+"""Whether the explained score is the model's score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from whyclip.types import Side
 
 
 def measure(evidence: Evidence, method: str, side: Side) -> Measured:
-    """``|S explained − S of the model|`` of each prompt of each sample."""
+    """``|explained S − model S|`` of each prompt of each sample."""
     values, groups = [], []
     for sample, result in evidence.of(method):
         if side in result.scores:
@@ -22,17 +22,17 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 CHECK = Check(
     name="score_gap",
     title="Score gap",
-    question="How far is the score that was explained from the score of the model?",
+    question="How far is the explained score from the model's score?",
     measure=measure,
     principle="fidelity",
     higher_is_better=False,
     threshold=1e-3,
     exact=True,
     bounds=(0.0, 2.0),
-    reason="Rounding in 32 bits stays below 0.0001; prompts next to each other in the ranking "
-    "of a CLIP differ by about 0.01.",
-    passes="the score explained is the model's",
-    fails="the score explained is not the model's",
-    formula="mean |S explained − S of the model|, cosines",
+    reason="Float32 rounding stays below 0.0001; neighbouring prompts in a CLIP ranking differ by "
+    "about 0.01.",
+    passes="the explained score is the model's score",
+    fails="the explained score is not the model's score",
+    formula="mean |explained S − model S|, cosines",
     digits=4,
 )

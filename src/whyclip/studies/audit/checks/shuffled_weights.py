@@ -1,4 +1,4 @@
-"""Does the map change when the model has unlearnt what it knew?"""
+"""Whether the map changes if the weights are shuffled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.types import Side
 
 
 def likeness(true: Tensor, other: Tensor) -> float:
-    """Spearman correlation of two maps; 0 where the other says nothing, NaN where the true."""
+    """Spearman correlation of two maps; 0 if the second is constant, NaN if the first is."""
     if len(true) < 2 or not float(true.max() - true.min()) > 0:
         return float("nan")
     correlation = float(spearman(true, other))
@@ -41,17 +41,17 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="shuffled_weights",
-    title="Likeness without knowledge",
-    question="How alike are the maps of the model and those of a copy whose weights were shuffled?",
+    title="Similarity under shuffled weights",
+    question="How similar are the maps of the model and of a copy with shuffled weights?",
     measure=measure,
     principle="consistency",
     higher_is_better=False,
     threshold=0.3,
     bounds=(-1.0, 1.0),
-    reason="What is left when nothing learnt is left cannot come from what was learnt. 0.3, a "
-    "middling correlation, leaves room for what the picture alone puts into any map.",
-    passes="its maps are gone when what the model learnt is gone",
-    fails="its maps stay when what the model learnt is gone",
+    reason="A map that survives the shuffling does not come from training. 0.3, a moderate "
+    "correlation, allows for what the image alone contributes to every map.",
+    passes="the map changes when the weights are shuffled",
+    fails="the map stays the same when the weights are shuffled",
     formula="mean Spearman(map of the model, map of the copy with all weights shuffled)",
     asks=("shuffled",),
 )

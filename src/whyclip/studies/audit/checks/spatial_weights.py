@@ -1,4 +1,4 @@
-"""Could the method's own spatial weights have made the decision?"""
+"""Whether the model stays accurate with the method's spatial weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
     """Accuracy with the method's weights in the readout − accuracy of the model."""
     del side
     if evidence.methods[method].readout_weights is None:
-        return Measured(None, why_not="no spatial weights of its own")
+        return Measured(None, why_not="the method has no spatial weights")
     pairs = [(s, m.spatial) for s, m in evidence.of(method) if m.spatial is not None and s.labels]
     groups = [s.image_id for s, _ in pairs]
     with_weights = [share_recognised(among, s.labels or ()) for s, among in pairs]
@@ -32,18 +32,18 @@ def measure(evidence: Evidence, method: str, side: Side) -> Measured:
 
 CHECK = Check(
     name="spatial_weights",
-    title="Accuracy by its own weights",
-    question="How much accuracy is lost when the method's own spatial weights, normalised, take "
-    "the place of the model's attention at the readout?",
+    title="Accuracy under the method's weights",
+    question="How much accuracy is lost if the method's normalised spatial weights replace the "
+    "model's attention at the readout?",
     measure=measure,
     principle="fidelity",
     higher_is_better=True,
     threshold=-0.05,
     bounds=(-1.0, 1.0),
-    reason="Weights that say where the model looked should let it see nearly as well: at most one "
-    "in twenty more wrong.",
-    passes="the model decides as well by the method's weights as by its own",
-    fails="by the method's weights the model does not know what it knows",
+    reason="Weights that show which patches the model uses should keep its accuracy: at most one "
+    "image in twenty more may be wrong.",
+    passes="the model is as accurate with the method's weights as with its own",
+    fails="the model is less accurate with the method's weights than with its own",
     formula="mean (accuracy with o^h = Σ_i λ_i v^h_i / Σ_i λ_i − accuracy of the model)",
     sides=("image",),
     asks=("spatial",),
