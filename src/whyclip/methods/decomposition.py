@@ -59,6 +59,7 @@ def decomposition(
     norm, mask = check_sum(tower), mask_of_readout(stream)
     every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
     values, direction, rest = torch.zeros(()), torch.empty(0), torch.zeros(())
+    tokens: Tensor | None = None
     embedding, constant = forward_pass.embedding, torch.empty(0)
     for index in reversed(range(first, depth)):
         block = tower.blocks[index]
@@ -74,17 +75,32 @@ def decomposition(
         if index == depth - 1:
             embedding = tower.project(after).detach().float()
             direction, constant = _through_norm(forward_pass, norm, after.float(), embedding)
-        at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
-        per_head = at_output.unflatten(-1, (v.shape[1], -1))
         shared = a[..., None].float() * v.float()
-        values = values.to(x.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
+        if shared.shape[2] < len(targets):
+            # With more targets than tokens, mapping the tokens forward costs less.
+            written = _written(block, shared, bias)
+            tokens = written if tokens is None else tokens.to(x.device) + written
+        else:
+            at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
+            per_head = at_output.unflatten(-1, (v.shape[1], -1))
+            values = values.to(x.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
         # The MLP's update, and the bias that belongs to no token.
         rest = rest.to(x.device) + (after - x_row - update + bias).float()
         if index == first:
             rest = rest + x_row.float()
+    if tokens is not None:
+        values = torch.einsum("bnw,btw->bnt", direction, tokens)
     total = values.sum(-1) + torch.einsum("bnw,bw->bn", direction, rest) + constant
     gap = (total - targets.score(embedding)).abs()
     return Relevance(values, embedding, diagnostics={"additivity gap": gap})
+
+
+@torch.no_grad()
+def _written(block: Block, shared: Tensor, bias: Tensor) -> Tensor:
+    """Map weighted values ``[b, h, t, d]`` to the tokens' updates of the stream, ``[b, t, w]``."""
+    by_token = shared.transpose(1, 2).flatten(2)
+    merged = block.merge(by_token.flatten(0, 1).to(block.dtype)) - bias[:1]
+    return merged.float().unflatten(0, by_token.shape[:2])
 
 
 def _along_readout(forward_pass: ForwardPass, first: int) -> Relevance:
@@ -208,4 +224,5 @@ METHOD = Method(
     explains="the model itself, direct paths only",
     sums_to="the score, with the MLPs', the input's and the biases' direct contributions",
     blocks_needed=_reach,
+    all_targets_at_once=True,
 )
