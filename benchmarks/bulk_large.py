@@ -6,7 +6,7 @@ Scenes of 112 pixels as JPEG files, explained by a small model of the family for
 run is a command of its own; it gets SIGKILL, with its decoding processes, after a third and after
 two thirds of the images, and the same command goes on. The memory of all its processes is
 summed every second. At the end every image must have its two rows, once. Written to
-benchmarks/bulk_large.json; the curve to docs/images/bulk-memory.png.
+benchmarks/bulk_large.json; a sentence to docs/speed.md, the curve to docs/images/bulk-memory.png.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 import whyclip
+from benchmarks.page import write
 from benchmarks.speed import machine
 from whyclip.studies.family.recipe import Member, new_model, table_of
 from whyclip.studies.family.weights import export
 
 RESULT = Path(__file__).with_suffix(".json")
-FIGURE = Path(__file__).parent.parent / "docs/images/bulk-memory.png"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FIGURE, PAGE = DOCS / "images/bulk-memory.png", DOCS / "speed.md"
 PROMPTS = ["a photo of a dog", "a photo of a tiger"]
 DISTINCT = 10_000
 IN_FOLDER = 5_000
@@ -114,6 +116,18 @@ def draw(curve: list[list[Point]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def sentence(facts: dict[str, Any]) -> str:
+    """What the documentation says of a run."""
+    killed = " and ".join(f"{images:,}" for images in facts["killed_at_images"])
+    memory = facts["memory_mb_by_tenths_of_last_attempt"][1:]
+    return (
+        f"{facts['images']:,} images in {facts['seconds']} seconds, {facts['images_per_second']:.0f} per "
+        f"second, killed at {killed}. {facts['rows']:,} rows, {facts['lost']} lost, {facts['twice']} "
+        f"double, {facts['errors']} errors. After the first tenth of the last attempt, all processes "
+        f"together took {min(memory)} to {max(memory)} MB. Measured on {facts['machine']}."
+    )
+
+
 def check(out: Path, count: int) -> dict[str, Any]:
     """Count what is lost, repeated or broken."""
     result = whyclip.read_bulk(out)
@@ -174,6 +188,7 @@ def main() -> None:
     FIGURE.parent.mkdir(exist_ok=True)
     draw(curve, FIGURE)
     RESULT.write_text(json.dumps(facts, indent=1) + "\n")
+    write(PAGE, {"memory": sentence(facts)})
     print(json.dumps(facts, indent=1))
 
 
