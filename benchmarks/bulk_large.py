@@ -121,10 +121,11 @@ def sentence(facts: dict[str, Any]) -> str:
     killed = " and ".join(f"{images:,}" for images in facts["killed_at_images"])
     memory = facts["memory_mb_by_tenths_of_last_attempt"][1:]
     return (
-        f"{facts['images']:,} images in {facts['seconds']} seconds, {facts['images_per_second']:.0f} per "
-        f"second, killed at {killed}. {facts['rows']:,} rows, {facts['lost']} lost, {facts['twice']} "
-        f"double, {facts['errors']} errors. After the first tenth of the last attempt, all processes "
-        f"together took {min(memory)} to {max(memory)} MB. Measured on {facts['machine']}."
+        f"{facts['images']:,} images in {facts['seconds']} seconds, "
+        f"{facts['images_per_second']:.0f} per second, killed at {killed}. {facts['rows']:,} rows, "
+        f"{facts['lost']} lost, {facts['twice']} double, {facts['errors']} errors. After the first "
+        f"tenth of the last attempt, all processes together took {min(memory)} to {max(memory)} MB. "
+        f"Measured on {facts['machine']}."
     )
 
 
