@@ -123,8 +123,8 @@ def sentence(facts: dict[str, Any]) -> str:
     return (
         f"{facts['images']:,} images in {facts['seconds']} seconds, "
         f"{facts['images_per_second']:.0f} per second, killed at {killed}. {facts['rows']:,} rows, "
-        f"{facts['lost']} lost, {facts['twice']} double, {facts['errors']} errors. After the first "
-        f"tenth of the last attempt, all processes together took {min(memory)} to {max(memory)} MB. "
+        f"{facts['lost']} lost, {facts['twice']} double, {facts['errors']} errors. From the second "
+        f"tenth of the last attempt, all processes took {min(memory)} to {max(memory)} MB. "
         f"Measured on {facts['machine']}."
     )
 
