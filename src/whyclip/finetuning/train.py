@@ -71,11 +71,11 @@ def finetune(
     progress: bool = True,
     config: Config | None = None,
 ) -> Finetuned:
-    """Train a model on captioned images, so that words match their regions.
+    """Train a model on captioned images, so that phrases match their regions.
 
-    The weights of the view's module are changed in place: they are those of the saved model
-    afterwards. After an error they are those of the last step. The module keeps its mode (train
-    or eval) and the ``requires_grad`` of its parameters.
+    The weights of the view's module are changed in place. Afterwards they equal those of the saved
+    model; after an error, those of the last step. The module keeps its mode (train or eval) and the
+    ``requires_grad`` of its parameters.
 
     Args:
         view: the model, with float32 weights.
@@ -142,7 +142,7 @@ def finetune(
                 faults = run.faults()
             if run.average is not None:
                 run.average.apply()
-        # After the run, so that adapters are merged.
+        # After the run, when adapters are merged.
         if accelerator.is_main_process:
             save_model(save, folder / MODEL)
         accelerator.wait_for_everyone()
