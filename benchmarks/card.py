@@ -68,7 +68,7 @@ def main() -> None:
             "unseen": figures(f"question, {unseen}", mini[unseen]),
             "held out": figures(f"question, {held_out}", mini[held_out]),
             "truth": truth(maps["methods"]),
-            "familiar": table(("pictures", "called unlike scenes, %", "n"), alarms),
+            "familiar": table(("images", "flagged as unlike scenes, %", "n"), alarms),
         },
     )
 

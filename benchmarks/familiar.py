@@ -82,7 +82,7 @@ def main(
     console = Console()
     for name, counts in alarms.items():
         share, of = 100 * counts["share"], counts["n"]
-        console.print(f"{name}: {share:.1f} % of {of} called unlike scenes")
+        console.print(f"{name}: {share:.1f} % of {of} flagged as unlike scenes")
     console.print(", ".join(f"{name} {d:.2f}" for name, d in distances.items()))
     if json_file:
         figures = {"alarms": alarms, "distances": distances}

@@ -16,7 +16,7 @@ class DatasetSource(Source):
 
     Args:
         spec: kind and place, as `whyclip.open_dataset` takes it.
-        own_prompts: whether the prompts are those of each sample's labels.
+        own_prompts: whether to use the prompts of each sample's labels.
         outside: whether a table of the dataset may name files outside its folder.
     """
 

@@ -104,7 +104,7 @@ def run_job(
     """Explain the missing parts of this process, and write each part when it is complete.
 
     Args:
-        job: what to do.
+        job: the job.
         share: this process; it explains every ``world``-th part.
         report: called after each task.
         answers: the engine.

@@ -29,7 +29,7 @@ def open_source(
             first four.
         image_column: column of a table with paths, addresses or encoded images.
         prompt_column: column of each image's prompts; in tars, an extension or a field of the JSON.
-        own_prompts: whether the prompts are those of a dataset's labels.
+        own_prompts: whether to use the prompts of a dataset's labels.
         outside: whether a table may name addresses, and files outside its folder.
 
     Raises:

@@ -70,7 +70,7 @@ def answers_on_ray(job: Job, tasks: Iterator[Task], address: str | None) -> Iter
     """Explain tasks on a Ray cluster, in any order; dead workers and nodes are replaced.
 
     Args:
-        job: what to do.
+        job: the job.
         tasks: read in chunks.
         address: address of a cluster; ``"auto"`` for this machine's cluster; None starts one for
             this run.

@@ -76,7 +76,7 @@ class Explainer:
 
     Args:
         model: the model.
-        request: what to explain.
+        request: the request.
 
     Raises:
         InputError: an argument cannot be used.

@@ -179,7 +179,7 @@ def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
     """Create the folder of a job, or check that it holds the same run.
 
     Args:
-        job: what will be written.
+        job: the job.
         opened: options that the source was opened with, for reports.
 
     Raises:

@@ -36,7 +36,7 @@ def figure_rows(arguments: Sequence[str], more: Sequence[str] = ()) -> list[Figu
 
     Args:
         arguments: one table, or images followed by prompts; each image gets each prompt.
-        more: further prompts, such as those of a file.
+        more: further prompts, for example from a file.
 
     Raises:
         InputError: the table cannot be read, an image does not exist, or there is no prompt.

@@ -43,7 +43,7 @@ def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
 
     Args:
         arguments: images and prompts.
-        more: further prompts, such as those of a file.
+        more: further prompts, for example from a file.
 
     Raises:
         ImageError: a folder or pattern without images, or a missing image.

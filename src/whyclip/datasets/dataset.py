@@ -54,8 +54,7 @@ class Sample:
         prompts: prompt to explain, by label.
         masks: mask by label, bool ``[H, W]``; None if there are no masks.
         open_parts: function that returns the mask of unlabelled pixels, if the dataset has any.
-        image_id: id shared by samples of one image, which are not independent. Default: the path,
-            or else the sample's id.
+        image_id: id shared by samples of one image. Default: the path, or else the sample's id.
         interventions: the same image and prompts with one change each; None if unavailable.
     """
 
@@ -172,9 +171,8 @@ class Dataset(Sequence[Sample]):
     def contents(self) -> Any:
         """Describe, in JSON types, how datasets of one kind and name differ.
 
-        Stored results are compared with this value, so that results of different datasets are not
-        mixed. It covers everything except single samples (:meth:`state_of`). Empty by default, for
-        kinds with only one dataset.
+        Stored results are compared with it. It covers everything except single samples
+        (:meth:`state_of`). Empty by default, for kinds with only one dataset.
         """
         return None
 

@@ -16,7 +16,7 @@ class Fault:
     Attributes:
         reason: one of a few kinds.
         number: of distinct examples.
-        first: one of them, and what is wrong with it.
+        first: one of them, with its fault.
     """
 
     reason: str

@@ -120,7 +120,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
-        raise OptionError("no parameter is trained; leave out freeze_text or lora")
+        raise OptionError("no parameter is trained; remove freeze_text or lora")
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},

@@ -47,7 +47,7 @@ class Finetuned:
         losses: mean losses of the last step, by name.
         skipped: number of examples that were skipped, such as broken images.
         seconds: time spent in training, over all runs.
-        resumed: step at which this run resumed; 0 if it started anew.
+        resumed: step at which this run resumed; 0 for a new run.
         faults: why examples were skipped, the most frequent reason first.
     """
 
