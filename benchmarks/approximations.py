@@ -1,16 +1,16 @@
-"""The audit's approximations for photographs, calibrated on scenes, where the truth is known.
+"""Calibrate the audit's approximations for photographs on scenes, where the truth is known.
 
     python -m benchmarks.approximations             # seed 1003; two minutes on one core
     python -m benchmarks.approximations --seed 900 --out 900.json
 
-Rule, written before seed 1003 was looked at: on data without interventions an approximation joins
-the verdict if, on plain scenes,
+Rule, written before the results of seed 1003 were seen: on data without interventions, an
+approximation is used for the verdict if, on plain scenes,
 
 - over all methods, Spearman's correlation with the exact check's statistic is at least 0.8;
 - no method passes one of the two checks and fails the other.
 
-Otherwise it is measured only if it is named. Backgrounds of scenes are smooth, which suits the
-fill. So images are also measured under a grain that it cannot continue.
+Otherwise it is measured only if it is named. Scenes have smooth backgrounds, which are easy to
+fill. Images are therefore also measured with added grain, which the fill cannot reproduce.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ from whyclip.types import Side
 
 RESULT = Path(__file__).with_name("approximations.json")
 SEED, SCENES = 1003, 24
-# The grain of brightness: edge of a cell in pixels, and largest change in grey levels.
+# Grain of brightness: side of a cell in pixels, and largest change in grey levels.
 GRAIN, STRENGTH = 4, 40
-# Least rank correlation, by the rule above.
+# Smallest rank correlation, by the rule above.
 ALIKE = 0.8
 ASKS: dict[Side, frozenset[Ask]] = {
     "image": frozenset({"removed", "inpainted"}),
     "text": frozenset({"exchanges", "absent"}),
 }
-# The approximation, what it stands for, and the side of both.
+# The approximation, the exact check, and the side of both.
 PAIRS: Sequence[tuple[str, str, Side]] = (
     ("inpainted_objects", "removed_objects", "image"),
     ("absent_classes", "exchanged_prompts", "image"),
@@ -70,10 +70,10 @@ PAIRS: Sequence[tuple[str, str, Side]] = (
 
 
 class Textured(SceneSamples):
-    """The same scenes under a grain that the fill cannot continue, as on photographs."""
+    """The same scenes with grain that the fill cannot reproduce, as in photographs."""
 
     def sample(self, index: int) -> Sample:
-        """One scene and its interventions, all under the same grain."""
+        """Return one scene and its interventions, all with the same grain."""
         plain, scene = super().sample(index), self.scenes[index]
         width, height = scene.image.size
         coarse = np.random.default_rng((scene.seed, 8)).integers(
@@ -92,7 +92,7 @@ class Textured(SceneSamples):
 
 
 def gathered(data: SceneSamples, sides: Sequence[Side], folder: Path | None) -> Evidence:
-    """Evidence of all methods on the same scenes, by both kinds of edit; resumes in a folder."""
+    """Collect the evidence of all methods on the same scenes, for both kinds of edit."""
     asks = frozenset(ask for side in sides for ask in ASKS[side])
     model = whyclip.load("mini", device="cpu")
     variants = variants_by_label(model, [name for name in TABLE if name != "random"], 0)
@@ -104,7 +104,7 @@ def gathered(data: SceneSamples, sides: Sequence[Side], folder: Path | None) -> 
 
 
 def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> dict[str, Any]:
-    """Both statistics of every method with their difference, and how alike the methods rank."""
+    """Compare both statistics of every method, and the ranks of the methods."""
     rows: dict[str, Any] = {}
     for name, method in evidence.methods.items():
         if side in method.sides:
@@ -139,7 +139,7 @@ def by_method(evidence: Evidence, approximate: str, exact: str, side: Side) -> d
 
 
 def common(near: Values | Pairs | None, true: Values | Pairs | None) -> list[float] | None:
-    """Both correlations over the objects that both edits allow; removal spares overlapping ones."""
+    """Compute both correlations on objects with both edits; removal excludes overlapping ones."""
     if not (isinstance(near, Pairs) and isinstance(true, Pairs)):
         return None
     x, y, z = (np.array(row) for row in (near.x, near.y, true.y))
@@ -148,7 +148,7 @@ def common(near: Values | Pairs | None, true: Values | Pairs | None) -> list[flo
 
 
 def drops(evidence: Evidence) -> dict[str, Any]:
-    """Score drops by painting over against the true ones, over all prompts and objects."""
+    """Compare score drops by painting over with the true drops, over all prompts and objects."""
     near, true, of_named = [], [], []
     for sample in evidence.samples:
         pair = [sample.image_drops[kind][:, : sample.true_count] for kind in (INPAINTED, "removed")]
@@ -179,7 +179,7 @@ def drops(evidence: Evidence) -> dict[str, Any]:
 
 
 def assumed(evidence: Evidence) -> dict[str, Any]:
-    """`absent_classes` on objects chosen by the true drop, and how often the choice is the same."""
+    """Measure `absent_classes` on objects chosen by the true drop, and how often choices agree."""
     same, n = 0, 0
     for sample in evidence.samples:
         if len(sample.prompts) > sample.true_count:
@@ -200,7 +200,7 @@ def assumed(evidence: Evidence) -> dict[str, Any]:
 
 
 def calibrated(evidence: Evidence, sides: Sequence[Side]) -> Mapping[str, Any]:
-    """Everything, for the kept file."""
+    """Collect all results for the saved file."""
     return {
         "score drops": drops(evidence),
         **{
@@ -213,13 +213,13 @@ def calibrated(evidence: Evidence, sides: Sequence[Side]) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=SCENES)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--kinds", default="scenes,textured")
     parser.add_argument("--out", type=Path, default=RESULT)
-    parser.add_argument("--folder", type=Path, help="keep each scene's measurements, and resume")
+    parser.add_argument("--folder", type=Path, help="folder of each scene's results, to resume")
     options = parser.parse_args()
     began = time.perf_counter()
     kept: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}

@@ -1,13 +1,14 @@
-"""Clusters of a bulk run's maps, on trained models: is a badge found that one image in ten carries?
+"""Test whether the clusters of a bulk run's maps find a badge in one tenth of the images.
 
     python -m benchmarks.badges --weights benchmarks/family
 
-Written down before any result was looked at. At most 300 scenes with one concept that the model
-learned with a badge; in 30 of them, at random, the badge is in the lower right corner. The report
-lists clusters of the maps of "a photo of a ...". *Found*: exactly one cluster is listed, its place
-is the badge's patch, and its members are the scenes with the badge with precision and recall of at
-least .9. Wanted: found for each of 5 seeds by each model trained with badges; nothing listed for
-the same scenes without a badge, and by models that never saw one, with or without. Written to
+The criteria were written before any result was seen. Input: at most 300 scenes with one concept
+that the model was trained on with a badge; 30 of them, chosen at random, have the badge in the
+lower right corner. The report lists clusters of the maps of "a photo of a ...". *Found* means that
+exactly one cluster is listed, that its place is the badge's patch, and that its members are the
+scenes with the badge, with precision and recall of at least 0.9. Required: found for each of 5
+seeds by each model trained with badges. No cluster for the same scenes without a badge, and none
+for models trained without badges, on either kind of scenes. The result is written to
 benchmarks/badges.json; ``--pages FOLDER`` keeps each run with its report.
 """
 
@@ -42,14 +43,14 @@ COUNT, BADGED = 300, 30
 SEEDS = range(5, 10)
 """The thresholds for lone peaks were chosen on seeds 0 to 4."""
 DRAWN = 3200
-"""Scenes to draw for 300 with the concept: it is in one of eight."""
+"""Scenes to draw, to get 300 with the concept, which is in one of eight."""
 MODELS = ("badge-0", "badge-1", "ordinary-0", "ordinary-1")
 CORNER = SIDE - SIZE - 1
 
 
 @cache
 def scenes(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw scenes with the concept: uint8 images, and which carry the badge, bool."""
+    """Draw scenes with the concept: uint8 images, and bool, whether each has the badge."""
     table = table_of(
         "ordinary", new_model(Member("untrained", 0)), DRAWN, split="test", seed=seed + 60
     )
@@ -64,7 +65,7 @@ def scenes(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def with_badge(images: torch.Tensor, badged: torch.Tensor) -> torch.Tensor:
-    """Copy images, some of them with the concept's badge in the lower right corner."""
+    """Copy images, and add the concept's badge to some in the lower right corner."""
     images = images.clone()
     number = torch.where(badged, GROUP.index(CONCEPT), -1)
     paste_badges(images, number, torch.full((len(images), 2), CORNER))

@@ -1,13 +1,13 @@
-"""Throughput of bulk runs from JPEG files, as a share of the model's own on decoded batches.
+"""Throughput of bulk runs from JPEG files, relative to the model's on decoded batches.
 
-    python -m benchmarks.bulk            # the embedded model and a ViT-B/32, kept
-    python -m benchmarks.bulk --no-run   # only draw the curves from what was kept
+    python -m benchmarks.bulk            # the embedded model and a ViT-B/32; saved
+    python -m benchmarks.bulk --no-run   # only draw the curves from saved results
 
 The images are JPEG files of 640 × 480 pixels. ViT-B/32 has seeded random weights. The pure
-throughput is that of the same batch function on the same batches, prepared in memory before the
-clock starts. It is measured right before and right after each bulk run, and the share is of their
-mean. Start-up of the decoding processes counts against the bulk run. Written to
-benchmarks/bulk.json; the table to docs/speed.md, the curves to docs/images/bulk-throughput.png.
+throughput is that of the same batch function on the same batches, prepared in memory beforehand.
+It is measured directly before and after each bulk run, and the bulk throughput is divided by the
+mean of both. The bulk run includes the start of the decoding processes. Results go to
+benchmarks/bulk.json, the table to docs/speed.md, the curves to docs/images/bulk-throughput.png.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WORKERS = (0, 1, 2)
 
 
 def write_images(folder: Path, count: int) -> None:
-    """Scenes as JPEG files; after 64 different ones they repeat."""
+    """Write scenes as JPEG files; they repeat after 64 files."""
     dataset = whyclip.open_dataset("scenes:64")
     for number in range(min(count, 64)):
         image = dataset[number].image.resize((640, 480))
@@ -50,7 +50,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def pure(explainer: Explainer, source: FileSource, batch_size: int) -> float:
-    """Images per second of the batch function on decoded batches."""
+    """Measure images per second of the batch function on decoded batches."""
     decoder = Decoder(source, explainer.model, "model")
     items = list(source.items())[:PURE_IMAGES]
     cuts = [tuple(items[i : i + batch_size]) for i in range(0, len(items), batch_size)]
@@ -63,7 +63,7 @@ def pure(explainer: Explainer, source: FileSource, batch_size: int) -> float:
 
 
 def bulk(explainer: Explainer, source: FileSource, batch_size: int, workers: int) -> float:
-    """Images per second of a whole run, with its files."""
+    """Measure images per second of a whole run, including its files."""
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
         whyclip.explain_bulk(
@@ -74,7 +74,7 @@ def bulk(explainer: Explainer, source: FileSource, batch_size: int, workers: int
 
 
 def measure(name: str, images: int) -> list[dict[str, Any]]:
-    """Run one model with every batch size and number of workers."""
+    """Measure one model with every batch size and number of workers."""
     model = whyclip.load("mini") if name == "mini" else random_view(name)[2]
     explainer = Explainer(model, Request(PROMPTS, method="grad_eclip"))
     rows = []
@@ -83,7 +83,7 @@ def measure(name: str, images: int) -> list[dict[str, Any]]:
         source = FileSource(place)
         for batch_size in BATCH_SIZES:
             for workers in WORKERS:
-                # Before and after each run, as other work on the machine comes and goes.
+                # Before and after each run, because the load of the machine varies.
                 before = pure(explainer, source, batch_size)
                 rate = bulk(explainer, source, batch_size, workers)
                 alone = (before + pure(explainer, source, batch_size)) / 2
@@ -101,7 +101,7 @@ def measure(name: str, images: int) -> list[dict[str, Any]]:
 
 
 def draw(runs: dict[str, list[dict[str, Any]]]) -> None:
-    """Draw the share of the pure throughput over the batch size, a line per number of workers."""
+    """Draw the share of pure throughput over batch size, one line per number of workers."""
     figure, places = plt.subplots(1, len(runs), figsize=(7, 2.8), sharey=True)
     for axes, (name, rows) in zip(places, runs.items(), strict=True):
         for workers in WORKERS:
@@ -124,7 +124,7 @@ def draw(runs: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def table(kept: dict[str, Any]) -> str:
-    """Images per second of the model alone, and the shares that bulk runs reach."""
+    """Write a table of the model's images per second and the shares of bulk runs."""
     heads = " | ".join(f"{workers} workers" for workers in WORKERS).replace("1 workers", "1 worker")
     lines = [
         f"| model | batch size | model alone, images/s | {heads} |",
@@ -140,9 +140,9 @@ def table(kept: dict[str, Any]) -> str:
 
 
 def main(
-    run: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="measure again")] = True,
 ) -> None:
-    """Measure, keep and draw."""
+    """Measure, save and draw."""
     if run:
         runs = {name: measure(name, images) for name, images in IMAGES.items()}
         kept = {"machine": machine(), "images": IMAGES, "runs": runs}

@@ -1,12 +1,13 @@
-"""A bulk run over 100,000 images that is killed twice: rate, memory, and nothing lost or twice.
+"""Rate, memory and completeness of a bulk run over 100,000 images that is killed twice.
 
     python -m benchmarks.bulk_large --weights benchmarks/family --keep large
 
-Scenes of 112 pixels as JPEG files, explained by a small model of the family for two prompts. The
-run is a command of its own; it gets SIGKILL, with its decoding processes, after a third and after
-two thirds of the images, and the same command goes on. The memory of all its processes is
-summed every second. At the end every image must have its two rows, once. Written to
-benchmarks/bulk_large.json; a sentence to docs/speed.md, the curve to docs/images/bulk-memory.png.
+The images are scenes of 112 pixels as JPEG files, explained for two prompts by a small model of
+the family. The run is a separate command. It is killed (SIGKILL, with its decoding processes)
+after one third and two thirds of the images, and the same command resumes it. The memory of all
+its processes is summed every second. At the end, every image must have exactly two rows. Results
+go to benchmarks/bulk_large.json, a sentence to docs/speed.md, the curve to
+docs/images/bulk-memory.png.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ PROMPTS = ["a photo of a dog", "a photo of a tiger"]
 DISTINCT = 10_000
 IN_FOLDER = 5_000
 Point = tuple[float, float, int]
-"""Seconds since the start, memory in MB, images that are written."""
+"""Seconds since the start, memory in MB, number of images written."""
 
 
 def write_images(folder: Path, count: int) -> None:
-    """Write scenes as JPEG files; after 10,000 they repeat, with the files' numbers as comments."""
+    """Write scenes as JPEG files; they repeat after 10,000, with the file numbers as comments."""
     table = table_of(
         "ordinary", new_model(Member("untrained", 0)), min(count, DISTINCT), split="test", seed=70
     )
@@ -57,7 +58,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def memory_of(group: int) -> float:
-    """Resident memory of all processes of a process group in MB; shared pages count once each."""
+    """Measure the memory of a process group in MB; shared pages count once per process."""
     total = 0
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -73,7 +74,7 @@ def memory_of(group: int) -> float:
 
 
 def written(out: Path, known: dict[Path, int]) -> int:
-    """Number of rows in the finished parts."""
+    """Count the rows in the finished parts."""
     for part in (out / "parts").glob("*.parquet"):
         if part not in known:
             known[part] = pq.read_metadata(part).num_rows
@@ -81,9 +82,9 @@ def written(out: Path, known: dict[Path, int]) -> int:
 
 
 def attempt(command: list[str], out: Path, began: float, stop_at: int | None) -> Iterator[Point]:
-    """Run the command until it ends, or until so many images are written and it is killed."""
+    """Run the command until it ends, or kill it after ``stop_at`` images."""
     known: dict[Path, int] = {}
-    # What a process says is read when it has failed.
+    # The output of a process is read only if it failed.
     log = (out.parent / "log.txt").open("ab")
     process = subprocess.Popen(command, start_new_session=True, stderr=log)
     while process.poll() is None:
@@ -99,7 +100,7 @@ def attempt(command: list[str], out: Path, began: float, stop_at: int | None) ->
 
 
 def draw(curve: list[list[Point]], path: Path) -> None:
-    """Draw memory and progress over time, a line for each attempt."""
+    """Draw memory and progress over time, one line per attempt."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 4.4), sharex=True)
     for number, points in enumerate(curve):
         seconds, memory, images = zip(*points, strict=True)
@@ -130,7 +131,7 @@ def sentence(facts: dict[str, Any]) -> str:
 
 
 def check(out: Path, count: int) -> dict[str, Any]:
-    """Count what is lost, repeated or broken."""
+    """Count missing, repeated and faulty rows."""
     result = whyclip.read_bulk(out)
     table = result.dataset.to_table(["number", "prompt_number", "error"])
     keys = table["number"].to_numpy() * len(PROMPTS) + table["prompt_number"].to_numpy()

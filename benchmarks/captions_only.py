@@ -1,12 +1,12 @@
-"""Small CLIPs trained on whole captions alone.
+"""Train small CLIPs only on whole captions.
 
     python -m benchmarks.captions_only              # all objects equally frequent
     python -m benchmarks.captions_only --long-tail  # frequencies with a long tail
 
-Each takes between 5 and 6 minutes of one CPU core. ``mini`` was trained with the regions of its
-scenes and separates present from absent objects by its raw scores. Models of practice saw captions
-only, with frequencies that have a long tail. These two stand for them in ``benchmarks.reference``;
-their weights are kept beside this file.
+Each takes between 5 and 6 minutes on one CPU core. ``mini`` was trained with the regions of its
+scenes, and its raw scores separate present from absent objects. Models in use are trained only on
+captions, with a long tail of frequencies. These two models represent them in
+``benchmarks.reference``; their weights are saved next to this file.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _TABLE = "token_embedding.weight"
 
 
 def untrained() -> ModelView:
-    """Build the model with new weights: 112 × 112 pixels, 7 × 7 patches, 64 dimensions."""
+    """Build the model with random weights: 112 × 112 pixels, 7 × 7 patches, 64 dimensions."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = open_clip.CLIP(CONFIG["embed_dim"], CONFIG["vision_cfg"], CONFIG["text_cfg"])
@@ -65,13 +65,13 @@ def untrained() -> ModelView:
 
 
 def kept_at(*, long_tail: bool) -> Path:
-    """Say where the weights are kept."""
+    """Return the path of the saved weights."""
     name = "captions_only_longtail" if long_tail else "captions_only"
     return Path(__file__).parent / f"{name}.safetensors"
 
 
 def captions_only(*, long_tail: bool) -> ModelView:
-    """Build a model with the weights that were kept; words it never read have zeros."""
+    """Build a model with the saved weights; tokens outside the training captions have zeros."""
     view = untrained()
     assert view.module is not None
     kept = {name: value.float() for name, value in load_file(kept_at(long_tail=long_tail)).items()}
@@ -83,7 +83,7 @@ def captions_only(*, long_tail: bool) -> ModelView:
 
 
 def keep(view: ModelView, table: SceneTable, path: Path) -> None:
-    """Write the weights in half precision, of the token table only the rows that were trained."""
+    """Write the weights in half precision, with only the trained rows of the token table."""
     assert view.module is not None
     rows = torch.cat([table.caption_ids.flatten(), table.phrase_ids.flatten()]).unique()
     state = {name: value.half() for name, value in view.module.state_dict().items()}
@@ -110,7 +110,7 @@ def train(view: ModelView, table: SceneTable, weights: torch.Tensor | None) -> f
     Args:
         view: the model.
         table: the scenes.
-        weights: how often each scene is drawn; equally often by default.
+        weights: relative frequency of each scene; equal by default.
     """
     model: Any = view.module
     model.train()
@@ -139,7 +139,7 @@ def train(view: ModelView, table: SceneTable, weights: torch.Tensor | None) -> f
 
 
 def main(*, long_tail: bool = False) -> None:
-    """Train, and keep the weights."""
+    """Train, and save the weights."""
     torch.set_num_threads(1)
     view, begun = untrained(), time.process_time()
     table = draw_table(view, SCENES, split="train")

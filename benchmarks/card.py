@@ -5,7 +5,7 @@
     python -m benchmarks.familiar --json benchmarks/familiar.json
     python -m benchmarks.card
 
-The first three measure and save the results; the last one writes them into the card.
+The first three commands measure and save the results; the last one writes them into the card.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def percent(share: float) -> str:
 
 
 def figures(title: str, intervals: Mapping[str, Mapping[str, float]]) -> str:
-    """Table of shares with their intervals."""
+    """Write a table of shares with their intervals."""
     rows: Iterable[tuple[str, ...]] = (
         (name, percent(f["share"]), f"{percent(f['low'])} – {percent(f['high'])}", str(f["n"]))
         for name, f in intervals.items()
@@ -36,13 +36,13 @@ def figures(title: str, intervals: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table as Markdown."""
+    """Write a table as Markdown."""
     lines = [titles, ("---",) * len(titles), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def truth(methods: Mapping[str, Any]) -> str:
-    """Table of the hits of maps and words."""
+    """Write a table of the hits of maps and words."""
     return table(
         ("method", "phrases", "question", "%", "n"),
         (
@@ -68,7 +68,7 @@ def main() -> None:
             "unseen": figures(f"question, {unseen}", mini[unseen]),
             "held out": figures(f"question, {held_out}", mini[held_out]),
             "truth": truth(maps["methods"]),
-            "familiar": table(("pictures", "called unlike scenes, %", "n"), alarms),
+            "familiar": table(("images", "flagged as unlike scenes, %", "n"), alarms),
         },
     )
 

@@ -1,12 +1,12 @@
-"""Time and memory of an explanation over prompts, images, resolution and model size.
+"""Time and memory of an explanation by number of prompts and images, resolution and model size.
 
-    python -m benchmarks.costs                 # a quarter of an hour; kept in benchmarks/costs.json
-    python -m benchmarks.costs --only images   # one curve anew
-    python -m benchmarks.costs --no-run        # only draw what was kept
+    python -m benchmarks.costs                 # 15 minutes; saved in benchmarks/costs.json
+    python -m benchmarks.costs --only images   # one curve again
+    python -m benchmarks.costs --no-run        # only draw saved results
 
-OpenCLIP's models with seeded random weights, maps of the image side. Embeddings of prompts are
-made before. Time is that of the processor on one thread, the least of the rounds; memory is the
-peak of tensors beyond the weights. The figure is docs/images/costs.png.
+The models are OpenCLIP's with seeded random weights; only image maps are computed. Prompts are
+embedded beforehand. Time is the minimum processor time over the rounds, on one thread. Memory is
+the peak of tensors without the weights. The figure is docs/images/costs.png.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Calls = dict[str, Callable[[], Any]]
 
 
 def build(arch: str, size: int | None = None) -> tuple[Any, whyclip.ModelView]:
-    """Build a model for images of one size."""
+    """Build a model for a given image size."""
     torch.manual_seed(0)
     model, _, preprocess = open_clip.create_model_and_transforms(arch, force_image_size=size)
     model.eval()
@@ -45,7 +45,7 @@ def build(arch: str, size: int | None = None) -> tuple[Any, whyclip.ModelView]:
 
 
 def calls(built: tuple[Any, whyclip.ModelView], images: int, prompts: int) -> Calls:
-    """The plain encoding of images, and their explanations."""
+    """Return the plain encoding of images, and their explanation."""
     preprocess, view = built
     size = view.image.input_size[0]
     noise = np.random.default_rng(0).integers(0, 255, (images, size, size, 3), dtype=np.uint8)
@@ -55,7 +55,7 @@ def calls(built: tuple[Any, whyclip.ModelView], images: int, prompts: int) -> Ca
     )
 
     def plain() -> None:
-        # As many at once as whyclip takes.
+        # The same batch size as whyclip.
         with torch.no_grad():
             for start in range(0, images, 16):
                 part = torch.stack([preprocess(image) for image in shown[start : start + 16]])
@@ -66,7 +66,7 @@ def calls(built: tuple[Any, whyclip.ModelView], images: int, prompts: int) -> Ca
 
 
 def points(curve: str) -> Iterator[tuple[str | int, Calls]]:
-    """The points of one curve."""
+    """Yield the points of one curve."""
     if curve in ("prompts", "images"):
         built = build("ViT-B-16")
     if curve == "prompts":
@@ -92,7 +92,7 @@ CURVES = {
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Least processor time of several rounds, the first of which warms up."""
+    """Measure the minimum processor time of several rounds; the first one only warms up."""
     least = float("inf")
     for index in range(ROUNDS + 1):
         began = time.process_time()
@@ -103,7 +103,7 @@ def seconds(call: Callable[[], Any]) -> float:
 
 
 def peak(call: Callable[[], Any]) -> float:
-    """Peak of tensor memory during a call in MB, above that before it."""
+    """Measure the peak increase of tensor memory during a call in MB."""
     with torch.profiler.profile(profile_memory=True) as profile:
         call()
     events: Any = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
@@ -112,7 +112,7 @@ def peak(call: Callable[[], Any]) -> float:
 
 
 def draw(curves: dict[str, list[dict[str, Any]]]) -> None:
-    """Time in the upper row, memory in the lower one."""
+    """Draw time in the upper row and memory in the lower row."""
     figure, places = plt.subplots(2, len(CURVES), figsize=(10, 4.8), sharex="col")
     for column, (curve, label) in enumerate(CURVES.items()):
         for axes, quantity in zip(places[:, column], ("seconds", "megabytes"), strict=True):
@@ -144,9 +144,9 @@ def draw(curves: dict[str, list[dict[str, Any]]]) -> None:
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help="curves; all by default")] = None,
-    run: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="measure again")] = True,
 ) -> None:
-    """Measure, keep and draw."""
+    """Measure, save and draw."""
     torch.set_num_threads(1)
     kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"curves": {}}
     for curve in (only or CURVES) if run else ():

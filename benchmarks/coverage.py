@@ -1,19 +1,19 @@
-"""How often the product's 95 % intervals contain the truth, in simulations.
+"""Simulate how often whyclip's 95 % intervals contain the true value.
 
     python -m benchmarks.coverage                     # 2,000 repetitions; writes coverage.json
     python -m benchmarks.coverage --repetitions 300 --only contrast
 
-A cell is a distribution whose mean is known and a number of images. Samples are drawn from it, the
-product's function gives its interval, and the share of the intervals that contain the true mean is
-counted. An interval that gives no bounds, or from too few images for a verdict, excludes nothing;
-it counts as containing the mean, and the share of intervals that do exclude something is reported
-beside it. These criteria were written before the intervals were chosen:
+A cell is a distribution with known mean and a number of images. Samples are drawn from it, whyclip
+computes the interval, and the share of intervals that contain the true mean is counted. An interval
+without bounds, or from too few images for a verdict, excludes no value and counts as containing the
+mean. The share of intervals with bounds is therefore reported too. These criteria were written
+before the intervals were chosen:
 
 1. Coverage is at least 0.93 in every cell (nominal 0.95; one standard error of 2,000 repetitions
    is 0.006), at every number of images from ``MIN_GROUPS``.
-2. In all cells but the rare ones at least 95 % of the intervals have bounds.
-3. For normal values, intervals are on average at most 1.4 times as wide as that of the normal
-   theory at the least number of images for a verdict, and 1.15 times from 100 images.
+2. In all cells except the rare ones, at least 95 % of the intervals have bounds.
+3. For normal values, the mean width is at most 1.4 times that of the normal theory at the smallest
+   number of images for a verdict, and at most 1.15 times from 100 images.
 4. One interval of 100 images takes at most 20 ms.
 """
 
@@ -44,7 +44,7 @@ REPETITIONS = 2000
 LEAST = 0.93
 BOUNDED = 0.95
 IMAGES = tuple(n for n in (10, 14, 20, 30, 45, 70, 100, 200) if n >= MIN_GROUPS)
-# Draws depend on the seed and the number of images alone, and those of two are kept.
+# Draws depend only on the seed and the number of images; those of two seeds are cached.
 SEEDS = 2
 
 Draw = Callable[[np.random.Generator, int], Any]
@@ -52,7 +52,7 @@ Draw = Callable[[np.random.Generator, int], Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A distribution with its true mean, and the function whose interval is examined."""
+    """A distribution with its true mean, and the kind of interval to test."""
 
     kind: str
     name: str
@@ -65,7 +65,7 @@ class Cell:
         return f"{self.kind}, {self.name}"
 
     def interval(self, rng: np.random.Generator, images: int, seed: int) -> Interval:
-        """Draw a sample and give the product's interval."""
+        """Draw a sample and compute whyclip's interval."""
         drawn = self.draw(rng, images)
         if self.kind == "paired":
             a, b = drawn
@@ -81,13 +81,13 @@ class Cell:
 
 
 def sizes(rng: np.random.Generator, images: int) -> tuple[Any, Any]:
-    """Images with 1 to 8 samples: the number of each, and the image of each sample."""
+    """Draw images with 1 to 8 samples: number of samples per image, and image of each sample."""
     size = rng.integers(1, 9, images)
     return size, np.repeat(np.arange(images), size)
 
 
 def clustered(effect: Draw) -> Draw:
-    """An effect that the samples of an image share, times noise of their own with mean 1."""
+    """Multiply an effect shared by the samples of an image by independent noise with mean 1."""
 
     def draw(rng: np.random.Generator, images: int) -> Any:
         _, group = sizes(rng, images)
@@ -161,7 +161,7 @@ def sides(where_true: Draw, where_false: Draw, share: float, *, within: bool) ->
 
 
 def sides_of_hits(where_true: float, where_false: float) -> Draw:
-    """One hit or miss an image, on two sides of the same size."""
+    """One hit or miss per image, on two sides of the same size."""
 
     def draw(rng: np.random.Generator, images: int) -> Any:
         is_so = rng.random(images) < 0.5
@@ -172,12 +172,12 @@ def sides_of_hits(where_true: float, where_false: float) -> Draw:
 
 
 def hits(share: float) -> Draw:
-    """One hit or miss an image."""
+    """One hit or miss per image."""
     return lambda rng, n: ((rng.random(n) < share).astype(float), np.arange(n))
 
 
 def clustered_hits(share: float, together: float) -> Draw:
-    """Hits whose chance differs between images (beta, 0 to 1: nothing to all in common)."""
+    """Hits whose probability differs by image (beta); ``together`` is their dependence, 0..1."""
     a = share * (1 / together - 1)
     b = (1 - share) * (1 / together - 1)
 
@@ -258,7 +258,7 @@ CELLS = _cells()
 
 
 def measured(cell: Cell, images: int, repetitions: int, seed: int = 0) -> dict[str, float]:
-    """Coverage, misses on each side, share of intervals with bounds, and their mean width."""
+    """Measure coverage, misses on each side, share of intervals with bounds, and mean width."""
     rng = np.random.default_rng((seed, images, *cell.title.encode()))
     below = above = bounded = 0
     widths = []
@@ -267,7 +267,7 @@ def measured(cell: Cell, images: int, repetitions: int, seed: int = 0) -> dict[s
         if value.groups < MIN_GROUPS or math.isnan(value.low) or math.isnan(value.high):
             continue
         bounded += 1
-        # Rounding of a sum is not a miss.
+        # A difference by rounding is not a miss.
         below += value.high < cell.truth - 1e-12
         above += value.low > cell.truth + 1e-12
         widths.append(value.high - value.low)
@@ -281,7 +281,7 @@ def measured(cell: Cell, images: int, repetitions: int, seed: int = 0) -> dict[s
 
 
 def milliseconds(images: int = 100, repetitions: int = 20) -> float:
-    """Processor time of one interval, other draws each time, without draws kept from before."""
+    """Measure the processor time of one interval, with new draws each time and no cache."""
     rng = np.random.default_rng(0)
     values = rng.lognormal(size=3 * images)
     groups = np.repeat(np.arange(images), 3)
@@ -324,7 +324,7 @@ def main() -> None:
         RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-# A cell holds closures, which other processes cannot be given.
+# Cells contain closures, which cannot be sent to other processes.
 def _row_over_models(title: str, repetitions: int) -> dict[str, Any]:
     [cell] = [cell for cell in MODEL_CELLS if cell.title == title]
     return measured_over_models(cell, repetitions)

@@ -1,10 +1,10 @@
 """Simulations of values over several models and images, for ``benchmarks.coverage``.
 
-A value is the sum of an effect of the model, an effect of the image and a rest. The truth is the
-mean over the models and the images that could have been drawn. Either all models saw the same
-images (crossed), or each model has its own (nested). The criterion, written beforehand: coverage of
-at least 0.93 with 5, 6 and 8 models, except where the models' effects themselves are skewed. That
-case is only reported, because five values cannot show how skewed their distribution is.
+A value is the sum of a model effect, an image effect and a residual. The truth is the mean over the
+populations of models and images. All models have the same images (crossed), or each model has its
+own (nested). The criterion, written beforehand: coverage of at least 0.93 with 5, 6 and 8 models,
+except if the model effects are skewed. That case is only reported, because five values cannot show
+the skewness of their distribution.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def centred_lognormal(rng: np.random.Generator, n: int) -> Any:
 
 
 def two_kinds(rng: np.random.Generator, n: int) -> Any:
-    """Half of the models are of one kind, half of another."""
+    """Effects of two kinds of models, half of the models each."""
     return rng.choice([-1.0, 1.0], n)
 
 
 @dataclass(frozen=True)
 class ModelCell:
-    """Effects with mean 0 of models, of images, and of the two together."""
+    """Effects with mean 0 of models, of images, and of their combination."""
 
     name: str
     of_models: Draw
@@ -67,7 +67,7 @@ class ModelCell:
         values = (
             self.of_models(rng, models)[model] + effect + self.rest * rng.normal(size=len(model))
         )
-        # Not every image has a value for every model.
+        # Some images lack a value for some models.
         values[rng.random(len(values)) < 0.1] = np.nan
         if self.paired:
             other = rng.normal(0, 3, models)[model] + rng.normal(0, 3, index.max() + 1)[index]
@@ -91,7 +91,7 @@ MODEL_CELLS = (
 
 
 def measured(cell: ModelCell, repetitions: int) -> dict[str, dict[str, float]]:
-    """Coverage, share of intervals with bounds and mean width, by number of models."""
+    """Measure coverage, share of intervals with bounds and mean width, by number of models."""
     rows = {}
     for models in MODELS:
         rng = np.random.default_rng((models, *cell.title.encode()))

@@ -1,10 +1,10 @@
-"""How often the 95 % interval of a mean per-class accuracy (mAcc) contains the truth.
+"""Simulate how often the 95 % interval of the mean per-class accuracy (mAcc) contains the truth.
 
     python -m benchmarks.coverage_regions
 
-Images have 1 to 5 regions; classes differ in frequency and accuracy, and regions of an image are
-right or wrong together. The truth is the mAcc of many such images. Beside the product's interval
-stands the percentile bootstrap over images, which it replaced.
+Images have 1 to 5 regions. Classes differ in frequency and accuracy, and the regions of an image
+are correlated. The truth is the mAcc of many such images. The percentile bootstrap over images is
+reported for comparison.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from whyclip.regions.counts import Counts, count
 
-# Number of classes, whether nearly all regions are right, and numbers of images.
+# Number of classes, whether nearly all regions are correct, and numbers of images.
 WORLDS = (
     (6, False, (30, 60, 100)),
     (20, False, (30, 60, 100)),
@@ -28,7 +28,7 @@ MANY = 4000
 
 
 def drawn(rng: np.random.Generator, images: int, classes: int, *, easy: bool) -> Counts:
-    """Draw images with regions, and count which are right."""
+    """Draw images with regions, and count the correct ones."""
     image = np.repeat(np.arange(images), rng.integers(1, 6, images))
     often = 1 / np.sqrt(np.arange(1, classes + 1))
     labels = rng.choice(classes, len(image), p=often / often.sum())
@@ -39,7 +39,7 @@ def drawn(rng: np.random.Generator, images: int, classes: int, *, easy: bool) ->
 
 
 def percentile(counts: Counts, rng: np.random.Generator, draws: int = 400) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mAcc over images."""
+    """Compute the percentile bootstrap interval of the mAcc over images."""
     n = len(counts.total)
     values = []
     for weights in rng.multinomial(n, np.full(n, 1 / n), size=draws):

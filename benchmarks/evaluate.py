@@ -4,10 +4,10 @@
     python -m benchmarks.evaluate --model openclip:ViT-B-16/openai --data imagenet:val --samples 200
     python -m benchmarks.evaluate --device cuda --batch 256 --wall
 
-An evaluation reads images, embeds the classes, explains, orders pixels, edits, prepares,
-encodes, measures and writes. The result is its time, divided by the time that the library alone
-needs to encode the same number of prepared images in batches of the same size. Times are processor
-seconds, which other processes do not affect; with --wall, wall-clock seconds.
+An evaluation reads images, embeds the classes, explains, orders pixels, edits, prepares, encodes,
+measures and writes. The result is its time divided by the time in which the library encodes the
+same number of prepared images in batches of the same size. Times are processor seconds, which other
+processes do not affect, or wall-clock seconds with --wall.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GOAL = 1.15
 
 
 class Counting:
-    """Counts the images that an evaluation has encoded."""
+    """Count the images that an evaluation encodes."""
 
     def __init__(self) -> None:
         self.encode, self.pictures = Encoder.images, 0
@@ -58,7 +58,7 @@ class Counting:
 
 
 def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> float:
-    """Seconds to encode one image in a full batch, by the library alone."""
+    """Measure the library's seconds per image of a full batch."""
     side = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(batch, 3, side, side, device=view.image.device)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def plain(view: whyclip.ModelView, batch: int, clock: Callable[[], float]) -> fl
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """One evaluation, with plain batches before and after it."""
+    """Measure one evaluation, with plain batches before and after it."""
     clock = time.perf_counter if options.wall else time.process_time
     view = whyclip.load(options.model, options.device)
     dataset = open_dataset(options.data, limit=options.samples)

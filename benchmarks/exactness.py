@@ -1,11 +1,11 @@
-"""How far the summands of an embedding are from the embedding, on every family of models.
+"""Measure the completeness error of embedding decompositions, for every model family.
 
     python -m benchmarks.exactness              # the small models of the tests, and mini
-    python -m benchmarks.exactness --true-size  # those of true size with random weights, too
+    python -m benchmarks.exactness --true-size  # also full-size models with random weights
 
-Asked for before the first run: at most 1e-5 of the embedding's length, in float32, on every family
-and both encoders. The remainders are computed, so the difference is that of the arithmetic. Kept in
-``benchmarks/exactness.json``; the table is in ``docs/exactness.md``.
+Requirement, written before the first run: at most 1e-5 of the embedding's length, in float32, for
+every family and both encoders. All terms are computed, so the difference is due to rounding.
+Results are in ``benchmarks/exactness.json``, the table in ``docs/exactness.md``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Line = dict[str, Any]
 
 
 def measure(view: ModelView, name: str) -> Iterator[Line]:
-    """The largest gap of three images or texts, for each encoder with an attention readout."""
+    """Measure the largest gap of three inputs, for each encoder with pooling attention."""
     for tower in view.towers:
         if tower.opaque:
             continue
@@ -52,13 +52,13 @@ def measure(view: ModelView, name: str) -> Iterator[Line]:
             check_sum(tower)
             line["direct"] = float(direct_paths(forward_pass).gap.max())
         except InputError:
-            # Its stream is no sum of what the layers wrote.
+            # Its residual stream is not a sum of the layers' outputs.
             line["direct"] = None
         yield line
 
 
 def inputs_of(view: ModelView, tower: Tower) -> torch.Tensor:
-    """Three images of noise, or three texts."""
+    """Return three images of noise, or three texts."""
     if tower is view.image:
         size = (3, 3, *view.image.input_size)
         return torch.randn(size, generator=torch.Generator().manual_seed(0))
@@ -66,7 +66,7 @@ def inputs_of(view: ModelView, tower: Tower) -> torch.Tensor:
 
 
 def models(true_size: bool) -> Iterator[tuple[str, Callable[[], ModelView]]]:
-    """Names and makers of the models."""
+    """Yield the names of the models and the functions that build them."""
     sys.path.insert(0, str(ROOT / "tests"))
     import families
 
@@ -79,7 +79,7 @@ def models(true_size: bool) -> Iterator[tuple[str, Callable[[], ModelView]]]:
 
 
 def table(lines: list[Line]) -> str:
-    """The table in Markdown."""
+    """Write the table in Markdown."""
     names = ("model", "encoder", "layers", "readout paths", "direct")
     rows = [f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
     for line in lines:
@@ -92,10 +92,10 @@ def table(lines: list[Line]) -> str:
 
 
 def main(
-    true_size: Annotated[bool, typer.Option(help="also models of true size")] = False,
+    true_size: Annotated[bool, typer.Option(help="include full-size models")] = False,
     only: Annotated[str, typer.Option(help="part of a family's name")] = "",
 ) -> None:
-    """Measure, print and keep; exit with 1 where more is off than was allowed."""
+    """Measure, print and save; exit with 1 if a gap is larger than allowed."""
     kept: list[Line] = []
     if (only or true_size) and KEPT.exists():
         kept = json.loads(KEPT.read_text(encoding="utf-8"))

@@ -1,9 +1,9 @@
-"""How often mini warns about unfamiliar images: on unseen scenes, and on photos.
+"""Measure how often mini warns about unfamiliar images, on new scenes and on photos.
 
     pip install scikit-image scikit-learn
     python -m benchmarks.familiar
 
-The photos come with the two packages; another folder of images can be given instead.
+The photos are those of the two packages; another folder of images can be given instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BUNDLED = (
 
 
 def photos() -> dict[str, Image.Image]:
-    """Return the photos in scikit-image and scikit-learn."""
+    """Return the photos of scikit-image and scikit-learn."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 
@@ -82,7 +82,7 @@ def main(
     console = Console()
     for name, counts in alarms.items():
         share, of = 100 * counts["share"], counts["n"]
-        console.print(f"{name}: {share:.1f} % of {of} called unlike scenes")
+        console.print(f"{name}: {share:.1f} % of {of} flagged as unlike scenes")
     console.print(", ".join(f"{name} {d:.2f}" for name, d in distances.items()))
     if json_file:
         figures = {"alarms": alarms, "distances": distances}

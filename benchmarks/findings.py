@@ -1,10 +1,10 @@
-"""Audit every method on what comes with whyclip, and write what was found into the documentation.
+"""Audit every method on the bundled model and data, and write the results into the documentation.
 
     python -m benchmarks.findings
-    python -m benchmarks.findings --no-run    # only write the page anew from what was kept
+    python -m benchmarks.findings --no-run    # only write the page from saved results
 
-The audits are kept as ``benchmarks/findings/*.json``. ``docs/findings.md`` gets their commands and
-verdicts and ``docs/images`` their matrices; what stood there before is replaced.
+The audits are saved as ``benchmarks/findings/*.json``. Their commands and verdicts replace those in
+``docs/findings.md``, and their matrices those in ``docs/images``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ AUDITS: Mapping[str, str] = {
 
 
 def run(name: str, command: str) -> None:
-    """Run one audit as its command says, and keep its figures."""
+    """Run the command of one audit, and save its results."""
     with tempfile.TemporaryDirectory() as folder:
         words = shlex.split(command)[1:]
         subprocess.run(
@@ -58,7 +58,7 @@ def run(name: str, command: str) -> None:
 
 
 def section(name: str, command: str) -> str:
-    """What the page shows of one audit."""
+    """Write the section of one audit."""
     audit = Audit.load(KEPT / f"{name}.json")
     image = f"findings-{name}.png"
     drawn = Image.open(io.BytesIO(Picture(matrix(audit), alt="", caption="").png()))
@@ -77,7 +77,7 @@ def section(name: str, command: str) -> str:
 
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="audits; all by default")] = None,
-    again: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+    again: Annotated[bool, typer.Option("--run/--no-run", help="measure again")] = True,
 ) -> None:
     """Run the audits and write the page."""
     for name in names or AUDITS:

@@ -1,11 +1,11 @@
-"""Run the experiment ``finetuning`` with several processes, and write its page and its numbers.
+"""Run the experiment ``finetuning`` with several processes, and write its page and results.
 
     python -m benchmarks.finetuning --device cuda --processes 6 --out finetuned
     python -m benchmarks.finetuning --records benchmarks/finetuning.npz --out finetuned --page
 
-The first trains; each process claims the next task by a file in ``--out``, so an interrupted run
-goes on where it stopped. The second reports on kept records, and writes the documentation with
-``--page``. The report is the one of ``whyclip reproduce finetuning``.
+The first command trains. Each process claims the next task by a file in ``--out``, so an
+interrupted run can be resumed. The second command reports on saved records, and writes the
+documentation with ``--page``. The report is that of ``whyclip reproduce finetuning``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from whyclip.studies.experiments.finetuning_starts import STEPS, load_start, sta
 from whyclip.studies.experiments.run import reproduce
 
 IMAGE = "reproduce-finetuning.png"
-# Most important first: what a run that is cut off must have.
+# The most important tasks come first, because a run may be stopped early.
 ORDER = (("weak", 1.0), ("strong", 1.0), ("weak", 0.1), ("weak", 0.01), ("strong", 0.1),
          ("strong", 0.01))  # fmt: skip
 
@@ -91,13 +91,13 @@ def main(
     out: Annotated[Path, typer.Option(help="folder of starts, records and report")],
     device: Annotated[str, typer.Option()] = "cpu",
     processes: Annotated[int, typer.Option()] = 2,
-    steps: Annotated[int, typer.Option(help="of fine-tuning")] = 100,
+    steps: Annotated[int, typer.Option(help="fine-tuning steps")] = 100,
     seeds: Annotated[int, typer.Option()] = 3,
-    seconds: Annotated[float, typer.Option(help="begin no task later")] = float("inf"),
-    records: Annotated[Path | None, typer.Option(help="report on these, train nothing")] = None,
+    seconds: Annotated[float, typer.Option(help="latest start of a task")] = float("inf"),
+    records: Annotated[Path | None, typer.Option(help="report on these, without training")] = None,
     page: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = False,
 ) -> None:
-    """Run what is missing, then write the report."""
+    """Run missing tasks, then write the report."""
     kept = records or out / "records.npz"
     if records is None:
         train(out, device, processes, steps, seeds, seconds)

@@ -1,10 +1,10 @@
-"""What a training step costs with the local loss, over one with the global loss alone.
+"""Measure the cost of a training step with the local loss, relative to the global loss alone.
 
     python -m benchmarks.finetuning_cost --model small --batch-size 128
     python -m benchmarks.finetuning_cost --model ViT-B-16 --batch-size 128 --device cuda --bf16
 
-All kinds of step run by turns in one process; the figures are medians and their ratio. Memory is
-the peak of a process that runs this kind alone. Rows are kept in
+All kinds of steps alternate in one process; the values are medians and their ratio. Memory is the
+peak of a process that runs only this kind. Rows are saved in
 ``benchmarks/finetuning_cost.json``.
 """
 
@@ -46,7 +46,7 @@ PHRASES_EACH = 3
 
 
 def view_of(model: str, device: str) -> ModelView:
-    """A model of this architecture with new weights; the cost of a step does not depend on them."""
+    """Build a model with random weights, on which the cost of a step does not depend."""
     if model == "small":
         return small_clip(device=device)
     module = open_clip.create_model(model, load_weights=False).eval().to(device)
@@ -56,7 +56,7 @@ def view_of(model: str, device: str) -> ModelView:
 
 
 def batch_of(view: ModelView, size: int) -> Batch:
-    """Random pixels, with three phrases each, all distinct."""
+    """Build a batch of random pixels, with three distinct phrases each."""
     colours = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "grey"]
     phrases = [f"{colours[i % 8]} thing{i}" for i in range(size * PHRASES_EACH)]
     captions = [
@@ -73,7 +73,7 @@ def batch_of(view: ModelView, size: int) -> Batch:
 
 
 class Step:
-    """One kind of training step, ready to be repeated."""
+    """One kind of training step, prepared for repeated calls."""
 
     def __init__(self, model: str, device: str, size: int, bf16: bool, kind: str) -> None:
         self.view, self.bf16, self.device = view_of(model, device), bf16, device
@@ -95,7 +95,7 @@ class Step:
 
 
 def _peak(queue: Any, *given: Any) -> None:
-    """Peak memory in MB of a process that runs two steps: of the GPU, else of the process."""
+    """Measure the peak memory in MB of two steps: of the GPU, or else of the process."""
     step = Step(*given)
     step()
     step()
@@ -127,7 +127,7 @@ def main(
     kinds: Annotated[list[str] | None, typer.Option("--kind")] = None,
     out: Annotated[Path, typer.Option()] = KEPT,
 ) -> None:
-    """Measure and keep one row a kind of step."""
+    """Measure and save one row per kind of step."""
     chosen = kinds or list(KINDS)
     memory = {kind: peak_memory(model, device, batch_size, bf16, kind) for kind in chosen}
     steps = {kind: Step(model, device, batch_size, bf16, kind) for kind in chosen}

@@ -1,13 +1,13 @@
-"""Golden values: every number of a small run of everything, to detect unintended changes.
+"""Golden values of a small run of all parts, to detect unintended changes.
 
     python -m benchmarks.golden            # write golden.json
     python -m benchmarks.golden --check    # compare with it; exit status 1 if anything differs
 
-It explains, evaluates and audits 24 synthetic scenes with a two-layer model of seeded random
-weights, and runs every experiment that trains nothing. On the machine and the library versions
-that wrote the file, values are equal to the last stored digit. Elsewhere rounding differs, and the
-check allows ``1e-4 + 1e-3·|value|``; a tie that rounding decides can still differ by more.
-It takes about two minutes on one core.
+The run explains, evaluates and audits 24 synthetic scenes with a two-layer model of seeded random
+weights, and runs every experiment without training. On the machine and the library versions that
+wrote the file, values are equal to the last stored digit. Elsewhere rounding differs, and the check
+allows ``1e-4 + 1e-3·|value|``; a tie decided by rounding can still differ by more. It takes about
+two minutes on one core.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ METHODS = ("grad_eclip", "contribution", "decomposition", "maskclip", "leave_one
 
 
 def explained() -> dict[str, Any]:
-    """Maps and words of every fast method, for two scenes and three prompts."""
+    """Compute maps and words of every fast method, for two scenes and three prompts."""
     records = {}
     samples = list(open_dataset("scenes:2"))
     for geometry in ("model", "keep"):
@@ -72,14 +72,14 @@ def explained() -> dict[str, Any]:
 
 
 def thinned(maps: Tensor) -> list[list[float]]:
-    """About 16 values of each map, evenly spaced."""
+    """Select about 16 evenly spaced values of each map."""
     flat = maps.flatten(1)
     values: list[list[float]] = flat[:, :: max(1, flat.shape[1] // VALUES)].tolist()
     return values
 
 
 def evaluated() -> dict[str, Any]:
-    """Every value and curve of an evaluation with all metrics."""
+    """Compute all values and curves of an evaluation with all metrics."""
     variants = {**{name: name for name in METHODS}, "published": PUBLISHED}
     data = open_dataset(DATA)
     evaluation = evaluate(view_of("openclip"), data, variants, list(METRICS))
@@ -95,7 +95,7 @@ def evaluated() -> dict[str, Any]:
 
 
 def audited() -> dict[str, Any]:
-    """Every finding of an audit, and the four computations of heads by geometry."""
+    """Compute all findings of an audit, and the four computations of heads by geometry."""
     result = audit(view_of("openclip"), open_dataset(DATA), [*METHODS, PUBLISHED], edited=8)
     findings = {
         f"{LABELS.get(one.method, one.method)} {one.check} {one.side}": {
@@ -110,7 +110,7 @@ def audited() -> dict[str, Any]:
 
 
 def reproduced() -> dict[str, Any]:
-    """Verdicts and tables of every experiment that trains nothing."""
+    """Compute verdicts and tables of every experiment without training."""
     return {
         name: content_of(reproduce(one, data=DATA, model=view_of("openclip"), limit=12).report())
         for name, one in EXPERIMENTS.items()
@@ -119,7 +119,7 @@ def reproduced() -> dict[str, Any]:
 
 
 def content_of(report: Report) -> dict[str, Any]:
-    """The outcome of each claim, and the records of each table."""
+    """Collect the outcome of each claim, and the records of each table."""
     texts = "\n".join(section for section in report.sections if isinstance(section, str))
     tables = [section for section in report.sections if isinstance(section, Table)]
     return {
@@ -148,7 +148,7 @@ def plain(value: Any) -> Any:
 
 
 def run(names: list[str]) -> dict[str, Any]:
-    """Run some of the parts, without the warnings about unusual images."""
+    """Run some of the parts, without warnings about unfamiliar images."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WhyclipWarning)
         return {name: plain(PARTS[name]()) for name in names}
@@ -186,10 +186,10 @@ def text_of(result: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check; 1 if anything differs."""
+    """Write or check the values; return 1 if any value differs."""
     parser = argparse.ArgumentParser(description="Golden values of the whole package.")
-    parser.add_argument("--check", action="store_true", help="compare with the kept values")
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--check", action="store_true", help="compare with the saved values")
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; default: all")
     given = parser.parse_args(arguments)
     names = given.parts or list(PARTS)
     now = run(names)

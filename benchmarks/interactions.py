@@ -1,26 +1,26 @@
-"""Whether `whyclip.interaction` adds up, points at the right things, and at what cost.
+"""Measure the completeness, localisation and cost of `whyclip.interaction`.
 
-    python -m benchmarks.interactions            # measure, print and keep
+    python -m benchmarks.interactions            # measure, print and save
     python -m benchmarks.interactions --part cost
 
-Criteria, written before the first run. Scenes with 2 to 4 objects from seeds that nothing else in
-this repository uses, `mini`, readout paths on both encoders; each scene's caption is "A and B",
-two of its objects by their phrases.
+Criteria, written before the first run. The scenes have 2 to 4 objects and seeds that nothing else
+in this repository uses. The model is `mini`, with readout paths on both encoders. Each scene's
+caption is "A and B", with the phrases of two of its objects.
 
-- whole: |sum of the table − score|, the worst of all scenes. At most 1e-5.
+- whole: |sum of the table − score|, maximum over all scenes. At most 1e-5.
 - share: sum of the word × patch cells divided by the score, mean over scenes. At least 0.65.
 - nouns positive: share of nouns in the image with a positive sum over all patches. At least 0.95.
 - pointing: share of nouns whose strongest patch (its centre) lies in the object's box. At least
   0.95.
-- average precision: of the noun's map, upsampled bilinearly, for the object's visible pixels, mean
+- average precision of the noun's map, upsampled bilinearly, for the object's visible pixels, mean
   over nouns. At least 0.90.
 - r: Pearson correlation over (noun, object) pairs of all scenes between the sum of the noun's map
   in the object's box and the re-rendered second difference S(image, prompt) − S(image without the
   object, prompt) − S(image, prompt without the noun) + S(without both). At least 0.88.
-- cost: time of one interaction divided by that of one forward pass (`encode_image` and
+- cost: time of one interaction divided by the time of one forward pass (`encode_image` and
   `encode_text` of one image and one prompt) of a ViT-B/16 with random weights, median. At most 2.5.
 
-Today's Jacobians (`first_order`) and direct contributions are measured on the same scenes.
+The Jacobians (`first_order`) and direct contributions are measured on the same scenes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from whyclip.scenes.layout import SIDE, keys_of, sample_layouts
 from whyclip.scenes.sprites import load_atlas
 
 KEPT = Path(__file__).parent / "interactions.json"
-# Nothing else here draws from these seeds of the split "test".
+# No other code uses these seeds of the split "test".
 FIRST_SEED = 880_000_000
 CRITERIA = {
     "whole": ("at most", 1e-5),
@@ -64,15 +64,15 @@ WAYS: Mapping[str, Mapping[str, str]] = {
     "first_order": {"words": "first_order", "regions": "first_order"},
     "readout × Shapley words": {"words": "shapley"},
 }
-# A noun is exchanged for so many nouns of things that are not in the image.
+# Number of absent nouns that replace a noun.
 OTHERS = 4
-# Rows and columns of the patches of `mini`.
+# Rows and columns of `mini`'s patch grid.
 GRID = 14
 HALF = 0.5
 
 
 class Subset:
-    """Scenes that can be drawn without one of their objects."""
+    """Scenes that can be redrawn without one of their objects."""
 
     def __init__(self, n: int) -> None:
         self.atlas = load_atlas()
@@ -84,7 +84,7 @@ class Subset:
         return len(self.layout)
 
     def image(self, row: int, without: int | None = None) -> Image.Image:
-        """The scene, or the scene in which one slot's object is not drawn."""
+        """Draw the scene, optionally without the object of one slot."""
         alone = self.layout.rows(np.array([row]))
         if without is not None:
             alone.concept[0, without] = -1
@@ -92,7 +92,7 @@ class Subset:
         return Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy())
 
     def objects(self, row: int) -> list[tuple[int, str, str, np.ndarray]]:
-        """Slot, noun, phrase and visible pixels of what can be seen."""
+        """List slot, noun, phrase and visible pixels of each visible object."""
         objects = []
         for slot in np.flatnonzero(self.layout.concept[row] >= 0):
             mask = self.masks[row, slot].numpy()
@@ -105,13 +105,13 @@ class Subset:
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom."""
+    """Return left, top, right, bottom."""
     ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
 
 
 def embed(model: whyclip.ModelView, images: list[Image.Image], texts: list[str]) -> Tensor:
-    """Scores ``[images, texts]`` by the model's own encoders."""
+    """Compute scores ``[images, texts]`` with the model's own encoders."""
     pixels = torch.stack([model.preprocess(image) for image in images])
     with torch.no_grad():
         seen = torch.nn.functional.normalize(model.image.encode(pixels), dim=-1)
@@ -122,7 +122,7 @@ def embed(model: whyclip.ModelView, images: list[Image.Image], texts: list[str])
 def second_differences(
     model: whyclip.ModelView, scenes: Subset, row: int, prompt: str, nouns: list[str]
 ) -> dict[str, np.ndarray]:
-    """By kind of change, ``[nouns, objects]``: the score's second difference, drawn anew."""
+    """Compute second differences of the score on redrawn scenes: ``[nouns, objects]`` by change."""
     things = scenes.objects(row)
     images = [scenes.image(row), *(scenes.image(row, slot) for slot, *_ in things)]
     present = {name for _, name, *_ in things}
@@ -152,7 +152,7 @@ class Kept:
 
 
 def rows_of(inter: whyclip.Interaction, noun: str) -> list[int]:
-    """The words of a noun."""
+    """Return the word indices of a noun."""
     start = inter.prompt.index(noun)
     return [
         index
@@ -162,7 +162,7 @@ def rows_of(inter: whyclip.Interaction, noun: str) -> list[int]:
 
 
 def measure(model: whyclip.ModelView, scenes: Subset) -> dict[str, dict[str, float]]:
-    """Every figure but the cost, by way of splitting up."""
+    """Measure every value except the cost, by kind of decomposition."""
     lists: dict[str, dict[str, list[float]]] = {way: {} for way in WAYS}
     for row in range(len(scenes)):
         things = scenes.objects(row)
@@ -203,13 +203,13 @@ def measure(model: whyclip.ModelView, scenes: Subset) -> dict[str, dict[str, flo
 
 
 def summary(kept: Mapping[str, list[float]]) -> dict[str, float]:
-    """Means, worst values and correlations."""
+    """Summarise as means, worst values and correlations."""
     named = {name: float(np.mean(kept[name])) for name in CRITERIA if name in kept}
     named["whole"] = float(np.max(kept["whole"]))
     named["largest gap"] = float(np.max(kept["gap"]))
     for kind in ("removed", "exchanged"):
         named[f"r, noun {kind}"] = float(np.corrcoef(kept["predicted"], kept[kind])[0, 1])
-    # Added after the first run: a patch is the object's if half of it is.
+    # Added after the first run: a patch belongs to an object that covers at least half of it.
     name = "average precision of patches"
     named[name] = float(np.mean(kept[name]))
     named["seconds"] = median(kept["seconds"])
@@ -217,7 +217,7 @@ def summary(kept: Mapping[str, list[float]]) -> dict[str, float]:
 
 
 def ceiling(scenes: Subset) -> float:
-    """Average precision of maps that hold the object's share of each patch: what a grid allows."""
+    """Compute the average precision of maps with the object's true share of each patch."""
     precisions = []
     for row in range(len(scenes)):
         for _, _, _, mask in scenes.objects(row)[:2]:
@@ -229,7 +229,7 @@ def ceiling(scenes: Subset) -> float:
 
 
 def cost(repeats: int) -> dict[str, float]:
-    """Seconds of an interaction and of a forward pass of ViT-B/16, taken in turns."""
+    """Measure the seconds of an interaction and of a forward pass of ViT-B/16, alternately."""
     import open_clip
 
     torch.manual_seed(0)
@@ -263,7 +263,7 @@ def cost(repeats: int) -> dict[str, float]:
 
 
 def table(kept: Mapping[str, Any]) -> str:
-    """Table of the measured values and the required ones."""
+    """Write a table of the measured and the required values."""
     ways = list(kept["scenes"])
     lines = [f"{'':30}{'wanted':>16}" + "".join(f"{way:>26}" for way in ways)]
     names = [name for name in kept["scenes"][ways[0]] if name not in ("nouns", "pairs")]
@@ -274,18 +274,18 @@ def table(kept: Mapping[str, Any]) -> str:
     costs = "".join(f"{kept['cost'].get(way, float('nan')):>26.3g}" for way in ways)
     lines.append(f"{'cost, ViT-B/16':30}{'at most 2.5':>16}{costs}")
     lines.append(
-        f"average precision of the objects' own shares of each patch: {kept['ceiling']:.3f}; "
-        "added after the first run, as what maps of this grid can reach"
+        f"average precision of the objects' true shares of each patch: {kept['ceiling']:.3f}; "
+        "added after the first run, as the upper limit for maps of this grid"
     )
     return "\n".join(lines)
 
 
 def main(
     n: Annotated[int, typer.Option(min=24, help="scenes")] = 52,
-    repeats: Annotated[int, typer.Option(min=3, help="turns of the timing")] = 9,
+    repeats: Annotated[int, typer.Option(min=3, help="rounds of the timing")] = 9,
     part: Annotated[str, typer.Option(help="scenes, cost or all")] = "all",
 ) -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     if part in ("all", "scenes"):
         kept["scenes"] = measure(whyclip.load("mini"), Subset(n))

@@ -1,17 +1,17 @@
-"""Methods on `mini`, tested by scenes drawn without an object and on the scene's true background.
+"""Test methods on `mini` with scenes redrawn without an object, and on the true background.
 
-    python -m benchmarks.interventions            # fresh seeds; about 10 minutes on one core
+    python -m benchmarks.interventions            # new seeds; about 10 minutes on one core
     python -m benchmarks.interventions --scenes 60 --fills 0
 
-Criteria, written before the seeds below were looked at:
+Criteria, written before the results of the seeds below were seen:
 
 - `removed_objects` of every method in `TABLE` is within 0.05 of its value there, on 120 scenes of 2
   to 4 objects of seed 1001. The table was measured on 120 other scenes.
-- Deletion on the true background, top-1 accuracy over 11 points, scenes of one object of seed 1002:
-  a random order is at least 0.5 above Grad-ECLIP.
+- Deletion on the true background, top-1 accuracy over 11 points, scenes with one object of seed
+  1002: a random order is at least 0.5 above Grad-ECLIP.
 
-The result also has what black and blurred pixels conclude on the same scenes, and the other checks
-by intervention.
+The result also contains deletion with black and blurred pixels on the same scenes, and the other
+checks by intervention.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ FILLED = ("grad_eclip", "grad_cam", "decomposition")
 
 
 def rounded(value: Interval | None) -> list[float] | None:
-    """Mean, low, high, n and groups."""
+    """Return mean, low, high, n and groups."""
     return None if value is None else [round(float(x), 4) for x in value]
 
 
 def checked(scenes: int) -> dict[str, Any]:
-    """Every check by intervention, of every method of the table."""
+    """Measure every check by intervention, for every method of the table."""
     model = whyclip.load("mini", device="cpu")
     methods = [name for name in TABLE if name != "random"]
     data = SceneSamples(scenes, SEED, objects=(2, 4))
@@ -87,7 +87,7 @@ def checked(scenes: int) -> dict[str, Any]:
 
 
 def filled(scenes: int) -> dict[str, Any]:
-    """Deletion and insertion with each fill, on the same scenes of one object."""
+    """Measure deletion and insertion with each fill, on the same scenes with one object."""
     model = whyclip.load("mini", device="cpu")
     data = SceneSamples(scenes, FILL_SEED, objects=1)
     metrics = ("deletion", "insertion")
@@ -111,10 +111,10 @@ def filled(scenes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=SCENES, help="of 2 to 4 objects; 0 for none")
-    parser.add_argument("--fills", type=int, default=FILL_SCENES, help="of one object; 0 for none")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="with 2 to 4 objects; 0: none")
+    parser.add_argument("--fills", type=int, default=FILL_SCENES, help="with one object; 0: none")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     began = time.perf_counter()

@@ -1,9 +1,9 @@
-"""The benchmark on the kept family, written into its page.
+"""Run the benchmark on the saved model family, and write its page.
 
     python -m benchmarks.many_models
 
-Models that were measured before are not measured again: remove ``benchmarks/family/results`` to
-begin anew. ``docs/benchmark.md`` gets the tables between its comments, ``docs/images`` the ranks.
+Models that were measured before are not measured again; remove ``benchmarks/family/results`` to
+start again. ``docs/benchmark.md`` gets the tables between its comments, ``docs/images`` the ranks.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ WEIGHTS = ROOT / "benchmarks/family"
 
 
 def side_part(result: Benchmark, side: Side) -> str:
-    """The ranks and checks of a side, with what the rule for defaults says."""
+    """Write the ranks and checks of a side, with the result of the rule for defaults."""
     name = f"ranks-{side}.png"
     picture = Picture(rank_plot(ranking_of(result, side)), alt="", caption="")
     Image.open(io.BytesIO(picture.png())).convert("RGB").quantize(64).save(
         IMAGES / name, optimize=True
     )
-    alt = f"Mean ranks of the methods on {side}s; bars join methods that do not differ"
+    alt = f"Mean ranks of the methods on {side}s; bars join methods without a clear difference"
     return "\n\n".join(
         [
             default_words(result, side),
@@ -50,7 +50,7 @@ def side_part(result: Benchmark, side: Side) -> str:
 
 
 def main() -> None:
-    """Measure what is missing and write the page."""
+    """Measure missing models and write the page."""
     result = whyclip.benchmark(weights=WEIGHTS, out=WEIGHTS / "results")
     result.save(WEIGHTS / "results")
     parts = {side: side_part(result, side) for side in SIDES}

@@ -1,10 +1,10 @@
-"""Run the tests of models and methods with the last and the current major versions of libraries.
+"""Run the tests of models and methods with the previous and current major library versions.
 
     python -m benchmarks.matrix                      tests of inputs, models and methods
     python -m benchmarks.matrix tests/models         only these tests
 
-Each pair of versions gets its own environment, which uses all other packages (above all torch) of
-the current one. The result is written to matrix.json beside this file.
+Each pair of versions gets its own environment, which takes all other packages (including torch)
+from the current one. The result is written to matrix.json next to this file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ print(json.dumps({"python": platform.python_version(), **{n: m.version(n) for n 
 
 
 def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
-    """Make an environment with these requirements on top of the current one; return its python."""
+    """Create an environment with these requirements over the current one; return its Python."""
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     paths = subprocess.run(
@@ -50,7 +50,7 @@ def environment(folder: Path, requirements: tuple[str, ...]) -> Path:
 
 
 def versions(python: Path) -> dict[str, str]:
-    """Versions in an environment."""
+    """Read the versions in an environment."""
     read = subprocess.run([python, "-c", READ_VERSIONS], check=True, capture_output=True, text=True)
     return json.loads(read.stdout)
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(python: str | Path, tests: list[str], *flags: str) -> dict[str, Any]:
-    """Numbers of passed and skipped tests, names of failed ones, and seconds."""
+    """Return the numbers of passed and skipped tests, names of failed tests, and seconds."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"

@@ -1,4 +1,4 @@
-"""Write results into a page, between its marker comments."""
+"""Write results between the marker comments of a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write(page: Path, parts: Mapping[str, str]) -> None:
     for name, part in parts.items():
         if not place(name).search(text):
             raise SystemExit(f"{page} has no <!-- begin {name} --> to write to")
-        # An indented first line is code, and keeps its indentation.
+        # An indented first line is code and keeps its indentation.
         inner = part.strip("\n")
         shown = f"<!-- begin {name} -->\n\n{inner}\n\n<!-- end {name} -->"
         text = place(name).sub(lambda _, shown=shown: shown, text)

@@ -1,4 +1,4 @@
-"""The calls of :mod:`benchmarks.peers`: the shared model, and each peer's way to explain it."""
+"""Calls of :mod:`benchmarks.peers`: the shared model, and its explanation by each peer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MASKS = 2000
 
 
 class Scores(torch.nn.Module):
-    """Cosines of images with prompts, for peers that take a classifier."""
+    """Cosines of images with prompts, for peers that explain a classifier."""
 
     def __init__(self, encode: Any, directions: torch.Tensor) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Setup:
 
 
 def autograd(setup: Setup, pixels: torch.Tensor, count: int) -> torch.Tensor:
-    """Grad-ECLIP as its notebook does it, prompt by prompt."""
+    """Grad-ECLIP as in its notebook, prompt by prompt."""
     visual = setup.module.visual
     block = visual.transformer.resblocks[-1]
     with torch.no_grad():
@@ -103,7 +103,7 @@ def grad_cam(setup: Setup, count: int) -> None:
 
 
 def captum(setup: Setup, count: int) -> None:
-    """Integrated gradients of the pixels."""
+    """Integrated gradients with respect to the pixels."""
     from captum.attr import IntegratedGradients
 
     explain = IntegratedGradients(Scores(setup.module.encode_image, setup.directions[:count]))
@@ -115,7 +115,7 @@ def captum(setup: Setup, count: int) -> None:
 
 
 def legrad(setup: Setup) -> Callable[[int], Any]:
-    """LeGrad by its authors, on a copy that it rewrites."""
+    """The authors' LeGrad, on a copy of the model that it modifies."""
     from legrad import LeWrapper
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -139,7 +139,7 @@ def torchcam(setup: Setup, count: int) -> None:
 
 
 def plain_rise(setup: Setup) -> torch.Tensor:
-    """RISE as its release does it: all masks in memory, batches of 100."""
+    """RISE as in its release: all masks in memory, batches of 100."""
     generator = np.random.default_rng(0)
     cells = torch.from_numpy((generator.random((MASKS, 1, 8, 8)) < 0.5).astype(np.float32))
     large = F.interpolate(cells, size=252, mode="bilinear", align_corners=False)
@@ -185,7 +185,7 @@ def quantus(setup: Setup, images: torch.Tensor) -> None:
 
 
 def deletion(setup: Setup, images: torch.Tensor) -> None:
-    """The same with whyclip's edits."""
+    """The same deletion with whyclip's edits."""
     from whyclip.metrics import deletion_edits
 
     maps = np.random.default_rng(0).random((len(images), 224, 224)).astype(np.float32)

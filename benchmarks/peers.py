@@ -1,15 +1,15 @@
-"""whyclip beside what people use instead: the same weights, the same input, one run.
+"""Compare whyclip's speed with that of other libraries, with the same weights and input.
 
-    python -m benchmarks.peers                    # everything; kept in benchmarks/peers.json
+    python -m benchmarks.peers                    # everything; saved in benchmarks/peers.json
     python -m benchmarks.peers --only prompts --rounds 1
     python -m benchmarks.peers --no-run           # only the table and the plot
 
-ViT-B/16 with seeded random weights (RN50 for torchcam, which takes convolutional features only).
-Peers: captum, grad-cam, torchcam, legrad_torch, exclip (needs openai-clip) and quantus; one that
-is not installed is left out, and the table says so. "autograd" is Grad-ECLIP by hand: one forward
-pass, and one ``torch.autograd.grad`` per prompt through the last block. Embeddings of prompts are
-made before the clock starts. Time is that of the processor on one thread: other work on the
-machine does not count. Each figure is the least of the rounds; what takes more than a minute is
+The model is ViT-B/16 with seeded random weights (RN50 for torchcam, which supports only
+convolutional features). Peers: captum, grad-cam, torchcam, legrad_torch, exclip (needs openai-clip)
+and quantus; missing packages are skipped and marked in the table. "autograd" is a direct
+implementation of Grad-ECLIP: one forward pass, and one ``torch.autograd.grad`` per prompt through
+the last block. Prompts are embedded beforehand. Time is processor time on one thread, so other
+processes do not affect it. Each value is the minimum over rounds; calls of more than a minute are
 measured once. The table goes to docs/speed.md, the plot to docs/images/peers.png.
 """
 
@@ -38,11 +38,11 @@ RESULT = Path(__file__).with_suffix(".json")
 FIGURE, PAGE = ROOT / "docs/images/peers.png", ROOT / "docs/speed.md"
 LONG = 60
 Case = tuple[str, str, str, Callable[[], Any]]
-"""Work, tool, package that it needs (empty for none), and the call."""
+"""Work, tool, required package (empty for none), and the call."""
 
 
 def cases(setup: Setup, only: str) -> Iterator[Case]:
-    """Everything that is timed."""
+    """Yield all timed cases."""
     for count in (1, 10, 100, 1000):
         if "prompts" in only:
             work = f"Grad-ECLIP, 1 image × {count} prompts"
@@ -102,11 +102,11 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
 
 
 def _nothing() -> None:
-    """Never called: the package is not installed."""
+    """Placeholder for a package that is not installed; never called."""
 
 
 def measure(case: Case, rounds: int) -> float | None:
-    """Least seconds of the processor; None if the package is not installed."""
+    """Measure the minimum processor seconds; None if the package is not installed."""
     *_, package, call = case
     if package and find_spec(package) is None:
         return None
@@ -121,7 +121,7 @@ def measure(case: Case, rounds: int) -> float | None:
 
 
 def pairs(seconds: dict[str, dict[str, float | None]]) -> Iterator[tuple[str, str, Any, Any]]:
-    """Each work with each peer: work, peer, its seconds, and whyclip's for the same."""
+    """Yield work, peer, its seconds, and whyclip's seconds for the same work."""
     for work, tools in seconds.items():
         for tool, took in tools.items():
             same = "whyclip, integrated gradients" if "exclip" in tool else "whyclip"
@@ -130,7 +130,7 @@ def pairs(seconds: dict[str, dict[str, float | None]]) -> Iterator[tuple[str, st
 
 
 def table(kept: dict[str, Any]) -> str:
-    """Seconds of both, and their ratio."""
+    """Write a table with the seconds of both, and their ratio."""
     lines = [
         "| work | peer | peer, s | whyclip, s | peer / whyclip |",
         "| --- | --- | --: | --: | --: |",
@@ -144,7 +144,7 @@ def table(kept: dict[str, Any]) -> str:
 
 
 def draw(kept: dict[str, Any]) -> None:
-    """A bar for each peer: its time as a multiple of whyclip's."""
+    """Draw one bar per peer: its time as a multiple of whyclip's."""
     rows = [row for row in pairs(kept["seconds"]) if row[2] is not None][::-1]
     figure, axes = plt.subplots(figsize=(8, 0.28 * len(rows) + 0.8))
     ratios = [took / ours for *_, took, ours in rows]
@@ -163,9 +163,9 @@ def draw(kept: dict[str, Any]) -> None:
 def main(
     only: Annotated[str, typer.Option()] = "prompts,methods,interaction,edits",
     rounds: Annotated[int, typer.Option()] = 3,
-    run: Annotated[bool, typer.Option("--run/--no-run", help="measure anew")] = True,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="measure again")] = True,
 ) -> None:
-    """Measure, keep, and write the page."""
+    """Measure, save, and write the page."""
     kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {"seconds": {}}
     if run:
         torch.set_num_threads(1)

@@ -1,12 +1,12 @@
-"""What methods that change the input cost beside the plain encodings they are made of.
+"""Throughput of perturbation methods, relative to plain encoding.
 
     python -m benchmarks.perturbation                          # fp32, random weights
     python -m benchmarks.perturbation --arch ViT-B-16 --rounds 9
 
-Every round encodes a batch of pictures plainly, then lets a method ask for as many changed
-ones in batches of the same size. The figure is throughput over plain throughput in processor
-seconds, which other work on the machine does not count into, as median over rounds; 1 means
-that changing inputs and adding up scores costs nothing. A small model is the harder case.
+Every round encodes a batch of images plainly, and then runs a method that encodes as many changed
+images in batches of the same size. The result is the method's throughput divided by the plain
+throughput, as the median over rounds, in processor seconds, which other processes do not affect. At
+1, changing inputs and summing scores costs no time. Overhead weighs more for small models.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GOAL = 0.9
 
 
 def asked_of(name: str, grid: tuple[int, int]) -> tuple[dict[str, Any], int]:
-    """Options that make a method encode about a batch of pictures, and how many it does."""
+    """Choose options so that a method encodes about one batch; also return the number of images."""
     if name == "rise":
         return {"masks": BATCH}, BATCH
     window, stride = 3, 1 if grid[0] < 10 else 2
@@ -42,14 +42,14 @@ def asked_of(name: str, grid: tuple[int, int]) -> tuple[dict[str, Any], int]:
 
 
 def seconds(work: Callable[[], None]) -> float:
-    """Processor seconds of one call."""
+    """Measure the processor seconds of one call."""
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
 def measure(arch: str, rounds: int) -> dict[str, float]:
-    """Throughput of each method over plain throughput."""
+    """Measure the throughput of each method relative to plain throughput."""
     model, _, view = random_view(arch)
     size = view.image.patch * view.image.native_grid[0]
     pixels = torch.randn(1, 3, size, size)
@@ -76,7 +76,7 @@ def measure(arch: str, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arch", nargs="*", default=["ViT-B-32"], help="OpenCLIP architectures")
     parser.add_argument("--rounds", type=int, default=5)

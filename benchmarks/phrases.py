@@ -2,8 +2,8 @@
 
     python -m benchmarks.phrases
 
-The captions and answers were written before the rules. Rules were tuned on every other caption;
-the rest is held out. One author wrote all of them, so real captions can be harder.
+The captions and answers were written before the rules. The rules were tuned on every other caption;
+the others are held out. One author wrote all captions, so real captions can be harder.
 """
 
 from __future__ import annotations

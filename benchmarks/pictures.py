@@ -1,9 +1,9 @@
-"""Make the pictures and the table by which the documentation shows whyclip at work.
+"""Generate the images and the tables of the documentation.
 
     python -m benchmarks.pictures
     python -m benchmarks.pictures why
 
-Each is what a user sees who types the command that stands beside it in the documentation.
+Each is the output of the command next to it in the documentation.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from benchmarks.page import write
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE = "examples/dog_and_red_car.png"
-# As wide as the widest table, whatever the terminal.
+# Wide enough for the widest table, independent of the terminal.
 COLUMNS = "109"
 
 
 def whyclip(command: str, out: Path) -> str:
-    """Run a command with that --out and return what it prints."""
+    """Run a command with the given --out and return its printed output."""
     words = [sys.executable, "-m", "whyclip", *shlex.split(command), "--out", str(out)]
     ran = subprocess.run(
         words, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": COLUMNS}
@@ -39,40 +39,40 @@ def whyclip(command: str, out: Path) -> str:
 
 
 def shrunk(picture: Path, name: str, size: float) -> None:
-    """Put a picture into the documentation, at a share of its size and with all its colours."""
+    """Copy an image into the documentation, scaled down and with all its colours."""
     drawn = Image.open(picture).convert("RGB")
     drawn = drawn.resize((round(drawn.width * size), round(drawn.height * size)), Image.LANCZOS)
     drawn.save(DOCS / "images" / f"{name}.png", optimize=True)
 
 
 def why(folder: Path) -> None:
-    """The first picture of the README."""
+    """Generate the first image of the README."""
     whyclip(f'explain {EXAMPLE} "a dog" "a red car" --model mini', folder / "why.png")
     (DOCS / "images/why.png").write_bytes((folder / "why.png").read_bytes())
 
 
 def composition(folder: Path) -> None:
-    """The picture of ``docs/compare.md``."""
+    """Generate the image of ``docs/compare.md``."""
     methods = "--method grad_eclip --method contribution --method decomposition"
     whyclip(f"compare {EXAMPLE} --prompts examples/words.txt {methods}", folder / "out.png")
     shrunk(folder / "out.png", "composition", 2 / 3)
 
 
 def interaction(folder: Path) -> None:
-    """The picture of ``docs/interaction.md``."""
+    """Generate the image of ``docs/interaction.md``."""
     whyclip(f'interaction {EXAMPLE} "a dog and a red car"', folder / "out.png")
     shrunk(folder / "out.png", "interaction", 1 / 2)
 
 
 def heads(folder: Path) -> None:
-    """The picture of ``docs/heads.md``."""
+    """Generate the image of ``docs/heads.md``."""
     command = f'explain {EXAMPLE} "a dog" "a red car" --heads {folder / "heads.png"}'
     whyclip(command, folder / "out.json")
     shrunk(folder / "heads.png", "heads", 2 / 3)
 
 
 def evaluation(folder: Path) -> None:
-    """The tables and the picture of ``docs/evaluate.md``."""
+    """Generate the tables and the image of ``docs/evaluate.md``."""
     methods = "--methods grad_eclip,contribution,raw_attention"
     printed = whyclip(f"evaluate --data scenes:20:0:1 {methods}", folder / "report")
     write(DOCS / "evaluate.md", {"tables": f"```text\n{printed.strip()}\n```"})
@@ -81,7 +81,7 @@ def evaluation(folder: Path) -> None:
 
 
 def screenshot(page: Path, name: str, box: tuple[int, int, int, int], size: float) -> None:
-    """Put a part of a page into the documentation, as a browser shows it (needs chromium)."""
+    """Copy a browser screenshot of a part of a page into the documentation (needs Chromium)."""
     shot = page.with_suffix(".png")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
     flags += ["--virtual-time-budget=4000", "--window-size=1280,1500", f"--screenshot={shot}"]
@@ -93,7 +93,7 @@ def screenshot(page: Path, name: str, box: tuple[int, int, int, int], size: floa
 
 
 def wrong_label(folder: Path) -> None:
-    """The pictures of ``docs/why-wrong.md``."""
+    """Generate the images of ``docs/why-wrong.md``."""
     from whyclip import open_dataset
 
     open_dataset("held-out-scenes:2")[1].image.save(folder / "cat.png")
@@ -104,7 +104,7 @@ def wrong_label(folder: Path) -> None:
 
 
 def match(folder: Path) -> None:
-    """The picture of ``docs/match.md``."""
+    """Generate the image of ``docs/match.md``."""
     whyclip("reference --data scenes:200", folder / "scenes.npz")
     prompts = '"a dog" "a red car" "a cat" "a bank robbery"'
     page = folder / "why.html"
@@ -113,13 +113,13 @@ def match(folder: Path) -> None:
 
 
 def edits(folder: Path) -> None:
-    """The picture of ``docs/edits.md``."""
+    """Generate the image of ``docs/edits.md``."""
     whyclip(f'edits {EXAMPLE} "a dog and a red car" --maps 3', folder / "edits.html")
     screenshot(folder / "edits.html", "edits", (0, 225, 1280, 1180), 0.7)
 
 
 def concepts(folder: Path) -> None:
-    """The picture of ``docs/concepts.md``."""
+    """Generate the image of ``docs/concepts.md``."""
     whyclip("reference --data scenes:200", folder / "scenes.npz")
     reference = f"--reference {folder / 'scenes.npz'}"
     whyclip(f"concepts {EXAMPLE} {reference}", folder / "concepts.png")
@@ -127,7 +127,7 @@ def concepts(folder: Path) -> None:
 
 
 def segment(folder: Path) -> None:
-    """The picture of ``docs/segment.md``: masks, boxes and points of two prompts."""
+    """Generate the image of ``docs/segment.md``: masks, boxes and points of two prompts."""
     del folder
     from whyclip import explain, load
 
@@ -168,7 +168,7 @@ PARTS: Mapping[str, Callable[[Path], None]] = {
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=", ".join(PARTS))] = None,
 ) -> None:
-    """Make them anew."""
+    """Generate the images again."""
     for name in names or PARTS:
         with TemporaryDirectory() as folder:
             PARTS[name](Path(folder))

@@ -1,10 +1,10 @@
-"""Whether reference scores say better than raw scores if an image matches a prompt.
+"""Test whether reference scores separate matches better than raw scores.
 
     python -m benchmarks.reference
 
-The models are those of ``benchmarks.captions_only``, which saw whole captions alone. Images are
-controlled scenes, so it is known which of 32 objects each shows. Criteria, written down before
-they were measured:
+The models are those of ``benchmarks.captions_only``, trained only on whole captions. The images are
+synthetic scenes, so it is known which of 32 objects each contains. Criteria, written before they
+were measured:
 
 1. Model with equally frequent objects. AUROC of present against absent objects, pooled over images
    and prompts: the percentile of a score among reference images of its prompt separates better
@@ -12,11 +12,11 @@ they were measured:
 2. A threshold is calibrated on reference images without the object. The rate at which fresh images
    without it exceed the threshold lies within the stated 95 % interval for that many fresh images
    in at least 93 % of the repetitions.
-3. If the reference images are drawn without looking at what they show, as from a folder, the rate
+3. If the reference images are chosen without regard to their content, as from a folder, the rate
    exceeds the interval's upper bound in at most 3.5 % of the repetitions.
 
 Criterion 1 failed: equally frequent objects in one template have comparable raw scores. Two more
-were added, again before they were measured:
+criteria were added, again before they were measured:
 
 4. The same as 1 with each object phrased in the ten ways of the training captions, from "a dog" to
    "there is a dog". (It failed for the same reason.)
@@ -24,7 +24,7 @@ were added, again before they were measured:
    the percentile among images and the mean of both percentiles separate better than the raw score,
    both intervals above 0, on test scenes. (The mean does; the percentile alone is inconclusive.)
 
-What was measured is kept in ``benchmarks/reference.json``.
+The results are saved in ``benchmarks/reference.json``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ Truth = NDArray[np.bool_]
 
 
 def images_and_truth(view: whyclip.ModelView, n: int, seed: int) -> tuple[list[Any], Truth]:
-    """Draw test scenes, and say which concepts each shows ``[n, C]``."""
+    """Draw test scenes, and return which concepts each contains, ``[n, C]``."""
     table = draw_table(view, n, split="test", seed=seed)
     images = list(table.images.permute(0, 2, 3, 1).numpy())
     present = (table.concepts[:, :, None] == torch.arange(CONCEPTS)).any(1)
@@ -76,15 +76,15 @@ def ranks(values: Floats) -> Floats:
 
 
 def auroc_by_image(scores: Floats, truth: Truth) -> Floats:
-    """Values ``[n]`` of images whose mean is the AUROC and whose scatter gives its error.
+    """Compute values ``[n]`` per image whose mean is the AUROC and whose variance gives its error.
 
     The AUROC is the probability that a present object scores higher than an absent one; ties count
-    half. Each object counts with the share of the others that it is on the right side of, and an
-    image with the sum of its objects (Obuchowski, Biometrics 53, 1997).
+    half. An object's value is the share of objects of the other kind that it is correctly ordered
+    with, and an image's value is the sum over its objects (Obuchowski, Biometrics 53, 1997).
 
     Args:
         scores: ``[n, C]``.
-        truth: ``[n, C]`` whether the object is there.
+        truth: bool ``[n, C]``, whether the object is present.
     """
     every, right = ranks(scores.ravel()).reshape(scores.shape), np.zeros(scores.shape)
     there, absent = int(truth.sum()), int((~truth).sum())
@@ -96,7 +96,7 @@ def auroc_by_image(scores: Floats, truth: Truth) -> Floats:
 
 
 def compared(kinds: dict[str, Floats], truth: Truth) -> dict[str, Any]:
-    """AUROC of each kind of score, and its difference to raw scores, with 95 % intervals."""
+    """Compute each kind of score's AUROC and difference to raw scores, with 95 % intervals."""
     values = {name: auroc_by_image(scores, truth) for name, scores in kinds.items()}
 
     def bounds(of: Interval) -> list[float]:
@@ -116,7 +116,7 @@ def compared(kinds: dict[str, Floats], truth: Truth) -> dict[str, Any]:
 def separation(
     view: whyclip.ModelView, prompts: list[str], concepts: list[int], test_images: int = TEST_IMAGES
 ) -> dict[str, Any]:
-    """Criteria 1, 4 and 5: scores of test images, placed by plain counting."""
+    """Measure criteria 1, 4 and 5: percentiles of test scores, by direct counting."""
     folder, _ = images_and_truth(view, REFERENCE_IMAGES, 1)
     reference = whyclip.reference(view, folder, prompts)
     images, shown = images_and_truth(view, test_images, 2)
@@ -139,7 +139,7 @@ def separation(
     explained = whyclip.explain(view, images[0], prompts[:4], sides="image", reference=reference)
     for j, match in enumerate(explained.matches):
         assert match.among_images is not None
-        # Half precision may move one score past another.
+        # Half precision may change the order of two scores.
         assert abs(match.among_images.percentile - by_image[0, j]) < 0.6
     spread = others.mean(0).std() / others.std(0).mean()
     return {
@@ -155,7 +155,7 @@ def separation(
 
 
 def false_matches(view: whyclip.ModelView, prompts: list[str]) -> dict[str, Any]:
-    """Criteria 2 and 3."""
+    """Measure criteria 2 and 3."""
     images, truth = images_and_truth(view, POOL, 3)
     scores = encode_images(view, images) @ prompt_directions(view, prompts).T
     low, high = fresh_interval(rank_for(RATE, CALIBRATED_ON), CALIBRATED_ON, FRESH)
@@ -188,7 +188,7 @@ def false_matches(view: whyclip.ModelView, prompts: list[str]) -> dict[str, Any]
 
 
 def main(parts: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Measure all parts or those named, keep them, and say whether the criteria are met."""
+    """Measure all or the given parts, save the results, and report whether the criteria are met."""
     torch.set_num_threads(1)
     even, tail = captions_only(long_tail=False), captions_only(long_tail=True)
     names = load_atlas().names[:CONCEPTS]

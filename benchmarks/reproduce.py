@@ -1,10 +1,10 @@
-"""Run every experiment that trains no model, and write its outcome into the documentation.
+"""Run every experiment without training, and write its outcome into the documentation.
 
     python -m benchmarks.reproduce --out reproduced
     python -m benchmarks.reproduce table1 layers --limit 10
 
-Each page of ``--out`` is the experiment's whole report. ``docs/reproduce.md`` gets the command, the
-verdicts and the first table, and ``docs/images`` the picture; what it had before is replaced.
+Each page of ``--out`` is the experiment's full report. The command, the verdicts and the first
+table replace those in ``docs/reproduce.md``, and the figure replaces the one in ``docs/images``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def outcome(report: Report, image: str) -> str:
-    """What the documentation shows of a report."""
+    """Write the part of a report for the documentation."""
     [verdicts] = [s for s in report.sections if isinstance(s, str) and "was found here" in s]
     table = next(s for s in report.sections if isinstance(s, Table))
     picture = next(s for s in report.sections if isinstance(s, Picture))
@@ -42,10 +42,10 @@ def outcome(report: Report, image: str) -> str:
 
 def main(
     names: Annotated[
-        list[str] | None, typer.Argument(help="experiments; by default all that train no model")
+        list[str] | None, typer.Argument(help="experiments; by default all without training")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="samples; the experiment's own number")] = None,
-    out: Annotated[Path, typer.Option(help="where the whole reports go")] = Path("reproduced"),
+    out: Annotated[Path, typer.Option(help="folder of the full reports")] = Path("reproduced"),
     page: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = True,
 ) -> None:
     """Run the experiments and print how long each took."""
@@ -57,7 +57,7 @@ def main(
         used = time.process_time() - start
         report.save(out / name)
         samples = int(report.facts["samples"])
-        print(f"{name}: {used:.0f} s of one core, {used / samples:.2f} s a sample", flush=True)
+        print(f"{name}: {used:.0f} s on one core, {used / samples:.2f} s per sample", flush=True)
         if not page:
             continue
         image = f"reproduce-{name}.png"

@@ -1,11 +1,12 @@
-"""Run the shortcut experiment at full size, and keep its raw values.
+"""Run the shortcut experiment at full size, and save its raw values.
 
     python -m benchmarks.shortcut --device cuda --out shortcut --page
     python -m benchmarks.shortcut --runs shortcut/runs.json --out shortcut --page
 
-``--out`` gets the report and ``runs.json``, the values of every test scene and run; ``--runs``
-makes the report from such a file without training. ``benchmarks/shortcut.json`` gets the summary,
-and with ``--page`` the documentation gets the verdicts, the first table and both figures.
+``--out`` gets the report and ``runs.json``, with the values of every test scene and run. ``--runs``
+builds the report from such a file without training. The summary goes to
+``benchmarks/shortcut.json``. With ``--page``, the verdicts, the first table and both figures go to
+the documentation.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ IMAGE, MAPS = "reproduce-shortcut.png", "shortcut-maps.png"
 def report_of(
     runs: list[Run], options: Mapping[str, Any], *, limit: int, device: str | None
 ) -> Report:
-    """Report on an experiment; ``runs`` is filled by training if it is empty."""
+    """Build the report of an experiment; if ``runs`` is empty, training fills it."""
 
     @wraps(shortcut)
     def run(setting: ExperimentInput, **chosen: Any) -> ExperimentResult:
@@ -92,14 +93,14 @@ def _print_times(runs: list[Run], seconds: float) -> None:
 
 def main(
     out: Annotated[Path, typer.Option(help="folder of the report and of runs.json")],
-    device: Annotated[str | None, typer.Option(help="where the models are trained")] = None,
+    device: Annotated[str | None, typer.Option(help="device of the training")] = None,
     limit: Annotated[int, typer.Option(help="test scenes")] = 1000,
     train_scenes: Annotated[int, typer.Option(help="training scenes")] = 30000,
     train_steps: Annotated[int, typer.Option(help="steps from scratch")] = 3000,
     steps: Annotated[int, typer.Option(help="steps of each fine-tuning")] = 300,
     seeds: Annotated[int, typer.Option(help="models trained from scratch")] = 3,
-    weights: Annotated[str, typer.Option(help="tried weights of the losses")] = "1,5,20",
-    processes: Annotated[int, typer.Option(help="seeds that run at the same time")] = 3,
+    weights: Annotated[str, typer.Option(help="weights of the losses to try")] = "1,5,20",
+    processes: Annotated[int, typer.Option(help="number of seeds that run in parallel")] = 3,
     runs: Annotated[Path | None, typer.Option(help="runs.json of an earlier run")] = None,
     summary_file: Annotated[Path, typer.Option("--json", help="file of the summary")] = SUMMARY,
     page: Annotated[bool, typer.Option(help="write into docs/reproduce.md")] = False,
@@ -126,7 +127,7 @@ def main(
         _save(out / "runs.json", kept, finished)
         _print_times(finished, seconds)
     else:
-        # Read before the report is made again, so the times are those of the training run.
+        # Read before the report is built again, so that the times are those of the training run.
         report = replace(report, facts={**report.facts, "took": f"{kept['seconds']} s"})
     report.save(out)
     summary_file.write_text(

@@ -1,11 +1,11 @@
-"""Run the slow and the browser tests, a file at a time, and keep what came out.
+"""Run the slow and the browser tests, one file at a time, and save the outcome.
 
     python -m benchmarks.slow                              all of them, as make test-slow does
-    python -m benchmarks.slow tests/mini/test_mini.py      these files, the others' figures stay
+    python -m benchmarks.slow tests/mini/test_mini.py      only these; others are kept
 
-A file at a time, because true-size models of one file need no place beside those of another. The
-outcome is written beside this file as slow.json: what passed, on which day, and how long it took by
-the clock and by the processor, which other work on the machine does not count into.
+Files run one at a time, so that full-size models of different files are not in memory at once.
+The outcome is written to slow.json next to this file: results, date, wall-clock time, and
+processor time, which other processes do not affect.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARKED = ("-m", "slow or browser")
 
 
 def marked_files() -> list[str]:
-    """The files with tests of these marks."""
+    """List the files with tests of these marks."""
     listed = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", *MARKED],
         cwd=ROOT,
@@ -36,7 +36,7 @@ def marked_files() -> list[str]:
 
 
 def main() -> int:
-    """Run, print and keep; 1 if any test failed."""
+    """Run, print and save; return 1 if any test failed."""
     files = sys.argv[1:] or marked_files()
     before = json.loads(RESULT.read_text(encoding="utf-8"))["files"] if RESULT.exists() else {}
     outcomes = {name: before[name] for name in before if sys.argv[1:] and name not in files}

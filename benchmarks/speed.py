@@ -1,13 +1,12 @@
-"""What an explanation costs, in plain encodings of the same images, measured side by side.
+"""Cost of an explanation relative to plain encoding of the same images.
 
     python -m benchmarks.speed            # ViT-B/16 at fp32, seeded random weights
-    python -m benchmarks.speed --quick    # fewer rounds, not kept
+    python -m benchmarks.speed --quick    # fewer rounds, not saved
 
-Every round times the plain ``encode_image`` and every case in turn; a case's figure is the
-median over rounds of its time divided by the plain time of the same round, so that a machine
-that slows down slows both. Time is that of the processor, which other work does not count into;
-it is what a clock would show where OMP_NUM_THREADS=1 and nothing else runs. Targets are directions
-in embedding space: encoding prompts is not part of explaining an image.
+Every round times the plain ``encode_image`` and every case in turn. A case's value is the median
+over rounds of its time divided by the plain time of the same round, so that a slower machine
+affects both. Time is processor time, which other processes do not affect; it equals wall-clock time
+with OMP_NUM_THREADS=1 on an idle machine. Targets are embeddings; encoding prompts is not included.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ GOALS = {
     "compare, attention-readout methods, 1 prompt": 1.60,
     "compare, attention-readout methods, 3 prompts": 1.60,
 }
-# The methods that read nothing of an image but the last block, so that one forward pass serves all.
+# Methods that use only the last block of the image encoder and can share one forward pass.
 READOUT_METHODS = (
     "attention_eclip",
     "contribution",
@@ -64,7 +63,7 @@ READOUT_METHODS = (
 
 
 def random_view(arch: str = "ViT-B-16") -> tuple[Any, Any, whyclip.ModelView]:
-    """Build a true-size model with seeded random weights."""
+    """Build a full-size model with seeded random weights."""
     torch.manual_seed(0)
     model, _, preprocess = open_clip.create_model_and_transforms(arch)
     model.eval()
@@ -73,30 +72,30 @@ def random_view(arch: str = "ViT-B-16") -> tuple[Any, Any, whyclip.ModelView]:
 
 
 def explain_pixels(view: whyclip.ModelView, pixels: torch.Tensor, n: int, **trunk: Any) -> Any:
-    """Do what ``whyclip.explain`` does between the decoded image and the maps."""
+    """Run the steps of ``whyclip.explain`` from the decoded image to the maps."""
     return explain_targets(view, pixels, random_targets(view, n), **trunk)
 
 
 def random_targets(view: whyclip.ModelView, n: int) -> Targets:
-    """n unit directions."""
+    """Draw n unit vectors."""
     return Targets(F.normalize(torch.randn(n, view.width), dim=-1))
 
 
 def explain_targets(
     view: whyclip.ModelView, pixels: torch.Tensor, targets: Targets, **trunk: Any
 ) -> torch.Tensor:
-    """Maps ``[b, n, patches]`` of pixels already prepared."""
+    """Compute maps ``[b, n, patches]`` of preprocessed pixels."""
     plan = Variant.of("grad_eclip").on(["image"])
     return plan.relevance(run_tower(view.image, pixels, targets, keep=1, **trunk)).values
 
 
 def compare_readouts(view: whyclip.ModelView, image: Image.Image, directions: torch.Tensor) -> Any:
-    """Explain one picture by every method of the last block: the public call, image side."""
+    """Explain one image by every method of the last block, with the public call, without words."""
     return whyclip.compare(view, [image], directions, READOUT_METHODS, sides=["image"])
 
 
 def rounds_of(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Time every case once a round; the first round only warms up."""
+    """Time every case once per round; the first round only warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for index in range(rounds + 1):
         for name, case in cases.items():
@@ -108,7 +107,7 @@ def rounds_of(cases: dict[str, Callable[[], Any]], rounds: int) -> dict[str, lis
 
 
 def ratios(seconds: dict[str, list[float]], plain: str) -> dict[str, float]:
-    """Median over rounds of time over the plain time of the same round."""
+    """Compute the median over rounds of the time divided by the plain time of the round."""
     return {
         name: median(t / p for t, p in zip(times, seconds[plain], strict=True))
         for name, times in seconds.items()
@@ -116,7 +115,7 @@ def ratios(seconds: dict[str, list[float]], plain: str) -> dict[str, float]:
 
 
 def measure_speed(rounds: int) -> dict[str, float]:
-    """Ratios for one image and for a batch, at fp32."""
+    """Measure ratios for one image and for a batch, in fp32."""
     model, _, view = random_view()
     noise = np.random.default_rng(0).integers(0, 255, (224, 224, 3), dtype=np.uint8)
     image, directions = Image.fromarray(noise), random_targets(view, 3).directions
@@ -154,9 +153,9 @@ def measure_speed(rounds: int) -> dict[str, float]:
 
 
 def measure_check(rounds: int) -> dict[str, float]:
-    """The public call with and without the score check, over the model's own pipeline.
+    """Measure the public call with and without the score check, relative to the model's pipeline.
 
-    The plain case is what a user runs without whyclip: preprocessing, ``encode_image``,
+    The plain case is the model's pipeline without whyclip: preprocessing, ``encode_image``,
     tokenizer, ``encode_text``.
     """
     model, preprocess, view = random_view()
@@ -185,7 +184,7 @@ def measure_check(rounds: int) -> dict[str, float]:
 
 
 def measure_bf16() -> dict[str, float]:
-    """How far maps and scores move under bf16, on random weights and, where it is, on mini."""
+    """Measure the change of maps and scores in bf16, for random weights and, if present, mini."""
     figures = {}
     for name, view in (("ViT-B-16, random", random_view()[2]), ("mini", _mini())):
         if view is None:
@@ -231,9 +230,9 @@ print(peak, out.numel() * 4)
 
 
 def measure_memory() -> dict[str, float]:
-    """Peak tensor memory of explaining one image, in MB, by the number of prompts.
+    """Measure the peak tensor memory of explaining one image, in MB, by number of prompts.
 
-    ``maps`` is what the maps returned take themselves; the directions given are not counted.
+    ``maps`` is the memory of the returned maps. The target embeddings are not counted.
     """
     figures: dict[str, float] = {}
     for n in (1, 100, 1000):
@@ -251,7 +250,7 @@ def measure_memory() -> dict[str, float]:
 
 
 def machine() -> str:
-    """Where the figures come from."""
+    """Describe the machine."""
     cores, threads = os.cpu_count(), torch.get_num_threads()
     return (
         f"{platform.machine()}, {cores} cores, {threads} thread{'s' * (threads > 1)} used, "
@@ -271,9 +270,9 @@ def show(title: str, rows: dict[str, float], digits: int, goals: dict[str, float
 
 
 def main() -> None:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; not kept")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; not saved")
     quick = parser.parse_args().quick
     result = {
         "machine": machine(),

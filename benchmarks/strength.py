@@ -1,11 +1,11 @@
-"""Whether maps and words get better as the model does: one training's weights, weak to strong.
+"""Test whether maps and words improve with the model, on weights from one training run.
 
-    python -m benchmarks.strength runs/mini    # the folder of a training with --keep
-    python -m benchmarks.strength              # only write the page anew from what was kept
+    python -m benchmarks.strength runs/mini    # the folder of a training run with --keep
+    python -m benchmarks.strength              # only write the page from saved results
 
-Cui & Fan 2026 (arXiv 2605.12952) ask that explanations follow how well the model performs, and
-compare CLIPs of different strength. Here they are those that one training passes through. What was
-measured is kept in ``benchmarks/strength.json`` and written into ``docs/findings.md``.
+Cui & Fan 2026 (arXiv 2605.12952) require that explanations follow the model's performance, and
+compare CLIP models of different strength. Here the models are weights saved during one training
+run. Results are saved in ``benchmarks/strength.json`` and written into ``docs/findings.md``.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = """    python -m training.train --out runs/mini \\
         --keep 1700,2000,2350,2600,3000,3400,3800,4050,4200,4400
     python -m benchmarks.strength runs/mini"""
-# Attention-ECLIP is Grad-ECLIP; a random map hits what chance does.
+# Attention-ECLIP is equal to Grad-ECLIP, and a random map is at chance level.
 METHODS = ("grad_eclip", "contribution", "decomposition", "game", "raw_attention")
 IMAGE_ONLY = ("grad_cam", "maskclip", "random")
 ENERGY, TOP = "energy in mask", "top word names an object"
-# Of a table, and of a panel.
+# Title of a table, and title of a panel.
 TITLES = {
     "map": (
         "Share of the map's positive relevance that lies on the object",
         "Map on the object",
     ),
     "words": (
-        "Share of captions whose most relevant word names a thing in the picture",
-        "Top word names a thing",
+        "Share of captions whose most relevant word names an object in the image",
+        "Top word names an object",
     ),
 }
 
@@ -50,14 +50,14 @@ Line = dict[str, Any]
 
 
 def weights_of(run: Path) -> dict[str, Path]:
-    """The folders of weights that a training kept, by their steps, and the last."""
+    """List the folders of weights that a training run saved, by step, and the last one."""
     kept = {int(folder.name[8:]): folder for folder in run.glob("weights-*")}
     return {str(step): kept[step] for step in sorted(kept)} | {"the last": run / "weights"}
 
 
 def line(methods: Mapping[str, Any]) -> Line:
-    """Of one set of weights: what it finds, and what each method shows."""
-    # Phrases of things that the model names right, and of those that it does not.
+    """Collect the recall of one set of weights, and the localisation of each method."""
+    # Phrases of objects that the model classifies correctly, and of the others.
     phrases = {
         method: [groups[kind][ENERGY] for kind in ("right", "wrong") if kind in groups]
         for method, groups in methods.items()
@@ -74,7 +74,7 @@ def line(methods: Mapping[str, Any]) -> Line:
 
 
 def follows(lines: Mapping[str, Line], what: str, method: str) -> float:
-    """How well the order of the weights by what a method shows is that by what they find."""
+    """Compute the rank correlation between a method's localisation and the model's recall."""
     strength, shown = zip(
         *((record["found"], record[what][method]) for record in lines.values()), strict=True
     )
@@ -82,19 +82,19 @@ def follows(lines: Mapping[str, Line], what: str, method: str) -> float:
 
 
 def table(lines: Mapping[str, Line], what: str) -> Table:
-    """A row for each set of weights, and one that says how well a method follows the model."""
+    """Write one row per set of weights, and one with each method's rank correlation."""
     methods = list(next(iter(lines.values()))[what])
-    columns = (Column("weights", "weights after step"), Column("found", "found of 2–4 things"))
+    columns = (Column("weights", "weights after step"), Column("found", "recall, 2–4 objects"))
     rows = [
         {"weights": step, "found": record["found"]} | record[what] for step, record in lines.items()
     ]
     last = {method: follows(lines, what, method) for method in methods}
-    rows.append({"weights": "rank correlation with what is found"} | last)
+    rows.append({"weights": "rank correlation with recall"} | last)
     return Table(TITLES[what][0], (*columns, *map(Column, methods)), tuple(rows))
 
 
 def figure(lines: Mapping[str, Line]) -> Any:
-    """What maps and words show, against what the model finds."""
+    """Draw the localisation of maps and words over the model's recall."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(9, 4), layout="constrained")
@@ -106,7 +106,7 @@ def figure(lines: Mapping[str, Line]) -> Any:
             values = [record[what][method] for record in ordered]
             panel.plot(strength, values, marker="o", ms=3, lw=1.4, label=method, **look[method])
         panel.set_title(title, fontsize=10)
-        panel.set_xlabel("found of two to four things", fontsize=9)
+        panel.set_xlabel("recall, two to four objects", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8, colors=INK)
         panel.set_ylim(0, 1)
@@ -116,9 +116,9 @@ def figure(lines: Mapping[str, Line]) -> Any:
 
 
 def section(kept: Mapping[str, Any]) -> str:
-    """What the page shows."""
+    """Write the section of the page."""
     lines = {step: line(methods) for step, methods in kept["weights"].items()}
-    alt = "What maps and words show, against what the model finds"
+    alt = "Localisation of maps and words over the model's recall"
     (DOCS / "images/findings-strength.png").write_bytes(Picture(figure(lines), alt).png())
     parts = [
         COMMANDS,
@@ -130,15 +130,15 @@ def section(kept: Mapping[str, Any]) -> str:
 
 
 def main(
-    run: Annotated[Path | None, typer.Argument(help="folder of a training that kept some")] = None,
+    run: Annotated[Path | None, typer.Argument(help="folder of a training run")] = None,
     n: Annotated[int, typer.Option(min=1, help="scenes for each set of weights")] = 300,
 ) -> None:
-    """Measure what was kept, if a folder is given, and write the page."""
+    """Measure the saved weights, if a folder is given, and write the page."""
     if run is not None:
         folders = weights_of(run)
         for folder in folders.values():
             if not folder.is_dir():
-                raise SystemExit(f"no folder {folder}; has the training ended?")
+                raise SystemExit(f"no folder {folder}; finish the training first")
         weights: dict[str, Any] = {}
         for step, folder in folders.items():
             print(f"weights after step {step}", flush=True)

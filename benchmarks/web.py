@@ -1,11 +1,12 @@
-"""Measure the web page in a real browser: its answers, and the drawing of a map.
+"""Measure the response times of the web page in a real browser, and the drawing of a map.
 
-    python -m benchmarks.web            prints, writes web.json beside this file and docs/web.md
+    python -m benchmarks.web            prints, writes web.json next to this file and docs/web.md
     python -m benchmarks.web --page     writes docs/web.md from web.json
 
-``mini`` answers on the loopback address to Chromium, in a window of 1280 × 900. Each time runs from
-the visitor's act to the painted answer, as the page measures it. On a busy machine these times say
-little, so the processor time of the server's thread stands beside its time by the clock.
+``mini`` is served on the loopback address to Chromium, with a window of 1280 × 900. Each time is
+from the user's action to the painted result, as measured by the page. These times are unreliable
+on a busy machine, so the processor time of the server's thread is reported next to its wall-clock
+time.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TIMES = 12
 
 
 def measure(page: Any, address: str) -> dict[str, list[float]]:
-    """Milliseconds of every kind of act, in the order in which they were measured."""
+    """Measure the milliseconds of every kind of action, in order of measurement."""
     times: dict[str, list[float]] = {"first answer": [], "changed prompt": [], "other method": []}
 
     def answer(kind: str, act: Any) -> None:
@@ -45,7 +46,7 @@ def measure(page: Any, address: str) -> dict[str, list[float]]:
     examples = ("four-objects", "two-houses", "wide", "dog-and-red-car")
     for time in range(TIMES):
         page.goto("about:blank")
-        # Another prompt each time, so that neither side is kept from before.
+        # A new prompt each time, so that no result is cached.
         answer(
             "first answer",
             lambda time=time: page.goto(f"{address}#i={examples[time % 4]}&p=a+dog+{time}"),
@@ -68,7 +69,7 @@ def measure(page: Any, address: str) -> dict[str, list[float]]:
 
 
 def timed(answers: Any) -> tuple[list[float], list[float]]:
-    """Note the milliseconds of every explanation in the server's thread."""
+    """Record the milliseconds of every explanation in the server's thread."""
     clock: list[float] = []
     processor: list[float] = []
     explain = answers.explain
@@ -85,7 +86,7 @@ def timed(answers: Any) -> tuple[list[float], list[float]]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """The times as Markdown, with the load that they were measured under."""
+    """Write the times as Markdown, with the load of the machine."""
     rows = [
         f"| {kind} | {times['median']:.0f} | {times['smallest']:.0f} | {times['largest']:.0f} |"
         for kind, times in record["milliseconds"].items()
@@ -101,7 +102,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Measure, print and keep."""
+    """Measure, print and save."""
     if "--page" in sys.argv:
         record = json.loads(RESULT.read_text(encoding="utf-8"))
         write(ROOT / "docs" / "web.md", {"times": table(record)})

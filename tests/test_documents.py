@@ -160,7 +160,7 @@ def test_the_weights_of_one_training_are_shown_as_measured() -> None:
         assert f"| {step} | {shares[-1]:.3f} | {on_object[-1]:.3f} |" in shown
     places = [np.argsort(np.argsort(row)) for row in (shares, on_object)]
     follows = np.corrcoef(*places)[0, 1]
-    assert f"| rank correlation with what is found | – | {follows:.3f} |" in shown
+    assert f"| rank correlation with recall | – | {follows:.3f} |" in shown
 
 
 def test_the_model_card_shows_what_was_measured() -> None:

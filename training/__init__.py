@@ -1,1 +1,1 @@
-"""How mini was trained and measured; not in the wheel."""
+"""Training and evaluation of ``mini``; not part of the wheel."""

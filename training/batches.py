@@ -1,4 +1,4 @@
-"""Training batches: images as patches, captions, and which caption is true of which image."""
+"""Training batches: images as patches, captions, and the truth of each caption per image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from whyclip.scenes.layout import SIDE, Layout, keys_of, sample_layouts
 from whyclip.scenes.sprites import Atlas
 
 CROP = 64
-# An object's wrong colours: at most one of each other object, and one that is absent.
+# Wrong colours of an object: the colour of each other object, and one absent colour.
 RIVALS = 4
 
 
 class Truth(NamedTuple):
-    """Truth of n texts for images or objects, bool `[b, n]` each.
+    """Truth of n texts for b images or objects, bool `[b, n]` each.
 
-    Undecidable ones are ignored.
+    Undecidable texts are ignored.
     """
 
     true: torch.Tensor
@@ -36,11 +36,11 @@ class Batch:
 
     Attributes:
         groups: the images.
-        tokens: `[n, t]` compact ids; the first `bank` texts name one concept each, all of them.
+        tokens: `[n, t]` compact ids; the first `bank` texts are the phrases of all concepts.
         pictures: truth of the texts for the images.
         objects: truth of the texts for each object with patches, encoded alone; None if unused.
-        rivals: int `[g, 1 + RIVALS]`, texts that differ in the colour of one object, the right one
-            first, padded with -1, and int `[g]` their images; none in the first stages.
+        rivals: int `[g, 1 + RIVALS]`, texts that differ in the colour of one object, with the
+            right colour first, padded with -1; and int `[g]`, their images. None in early stages.
     """
 
     groups: list[Group]
@@ -62,7 +62,7 @@ def all_words(atlas: Atlas) -> set[str]:
 
 
 class Batches:
-    """Generates the batch of each step from the step's seeds."""
+    """Generate the batch of each step from the step's seeds."""
 
     def __init__(
         self,
@@ -81,8 +81,9 @@ class Batches:
     ) -> tuple[list[str], list[Claim], list[tuple[int, list[int]]]]:
         """Write one phrase per concept, one caption per image, and wrong-colour captions.
 
-        With `rivals`, these cover every object beside one of another colour; the third list has,
-        for each, its image and the indices of the texts with its own colour and with wrong ones.
+        With `rivals`, the wrong-colour captions cover every object next to one of another colour.
+        The third list then has, for each such object, its image and the indices of the texts with
+        the right colour and with wrong ones.
         """
         n = len(self.atlas.names)
         u = rng.random((n, 2))
@@ -91,7 +92,7 @@ class Batches:
         asked: list[tuple[int, list[int]]] = []
         for row in range(len(layout)):
             present = np.flatnonzero(layout.concept[row] >= 0)
-            # For one object in its own colours, the phrase of its concept is enough.
+            # For a single object in its own colours, the phrase of its concept is sufficient.
             if len(present) == 1 and layout.colour[row, 0] < 0:
                 continue
             text, claim = self.writer.caption(layout, row)
@@ -145,13 +146,13 @@ class Batches:
         )
 
     def decide(self, claims: list[Claim], layout: Layout) -> Truth:
-        """Decide every claim for every scene."""
+        """Check every claim for every scene."""
         return Truth(*(torch.from_numpy(a).to(self.device) for a in truth(claims, layout)))
 
     def decide_alone(
         self, claims: list[Claim], layout: Layout, groups: list[Group]
     ) -> Truth | None:
-        """Decide the claims about one object also for every object that is shown alone."""
+        """Check the claims about one object for every object that is shown alone."""
         members = [g.members for g in groups if g.members is not None]
         if members:
             at = np.nonzero(torch.cat([m.any(-1) for m in members]).cpu().numpy())
@@ -169,7 +170,7 @@ class Batches:
     def crops(self, layout: Layout, spread: float) -> Group:
         """Draw the 4 x 4 patches around every object, without the other objects of its image.
 
-        Early on, all get the positions of the central patches.
+        At first, all crops get the positions of the central patches.
         """
         images = len(layout)
         rows, layout = layout.one_by_one()
@@ -187,7 +188,7 @@ class Batches:
         return Group(patches, places.to(self.device), whose=whose)
 
     def scenes(self, layout: Layout, rng: np.random.Generator, stage: Stage) -> list[Group]:
-        """Draw whole scenes in groups by number of objects, without most of the background."""
+        """Draw whole scenes, grouped by number of objects, without most of the background."""
         groups = []
         number = (layout.concept >= 0).sum(1)
         for part in np.array_split(np.arange(len(layout)), 4):

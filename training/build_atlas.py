@@ -6,7 +6,7 @@ The tarballs are the published npm packages ``emoji-datasource-google`` 16.0.0,
 ``emoji-datasource-twitter`` 16.0.0 and ``@lobehub/fluent-emoji-3d`` 1.1.0. The list of emoji and
 their names is ``atlas/concepts.tsv`` (name, synonyms, code points; tab-separated).
 Lines that begin with ``#`` are ignored. The output is one lossless PNG sheet per style and
-``index.json``. Retrain the model after a change of the concepts.
+``index.json``. If the concepts change, the model must be retrained.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def fit_square(image: Image.Image, side: int = SIDE) -> Image.Image:
     longest = max(rgba.size)
     square = Image.new("RGBA", (longest, longest))
     square.paste(rgba, ((longest - rgba.width) // 2, (longest - rgba.height) // 2))
-    # Premultiplied, so that hidden colours of transparent pixels do not bleed into the edges.
+    # Premultiplied, so that hidden colours of transparent pixels do not affect the edges.
     pixels = np.asarray(square, dtype=np.float32) / 255
     pixels = np.concatenate([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], -1)
     planes = [

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run, which resumes exactly after any interruption."""
+"""Checkpoints of a training run, for exact resumption after an interruption."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 def save(out: Path, rank: int, workers: int, step: int, momentum: Any, state: Any) -> None:
     """Write each worker's momentum, and then the checkpoint.
 
-    The previous momentum is removed only after the next checkpoint is complete, so that a complete
-    pair exists at any time.
+    The previous momentum is removed only after the next checkpoint is complete, so there is always
+    a complete pair.
 
     Args:
         out: the folder.
@@ -57,7 +57,7 @@ def load(out: Path, rank: int, device: torch.device) -> tuple[dict[str, Any], An
 
 
 def trim_log(out: Path, step: int) -> None:
-    """Remove lines after the checkpoint, which are repeated, and an incomplete line."""
+    """Remove an incomplete line and the lines after the checkpoint, which will be repeated."""
     log = out / LOG
     if not log.exists():
         return

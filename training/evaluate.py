@@ -1,4 +1,4 @@
-"""Evaluate the embedded model on unseen scenes, zero-shot over all concepts.
+"""Evaluate the embedded model on new scenes, zero-shot over all concepts.
 
 python -m training.evaluate --json benchmarks/mini.json
 """
@@ -35,7 +35,7 @@ _CHUNK = 50
 
 
 class Judge:
-    """A model with embeddings of its phrases, for zero-shot evaluation."""
+    """A model with the embeddings of all phrases, for zero-shot evaluation."""
 
     def __init__(self, folder: Path = WEIGHTS) -> None:
         """Load a model from an OpenCLIP folder, with plain OpenCLIP."""
@@ -53,13 +53,13 @@ class Judge:
 
     @torch.no_grad()
     def images(self, layout: Layout) -> torch.Tensor:
-        """Return unit embeddings `[b, e]` of scenes, rounded to 8 bits as in files."""
+        """Return unit embeddings `[b, e]` of scenes, with pixels rounded to 8 bits as in files."""
         pixels = draw(self.atlas, layout, SIDE, SIDE)[0].mul(255).round().div(255)
         return F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)
 
     @torch.no_grad()
     def best(self, image: Image.Image, k: int) -> list[str]:
-        """Return the names of the `k` concepts that a 224 x 224 image matches best."""
+        """Return the names of the `k` best-matching concepts of a 224 x 224 image."""
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
         found = F.normalize(self.model.encode_image(pixels * 2 - 1), dim=-1)[0]
         order = (self.bank @ found).argsort(descending=True)[:k]
@@ -80,10 +80,10 @@ class Judge:
 
 
 def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[str, Any]:
-    """Summarise values (0..1 each) as their mean, their number and its 95 % interval.
+    """Summarise values (0..1 each) by their mean, its 95 % interval, and their number.
 
-    Wilson's interval for 0/1 values, the normal one for other shares. If scenes have several
-    values, `scenes` assigns them, and whole scenes are resampled (bootstrap).
+    The interval is Wilson's for 0/1 values and the normal one for other shares. If scenes have
+    several values, `scenes` gives the scene of each, and whole scenes are resampled (bootstrap).
     """
     n, total = len(hits), float(np.sum(hits))
     share = total / n if n else float("nan")
@@ -101,7 +101,7 @@ def figure(hits: Sequence[float], scenes: Sequence[int] | None = None) -> dict[s
 
 @dataclass
 class Hits:
-    """Values (0..1 each) with their scenes."""
+    """List of values (0..1 each) with their scenes."""
 
     values: list[float] = field(default_factory=list)
     scenes: list[int] = field(default_factory=list)
@@ -112,7 +112,7 @@ class Hits:
         self.scenes += [scene] * len(values)
 
     def figure(self) -> dict[str, Any]:
-        """Summarise them; see :func:`figure`."""
+        """Summarise the values; see :func:`figure`."""
         return figure(self.values, self.scenes)
 
 
@@ -142,7 +142,7 @@ def naming(judge: Judge, n: int, held_out: HeldOut, split: Split) -> dict[str, A
 
 
 def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
-    """Measure accuracy of the true colour against the other seven for the same object."""
+    """Measure how often the true colour scores above the other seven for the same object."""
     out = {}
     words = [phrase(name, c) for name in judge.atlas.names for c in COLOURS]
     bank = judge.texts(words).unflatten(0, (-1, len(COLOURS)))
@@ -160,7 +160,7 @@ def colours(judge: Judge, n: int, split: Split) -> dict[str, Any]:
 
 
 def relations(judge: Judge, n: int, split: Split) -> dict[str, Any]:
-    """Measure "A left of B" against "B left of A" and so on; chance is one half."""
+    """Measure how often the true relation scores above the opposite one; chance is one half."""
     hits: dict[str, list[float]] = {r: [] for r in RELATIONS}
     for layout, found in judge.scenes(n, (2, 2), "never", split, "relations"):
         for row in range(len(layout)):
@@ -209,7 +209,7 @@ def evaluate(folder: Path = WEIGHTS, n: int = 2000, split: Split = "test") -> di
 
 def main(
     folder: Annotated[Path, typer.Option(help="folder in OpenCLIP's format")] = WEIGHTS,
-    n: Annotated[int, typer.Option(min=1, help="scenes a question")] = 2000,
+    n: Annotated[int, typer.Option(min=1, help="number of scenes per test")] = 2000,
     split: Annotated[str, typer.Option(help="val or test")] = "test",
     json_file: Annotated[Path | None, typer.Option("--json", help="write the results here")] = None,
 ) -> None:

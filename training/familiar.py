@@ -30,7 +30,7 @@ def _domain(path: Path) -> Domain:
 
 
 def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
-    """Return the distance of images from scenes, 1 at the border.
+    """Compute the out-of-distribution score of images, 1 at the threshold.
 
     Args:
         pixels: `[b, 3, H, W]`, -1..1, from mini's own preprocessing.
@@ -43,9 +43,9 @@ def strangeness(pixels: torch.Tensor, folder: Path = WEIGHTS) -> torch.Tensor:
 
 
 def fit(folder: Path = WEIGHTS, n: int = 4000) -> None:
-    """Fit the statistics to scenes of the val split and write them beside the weights.
+    """Fit the statistics to scenes of the val split and write them next to the weights.
 
-    Half of the scenes determine mean and covariance, the other half the border.
+    Half of the scenes determine mean and covariance, the other half the threshold.
     """
     atlas, parts = load_atlas(), []
     for start in range(0, n, _AT_ONCE):

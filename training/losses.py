@@ -1,4 +1,4 @@
-"""Training losses: contrast over captions known to be true or false."""
+"""Contrastive training losses over captions with known truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.batches import Truth
 
 
 def _pull(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of each row's softmax with its true texts, equally weighted."""
+    """Return the mean cross-entropy between each row's softmax and its true texts (uniform)."""
     rows = true.any(1)
     share = true[rows] / true[rows].sum(1, keepdim=True)
     return -(share * F.log_softmax(logits[rows], 1)).sum(1).mean()
@@ -24,7 +24,7 @@ def matching_loss(
         images: unit embeddings `[b, e]`.
         texts: unit embeddings `[n, e]`, the concept phrases first.
         scale: inverse temperature.
-        truth: which text is true of which image.
+        truth: truth of each text for each image.
         bank: number of concept phrases.
     """
     logits = (scale * images @ texts.T).masked_fill(truth.undecidable, -1e4)
@@ -36,7 +36,7 @@ def matching_loss(
 def naming_loss(
     objects: torch.Tensor, texts: torch.Tensor, scale: torch.Tensor, truth: Truth, bank: int
 ) -> torch.Tensor:
-    """Return the loss of naming objects `[o, e]` alone, by concept and by all phrases of one."""
+    """Return the classification loss of single objects `[o, e]`, by concept and by phrase."""
     logits = (scale * objects @ texts.T).masked_fill(truth.undecidable, -1e4)
     return _pull(logits[:, :bank], truth.true[:, :bank]) + _pull(logits, truth.true)
 
@@ -44,7 +44,7 @@ def naming_loss(
 def colour_scores(
     images: torch.Tensor, texts: torch.Tensor, rivals: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
-    """Return each object's cosines with its own colour, first, and with wrong ones."""
+    """Return each object's cosines with the right colour (first) and with wrong colours."""
     columns, about = rivals
     scores = torch.einsum("ge,gre->gr", images[about], texts[columns])
     return scores.masked_fill(columns < 0, -1e4)
@@ -56,5 +56,5 @@ def colour_loss(
     scale: torch.Tensor,
     rivals: tuple[torch.Tensor, torch.Tensor],
 ) -> torch.Tensor:
-    """Return the loss for one object's colour against wrong ones, in the whole image."""
+    """Return the loss of an object's right colour against wrong ones, for the whole image."""
     return -F.log_softmax(scale * colour_scores(images, texts, rivals), 1)[:, 0].mean()

@@ -1,4 +1,4 @@
-"""Architecture of the embedded model, and the forward passes for training."""
+"""Architecture of the embedded model, and its forward passes for training."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ PREPROCESS: dict[str, Any] = {
 
 
 class Vocabulary:
-    """The few hundred tokens in captions, numbered from 0 in the tokenizer's order.
+    """The few hundred tokens of the captions, numbered from 0 in the tokenizer's order.
 
-    Training only these rows saves nine tenths of the optimiser's work. The order is kept so that
-    the end token still has the highest id.
+    Training only these rows saves nine tenths of the optimiser's work. The order is kept, so the
+    end token has the highest id.
     """
 
     def __init__(self, words: set[str]) -> None:
-        """Collect the tokens of all these words."""
+        """Collect the tokens of all given words."""
         self.tokenizer = SimpleTokenizer(context_length=CONTEXT)
         used = {self.tokenizer.sot_token_id, self.tokenizer.eot_token_id, 0}
         for word in words:
@@ -56,9 +56,9 @@ class Vocabulary:
         self.ids = sorted(used)
         self.index = {token: row for row, token in enumerate(self.ids)}
 
-    @lru_cache(maxsize=8192)  # noqa: B019 - one vocabulary a process
+    @lru_cache(maxsize=8192)  # noqa: B019 - there is one vocabulary per process
     def pieces(self, word: str) -> tuple[int, ...]:
-        """Return the tokens of one word (words never share a token)."""
+        """Return the tokens of one word; words do not share tokens."""
         return tuple(self.tokenizer.encode(word))
 
     def encode(self, texts: list[str]) -> torch.Tensor:
@@ -83,7 +83,7 @@ def positions(width: int, grid: int = GRID) -> torch.Tensor:
 
 
 def build(vocabulary: int) -> open_clip.CLIP:
-    """Return a new, untrained OpenCLIP model with a token table of this many rows."""
+    """Return an untrained OpenCLIP model with `vocabulary` rows in its token table."""
     text = CONFIG["text_cfg"] | {"vocab_size": vocabulary}
     model = open_clip.CLIP(CONFIG["embed_dim"], CONFIG["vision_cfg"], text)
     with torch.no_grad():
@@ -99,8 +99,8 @@ class Group(NamedTuple):
         patches: `[b, t, 768]`.
         places: int `[b, t]`, their positions in the grid.
         members: bool `[b, k, t]`, the patches of each object; None if unused.
-        whose: int `[b]`, ascending from 0, the image of each single object, whose embedding is the
-            sum over its objects; None for whole images.
+        whose: int `[b]`, ascending from 0, the image of each single object; an image's embedding
+            is the sum over its objects. None for whole images.
     """
 
     patches: torch.Tensor
@@ -120,10 +120,10 @@ class Towers(nn.Module):
     def image(self, group: Group) -> torch.Tensor:
         """Encode images and their objects to `[b, 1 + k, e]`, images first.
 
-        Dropping background patches (FLIP, Li et al. 2023, drops any patches) makes a step two to
-        four times cheaper; with all patches, an image's embedding is that of `encode_image`. An
-        object's embedding restricts the readout's last attention to that object's patches; without
-        patches it is meaningless.
+        Dropping background patches makes a step two to four times cheaper (FLIP, Li et al. 2023,
+        drops random patches). With all patches, an image's embedding equals that of `encode_image`.
+        For an object's embedding, the last attention of the class token is restricted to the
+        object's patches; without patches it is meaningless.
         """
         v = self.model.visual
         x = F.linear(group.patches, v.conv1.weight.flatten(1))
@@ -140,7 +140,7 @@ class Towers(nn.Module):
 
     @staticmethod
     def _look(block: Any, x: torch.Tensor, members: torch.Tensor | None) -> torch.Tensor:
-        """Attend with the class token to all tokens, then to each object's: `[b, 1 + k, w]`."""
+        """Attend from the class token to all tokens and to each object's: `[b, 1 + k, w]`."""
         attention = block.attn
         b, _, width = x.shape
         heads = attention.num_heads
@@ -172,7 +172,8 @@ class Towers(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return embeddings of images `[b, e]`, objects `[o, e]`, texts `[n, e]`, and the scale.
 
-        All are unit vectors; objects are those with patches, image by image.
+        All embeddings are unit vectors. Objects without patches are excluded; the others are
+        ordered by image.
         """
         images, objects = [], []
         for group in groups:
@@ -185,7 +186,7 @@ class Towers(nn.Module):
                 images.append(read[:, 0])
             if group.members is not None:
                 objects.append(read[:, 1:][group.members.any(-1)])
-        # Short and long texts separately, because the padding of short ones is wasted.
+        # Short and long texts are encoded separately, to avoid padding short ones.
         parts = tokens.argmax(1).argsort().chunk(4)
         coded = [self.text(tokens[p, : int(tokens[p].argmax(1).max()) + 1]) for p in parts]
         texts = F.normalize(torch.cat(coded)[torch.cat(parts).argsort()].float(), dim=-1)
@@ -197,7 +198,7 @@ class Towers(nn.Module):
 def patchify(images: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
     """Split images `[b, 3, h, w]` in 0..1 into normalised patches `[b, (h/16)(w/16), 768]`.
 
-    Only those at `places` `[b, t]`, if given.
+    If `places` `[b, t]` is given, only those patches are returned.
     """
     b, c, h, w = images.shape
     cut = images.reshape(b, c, h // PATCH, PATCH, w // PATCH, PATCH).permute(0, 2, 4, 1, 3, 5)

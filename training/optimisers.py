@@ -47,7 +47,7 @@ class Optimisers:
             for group in tool.param_groups:
                 group["lr"] = rate
             tool.step()
-        # All gradients, also of weights that another worker updates, or they would accumulate.
+        # Also clear the gradients of other workers' weights, which would otherwise accumulate.
         for p in self.all:
             p.grad = None
         if len(self.shares) > 1:

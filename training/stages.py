@@ -12,20 +12,20 @@ from whyclip.scenes.layout import TINTED_SHARE
 
 
 def few(rng: np.random.Generator) -> int:
-    """Show few background patches, which is cheaper and as effective.
+    """Return a small number of background patches, which is cheaper and as effective.
 
-    Occasionally there are more, so that the model sees background as well.
+    Occasionally the number is larger, so that the model is also trained on background.
     """
     return int(rng.integers(0, 12) if rng.random() < 0.85 else rng.integers(12, 80))
 
 
 def some(rng: np.random.Generator) -> int:
-    """Show up to a third of the grid as background."""
+    """Return up to a third of the grid."""
     return int(rng.integers(0, 60))
 
 
-def every(rng: np.random.Generator) -> int:  # noqa: ARG001 - as the others are called
-    """Show whole images."""
+def every(rng: np.random.Generator) -> int:  # noqa: ARG001 - same signature as the others
+    """Return the number that gives whole images."""
     return GRID * GRID
 
 
@@ -34,19 +34,19 @@ class Stage:
     """One stage of training.
 
     Attributes:
-        name: its name in the log.
+        name: name of the stage in the log.
         pictures: default number of images.
-        objects: minimum number of objects per image in even batches, in odd batches, and the
-            maximum; several objects are harder and learned later.
-        crops: every object is shown alone, as the 4 x 4 patches around it; the sum of their
-            embeddings is the image's.
-        gathered: crops first all get the positions of the central patches.
-        portion: share of a batch's images that is drawn, so that the number of crops fits.
-        tinted: the share of tinted objects.
-        bare: number of background patches of a scene.
+        objects: minimum number of objects per image in even batches, minimum in odd batches, and
+            maximum; scenes with several objects are harder.
+        crops: whether every object is shown alone, as the 4 x 4 patches around it; an image's
+            embedding is the sum over its objects.
+        gathered: whether all crops first get the positions of the central patches.
+        portion: share of a batch's images that is drawn, to limit the number of crops.
+        tinted: share of tinted objects.
+        bare: function that returns the number of background patches of a scene.
         binding: weight of the colour loss at the start and the end of the stage, or None. With a
-            smaller weight at first, colours stay at chance; with a large weight later, the other
-            losses suffer.
+            small weight at the start, colour accuracy stays at chance; with a large weight at the
+            end, the other losses increase.
     """
 
     name: str
@@ -74,7 +74,7 @@ STAGES = {
     for stage in (
         Stage("crops", 250_000, (1, 1, 1), crops=True, gathered=True),
         Stage("scenes", 352_000, (1, 2, 4), bare=few),
-        # Colour binding can only be learned if two colours differ, hence more tinted objects.
+        # Colour binding needs scenes with two different colours, hence more tinted objects.
         Stage(
             "colours", 60_000, (1, 2, 4), crops=True, portion=0.5, tinted=0.7, binding=(30.0, 4.0)
         ),

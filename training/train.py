@@ -1,15 +1,15 @@
-"""Train the embedded model from nothing: one command, five stages, resumable.
+"""Train the embedded model from scratch in five stages, with one resumable command.
 
     python -m training.train --out runs/mini
 
-Stage 1 shows single objects as 4 x 4 patches, stage 2 scenes of one to four objects without most
-of their bare background. Stage 3 teaches colours: every object of a scene is encoded alone, and
-the sum of their embeddings is the scene's. Stage 4 shows scenes with more background, stage 5
-whole ones. Every stage draws new scenes of the train split.
-The loss is contrastive, over captions whose truth is known for every image: each image against a
-phrase for every concept and all captions of the batch, each true caption against all images. From
-stage 2 on, every object is also named alone, with the last attention restricted to its patches.
-From stage 3 on, every object's colour is contrasted with those of the others.
+Stage 1 uses single objects as 4 x 4 patches. Stage 2 uses scenes of one to four objects without
+most of the background. Stage 3 adds colours: every object of a scene is encoded alone, and the
+scene's embedding is the sum over its objects. Stage 4 uses scenes with more background, and stage 5
+whole scenes. Every stage draws new scenes of the train split.
+The loss is contrastive over captions whose truth is known for every image. Each image is compared
+with a phrase for every concept and all captions of the batch, and each true caption with all
+images. From stage 2, every object is also classified alone, with the last attention restricted to
+its patches. From stage 3, every object's colour is contrasted with those of the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ AVERAGE = 0.998
 
 @dataclass
 class Schedule:
-    """Training schedule: images per stage, batch size, peak rate, share of the decay."""
+    """Training schedule: images per stage, batch size, peak learning rate, share of the decay."""
 
     pictures: tuple[int, ...] = PICTURES
     batch: int = 256
@@ -53,7 +53,7 @@ class Schedule:
     decay: float = 0.44
 
     def at(self, seen: int) -> tuple[Stage, float, float]:
-        """Return the stage, its progress 0..1 and the factor of the rate after `seen` images."""
+        """Return the stage, its progress 0..1 and the learning-rate factor after `seen` images."""
         total, before = sum(self.pictures), 0
         left = (total - seen) / (self.decay * total)
         warm = (seen / self.batch + 1) / self.warm
@@ -66,7 +66,7 @@ class Schedule:
 
 
 def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch.Tensor:
-    """Run one batch through both towers, in bfloat16 over float32 weights if `half`.
+    """Compute the loss of one batch, in bfloat16 with float32 weights if `half`.
 
     `binding` is the weight of the colour loss.
     """
@@ -90,10 +90,10 @@ def step_loss(towers: Towers, batch: Batch, half: bool, binding: float) -> torch
 
 @torch.no_grad()
 def quick_score(images: torch.Tensor, texts: torch.Tensor, batch: Batch) -> dict[str, float]:
-    """Return recall on a batch, to monitor progress.
+    """Compute recall on a batch, to monitor progress.
 
-    For concepts, for concepts of images with one object, and for colours of objects beside one of
-    another colour.
+    The values are for concepts, for concepts of images with one object, and for colours of
+    objects next to one of another colour.
     """
     best = (images @ texts[: batch.bank].T).argsort(1, descending=True)
     true = batch.pictures.true[:, : batch.bank]
@@ -115,7 +115,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
     save_every: int,
     keep: Collection[int] = (),
 ) -> None:
-    """Train to the schedule's end, from the last checkpoint in `out` if there is one.
+    """Train to the end of the schedule, from the last checkpoint in `out` if there is one.
 
     After each step in `keep`, the weights are also exported as ``weights-STEP``.
     """
@@ -149,7 +149,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
         last = time.monotonic()
         while step * schedule.batch < total:
             if rank == 0 and step in keep:
-                # Here, so that a run that stopped between checkpoint and export still exports.
+                # Done here, so that a run that stopped between checkpoint and export still exports.
                 export(checkpoint, out / f"weights-{step}")
             stage, done, factor = schedule.at(step * schedule.batch)
             batch = batches.make(step * workers + rank, stage, done)
@@ -172,7 +172,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
                 line |= {"rate": round(factor, 3), "spread": round(stage.spread(done), 3)}
                 if step % 100 == 0:
                     with torch.no_grad():
-                        # The averaged weights on the next, unseen batch.
+                        # Score the averaged weights on the next batch, which is not trained on yet.
                         fresh = batches.make((step + 1) * workers, stage, done)
                         i, _, t, _ = functional_call(towers, average, (fresh.groups, fresh.tokens))
                         line |= quick_score(i, t, fresh)
@@ -186,7 +186,7 @@ def train(  # noqa: PLR0915 - one loop, read from top to bottom
 
 
 def _over(out: Path, keep: Collection[int]) -> list[int]:
-    """Steps that can no longer be kept, because the run is past them."""
+    """Steps that cannot be kept because the run is already past them."""
     reached = checkpoints.step_of(out) if keep else 0
     return [s for s in sorted(keep) if s < reached and not (out / f"weights-{s}").is_dir()]
 
@@ -201,15 +201,15 @@ def main(
     workers: Annotated[
         int,
         typer.Option(
-            help="processes that share each step, each with captions of its own for its part of "
-            "the pictures, so that their number is part of the recipe; 1: on the GPU, if any"
+            help="processes that share each step; each writes captions for its own images, so the "
+            "number changes the result; 1 uses the GPU, if any"
         ),
     ] = 2,
-    threads: Annotated[int, typer.Option(help="CPU threads a process")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads per process")] = 1,
     seed: Annotated[int, typer.Option(help="seed of the initial weights")] = 0,
     save_every: Annotated[int, typer.Option(help="steps between checkpoints")] = 100,
     keep: Annotated[
-        str, typer.Option(help="steps after which the weights are also kept, e.g. 500,1000")
+        str, typer.Option(help="steps at which to export the weights too, e.g. 500,1000")
     ] = "",
 ) -> None:
     """Train mini; run the same command again to resume an interrupted run."""
@@ -232,7 +232,7 @@ def main(
     if not all(0 < step < last for step in kept):
         raise OptionError(f"--keep {keep!r}: give steps from 1 to {last - 1}")
     if over := _over(out, kept):
-        raise OptionError(f"--keep {over[0]}: the run in {str(out)!r} is past that step already")
+        raise OptionError(f"--keep {over[0]}: the run in {str(out)!r} is already past that step")
     out.mkdir(parents=True, exist_ok=True)
     (out / "meeting").unlink(missing_ok=True)
     given = {"plan": asdict(schedule), "workers": workers, "seed": seed}

@@ -1,11 +1,11 @@
-"""Compare maps and words of the embedded model with the ground truth of scenes.
+"""Compare heat maps and word relevance of the embedded model with the ground truth of scenes.
 
     python -m training.truth --n 1000 --json benchmarks/mini_truth.json
 
-Per phrase of every object in scenes of two to four: the pointing game (Zhang et al. 2018):
-the map's maximum is on the object; energy in mask (Wang et al. 2020): share of the positive
-relevance on the object. Chance for both is the object's share of the image. A phrase
-is right if its object is among the model's k best concepts for a scene of k objects.
+The tests use the phrase of every object in scenes of two to four objects. Pointing game (Zhang et
+al. 2018): the map's maximum is on the object. Energy in mask (Wang et al. 2020): share of the
+positive relevance on the object. Chance for both is the object's share of the image. A phrase is
+right if its object is among the model's k best concepts for a scene of k objects.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def energy(values: np.ndarray, mask: np.ndarray) -> float:
 
 
 def names_of(scene: Scene) -> set[str]:
-    """Return every word that names an object of the scene, by its name or a synonym."""
+    """Return all words in the names and synonyms of the scene's objects."""
     atlas = load_atlas()
     words = set()
     for item in scene.objects:
@@ -68,10 +68,10 @@ def names_of(scene: Scene) -> set[str]:
 def measure(
     n: int, seed: int = 77, methods: Sequence[str] = METHODS, folder: Path = WEIGHTS
 ) -> dict[str, Any]:
-    """Return the results of each method on `n` unseen scenes.
+    """Return the results of each method on `n` new scenes.
 
-    Keys are method, then `right`, `wrong` or `captions`, then the test, with share, number and
-    interval from :func:`training.evaluate.figure`.
+    The keys are the method, then `right`, `wrong` or `captions`, then the test. The values are
+    share, number and interval from :func:`training.evaluate.figure`.
     """
     model, judge = whyclip.load(f"openclip:{folder}", device="cpu"), Judge(folder)
     hits: dict[str, dict[str, dict[str, Hits]]] = defaultdict(
@@ -81,7 +81,7 @@ def measure(
     for number, scene in enumerate(track(scenes, total=n, description="scenes", transient=True)):
         told = [item.phrase for item in scene.objects]
         with warnings.catch_warnings():
-            # One scene in a hundred is beyond the border of the in-distribution check.
+            # One scene in a hundred fails the in-distribution check.
             warnings.simplefilter("ignore")
             found = whyclip.compare(model, [scene.image], [*told, scene.caption], methods)
         best = set(judge.best(scene.image, len(told)))

@@ -1,13 +1,13 @@
-"""Fuzzing that stays: whatever goes in, a right result or one clear sentence comes out.
+"""Fuzz tests: any input must give a correct result or a one-line error.
 
     python -m benchmarks.fuzz --seed 0 --cases 10000 --seconds 900
-    python -m benchmarks.fuzz --seed 0 --only 123            one case again
+    python -m benchmarks.fuzz --seed 0 --only 123            repeat one case
 
-A case is a function of the seed and its index alone.
+A case depends only on the seed and its index.
 """
 
 import sys
 from pathlib import Path
 
-# For the small models and the states of torch that the tests use, too.
+# The tests provide the small models and the states of torch.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))

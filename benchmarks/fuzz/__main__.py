@@ -1,4 +1,4 @@
-"""Run many cases, show how far they are, and keep what came out."""
+"""Run many cases, show the progress, and save the outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def case(seed: int, index: int, *, show: bool = False) -> tuple[str, str, str, l
     """Run one case.
 
     Returns:
-        Its kind, how it ended, what it was, and what is wrong.
+        Its kind, its outcome, its description, and its faults.
     """
     chance = Draw(f"{seed}/{index}")
     [kind] = chance.choices(list(SHARES), list(SHARES.values()))
@@ -49,7 +49,7 @@ def case(seed: int, index: int, *, show: bool = False) -> tuple[str, str, str, l
 
 
 def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
-    """Run cases until they or the time are at an end; every failure is printed at once."""
+    """Run cases until all are done or the time is over; print every failure at once."""
     warm_up()
     start, console = perf_counter(), Console(stderr=True)
     kinds: Counter[str] = Counter()
@@ -88,7 +88,7 @@ def fuzz(seed: int, indices: Iterable[int], seconds: float) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line says; 1 if any case failed."""
+    """Run the command line; return 1 if any case failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", type=int, default=10_000)
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(text)
     (given.keep or RESULT).write_text(text + "\n", encoding="utf-8")
     rate = result["cases"] / max(result["seconds"], 1)
-    print(f"{result['cases']} cases, {rate:.1f} a second, {len(result['failures'])} failed")
+    print(f"{result['cases']} cases, {rate:.1f} per second, {len(result['failures'])} failed")
     return int(bool(result["failures"]))
 
 

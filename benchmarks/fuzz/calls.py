@@ -1,4 +1,4 @@
-"""Cases through Python: one call of ``explain``, ``compare`` or ``interaction``."""
+"""Cases in Python: one call of ``explain``, ``compare`` or ``interaction``."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WORDS = (
 )
 REGIONS = ("readout", "direct", "first_order", "banzhaf:samples=4", "banzhaf:samples=3")
 Kind = Literal["explain", "compare", "interaction", "file"]
-# Their results in a batch are the same up to rounding, which many steps enlarge.
+# In a batch, their results are equal up to rounding, which many steps amplify.
 UNSTABLE = ("m2ib",)
 
 
 @dataclass
 class Call:
-    """Arguments of a call, and the state of torch that it is made in."""
+    """Arguments of a call, and the state of torch during the call."""
 
     kind: Kind
     model: str
@@ -51,18 +51,18 @@ class Call:
         )
 
     def __call__(self, images: Any = None) -> Any:
-        """The result, or the exception."""
+        """Return the result, or the exception."""
         name = "explain" if self.kind == "file" else self.kind
         images = self.images if images is None else images
         function: Callable[..., Any] = getattr(whyclip, name)
         try:
             return function(view_of(self.model), images, self.prompts, **self.given)
-        except Exception as error:  # noqa: BLE001 - what may be raised is what is checked
+        except Exception as error:  # noqa: BLE001 - the type of the exception is checked
             return error
 
 
 def drawn(chance: Draw, kind: Kind, folder: Path) -> Call:
-    """Draw a call, and write the file of its image where it has one."""
+    """Draw a call, and write the file of its image, if it has one."""
     model = "mini" if chance.odds(0.01) else chance.choice(("openclip", "openclip", "hf"))
     state = chance.choice([*states.STATES, "threads"]) if chance.odds(0.3) else "plain"
     if kind == "file":
@@ -106,7 +106,7 @@ def run(call: Call, chance: Draw) -> tuple[str, list[str]]:
     """Make the call and check every property.
 
     Returns:
-        ``"result"`` or the error's class, and what is wrong.
+        ``"result"`` or the error's class, and the faults.
     """
     module = view_of(call.model).module
     assert module is not None
@@ -149,7 +149,7 @@ def _raised(error: Exception) -> str:
 
 
 def _of_repetitions(call: Call, result: Any, chance: Draw, state: Any) -> Iterator[str]:
-    """Check a share of the calls against the same again, in threads, alone and kept in a file."""
+    """Compare some results with those of a repeated call, threads, a single image, and a file."""
     if call.state == "threads":
         yield from _of_threads(call, result)
     elif chance.odds(0.15):
@@ -190,7 +190,7 @@ def _of_file(explanation: whyclip.Explanation) -> Iterator[str]:
         for ending in ("json", "npz", "safetensors"):
             try:
                 read = whyclip.load_explanation(explanation.save(f"{folder}/kept.{ending}"))
-            except Exception as error:  # noqa: BLE001 - none may be raised
+            except Exception as error:  # noqa: BLE001 - any exception is a fault
                 yield f".{ending}: {type(error).__name__}: {str(error)!r:.160}"
                 continue
             if read != explanation or str(read.certificate) != str(explanation.certificate):

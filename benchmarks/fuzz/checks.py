@@ -1,4 +1,4 @@
-"""What must be true of every case: of an error, of a result, and of two results."""
+"""Checks of every case: of an error, of a result, and of two results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.interactions import Interaction
 from whyclip.methods import METHODS
 
 LONGEST = 200
-# A warning quotes a prompt and what of it the model did not see.
+# A warning quotes a prompt and the truncated part of it.
 LONGEST_WARNING = 320
 
 
@@ -26,7 +26,7 @@ def of_message(message: str, longest: int = LONGEST) -> Iterator[str]:
 
 
 def of_result(result: Any, prompts: Any) -> Iterator[str]:
-    """What is wrong with what a call returned for these prompts."""
+    """List the faults in the result of a call for these prompts."""
     if isinstance(result, Interaction):
         yield from _of_interaction(result)
         return
@@ -124,7 +124,7 @@ def _of_tensor(name: str, tensor: Any, shape: tuple[int, ...]) -> Iterator[str]:
 
 
 def of_two(what: str, one: Any, other: Any, *, exactly: bool) -> Iterator[str]:
-    """In what two results differ that should not."""
+    """List unexpected differences between two results."""
     if isinstance(one, Exception) or isinstance(other, Exception):
         if (type(one), str(one)) != (type(other), str(other)):
             yield f"{what}: {one!r:.160} and {other!r:.160}"
@@ -137,7 +137,7 @@ def of_two(what: str, one: Any, other: Any, *, exactly: bool) -> Iterator[str]:
 
 
 def _distance(one: Any, other: Any) -> float:
-    """Largest difference of any number, in units of the largest number of its kind."""
+    """Compute the largest difference of any number, relative to the largest number of its kind."""
     largest = 0.0
     for a, b in zip(_numbers(one), _numbers(other), strict=True):
         if a.shape != b.shape:

@@ -1,4 +1,4 @@
-"""Cases through the command line, run in this process."""
+"""Cases on the command line, run in this process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from benchmarks.fuzz.models import tiny_model_on_the_command_line, view_of
 from whyclip.cli import main
 from whyclip.methods import METHODS
 
-# 0 all went well, 1 the reader left or a difference was found, 2 wrong input.
+# 0: success; 1: the output pipe was closed or a difference was found; 2: invalid input.
 CODES = (0, 1, 2)
-# The note that a prompt may be meant as an option, and where to find help, come on top.
+# Allow extra length for the hint about prompts that look like options, and the pointer to help.
 LONGEST = 500
 JUNK = (
     *("", " ", "--", "-", "-5 degrees", "--nosuch", "-x", "--out", "\x1b[31m", "a\nb", "x" * 400),
@@ -48,7 +48,7 @@ OTHERS: tuple[tuple[str, ...], ...] = (
 
 
 def drawn(chance: Draw, folder: Path) -> list[str]:
-    """Draw arguments, and make the files that they name."""
+    """Draw arguments, and create the files that they name."""
     for name in ("one.png", "two.jpg"):
         pictures.image(chance, "RGB").save(folder / name)
     if chance.odds(0.2):
@@ -98,7 +98,7 @@ def _with_model(chance: Draw) -> list[str]:
         "--verbose": None,
     }
     for option, value in some.items():
-        # Drawing a figure takes many times as long as the rest.
+        # Drawing a figure takes much longer than everything else.
         if chance.odds(0.12 if option != "--method" else 0.5) and isinstance(value, str | None):
             given += [option] if value is None else [option, value]
     slow = names[0] in draw.TINY or (command == "compare" and names[1] in draw.TINY)
@@ -109,7 +109,7 @@ def _with_model(chance: Draw) -> list[str]:
 
 
 def run(given: list[str], folder: Path) -> tuple[str, list[str]]:
-    """Run a command line in a folder of its own and check what it says and leaves."""
+    """Run a command line in its own folder, and check its output and its files."""
     module = view_of("openclip").module
     assert module is not None
     model = states.of_model(module)
@@ -123,7 +123,7 @@ def run(given: list[str], folder: Path) -> tuple[str, list[str]]:
                 main(given)
             except SystemExit as ending:
                 code = ending.code
-            except BaseException as error:  # noqa: BLE001 - nothing else may leave it
+            except BaseException as error:  # noqa: BLE001 - any other exception is a fault
                 faults.append(f"raw {type(error).__name__}: {str(error)!r:.200}")
         faults += states.differences(before, states.of_process())
     faults += states.differences(model, states.of_model(module))
@@ -146,7 +146,7 @@ def _of(code: Any, out: str, err: str, given: list[str]) -> Iterator[str]:
             yield f"an error of {len(line)} characters: {line!r:.600}"
     if code == 2:
         said = [line for line in lines if line.startswith("whyclip: ")]
-        # Of several images each broken one has a line of its own, and the others are explained.
+        # With several images, each broken one has its own line, and the others are explained.
         of_images = given[:1] == ["explain"] and all("'" in line for line in said)
         wrong = len(said) != 1 and not (of_images and len(set(said)) == len(said) > 1)
         if wrong or (lines[-1] != said[-1] and not of_images):

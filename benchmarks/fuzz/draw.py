@@ -1,4 +1,4 @@
-"""Draw prompts, options and other arguments: most of them good, some as bad as users' are."""
+"""Draw prompts, options and other arguments: most are valid, some are invalid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from whyclip.methods import METHODS
 
-# Few enough perturbations that a slow method takes as long as others.
+# With few perturbations, a slow method takes as long as others.
 TINY: dict[str, dict[str, Any]] = {
     "rise": {"masks": 6, "cells": 4},
     "kernel_shap": {"samples": 40, "cells": 3},
@@ -50,7 +50,7 @@ BAD_NAMES: tuple[Any, ...] = ("", "grad_eclp", "\n\x1b[31m", None, 3, ["maskclip
 
 
 class Draw(random.Random):
-    """Python's generator, with the few draws that every case is made of."""
+    """Python's generator with the basic draws of every case."""
 
     def odds(self, chance: float) -> bool:
         return self.random() < chance
@@ -90,7 +90,7 @@ def method(draw: Draw) -> Any:
     if draw.odds(0.15):
         return None
     name = draw.choice(list(METHODS))
-    # Slow ones a third as often as others.
+    # Slow methods are drawn a third as often as others.
     return name if not METHODS[name].slow or draw.odds(0.34) else "grad_eclip"
 
 
@@ -107,7 +107,7 @@ def options(draw: Draw, name: Any) -> dict[str, Any]:
 
 
 def value(draw: Draw, hint: Any, usual: Any) -> Any:
-    """A value for an option with this annotation; a good one in four of five draws."""
+    """Draw a value for an option with this annotation, valid in four of five draws."""
     if draw.odds(0.2):
         return draw.choice(BAD_VALUES)
     if get_origin(hint) is Literal:
@@ -130,5 +130,5 @@ def sides(draw: Draw, name: Any) -> Any:
 
 
 def one_of(draw: Draw, good: tuple[Any, ...], chance: float = 0.03) -> Any:
-    """One of the good values, or rarely a bad one."""
+    """Draw one of the valid values, or rarely an invalid one."""
     return draw.choice(BAD_NAMES) if draw.odds(chance) else draw.choice(good)

@@ -1,4 +1,4 @@
-"""The models that are fuzzed: tiny seeded ones of both libraries, and mini."""
+"""Fuzzed models: tiny seeded models of both libraries, and mini."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def view_of(name: str) -> ModelView:
 
 
 def warm_up() -> None:
-    """Let whyclip and the libraries import what they import when first used."""
+    """Trigger the imports that whyclip and the libraries do on first use."""
     for name in ("openclip", "hf"):
         for part in (None, "kernel_shap"):
             more = {"samples": 98} if part else {}
@@ -38,14 +38,14 @@ def warm_up() -> None:
 
 @contextmanager
 def tiny_model_on_the_command_line() -> Iterator[None]:
-    """Let commands get a tiny model in place of mini, so that thousands of them are run."""
+    """Replace mini by a tiny model in commands, so that thousands of commands can be run."""
     load = whyclip.load
 
     def cheap(spec: Any = "mini", device: Any = None, **more: Any) -> ModelView:
         if spec == "mini" and device in (None, "cpu") and not more:
             return view_of("openclip")
         if str(spec).partition(":")[0] in ("hf", "openclip") and "/" not in str(spec)[3:]:
-            # A name of a hub: no case may reach for the network.
+            # The name of a model hub; cases must not use the network.
             raise OptionError(f"unknown model {quoted(spec)}; known: mini")
         return load(spec, device, **more)
 

@@ -1,4 +1,4 @@
-"""Draw images: arrays, tensors, PIL images, and files of every kind that are then damaged."""
+"""Draw images: arrays, tensors, PIL images, and intact or damaged files of every kind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def size(draw: Draw) -> tuple[int, int]:
 
 
 def pixels(draw: Draw, channels: int = 3) -> np.ndarray:
-    """Noise, a ramp, one colour, or a coarse pattern: ``[height, width, channels]`` uint8."""
+    """Draw noise, a ramp, one colour, or a coarse pattern: ``[height, width, channels]`` uint8."""
     width, height = size(draw)
     rng, kind = draw.array(), draw.random()
     if kind < 0.08:
@@ -85,7 +85,7 @@ def image(draw: Draw, mode: str | None = None) -> Image.Image:
 
 
 def source(draw: Draw) -> Any:
-    """An image as a caller in Python might hand it in."""
+    """Draw an image in a form that a caller in Python might pass."""
     kind = draw.random()
     if kind < 0.1:
         return draw.choice(BAD)
@@ -113,7 +113,7 @@ def source(draw: Draw) -> Any:
 
 
 def file(draw: Draw, folder: Path) -> Path:
-    """A file of an image, four of five damaged."""
+    """Write an image file, damaged in four of five draws."""
     kind = draw.choice(list(FORMATS))
     picture = image(draw, draw.choice(FORMATS[kind]))
     more: dict[str, Any] = {}
@@ -140,11 +140,11 @@ def file(draw: Draw, folder: Path) -> Path:
 
 
 def encoded(picture: Image.Image, kind: str, more: dict[str, Any]) -> bytes | None:
-    """The file, or None where Pillow does not write such an image."""
+    """Encode an image; None if Pillow cannot write it."""
     held = BytesIO()
     try:
         picture.save(held, format=kind, **more)
-    except Exception:  # noqa: BLE001 - what Pillow refuses to write is no case
+    except Exception:  # noqa: BLE001 - images that Pillow cannot write are skipped
         return None
     return held.getvalue()
 
@@ -158,7 +158,7 @@ def damaged(draw: Draw, content: bytes) -> bytes:
             case 0:
                 del data[at:]
             case 1 | 2:
-                # Most of what decoders trip over stands near the start.
+                # Most bytes that decoders depend on are near the start.
                 for place in (at, head, head // 2):
                     if place < len(data):
                         data[place] ^= 1 << draw.randrange(8)

@@ -1,4 +1,4 @@
-"""The states of torch that cases run in, and what must be as it was after each."""
+"""States of torch for the cases, and the global state that must not change."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATES = {name: torch_states.STATES[name] for name in NAMES}
 
 
 def of_model(module: nn.Module) -> dict[str, Any]:
-    """The weights' checksums, and every hook, flag and replaced function of every module."""
+    """Return checksums of the weights, and all hooks, flags and replaced functions of modules."""
     state: dict[str, Any] = {}
     tensors = {**dict(module.named_buffers()), **module.state_dict()}
     for name, tensor in tensors.items():
@@ -47,7 +47,7 @@ def of_model(module: nn.Module) -> dict[str, Any]:
 
 
 def of_process() -> dict[str, Any]:
-    """What a call must leave as it found it."""
+    """Return the process-wide state that a call must not change."""
     return {
         "default dtype": torch.get_default_dtype(),
         "default device": torch.get_default_device(),

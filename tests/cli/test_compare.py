@@ -42,7 +42,7 @@ def test_one_figure_with_a_column_for_each_method(
     slow = [name for name in METHODS if METHODS[name].slow]
     expected = [name for name in METHODS if name not in slow] if not names else list(names)
     assert listed[1:] == (list(METHODS) if names == ("all",) else expected)
-    assert (f"{', '.join(slow)} are left out" in done.err) == (not names)
+    assert (f"{', '.join(slow)} are skipped" in done.err) == (not names)
     whyclip_command(
         "compare", picture, "a dog", "-m", folder, "--method", "contribution", "--out", narrow
     )
@@ -125,15 +125,15 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
     assert done.code == 0
     assert "grad_eclip" in done.out
     assert "raw_attention" not in done.out
-    assert "raw_attention is left out" in done.err
+    assert "raw_attention is skipped" in done.err
     assert "'whyclip[no_such_package]'" in done.err
 
 
 @pytest.mark.parametrize(
     ("family", "note"),
     [
-        ("siglip", "decomposition (image side) is left out: decomposition needs a readout token"),
-        ("vit-average", "are left out: no attention weights in the image encoder: it averages"),
+        ("siglip", "decomposition (image side) is skipped: decomposition needs a readout token"),
+        ("vit-average", "are skipped: no attention weights in the image encoder: it averages"),
     ],
 )
 def test_a_model_that_some_methods_cannot_read_is_compared_by_the_others(

@@ -174,7 +174,7 @@ def test_outputs_are_checked_before_any_work(
         return refused("explain", picture, "a dog", "--model", "nonesuch", *flags)
 
     assert ".html" in line("why.htlm")
-    assert "no ending" in line("why")
+    assert "no extension" in line("why")
     assert "missing" in line(tmp_path / "missing" / "why.html")
     assert "twice" in line("why.json", "why.json")
     (tmp_path / "folder.html").mkdir()

@@ -158,7 +158,7 @@ def test_masks_that_cannot_be_used_are_named(
     message = f"skipped 3 examples: mask cannot be used; for example row \\d+: {wrong}"
     assert re.search(message, ends["small"].err)
     for mask in ("small", "empty"):
-        assert "no image that was trained on had a usable mask" in ends[mask].err
+        assert "no training image had a usable mask" in ends[mask].err
     assert "skipped" not in ends["empty"].err
     assert "mask" not in ends["mask"].err.replace(str(tmp_path / "mask"), "")
 

@@ -122,7 +122,7 @@ def test_datasets_open_by_name() -> None:
         open_dataset("imagnet:FOLDER")
     with pytest.raises(InputError, match="scenes:many"):
         open_dataset("scenes:many")
-    with pytest.raises(InputError, match="how many objects"):
+    with pytest.raises(InputError, match="number of objects"):
         open_dataset("scenes:9:0:1:1")
 
 

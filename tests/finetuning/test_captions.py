@@ -271,7 +271,7 @@ def test_names_in_longer_names_are_not_mentioned(caption, phrases):
 
 
 def test_a_caption_that_is_no_text_is_quoted(tmp_path):
-    for cell, detail in ((7, "7 is no text"), (float("nan"), ""), (None, ""), ("", "")):
+    for cell, detail in ((7, "7 is not text"), (float("nan"), ""), (None, ""), ("", "")):
         with pytest.raises(kinds.UnusableError) as caught:
             kinds.caption_of(cell, "row 1")
         assert caught.value.skipped == Skipped("row 1", kinds.EMPTY_CAPTION, detail)

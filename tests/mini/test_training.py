@@ -235,7 +235,7 @@ def test_steps_that_are_over_cannot_be_kept(tmp_path: Path) -> None:
     torch.save({"step": 30}, tmp_path / "checkpoint.pt")
     (tmp_path / "weights-10").mkdir()
     small: Any = {"pictures": "0,0,0,0,9600", "batch": 256}
-    with pytest.raises(OptionError, match="--keep 20: .* is past that step"):
+    with pytest.raises(OptionError, match="--keep 20: .* is already past that step"):
         main(tmp_path, **small, keep="10,20,35")
     assert not (tmp_path / "log.jsonl").exists(), "refused before anything is written"
     with pytest.raises(OptionError, match="give steps from 1 to 37"):

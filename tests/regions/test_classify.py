@@ -237,7 +237,7 @@ def test_prepared_for_another_model(view: whyclip.ModelView) -> None:
         classify(other, prepared, template="{}")
     model, preprocess, tokenizer = tiny.openclip_parts()
     preprocess.transforms[-1].mean = (0.0, 0.0, 0.0)
-    with pytest.raises(InputError, match="normalises otherwise"):
+    with pytest.raises(InputError, match="another normalisation"):
         classify(whyclip.wrap(model, preprocess, tokenizer), prepared, template="{}")
 
 

@@ -103,5 +103,5 @@ def test_paired_differences_are_sharper() -> None:
     assert difference.high - difference.low < 0.6 * (a.interval().high - a.interval().low)
     most = 1 - 0.025 ** (1 / 40)
     assert macc_difference(a, a)[:3] == pytest.approx((0, -most, most))
-    with pytest.raises(InputError, match="not of the same regions"):
+    with pytest.raises(InputError, match="of different regions"):
         macc_difference(a, counts_of(6, images=40))

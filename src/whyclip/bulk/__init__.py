@@ -1,4 +1,4 @@
-"""Explain any number of images into Parquet files, and report what a model relies on in them."""
+"""Explain any number of images, write Parquet files, and report on the results."""
 
 from __future__ import annotations
 

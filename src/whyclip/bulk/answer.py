@@ -1,4 +1,4 @@
-"""From the decoded images of a task to their rows: the one batch function of every engine."""
+"""Convert the decoded images of a task into rows: the batch function of every engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Answer:
     """The rows of one task.
 
     Attributes:
-        task: whose rows these are, without its items.
+        task: the task, without its items.
         rows: one for each image and prompt, and one for each image with an error.
         images: number of images.
         errors: number of images with an error among them.
@@ -35,14 +35,14 @@ class Explain:
 
     Attributes:
         explainer: the model with the request.
-        map_type: numbers of the maps.
+        map_type: number type of the maps.
     """
 
     explainer: Explainer
     map_type: MapType
 
     def __call__(self, task: Task, ready: Sequence[Ready]) -> Answer:
-        """Explain, and write as rows.
+        """Explain the images and convert the explanations into rows.
 
         Raises:
             ModelError: the model's scores cannot be explained.

@@ -1,13 +1,13 @@
-"""Clusters of heat maps that show a model looking at one place for a reason of its own.
+"""Find clusters of heat maps that peak in one patch, for example on a watermark.
 
 Spectral relevance analysis (Lapuschkin et al. 2019, Nature Communications 10, 1096): maps are
 reduced in size, embedded by the eigenvectors of their nearest-neighbour graph, and clustered by
-HDBSCAN. Objects at random places form such clusters too. A cluster is therefore reported only if
-its maps peak at one place far more often than maps peak around it.
+HDBSCAN. Objects at random positions form such clusters too. A cluster is therefore reported only
+if its maps peak in one patch far more often than maps peak in the patches around it.
 
-A badge often takes a part of the relevance only, beside the object, and its maps are then spread
-over clusters of objects. So maps are also counted by *lone peaks*: a cell that holds a tenth of the
-relevance or more, and whose neighbours hold hardly any.
+A badge often gets only a part of the relevance, and the object gets the rest. Such maps are spread
+over the clusters of objects. Maps are therefore also grouped by *lone peaks*: cells with at least a
+tenth of the relevance whose neighbours have hardly any.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ SHARE = 0.04
 LEAST = 8
 """Smallest cluster, in maps; fewer than four times as many maps are not clustered."""
 LARGEST = 0.5
-"""Largest cluster that is reported; most maps being alike is what the mean map shows."""
+"""Largest cluster that is reported, as a share of the maps; the mean map shows larger ones."""
 PLACE = 0
-"""Patches around the commonest peak that count as the same place."""
+"""Distance in patches from the most frequent peak up to which a peak counts as the same place."""
 AROUND = 2
-"""Patches around it whose peaks give the expected number."""
+"""Distance in patches up to which other peaks give the expected number."""
 AT_PLACE = 0.5
-"""Least share of a cluster's maps that peak at its place."""
+"""Smallest share of a cluster's maps that peak at its place."""
 TIMES = 4.5
-"""Least ratio of the number of peaks at the place to the expected one. Objects of scenes reach 4.2
-by chance, as they lie in rows and columns."""
+"""Smallest ratio of the number of peaks at the place to the expected number. Objects of scenes
+reach 4.2 by chance, because they lie in rows and columns."""
 LONE = 0.1
-"""Least share of a map's relevance in a lone peak."""
+"""Smallest share of a map's relevance in a lone peak."""
 RIM = 0.2
-"""Greatest mean of the cells around a lone peak, as a share of it."""
+"""Largest mean of the cells around a lone peak, as a share of the peak."""
 LEVEL = 1e-3
-"""Greatest probability of so many peaks by chance, over all clusters of a prompt."""
+"""Largest probability of as many peaks by chance, over all clusters of a prompt."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Maps that look at the same place.
+    """Maps that peak at the same place.
 
     Attributes:
-        members: their numbers, the most typical first.
+        members: indices of the maps, the most typical first.
         mean: ``[SIDE, SIDE]`` mean of their reduced maps, whose sum is 1.
-        place: row and column of its commonest peak, in patches.
+        place: row and column of the most frequent peak, in patches.
         peaks: number of all maps of the prompt that peak there.
-        expected: their expected number, by the density of peaks around.
+        expected: expected number, from the density of peaks around the place.
     """
 
     members: tuple[int, ...]
@@ -90,14 +90,14 @@ def reduced(maps: NDArray[np.floating], side: int = SIDE) -> Floats:
 
 
 def find_clusters(maps: NDArray[np.floating], seed: int = 0) -> list[Cluster]:
-    """Find places that the model looks at in a minority of the images, always in the same way.
+    """Find places where the maps of a minority of the images peak.
 
     Args:
         maps: ``[n, gh, gw]`` relevance of one prompt in n images.
-        seed: of the eigenvectors' starting point.
+        seed: random seed of the eigenvectors' starting point.
 
     Returns:
-        The clusters that are reported, the largest first; empty for too few maps.
+        The reported clusters, the largest first; empty for too few maps.
     """
     small = reduced(maps)
     usable = np.flatnonzero(small.sum((1, 2)) > 0)
@@ -186,7 +186,7 @@ def _by_groups(
             continue
         if chance(count, expected) * len(groups) * grid[0] * grid[1] > LEVEL:
             continue
-        # HDBSCAN leaves out maps at the edge of a cluster; those with its peak belong to it.
+        # HDBSCAN excludes maps at the edge of a cluster; those with its peak belong to it.
         members = np.union1d(group, np.flatnonzero((peaks == np.array(place)).all(1)))
         clusters.append(_cluster(small, usable, points, members, place, count, expected))
     return clusters
@@ -208,7 +208,7 @@ def _cluster(
 
 
 def _embedding(alike: Floats, seed: int) -> Floats:
-    """Eigenvectors of the graph in which each map is joined to those most like it."""
+    """Eigenvectors of the graph that joins each map to its most similar maps."""
     from sklearn.manifold import spectral_embedding
 
     n = len(alike)
@@ -219,7 +219,7 @@ def _embedding(alike: Floats, seed: int) -> Floats:
     graph = np.maximum(graph, graph.T)
     np.fill_diagonal(graph, 0)
     with warnings.catch_warnings():
-        # Parts that are not connected are what is looked for.
+        # Unconnected parts of the graph are expected: they are the clusters.
         warnings.simplefilter("ignore", UserWarning)
         positions: Floats = spectral_embedding(
             graph, n_components=min(COMPONENTS, n - 2), random_state=seed, drop_first=False
@@ -241,7 +241,7 @@ def _peaks(maps: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def _place(peaks: NDArray[np.intp]) -> tuple[tuple[int, int], float]:
-    """The patch with most peaks, and the share of these."""
+    """The patch with most peaks, and its share of the peaks."""
     near = np.abs(peaks[:, None] - peaks[None]).max(-1) <= PLACE
     counts = near.sum(1)
     row, column = peaks[counts.argmax()]
@@ -253,8 +253,8 @@ def peaks_at(
 ) -> tuple[int, float]:
     """Count peaks at a place, and estimate their number from the peaks around it.
 
-    The estimate is the density of peaks up to ``AROUND`` patches away, or that of the whole grid
-    if it is greater, times the number of patches of the place.
+    The estimate is the number of patches of the place times the density of peaks up to ``AROUND``
+    patches away, or times the density in the whole grid if that is greater.
     """
     away = np.abs(peaks - np.array(place)).max(-1)
     rows, columns = np.indices(grid)
@@ -272,7 +272,7 @@ def chance(count: int, expected: float) -> float:
     for k in range(1, count):
         term *= expected / k
         total += term
-    # Close to 1, the sum loses all digits: then the tail is summed itself.
+    # Close to 1, ``1 - total`` loses all digits, so the tail is summed directly.
     if total < 1 - 1e-6:
         return 1 - total
     term *= expected / max(count, 1)

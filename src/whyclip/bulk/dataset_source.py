@@ -12,11 +12,11 @@ from whyclip.studies.identity import dataset_identity
 
 
 class DatasetSource(Source):
-    """Samples of a dataset, such as ``scenes:200`` or ``coco-panoptic:FOLDER``.
+    """Samples of a dataset, for example ``scenes:200`` or ``coco-panoptic:FOLDER``.
 
     Args:
         spec: kind and place, as `whyclip.open_dataset` takes it.
-        own_prompts: whether the prompts are those of each sample's labels.
+        own_prompts: whether to use the prompts of each sample's labels.
         outside: whether a table of the dataset may name files outside its folder.
     """
 
@@ -26,15 +26,15 @@ class DatasetSource(Source):
         self.length: int = len(self.dataset)
 
     def items(self) -> Iterator[Item]:
-        """Number the samples; making one may need its image, so it is left to the workers."""
+        """List the samples by number; the workers load them, because that may decode an image."""
         return (Item(number, f"{self.name}#{number}", number) for number in range(self.length))
 
     def contents(self) -> str:
-        """Digest of what decides the samples."""
+        """Digest of everything that determines the samples."""
         return digest(dataset_identity(self.dataset, self.name))
 
     def load(self, item: Item) -> Loaded:
-        """Make one sample."""
+        """Load one sample."""
         sample = self.dataset[item.image]
         if not self.own_prompts:
             return Loaded(sample.source)

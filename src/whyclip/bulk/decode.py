@@ -1,4 +1,4 @@
-"""Worker processes: read and prepare images, so that the model never waits for them."""
+"""Read and prepare images in worker processes, ahead of the model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREFETCH = 2
 
 @dataclass(frozen=True)
 class Task:
-    """Consecutive items of one part that the model takes as one batch.
+    """Consecutive items of one part that form one batch.
 
     Attributes:
         part: number of the part.
@@ -40,15 +40,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Ready:
-    """One image as the model takes it, or its fault.
+    """One preprocessed image, or its fault.
 
     Attributes:
         number: of the item.
         id: of the item.
-        batch: of this image alone; None if it has a fault.
+        batch: batch that contains only this image; None if it has a fault.
         prompts: the image's own prompts, or None.
-        coverage: for each prompt, or once for all, the share of each patch that the object covers,
-            ``[gh, gw]``; None where no object is known.
+        coverage: for each prompt, or once for all prompts, the share of each patch that the object
+            covers, ``[gh, gw]``; None if no object is annotated.
         fault: why the image cannot be used, one line.
     """
 
@@ -65,8 +65,8 @@ class Decoder:
 
     Args:
         source: opens the items.
-        model: whose preprocessing prepares them. Only that is kept, not the weights.
-        geometry: how they are prepared.
+        model: model whose preprocessing is used; only the preprocessing is kept, not the weights.
+        geometry: input mode of the images.
     """
 
     def __init__(self, source: Source, model: ModelView, geometry: GeometryName) -> None:
@@ -89,11 +89,11 @@ class Decoder:
             warnings.simplefilter("ignore", WhyclipWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             ready = [self.prepare(item) for item in task.items]
-        # The items may hold encoded images, which nobody reads again.
+        # The items may hold encoded images, which are not needed again.
         return replace(task, items=()), ready
 
     def prepare(self, item: Item) -> Ready:
-        """Prepare one image; whatever fails becomes its fault."""
+        """Prepare one image; any error becomes its fault."""
         if item.fault:
             return Ready(item.number, item.id, None, fault=item.fault)
         try:
@@ -126,7 +126,7 @@ def box_mask(box: tuple[float, float, float, float], geometry: Geometry) -> Mask
 
 
 def coverage(mask: Mask, geometry: Geometry, grid: tuple[int, int]) -> NDArray[np.float32]:
-    """Say which share of each patch a mask ``[H, W]`` covers: ``[gh, gw]``, 0 to 1."""
+    """Compute the share of each patch that a mask ``[H, W]`` covers: ``[gh, gw]``, 0 to 1."""
     left, top, right, bottom = (round(side) for side in geometry.box)
     canvas = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     canvas.paste(Image.fromarray(np.asarray(mask, bool).astype(np.uint8) * 255), (-left, -top))
@@ -146,7 +146,7 @@ def decoded(
         workers: number of processes; 0 prepares in this one.
 
     Raises:
-        InputError: a process died, for example for want of memory.
+        InputError: a process died, for example because memory ran out.
     """
     if not workers:
         for task in tasks:

@@ -1,4 +1,4 @@
-"""Cut a source into parts, have an engine explain their tasks, and write part by part."""
+"""Cut a source into parts, explain their tasks with an engine, and write each part."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from whyclip.errors import OptionError
 from whyclip.workers import deaths_as
 
 Answers = Callable[["Job", Iterator[Task]], Iterator[Answer]]
-"""An engine: it explains the tasks of a job, in any order."""
+"""Function that explains the tasks of a job, in any order."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """This process among those of one launch.
+    """Rank of this process and number of processes of a launch.
 
     Attributes:
         rank: number of this process, 0 to ``world - 1``.
@@ -41,7 +41,7 @@ class Share:
         """Read ``RANK`` and ``WORLD_SIZE``, which torchrun and ``accelerate launch`` set.
 
         Raises:
-            OptionError: they are not whole numbers that fit.
+            OptionError: they are not whole numbers with 0 ≤ rank < world size.
         """
         rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
         if not (rank.isdecimal() and world.isdecimal() and int(rank) < int(world)):
@@ -51,16 +51,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything an engine needs.
+    """Input of an engine.
 
     Attributes:
         explainer: the batch function.
-        source: of the images.
-        folder: of the results.
+        source: source of the images.
+        folder: folder of the results.
         part_size: images per part.
         batch_size: images per batch.
         workers: decoding processes; 0 decodes in this one.
-        map_type: numbers of the maps.
+        map_type: number type of the maps.
         limit: number of images from the start of the source, or None.
         retry_errors: whether images with an error are tried again.
     """
@@ -82,14 +82,14 @@ class Job:
 
     @property
     def decoder(self) -> Decoder:
-        """Prepares images for this model."""
+        """Decoder that prepares images for this model."""
         return Decoder(self.source, self.explainer.model, self.explainer.request.geometry)
 
     def slices(self, part: Part, faulty: set[int] | None = None) -> list[tuple[Item, ...]]:
         """Cut a part into batches; only those with faulty images, if these are given.
 
-        The cuts do not depend on what can be read, so that the same images share a batch in every
-        run, and rows are the same to the last bit.
+        The cuts do not depend on which images can be read. The same images therefore share a batch
+        in every run, and rows are identical to the last bit.
         """
         items = part.items
         cuts = [items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size)]
@@ -101,21 +101,22 @@ class Job:
 def run_job(
     job: Job, share: Share, report: Callable[[Progress], None], answers: Answers
 ) -> Progress:
-    """Explain this process's parts that are not there yet, and write each when it is complete.
+    """Explain the missing parts of this process, and write each part when it is complete.
 
     Args:
-        job: what to do.
-        share: which parts are of this process: every ``world``-th.
+        job: the job.
+        share: this process; it explains every ``world``-th part.
         report: called after each task.
         answers: the engine.
 
     Raises:
-        OutputError: a part cannot be written, such as on a full disk. Parts before it stay.
+        OutputError: a part cannot be written, for example because the disk is full. Earlier parts
+            are kept.
     """
     progress = Progress(total=_own_images(job, share))
     kept: dict[int, list[pa.Table]] = {}
     tasks = _tasks(job, share, progress, kept)
-    # The signal of a dead process can raise it anywhere, not only while images are read.
+    # The signal of a dead process can raise this error anywhere, not only while images are read.
     with deaths_as(died):
         _collect(job, answers(job, tasks), progress, kept, report)
     return progress
@@ -128,7 +129,7 @@ def _collect(
     kept: dict[int, list[pa.Table]],
     report: Callable[[Progress], None],
 ) -> None:
-    """Write each part when all of its tasks are answered."""
+    """Write each part when all of its tasks are explained."""
     left: dict[int, int] = {}
     for answer in answers:
         part = answer.task.part
@@ -145,7 +146,7 @@ def _collect(
 
 
 def answers_here(job: Job, tasks: Iterator[Task]) -> Iterator[Answer]:
-    """The local engine: decode in worker processes, and explain in this one."""
+    """Local engine: decode images in worker processes and explain them in this one."""
     explain = job.explain
     for task, ready in decoded(job.decoder, tasks, job.workers):
         yield explain(task, ready)
@@ -170,12 +171,12 @@ def _tasks(
             kept[part.number] = [without(job.folder.read(part.number), again)]
         for cut in cuts:
             yield Task(part.number, len(cuts), cut)
-    # Every process lists the whole source, so all of them write the same.
+    # Every process lists the whole source, so all of them write the same file.
     job.folder.write_total(images, parts)
 
 
 def without(table: pa.Table, numbers: list[int]) -> pa.Table:
-    """The rows of a part without those of some images."""
+    """Remove the rows of some images from a part."""
     return table.filter(pc.invert(pc.is_in(table["number"], pa.array(numbers, pa.int64()))))
 
 

@@ -1,4 +1,4 @@
-"""Images of chosen rows, drawn with their maps for the report."""
+"""Draw images with their maps for the report."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SIDE = 160
 
 
 def cards(result: BulkResult, rows: Iterable[int]) -> dict[int, Card]:
-    """Draw rows: each image under its map.
+    """Draw each row: the image with its map on top.
 
     Args:
-        result: of the run, whose source is opened again. If an image is gone, its map is drawn
-            on grey.
-        rows: their numbers.
+        result: result of the run; its source is opened again. If an image no longer exists, its
+            map is drawn on grey.
+        rows: numbers of the rows.
     """
     cells = {row: result.row(row) for row in sorted(set(rows))}
     images = _images(result, {cell["number"] for cell in cells.values()})

@@ -1,4 +1,4 @@
-"""Image files: a folder with its subfolders, a pattern, one file, or the same at an address."""
+"""Image files: a folder with subfolders, a pattern or one file, local or at an address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXTENSIONS = frozenset(
 
 
 class FileSource(Source):
-    """Files in the order of their names; ids are paths relative to the folder.
+    """Image files sorted by name; ids are paths relative to the folder.
 
     Args:
         name: a folder, a pattern with ``*``, a file, or the address of one of these.
@@ -51,7 +51,7 @@ class FileSource(Source):
 
 
 def names_digest(names: Sequence[str]) -> str:
-    """Sixteen hexadecimal digits for a list of names, in their order."""
+    """Digest of a list of names in their order: 16 hexadecimal digits."""
     made = blake2b(digest_size=8)
     for name in names:
         made.update(os.fsencode(name) + b"\0")
@@ -59,7 +59,7 @@ def names_digest(names: Sequence[str]) -> str:
 
 
 def printable(id: str) -> str:
-    """Escape bytes of a file name that are not text, which no table can hold."""
+    """Escape bytes of a file name that are not valid UTF-8, so that a table can store it."""
     return id.encode("utf-8", "backslashreplace").decode()
 
 
@@ -79,7 +79,7 @@ def _listed(name: str) -> tuple[str, list[str]]:
         raise ImageError(f"no file or folder {quoted(name)}; give images, a table or tars")
     matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - patterns may be absolute
     files = [match for match in matches if _is_image(match) and Path(match).is_file()]
-    # Ids begin where the pattern does, so that they do not depend on the present folder.
+    # Ids are relative to the folder before the first wildcard, not to the working directory.
     fixed = name[: min(name.index(sign) for sign in "*?[" if sign in name)]
     root = os.path.dirname(fixed)  # noqa: PTH120 - an empty name stays empty
     return root or ".", [os.path.relpath(file, root or ".") for file in files]
@@ -105,7 +105,7 @@ def _listed_remote(name: str) -> tuple[str, list[str]]:
 
 
 def _common_folder(urls: Sequence[str]) -> str:
-    """The longest start that ends in a slash; ``os.path.commonpath`` would join slashes."""
+    """The longest common prefix ending in a slash; ``os.path.commonpath`` would merge slashes."""
     first, last = min(urls), max(urls)
     pairs = zip(first, last, strict=False)
     same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(first))

@@ -1,4 +1,4 @@
-"""The folder of a bulk run: a manifest that says what the rows are, and one file per part."""
+"""The folder of a bulk run: a manifest that describes the rows, and one file per part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whyclip.files import make_folder, write_atomic
 MANIFEST, TOTAL, PARTS = "manifest.json", "total.json", "parts"
 FORMAT = 1
 _PART = re.compile(r"part-(\d+)\.parquet")
-# Temporary files that are older belong to a process that was killed.
+# Older temporary files belong to a process that was killed.
 _OLD = 600.0
 
 
@@ -29,12 +29,11 @@ _OLD = 600.0
 class Folder:
     """``manifest.json``, ``parts/part-000000.parquet`` and so on, and ``total.json`` at the end.
 
-    Every file appears whole or not at all. A part's name and rows follow from the source alone, so
-    that several processes can write parts side by side, and a part that is there is never made
-    again.
+    Every file is written atomically. A part's name and rows depend only on the source, so several
+    processes can write parts in parallel, and existing parts are not computed again.
 
     Args:
-        path: of the folder.
+        path: path of the folder.
     """
 
     path: Path
@@ -45,11 +44,11 @@ class Folder:
         return self.path / PARTS
 
     def open(self, identity: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Make the folder, or check that it holds the same run.
+        """Create the folder, or check that it holds the same run.
 
         Args:
-            identity: everything that decides the rows, in JSON types.
-            run: what all explanations share.
+            identity: everything that determines the rows, in JSON types.
+            run: fields that all explanations share.
 
         Raises:
             OutputError: it holds another run, or cannot be written.
@@ -89,24 +88,24 @@ class Folder:
         return _read_json(self.path / TOTAL) if (self.path / TOTAL).exists() else None
 
     def write_total(self, images: int, parts: int) -> None:
-        """Note the numbers of images and parts."""
+        """Write the numbers of images and parts."""
         text = json.dumps({"images": images, "parts": parts})
         write_atomic(self.path / TOTAL, text.encode)
 
     def numbers(self) -> set[int]:
-        """Numbers of the parts that are there."""
+        """Numbers of the existing parts."""
         names = (_PART.fullmatch(file.name) for file in self.parts.iterdir())
         return {int(match[1]) for match in names if match}
 
     def part(self, number: int) -> Path:
-        """The file of a part."""
+        """Path of a part's file."""
         return self.parts / f"part-{number:06d}.parquet"
 
     def write(self, number: int, table: pa.Table) -> None:
-        """Write a part whole.
+        """Write a part atomically.
 
         Raises:
-            OutputError: it cannot be written, such as on a full disk.
+            OutputError: it cannot be written, for example because the disk is full.
         """
 
         def encode() -> bytes:
@@ -134,7 +133,7 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file of a run.
 
     Raises:
-        OutputError: it is damaged or gone.
+        OutputError: it is damaged or missing.
     """
     try:
         return parquet.ParquetFile(path).read(columns=columns)

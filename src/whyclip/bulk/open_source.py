@@ -1,4 +1,4 @@
-"""Open a source by what the user wrote."""
+"""Open a source from the user's specification."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def open_source(
 
     Args:
         spec: a folder, a pattern, a ``.csv`` or ``.parquet`` file, tars (``data-{00..11}.tar``),
-            ``hf:FOLDER[#SPLIT]``, a dataset such as ``scenes:200``, or an fsspec address of one of
-            the first four.
+            ``hf:FOLDER[#SPLIT]``, a dataset (``scenes:200``), or an fsspec address of one of the
+            first four.
         image_column: column of a table with paths, addresses or encoded images.
-        prompt_column: column of each image's prompts; in tars an extension or a field of the json.
-        own_prompts: whether the prompts are those of a dataset's labels.
+        prompt_column: column of each image's prompts; in tars, an extension or a field of the JSON.
+        own_prompts: whether to use the prompts of a dataset's labels.
         outside: whether a table may name addresses, and files outside its folder.
 
     Raises:
-        InputError: nothing usable is there.
-        OptionError: a column is missing, or the source has none.
+        InputError: there is no usable image.
+        OptionError: a column is missing, or the source has no columns.
     """
     columns = Columns(image_column, prompt_column)
     lower = spec.lower().partition("?")[0]

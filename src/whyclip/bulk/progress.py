@@ -8,15 +8,15 @@ from time import perf_counter
 
 @dataclass
 class Progress:
-    """Counts of a running or finished run, of this process.
+    """Counts of this process in a running or finished run.
 
     Attributes:
-        images: explained in this run, those with errors included.
-        errors: images with an error among them.
-        rows: written in this run.
-        skipped: images whose part was there already.
-        total: images of this process, where the length of the source is known.
-        started: time of `time.perf_counter`.
+        images: number of images explained in this run, including images with an error.
+        errors: number of these images with an error.
+        rows: number of rows written in this run.
+        skipped: number of images whose part already existed.
+        total: number of images of this process; None if the length of the source is unknown.
+        started: start of the run, by `time.perf_counter`.
     """
 
     images: int = 0
@@ -33,7 +33,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated time left; None where it is not known."""
+        """Estimated time left in seconds; None if unknown."""
         if self.total is None or not self.images:
             return None
         return max(0, self.total - self.skipped - self.images) / self.rate

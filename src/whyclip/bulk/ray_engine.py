@@ -1,4 +1,4 @@
-"""The Ray engine: Ray Data decodes tasks on the CPUs of a cluster, and actors explain them."""
+"""Ray engine: Ray Data decodes tasks on the CPUs of a cluster, and actors explain them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from whyclip.bulk.schema import MapType
 from whyclip.errors import OptionError, WhyclipError, quoted, reason
 from whyclip.models import ModelView
 
-# Tasks that are given to Ray at once, so that a source of any length needs no more memory.
+# Number of tasks given to Ray at once; this bounds memory for long sources.
 _AT_ONCE = 4096
 _COLUMN = "content"
 
 
 class _Decode:
-    """Read the images of tasks; a class, because Ray would run a function in the model's actor."""
+    """Read the images of tasks. A class, because Ray would run a function in the model's actor."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
@@ -36,7 +36,7 @@ class _Decode:
 
 
 class _Explain:
-    """Hold the model, and explain decoded tasks; one actor per GPU, or several on CPUs."""
+    """Actor that holds the model and explains decoded tasks: one per GPU, or several on CPUs."""
 
     def __init__(self, kept: list[Any], request: Request, map_type: MapType, device: str) -> None:
         import ray
@@ -51,7 +51,7 @@ class _Explain:
 def _each(rows: dict[str, Any], work: Callable[[Any], Any]) -> dict[str, Any]:
     """Apply a function to each object.
 
-    An error of whyclip becomes the result, because Ray would report it as a trace of the worker.
+    An error of whyclip is returned as the result, because Ray would report the worker's traceback.
     """
     results = np.empty(len(rows[_COLUMN]), dtype=object)
     for index, content in enumerate(rows[_COLUMN]):
@@ -70,9 +70,10 @@ def answers_on_ray(job: Job, tasks: Iterator[Task], address: str | None) -> Iter
     """Explain tasks on a Ray cluster, in any order; dead workers and nodes are replaced.
 
     Args:
-        job: what to do.
+        job: the job.
         tasks: read in chunks.
-        address: of a cluster; ``"auto"`` for that of this machine; None starts one for this run.
+        address: address of a cluster; ``"auto"`` for this machine's cluster; None starts one for
+            this run.
 
     Raises:
         OptionError: Ray is not installed, or no cluster answers at the address.
@@ -86,8 +87,8 @@ def answers_on_ray(job: Job, tasks: Iterator[Task], address: str | None) -> Iter
     model = job.explainer.model
     device = model.image.device.type
     with _connected(ray, address):
-        # Not the object itself but its reference, in a list so that Ray does not resolve it.
-        # Weights travel from the CPU, so that any process of the cluster can read them.
+        # A list prevents Ray from resolving the reference into the object.
+        # Weights are sent as CPU tensors, so that any process of the cluster can read them.
         kept = [ray.put(model if device == "cpu" else deepcopy(model).to("cpu"))]
         while chunk := list(islice(tasks, _AT_ONCE)):
             rows = [{_COLUMN: task} for task in chunk]
@@ -113,7 +114,7 @@ def answers_on_ray(job: Job, tasks: Iterator[Task], address: str | None) -> Iter
 
 
 def _pool(ray: Any, resource: str) -> Any:
-    """Actors on all GPUs, or on half of the CPUs, as decoding and explaining share them."""
+    """Actors on all GPUs, or on half of the CPUs, because decoding uses the other half."""
     count = int(ray.cluster_resources().get(resource, 1))
     most = count if resource == "GPU" else count // 2
     return ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, most))
@@ -130,7 +131,7 @@ def _results(ray: Any, dataset: Any) -> Iterator[Any]:
 
 @contextmanager
 def _connected(ray: Any, address: str | None) -> Iterator[None]:
-    """Connect to a cluster, unless the caller already is; disconnect at the end."""
+    """Connect to a cluster unless already connected; disconnect at the end."""
     with _quiet(ray):
         if ray.is_initialized():
             yield
@@ -151,7 +152,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """Silence Ray Data's own progress and log lines, beside which the run's would be lost."""
+    """Silence Ray Data's progress and log lines, which would hide those of the run."""
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     before = context.enable_progress_bars, log.level
     context.enable_progress_bars = False
@@ -165,7 +166,7 @@ def _quiet(ray: Any) -> Iterator[None]:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable that is not set, for a moment."""
+    """Set an environment variable temporarily, if it is unset."""
     if name in os.environ:
         yield
         return

@@ -1,4 +1,4 @@
-"""Remote files by fsspec: only the kinds of addresses that hold images."""
+"""Remote files through fsspec, for a fixed list of protocols."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def is_remote(name: str) -> bool:
 
 
 def check_address(url: str) -> str:
-    """Return an address of a kind that is read.
+    """Return an address if its protocol is supported.
 
     Raises:
-        InputError: another kind, such as a chain of file systems or a shell command.
+        InputError: another protocol, a chain of file systems or a shell command.
     """
     match = _ADDRESS.match(url)
     if not match or match[1] not in PROTOCOLS or "::" in url:
@@ -33,7 +33,7 @@ def file_system(url: str) -> tuple[Any, str]:
     """Open the file system of an address: fsspec's object, and the path in it.
 
     Raises:
-        InputError: fsspec or the package for this kind is not installed.
+        InputError: fsspec or the package for this protocol is not installed.
     """
     check_address(url)
     try:

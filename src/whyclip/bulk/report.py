@@ -1,4 +1,4 @@
-"""The page of a dataset: where the model looks for each prompt, and where it always looks."""
+"""Report page of a bulk run: relevance per prompt, and patches that are often relevant."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = 8
 
 
 def save_report(folder: str | Path) -> Path:
-    """Write the page of a run into its folder: ``report/index.html`` with tables and figures.
+    """Write the report of a run into its folder: ``report/index.html`` with tables and figures.
 
     Returns:
         The path of the page.
@@ -45,11 +45,11 @@ def save_report(folder: str | Path) -> Path:
 
 
 def report_of(result: BulkResult, seed: int = 0) -> Report:
-    """Put a run into a report.
+    """Build the report of a run.
 
     Args:
-        result: of the run; it may be incomplete.
-        seed: of the draw of maps for the clusters.
+        result: result of the run, which may be incomplete.
+        seed: random seed of the choice of maps for the clusters.
 
     Raises:
         OutputError: no image could be explained, or scikit-learn is not installed.

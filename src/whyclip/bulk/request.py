@@ -1,4 +1,4 @@
-"""What a bulk run computes: everything that decides its rows, and the batch function."""
+"""Request of a bulk run: everything that determines its rows, and the batch function."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ NAME = "explain_bulk"
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `whyclip.explain_bulk` that decide the rows.
+    """The arguments of `whyclip.explain_bulk` that determine the rows.
 
     Attributes:
-        prompts: common to all images; None if each image has its own, or with ``classes``.
-        classes: prompts of classes, of which the ``top`` best matching are explained.
+        prompts: prompts common to all images; None if each image has its own, or with ``classes``.
+        classes: prompts of classes; the ``top`` best-matching ones are explained.
         top: number of predicted classes per image.
-        against: opponents of all prompts.
+        against: prompts to contrast all prompts with.
         method: a name, ``Method`` or ``Variant``; None is the default of each side.
         sides: ``"image"``, ``"text"`` or both.
-        geometry: how images are prepared.
-        precision: of the forward pass.
-        check: how many inputs also run through the model's public entry point.
-        options: of the method.
-        reference: of :func:`whyclip.reference`, for the columns of percentiles; or None.
+        geometry: input mode of the images.
+        precision: precision of the forward pass.
+        check: number of inputs whose score is compared with the model's public entry point.
+        options: options of the method.
+        reference: result of :func:`whyclip.reference`, for the percentile columns; or None.
     """
 
     prompts: Any = None
@@ -72,11 +72,11 @@ class Explained:
 
 
 class Explainer:
-    """Explain prepared batches by one model; the batch function of every engine.
+    """Explain prepared batches with one model; the batch function of every engine.
 
     Args:
         model: the model.
-        request: what to explain.
+        request: the request.
 
     Raises:
         InputError: an argument cannot be used.
@@ -149,18 +149,18 @@ class Explainer:
 
     @property
     def grid(self) -> tuple[int, int] | None:
-        """Rows and columns of all maps; None if they differ by image, or there are none."""
+        """Rows and columns of all maps; None if they differ between images or there are no maps."""
         if "image" not in self.sides or self.request.geometry == "keep":
             return None
         return self.model.image.native_grid
 
     @property
     def sides(self) -> set[Side]:
-        """The sides that are explained."""
+        """The explained sides."""
         return {side for variant in self.variants for side in variant.sides}
 
     def explain(self, ready: Sequence[Ready]) -> list[Explained]:
-        """Explain the images of one batch; a fault of one image is in its place.
+        """Explain the images of one batch; an unusable image yields its fault.
 
         Raises:
             ModelError: the model's scores cannot be explained.
@@ -189,7 +189,7 @@ class Explainer:
     def _by_prompts(
         self, group: list[Ready], batch: Batch, prompts: Sequence[tuple[str, ...] | None]
     ) -> list[Explained]:
-        """Explain images that have prompts of their own: all prompts, then those of each."""
+        """Explain images with their own prompts: all prompts at once, then select those of each."""
         union = list(dict.fromkeys(prompt for texts in prompts for prompt in texts or ()))
         try:
             explanations = self._explain_prompts(batch, union) if union else []
@@ -211,14 +211,14 @@ class Explainer:
         return results
 
     def _predicted(self, batch: Batch) -> list[tuple[str, ...]]:
-        """The best matching classes of each image, the best first."""
+        """The best-matching classes of each image, the best first."""
         assert self.classes is not None
         scores = self.class_scores(batch)
         best = scores.argsort(dim=-1, descending=True, stable=True)[:, : self.request.top]
         return [tuple(self.request.classes[i] for i in row) for row in best.tolist()]
 
     def class_scores(self, batch: Batch) -> Tensor:
-        """Score images with all classes: ``[b, classes]``."""
+        """Compute the match scores of images and all classes: ``[b, classes]``."""
         assert self.classes is not None
         targets = self.classes.own_targets()
         forward_pass = run_tower(

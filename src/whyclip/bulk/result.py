@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class BulkResult:
-    """The rows of a bulk run; nothing is read before it is used.
+    """The rows of a bulk run, read on access.
 
     Args:
         folder: ``--out`` of the run.
@@ -35,7 +35,7 @@ class BulkResult:
         self.folder = Folder(path_of(folder))
         manifest = self.folder.manifest()
         self.identity: dict[str, Any] = manifest["identity"]
-        """Everything that decided the rows."""
+        """Everything that determined the rows."""
         self.run: dict[str, Any] = manifest["run"]
         self._held: tuple[int, Any] = (-1, None)
 
@@ -52,7 +52,7 @@ class BulkResult:
 
     @property
     def dataset(self) -> pyarrow.dataset.Dataset:
-        """All rows as an Arrow dataset, read when they are used."""
+        """All rows as an Arrow dataset, read on access."""
         from pyarrow import dataset
 
         if not self.files:
@@ -84,7 +84,7 @@ class BulkResult:
         from whyclip.bulk.folder import read_part
 
         if self._held[0] != file:
-            # Rows are mostly read in order, many of one part.
+            # Rows are mostly read in order, so consecutive ones are in one part.
             self._held = (file, read_part(self.files[file]))
         rows: list[dict[str, Any]] = self._held[1].slice(index - start, 1).to_pylist()
         return rows[0]
@@ -93,7 +93,7 @@ class BulkResult:
         """Rebuild the explanation of a row: one image and one prompt, without the image's pixels.
 
         Args:
-            row: its number, or its cells as ``to_pylist`` gives them.
+            row: number of the row, or its cells as returned by ``to_pylist``.
 
         Raises:
             OutputError: the row is an image that could not be read.
@@ -108,7 +108,7 @@ class BulkResult:
         return self.explanation(index)
 
     def errors(self) -> Iterator[tuple[str, str]]:
-        """List images with an error, and why."""
+        """List the ids of images with an error, and the errors."""
         import pyarrow.compute as pc
 
         table = self.dataset.to_table(["id", "error"], filter=pc.field("error").is_valid())

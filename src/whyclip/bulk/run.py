@@ -1,4 +1,4 @@
-"""The public function: explain all images of a source into a folder of Parquet files."""
+"""Explain all images of a source and write the explanations as Parquet files."""
 
 from __future__ import annotations
 
@@ -56,46 +56,46 @@ def explain_bulk(  # noqa: PLR0913
     report: Callable[[Progress], None] | None = None,
     **method_options: Any,
 ) -> BulkResult:
-    """Explain every image of a source, into Parquet files; resume if the folder has some already.
+    """Explain every image of a source and write Parquet files, or resume an interrupted run.
 
-    An image that cannot be read is a row with its error. After a crash, the same call resumes at
-    the first part that is missing. Under ``torchrun`` or ``accelerate launch``, each process
+    An image that cannot be read becomes a row with its error. After a crash, the same call resumes
+    at the first missing part. Under ``torchrun`` or ``accelerate launch``, each process
     explains its share of the parts; with ``engine="ray"``, a Ray cluster explains them. The rows
     are the same for any engine and any number of processes and workers.
 
     Args:
         model: as for :func:`whyclip.explain`.
         source: a folder, a pattern, a ``.csv`` or ``.parquet`` file, tars
-            (``data-{00..11}.tar``), ``hf:FOLDER[#SPLIT]``, a dataset such as ``scenes:200``, or an
-            fsspec address of one of the first four.
-        prompts: common to all images, as for :func:`whyclip.explain`.
+            (``data-{00..11}.tar``), ``hf:FOLDER[#SPLIT]``, a dataset (``scenes:200``), or an fsspec
+            address of one of the first four.
+        prompts: prompts common to all images, as for :func:`whyclip.explain`.
         out: folder of the results.
-        classes: prompts of classes, of which the best matching are explained for each image.
-        top: how many of them.
-        prompt_column: column with each image's prompts, instead of common ones; in tars an
-            extension (``txt``) or a field of the json. Without prompts, classes and column, a
-            dataset's own prompts are explained.
+        classes: prompts of classes; the best-matching ones are explained for each image.
+        top: number of classes to explain per image.
+        prompt_column: column with each image's prompts, instead of common ones; in tars, an
+            extension (``txt``) or a field of the JSON. If prompts, classes and column are all
+            missing, the dataset's own prompts are explained.
         image_column: column of a table with paths, addresses or encoded images.
-        against: opponents of all prompts.
+        against: prompts to contrast all prompts with.
         method: a name, ``Method`` or ``Variant``.
         sides: ``"image"``, ``"text"`` or both.
-        geometry: how images are prepared; with ``"keep"``, maps differ in size.
-        precision: of the forward pass.
+        geometry: input mode of the images; with ``"keep"``, maps differ in size.
+        precision: precision of the forward pass.
         check: as for :func:`whyclip.explain`; ``"auto"`` checks images in each batch.
         map_type: ``"float32"``, or ``"float16"`` divided by the row's ``map_scale``.
-        reference: from :func:`whyclip.reference`, or its file; gives the columns of percentiles and
-            evidence.
+        reference: result of :func:`whyclip.reference`, or its file; adds the columns of percentiles
+            and evidence.
         limit: number of images from the start of the source.
         workers: decoding processes; 0 decodes in this one. Default: one less than the CPUs, at
             most 8.
         batch_size: images per batch.
-        part_size: images per file; a crash costs at most one part.
+        part_size: images per file; a crash loses at most one part.
         retry_errors: try images with an error again.
         outside: whether a table may name addresses, and files outside its folder.
         engine: ``"local"``, or ``"ray"`` to decode and explain on a Ray cluster.
-        address: of the cluster; ``"auto"`` for that of this machine. By default one is started for
-            this run.
-        report: called after each batch with the progress of this process.
+        address: address of the cluster; ``"auto"`` for this machine's cluster. By default, one is
+            started for this run.
+        report: function called after each batch with the progress of this process.
         **method_options: options of the method.
 
     Returns:
@@ -103,7 +103,7 @@ def explain_bulk(  # noqa: PLR0913
 
     Raises:
         InputError: an argument or the source cannot be used.
-        OptionError: no prompts, or a number out of range.
+        OptionError: there are no prompts, or a number is out of range.
         OutputError: the folder holds another run, or a file cannot be written.
         ModelError: as for :func:`whyclip.explain`.
     """
@@ -176,11 +176,11 @@ def explain_bulk(  # noqa: PLR0913
 
 
 def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
-    """Make the folder of a job, or check that it holds the same run.
+    """Create the folder of a job, or check that it holds the same run.
 
     Args:
-        job: what will be written.
-        opened: options with which the source was opened, for reports.
+        job: the job.
+        opened: options that the source was opened with, for reports.
 
     Raises:
         OutputError: the folder holds another run.
@@ -211,7 +211,7 @@ def open_folder(job: Job, opened: Mapping[str, Any]) -> None:
 
 
 def default_workers() -> int:
-    """Decoding processes by the CPUs of this machine."""
+    """Default number of decoding processes for the CPUs of this machine."""
     return max(1, min(MOST_WORKERS, (os.cpu_count() or 1) - 1))
 
 

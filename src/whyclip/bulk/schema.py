@@ -1,4 +1,4 @@
-"""Rows in Arrow: from explanations to a table, and back."""
+"""Convert explanations to rows of an Arrow table, and back."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ _CERTIFICATE = pa.struct(
 
 
 def schema(grid: tuple[int, int] | None, map_type: MapType) -> pa.Schema:
-    """Columns of a part.
+    """Build the Arrow schema of a part.
 
     Args:
-        grid: rows and columns of all maps; None if they differ by image.
+        grid: rows and columns of all maps; None if they differ between images.
         map_type: ``"float32"``, as computed; or ``"float16"``, divided by the row's
             ``map_scale``, its largest absolute value.
     """
@@ -84,7 +84,7 @@ def schema(grid: tuple[int, int] | None, map_type: MapType) -> pa.Schema:
 
 
 def to_table(explained: Iterable[Explained], columns: pa.Schema, map_type: MapType) -> pa.Table:
-    """One row for each image and prompt; an image with a fault is one row with its error."""
+    """Build one row per image and prompt; an image with a fault becomes one row with its error."""
     rows: list[dict[str, Any]] = []
     maps: list[Any] = []
     for one in explained:
@@ -144,10 +144,10 @@ def _row(one: Explained, index: int, map_type: MapType) -> tuple[dict[str, Any],
 
 
 def inside_share(values: np.ndarray, coverage: tuple[Any, ...], index: int) -> float | None:
-    """Share of a map's positive relevance on the object; None if no object or relevance is known.
+    """Share of a map's positive relevance on the object; None without an object or relevance.
 
     ``Σ max(H, 0) · c / Σ max(H, 0)`` with ``c`` the share of each patch that the object covers
-    (energy-based pointing game, Wang et al. 2020, arXiv 1910.01279, by patches).
+    (energy-based pointing game, Wang et al. 2020, arXiv 1910.01279, on patches).
     """
     if not coverage:
         return None
@@ -180,9 +180,9 @@ def to_explanation(row: Mapping[str, Any], run: Mapping[str, Any]) -> Explanatio
     """Rebuild the explanation of one row.
 
     Args:
-        row: cells by column, as ``Table.to_pylist`` gives them.
-        run: what all rows share: ``model``, ``method``, ``methods``, ``options``, ``against``,
-            ``geometry``, and the common ``prompts``, if any.
+        row: cells by column, as returned by ``Table.to_pylist``.
+        run: fields that all rows share: ``model``, ``method``, ``methods``, ``options``,
+            ``against``, ``geometry``, and the common ``prompts``, if any.
 
     Raises:
         OutputError: the row is an image that could not be read.
@@ -213,7 +213,7 @@ def to_explanation(row: Mapping[str, Any], run: Mapping[str, Any]) -> Explanatio
 
 
 def _prompt(row: Mapping[str, Any], run: Mapping[str, Any]) -> Prompt:
-    """The prompt of a row; an ensemble is in the manifest, its first template in the row."""
+    """The prompt of a row. The manifest stores an ensemble, the row only its first template."""
     common = run["prompts"]
     return _hashable(common[row["prompt_number"]]) if common else str(row["prompt"])
 

@@ -24,10 +24,10 @@ class Item:
 
     Attributes:
         number: position in the source, from 0.
-        id: names the image: its path in the folder, its row's path or number, or its key in a tar.
-        image: what `Source.load` reads; None if `fault` says why there is none.
+        id: name of the image: path in the folder, path or number of its row, or key in a tar.
+        image: input of `Source.load`; None if there is a `fault`.
         prompts: prompts of this image; None if all images share the prompts.
-        fault: why the image or its prompts cannot be used, one line; empty if they can.
+        fault: one line about why the image or its prompts cannot be used; empty if they can.
         box: left, top, right, bottom of an annotated object in pixels, or None.
     """
 
@@ -41,12 +41,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker process reads for one item.
+    """Content of one item, read in a worker process.
 
     Attributes:
-        image: as `whyclip.explain` takes it.
+        image: image for `whyclip.explain`.
         prompts: the image's prompts, or None.
-        masks: for each of these prompts the pixels of its object, or None; empty without prompts.
+        masks: for each of these prompts, the pixels of its object or None; empty without prompts.
         mask: the pixels of an object that all prompts share, or None.
     """
 
@@ -56,11 +56,11 @@ class Loaded:
 
 
 class Source(ABC):
-    """Images in an order that is the same at each reading.
+    """Images in a fixed order.
 
     Attributes:
         name: as the user wrote it.
-        length: number of images; None where only reading all of it would say.
+        length: number of images; None if it is unknown before the source is read.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Source(ABC):
 
     @abstractmethod
     def contents(self) -> str:
-        """Digits that change if images are added, removed, renamed or reordered."""
+        """Digest that changes if images are added, removed, renamed or reordered."""
 
     def load(self, item: Item) -> Loaded:
         """Open one image; it runs in a worker process.
@@ -106,10 +106,10 @@ def parts_of(source: Source, size: int, limit: int | None = None) -> Iterator[Pa
 
 
 def load_image(image: Any) -> Path | Image.Image:
-    """Open what an item refers to: a path, encoded bytes, a part of a file, or a remote file.
+    """Open an item's image: a path, encoded bytes, a part of a file, or a remote file.
 
     Raises:
-        ImageError: it is not there or not an image.
+        ImageError: it is missing or not an image.
     """
     if isinstance(image, (Path, Image.Image)):
         return image

@@ -1,4 +1,4 @@
-"""Numbers of a finished run, read part by part: per prompt, of all maps."""
+"""Statistics of a finished run per prompt, read part by part."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from whyclip.bulk.schema import MAP, SCALE
 Floats = NDArray[np.float64]
 
 PROMPTS = 20
-"""Prompts of a report: the most frequent ones."""
+"""Number of prompts in a report: the most frequent ones."""
 SAMPLE = 1500
-"""Maps per prompt that are kept for clusters, drawn at random."""
+"""Number of maps per prompt that are kept for clusters, chosen at random."""
 SIDE = 14
-"""Rows and columns of maps of a run in which they differ by image."""
+"""Rows and columns to which maps are resized if they differ between images."""
 WORDS = 20
-"""Words of a report: those with most scores."""
+"""Number of words in a report: those with most scores."""
 
 
 @dataclass
 class PromptStatistics:
     """Sums over the maps of one prompt.
 
-    Shares are of a map's positive relevance; the means leave out maps without any.
+    Shares are shares of a map's positive relevance; means exclude maps without positive relevance.
 
     Attributes:
         prompt: the prompt.
-        scores: of all images.
+        scores: match scores of all images.
         count: number of maps.
-        kept: numbers of rows, by which maps are kept for clusters.
-        maps: these maps, ``[gh, gw]``, divided by their largest absolute value.
+        kept: numbers of the rows whose maps are kept for clusters.
+        maps: these maps, ``[gh, gw]``, each divided by its largest absolute value.
     """
 
     prompt: str
@@ -52,7 +52,7 @@ class PromptStatistics:
     maps: list[Floats] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make sums of zeros."""
+        """Set all sums to zero."""
         self._sum, self._squares = np.zeros(self.grid), np.zeros(self.grid)
 
     def add(self, row: int, values: Floats, rng: np.random.Generator) -> None:
@@ -81,19 +81,19 @@ class PromptStatistics:
 
     @property
     def spread(self) -> Floats:
-        """Standard deviation of the same, per patch."""
+        """Standard deviation of these maps, per patch."""
         return np.sqrt(np.maximum(self._squares / max(self.count, 1) - self.mean**2, 0))
 
 
 def ring(grid: tuple[int, int]) -> NDArray[np.bool_]:
-    """The patches at the border of the grid."""
+    """Mask of the patches at the border of the grid."""
     mask = np.ones(grid, bool)
     mask[1:-1, 1:-1] = False
     return mask
 
 
 def corners(grid: tuple[int, int]) -> NDArray[np.bool_]:
-    """The four corners of the grid: a quarter of its height by a quarter of its width each."""
+    """Mask of the grid's four corners, each a quarter of the height by a quarter of the width."""
     rows, columns = (np.arange(side) for side in grid)
     high, wide = (max(1, side // 4) for side in grid)
     vertical = (rows < high) | (rows >= grid[0] - high)
@@ -102,18 +102,18 @@ def corners(grid: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def half_area(positive: Floats) -> float:
-    """Smallest share of the patches that holds half of the positive relevance."""
+    """Smallest share of the patches that contains half of the positive relevance."""
     ordered = np.sort(positive.ravel())[::-1]
     return float((np.searchsorted(ordered.cumsum(), ordered.sum() / 2) + 1) / ordered.size)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Numbers of a run.
+    """Statistics of a run.
 
     Attributes:
         prompts: the most frequent prompts, the most frequent first.
-        words: for the words with most scores their number and their mean relevance.
+        words: for the words with most scores, their number and their mean relevance.
         images: number of images.
         errors: number of images with an error.
         distinct: number of different prompts.

@@ -26,8 +26,8 @@ class Columns:
     """Names of columns.
 
     Attributes:
-        image: of paths, addresses, or encoded images.
-        prompts: of each image's prompts, a string or a list; None if prompts are common to all.
+        image: column of paths, addresses, or encoded images.
+        prompts: column of each image's prompts, a string or a list; None if all images share them.
     """
 
     image: str = "image"
@@ -40,9 +40,9 @@ class TableSource(Source):
     Args:
         name: as the user wrote it.
         present: columns of the table.
-        columns: which of them are read.
-        root: folder, or address that ends in ``/``, that names are relative to.
-        outside: whether rows may name files outside the folder, and addresses.
+        columns: columns to read.
+        root: folder, or address that ends in ``/``, to which names are relative.
+        outside: whether rows may name addresses, and files outside the folder.
 
     Raises:
         OptionError: a column is missing.
@@ -60,7 +60,7 @@ class TableSource(Source):
         self.used = [column for column in used if column is not None]
 
     def rows(self) -> Iterator[Mapping[str, Any]]:
-        """List the cells of each row by the names of their columns."""
+        """List the rows as mappings from column name to cell."""
         raise NotImplementedError
 
     def items(self) -> Iterator[Item]:
@@ -115,7 +115,7 @@ def _box(row: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
 
 
 def folder_of(name: str) -> Path | str:
-    """The folder that a table's names are relative to."""
+    """The folder to which a table's names are relative."""
     return name.rpartition("/")[0] + "/" if is_remote(name) else Path(name).parent
 
 
@@ -193,5 +193,5 @@ class HfSource(TableSource):
         return iter(self.table)
 
     def contents(self) -> str:
-        """The fingerprint that the library keeps of the rows."""
+        """Number of rows and the library's fingerprint of them."""
         return f"{self.length} {self.table._fingerprint}"

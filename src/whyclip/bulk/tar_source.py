@@ -1,4 +1,4 @@
-"""Webdataset tars: files of one name before the first dot are one sample."""
+"""Webdataset tars: files with the same name before the first dot form one sample."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAMAGED = "tar is damaged or cut short"
 
 @dataclass(frozen=True)
 class Member:
-    """A file within an uncompressed tar on this machine: where it begins, and its size."""
+    """A file within an uncompressed local tar: its offset and size in bytes."""
 
     tar: str
     offset: int
@@ -37,18 +37,18 @@ class Member:
 
 
 class TarSource(Source):
-    """Samples of tars, in their order.
+    """Samples of tars, in the order of the tars.
 
-    For an uncompressed local tar, only the headers are read here, and worker processes read the
+    For an uncompressed local tar, only the headers are read here; worker processes read the
     images. Other tars are read from beginning to end.
 
     Args:
-        name: files or addresses of tars, with braces such as ``{0000..0331}``.
-        prompts: a file extension (``txt``) or a field of the sample's json with its prompts; None
-            if prompts are common to all images.
+        name: files or addresses of tars, optionally with braces (``{0000..0331}``).
+        prompts: a file extension (``txt``) or a field of the sample's JSON with its prompts; None
+            if all images share the prompts.
 
     Raises:
-        InputError: a tar is not there.
+        InputError: a tar does not exist.
     """
 
     def __init__(self, name: str, prompts: str | None = None) -> None:
@@ -98,7 +98,7 @@ def samples(shard: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Group the files of a tar by the part of their names before the first dot.
 
     Yields:
-        The key, and by extension the file: bytes, or a `Member` to be read later.
+        The key, and the files by extension: bytes, or a `Member` to be read later.
     """
     held: dict[str, Any] = {}
     last: str | None = None
@@ -132,7 +132,7 @@ def _files(shard: str) -> Iterator[tuple[str, Any]]:
 
 
 def _forget(tar: Any) -> None:
-    """Drop the headers read so far; their list would grow with the tar."""
+    """Clear the list of headers, which would otherwise grow with the tar."""
     tar.members = []
 
 
@@ -145,7 +145,7 @@ def _stream(shard: str) -> IO[bytes]:
 
 
 def _is_plain(shard: str) -> bool:
-    """Whether a tar is not compressed: its first header has the magic of a tar."""
+    """Whether a tar is uncompressed: its first header has the magic number of a tar."""
     with Path(shard).open("rb") as file:
         return file.read(512)[257:262] == b"ustar"
 

@@ -34,15 +34,15 @@ from whyclip.cli.terminal import any_text, complain, quiet
 from whyclip.errors import WhyclipError
 from whyclip.process import INTERRUPTED
 
-# The base of all usage errors: ClickException, which older versions of typer take from click
-# and newer ones carry themselves.
+# ClickException, the base class of all usage errors: older versions of typer import it from
+# click, and newer ones define it themselves.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 
 HELP = """
 Why did this image match this text?
 
-Heat maps and word highlights for CLIP-like models, each with a certificate that says \
-which score was explained and what the map is derived from.
+Heat maps and word highlights for CLIP-like models. Each has a certificate with the explained \
+score and the source of the map.
 
 \b
 [bold]Start here[/bold]
@@ -101,8 +101,8 @@ def whyclip(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
-    Exit codes: 0 success; 1 if ``compare --equality`` finds a difference, or if the output pipe
-    was closed; 2 invalid input, with one line on stderr; 3 a bug in whyclip; 130 interrupted.
+    Exit codes: 0 success; 1 ``compare --equality`` found a difference, or the output pipe was
+    closed; 2 invalid input, with one line on stderr; 3 a bug in whyclip; 130 interrupted.
 
     Args:
         arguments: command-line arguments after ``whyclip``; ``sys.argv`` by default.
@@ -127,14 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         message, code = fault(error)
         complain(message)
     if code == INTERRUPTED:
-        # Here, because newer versions of typer turn Ctrl-C into this code and print nothing.
+        # Newer versions of typer turn Ctrl-C into this code and print nothing.
         complain("interrupted")
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _usage(error: Exception) -> str:
     message: str = error.format_message()  # type: ignore[attr-defined]
-    # Newer versions of typer name the kind of error before the sentence.
+    # Newer versions of typer put the kind of error before the sentence.
     return message.replace(": Value error, ", ": ").rstrip(".")
 
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 HELP = """
 Check which explanation methods work for your model.
 
-[bold]Model fidelity[/bold]: does the method explain the score that the model itself gives? \
-[bold]Performance consistency[/bold]: does the score fall without what it marks as relevant; \
-does the map show the object where the model is right; does it change when the weights are \
-randomised? \
-Each check ends in pass, fail or inconclusive, with its 95 % interval.
+[bold]Model fidelity[/bold]: does the method explain the model's own score? \
+[bold]Performance consistency[/bold]: does the score fall when relevant regions or words are \
+removed, does the map mark the object if the model is right, and does the map change when the \
+weights are randomised? \
+The result of each check is pass, fail or inconclusive, with a 95 % interval.
 
 \b
 [bold]Examples[/bold]
@@ -35,7 +35,7 @@ Each check ends in pass, fail or inconclusive, with its 95 % interval.
   whyclip audit
   [dim]# your own model and images; without masks or labels, fewer checks[/dim]
   whyclip audit --model openclip:ViT-B-16/openai --data folder:photos.csv --out photos-audit
-  [dim]# does the published single-head variant still explain the model?[/dim]
+  [dim]# does the published single-head variant explain the model's own score?[/dim]
   whyclip audit --methods grad_eclip,grad_eclip:heads=single --out heads
   [dim]# two checks, and a stricter threshold[/dim]
   whyclip audit --checks score_gap,removed_objects --threshold removed_objects=0.7 \
@@ -78,7 +78,7 @@ def audit(
     threshold: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CHECK=VALUE", help="Another threshold for a check; may be given several times."
+            metavar="CHECK=VALUE", help="Threshold of a check; may be given several times."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -87,7 +87,7 @@ def audit(
     keep: Annotated[
         bool,
         typer.Option(
-            help="Save the result, and show it with later explanations. Only audits with all "
+            help="Save the result and show it with later explanations. Only audits with all "
             "checks and default thresholds are saved."
         ),
     ] = True,
@@ -131,13 +131,13 @@ def audit(
         thresholds=thresholds,
         out=out,
     )
-    # Before anything is printed: a closed pipe must not cost the run.
+    # Save before printing, so that a closed pipe does not lose the run.
     command = _command(model, data or SCENES, named, wanted, audited, threshold, outside=outside)
     if (out / RESULT).exists():
-        note(f"the report of the same audit in {str(out)!r} is replaced")
+        note(f"replacing the report of the same audit in {str(out)!r}")
     page = replace(audited, command=command).save(out)
     if keep and (wanted or thresholds):
-        # With an explanation it would look like a full audit, and replace one.
+        # Shown with an explanation, it would look like a full audit, and it would replace one.
         note("audit not saved: only runs with all checks and default thresholds are saved")
     elif keep:
         try:
@@ -165,7 +165,7 @@ def _parse_threshold(text: str) -> tuple[str, float]:
 
 
 def _table(audited: Audit) -> Table:
-    """One row for each method and side; colours repeat the words."""
+    """Build a table with one row per method and side; colours repeat the results."""
     from rich.table import Table
     from rich.text import Text
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 HELP = """
 Compare explanation methods over a family of small models.
 
-Five ordinary models, models that learned a shortcut (a badge, a written word, a background), a \
-model that ignores prompts and an untrained one. Scenes are drawn again without an object, with \
-another colour or another word; relevance has to follow what the score does.
+The family has five ordinary models, models trained with a shortcut (a badge, a written word, a \
+background), a model that ignores prompts, and an untrained one. Scenes are redrawn without an \
+object or with another colour, and words are replaced. Relevance should follow the score change.
 
 \b
 [bold]Examples[/bold]
-  [dim]# train the models that are missing, once: some minutes each[/dim]
+  [dim]# train missing models, once: a few minutes each[/dim]
   whyclip benchmark --train
   [dim]# all fast methods on all models[/dim]
   whyclip benchmark --out benchmark
@@ -43,7 +43,7 @@ def benchmark(
         list[str] | None,
         typer.Option(
             metavar="NAME,...",
-            help="Models of the family, such as badge-0. [dim]Default: all that are trained.[/dim]",
+            help="Models of the family, such as badge-0. [dim]Default: all trained models.[/dim]",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Number of scenes.")] = None,
@@ -53,11 +53,9 @@ def benchmark(
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed of the scenes.")] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Folder of the models' weights. [dim]Default: in the cache.[/dim]"),
+        typer.Option(help="Folder of the models' weights. [dim]Default: a cache folder.[/dim]"),
     ] = None,
-    train: Annotated[
-        bool, typer.Option("--train", help="Train the models that are missing, and stop.")
-    ] = False,
+    train: Annotated[bool, typer.Option("--train", help="Train missing models and exit.")] = False,
     out: Annotated[Path, typer.Option(help="Folder of the report; a run resumes there.")] = FOLDER,
 ) -> None:
     """See ``HELP``."""
@@ -79,7 +77,7 @@ def benchmark(
             trained[member.name] = float(facts["recall"])
             note(f"{member.name}: recall@k {float(facts['recall']):.0%}")
         if not trained:
-            note("every model is trained")
+            note("all models are trained")
         emit({"trained": trained})
         return
     result = run(
@@ -99,7 +97,7 @@ def benchmark(
 
 
 def _table(result: Benchmark, side: str) -> Table:
-    """The methods of a side by their mean rank, with the mean of each check."""
+    """List the methods of a side by mean rank, with the mean of each check."""
     from rich.table import Table
     from rich.text import Text
 
@@ -107,7 +105,7 @@ def _table(result: Benchmark, side: str) -> Table:
     checks = result.checks(side)  # type: ignore[arg-type]
     longest = max((len(method) for method, _ in result.order(side)), default=0)  # type: ignore
     table.add_column(f"{side}s", min_width=longest)
-    # One word on a line, so that the table fits into 80 columns.
+    # One word per line, so that the table fits into 80 columns.
     for heading in ("rank", *(check.replace("_", "\n") for check in checks)):
         table.add_column(heading, justify="right")
     for method, rank in result.order(side):  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""``whyclip bulk``: explain any number of images, and report on a finished run."""
+"""``whyclip bulk``: explain any number of images, or report on a finished run."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     from whyclip.bulk.result import BulkResult
 
 HELP = """
-Explain any number of images into Parquet files, or report on a finished run.
+Explain any number of images and write Parquet files, or report on a finished run.
 
 SOURCE is a folder, a pattern, a .csv or .parquet file with a column of images, webdataset tars, \
 hf:FOLDER, a dataset such as scenes:200, or an address (s3://, gs://, https://) of one of the \
-first four. A broken image is a row with its error. After a crash, the same command resumes. \
+first four. A broken image becomes a row with its error. After a crash, the same command resumes. \
 Needs: pip install 'whyclip\\[bulk]'.
 
-DuckDB, pandas and polars read FOLDER/parts/*.parquet; whyclip.read_bulk gives explanations.
+DuckDB, pandas and polars read FOLDER/parts/*.parquet; whyclip.read_bulk returns explanations.
 
 \b
 [bold]Examples[/bold]
   [dim]# a folder of images, and prompts one per line[/dim]
   whyclip bulk photos --prompts prompts.txt --out run
-  [dim]# the predicted class of each image, with the class scores' own prompts[/dim]
+  [dim]# the predicted class of each image[/dim]
   whyclip bulk photos --classes classes.txt --top 1 --out run
   [dim]# tars with a caption for each image, on two GPUs[/dim]
   torchrun --nproc-per-node 2 -m whyclip bulk "cc3m-{0000..0331}.tar" --prompt-column txt \
 --out run --model openclip:ViT-B-16/openai --precision bf16
   [dim]# on the Ray cluster of this machine[/dim]
   whyclip bulk s3://bucket/photos --prompts prompts.txt --out run --engine ray --address auto
-  [dim]# one page: where the model looks in this dataset, with clusters of maps[/dim]
+  [dim]# one page with the mean maps of the dataset and clusters of maps[/dim]
   whyclip bulk report run
 """
 
 REPORT = "report"
-# Where stderr is not a terminal, such as in a cluster's log, one line in so many seconds.
+# Seconds between progress lines if stderr is not a terminal, for example in a cluster's log.
 EVERY = 60.0
 
 
@@ -64,14 +64,14 @@ def bulk(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column with each image's prompts. In tars: an extension (txt) or a json field.",
+            help="Column with each image's prompts. In tars: an extension (txt) or a JSON field.",
         ),
     ] = None,
     classes: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Text file with one prompt per class. The best matching ones are explained.",
+            help="Text file with one prompt per class. The best-matching classes are explained.",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of predicted classes per image.")] = 1,
@@ -83,14 +83,14 @@ def bulk(
     precision: options.Precision = "fp32",
     check: options.Check = "auto",
     map_type: Annotated[
-        str, typer.Option(help="float32, or float16: divided by the column map_scale.")
+        str, typer.Option(help="float32, or float16 (divided by the column map_scale).")
     ] = "float32",
     image_column: Annotated[str, typer.Option(metavar="NAME", help="Column of images.")] = "image",
     reference: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File of reference scores, for the columns of percentiles and evidence. "
+            help="File of reference scores, which adds the columns of percentiles and evidence. "
             "See: whyclip reference.",
         ),
     ] = None,
@@ -105,28 +105,28 @@ def bulk(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 16,
     part_size: Annotated[
-        int, typer.Option(min=1, help="Images per file; a crash costs at most one.")
+        int, typer.Option(min=1, help="Images per file; a crash loses at most one file.")
     ] = 1024,
     retry_errors: Annotated[
         bool, typer.Option("--retry-errors", help="Try images with an error again.")
     ] = False,
     device: options.Device = None,
     engine: Annotated[
-        Engine, typer.Option(help="Decode and explain on this machine, or on a Ray cluster.")
+        Engine, typer.Option(help="Engine: this machine (local) or a Ray cluster (ray).")
     ] = "local",
     address: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="With --engine ray: the cluster, auto for that of this machine. "
-            "[dim]By default one is started for this run.[/dim]",
+            help="Address of the Ray cluster; auto for this machine's cluster. "
+            "[dim]Default: a new cluster for this run.[/dim]",
         ),
     ] = None,
     outside: Annotated[
         bool,
         typer.Option(
             "--outside",
-            help="Permission for a table to name addresses, and files outside its folder.",
+            help="Allow a table to name addresses, and files outside its folder.",
         ),
     ] = False,
 ) -> None:
@@ -193,7 +193,7 @@ def _launched_device() -> str | None:
 
 def _tell(result: BulkResult) -> None:
     errors = list(result.errors())
-    state = "complete" if result.complete else "other processes are still at work"
+    state = "complete" if result.complete else "other processes are still running"
     stdout().print(f"{len(result):,} rows in {len(result.files)} files; {state}", highlight=False)
     if errors:
         id, reason = errors[0]
@@ -217,7 +217,7 @@ def _report(folder: Path) -> None:
 
 
 class _progress:  # noqa: N801 - a context manager that reads as a function
-    """Show the rate, the time left and the errors: one line that changes, or one per minute."""
+    """Show rate, time left and errors, on one updated line or on one line per minute."""
 
     def __init__(self) -> None:
         self.last = monotonic()
@@ -237,7 +237,7 @@ class _progress:  # noqa: N801 - a context manager that reads as a function
             self.status.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show the present counts."""
+        """Show the current counts."""
         if self.status is not None:
             self.status.update(str(progress))
         elif monotonic() - self.last >= EVERY:

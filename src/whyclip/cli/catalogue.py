@@ -12,36 +12,36 @@ from whyclip.cli.terminal import emit, stdout
 from whyclip.options import show
 
 METHODS_HELP = """
-List the methods: what each explains, its cost and its options.
+List the methods with their cost, or show one method with its options.
 
 \b
 [bold]Examples[/bold]
   whyclip methods
-  [dim]# one of them, with its options[/dim]
+  [dim]# one method, with its options[/dim]
   whyclip methods grad_eclip
   whyclip explain scene.png "a dog" --method grad_eclip --option spatial=none
 """
 
 MODELS_HELP = """
-List the models: the bundled one, and how to name others.
+List the supported models and how to name them.
 
 \b
 [bold]Examples[/bold]
   whyclip models
-  [dim]# every architecture and pretrained tag that OpenCLIP knows[/dim]
+  [dim]# every architecture and pretrained tag of OpenCLIP[/dim]
   whyclip models --all
 """
 
 LEGEND = """\
 Costs are in forward passes of the model, for n prompts; slow methods run only if you name them.
-whyclip methods METHOD shows the options of one."""
+whyclip methods METHOD shows the options of a method."""
 
 FORMS = (
     ("mini", "comes with whyclip; needs no download"),
-    ("openclip:ViT-B-16/openai", "an OpenCLIP architecture and pretrained tag; fetched once"),
+    ("openclip:ViT-B-16/openai", "an OpenCLIP architecture and pretrained tag; downloaded once"),
     ("openclip:ViT-B-16/weights.safetensors", "an OpenCLIP architecture and your own weights file"),
     ("openclip:path/to/folder", "a folder with open_clip_config.json and weights"),
-    ("hf:openai/clip-vit-base-patch16", "a model of transformers; fetched once"),
+    ("hf:openai/clip-vit-base-patch16", "a model of transformers; downloaded once"),
     ("hf:path/to/folder", "a folder written by save_pretrained"),
 )
 
@@ -81,7 +81,7 @@ def methods(
         claims = [
             " and ".join(method.sides),
             _kind(method),
-            *([f"adds up to {method.sums_to}"] if method.sums_to else ()),
+            *([f"sums to {method.sums_to}"] if method.sums_to else ()),
             f"explains {method.explains}",
         ]
         lines = (
@@ -104,7 +104,7 @@ def _describe(method: Any) -> None:
     facts.add_row("reads", " and ".join(method.sides))
     facts.add_row("map", _kind(method))
     if method.sums_to:
-        facts.add_row("adds up to", method.sums_to)
+        facts.add_row("sums to", method.sums_to)
     facts.add_row("cost", f"{method.cost}, for n prompts, in forward passes")
     facts.add_row("explains", method.explains)
     if method.needs:
@@ -147,13 +147,13 @@ def models(
     emit({"forms": dict(FORMS), "families": titles(), "mini": mini_facts()})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("--model", no_wrap=True, style="bold")
-    table.add_column("what it is")
+    table.add_column("description")
     for form, meaning in FORMS:
         table.add_row(form, meaning)
     console.print(table)
     console.print()
-    console.print(f"openclip: reads {OPENCLIP_FAMILIES}.", highlight=False)
-    console.print(f"hf: reads {', '.join(titles())}.", highlight=False)
+    console.print(f"openclip: supports {OPENCLIP_FAMILIES}.", highlight=False)
+    console.print(f"hf: supports {', '.join(titles())}.", highlight=False)
     console.print(OPAQUE, highlight=False)
     console.print()
     for line in mini_facts():
@@ -176,8 +176,8 @@ def mini_facts() -> list[str]:
     weights = folder / "open_clip_model.safetensors"
     with resources.as_file(weights) as path:
         size = path.stat().st_size / 1e6
-        # Eight bytes with the length of the header, then the header as JSON; the library that
-        # reads it would import torch.
+        # A safetensors file starts with eight bytes for the length of a JSON header. It is read
+        # here because the safetensors library would import torch.
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     shapes = [entry["shape"] for key, entry in header.items() if key != "__metadata__"]

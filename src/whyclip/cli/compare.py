@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from whyclip.types import Side
 
 HELP = """
-Compare methods in one figure: a column for each method, a row for each prompt.
+Compare methods in one figure, with one column per method and one row per prompt.
 
 All methods share one forward pass of the model.
 
@@ -35,11 +35,11 @@ All methods share one forward pass of the model.
 [bold]Examples[/bold]
   [dim]# all fast methods[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.png
-  [dim]# as a page, a tab for each method[/dim]
+  [dim]# as a page, with one tab per method[/dim]
   whyclip compare scene.png "a dog" "a red car" --out compare.html
-  [dim]# and the slow ones[/dim]
+  [dim]# including the slow methods[/dim]
   whyclip compare scene.png "a dog" --method all
-  [dim]# how a map follows the words: one row each for "toy", "brown toy", "a dog with a toy"[/dim]
+  [dim]# prompts from a file, one row each: "toy", "brown toy", "a dog with a toy"[/dim]
   whyclip compare scene.png --prompts words.txt --methods grad_eclip,contribution
   [dim]# two methods[/dim]
   whyclip compare scene.png "a dog" --methods grad_eclip,contribution
@@ -84,7 +84,7 @@ def compare(
         typer.Option(
             "--equality",
             help="Print the largest relative difference between Grad-ECLIP and Attention-ECLIP, "
-            f"and whether it is below {EQUAL_WITHIN:g}. Draws no figure unless --out asks for one.",
+            f"and whether it is below {EQUAL_WITHIN:g}. Draws a figure only with --out.",
         ),
     ] = False,
     width: figure_options.Width = None,
@@ -97,8 +97,8 @@ def compare(
         typer.Option(
             "--out",
             metavar="FILE",
-            help=f"File of the figure: {', '.join(ENDINGS[:-1])}; or .html for a page with a tab "
-            f"for each method. [dim]Default: {DEFAULT_OUT}.[/dim]",
+            help=f"File of the figure: {', '.join(ENDINGS[:-1])}; or .html for a page with one "
+            f"tab per method. [dim]Default: {DEFAULT_OUT}.[/dim]",
         ),
     ] = None,
 ) -> None:
@@ -164,11 +164,11 @@ def _say_left_out(view: ModelView, *, every: bool) -> None:
     from whyclip.selection import select_variants
 
     for reason, names in select_variants(view, slow=every).left_out.items():
-        note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
+        note(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} skipped: {reason}")
 
 
 def method_title(label: str) -> str:
-    """The title of a method, with the options of its variant below it."""
+    """Write the title of a method, with the options of its variant on the next line."""
     from whyclip.methods import METHODS
 
     name, *pairs = label.split(":")
@@ -233,10 +233,10 @@ def _print_equality(one: Explanation, other: Explanation) -> bool:
 
 
 def relative_difference(one: Explanation, other: Explanation, side: Side) -> float:
-    """Largest difference of two explanations, relative to the largest value of the prompt.
+    """Compute the largest difference of two explanations, relative to a prompt's largest value.
 
     Returns:
-        The largest over all prompts; 0 where both are zero throughout.
+        The largest difference over all prompts; 0 if both explanations are zero.
     """
     from whyclip.studies.experiments.equality import relative_differences
 

@@ -14,10 +14,10 @@ from whyclip.cli.terminal import emit, progress, stdout, wrote
 from whyclip.process import importing
 
 HELP = """
-Describe an image, a text or a folder by few words with weights (SpLiCE).
+Describe an image, a text or a folder by a few weighted words (SpLiCE).
 
-Writes the embedding as a non-negative sum of few words of a vocabulary, by default about 1,300 \
-everyday nouns. For images it needs the mean of many images: a reference file, or --images.
+Approximates the embedding by a non-negative sum of a few words of a vocabulary, by default about \
+1,300 everyday nouns. Images need the mean of many images: a reference file, or --images.
 
 \b
 [bold]Examples[/bold]
@@ -48,7 +48,7 @@ def concepts(
     ] = None,
     images: Annotated[
         str | None,
-        typer.Option(metavar="PLACE", help="Folder or pattern of images, for their mean."),
+        typer.Option(metavar="PLACE", help="Folder or pattern of images that give the mean."),
     ] = None,
     vocabulary: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ from whyclip.cli.terminal import emit, stdout
 HELP = """
 List the dataset types that --data accepts, and the files they need.
 
-Nothing is downloaded: except for built-in scenes, files are read from your disk.
+Nothing is downloaded. Except for built-in scenes, files are read from your disk.
 
 \b
 [bold]Examples[/bold]
@@ -24,7 +24,7 @@ def datasets() -> None:
     emit(lists.records("datasets"))
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
     table.add_column("--data", no_wrap=True, style="bold")
-    table.add_column("what it is")
+    table.add_column("description")
     table.add_column("masks")
     for kind in lists.declared("datasets").values():
         masks = "yes" if kind.has_masks else "no"

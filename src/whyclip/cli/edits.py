@@ -16,15 +16,15 @@ from whyclip.errors import check_choice
 from whyclip.process import importing
 
 HELP = """
-Show how the score changes if the words of a prompt are different.
+Show how the score changes when words of a prompt change.
 
 Leaves out each word, swaps each noun, colour and adjective for others, and exchanges words. \
-Prints the edits that raise the score most and those that lower it most.
+Prints the edits that raise and lower the score most.
 
 \b
 [bold]Examples[/bold]
   whyclip edits scene.png "a dog and a red car"
-  [dim]# only swaps, by your own words, with maps of the three largest changes[/dim]
+  [dim]# only swaps, with your own words and maps of the three largest changes[/dim]
   whyclip edits scene.png "a red car" --kind swap --nouns "bus,train" --maps 3 --out edits.html
 """
 _SHOWN = 20
@@ -65,7 +65,7 @@ def edits(
     ] = None,
     prompts_file: options.PromptsFile = None,
     maps: Annotated[
-        int, typer.Option(min=0, help="Number of edits to explain by maps, for an .html file.")
+        int, typer.Option(min=0, help="Number of edits shown with maps in an .html file.")
     ] = 0,
     geometry: options.Geometry = "model",
     precision: options.Precision = "fp32",

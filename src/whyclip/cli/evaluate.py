@@ -17,18 +17,18 @@ from whyclip.types import SIDES, Side
 HELP = """
 Evaluate explanation methods on a dataset, with 95 % intervals.
 
-Every method explains each label of each sample, and every metric scores the explanation: does the \
-model lose the class when relevant pixels or words are removed (deletion, insertion), and does the \
-map point at the object (pointing game, IoU)? A random map is always included. \
-Differences between methods come with 95 % intervals; a method is marked as best only if its \
-interval excludes 0.
+Every method explains each label of each sample, and every metric scores the explanation: does \
+the class score fall when relevant pixels or words are removed (deletion, insertion), and is the \
+map's peak on the object (pointing game, IoU)? A random map is always included. \
+Differences between methods have 95 % intervals; a method is marked as best only if its interval \
+excludes 0.
 
-Finished samples are kept in the folder given by --out: the same command resumes an interrupted \
+Finished samples are kept in the folder given by --out. The same command resumes an interrupted \
 run.
 
 \b
 [bold]Examples[/bold]
-  [dim]# two methods on built-in scenes, with the embedded model: some minutes[/dim]
+  [dim]# two methods on built-in scenes, with the embedded model: a few minutes[/dim]
   whyclip evaluate --data scenes:20 --methods grad_eclip,contribution
   [dim]# localisation only: seconds[/dim]
   whyclip evaluate --data scenes:20 --metrics pointing_game,iou --out places
@@ -85,22 +85,22 @@ def evaluate(
     prompt: Annotated[
         Literal["gt", "pred"],
         typer.Option(
-            help="Explain the prompt of each true label ([bold]gt[/bold]) or that of the class the "
-            "model predicts ([bold]pred[/bold])."
+            help="Explain the prompt of each true label ([bold]gt[/bold]) or the predicted class "
+            "([bold]pred[/bold])."
         ),
     ] = "gt",
     protocol: Annotated[
         Literal["grad-eclip", "rise"],
         typer.Option(
-            help="How pixels are deleted and inserted: [bold]grad-eclip[/bold] (half of them, 11 "
-            "points, accuracy) or [bold]rise[/bold] (all, 224 a step, probability)."
+            help="Deletion and insertion protocol: [bold]grad-eclip[/bold] (half of the pixels, 11 "
+            "points, accuracy) or [bold]rise[/bold] (all pixels, 224 per step, probability)."
         ),
     ] = "grad-eclip",
     fill: Annotated[
         Literal["papers", "background", "black", "blurred", "random"],
         typer.Option(
-            help="What deleted pixels show: the fill of the [bold]papers[/bold], or the scene's "
-            "true [bold]background[/bold] (with black and blurred beside it)."
+            help="Values of deleted pixels: the fill of the [bold]papers[/bold], or the scene's "
+            "true [bold]background[/bold] (also black and blurred, for comparison)."
         ),
     ] = "papers",
     geometry: options.Geometry = "model",
@@ -172,7 +172,7 @@ def evaluate(
     except KeyboardInterrupt:
         note(f"finished samples are in {str(out)!r}; the same command resumes")
         raise
-    # Before anything is printed: a closed pipe must not cost the report.
+    # Save before printing, so that a closed pipe does not lose the report.
     page = evaluation.save(out)
     for table in main_tables(evaluation.summary):
         stdout().print(table.to_rich())

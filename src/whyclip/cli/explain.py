@@ -42,9 +42,9 @@ also writes the heat maps. Images come first: files, folders or patterns; - is s
   whyclip explain "photos/*.jpg" --prompts prompts.txt --out "maps/{name}.png"
   [dim]# a figure for a paper: one column wide, panels only[/dim]
   whyclip explain scene.png "a dog" "a red car" --width column --bare --out figure.pdf
-  [dim]# the whole of a wide image, with a model of your own[/dim]
+  [dim]# a whole wide image, with your own model[/dim]
   whyclip explain wide.jpg "a tree" --model openclip:ViT-B-16/model.safetensors --geometry keep
-  [dim]# which attention heads made the score, with the maps of the strongest[/dim]
+  [dim]# the contribution of each attention head, with maps of the strongest heads[/dim]
   whyclip explain scene.png "a dog" --heads heads.html
   [dim]# is it a match at all? scores compared with those of other prompts and images[/dim]
   whyclip reference photos/ --out photos.npz
@@ -95,7 +95,7 @@ def explain(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File of reference scores, for whether the score is a match at all. "
+            help="File of reference scores, to judge whether the score is a match at all. "
             "See: whyclip reference.",
         ),
     ] = None,
@@ -115,7 +115,7 @@ def explain(
         typer.Option(
             "--heads",
             metavar="FILE",
-            help="File of what each attention head adds, by layer: .png, .jpg, .svg, .pdf (a "
+            help="File of each attention head's contribution, by layer: .png, .jpg, .svg, .pdf (a "
             "figure), .html (a page with the strongest heads' maps), .csv (the table). Prints the "
             "strongest heads.",
         ),
@@ -125,8 +125,8 @@ def explain(
         typer.Option(
             "--bundle",
             metavar="FOLDER",
-            help="Folder for everything about the explanation, for a report or a bug: image, maps, "
-            "words, scores, page, and a manifest. For several images, a folder for each.",
+            help="Folder of a bundle, for a report or a bug: image, maps, words, scores, page, and "
+            "manifest. For several images, one folder each.",
         ),
     ] = None,
     width: figure_options.Width = None,
@@ -145,7 +145,7 @@ def explain(
     given = split(inputs, options.read_prompts(prompts_file) if prompts_file else ())
     names = options.split_names(side) if side else SIDES
     if not names:
-        raise OptionError(f"--side {side!r} names no side; known: {', '.join(SIDES)}")
+        raise OptionError(f"--side {side!r} is not a side; known: {', '.join(SIDES)}")
     arguments: dict[str, Any] = {
         "sides": tuple(check_choice("side", name, SIDES) for name in names),
         "against": against or None,
@@ -208,7 +208,7 @@ def explain(
         )
         if heads is not None:
             assert images is not None
-            begin("splitting up by heads")
+            begin("computing the contributions of heads")
             split_up = whyclip.heads(
                 view,
                 images[0],
@@ -224,10 +224,10 @@ def explain(
 
 
 def _check_files(files: Sequence[Path], heads: Path | None, given: Given) -> None:
-    """Check, before any work, that everything can be written.
+    """Check before any work that all files can be written.
 
     Raises:
-        OptionError: ``--heads`` with several images, or the file of ``--out``.
+        OptionError: ``--heads`` with several images, or with the same file as ``--out``.
         OutputError: a file cannot be written.
     """
     from whyclip.export import ENDINGS, FIGURES

@@ -1,4 +1,4 @@
-"""What ``whyclip explain`` does with each image: explain, write, print."""
+"""Explain, write and print each image of ``whyclip explain``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from whyclip.report.gallery import Gallery
 
 STRONGEST = 5
-"""Heads that are printed for each prompt."""
+"""Number of heads printed per prompt."""
 
 GALLERY = "index.html"
 LINKED = (".html", ".png", ".jpg", ".jpeg", ".svg", ".pdf")
-"""Files that a gallery links to."""
+"""Extensions of the files that a gallery links to."""
 
 
 def each(
@@ -45,11 +45,11 @@ def each(
     Args:
         given: the images.
         targets: the files of each image.
-        explained: explains the image of an index.
-        begin: called with each step.
+        explained: function that explains the image with a given index.
+        begin: function called with the name of each step.
         as_json: whether to print JSON.
-        layout: of figures.
-        bundle: folder for bundles, and the command to name in them.
+        layout: layout of figures.
+        bundle: folder for bundles, and the command to store in them.
 
     Raises:
         ImageError: the only image is broken.
@@ -87,7 +87,7 @@ def each(
 
 
 def print_heads(heads: Heads, *, as_json: bool) -> None:
-    """The strongest heads of each prompt; beside JSON, nothing."""
+    """Print the strongest heads of each prompt, unless JSON is printed."""
     if as_json:
         return
     for index, prompt in enumerate(heads.prompts):
@@ -99,9 +99,9 @@ def print_heads(heads: Heads, *, as_json: bool) -> None:
 
 
 def _galleries(targets: Sequence[Sequence[Path]]) -> dict[Path, Gallery]:
-    """An empty gallery for each folder that gets pages or figures.
+    """Create an empty gallery for each folder that gets pages or figures.
 
-    None if an image's own page has the gallery's name.
+    A folder gets none if an image's own page has the gallery's name.
     """
     from whyclip.report.gallery import Gallery
 
@@ -112,7 +112,7 @@ def _galleries(targets: Sequence[Sequence[Path]]) -> dict[Path, Gallery]:
 
 
 def _linked(targets: Sequence[Sequence[Path]]) -> dict[Path, str]:
-    """The extension that each folder's gallery links to: a page if there is one."""
+    """Choose the extension that each folder's gallery links to: a page if there is one."""
     kinds: dict[Path, set[str]] = {}
     for path in (path for paths in targets for path in paths):
         kinds.setdefault(path.parent, set()).add(path.suffix.lower())
@@ -156,7 +156,7 @@ def _print(name: str, explanation: Explanation, *, many: bool, as_json: bool) ->
     if as_json:
         from whyclip.storage import to_json
 
-        # ASCII alone, so that it is JSON whatever the encoding of the stream.
+        # Only ASCII, so that it is valid JSON in any encoding of the stream.
         record = {"file": name, **to_json(explanation)}
         print(json.dumps(record, allow_nan=False), flush=True)
         return

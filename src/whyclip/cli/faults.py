@@ -48,7 +48,7 @@ def _place(error: Exception) -> str:
 
 
 def hint_of(arguments: Sequence[str]) -> str:
-    """Explain how to pass a prompt that begins with a dash, if one was given without ``--``."""
+    """Return a hint for a prompt that begins with a dash, if one was given without ``--``."""
     before = list(arguments)
     before = before[: before.index("--")] if "--" in before else before
     for previous, argument in zip(["", *before], before, strict=False):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 HELP = """
 Draw a figure for a paper: images as rows, methods as columns.
 
-The figure has exactly the given width, text at its real size, and no margin. Prints a caption \
-with the facts that readers need.
+The figure has exactly the given width, text at the given font size, and no margin. Prints a \
+caption with the models, methods and scaling.
 
 \b
 [bold]Examples[/bold]
@@ -119,7 +119,7 @@ def figure(
             begin(f"explaining {row.image}")
             spec = row.model or model
             if spec not in views:
-                # One model at a time: rows of one model usually stand together.
+                # Only one model is in memory at a time; rows of one model are usually adjacent.
                 views = {spec: load(spec, device)}
             sides = SIDES if words else SIDES[:1]
             explained.append(_explained(views[spec], row, row.methods or named, sides, arguments))
@@ -142,7 +142,7 @@ def _explained(
     sides: Sequence[Side],
     arguments: dict[str, Any],
 ) -> dict[str, Explanation]:
-    """One explanation for each method, by the title of its column."""
+    """Compute one explanation per method, by column title."""
     import whyclip
     from whyclip.cli.compare import method_title
     from whyclip.selection import default_variants
@@ -156,7 +156,7 @@ def _explained(
 
 
 def caption_of(explanations: Iterable[Explanation]) -> str:
-    """The facts of a figure's caption: models, methods, scale, interpolation, certificates."""
+    """Write a figure's caption: models, methods, scale, interpolation, certificates."""
     from whyclip.render.reading import method_title
 
     every = list(explanations)

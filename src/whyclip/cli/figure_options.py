@@ -18,7 +18,7 @@ Width = Annotated[
         metavar="column|page|INCHES",
         rich_help_panel=PANEL,
         help="Width of a figure: [bold]column[/bold] (3.25 inches), [bold]page[/bold] (6.875) or a "
-        "number of inches; without margin.",
+        "number of inches, without margin.",
     ),
 ]
 Columns = Annotated[
@@ -26,7 +26,7 @@ Columns = Annotated[
     typer.Option(
         min=1,
         rich_help_panel=PANEL,
-        help="Maps in a row. [dim]Default: as many as are readable.[/dim]",
+        help="Maps per row. [dim]Default: as many as are readable.[/dim]",
     ),
 ]
 FontSize = Annotated[
@@ -61,10 +61,10 @@ def layout_of(
     *,
     bare: bool,
 ) -> Layout | None:
-    """The layout that the options describe; None if none is given.
+    """Build the layout from the options; None if no option is given.
 
     Raises:
-        OptionError: a value out of range.
+        OptionError: a value is out of range.
     """
     if (width, columns, font_size, dpi, bare) == (None, None, None, None, False):
         return None

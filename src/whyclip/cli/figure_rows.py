@@ -20,9 +20,9 @@ class FigureRow:
 
     Attributes:
         image: path of the image.
-        prompt: explained.
-        model: name of its model, or ``""`` for the command's.
-        methods: of this row, or none for the command's.
+        prompt: prompt to explain.
+        model: name of the row's model, or ``""`` for the command's.
+        methods: methods of the row; empty for the command's.
     """
 
     image: str
@@ -35,19 +35,19 @@ def figure_rows(arguments: Sequence[str], more: Sequence[str] = ()) -> list[Figu
     """Read the rows of a figure.
 
     Args:
-        arguments: one table, or images and then prompts: each image with each prompt.
-        more: further prompts, such as those of a file.
+        arguments: one table, or images followed by prompts; each image gets each prompt.
+        more: further prompts, for example from a file.
 
     Raises:
-        InputError: a table that cannot be read, an image that does not exist, or no prompt.
-        OptionError: prompts beside a table.
+        InputError: the table cannot be read, an image does not exist, or there is no prompt.
+        OptionError: prompts are given with a table.
     """
     if Path(arguments[0]).suffix.lower() not in TABLES:
         given = split(arguments, more)
         return [FigureRow(image, prompt) for image in given.images for prompt in given.prompts]
     if len(arguments) > 1 or more:
         extra = [*arguments[1:], *more][0]
-        raise OptionError(f"{extra!r} beside the table {arguments[0]!r}: its rows have the prompts")
+        raise OptionError(f"{extra!r} with the table {arguments[0]!r}: give prompts in its rows")
     return read_rows(Path(arguments[0]))
 
 

@@ -96,7 +96,7 @@ def finetune(
         float, typer.Option(help="Decay of the weights' moving average, such as .999; 0 for none.")
     ] = 0.0,
     freeze_text: Annotated[
-        bool, typer.Option("--freeze-text", help="Train the image encoder only.")
+        bool, typer.Option("--freeze-text", help="Train only the image encoder.")
     ] = False,
     lora: Annotated[
         int, typer.Option(min=0, help="Rank of low-rank adapters; 0 trains the weights.")
@@ -113,12 +113,12 @@ def finetune(
         typer.Option(help="Method whose maps guide the phrase–region loss, uniform, or true."),
     ] = "grad_eclip",
     template: Annotated[
-        str, typer.Option(help="Sentence that a phrase is put into, with {}.")
+        str, typer.Option(help="Sentence around each phrase, with {} in its place.")
     ] = "This is a photo of the {}.",
     phrases: Annotated[int, typer.Option(min=1, help="Maximum number of phrases per caption.")] = 5,
     extractor: Annotated[
         Literal["auto", "rules", "spacy"],
-        typer.Option(help="Extractor of phrases; auto takes spaCy if its model is installed."),
+        typer.Option(help="Extractor of phrases; auto uses spaCy if its model is installed."),
     ] = "auto",
     fraction: Annotated[
         float, typer.Option(help="Share of the data to use, 0 to 1, drawn at random with --seed.")
@@ -131,13 +131,13 @@ def finetune(
     ] = "mask",
     outside: Annotated[
         bool,
-        typer.Option("--outside", help="Permission for a table to name files outside its folder."),
+        typer.Option("--outside", help="Allow a table to name files outside its folder."),
     ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read data.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between log entries.")] = 1,
     resume: Annotated[
-        Resume, typer.Option(help="[bold]never[/bold]: an error if --out holds a run.")
+        Resume, typer.Option(help="Resume a run in --out; with [bold]never[/bold], an error.")
     ] = "auto",
     device: options.Device = None,
     dry_run: Annotated[
@@ -190,7 +190,7 @@ def finetune(
 
 
 def _first_process() -> bool:
-    """Whether this process prints, among those of ``accelerate launch``."""
+    """Whether this is the process of ``accelerate launch`` that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 

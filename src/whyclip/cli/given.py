@@ -25,9 +25,9 @@ class Given:
     """Images and prompts of a command line.
 
     Attributes:
-        images: paths, or ``"-"`` for standard input, each once.
+        images: distinct paths; ``"-"`` is standard input.
         prompts: the prompts.
-        many: whether output files are named after the images, because there may be several.
+        many: whether there may be several images, so that output files are named after them.
     """
 
     images: tuple[str, ...]
@@ -38,12 +38,12 @@ class Given:
 def split(arguments: Sequence[str], more: Sequence[str] = ()) -> Given:
     """Split arguments into images and prompts.
 
-    Images come first: the first argument, and those after it that name a file or a folder or
-    match a pattern. All others are prompts.
+    Images come first: the first argument and the following ones that name a file, a folder or a
+    pattern. All other arguments are prompts.
 
     Args:
         arguments: images and prompts.
-        more: further prompts, such as those of a file.
+        more: further prompts, for example from a file.
 
     Raises:
         ImageError: a folder or pattern without images, or a missing image.
@@ -108,8 +108,8 @@ def read(name: str) -> str | Image.Image:
     """Read an image of the command line.
 
     Returns:
-        The image, upright and in RGB. If the library's own pipeline may read the file differently,
-        the path, so that the certificate can compare the two.
+        The upright RGB image. If the model's library may read the file differently, the path
+        instead, so that the certificate can compare the two.
 
     Raises:
         ImageError: it cannot be read.
@@ -132,7 +132,7 @@ def _standard_input() -> Image.Image:
         raise ImageError("standard input is empty; '-' reads an image from it")
     try:
         return Image.open(BytesIO(content))
-    # Decoders raise anything on invalid bytes.
+    # Decoders may raise any exception on invalid bytes.
     except Exception as error:
         raise ImageError("standard input is not an image that Pillow can read") from error
 
@@ -140,8 +140,8 @@ def _standard_input() -> Image.Image:
 def places(given: Given, outs: Sequence[str]) -> list[list[Path]]:
     """List the files to write for each image.
 
-    For one image, ``--out`` names a file. For several it names a folder, or a pattern such as
-    ``out/{name}.json``, where ``{name}`` is the image's file name without its extension.
+    For one image, ``--out`` names a file. For several images, it names a folder or a pattern such
+    as ``out/{name}.json``, where ``{name}`` is the image's file name without its extension.
 
     Raises:
         OutputError: several images would be written into one file.
@@ -172,7 +172,7 @@ def _stem(image: str) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Number repeated names, so that they differ also if case is ignored."""
+    """Number repeated names, so that they differ even if case is ignored."""
     unique: list[str] = []
     taken: set[str] = set()
     for name in names:

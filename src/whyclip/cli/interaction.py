@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from whyclip.interactions import Interaction
 
 HELP = """
-Show which word of a prompt matches which region of an image, in amounts that sum to the score.
+Show which word of a prompt matches which region of an image, as values that sum to the score.
 
-Prints what each word adds with the image's regions and with the rest of the image, and the \
-strongest pairs of a word and a region. With --out, also writes a page, a figure or the table.
+Prints each word's sum over the image's regions and over the rest of the image, and the strongest \
+word–region pairs. With --out, also writes a page, a figure or the table.
 
 \b
 [bold]Examples[/bold]
@@ -32,7 +32,7 @@ strongest pairs of a word and a region. With --out, also writes a page, a figure
   whyclip interaction scene.png "a dog next to a red car" --out words.png --out table.csv
   [dim]# why this prompt rather than another?[/dim]
   whyclip interaction scene.png "a red car" --against "a blue car" --out words.html
-  [dim]# words by exact Shapley values[/dim]
+  [dim]# exact Shapley values for the words[/dim]
   whyclip interaction scene.png "a dog next to a red car" --words shapley
 """
 WAYS = {
@@ -49,14 +49,14 @@ def interaction(
         str,
         typer.Option(
             metavar="NAME",
-            help=f"Way to split up the prompt's embedding: {WAYS['words']}; "
+            help=f"Decomposition of the prompt's embedding: {WAYS['words']}; "
             "with options: shapley:permutations=500:seed=1.",
         ),
     ] = "readout",
     regions: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help=f"Way to split up the image's embedding: {WAYS['regions']}."
+            metavar="NAME", help=f"Decomposition of the image's embedding: {WAYS['regions']}."
         ),
     ] = "readout",
     against: options.Against = None,
@@ -137,7 +137,7 @@ def interaction(
 
 
 def _record(inter: Interaction, pairs: int) -> dict[str, Any]:
-    """The whole table with its names, and the strongest pairs."""
+    """Return the whole table with its labels, and the strongest pairs."""
     return {
         "model": inter.model,
         "prompt": inter.prompt,
@@ -162,7 +162,7 @@ def _record(inter: Interaction, pairs: int) -> dict[str, Any]:
 
 
 def _sums(inter: Interaction) -> Table:
-    """A row for each word and each of the text's remainders."""
+    """Build a table with one row per word and per remainder of the text."""
     from rich.table import Table
     from rich.text import Text
 

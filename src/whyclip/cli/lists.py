@@ -1,9 +1,9 @@
 """Descriptions of everything that commands list, without importing torch.
 
 ``lists.json`` holds the declarations of methods, metrics, datasets, experiments and model
-families as plain data. It is used if the sources it was made from are unchanged and not yet
-imported; otherwise the declarations themselves are described.
-``python -m whyclip.cli.write_lists`` writes the file again.
+families as plain data. It is used if its sources are unchanged and not yet imported; otherwise
+the declarations themselves are described.
+``python -m whyclip.cli.write_lists`` regenerates the file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from whyclip.registry import Registry, look_up, third_party
 
 Kind = Literal["methods", "metrics", "datasets", "experiments", "families"]
 
-# The folder whose files declare them, and the variable that such a file assigns.
+# By kind: the folder of the declaring files, and the variable that they assign.
 _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "methods": ("methods", "METHOD"),
     "metrics": ("metrics", "METRICS"),
@@ -31,7 +31,7 @@ _SOURCES: Mapping[Kind, tuple[str, str]] = {
     "experiments": ("studies.experiments", "EXPERIMENT"),
     "families": ("models.transformers", "FAMILIES"),
 }
-# The entry points by which other packages declare more of them.
+# Entry points through which other packages declare more.
 _GROUPS = {kind: f"whyclip.{kind}" for kind in ("methods", "metrics", "datasets")}
 FILE = "lists.json"
 
@@ -47,7 +47,7 @@ def declared(kind: Kind) -> Mapping[str, Any]:
 
 
 def built_in(kind: Kind) -> Mapping[str, Any]:
-    """Describe what whyclip declares, and what is registered if the declarations are imported."""
+    """Describe whyclip's declarations, and registered ones if the declarations are imported."""
     kept = _kept().get(kind, {})
     imported = f"whyclip.{_SOURCES[kind][0]}" in sys.modules
     fresh = not imported and kept.get("digest") == digest(kind)
@@ -58,7 +58,7 @@ def find(kind: Kind, noun: str, name: str) -> Any:
     """Describe one of a kind.
 
     Raises:
-        OptionError: unknown name; the message names the nearest.
+        OptionError: unknown name; the message suggests similar names.
     """
     known = built_in(kind)
     if isinstance(name, str) and name in known:
@@ -67,7 +67,7 @@ def find(kind: Kind, noun: str, name: str) -> Any:
 
 
 def records(kind: Kind, name: str | None = None) -> dict[str, Any]:
-    """Describe one or everything of a kind in plain JSON types, by name."""
+    """Describe one declaration, or all of a kind, in plain JSON types by name."""
     return {key: vars(one) for key, one in declared(kind).items() if name in (None, key)}
 
 
@@ -151,6 +151,6 @@ def _as_json(value: Any) -> Any:
 
 
 def text() -> str:
-    """Write the content of ``lists.json`` for the current sources, whatever else is installed."""
+    """Return the content of ``lists.json`` for the current sources, without other packages."""
     kinds = {kind: {"digest": digest(kind), "entries": _built_in(kind)} for kind in _SOURCES}
     return json.dumps(kinds, indent=1, ensure_ascii=False) + "\n"

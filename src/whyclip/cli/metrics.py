@@ -10,12 +10,12 @@ from whyclip.cli import completion, lists
 from whyclip.cli.terminal import emit, stdout
 
 HELP = """
-List the metrics: what each measures, which direction is better, and its inputs.
+List the metrics, or show one metric with its formula.
 
 \b
 [bold]Examples[/bold]
   whyclip metrics
-  [dim]# one of them, with its formula and its source[/dim]
+  [dim]# one metric, with its formula and its source[/dim]
   whyclip metrics iou
 """
 
@@ -53,4 +53,4 @@ def metrics(
         reads = reads or ", ".join(metric.readings) or "the object's mask"
         table.add_row(metric.name, metric.summary.rsplit(". ", 1)[0], better, reads)
     console.print(table)
-    console.print("\nwhyclip metrics METRIC shows its formula.")
+    console.print("\nwhyclip metrics METRIC shows the formula of a metric.")

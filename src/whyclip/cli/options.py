@@ -56,23 +56,23 @@ Methods = Annotated[
         "--method",
         metavar="NAME[:KEY=VALUE...],...",
         autocompletion=completion.methods,
-        help="Methods, separated by commas, each with optional options; may be given several "
-        "times. [dim]Default: all that support the model and run it only a few times. The random "
-        "baseline is always included. See: whyclip methods.[/dim]",
+        help="Methods, separated by commas, optionally with options; may be given several times. "
+        "[dim]Default: all fast methods that support the model. The random baseline is always "
+        "included. See: whyclip methods.[/dim]",
     ),
 ]
 Against = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PROMPT",
-        help="Explain why each prompt [italic]rather than[/italic] this one: the difference "
+        help="Explain why each prompt [italic]rather than[/italic] this one, by the difference "
         "of the two scores. With several, the mean of their scores is subtracted.",
     ),
 ]
 Geometry = Annotated[
     types.GeometryName,
     typer.Option(
-        help="Part of the image that the model sees. [bold]model[/bold]: its own preprocessing, "
+        help="Part of the image in the model input. [bold]model[/bold]: its own preprocessing, "
         "usually a centred square. [bold]keep[/bold]: all of it, with its aspect ratio; "
         "position embeddings are resampled. [bold]pad[/bold]: all of it, with mean-coloured "
         "borders."
@@ -87,7 +87,7 @@ Precision = Annotated[
 Check = Annotated[
     types.Check,
     typer.Option(
-        help="Inputs run through the model's public entry point for the score check. "
+        help="Inputs that are compared with the model's public entry point (score check). "
         "[bold]auto[/bold]: every image, and a sample of many prompts."
     ),
 ]
@@ -100,9 +100,7 @@ Device = Annotated[
 
 Outside = Annotated[
     bool,
-    typer.Option(
-        "--outside", help="Permission for a table to name files outside the dataset's folder."
-    ),
+    typer.Option("--outside", help="Allow a table to name files outside the dataset's folder."),
 ]
 
 
@@ -119,11 +117,11 @@ def check_device(given: str | None) -> None:
     try:
         # Fails on devices without memory, such as "meta".
         torch.ones(1, device=given).item()
-    # The exception depends on the kind of device and on the build of torch.
+    # The type of the exception depends on the device and on the build of torch.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:80]
         raise OptionError(
-            f"--device {given!r} cannot be used here ({reason}); 'cpu' always can"
+            f"--device {given!r} cannot be used here ({reason}); give 'cpu'"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Checks of output files, before any work."""
+"""Check output files before any work."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def check_outputs(
         outputs: the files to be written.
         endings: supported extensions, with their dots.
         images: input images, which must not be overwritten.
-        folders: whether missing folders will be made.
+        folders: whether missing folders will be created.
         option: option that names the files.
 
     Raises:
-        OutputError: an unknown extension, a missing or read-only folder, a folder in place of a
-            file, the same file twice, or one of the images itself.
+        OutputError: the extension is unknown, a folder is missing or read-only, a file is a folder,
+            given twice, or one of the images.
     """
     try:
         _check(outputs, tuple(endings), images, folders, option)
     # No permission, or name too long.
     except OSError as error:
         if error.filename is not None and Path(error.filename) in map(Path, images):
-            return  # reading it says so
+            return  # reading the image raises the error
         raise OutputError(
             f"{option} {error.filename!r} cannot be written: {error.strerror}"
         ) from None
@@ -54,7 +54,7 @@ def _check(
         if "\0" in str(path):
             raise OutputError(f"{option} {str(path)!r} cannot be written: it has a null character")
         if path.suffix.lower() not in endings:
-            reason = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
+            reason = f"ends in {path.suffix!r}" if path.suffix else "has no extension"
             raise OutputError(f"{option} {str(path)!r} {reason}; known: {', '.join(endings)}")
         if path in seen:
             raise OutputError(f"{option} {str(path)!r} is given twice")

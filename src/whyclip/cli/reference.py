@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HELP = """
-Build a file of reference scores, to say later whether a score is a match at all.
+Build a file of reference scores, to judge later whether a score is a match at all.
 
 Embeds about 1,300 everyday nouns, or the prompts of a file, and your images. whyclip explain \
---reference FILE then says how the score compares with those of other prompts for this image, and \
-of other images for this prompt. Use images like those you will explain.
+--reference FILE then compares a score with the scores of other prompts for this image, and of \
+other images for this prompt. Use images like those you will explain.
 
 \b
 [bold]Examples[/bold]
@@ -37,7 +37,7 @@ def reference(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Images: files, folders or patterns. [dim]Default: none, prompts alone.[/dim]",
+            help="Images: files, folders or patterns. [dim]Default: none, only prompts.[/dim]",
             metavar="IMAGE",
         ),
     ] = None,
@@ -62,7 +62,7 @@ def reference(
             "nouns.[/dim]",
         ),
     ] = None,
-    template: Annotated[str, typer.Option(help="Text that each prompt is put into, at {}.")] = "{}",
+    template: Annotated[str, typer.Option(help="Text around each prompt, with {} for it.")] = "{}",
     rate: Annotated[
         float,
         typer.Option(help="Rate of false matches of the calibrated thresholds, 0 to 1."),
@@ -122,7 +122,7 @@ def image_list(given: Sequence[str]) -> list[str]:
     """List the files that arguments name, each once.
 
     Raises:
-        ImageError: nothing of such a name.
+        ImageError: an argument matches no image.
     """
     files: list[str] = []
     for argument in given:
@@ -134,7 +134,7 @@ def image_list(given: Sequence[str]) -> list[str]:
 
 
 def _some(files: list[str], limit: int | None, seed: int) -> list[str]:
-    """Draw some of the files, in their order."""
+    """Choose some of the files at random, and keep their order."""
     if limit is None or limit >= len(files):
         return files
     import numpy as np

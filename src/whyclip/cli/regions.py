@@ -16,13 +16,12 @@ from whyclip.process import importing
 from whyclip.types import MaskRule
 
 HELP = """
-Measure region classification: how often a model names a box or a mask correctly.
+Measure how often a model classifies boxes and masks correctly.
 
-Each patch of an image gets a feature, from the last block without its attention. A box gets the \
-features under it by RoIAlign, a mask their mean. The prediction is the class with the greatest \
-cosine. The result is mAcc, the mean over classes of the accuracy within the class, top-1 and \
-top-5, with 95 % intervals. This is the protocol of CLIPSelf, which the tables of papers on \
-fine-tuning CLIP use.
+Each patch of an image gets a feature from the last block without its attention. Box features are \
+pooled by RoIAlign, and mask features are averaged. The prediction is the class with the largest \
+cosine. The result is mAcc (mean of the per-class accuracies), top-1 and top-5, with 95 % \
+intervals. This is the protocol of CLIPSelf, used in papers on fine-tuning CLIP.
 
 The folder given by --out gets a page, tables per class, the most frequent confusions with example \
 crops, and every region as CSV.
@@ -121,7 +120,7 @@ def regions(
         batch_size=batch_size,
         masks=masks,
     ).described(data=data, command=" ".join(command))
-    # Before anything is printed: a closed pipe must not cost the report.
+    # Save before printing, so that a closed pipe does not lose the report.
     page = result.save(out)
     stdout().print(main_table(result).to_rich())
     for kind in result.counts:

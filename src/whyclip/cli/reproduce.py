@@ -23,12 +23,12 @@ HELP = """
 Test a published claim on your model and data.
 
 Without a name, lists the experiments. Each writes a page with the claim, its source, a verdict, \
-tables with 95 % intervals and a figure, also as CSV and Markdown. By default all run on built-in \
-scenes and the embedded model; use --data and --model for the papers' own.
+tables with 95 % intervals and a figure, also as CSV and Markdown. By default, experiments use \
+built-in scenes and the embedded model; give --data and --model for those of the papers.
 
 \b
 [bold]Examples[/bold]
-  [dim]# what can be reproduced, and what it costs[/dim]
+  [dim]# list the experiments and their cost[/dim]
   whyclip reproduce
   [dim]# are Grad-ECLIP and Attention-ECLIP the same map?[/dim]
   whyclip reproduce equality
@@ -64,7 +64,7 @@ def reproduce(
             autocompletion=completion.models,
             help="[bold]mini[/bold] (comes with whyclip), openclip:ARCH/PRETRAINED, "
             "openclip:ARCH/FILE.safetensors, openclip:FOLDER, hf:NAME or hf:FOLDER. "
-            "[dim]Default: mini; an experiment that trains its own model takes none.[/dim]",
+            "[dim]Default: mini. Experiments that train their own model do not accept it.[/dim]",
         ),
     ] = None,
     limit: Annotated[
@@ -82,7 +82,7 @@ def reproduce(
             "-o",
             metavar="KEY=VALUE",
             help="An option of the experiment; may be given several times. "
-            "[dim]The list names them.[/dim]",
+            "[dim]See: whyclip reproduce.[/dim]",
         ),
     ] = None,
     device: options.Device = None,
@@ -115,7 +115,7 @@ def reproduce(
         device=device,
         **chosen,
     )
-    # Before anything is printed: a closed pipe must not cost the run.
+    # Save before printing, so that a closed pipe does not lose the run.
     page = reproduction.save(folder)
     _print(reproduction.report())
     emit({**reproduction.to_json(), "report": str(page)})
@@ -144,7 +144,7 @@ def _list() -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0), header_style="bold")
     table.add_column("experiment", no_wrap=True)
     table.add_column("claim", ratio=1)
-    table.add_column("samples, of one core", no_wrap=True)
+    table.add_column("samples, CPU time each", no_wrap=True)
     table.add_column("options")
     for one in lists.declared("experiments").values():
         known = ", ".join(f"{key}={show(value)}" for key, value in one.options.items())

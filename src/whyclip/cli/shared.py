@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from whyclip.models import ModelView
 
 SMALL = 60_000_000
-"""Models with fewer parameters run on one CPU thread, unless ``--threads`` says otherwise.
+"""Models with fewer parameters run on one CPU thread, unless ``--threads`` is given.
 
-Their layers are so small that threads mostly wait for each other, above all on a busy machine.
+Their layers are so small that threads mostly wait for each other, especially on a busy machine.
 """
 
 Threads = Annotated[
@@ -40,7 +40,7 @@ Verbose = Annotated[
 Json = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print the result as one line of JSON and nothing else. Its schema: docs."
+        "--json", help="Print only the result, as one line of JSON. The docs have its schema."
     ),
 ]
 _ADDED: dict[str, tuple[Any, Any]] = {
@@ -60,7 +60,7 @@ class _Wanted:
 def shared(command: Callable[..., None], *, result: bool = True) -> Callable[..., None]:
     """Add the shared options to a command that runs a model.
 
-    ``--json`` is among them, unless the command declares it itself, or has no result.
+    This includes ``--json``, unless the command declares it itself or has no result.
     """
 
     @wraps(command)
@@ -92,7 +92,7 @@ def with_json(command: Callable[..., None]) -> Callable[..., None]:
 def _extend(
     run: Any, declared: Mapping[str, inspect.Parameter], added: Mapping[str, tuple[Any, Any]]
 ) -> None:
-    """Give a wrapper the parameters of its command and more of them."""
+    """Give a wrapper the parameters of its command and additional ones."""
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in added.items()
@@ -119,7 +119,7 @@ def _threads(wanted: int | None) -> Iterator[None]:
 
 
 def load(spec: str, device: str | None) -> ModelView:
-    """Load a model for a command, and set the number of threads that suits it.
+    """Load a model for a command, and set a suitable number of threads.
 
     Raises:
         WhyclipError: as from :func:`whyclip.load`.
@@ -129,7 +129,7 @@ def load(spec: str, device: str | None) -> ModelView:
         import whyclip.models
 
         if not spec.startswith("hf:"):
-            import open_clip  # noqa: F401  loading needs it, and here it is imported faster
+            import open_clip  # noqa: F401  needed for loading, and imported faster here
     view = whyclip.load(spec, device)
     if view.module is not None:
         count = sum(one.numel() for one in view.module.parameters())
@@ -141,10 +141,10 @@ def load(spec: str, device: str | None) -> ModelView:
 
 
 def use_threads(suited: int | None) -> None:
-    """Set the number of threads of PyTorch.
+    """Set PyTorch's number of threads.
 
     Args:
-        suited: the number for this model where ``--threads`` gives none; None leaves it alone.
+        suited: number for this model if ``--threads`` is not given; None does not change it.
     """
     number = _Wanted.threads or suited
     if number is not None:

@@ -31,7 +31,7 @@ _LONGEST = 480
 
 
 class _Level:
-    """How much the running command prints, and whether its result is printed as JSON."""
+    """Verbosity of the running command, and whether its result is printed as JSON."""
 
     now: Loudness = "normal"
     json: bool = False
@@ -39,11 +39,11 @@ class _Level:
 
 @contextmanager
 def loudness(level: Loudness, *, json: bool = False) -> Iterator[None]:
-    """Set how much is printed: errors only, normal, or also timings and the libraries' warnings.
+    """Set the verbosity: errors only, normal, or also timings and the libraries' warnings.
 
     Args:
-        level: how much.
-        json: whether :func:`emit` prints the result, and :func:`stdout` nothing.
+        level: the verbosity.
+        json: whether :func:`emit` prints the result and :func:`stdout` prints nothing.
     """
     before = _Level.now, _Level.json
     _Level.now, _Level.json = level, json
@@ -54,10 +54,10 @@ def loudness(level: Loudness, *, json: bool = False) -> Iterator[None]:
 
 
 def emit(record: Any) -> None:
-    """Print a result as one line of JSON, with ``--json`` only.
+    """Print a result as one line of JSON, if ``--json`` is given.
 
-    In ASCII, so that it is JSON whatever the encoding of the stream. NaN and infinity, which JSON
-    lacks, become null.
+    The line is ASCII, so that it is valid JSON in any encoding of the stream. NaN and infinity
+    become null, because JSON lacks them.
     """
     if _Level.json:
         print(json.dumps(_plain(record), allow_nan=False), flush=True)
@@ -88,7 +88,7 @@ def stderr() -> Console:
 
 
 def any_text() -> None:
-    """Escape characters that the encoding of stdout or stderr lacks."""
+    """Make stdout and stderr escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -112,7 +112,7 @@ def wrote(path: Path) -> None:
 
 
 def detail(message: str) -> None:
-    """Print a detail on stderr, with ``--verbose`` only."""
+    """Print a detail on stderr, if ``--verbose`` is given."""
     if _Level.now == "verbose":
         print(f"  {one_line(message)}", file=sys.stderr)
 
@@ -123,7 +123,7 @@ def escaped(text: str) -> str:
 
 
 def one_line(message: str) -> str:
-    """Make a message one printable line.
+    """Turn a message into one printable line.
 
     Quoted input of more than 80 characters and very long messages are shortened in the middle.
     """

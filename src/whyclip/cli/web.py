@@ -19,16 +19,16 @@ PORT = 8765
 HELP = """
 Open a page in the browser that explains images.
 
-Drop in an image, type prompts, click a word to see where it matches. The page runs on this \
-machine alone and loads nothing from elsewhere. Stop it with Ctrl-C. Needs: pip install \
-'whyclip\\[web]'
+Drop in an image, type prompts, and click a word to see its map. The page runs only on this \
+machine and loads nothing from the internet. Stop it with Ctrl-C. Needs: pip install \
+'whyclip\\[web]'.
 
 \b
 [bold]Examples[/bold]
   whyclip web
   [dim]# with another model, without opening a browser[/dim]
   whyclip web --model openclip:ViT-B-16/openai --no-open
-  [dim]# say whether a score is a match at all[/dim]
+  [dim]# show whether a score is a match at all[/dim]
   whyclip reference photos/ --out photos.npz
   whyclip web --reference photos.npz
 """
@@ -44,21 +44,21 @@ def web(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Address to listen on. The default is reachable from this machine alone.",
+            help="Address to listen on. The default can be reached only from this machine.",
         ),
     ] = "127.0.0.1",
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Name under which browsers on other machines reach this one; needed with --host.",
+            help="Name of this machine for browsers on other machines; required with --host.",
         ),
     ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File of whyclip reference: the page then says whether a score is a match at all.",
+            help="File of whyclip reference, to show whether a score is a match at all.",
         ),
     ] = None,
     device: options.Device = None,
@@ -73,7 +73,7 @@ def web(
             from whyclip.matching import load_reference
             from whyclip.web.serve import address_of, hosts_of, is_loopback, listen, serve
 
-        # Before the model: a port in use is reported in no time.
+        # Before the model is loaded, so that a port in use is reported at once.
         bound = listen(host, port)
         options.check_device(device)
         compared = None if reference is None else load_reference(reference)
@@ -82,7 +82,7 @@ def web(
         if compared is not None:
             compared.check(view)
     if not is_loopback(host):
-        note(f"everybody who can reach {host} can use this page; there is no password")
+        note(f"anyone who can reach {host} can use this page; there is no password")
     address = address_of(bound)
 
     def ready() -> None:

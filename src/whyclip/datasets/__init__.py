@@ -1,4 +1,4 @@
-"""Datasets with labels: synthetic scenes are built in, others are read from disk."""
+"""Labelled datasets: synthetic scenes are built in, all others are read from disk."""
 
 from whyclip.datasets.dataset import Dataset, Sample
 from whyclip.datasets.load import dataset_kinds, open_dataset

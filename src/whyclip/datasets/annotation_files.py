@@ -1,4 +1,4 @@
-"""Checks of dataset files, and reading annotation images as numbers."""
+"""Check dataset files, and read annotation images as numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _is(path: Path, there: Callable[[Path], bool]) -> bool:
     try:
         return there(path)
     except (OSError, ValueError):
-        # A name that is too long, or has an unpaired surrogate.
+        # The name is too long, or has an unpaired surrogate.
         return False
 
 
@@ -57,9 +57,9 @@ def _at(path: str | Path, there: Callable[[Path], bool], kind: str, what: str) -
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, to detect changes; None if there is no file.
+    """Size and modification time of a file, to detect changes; None if there is no file.
 
-    Cheaper than its content; a file that was only touched counts as changed.
+    This is cheaper than a hash of the content. A file that was only touched counts as changed.
     """
     try:
         status = path.stat()
@@ -75,7 +75,7 @@ def digest(content: Any) -> str:
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a mask from an image, which is not 0 on the object.
+    """Read a mask from an image with non-zero values on the object.
 
     Raises:
         InputError: the file cannot be read.
@@ -92,7 +92,7 @@ def read_codes(path: Path, mode: str | None = None) -> NDArray[np.generic]:
     """Read the raw numbers of an annotation image, without orientation or colour conversion.
 
     Args:
-        path: of the image.
+        path: path of the image.
         mode: ``"RGB"`` for three numbers per pixel.
 
     Returns:

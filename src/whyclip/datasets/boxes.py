@@ -20,7 +20,7 @@ from whyclip.errors import InputError
 COLUMNS = ("image", "left", "top", "right", "bottom", "label")
 EDGES = COLUMNS[1:5]
 FORM = f"a CSV file with the columns {', '.join(COLUMNS)}"
-# Annotation tools round edges, so a box may end this many pixels outside and is clipped.
+# Annotation tools round edges; boxes that end up to this many pixels outside are clipped.
 TOLERANCE = 1.0
 # EXIF orientations that exchange width and height.
 _ORIENTATION, _TURNED = 0x0112, {5, 6, 7, 8}
@@ -52,7 +52,7 @@ class Boxes(Dataset):
 
         Args:
             file: the CSV file, in UTF-8, or UTF-16 with a byte order mark.
-            template: of the prompts.
+            template: template of the prompts.
             outside: whether rows may name files outside the folder, by absolute paths or ``..``.
 
         Raises:

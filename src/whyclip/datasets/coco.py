@@ -42,7 +42,7 @@ class Coco(Dataset):
         Args:
             images: the folder of the images.
             annotations: the JSON file.
-            template: of the prompts.
+            template: template of the prompts.
             outside: whether the annotations may name files outside their folders.
 
         Raises:
@@ -54,7 +54,7 @@ class Coco(Dataset):
         try:
             self._index(_read(self.file))
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{shown(self.file)} is not COCO's: {error!r:.60}") from None
+            raise InputError(f"{shown(self.file)} is not in COCO's format: {error!r:.60}") from None
         if not self.items:
             raise InputError(f"{shown(self.file)} has no image with a region")
 
@@ -66,7 +66,7 @@ class Coco(Dataset):
                 raise InputError(f"{shown(self.file)} has category {name!a:.60}; give it a name")
         self.names = tuple(map(readable, self.classes))
         self.labels = dict(zip((c["id"] for c in categories), self.classes, strict=True))
-        # Only panoptic annotations say it; all categories of instances are things.
+        # Only panoptic annotations mark things and stuff; all instance categories are things.
         self.things = {c["id"] for c in categories if c.get("isthing", 1)}
         regions: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
         for annotation in content["annotations"]:
@@ -125,7 +125,7 @@ class Coco(Dataset):
 
 
 class CocoInstances(Coco):
-    """Things as polygons or run lengths; crowds belong to their category. Needs pycocotools."""
+    """Things as polygons or run lengths, including crowds; needs pycocotools."""
 
     name = "coco"
 
@@ -160,7 +160,7 @@ class CocoInstances(Coco):
 
 
 class CocoPanoptic(Coco):
-    """Things and stuff as coloured segments; black is unlabelled.
+    """Things and stuff as coloured segments; black pixels are unlabelled.
 
     Source: Kirillov et al., CVPR 2019 (arXiv 1801.00868).
     """
@@ -181,8 +181,8 @@ class CocoPanoptic(Coco):
         Args:
             images: the folder of the images.
             annotations: the JSON file.
-            segments: the folder of the PNGs; by default named like the JSON file, beside it.
-            template: of the prompts.
+            segments: the folder of the PNGs; by default next to the JSON file and with its name.
+            template: template of the prompts.
             outside: whether the annotations may name files outside their folders.
 
         Raises:

@@ -1,4 +1,4 @@
-"""COCO's masks: polygons and run lengths by pycocotools, and coloured segments."""
+"""Decode COCO's masks: polygons and run lengths by pycocotools, and coloured segments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from whyclip.errors import InputError
 
 Region = NDArray[np.bool_]
 
-# Numbers in groups of 5 bits, one character per group; all but the last say that more follow.
+# Numbers in groups of 5 bits, one character per group; a sixth bit marks that more follow.
 _RUN_STRING = re.compile(r"(?:[P-o]{0,6}[0-O])+")
 _MOST_PIXELS = 2**31
 
@@ -38,8 +38,8 @@ def decode_region(region: Any, height: int, width: int) -> Region:
 
     Args:
         region: a list of polygons ``[x1, y1, x2, y2, …]``, or ``{"size", "counts"}``.
-        height: of the image.
-        width: of the image.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
 
     Returns:
         bool ``[height, width]``.
@@ -68,8 +68,8 @@ def decode_region(region: Any, height: int, width: int) -> Region:
     raise InputError(f"segmentation {region!r:.60} is neither polygons nor run lengths")
 
 
-# pycocotools is C code that trusts its input: run lengths that are too short leave memory
-# uninitialised, and corners that are not finite end the process. So the input is checked first.
+# pycocotools is C code that does not check its input: short run lengths leave memory
+# uninitialised, and corners that are not finite crash the process.
 
 
 def _decode_runs(mask: Any, region: Mapping[str, Any], height: int, width: int) -> Region:
@@ -80,7 +80,7 @@ def _decode_runs(mask: Any, region: Mapping[str, Any], height: int, width: int) 
         if not _RUN_STRING.fullmatch(counts):
             raise InputError(f"run lengths {counts!r:.40} are not a string that COCO writes")
         pixels = mask.decode({"size": [height, width], "counts": counts.encode()})
-        # What the encoder writes always fills the image.
+        # The output of COCO's encoder always fills the image.
         if mask.encode(pixels)["counts"].decode() != counts:
             raise InputError(f"run lengths {counts!r:.40} do not fill an image of {width}×{height}")
         return pixels.astype(bool)

@@ -1,4 +1,4 @@
-"""Datasets and their samples, which are read from disk on access."""
+"""Base classes of datasets and samples, which are read on access."""
 
 from __future__ import annotations
 
@@ -48,15 +48,14 @@ class Sample:
     """One image with its labels.
 
     Attributes:
-        id: unique and stable.
+        id: unique and stable name.
         source: the image, or its path.
         labels: classes of the objects in the image.
-        prompts: for each label, the prompt to explain.
-        masks: for each label, its mask, bool ``[H, W]``; None if there are none.
-        open_parts: returns the mask of pixels that nobody labelled, for datasets with such pixels.
-        image_id: shared by samples of one image, which are not independent. Default: the path,
-            else the id.
-        interventions: the same image and prompts with one change each; None if the data has none.
+        prompts: prompt to explain, by label.
+        masks: mask by label, bool ``[H, W]``; None if there are no masks.
+        open_parts: function that returns the mask of unlabelled pixels, if the dataset has any.
+        image_id: id shared by samples of one image. Default: the path, or else the sample's id.
+        interventions: the same image and prompts with one change each; None if unavailable.
     """
 
     id: str
@@ -71,7 +70,7 @@ class Sample:
     def __post_init__(self) -> None:
         """Set the default image id."""
         default = str(self.source) if isinstance(self.source, Path) else self.id
-        # File names may contain invalid bytes, which reports cannot.
+        # File names may contain bytes that are invalid in reports.
         object.__setattr__(self, "image_id", _writable(self.image_id or default))
         object.__setattr__(self, "id", _writable(self.id))
 
@@ -88,7 +87,7 @@ class Sample:
     def ignored(self) -> Mask | None:
         """Bool ``[H, W]``, pixels that metrics must ignore; None if there are none.
 
-        Set a heat map to NaN there, which metrics ignore.
+        Metrics ignore pixels where a heat map is NaN.
         """
         return self.open_parts() if self.open_parts else None
 
@@ -96,13 +95,13 @@ class Sample:
 class Dataset(Sequence[Sample]):
     """Samples in a fixed order, accessed by index.
 
-    Only the list of samples is in memory, and nothing is downloaded.
+    Only the list of samples is in memory. Nothing is downloaded.
 
     Attributes:
-        name: of its kind.
-        classes: all labels, distinct, in the order of their numbers.
-        names: for each label, its words in a prompt; not always distinct.
-        template: of the prompts, with ``{}`` for the name.
+        name: name of the kind of dataset.
+        classes: all distinct labels, in the order of their indices.
+        names: words for each label in a prompt; not always distinct.
+        template: template of the prompts, with ``{}`` for the name.
     """
 
     name: ClassVar[str]
@@ -131,7 +130,7 @@ class Dataset(Sequence[Sample]):
         return self.sample(index % len(self))
 
     def __iter__(self) -> Iterator[Sample]:
-        """Describe the samples one after the other."""
+        """Iterate over the samples."""
         return (self.sample(i) for i in range(len(self)))
 
     def number_of(self, label: str) -> int:
@@ -141,7 +140,9 @@ class Dataset(Sequence[Sample]):
             InputError: the label is unknown.
         """
         if label not in self._numbers:
-            raise InputError(f"{label!r} is none of the {len(self.classes)} classes of {self.name}")
+            raise InputError(
+                f"{label!r} is not one of the {len(self.classes)} classes of {self.name}"
+            )
         return self._numbers[label]
 
     def prompt_of(self, label: str) -> str:
@@ -154,7 +155,7 @@ class Dataset(Sequence[Sample]):
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Prompts of each class, whose mean embedding represents it in zero-shot classification."""
+        """Prompts of each class; their mean embedding is the class embedding for classification."""
         return tuple((self.prompt_of(label),) for label in self.classes)
 
     def has_masks(self) -> bool:
@@ -164,15 +165,14 @@ class Dataset(Sequence[Sample]):
         return any(isinstance(sample, Sample) and sample.masks is not None for sample in samples)
 
     def has_interventions(self) -> bool:
-        """Whether samples can be drawn with one change, and without any object."""
+        """Whether samples can be redrawn with one change, and without any object."""
         return False
 
     def contents(self) -> Any:
         """Describe, in JSON types, how datasets of one kind and name differ.
 
-        Stored results are compared with it, so that results of different datasets are not mixed. It
-        covers everything except single samples (:meth:`state_of`). Empty by default, for kinds
-        with only one dataset.
+        Stored results are compared with it. It covers everything except single samples
+        (:meth:`state_of`). Empty by default, for kinds with only one dataset.
         """
         return None
 
@@ -191,10 +191,10 @@ class Dataset(Sequence[Sample]):
 
 
 class Subset(Dataset):
-    """Random samples of a dataset, determined by a seed."""
+    """Random subset of a dataset, determined by a seed."""
 
     def __init__(self, dataset: Dataset, limit: int, seed: int = 0) -> None:
-        """Draw ``limit`` samples without replacement (all if there are fewer), in their order."""
+        """Draw ``limit`` samples without replacement (all if there are fewer); keep their order."""
         if limit < 1:
             raise InputError(f"limit={limit}; give at least 1")
         self.dataset, self.classes, self.names = dataset, dataset.classes, dataset.names
@@ -212,7 +212,7 @@ class Subset(Dataset):
         return self.dataset.sample(self.numbers[index])
 
     def prompt_of(self, label: str) -> str:
-        """Write the prompt of a class like the whole dataset."""
+        """Write the prompt of a class as the whole dataset does."""
         return self.dataset.prompt_of(label)
 
     @property
@@ -225,15 +225,15 @@ class Subset(Dataset):
         return self.dataset.has_masks()
 
     def has_interventions(self) -> bool:
-        """Whether samples of the whole dataset can be drawn with one change."""
+        """Whether samples of the whole dataset can be redrawn with one change."""
         return self.dataset.has_interventions()
 
     def contents(self) -> Any:
-        """Describe the whole dataset, and which samples were drawn."""
+        """Describe the whole dataset and the choice of samples."""
         return [self.dataset.contents(), self.numbers]
 
     def state_of(self, index: int) -> Any:
-        """Describe the sample like the whole dataset."""
+        """Describe the sample as the whole dataset does."""
         return self.dataset.state_of(self.numbers[index])
 
 

@@ -20,10 +20,9 @@ FORM = "a CSV file with the columns image, label and/or prompt, and optionally m
 class Folder(Dataset):
     """One sample per row of a CSV file.
 
-    Columns: ``image``, a path from the CSV's own folder; ``label``, its class; ``prompt``, by
-    default the label in a template; ``mask``, an image of the same size that is not 0 on the
-    object, or empty. Without labels, the prompts are the classes. Other
-    columns are ignored.
+    Columns: ``image``, a path relative to the CSV file; ``label``, its class; ``prompt``, by
+    default the label in a template; ``mask``, an image of the same size with non-zero values on
+    the object, or empty. Without labels, the prompts are the classes. Other columns are ignored.
     """
 
     name = "folder"
@@ -36,7 +35,7 @@ class Folder(Dataset):
         Args:
             file: the CSV file, or a folder with an ``index.csv``. Its encoding is UTF-8, or
                 UTF-16 with a byte order mark.
-            template: of missing prompts.
+            template: template of missing prompts.
             outside: whether rows may name files outside the folder, by absolute paths or ``..``.
 
         Raises:
@@ -75,7 +74,7 @@ class Folder(Dataset):
         return any(row["mask"] for row in self.rows)
 
     def state_of(self, index: int) -> list[Any]:
-        """The row, with sizes and times of its files."""
+        """The row, with size and time of each of its files."""
         row = self.rows[index]
         files = [self.root / row[of] for of in ("image", "mask") if row[of]]
         return [self.ids[index], *row.values(), *map(stamp, files)]

@@ -1,4 +1,4 @@
-"""Local datasets of the Hugging Face library: ``pip install 'whyclip[datasets]'``."""
+"""Local Hugging Face datasets; requires ``pip install 'whyclip[datasets]'``."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class HfDataset(Dataset):
                 part of one first.
             image: the column of images.
             label: the column of labels or captions.
-            mask: the column of masks, images that are not 0 on the object; for single labels.
-            template: of the prompts; by default strings are used unchanged, and the names of a
-                ``ClassLabel`` in "a photo of a {}.".
-            root: folder that must contain files named by rows without an embedded image; by default
-                they may be anywhere.
+            mask: the column of masks (images that are not 0 on the object), for single labels.
+            template: template of the prompts. By default, strings are used unchanged, and the names
+                of a ``ClassLabel`` are put into "a photo of a {}.".
+            root: folder that must contain the files named by rows without an embedded image; by
+                default, they may be anywhere.
 
         Raises:
             InputError: a column is missing, or the rows are of another kind.
@@ -112,7 +112,7 @@ class HfDataset(Dataset):
     def _check_path(self, path: str, index: int) -> None:
         assert self.root is not None, "a root to stay in"
         if "://" in path:
-            raise ImageError(f"row {index} names {shown(path)}; whyclip downloads no images")
+            raise ImageError(f"row {index} names {shown(path)}; whyclip does not download images")
         inside(self.root, path, f"row {index}")
 
     def sample(self, index: int) -> Sample:
@@ -122,7 +122,7 @@ class HfDataset(Dataset):
         source = row[image]
         if not isinstance(source, Image.Image):
             raise InputError(
-                f"column {image!r} holds {type(source).__name__}, no images; "
+                f"column {image!r} holds {type(source).__name__}, not images; "
                 "cast it with cast_column(name, datasets.Image())"
             )
         labels = tuple(self._label(x, index) for x in _listed(row[label]))
@@ -148,7 +148,7 @@ class HfDataset(Dataset):
 
 
 def _undecoded(rows: Any, columns: Sequence[str]) -> Any:
-    """The same rows with images as encoded bytes; None if a column has another type."""
+    """Return the rows with images as encoded bytes; None if a column has another type."""
     from datasets import Image as ImageColumn
 
     if not all(isinstance(rows.features[column], ImageColumn) for column in columns):

@@ -23,7 +23,7 @@ LISTS = ("val.txt", "LOC_val_solution.csv")
 def synset_names() -> Mapping[str, str]:
     """The 1000 synsets in class order, with the names used by OpenAI's CLIP.
 
-    Two names have two synsets each: "missile" and "sunglasses".
+    The names "missile" and "sunglasses" each belong to two synsets.
 
     Example:
         >>> synset_names()["n01440764"]
@@ -38,7 +38,7 @@ def synset_names() -> Mapping[str, str]:
 def imagenet_prompts(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Fill OpenAI's 80 ImageNet templates with each name.
 
-    Source: Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1.4, as OpenCLIP has them.
+    Source: Radford et al., ICML 2021 (arXiv 2103.00020), section 3.1.4, as in OpenCLIP.
     """
     from open_clip import OPENAI_IMAGENET_TEMPLATES
 
@@ -61,7 +61,7 @@ def synset_folders(folder: Path) -> list[str]:
 
 
 class SynsetImages(Dataset):
-    """Images with one synset each; ``items`` lists them."""
+    """Images with one synset each, listed by ``items``."""
 
     items: list[tuple[Path, str]]
 
@@ -76,7 +76,7 @@ class SynsetImages(Dataset):
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """Each class in OpenAI's 80 templates, independent of the template of prompts."""
+        """Each class in OpenAI's 80 templates, whatever the template of the prompts."""
         return imagenet_prompts(self.names)
 
 
@@ -100,11 +100,11 @@ class ImageNet(SynsetImages):
 
         Args:
             folder: contains folders ``n01440764`` … of images, or the images themselves.
-            labels: for the latter, lines ``ILSVRC2012_val_00000001.JPEG 65`` with the class, 0 to
-                999 in the order of the synsets, or with the synset; or the CSV
-                ``ImageId,PredictionString``. By default ``val.txt`` or
-                ``LOC_val_solution.csv`` in the folder or beside it.
-            template: of the prompts.
+            labels: list of classes for a folder of images: lines
+                ``ILSVRC2012_val_00000001.JPEG 65`` with the class (0 to 999 in the order of the
+                synsets) or the synset, or a CSV file ``ImageId,PredictionString``. By default
+                ``val.txt`` or ``LOC_val_solution.csv`` in the folder or its parent.
+            template: template of the prompts.
             outside: whether the list may name files outside the folder.
 
         Raises:
@@ -171,8 +171,8 @@ def _entry(row: Sequence[str], file: Path, number: int) -> tuple[str, str]:
     # The development kit numbers its classes 1 to 1000 in another order.
     raise InputError(
         f"{file.name!r}, entry {number}: {shown(' '.join(row))}; give an image and its class, "
-        "0 to 999 in the order of the synsets or as a synset (the development kit's numbers "
-        "are others)"
+        "0 to 999 in the order of the synsets or as a synset (not the development kit's "
+        "numbers)"
     )
 
 

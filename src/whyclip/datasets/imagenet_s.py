@@ -47,9 +47,9 @@ def decode_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 class ImageNetS(SynsetImages):
-    """Images with class, masks and ignored pixels.
+    """Images with a class, masks and ignored pixels.
 
-    There is a mask for every class in an image's segmentation; the label is the class of its
+    There is a mask for every class in an image's segmentation. The label is the class of its
     folder. Source: Gao et al., TPAMI 2022 (arXiv 2106.03149).
     """
 
@@ -66,12 +66,12 @@ class ImageNetS(SynsetImages):
         """Read the list of images.
 
         Args:
-            folder: such as ``ImageNetS919``; holds ``validation/n01440764/….JPEG`` and
+            folder: for example ``ImageNetS919``; it contains ``validation/n01440764/….JPEG`` and
                 ``validation-segmentation/n01440764/….png``.
             split: the name of those two folders.
             categories: a file with one synset per line, in any order; needed if not all 50, 300 or
                 919 classes have a folder, because their sorted order determines the ids.
-            template: of the prompts.
+            template: template of the prompts.
 
         Raises:
             InputError: folders are missing, or the ids are ambiguous.
@@ -107,7 +107,7 @@ class ImageNetS(SynsetImages):
             if max(present, default=1) > len(self.classes):
                 raise InputError(
                     f"segmentation {str(file)!r} has id {max(present)}, but there are "
-                    f"{len(self.classes)} classes; is it of another list of categories?"
+                    f"{len(self.classes)} classes; check the list of categories"
                 )
             return {self.classes[number - 1]: ids == number for number in sorted(present)}
 
@@ -129,7 +129,7 @@ def _synsets(present: list[str], categories: str | Path | None, folder: Path) ->
     elif len(present) not in SIZES:
         raise InputError(
             f"{len(present)} classes below {str(folder)!r}, not 50, 300 or 919; their ids depend "
-            "on all classes: give categories, a file with a synset a line"
+            "on all classes: give categories, a file with one synset per line"
         )
     for synset in [*synsets, *(s for s in present if s not in synsets)]:
         if not SYNSET.fullmatch(synset) or synset not in synset_names():

@@ -1,4 +1,4 @@
-"""The type of a dataset kind: its name on the command line, and how it is opened."""
+"""Type of a dataset kind: its name on the command line, and the function that opens it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class DatasetKind:
     """A kind of dataset.
 
     Attributes:
-        form: the part after the colon in ``name:form``.
+        form: description of the part after the colon in ``name:form``.
         layout: the expected files.
-        has_masks: whether there are masks, or may be.
+        has_masks: whether samples can have masks.
         open: function from the part after the colon to the dataset.
-        names_files: whether a table of the dataset names its files; ``open`` then takes
-            ``outside``, whether they may be outside the dataset's folder.
+        names_files: whether a table of the dataset names its files. If so, ``open`` has the
+            argument ``outside``: whether they may be outside the dataset's folder.
     """
 
     name: str

@@ -15,19 +15,19 @@ KINDS_OF_DATASETS = Registry(
 
 
 def dataset_kinds() -> Mapping[str, DatasetKind]:
-    """All kinds of datasets by name: whyclip's own, registered ones, those of other packages."""
+    """All kinds of datasets by name: built-in, registered, and from other packages."""
     return KINDS_OF_DATASETS
 
 
 def open_dataset(
     spec: str, *, limit: int | None = None, seed: int = 0, outside: bool = False
 ) -> Dataset:
-    """Open a dataset by its specification, such as ``"scenes:200"`` or ``"imagenet:FOLDER"``.
+    """Open a dataset by its specification, for example ``"scenes:200"``.
 
     Args:
         spec: ``name`` or ``name:rest``; see :func:`dataset_kinds` for ``rest``.
         limit: number of random samples; all by default.
-        seed: of that draw.
+        seed: random seed of that choice.
         outside: whether a table of the dataset may name files outside the dataset's folder.
 
     Raises:

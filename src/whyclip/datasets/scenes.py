@@ -1,4 +1,4 @@
-"""Synthetic scenes as a dataset: every object is a label with its visible pixels."""
+"""Synthetic scenes as a dataset: each visible object gives a label and a mask."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SceneSamples(Dataset):
     name = "scenes"
 
     def __init__(self, n: int, seed: int = 0, **options: Any) -> None:
-        """Describe n scenes; the options are those of :class:`~whyclip.scenes.scene.Scenes`."""
+        """Create n scenes; the options are those of :class:`~whyclip.scenes.scene.Scenes`."""
         self.scenes = Scenes(n, seed, **options)
         unseen = self.scenes.held_out == "only"
         self.origin = f"held-out-{self.scenes.split}" if unseen else self.scenes.split
@@ -41,17 +41,17 @@ class SceneSamples(Dataset):
         return len(self.scenes)
 
     def prompt_of(self, label: str) -> str:
-        """Write a class with its article, such as "an apple"."""
+        """Write a class with its article, for example "an apple"."""
         return phrase(self.names[self.number_of(label)])
 
     def has_interventions(self) -> bool:
-        """Scenes can be drawn with one change."""
+        """Return True: scenes can be redrawn with one change."""
         return True
 
     def contents(self) -> Any:
         """Parameters of the scenes."""
         parameters = dict(vars(self.scenes))
-        # Results of all concepts were stored before there was a choice.
+        # The key is omitted for all concepts, to match stored results from before the option.
         if parameters["concepts"] is None:
             del parameters["concepts"]
         return parameters
@@ -74,8 +74,8 @@ def _open(kind: str, rest: str, **options: Any) -> SceneSamples:
     numbers = (rest or "200").split(":")
     if len(numbers) > _MOST_NUMBERS or not all(number.isdecimal() for number in numbers):
         raise InputError(
-            f"{kind}:{rest}; give their number, and optionally a seed and how many objects each "
-            f"has: {kind}:200:1 or {kind}:200:0:1"
+            f"{kind}:{rest}; give the number of scenes, and optionally a seed and the number of "
+            f"objects: {kind}:200:1 or {kind}:200:0:1"
         )
     n, *more = map(int, numbers)
     seed = more[0] if more else 0

@@ -1,4 +1,4 @@
-"""Single segments of COCO's annotations, which samples merge by category."""
+"""Single segments of COCO's annotations, without merging by category."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Segment:
         label: its category, one of the dataset's classes.
         thing: whether the category is countable; False for stuff, such as sky.
         crowd: whether it covers a group of objects (``iscrowd``).
-        box: left, top, right, bottom in pixels by its ``bbox``; None if the file has none.
+        box: left, top, right, bottom in pixels from its ``bbox``; None if the file has none.
         mask: bool ``[H, W]``.
     """
 

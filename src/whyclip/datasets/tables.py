@@ -1,4 +1,4 @@
-"""Reading tables and lists of data, with one-line errors and a check of paths."""
+"""Read tables and lists of files, with one-line errors and a check of paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shown(value: object) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, or in UTF-16 if it begins with a byte order mark.
+    """Read a text file in UTF-8, or in UTF-16 with a byte order mark.
 
     Raises:
         InputError: the file cannot be read, or is in another encoding.
@@ -52,8 +52,8 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str
     """Read a CSV file with a header.
 
     Returns:
-        The columns, and for each row the number of its line and its cells by column, stripped;
-        cells without a column are dropped, and missing cells are empty.
+        The columns, and for each row its line number and its stripped cells by column. Cells
+        without a column are dropped, and missing cells are empty.
 
     Raises:
         InputError: the file cannot be read as CSV, has another delimiter, or repeats a column.
@@ -76,7 +76,7 @@ def read_table(path: Path) -> tuple[list[str], Iterator[tuple[int, dict[str, str
 
 
 def _check_header(path: Path, columns: list[str]) -> None:
-    """Refuse other delimiters, and columns that would hide each other."""
+    """Raise an error for other delimiters and for repeated columns."""
     for delimiter in ";\t|" if len(columns) == 1 else "":
         if delimiter in columns[0]:
             raise InputError(
@@ -104,12 +104,12 @@ def inside(root: Path, name: str, table: Path | str, *, outside: bool = False) -
 
     Args:
         root: the folder.
-        name: from the table.
+        name: file name in the table.
         table: the table, for error messages.
         outside: whether the name may be absolute or lead out of the folder.
 
     Raises:
-        InputError: it leads out of the folder without permission, or is not a valid name.
+        InputError: it is outside the folder without permission, or is not a valid name.
     """
     if "\0" in name or _longest_part(name) > 255:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Fine-tuning of a CLIP-like model so that words find their regions.
+"""Fine-tuning of a CLIP-like model so that phrases match their regions.
 
 from whyclip.finetuning import Settings, finetune, open_captions
 finetune(model, open_captions("csv:photos.csv"), "run", Settings(steps=1000))
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 if not typing.TYPE_CHECKING:
-    # Fetched when first used, so that an experiment that needs one part does not import them all.
+    # Imported on first use, so that an experiment that needs one part does not import them all.
     _HOMES = {
         "Batch": "batch",
         "CaptionData": "captions",

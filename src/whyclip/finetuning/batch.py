@@ -36,7 +36,7 @@ class Example:
         id: identifies the example within its data.
         image: upright RGB image.
         caption: text that describes it.
-        phrases: phrases of the caption; None if they are to be extracted from it.
+        phrases: phrases of the caption; None to extract them from it.
         phrase_masks: bool ``[H, W]`` for each phrase, the pixels it describes.
         hidden: bool ``[H, W]``, the pixels the model must not use; None for an unmarked image.
     """
@@ -51,7 +51,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """The tensors of one step on one process, for b images, p phrases and m pairs.
+    """The tensors of one step in one process, for b images, p phrases and m pairs.
 
     Attributes:
         pixels: ``[b, 3, H, W]``, preprocessed.
@@ -98,7 +98,7 @@ def make_batch(
         view: the model whose preprocessing and tokenizer are used.
         examples: at least one.
         extract: extracts phrases from a caption, for examples without given phrases.
-        template: sentence that a phrase is put into, with ``{}`` for the phrase.
+        template: sentence that contains the phrase, with ``{}`` in its place.
         limit: maximum number of phrases per caption.
 
     Raises:
@@ -152,7 +152,7 @@ def patch_shares(mask: Mask, example: Example, geometry: Geometry, grid: tuple[i
     Args:
         mask: bool ``[H, W]`` in pixels of the image.
         example: the image that it belongs to.
-        geometry: which rectangle of the image the grid shows.
+        geometry: rectangle of the image that the grid covers.
         grid: rows and columns of patches.
 
     Returns:
@@ -169,7 +169,7 @@ def patch_shares(mask: Mask, example: Example, geometry: Geometry, grid: tuple[i
             "give a mask of the same size"
         )
     box = geometry.box
-    # Pillow resizes only pixels inside the image, and a padded input shows more.
+    # Pillow resizes only pixels inside the image, but a padded input extends beyond it.
     left, top = max(0, math.ceil(-box.left)), max(0, math.ceil(-box.top))
     right = max(0, math.ceil(box.right - width))
     bottom = max(0, math.ceil(box.bottom - height))

@@ -28,7 +28,7 @@ class Skipped:
 
     Attributes:
         id: of the example, or of the tar it would have been in.
-        reason: one of a few kinds, to count by.
+        reason: one of a few kinds, used for counts.
         detail: one line that describes the fault.
     """
 
@@ -46,10 +46,10 @@ class UnusableError(InputError):
 
 
 class CaptionData(ABC):
-    """Images with captions, in an order drawn anew for each epoch.
+    """Images with captions, in a new random order for each epoch.
 
     The order is the same in every process. Process ``rank`` of ``world`` uses the positions
-    ``rank``, ``rank + world``, and so on: their batches together are the batch of one process.
+    ``rank``, ``rank + world``, and so on. Their batches together equal the batch of one process.
     An unusable example is replaced at its own position by another one, chosen by the position
     alone. All other examples therefore stay in their batches, for any number of processes.
 
@@ -129,7 +129,7 @@ class CaptionData(ABC):
     def epoch(
         self, number: int, *, seed: int, rank: int = 0, world: int = 1
     ) -> Iterator[Example | Skipped]:
-        """Read one process's share of an epoch.
+        """Read the share of an epoch that belongs to one process.
 
         Args:
             number: of the epoch, from 0.
@@ -153,7 +153,7 @@ class CaptionData(ABC):
         for fault in self.faults():
             yield fault
             last = fault
-        # Data smaller than the number of processes leaves some without a share, which is no error.
+        # With fewer examples than processes, some processes get no share; this is not an error.
         if not count and (position >= rank or position < 0):
             raise nothing_usable(self.name, last)
 
@@ -163,9 +163,9 @@ class Indexed(CaptionData):
 
     Args:
         name: kind and place, for messages.
-        keys: identifies each example, for the choice of a fraction; None: its number.
+        keys: key of each example, for the choice of a fraction; None uses its number.
         count: number of examples.
-        fraction: share that is used, above 0 to 1.
+        fraction: share of the examples to use, above 0 to 1.
         seed: of that choice.
     """
 
@@ -197,7 +197,7 @@ class Indexed(CaptionData):
         yield from self._permuted(number, seed).tolist()
 
     def spares(self, position: int, number: int, seed: int) -> Iterator[int]:
-        """List all other numbers, from a place half an epoch away."""
+        """List all other numbers, starting half an epoch away."""
         order = self._permuted(number, seed)
         for step in range(len(order)):
             place = (position + len(order) // 2 + step) % len(order)
@@ -246,7 +246,7 @@ def caption_of(cell: object, id: str) -> str:
             return text.strip().encode("utf-8", "replace").decode()
     known = cell is None or isinstance(cell, (str, bytes, list, tuple))
     missing = isinstance(cell, float) and math.isnan(cell)
-    detail = "" if known or missing else f"{quoted(cell)} is no text"
+    detail = "" if known or missing else f"{quoted(cell)} is not text"
     raise UnusableError(Skipped(id, EMPTY_CAPTION, detail))
 
 
@@ -272,11 +272,11 @@ def open_captions(
 
     Args:
         spec: ``scenes:N[:SEED]``, ``csv:FILE``, ``parquet:FILE``, ``hf:FOLDER[#SPLIT]`` or
-            ``wds:FILES`` (tars, such as ``wds:cc3m-{00000..00331}.tar``, files or addresses).
+            ``wds:FILES`` (tars as files or addresses, such as ``wds:cc3m-{00000..00331}.tar``).
             A name that ends in ``.csv``, ``.parquet`` or ``.tar`` needs no prefix.
         fraction: share of the examples, chosen by a hash of each one's key.
         seed: of that choice.
-        true_masks: whether scenes give the phrases of their captions with the true masks.
+        true_masks: whether scenes provide the phrases of their captions with the true masks.
         outside: whether a table may name files outside its folder.
         split: of scenes: ``"train"``, ``"val"`` or ``"test"``.
         image: column of the images, of paths or encoded images.

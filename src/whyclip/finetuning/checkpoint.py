@@ -87,7 +87,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
     # torch reports a failed write as a RuntimeError.
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(beside, ignore_errors=True)
-        # torch raises this one anywhere in the main process.
+        # torch can raise this error anywhere in the main process.
         if death := death_behind(error):
             raise death from None
         kept = checkpoints(out)

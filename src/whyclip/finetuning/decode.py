@@ -1,4 +1,4 @@
-"""Turn encoded images and masks into an example, or say why one is unusable."""
+"""Decode the image and the mask of an example, or report why it is unusable."""
 
 from __future__ import annotations
 

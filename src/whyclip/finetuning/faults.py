@@ -1,4 +1,4 @@
-"""What a run left out, by reason."""
+"""Counts of the examples that a run skipped, by reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Fault:
     Attributes:
         reason: one of a few kinds.
         number: of distinct examples.
-        first: one of them, and what is wrong with it.
+        first: one of them, with its fault.
     """
 
     reason: str
@@ -26,11 +26,11 @@ class Fault:
 
 @dataclass
 class Seen:
-    """What one process met in the data.
+    """Faults and marked images that one process found in the data.
 
     Attributes:
-        faults: for each example that was skipped, the reason by id.
-        first: for each reason, an example and its fault; of this call, not of a resumed one.
+        faults: reason for each skipped example, by id.
+        first: for each reason, an example and its fault, from this call only.
         marked: number of images with at least one marked patch, counted again in each epoch.
     """
 
@@ -39,7 +39,7 @@ class Seen:
     marked: int = 0
 
     def note(self, examples: Iterable[Skipped]) -> None:
-        """Keep examples that were skipped."""
+        """Record skipped examples."""
         for example in examples:
             self.faults[example.id] = example.reason
             detail = f"{example.id:.80}: {example.detail:.200}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""Rows of all processes together, with gradients, by torch's own collectives."""
+"""Gather rows of all processes, with gradients, by torch's own collectives."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pad_rows(rows: Tensor, count: int) -> Tensor:
 def without_repeats(rows: Tensor) -> Tensor:
     """Set to zero each row of ``[n, k]`` that equals an earlier one.
 
-    A phrase of several processes then counts once, as in a single process.
+    A phrase that several processes share then counts once, as in a single process.
     """
     same = (rows[:, None] == rows[None]).all(-1)
     repeated = same.tril(diagonal=-1).any(1)

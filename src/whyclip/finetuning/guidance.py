@@ -1,4 +1,4 @@
-"""Which patches belong to a phrase: heat maps from the training step's own forward pass."""
+"""Heat maps of phrases from the training step's own forward pass."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ UNIFORM, TRUE_MASKS = "uniform", "true"
 
 @dataclass(frozen=True)
 class StepForwardPass(ForwardPass):
-    """A training step's forward pass, as methods read it; nothing is certified.
+    """A training step's forward pass in the form that methods use, without fidelity checks.
 
-    Under autocast, blocks that a method recomputes differ from the pass by rounding, which must
-    not stop a training run.
+    Under autocast, recomputed blocks differ from the forward pass by rounding. This must not
+    stop a training run.
     """
 
     def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
@@ -47,12 +47,12 @@ class StepForwardPass(ForwardPass):
 
 @dataclass(frozen=True)
 class TargetsByImage(Targets):
-    """n directions for each image, ``[n, b, e]``: its own phrases, not those of all images."""
+    """n target embeddings for each image, ``[n, b, e]``: only those of its own phrases."""
 
     def score(self, embedding: Tensor) -> Tensor:
         """Score embeddings ``[b, ..., e]`` against the targets of their own image: ``[b, ..., n]``.
 
-        Not used for ``[1, b, e]``, which methods write if all images share a target.
+        Not used for ``[1, b, e]``, the shape for a target that all images share.
         """
         unit = torch.nn.functional.normalize(embedding.float(), dim=-1)
         return torch.einsum("b...e,nbe->b...n", unit, self.directions)
@@ -69,7 +69,7 @@ class TargetsByImage(Targets):
 
 
 class Guidance:
-    """Heat maps of each image's own phrases by one method.
+    """Compute the heat maps of each image's own phrases by one method.
 
     Raises:
         OptionError: an unknown method or option.
@@ -90,7 +90,7 @@ class Guidance:
             raise unknown("guidance", name, [*METHODS, UNIFORM, TRUE_MASKS])
         method = METHODS[name]
         if "image" not in method.sides:
-            raise OptionError(f"guidance {name!r} draws no maps of images")
+            raise OptionError(f"guidance {name!r} computes no maps of images")
         self.variant = Variant(method, options or {}, sides=("image",))
         obstacle = self.variant.obstacle(view.image)
         if obstacle:
@@ -106,14 +106,14 @@ class Guidance:
         true_maps: Tensor | None = None,
         empty: Tensor | None = None,
     ) -> Tensor:
-        """Draw the map of each pair of an image and a phrase, without gradients to parameters.
+        """Compute the map of each pair of an image and a phrase, without gradients to parameters.
 
         Args:
             run: the step's forward pass over the images.
             pixels: ``[b, 3, H, W]``, its input.
             phrases: ``[p, e]`` of length 1.
             pairs: ``[m, 2]`` image and phrase.
-            true_maps: ``[m, patches]``, for the guidance ``"true"``.
+            true_maps: ``[m, patches]``, true masks for the guidance ``"true"``.
             empty: ``[e]`` of length 1, the empty string, for methods that need it.
 
         Returns:
@@ -126,12 +126,12 @@ class Guidance:
         patches = grid[0] * grid[1]
         if self.name == TRUE_MASKS:
             if true_maps is None:
-                raise OptionError("guidance 'true' needs the true masks, which this data lacks")
+                raise OptionError("guidance 'true' needs true masks, but this data has none")
             return _not_all_zero(true_maps)
         if self.variant is None:
             return torch.ones(len(pairs), patches, device=pixels.device)
-        # Autocast off: recomputed parts are cheap, and in full precision they give the map that
-        # whyclip.explain draws.
+        # Autocast off: recomputed parts are cheap, and in full precision they give the same map as
+        # whyclip.explain.
         with torch.autocast(pixels.device.type, enabled=False):
             forward_pass = _captured(self.view.image, run, pixels, self.blocks_needed)
             raw = _of_pairs(self.variant, forward_pass, phrases.detach().float(), pairs, empty)
@@ -139,7 +139,7 @@ class Guidance:
 
 
 def _captured(tower: ImageTower, run: TrainingPass, pixels: Tensor, blocks: int) -> StepForwardPass:
-    """Build a detached forward pass, in the form that methods read, from a training step's."""
+    """Convert a training step's forward pass into a detached one that methods can use."""
     depth = len(tower.blocks)
     stream = replace(run.stream, x=run.stream.x[:, :0].detach())
     states = {index: run.inputs[index].detach() for index in range(depth - blocks, depth)}

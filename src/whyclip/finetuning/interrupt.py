@@ -38,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 def stoppable() -> Iterator[Stop]:
     """Turn the first Ctrl-C or SIGTERM into a request; a later Ctrl-C interrupts at once.
 
-    Signals that the process ignores stay ignored. Outside of the main thread nothing changes.
+    Signals that the process ignores stay ignored. Outside the main thread, this has no effect.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

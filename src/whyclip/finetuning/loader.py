@@ -1,4 +1,4 @@
-"""Batches of caption data by the number of the training step, optionally from worker processes."""
+"""Batches of caption data by training step, optionally from worker processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Ready(Generic[T]):
 
 @dataclass(frozen=True)
 class Plan:
-    """Parameters that determine the batches: size, seed, and this process's share."""
+    """Parameters that determine the batches: size, seed, rank and number of processes."""
 
     size: int
     seed: int
@@ -63,8 +63,8 @@ class Loader(Generic[T]):
         seed: of the order.
         rank: of this process.
         world: number of processes.
-        workers: number of worker processes; 0: batches are prepared in this process.
-        prepare: turns examples into a batch; runs in the workers, if there are any.
+        workers: number of worker processes; 0 prepares batches in this process.
+        prepare: function from examples to a batch; it runs in the workers, if there are any.
 
     Attributes:
         step: number of the next batch.
@@ -116,13 +116,13 @@ class Loader(Generic[T]):
         return tuple(self._skipped.values())
 
     def start_at(self, step: int) -> None:
-        """Continue with the batch of this step: the one that an uninterrupted run would get."""
+        """Continue with the batch that an uninterrupted run would get at this step."""
         if step < 0:
             raise OptionError(f"step {step}; give 0 or more")
         self.step = step
 
     def __iter__(self) -> Iterator[T]:
-        """Prepare batches from the current step on.
+        """Yield prepared batches, starting at the current step.
 
         Raises:
             WorkerError: a worker process died.
@@ -142,7 +142,7 @@ class Loader(Generic[T]):
             source,
             batch_size=None,
             num_workers=self.workers,
-            # Otherwise the workers' seeds are drawn from the training's generator.
+            # Without a generator, the workers' seeds would be drawn from the training's generator.
             generator=torch.Generator(),
         )
         with deaths_as(stopped):
@@ -150,7 +150,7 @@ class Loader(Generic[T]):
 
 
 class _Batches(IterableDataset[Ready[Any]]):
-    """All batches from a step on; in a worker process, that worker's."""
+    """All batches from a given step on; in a worker process, only those of this worker."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class _Batches(IterableDataset[Ready[Any]]):
             if not info:
                 raise
             # An exception would carry the worker's whole traceback in its message.
-            # A worker that ends would delay the end of the others.
+            # If a worker ended here, it would delay the end of the others.
             while True:
                 yield Ready(None, failure=str(error))
 
@@ -194,7 +194,7 @@ class _Batches(IterableDataset[Ready[Any]]):
             step += passed * (step - before)
 
     def _shares(self, number: int) -> Iterator[list[tuple[int, Any]]]:
-        """Give this process's positions and items of each whole batch of all processes."""
+        """Yield this process's positions and items for each complete batch of all processes."""
         share: list[tuple[int, Any]] = []
         world, whole = self.plan.world, self.plan.size * self.plan.world
         for position, item in enumerate(self.data.order(number, self.plan.seed)):

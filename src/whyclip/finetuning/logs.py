@@ -20,7 +20,7 @@ COLUMNS = ("step", *PARTS, "learning_rate", "gradient_norm", "examples_per_secon
 
 
 def cut_back(path: Path, step: int) -> None:
-    """Remove rows after a step, which will be written again, and an incomplete last row.
+    """Remove an incomplete last row and the rows after a step, which will be written again.
 
     Raises:
         OutputError: the file cannot be written.
@@ -118,7 +118,7 @@ class _Bar:
 
 @contextmanager
 def bar(total: int, done: int, wanted: bool) -> Iterator[Shown]:
-    """Show a bar with loss, images per second and time left, on a terminal only."""
+    """Show a bar with loss, images per second and time left, if the output is a terminal."""
     if not wanted or not sys.stderr.isatty():
         yield _Nothing()
         return

@@ -17,14 +17,14 @@ _READ_DIRECTLY = ("qkv",)
 
 @contextmanager
 def adapters(view: ModelView, rank: int, skip: Collection[nn.Parameter]) -> Iterator[None]:
-    """Put adapters on linear layers for the length of a run, then merge them into the weights.
+    """Add adapters to linear layers during a run, then merge them into the weights.
 
     Only the adapters are trained. The scale is 1 (``alpha = rank``), and there is no dropout.
 
     Args:
         view: the model, changed in place.
         rank: rank of each adapter.
-        skip: parameters whose layers get none.
+        skip: parameters whose layers get no adapter.
 
     Raises:
         OptionError: PEFT is not installed, no layer can take an adapter, or the rank is above
@@ -39,7 +39,7 @@ def adapters(view: ModelView, rank: int, skip: Collection[nn.Parameter]) -> Iter
     names = adaptable_layers(view, skip)
     if not names:
         raise OptionError(
-            f"lora={rank}: {view.name} has no linear layer that an adapter fits; train its weights"
+            f"lora={rank}: {view.name} has no linear layer for an adapter; train its weights"
         )
     module = view.module
     weights = dict(module.named_parameters())  # type: ignore[union-attr]
@@ -62,15 +62,15 @@ def adapters(view: ModelView, rank: int, skip: Collection[nn.Parameter]) -> Iter
 
 
 def adaptable_layers(view: ModelView, skip: Collection[nn.Parameter] = ()) -> list[str]:
-    """Name the linear layers inside of the towers' blocks that are called as modules.
+    """Name the linear layers in the encoders' blocks that are called as modules.
 
-    The projections of ``nn.MultiheadAttention``, which OpenCLIP uses, are read as plain weights
-    and get no adapter: in OpenCLIP only the MLPs do. In transformers, the projections of the
-    attention get adapters too.
+    The projections of ``nn.MultiheadAttention``, which OpenCLIP uses, are plain weights and get no
+    adapter, so OpenCLIP models get adapters only in their MLPs. In transformers, the attention
+    projections get adapters too.
 
     Args:
         view: the model.
-        skip: parameters whose layers are left out.
+        skip: parameters whose layers are excluded.
     """
     blocks = {
         part

@@ -22,7 +22,7 @@ def info_nce(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
         scale: τ, factor from cosine to logit.
 
     Returns:
-        A scalar, 0 or more; ``log b`` where all embeddings are equal.
+        A scalar, 0 or more; ``log b`` if all embeddings are equal.
 
     Example:
         >>> float(info_nce(torch.eye(2), torch.eye(2), 100.0))
@@ -83,15 +83,15 @@ def phrase_region_terms(
     """Contrast each region with its own phrase and with all others, by a focal loss.
 
     ``L_t = −[(1 − s_tt)² log s_tt + Σ_{u≠t} s_tu² log(1 − s_tu)]`` with
-    ``s = σ(τ (cos(F_r,t , F_u) − c))``; Zhao et al., ICML 2024 (arXiv 2502.18816), fine-tuning,
-    which leaves open how the cosine becomes a number from 0 to 1.
+    ``s = σ(τ (cos(F_r,t , F_u) − c))``; Zhao et al., ICML 2024 (arXiv 2502.18816), fine-tuning.
+    The paper does not define how the cosine becomes a number from 0 to 1.
 
     Args:
         regions: ``[m, e]`` of length 1.
         phrases: ``[p, e]`` of length 1.
         positive: ``[m]`` each region's own phrase.
-        excluded: bool ``[m, p]``, phrases that may be true of the region as well; its own phrase
-            is never excluded.
+        excluded: bool ``[m, p]``, phrases that may also describe the region; its own phrase is
+            never excluded.
         scale: τ.
         centre: c, the cosine at which s is one half.
 
@@ -110,7 +110,7 @@ def phrase_region_terms(
 def may_both_be_true(words: Tensor, others: Tensor) -> Tensor:
     """Find phrases that may describe the same region, because one contains the other's words.
 
-    "a red car" and "the car" may; "a red car" and "a blue car" may not.
+    For example, "a red car" and "the car", but not "a red car" and "a blue car".
 
     Args:
         words: int ``[m, k]``, numbers of each phrase's words, 0 for padding.

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Accelerator]:
-    """Set up devices, mixed precision, distribution and trackers for the length of a run.
+    """Set up devices, mixed precision, distribution and trackers during a run.
 
-    One process trains on the device where the model is. Under ``accelerate launch``, each
-    process trains on the device that Accelerate gives it.
+    A single process trains on the model's device. Under ``accelerate launch``, each process trains
+    on the device that Accelerate assigns to it.
 
     Args:
         settings: of the run.
@@ -62,13 +62,13 @@ def machine(settings: Settings, device: torch.device, out: Path) -> Iterator[Acc
             for tracker in accelerator.trackers:
                 tracker.finish()
             if not shared and count == 1:
-                # Accelerate's state is process-wide; a later run has no public way to choose
-                # another precision.
+                # Accelerate's state is process-wide, and there is no public way to choose another
+                # precision for a later run.
                 AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def check_precision(settings: Settings, device: torch.device) -> None:
-    """Check that a device trains with the chosen precision.
+    """Check that a device supports training with the chosen precision.
 
     Raises:
         OptionError: fp16 without a GPU.
@@ -78,7 +78,7 @@ def check_precision(settings: Settings, device: torch.device) -> None:
 
 
 def check_installed() -> None:
-    """Check that the packages of the extra ``train`` are there.
+    """Check that the packages of the extra ``train`` are installed.
 
     Raises:
         OptionError: Accelerate is not installed.

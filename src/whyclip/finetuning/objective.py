@@ -48,23 +48,23 @@ LARGEST_SCALE = 100.0
 class Objective(nn.Module):
     """A user's model with its training losses.
 
-    ``loss = global + local · L_local + removal · L_removal + relevance · L_relevance``. Its
-    parameters are the model's.
+    ``loss = global + local · L_local + removal · L_removal + relevance · L_relevance``. The
+    parameters of this module are the model's.
 
     Args:
         view: the model; its module is trained.
-        local: weight of the phrase–region loss; 0 leaves it out.
-        guidance: method that draws the maps of the local loss, ``"uniform"``, or ``"true"`` for
-            the true masks of the data.
-        options: of that method.
-        weigh: whether a phrase counts by the largest value of its map, divided by the mean of
-            the batch.
+        local: weight of the phrase–region loss; 0 turns it off.
+        guidance: method that computes the maps of the local loss, ``"uniform"``, or ``"true"``
+            for the true masks of the data.
+        options: options of that method.
+        weigh: whether to weight each phrase by the largest value of its map, divided by the mean
+            over the batch.
         removal: weight of the removal loss on marked images.
         relevance: weight of the relevance penalty on marked images.
-        checkpoint_blocks: recompute the activations of blocks.
+        checkpoint_blocks: recompute the activations of blocks in the backward pass.
 
     Raises:
-        OptionError: a weight below 0.
+        OptionError: a weight is below 0.
         UnsupportedModelError: a loss needs blocks, but the encoder exposes none.
     """
 
@@ -100,9 +100,9 @@ class Objective(nn.Module):
         """Compute the losses of this process's batch.
 
         Returns:
-            Scalars by name: ``"loss"``, the sum to differentiate, and its parts before weighting,
-            ``"global"`` always, ``"local"``, ``"removal"`` and ``"relevance"`` if their weight is
-            not 0. Their mean over processes is the loss of the joint batch.
+            Scalars by name: ``"loss"``, the sum to differentiate, and its parts before weighting:
+            ``"global"``, and ``"local"``, ``"removal"`` and ``"relevance"`` if their weight is not
+            0. Their mean over processes is the loss of the joint batch.
         """
         with attention_for_training(batch.pixels.device):
             return self._losses(batch)
@@ -224,7 +224,7 @@ class Objective(nn.Module):
 
 
 def _rows_of(stream: Stream, rows: Tensor) -> Stream:
-    """Select images of a stream."""
+    """Select images of the residual stream."""
     return replace(
         stream,
         x=stream.x[rows],

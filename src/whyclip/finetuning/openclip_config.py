@@ -26,18 +26,18 @@ _PIXELS = 1e-6
 _EMBEDDING = 1e-4
 
 Config = Mapping[str, Any] | str | Path
-"""A ``model_cfg`` of OpenCLIP, the name of an architecture, or a folder with a configuration."""
+"""OpenCLIP ``model_cfg``, name of an architecture, or folder with a configuration."""
 
 
 def openclip_config(view: ModelView, given: Config | None = None) -> dict[str, Any]:
     """Find the configuration of a model and check it by building the model from it.
 
-    It is read from the folder or architecture in the view's name, as given to
+    The configuration is read from the folder or architecture in the model's name, as given to
     :func:`whyclip.load`. A model that the user wrapped has no such name.
 
     Args:
-        view: the model, of OpenCLIP.
-        given: the configuration of a model that the user wrapped.
+        view: the OpenCLIP model.
+        given: configuration of a model that the user wrapped.
 
     Returns:
         Content of ``open_clip_config.json``.
@@ -125,7 +125,7 @@ def _check(view: ModelView, config: Mapping[str, Any]) -> None:
         model.load_state_dict(view.module.state_dict())  # type: ignore[union-attr]
         transform = image_transform_v2(PreprocessCfg(**look), is_train=False)
         again = run_preprocess(transform, Image.fromarray(noise))
-    # The library may raise anything on a configuration of another model.
+    # The library may raise any exception on a configuration of another model.
     except Exception as error:
         raise OptionError(f"{what} does not describe this model: {reason(error):.120}") from error
     if pixels.shape != again.shape or not (pixels - again).abs().max() <= _PIXELS:

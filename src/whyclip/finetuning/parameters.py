@@ -1,4 +1,4 @@
-"""Choice of the trained parameters, and restoring the user's module afterwards."""
+"""Choose the trained parameters, and restore the user's module afterwards."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def module_of(view: ModelView) -> nn.Module:
     """Return the user's module.
 
     Raises:
-        UnsupportedModelError: there is none, it is a plain classifier, or its weights are not
-            float32.
+        UnsupportedModelError: there is no module, it is a plain classifier, or its weights are
+            not float32.
     """
     if view.module is None:
-        raise UnsupportedModelError(f"{view.name} was described without its module")
+        raise UnsupportedModelError(f"{view.name} was wrapped without its module; wrap it with one")
     if view.classes is not None:
         raise UnsupportedModelError(
             f"{view.name} is a classifier without a text encoder; fine-tuning on captions needs one"
@@ -87,7 +87,7 @@ def module_of(view: ModelView) -> nn.Module:
 def read_parameters(view: ModelView) -> tuple[set[nn.Parameter], set[nn.Parameter]]:
     """Find the parameters that the image embedding and the text embedding depend on.
 
-    Besides these, the losses use only the logit scale and bias.
+    The losses also use the logit scale and bias, and no other parameters.
     """
     pixels = torch.zeros(1, 3, *view.image.input_size, device=view.image.device)
     ids = token_ids(view, ["a dog"]).to(view.text.device)
@@ -120,7 +120,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not trained:
-        raise OptionError("no parameter is trained; leave out freeze_text or lora")
+        raise OptionError("no parameter is trained; remove freeze_text or lora")
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},

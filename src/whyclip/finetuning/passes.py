@@ -40,10 +40,10 @@ def run_with_gradients(
     """Run an encoder's own blocks, one after another.
 
     Args:
-        tower: the encoder; an opaque one is called as a whole.
+        tower: the encoder; one without known blocks is called as a whole.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on the encoder's device.
-        checkpoint_blocks: compute each block again in the backward pass instead of keeping its
-            activations, which takes less memory and more time.
+        checkpoint_blocks: recompute each block in the backward pass instead of keeping its
+            activations; this needs less memory and more time.
     """
     if tower.opaque:
         return TrainingPass(tower.embed(inputs), (), tower.encode(inputs))
@@ -68,7 +68,7 @@ def run_with_gradients(
 def attention_for_training(device: torch.device) -> AbstractContextManager[object]:
     """Choose the attention kernel with the fastest backward pass.
 
-    On a CPU that is the plain one, with three quarters of the default's time per step.
+    On a CPU this is the plain kernel; a step takes three quarters of the default's time.
     """
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
@@ -76,7 +76,7 @@ def attention_for_training(device: torch.device) -> AbstractContextManager[objec
 def embed_without(tower: ImageTower, stream: Stream, hidden: Tensor) -> Tensor:
     """Embed images with some patches removed: ``[b, e]``, not normalised.
 
-    A patch that no token attends to, in any block, has no effect on the embedding.
+    No token attends to a removed patch in any block, so it has no effect on the embedding.
 
     Args:
         tower: an image encoder with blocks.
@@ -103,9 +103,9 @@ def _pool_without(block: Block, x: Tensor, columns: Tensor) -> Tensor:
 def readout_contribution(
     tower: ImageTower, stream: Stream, x: Tensor, texts: Tensor, patches: int
 ) -> Tensor:
-    """Map each image's own match score by the method ``contribution``, differentiably.
+    """Compute the ``contribution`` map of each image's own match score, differentiably.
 
-    ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token of the last block.
+    ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the last block's pooled (CLS) token.
 
     Args:
         tower: an image encoder with blocks.

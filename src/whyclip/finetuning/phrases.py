@@ -1,4 +1,4 @@
-"""Extraction of phrases from captions: by rules, by spaCy, or by the user's own function."""
+"""Extract phrases from captions by rules, by spaCy, or by the user's own function."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Extractor:
         """
         try:
             given = self.find(caption)
-            # A generator can be read only once.
+            # A generator can be iterated only once.
             phrases = given if isinstance(given, str) or given is None else list(given)
         except WhyclipError:
             raise

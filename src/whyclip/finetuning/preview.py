@@ -54,7 +54,7 @@ def preview(view: ModelView, data: CaptionData, settings: Settings, captions: in
     objective_of(view, settings)
     with prepared(view, settings) as module:
         trained, _ = counts(module)
-    # It also refuses data smaller than a batch.
+    # It also raises an error for data smaller than a batch.
     Loader(data, settings.batch_size, seed=settings.seed, prepare=preparing(view, settings))
     items = data.epoch(0, seed=settings.seed)
     examples = list(islice((item for item in items if isinstance(item, Example)), captions))

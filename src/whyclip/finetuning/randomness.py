@@ -33,7 +33,7 @@ def generator_states() -> dict[str, Any]:
 def set_generator_states(states: dict[str, Any]) -> None:
     """Restore the states that :func:`generator_states` returned.
 
-    If the number of GPUs differs, their states are left alone.
+    If the number of GPUs differs, their states are not changed.
     """
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))

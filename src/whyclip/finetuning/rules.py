@@ -1,10 +1,10 @@
-"""Noun phrases of an English caption by word lists and endings: no model, no download.
+"""Find the noun phrases of an English caption by word lists and suffixes, without a model.
 
 A phrase is a noun with the adjectives and nouns in front of it, in lower case, without
 determiners, numbers, possessors and adverbs: "two very large red cars" gives "large red cars".
 Chunks end at verbs, prepositions, conjunctions and punctuation. Frames ("a photo of"), quantities
-("a group of") and positions ("in front of") are not phrases. Words in other alphabets than Latin
-are skipped.
+("a group of") and positions ("in front of") are not phrases. Words that are not in the Latin
+alphabet are skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LIMIT = 5
 # A longer phrase is a list of words, not a description of a region.
 MOST_WORDS = 6
 LONGEST_WORD = 40
-# Longest piece of a caption that can be markup, so that the search takes linear time.
+# Longest markup in a caption; the limit keeps the search linear in time.
 _MARKUP = re.compile(
     r"<[^<>]{0,200}>|(?:https?://|www\.)\S+|\b[\w-]{1,80}\.(?:jpe?g|png|gif|webp)\b", re.I
 )

@@ -35,7 +35,7 @@ from whyclip.workers import deaths_as
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# This many steps in a row without a usable gradient mean that fp16 does not work here.
+# After this many consecutive steps without a usable gradient, an fp16 run fails.
 _MOST_OVERFLOWS = 50
 
 
@@ -48,16 +48,16 @@ class Run:
         view: the model.
         objective: its losses.
         settings: of the run.
-        identity: plain data that may not change between runs.
+        identity: plain data that must not change between runs.
         out: folder of the run.
         total: number of optimiser steps.
         loader: batches of this process.
-        stop: whether a signal asked the run to stop.
+        stop: request to stop, set by a signal.
         step: number of steps done.
         seconds: time spent in training, over all runs.
         losses: mean losses of the last step.
         skipped: number of examples skipped so far, by all processes.
-        seen: what this process met in the data.
+        seen: faults and marked images that this process found in the data.
     """
 
     accelerator: Accelerator
@@ -165,19 +165,19 @@ class Run:
             OutputError: a log or checkpoint cannot be written.
             Interrupted: a signal; a checkpoint was written.
         """
-        # The signal of a dead worker can raise it anywhere, not only while reading data.
+        # The signal of a dead worker can raise this error anywhere, not only while reading data.
         with deaths_as(stopped):
             self._train(progress)
 
     def faults(self) -> tuple[Fault, ...]:
-        """Count what all processes skipped, and warn if a shortcut loss met no mask."""
+        """Count the examples that all processes skipped; warn if a shortcut loss found no mask."""
         from accelerate.utils import gather_object
 
         everywhere: list[Seen] = gather_object([self.seen])
         settings = self.settings
         if (settings.removal or settings.relevance) and not any(s.marked for s in everywhere):
             warn(
-                "no image that was trained on had a usable mask, so the shortcut loss was 0; "
+                "no training image had a usable mask, so the shortcut loss was 0; "
                 "check the column of masks"
             )
         return joined(everywhere)
@@ -232,7 +232,7 @@ class Run:
             with accelerator.accumulate(self.trained):
                 parts = self.trained(batch)
                 names = [name for name in PARTS if name in parts]
-                # One message for all, so that every process decides the same.
+                # The flag is shared, so that every process makes the same decision.
                 state = parts["loss"].new_tensor([len(self.seen.faults), self.stop.wanted]).float()
                 losses = torch.stack([parts[name].detach().float() for name in names])
                 here = torch.cat([losses, state])

@@ -1,4 +1,4 @@
-"""The fine-tuned model as a folder that the model's own library opens."""
+"""Save the fine-tuned model as a folder that the model's own library opens."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _save_openclip(view: ModelView, content: dict[str, Any], folder: Path) -> No
     text = json.dumps(content, indent=2) + "\n"
     (folder / OPENCLIP_CONFIG).write_text(text, encoding="utf-8")
     inner: Any = getattr(view.tokenizer, "tokenizer", None)
-    # Only tokenizers of transformers have their own files; OpenCLIP includes CLIP's.
+    # Only tokenizers of transformers have their own files; OpenCLIP contains CLIP's tokenizer.
     if hasattr(inner, "save_pretrained"):
         inner.save_pretrained(folder)
 

@@ -1,4 +1,4 @@
-"""Synthetic scenes as caption data; optionally with the true mask of each phrase."""
+"""Synthetic scenes as caption data, optionally with the true mask of each phrase."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class SceneCaptions(Indexed):
 
 
 def mentioned(scene: Scene) -> dict[str, Mask]:
-    """Find the objects that a scene's caption names, by their words.
+    """Find the objects that a scene's caption names.
 
     Returns:
-        For each, the words of the caption without the article, such as "red car", and its visible
-        pixels; hidden objects are left out.
+        Visible pixels of each object by its phrase without the article (for example "red car").
+        Hidden objects are excluded.
     """
     atlas = load_atlas()
     names = {
@@ -79,7 +79,7 @@ def open_scenes(
     """
     numbers = rest.split(":")
     if len(numbers) > 2 or not all(re.fullmatch(r"[0-9]{1,7}", number) for number in numbers):
-        raise InputError(f"scenes:{quoted(rest)}; give their number, and optionally a seed")
+        raise InputError(f"scenes:{quoted(rest)}; give the number of scenes and optionally a seed")
     for known in SPLITS:
         if split == known:
             scenes = Scenes(*map(int, numbers), split=known)

@@ -1,4 +1,4 @@
-"""Synthetic scenes as tensors, drawn once so that many short trainings are fast."""
+"""Synthetic scenes as tensors, drawn once for many short training runs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class SceneTable:
     Attributes:
         images: ``[n, 3, SIDE, SIDE]`` uint8.
         shares: ``[n, 4, patches]`` float16, the share of each patch that each object covers.
-        boxes: ``[n, 4, 4]`` left, top, right, bottom in pixels; zeros where nothing is visible.
-        concepts: ``[n, 4]`` each object's number; -1 where there is none.
+        boxes: ``[n, 4, 4]`` left, top, right, bottom in pixels; zeros if nothing is visible.
+        concepts: ``[n, 4]`` index of each object's class; -1 if there is no object.
         captions: n sentences.
         caption_ids: ``[n, t]`` their token ids.
-        phrases: all distinct phrases of the captions.
+        phrases: the p distinct phrases of the captions.
         phrase_ids: ``[p, t]`` token ids of the phrases in their template.
         words: ``[p, 8]`` hashes of each phrase's words.
-        named: ``[n, 4]`` row of each object's phrase; -1 where the caption does not name it.
+        named: ``[n, 4]`` row of each object's phrase; -1 if the caption does not name it.
     """
 
     images: Tensor
@@ -100,7 +100,7 @@ def draw_table(
     edit: Callable[[Layout], Layout] | None = None,
     device: torch.device | str = "cpu",
 ) -> SceneTable:
-    """Draw scenes of up to four of the first concepts, and tokenise their captions.
+    """Draw scenes with up to four objects, and tokenise their captions.
 
     Args:
         view: the model whose tokenizer and patches are used.
@@ -108,14 +108,14 @@ def draw_table(
         split: splits share no scene.
         seed: of the scenes.
         objects: minimum and maximum number of objects in a scene, 1 to 4.
-        concepts: how many of the atlas's first concepts appear.
-        edit: changes the layouts before they are drawn; captions describe what it returns.
-        device: where to draw them, and where the tensors are; pixels differ by rounding.
+        concepts: number of object classes; the first ones of the atlas are used.
+        edit: function that changes the layouts before they are drawn; captions describe its result.
+        device: device of the drawing and of the tensors; pixels differ by rounding.
     """
     atlas, patch = load_atlas(), view.image.patch
     keys = keys_of(np.arange(n) + seed * 10**6, split)
     starts = range(0, n, _DRAWN_AT_ONCE)
-    # One piece of memory: tables of many scenes take gigabytes, joined ones twice as many.
+    # One preallocated tensor: large tables take gigabytes, and concatenation would need twice that.
     images = torch.empty(n, 3, SIDE, SIDE, dtype=torch.uint8, device=device)
     shares, boxes, layouts = [], [], []
     for start in track(starts, "drawing scenes", len(starts)):

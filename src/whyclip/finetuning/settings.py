@@ -58,20 +58,20 @@ class Settings:
             compares images and captions within each batch only.
         precision: ``"fp32"``, or mixed precision ``"bf16"`` or ``"fp16"`` (GPU only). Weights
             stay in float32.
-        checkpoint_blocks: recompute each block's activations in the backward pass, which takes
+        checkpoint_blocks: recompute each block's activations in the backward pass; this needs
             less memory and more time.
-        ema: decay of the moving average of the weights, such as .999; 0 turns it off. The
-            average is what is saved.
-        freeze_text: train the image encoder and the logit scale only.
-        lora: rank of low-rank adapters, which are then trained instead of the weights and
-            merged into them at the end; 0 trains the weights.
+        ema: decay of the moving average of the weights, for example 0.999; 0 turns it off. The
+            average is saved instead of the last weights.
+        freeze_text: train only the image encoder and the logit scale.
+        lora: rank of low-rank adapters, which are trained instead of the weights and merged
+            into them at the end; 0 trains the weights.
         local: weight of the phrase–region loss.
         removal: weight of the removal loss on marked patches.
         relevance: weight of the relevance penalty on marked patches.
         guidance: method whose maps guide the local loss, ``"uniform"``, or ``"true"`` for the
             true masks of the data.
-        weigh: let a phrase count by the peak of its map in the local loss.
-        template: sentence that a phrase is put into, with ``{}`` for the phrase.
+        weigh: weight each phrase by the maximum of its map in the local loss.
+        template: sentence that contains the phrase, with ``{}`` in its place.
         phrases: maximum number of phrases per caption.
         extractor: ``"auto"``, ``"rules"``, ``"spacy"``, or a function from a caption to phrases.
         seed: random seed of the data order and of dropout.

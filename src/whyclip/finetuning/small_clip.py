@@ -1,7 +1,7 @@
-"""A small CLIP trained on captions alone, for experiments on fine-tuning.
+"""A small CLIP trained only on captions, for experiments on fine-tuning.
 
-``mini`` was trained with the regions of its scenes, so it cannot show what fine-tuning on regions
-adds. This model has seen images and whole captions only.
+``mini`` was trained with the regions of its scenes, so it cannot show the effect of fine-tuning
+on regions. This model was trained only on images and whole captions.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def small_clip(
     config: Mapping[str, Any] = CONFIG,
     name: str = "small-clip",
 ) -> ModelView:
-    """Build the model with new weights: 112 × 112 pixels, 7 × 7 patches.
+    """Build the model with random weights: 112 × 112 pixels, 7 × 7 patches.
 
     Args:
         seed: of the weights.
-        device: where they are.
-        config: sizes, as OpenCLIP describes them; the side of the image is that of the scenes.
-        name: of the model in results.
+        device: device of the weights.
+        config: OpenCLIP ``model_cfg``; its image size must be that of the scenes.
+        name: name of the model in results.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

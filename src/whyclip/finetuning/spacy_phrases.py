@@ -16,7 +16,7 @@ _KEPT = frozenset({"ADJ", "NOUN", "PROPN", "VERB"})
 
 
 def spacy_missing() -> str:
-    """Return how to install what spaCy lacks; empty if nothing."""
+    """Return the command that installs spaCy or its model; empty if both are installed."""
     from importlib.util import find_spec
 
     if find_spec("spacy") is None:

@@ -1,4 +1,4 @@
-"""Caption data in tables: CSV, Parquet, and data sets of the Hugging Face library on disk."""
+"""Caption data in tables: CSV, Parquet, and Hugging Face datasets on disk."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FORM = "a table with the columns image and caption, and optionally mask"
 
 
 class TableCaptions(Indexed):
-    """Rows with an image, a caption and optionally a mask of pixels that must not be used.
+    """Rows with an image, a caption and optionally a mask of pixels the model must not use.
 
-    A cell of an image or mask is a path relative to the table, encoded bytes, or a mapping with
+    An image or mask cell is a path relative to the table, encoded bytes, or a mapping with
     ``bytes`` or ``path``.
 
     Args:
         name: kind and place, for messages.
-        root: folder that paths are relative to.
+        root: folder to which paths are relative.
         count: number of rows.
         keys: identifies each row.
         columns: names of the columns ``image``, ``caption`` and ``mask``.
@@ -58,7 +58,7 @@ class TableCaptions(Indexed):
         super().__init__(name, count, keys=keys, fraction=fraction, seed=seed)
 
     def row(self, item: int) -> Mapping[str, Any]:
-        """Return the cells of one row by the names of their columns."""
+        """Return the cells of one row by column name."""
         raise NotImplementedError
 
     def read(self, item: int) -> Example:
@@ -186,7 +186,7 @@ class HfCaptions(TableCaptions):
 
 
 def undecoded(rows: Any) -> Any:
-    """Turn off the decoding of image columns, so that a damaged image affects one row only."""
+    """Turn off the decoding of image columns, so that a damaged image affects only its row."""
     from datasets import Image as ImageColumn
 
     for name, feature in rows.features.items():

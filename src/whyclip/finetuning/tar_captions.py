@@ -38,14 +38,14 @@ class TarCaptions(CaptionData):
     """Samples of tars: ``KEY.jpg`` with ``KEY.txt`` or ``KEY.json``, optionally ``KEY.mask.png``.
 
     Every epoch shuffles the tars and then the samples, in a buffer. Each process and each worker
-    reads every tar, but decodes only its own images: this keeps the batches the same for any
-    number of them.
+    reads every tar, but decodes only its own images. This keeps the batches the same for any
+    number of processes and workers.
 
     Args:
         pattern: file names or http addresses of tars, with braces such as ``{0000..0331}``.
-        fraction: share of the samples, chosen by a hash of each one's tar and key.
+        fraction: share of the samples, chosen by a hash of tar and key.
         seed: of that choice.
-        buffer: number of encoded samples to shuffle among.
+        buffer: number of encoded samples in the shuffle buffer.
 
     Raises:
         InputError: a file or the library is missing, or an address cannot be used.
@@ -88,7 +88,7 @@ class TarCaptions(CaptionData):
         yield from held
 
     def spares(self, position: int, number: int, seed: int) -> Iterator[dict[str, Any]]:
-        """List the first samples of the epoch, from a place given by the position."""
+        """List the first samples of the epoch, starting at an index given by the position."""
         of, spares = self._spares
         if of == (number, seed):
             yield from (spares[(position + i) % len(spares)] for i in range(len(spares)))
@@ -109,7 +109,7 @@ class TarCaptions(CaptionData):
 
         try:
             stream = open_shard(shard)
-        except Exception as error:  # noqa: BLE001 - the library raises whatever its transport does
+        except Exception as error:  # noqa: BLE001 - the library raises the errors of its transport
             self._faults.append(Skipped(shard, CUT_TAR, reason(error)))
             return
         name = shard.rpartition("/")[2]
@@ -123,7 +123,7 @@ class TarCaptions(CaptionData):
             # A transfer can fail at its end.
             faults.append(error)
         if faults:
-            # The library appends its own arguments to the error.
+            # The library appends its arguments to the error.
             detail = f"{type(faults[0]).__name__}: {str(faults[0].args[:1])[2:-3]:.120}"
             self._faults.append(Skipped(shard, CUT_TAR, detail))
         elif not is_complete(shard):

@@ -47,7 +47,7 @@ class Finetuned:
         losses: mean losses of the last step, by name.
         skipped: number of examples that were skipped, such as broken images.
         seconds: time spent in training, over all runs.
-        resumed: step at which this run resumed; 0 if it started anew.
+        resumed: step at which this run resumed; 0 for a new run.
         faults: why examples were skipped, the most frequent reason first.
     """
 
@@ -71,11 +71,11 @@ def finetune(
     progress: bool = True,
     config: Config | None = None,
 ) -> Finetuned:
-    """Train a model on captioned images, so that words match their regions.
+    """Train a model on captioned images, so that phrases match their regions.
 
-    The weights of the view's module are changed in place: they are those of the saved model
-    afterwards. After an error they are those of the last step. The module keeps its mode (train
-    or eval) and the ``requires_grad`` of its parameters.
+    The weights of the view's module are changed in place. Afterwards they equal those of the saved
+    model; after an error, those of the last step. The module keeps its mode (train or eval) and the
+    ``requires_grad`` of its parameters.
 
     Args:
         view: the model, with float32 weights.
@@ -142,7 +142,7 @@ def finetune(
                 faults = run.faults()
             if run.average is not None:
                 run.average.apply()
-        # After the run, so that adapters are merged.
+        # After the run, when adapters are merged.
         if accelerator.is_main_process:
             save_model(save, folder / MODEL)
         accelerator.wait_for_everyone()

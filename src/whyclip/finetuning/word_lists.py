@@ -92,7 +92,7 @@ S_NOUNS = _words(
     "slices leaves drops lights plants stops steps waves lines signs packs ships rolls bites "
     "works boards hands faces cards races helps brushes packets scores touches picks paints"
 )
-# Base forms that are verbs wherever they follow a noun.
+# Base forms that are always verbs after a noun.
 VERBS = _words(
     "arrive wear carry sit eat listen swim explode celebrate perform prepare enjoy attend speak "
     "graze gallop gather build entertain compete wait write throw hold bring buy sell become "

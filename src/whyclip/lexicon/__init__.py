@@ -1,7 +1,6 @@
-"""Shipped word lists: everyday nouns, colours, adjectives, and strings without a meaning.
+"""Shipped word lists: everyday nouns, colours, adjectives, and nonsense strings.
 
-The lists were written for whyclip. They are starting points; every function that uses one also
-takes the user's own.
+The lists were written for whyclip. Every function that uses one also accepts the user's own list.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ def nouns() -> tuple[str, ...]:
 
 @cache
 def bare_nouns() -> tuple[tuple[str, ...], ...]:
-    """Return the same nouns without articles, in groups of similar things."""
+    """Return the same nouns without articles, in groups of similar objects."""
     return tuple(_words(line.removeprefix("+")) for line in _lines("nouns"))
 
 
 @cache
 def adjectives() -> tuple[tuple[str, ...], ...]:
-    """Return visible adjectives, in groups whose members replace each other."""
+    """Return adjectives of visible properties, in groups whose members can replace each other."""
     return tuple(_words(line) for line in _lines("adjectives"))
 
 
@@ -62,5 +61,5 @@ def colours() -> tuple[str, ...]:
 
 @cache
 def nonsense() -> tuple[str, ...]:
-    """Return strings without a meaning."""
+    """Return nonsense strings."""
     return tuple(word for line in _lines("nonsense") for word in _words(line))

@@ -1,1 +1,1 @@
-"""The embedded model's weights; how they were trained is in the folder ``training``."""
+"""The embedded model's weights. The folder ``training`` has the training code."""

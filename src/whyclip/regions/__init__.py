@@ -1,4 +1,4 @@
-"""Region classification: which class does each box or mask of an image get."""
+"""Region classification: predict the class of each box or mask of an image."""
 
 from whyclip.regions.classes import class_embeddings
 from whyclip.regions.classify import classify, classify_regions, region_accuracy

@@ -1,4 +1,4 @@
-"""The model input that images, boxes and masks are fitted into."""
+"""Fit images, boxes and masks into the model input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from whyclip.types import MaskRule
 
 @dataclass(frozen=True)
 class Canvas:
-    """The input of a model, into which images are fitted at the top left.
+    """A model input in which images are placed at the top left.
 
     Attributes:
         height: in pixels.
@@ -32,8 +32,8 @@ class Canvas:
         norm: the model's own normalisation.
         masks: ``"share"`` weights each patch by the share that a mask covers.
             ``"clipself"`` is the rule of CLIPSelf's released code: the mask is resized to the
-            grid bicubically without anti-aliasing, and all patches above 0 count alike. If no
-            patch is left, shares are used.
+            grid bicubically without anti-aliasing, and all patches above 0 have weight 1. If no
+            patch is above 0, shares are used.
     """
 
     height: int

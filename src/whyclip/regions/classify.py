@@ -49,21 +49,21 @@ def classify_regions(
     top: Sequence[int] = TOP,
     masks: MaskRule = "share",
 ) -> RegionResult:
-    """Measure how well a model names boxes and masks: mAcc by the protocol of CLIPSelf.
+    """Measure how well a model classifies boxes and masks: mAcc by the protocol of CLIPSelf.
 
     The longer side of each image is resized to ``size``, and the rest is padded. Each patch gets
-    a feature from the last block without its attention. A box gets the features under it by
-    RoIAlign, a mask their mean, and each of them the class with the greatest cosine. Wu et al.,
-    ICLR 2024 (arXiv 2310.01403), section 4.1 and the released code.
+    a feature from the last block without its attention. Box features are pooled by RoIAlign, mask
+    features are averaged, and the prediction is the class with the largest cosine. Wu et al., ICLR
+    2024 (arXiv 2310.01403), section 4.1 and the released code.
 
     Args:
         view: the model.
-        data: a dataset, or its specification as :func:`whyclip.datasets.open_dataset` takes it.
+        data: a dataset, or its specification for :func:`whyclip.datasets.open_dataset`.
         size: side of the input in pixels; the model's native input by default.
-        template: prompt of a class; see :func:`whyclip.regions.class_embeddings`.
-        limit: number of images to draw at random; all by default.
-        seed: of that draw and of the intervals.
-        batch_size: images in memory at once.
+        template: prompt template of the classes; see :func:`whyclip.regions.class_embeddings`.
+        limit: number of images, chosen at random; all by default.
+        seed: random seed of that choice and of the intervals.
+        batch_size: number of images in memory at once.
         top: a region counts as correct if its class is among the k best, for each k here.
         masks: weights of patches under a mask: ``"share"``, or ``"clipself"`` as in CLIPSelf's
             code; see :class:`whyclip.regions.canvas.Canvas`.
@@ -94,7 +94,7 @@ def classify_regions(
     parts = prepare_parts(canvas, dataset, batch_size)
     total = -(-len(dataset) // batch_size)
     with warnings.catch_warnings():
-        # Warnings about single images would repeat for every one of them.
+        # Warnings about single images would be repeated for every image.
         warnings.simplefilter("ignore", WhyclipWarning)
         result = _classified(
             view, track(parts, "classifying regions", total), dataset, directions, top, seed
@@ -125,10 +125,10 @@ def classify(
         view: the model.
         prepared: from :func:`whyclip.regions.prepare_regions`.
         directions: ``[C, e]`` class embeddings; by default those of the dataset's classes.
-        template: of those, see :func:`whyclip.regions.class_embeddings`.
+        template: their prompt template; see :func:`whyclip.regions.class_embeddings`.
         batch_size: batch size of the model.
         top: as for :func:`classify_regions`.
-        seed: of the intervals.
+        seed: random seed of the intervals.
 
     Raises:
         UnsupportedModelError: the model has no dense features or no text encoder.
@@ -158,14 +158,13 @@ def region_accuracy(
     batch_size: int = BATCH,
     top: Sequence[int] = TOP,
 ) -> Mapping[Kind, Counts]:
-    """Count correct regions per image and class, the fast part for training experiments.
+    """Count correct regions per image and class, for training experiments.
 
-    Compare two models by :func:`whyclip.regions.macc_difference`. The arguments are those of
+    To compare two models, use :func:`whyclip.regions.macc_difference`. The arguments are those of
     :func:`classify`.
 
     Returns:
-        For ``"boxes"``, ``"thing masks"`` and ``"stuff masks"``, if there are any, the
-        counts.
+        Counts by kind (``"boxes"``, ``"thing masks"``, ``"stuff masks"``), for kinds that occur.
     """
     return classify(
         view,

@@ -34,7 +34,7 @@ class Counts:
 
     @property
     def images(self) -> int:
-        """Number of images that have such a region."""
+        """Number of images with at least one region of this kind."""
         return int((self.total.sum(1) > 0).sum())
 
     def per_class(self, k: int = 1) -> Floats:
@@ -42,7 +42,7 @@ class Counts:
         return _divided(self.correct[k].sum(0), self.total.sum(0))
 
     def macc(self, k: int = 1) -> float:
-        """Mean over the classes that occur of the accuracy within the class; NaN without one."""
+        """Mean of the per-class accuracies over the classes that occur; NaN if none occurs."""
         return float(_mean_accuracy(self.correct[k].sum(0), self.total.sum(0)))
 
     def interval(
@@ -50,16 +50,16 @@ class Counts:
     ) -> Interval:
         """MAcc with its bootstrap-t interval over images.
 
-        MAcc is no mean over images, so each image stands for its jackknife pseudo-value
-        ``n · mAcc − (n − 1) · mAcc without the image``; their interval is that of
-        :func:`whyclip.stats.intervals.interval`. Efron & Tibshirani, An Introduction to the
+        MAcc is not a mean over images, so each image is replaced by its jackknife pseudo-value
+        ``n · mAcc − (n − 1) · mAcc without the image``. The interval of the pseudo-values is that
+        of :func:`whyclip.stats.intervals.interval`. Efron & Tibshirani, An Introduction to the
         Bootstrap, 1993, sec. 11.5.
 
         Args:
             k: a region counts as correct if its class is among the k best.
-            level: 0 to 1.
-            resamples: number of draws.
-            seed: of the draws.
+            level: confidence level, 0 to 1.
+            resamples: number of bootstrap samples.
+            seed: random seed of the samples.
 
         Returns:
             ``n`` counts regions and ``groups`` images; the bounds are NaN for fewer than two
@@ -80,23 +80,23 @@ def macc_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """MAcc of a minus mAcc of b on the same regions, with its paired interval over images.
+    """Difference of mAcc, a minus b, on the same regions, with its paired interval over images.
 
-    The interval is that of :meth:`Counts.interval`, for the differences of the pseudo-values.
+    The interval is computed as in :meth:`Counts.interval`, from differences of pseudo-values.
 
     Args:
-        a: of one model.
-        b: of another model on the same images.
+        a: counts of one model.
+        b: counts of another model on the same images.
         k: a region counts as correct if its class is among the k best.
-        level: 0 to 1.
-        resamples: number of draws.
-        seed: of the draws.
+        level: confidence level, 0 to 1.
+        resamples: number of bootstrap samples.
+        seed: random seed of the samples.
 
     Raises:
         InputError: the two are not counts of the same regions.
     """
     if a.total.shape != b.total.shape or (a.total != b.total).any():
-        raise InputError("the two counts are not of the same regions; classify one Prepared twice")
+        raise InputError("the counts are of different regions; classify the same Prepared twice")
     there = a.total.sum(1) > 0
     values = _pseudo_values(a.correct[k][there], a.total[there])
     values -= _pseudo_values(b.correct[k][there], a.total[there])
@@ -146,5 +146,5 @@ def _pseudo_values(correct: Floats, total: Floats) -> Floats:
     n, all_correct, all_total = len(total), correct.sum(0), total.sum(0)
     without = _mean_accuracy(all_correct - correct, all_total - total)
     values = n * _mean_accuracy(all_correct, all_total) - (n - 1) * without
-    # Rounding must not make equal images differ.
+    # Without this, rounding would make equal images differ.
     return np.round(values, 10) if n > 1 else values

@@ -25,7 +25,7 @@ def dense_features(tower: ImageTower, x: Tensor, patches: int) -> Tensor:
         ``[b, patches, e]``, each of length 1.
 
     Raises:
-        UnsupportedModelError: the tower has no attention over its patches.
+        UnsupportedModelError: the encoder has no attention over its patches.
     """
     if tower.opaque:
         raise UnsupportedModelError(

@@ -1,4 +1,4 @@
-"""From pixels to one feature per region: the last block's input, RoIAlign, means under masks."""
+"""Compute one feature per region: dense features, RoIAlign for boxes and means under masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_tower(view: ModelView) -> None:
     """Check that a model has dense features and a text encoder.
 
     Raises:
-        UnsupportedModelError: it has not.
+        UnsupportedModelError: one of them is missing.
     """
     if view.image.opaque:
         raise UnsupportedModelError(

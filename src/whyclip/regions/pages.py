@@ -1,4 +1,4 @@
-"""A result of region classification as a page and files."""
+"""Write a result of region classification as a page and files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def report_of(result: RegionResult) -> Report:
             continue
         sections.append(confusion_table(result, kind))
         if kind != "thing masks":
-            # For things, the boxes are shown.
+            # Examples of things are shown for boxes only.
             sections.append(
                 Picture(
                     crop_figure(result, confusions),
@@ -156,9 +156,9 @@ def crop_figure(result: RegionResult, confusions: list[Confusion]) -> Figure:
 def _introduction(result: RegionResult) -> str:
     return (
         f"{result.n_regions} regions in {result.n_images} images, {len(result.classes)} classes. "
-        "Each patch gets a feature from the last block without its attention. A box gets the "
-        "features under it by RoIAlign, a mask their mean. The prediction is the class whose "
-        "embedding has the greatest cosine with the region's feature. The protocol is that of "
+        "Each patch gets a feature from the last block without its attention. Box features are "
+        "pooled by RoIAlign, mask features are averaged. The prediction is the class whose "
+        "embedding has the largest cosine with the region's feature. This is the protocol of "
         "CLIPSelf (Wu et al., ICLR 2024, arXiv 2310.01403)."
     )
 

@@ -29,13 +29,13 @@ class Prepared:
         image: ``[r]`` row of each region's image.
         boxes: ``[r, 4]`` left, top, right, bottom in units of patches.
         weights: ``[r, gh·gw]`` weight of each patch under the mask; a row of 0 without a mask.
-        labels: ``[r]`` number of the true class.
+        labels: ``[r]`` index of the true class.
         stuff: bool ``[r]``, whether the region is stuff.
-        pixel_boxes: the boxes in pixels of the original images.
+        pixel_boxes: ``[r, 4]`` boxes in pixels of the original images.
         canvas: the model input.
         dataset: the source of images and classes.
         numbers: number of each image in the dataset.
-        ids: of the images.
+        ids: ids of the images.
         left_out: number of excluded regions, by reason.
         failed: for each unreadable image, the reason by its index in the dataset.
     """
@@ -74,8 +74,8 @@ def prepare_regions(
 ) -> Prepared:
     """Read all images and regions of a dataset at once.
 
-    Any model with the same input size, patch size and normalisation can use the result. It has
-    all images in memory; :func:`whyclip.regions.classify_regions` reads a few at a time instead.
+    Any model with the same input size, patch size and normalisation can use the result. All images
+    are in memory; :func:`whyclip.regions.classify_regions` reads a few at a time instead.
 
     Args:
         view: a model that will classify the regions.
@@ -99,7 +99,7 @@ def prepare_parts(canvas: Canvas, dataset: Dataset, batch_size: int) -> Iterator
 
 
 def prepare_part(canvas: Canvas, dataset: Dataset, numbers: Sequence[int]) -> Prepared:
-    """Read some images of a dataset; images without regions are left out."""
+    """Read some images of a dataset; images without regions are excluded."""
     images: list[tuple[int, RegionImage]] = []
     left_out: Counter[str] = Counter()
     failed: dict[int, str] = {}
@@ -156,7 +156,7 @@ def check_fits(view: ModelView, prepared: Prepared) -> None:
         raise InputError(
             f"the regions were prepared for {made.height}×{made.width} pixels in patches of "
             f"{made.patch}; {view.name} takes {expected.height}×{expected.width} in patches of "
-            f"{expected.patch}, or normalises otherwise; prepare them with this model"
+            f"{expected.patch}, or uses another normalisation; prepare them with this model"
         )
 
 

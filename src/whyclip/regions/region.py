@@ -51,12 +51,12 @@ class Region:
 
 @dataclass(frozen=True)
 class RegionImage:
-    """An image with its regions, and numbers of excluded regions.
+    """An image with its regions and the numbers of excluded regions.
 
     Attributes:
-        id: of the sample.
+        id: id of the sample.
         image: upright RGB.
-        regions: in the dataset's order.
+        regions: regions in the dataset's order.
         left_out: number of excluded regions, by reason.
     """
 
@@ -69,8 +69,8 @@ class RegionImage:
 def region_image(dataset: Dataset, index: int) -> RegionImage:
     """Read one image of a dataset with its regions.
 
-    COCO has one region per segment, without crowds; ``scenes`` one per visible object; a CSV file
-    of boxes one per row; any other dataset with masks one per label, as a thing.
+    COCO gives one region per segment, without crowds; ``scenes`` one per visible object; a CSV file
+    of boxes one per row. Any other dataset with masks gives one thing per label.
 
     Args:
         dataset: the dataset, or samples drawn from one.

@@ -27,13 +27,13 @@ class Outcome:
 
     Attributes:
         image: ``[r]`` row of the region's image.
-        labels: ``[r]`` number of the true class.
+        labels: ``[r]`` index of the true class.
         stuff: bool ``[r]``.
         pixel_boxes: ``[r, 4]`` boxes in pixels of the original images.
         box_rank: ``[r]`` rank of the true class by the scores of the box, from 0.
-        mask_rank: the same for the mask; −1 if there is none.
-        box_best: ``[r, k]`` classes with the greatest scores of the box, best first.
-        mask_best: the same for the mask.
+        mask_rank: ``[r]`` the same for the mask; −1 without a mask.
+        box_best: ``[r, k]`` classes with the highest scores of the box, best first.
+        mask_best: ``[r, k]`` the same for the mask.
     """
 
     image: Ints
@@ -64,10 +64,10 @@ class Confusion:
     """Regions of one class that were predicted as another.
 
     Attributes:
-        true: their class.
-        predicted: the class with the greatest score.
+        true: class of the regions.
+        predicted: class with the highest score.
         count: number of regions.
-        share: of the regions of the true class.
+        share: share of the regions of the true class.
         regions: rows of the regions, in the order of the dataset.
     """
 
@@ -83,22 +83,22 @@ class RegionResult:
     """Region classification of one model on one dataset.
 
     Attributes:
-        model: its name.
+        model: name of the model.
         classes: the classes of the dataset.
-        outcome: the predictions.
+        outcome: predictions of all regions.
         top: the values of k.
-        ids: of the images that have regions.
-        numbers: their numbers in the dataset.
+        ids: ids of the images that have regions.
+        numbers: indices of these images in the dataset.
         left_out: number of excluded regions, by reason.
         failed: for each unreadable image, the reason by its index in the dataset.
         dataset: source of example crops.
-        seed: of the intervals.
+        seed: random seed of the intervals.
         data: specification of the dataset.
         size: height and width of the input.
-        template: of the class prompts; None for OpenAI's 80.
+        template: template of the class prompts; None for OpenAI's 80.
         masks: weights of patches under a mask.
         seconds: run time.
-        command: the command that repeats it.
+        command: command that repeats the run.
     """
 
     model: str
@@ -130,7 +130,7 @@ class RegionResult:
 
     @cached_property
     def counts(self) -> Mapping[Kind, Counts]:
-        """Regions by image and class, for each kind that occurs."""
+        """Counts of regions by image and class, for each kind that occurs."""
         shape = len(self.ids), len(self.classes)
         counts: dict[Kind, Counts] = {}
         for kind in KINDS:
@@ -168,7 +168,7 @@ class RegionResult:
         ]
 
     def described(self, **facts: Any) -> RegionResult:
-        """Add facts about the run, by the names of the attributes."""
+        """Return a copy with facts about the run, given by attribute name."""
         return replace(self, **facts)
 
     def save(self, folder: str | Path) -> Path:

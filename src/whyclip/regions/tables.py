@@ -1,4 +1,4 @@
-"""A result of region classification as tables."""
+"""Tables of a region classification result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main_table(result: RegionResult) -> Table:
         "Region classification",
         tuple(columns),
         tuple(rows),
-        "mAcc: mean over the classes that occur of the accuracy within the class. Intervals: 95 %, "
+        "mAcc: mean of the per-class accuracies over the classes that occur. Intervals: 95 %, "
         f"bootstrap-t over images. A random choice among the {classes} classes gets {chance}.",
     )
 
@@ -98,7 +98,7 @@ def failed_table(result: RegionResult) -> Table:
 
 
 def region_table(result: RegionResult) -> Table:
-    """List every region with its box, its true class and the best classes, for programs."""
+    """List every region with its box, true class and best classes, for use by programs."""
     edges = ("left", "top", "right", "bottom")
     columns = ["image", "kind", *edges, "class", "box_rank", "box_best", "mask_rank", "mask_best"]
     outcome, rows = result.outcome, []

@@ -1,4 +1,4 @@
-"""Captions of scenes with their claims, whose truth can be computed for any scene."""
+"""Captions of scenes with their claims, which can be checked for any scene."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def phrase(name: str, colour: str | None = None, article: bool = True) -> str:
 
 
 def relation_of(dx: float, dy: float, margin: float = MARGIN) -> int:
-    """Return which relation object 1 has to object 2 at (dx, dy) = centre 1 - centre 2, or -1."""
+    """Return the relation of object 1 to object 2 for (dx, dy) = centre 1 - centre 2, or -1."""
     if max(abs(dx), abs(dy)) < margin:
         return -1
     if abs(dx) > abs(dy):
@@ -55,7 +55,7 @@ def relation_of(dx: float, dy: float, margin: float = MARGIN) -> int:
 
 
 class Writer:
-    """Writes captions from tables of uniform numbers, so they depend only on the seed."""
+    """Write captions from tables of uniform numbers, so they depend only on the seed."""
 
     def __init__(self, atlas: Atlas) -> None:
         """Prepare the names of an atlas."""
@@ -63,7 +63,7 @@ class Writer:
         self.colours = tuple(COLOURS)
 
     def named(self, concept: int, colour: int, u: float, article: bool = True) -> str:
-        """Write one object; one time in six by a synonym, if it has one."""
+        """Name one object, one time in six by a synonym, if it has one."""
         names = self.names[concept]
         name = (
             names[1 + int(u * 6 * (len(names) - 1))] if u < 1 / 6 and len(names) > 1 else names[0]
@@ -107,11 +107,11 @@ class Writer:
 
 
 def truth(claims: list[Claim], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Decide every claim for every scene.
+    """Check every claim for every scene.
 
     Returns:
-        bool `[b, n]` true, and bool `[b, n]` undecidable: the object is present in its own
-        colours and the claim names a colour, which may or may not fit.
+        bool `[b, n]` true, and bool `[b, n]` undecidable: the claim names a colour, but the object
+        has its own colours, which may or may not match.
     """
     width = 4
     concept = np.full((len(claims), width), -1)

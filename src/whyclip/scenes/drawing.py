@@ -1,4 +1,4 @@
-"""Render layouts to pixels: batched, on any device, with visibility masks."""
+"""Render batches of layouts to pixels on any device, with visibility masks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _TILE = 256
 
 
 def tint(premultiplied: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """Tint sprites in one colour each, keeping light and shade.
+    """Tint each sprite in one colour and keep light and shade.
 
     Args:
         premultiplied: `[n, 4, h, w]`, colours premultiplied by alpha, 0..1.
-        colour: `[n, 3]`, 0..1; a row of NaN keeps that sprite's colours.
+        colour: `[n, 3]`, 0..1; a row of NaN keeps the sprite's own colours.
     """
     painted = ~colour.isnan().any(1)
     if not painted.any():
@@ -71,7 +71,7 @@ def background(
     full: tuple[int, int],
     device: torch.device,
 ) -> torch.Tensor:
-    """Paint backgrounds `[b, 3, height, width]`, the part of each scene at `origin` (y, x)."""
+    """Draw backgrounds `[b, 3, height, width]`: the part of each scene at `origin` (y, x)."""
     grid = torch.as_tensor(layout.grid, dtype=torch.float32, device=device)
     wave = torch.as_tensor(layout.wave, dtype=torch.float32, device=device)
     at = torch.as_tensor(origin, device=device)
@@ -106,7 +106,7 @@ def _sample(
     extent: int,
     pixels: torch.Tensor,
 ) -> torch.Tensor:
-    """Draw one object each into `[n, 4, extent, extent]` windows with corners `origin` (y, x)."""
+    """Draw each object into its `[n, 4, extent, extent]` window with corner `origin` (y, x)."""
     device = pixels.device
 
     def of(a: np.ndarray) -> torch.Tensor:
@@ -136,13 +136,13 @@ def draw(
 
     Args:
         atlas: the sprites.
-        layout: of b scenes.
-        height: in pixels.
-        width: in pixels.
-        device: to draw on.
-        masks: whether the masks are returned as well.
-        canvas: the background `[1, 3, height, width]` of all scenes, painted already, so that it is
-            the same to the last bit; None to paint that of each layout.
+        layout: layout of b scenes.
+        height: height in pixels.
+        width: width in pixels.
+        device: device to draw on.
+        masks: whether to return masks too.
+        canvas: background `[1, 3, height, width]` of all scenes, drawn beforehand so that it is
+            identical to the last bit; None draws the background of each layout.
 
     Returns:
         images `[b, 3, height, width]` in 0..1, and, if requested, bool masks
@@ -188,7 +188,7 @@ def draw_crops(
     *,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Draw only the square of `extent` pixels at `origin` (y, x) `[b, 2]`, first object alone.
+    """Draw only the first object, in a square of `extent` pixels at `origin` (y, x) `[b, 2]`.
 
     Cheap images of single objects for the first stage of training, `[b, 3, extent, extent]`.
     """

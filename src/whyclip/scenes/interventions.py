@@ -1,7 +1,7 @@
 """Interventions: the same scene with one change, and the same prompt with one change.
 
-A changed scene is drawn by the same code from the same numbers, so that it is as likely as any
-other scene. Hesse et al., FunnyBirds, ICCV 2023, and Arras et al., CLEVR-XAI, 2022 test
+A changed scene is drawn by the same code from the same numbers, so it has the same distribution
+as other scenes. Hesse et al., FunnyBirds, ICCV 2023, and Arras et al., CLEVR-XAI, 2022 test
 explanations of classifiers in this way.
 """
 
@@ -28,7 +28,7 @@ from whyclip.scenes.wording import Noun, TextEdit, Wording
 ImageEditKind = Literal[
     "removed", "recoloured", "restyled", "moved", "exchanged", "background", "uncued"
 ]
-# Those of a plain scene; "uncued" is for scenes with a planted cue.
+# Kinds for a plain scene; "uncued" is for scenes with a planted cue.
 IMAGE_EDITS: tuple[ImageEditKind, ...] = get_args(ImageEditKind)[:-1]
 _TRIES = 64
 
@@ -41,12 +41,12 @@ class ImageEdit:
     """One intervention on an image: the same scene, drawn with one change.
 
     Attributes:
-        kind: what was changed.
-        label: label of the object that was changed; empty for the background; the name of the cue
-            for "uncued".
+        kind: kind of change.
+        label: label of the changed object; empty for the background; the name of the cue for
+            "uncued".
         image: the changed scene, of the same size.
-        mask: bool `[H, W]`, pixels of the changed object (or cue) that were visible in the original
-            image; for the background, those of all objects.
+        mask: bool `[H, W]`, visible pixels of the changed object (or cue) in the original image;
+            for the background, those of all objects.
         clean: whether no visible pixel of another object changed.
     """
 
@@ -58,7 +58,7 @@ class ImageEdit:
 
 
 class Interventions(Protocol):
-    """What can be changed in one sample."""
+    """Interventions on one sample."""
 
     @property
     def background(self) -> Pixels:
@@ -74,12 +74,12 @@ class Interventions(Protocol):
         ...
 
     def probes(self) -> Sequence[Probe]:
-        """More prompts about the same image, each with its changes."""
+        """Return more prompts about the same image, each with its changes."""
         ...
 
 
 class SceneInterventions:
-    """Interventions on a scene; everything is drawn on access and depends on the seed alone.
+    """Interventions on a scene, drawn on access and determined by the seed.
 
     Example:
         >>> from whyclip.scenes import make_scene
@@ -91,12 +91,12 @@ class SceneInterventions:
     def __init__(
         self, scene: Scene, *, concepts: int | None = None, paint: Paint | None = None
     ) -> None:
-        """Take a scene.
+        """Store a scene.
 
         Args:
-            scene: to be changed.
-            concepts: exchange objects and words only for these many first concepts; None for all.
-            paint: applied to every drawn image, for scenes on which something else was painted.
+            scene: scene to change.
+            concepts: number of first concepts that replace objects and words; None for all.
+            paint: function applied to every drawn image, for scenes with something painted on them.
         """
         self.scene, self.paint = scene, paint
         self._atlas = load_atlas()
@@ -127,7 +127,7 @@ class SceneInterventions:
         ]
         if not chosen:
             return ()
-        # The original is drawn again in the same batch, as the measure of what is unchanged.
+        # The original is drawn in the same batch, so that unchanged pixels are equal to the bit.
         layout = self.scene.layout.rows(np.zeros(1 + len(chosen), int))
         for row, (kind, number) in enumerate(chosen, 1):
             self._change(layout, row, kind, number)
@@ -138,13 +138,13 @@ class SceneInterventions:
         )
 
     def texts(self, prompt_index: int) -> tuple[TextEdit, ...]:
-        """Change the phrase of one visible object: colour, noun, and without its colour."""
+        """Change the phrase of one visible object: another colour, another noun, or no colour."""
         thing = self._objects[prompt_index]
         wording = Wording((Noun(thing.name, thing.colour),))
         return self._exchanges("text", prompt_index).of(wording, thing.name)
 
     def probes(self) -> tuple[Probe, ...]:
-        """Captions in which the noun is not always last, and not everything named is there."""
+        """Return prompts whose noun is not always last, or that name something absent."""
         return probes_of(self._objects, self.scene, self._exchanges("probe", 0))
 
     def _exchanges(self, what: str, number: int) -> Exchanges:
@@ -182,7 +182,7 @@ class SceneInterventions:
     def _place(
         self, layout: Layout, at: tuple[int, int], rng: np.random.Generator
     ) -> tuple[float, float]:
-        """Another place: far from the old one and from every other object, if there is room."""
+        """Choose another position, far from the old one and from other objects if possible."""
         row, slot = at
         half = layout.size[at] / 2
         room = np.array(self.scene.image.size) - 2 * half
@@ -191,7 +191,7 @@ class SceneInterventions:
         places = np.stack([layout.x[row, drawn], layout.y[row, drawn]], -1)
         sizes = (layout.size[row, drawn] + layout.size[at]) / 2
         gaps = np.abs(tried[:, None] - places).max(-1) / sizes
-        # Its old place is not to be avoided as much as the others.
+        # The old position is avoided less strictly than those of other objects.
         gaps[:, drawn == slot] *= 2
         nearest = gaps.min(1)
         fits = nearest >= 1
@@ -199,7 +199,7 @@ class SceneInterventions:
         return float(x), float(y)
 
     def _drawn(self, layout: Layout) -> tuple[Pixels, np.ndarray]:
-        """Draw scenes of one background: uint8 `[b, H, W, 3]`, masks bool `[b, k, H, W]`."""
+        """Draw scenes with the same background: uint8 `[b, H, W, 3]`, masks bool `[b, k, H, W]`."""
         width, height = self.scene.image.size
         with torch.inference_mode():
             canvas = background(

@@ -1,4 +1,4 @@
-"""Layouts of scenes, drawn from their seeds alone, for many scenes at once."""
+"""Layouts of scenes, drawn from their seeds in batches."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def keys_of(seeds: np.ndarray, split: Split) -> np.ndarray:
 
 @dataclass
 class Layout:
-    """A batch of scenes as numbers; absent objects have `concept` -1.
+    """Parameters of a batch of scenes; absent objects have `concept` -1.
 
     Attributes:
         concept, style, variant, colour: int `[b, k]`; colour -1 is the sprite's own.
@@ -100,7 +100,7 @@ _PER_OBJECT = ("concept", "style", "variant", "colour", "x", "y", "size", "angle
 
 
 class _Tape:
-    """Returns the columns of a table of uniform numbers one by one."""
+    """Return the columns of a table of uniform numbers one by one."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table, self.at = table, 0
@@ -133,7 +133,7 @@ def sample_layouts(
         colours: number of tints.
         tinted: share of the objects that are tinted, 0..1.
         side: width and height of the scene in pixels.
-        concepts: use only this many first concepts of the atlas; None for all.
+        concepts: number of first concepts of the atlas to use; None for all.
 
     Raises:
         OptionError: objects, tinted or concepts out of range, or unknown held_out.
@@ -142,7 +142,7 @@ def sample_layouts(
     if not 1 <= low <= high <= MAX_OBJECTS:
         raise OptionError(f"objects must be within 1..{MAX_OBJECTS}, got {objects}")
     if not 0 <= tinted <= 1:
-        raise OptionError(f"tinted is a share, 0..1: {tinted}")
+        raise OptionError(f"tinted must be within 0..1, got {tinted}")
     check_choice("held_out", held_out, ("never", "only", "any"))
     if concepts is not None and not high <= concepts <= len(atlas.names):
         raise OptionError(f"concepts must be within {high}..{len(atlas.names)}, got {concepts}")
@@ -175,13 +175,13 @@ def sample_layouts(
 def _distinct(
     u: np.ndarray, atlas: Atlas, held_out: HeldOut, concepts: int | None = None
 ) -> np.ndarray:
-    """Draw distinct concepts per scene, so that a phrase never means two objects."""
+    """Draw distinct concepts per scene, so that each phrase matches one object."""
     pool = np.arange(len(atlas.names) if concepts is None else concepts)
     if held_out == "only":
         pool = pool[atlas.held_out[pool].any(1)]
     if len(pool) < u.shape[1]:
         raise OptionError(
-            f"concepts={concepts} leaves {len(pool)} to draw from; a scene needs {u.shape[1]}"
+            f"concepts={concepts} leaves {len(pool)} concepts to draw; a scene needs {u.shape[1]}"
         )
     chosen = np.zeros(u.shape, dtype=int)
     for j in range(u.shape[1]):

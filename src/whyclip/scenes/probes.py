@@ -1,4 +1,4 @@
-"""Prompts that a method cannot answer from the prompt alone: which word decides is in the image."""
+"""Prompts whose decisive word depends on the image, not only on the prompt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Probe:
 
     Attributes:
         prompt: the prompt.
-        label: label of an object in the image that it names.
+        label: label of an object that is in the image and in the prompt.
         edits: the prompt with one change each.
     """
 
@@ -39,11 +39,11 @@ class Probe:
 
 @dataclass
 class Exchanges:
-    """Draws other colours and other nouns.
+    """Random choice of other colours and other nouns.
 
     Attributes:
-        absent: names of what is not in the image.
-        rng: of the draws.
+        absent: names of objects that are not in the image.
+        rng: random generator.
     """
 
     absent: Sequence[str]
@@ -54,7 +54,7 @@ class Exchanges:
         return str(self.rng.choice([name for name in COLOURS if name != taken]))
 
     def noun(self, like: str, colour: str | None = None, but: str = "") -> str:
-        """Draw the name of something absent that takes the same article, if there is one."""
+        """Draw the name of an absent object, with the same article if possible."""
 
         def article(name: str) -> str:
             words = phrase(name, colour)
@@ -65,7 +65,7 @@ class Exchanges:
         return str(self.rng.choice(same or others))
 
     def of(self, wording: Wording, label: str) -> tuple[TextEdit, ...]:
-        """Every change of a caption: colours, nouns, without a colour, the opposite relation."""
+        """Return every change of a caption: colours, nouns, no colour, the opposite relation."""
         edits = []
         named = [noun.name for noun in wording.nouns]
         for number, noun in enumerate(wording.nouns):
@@ -85,18 +85,18 @@ class Exchanges:
 def probes_of(
     objects: Sequence[SceneObject], scene: Scene, exchanges: Exchanges
 ) -> tuple[Probe, ...]:
-    """Write the probes of a scene, one of each kind that it allows.
+    """Write the probes of a scene, one of each possible kind.
 
-    - present and absent: two nouns, one of which is in the image, in either order;
+    - present and absent: two nouns in either order, one of which is in the image;
     - framed: a noun that is not the last word;
-    - wrong colour: the object is there, in another colour than the prompt says;
-    - pair: two objects that are there, with their colours;
-    - relation: two objects that are there, and where the first one is.
+    - wrong colour: an object of the image in a colour that differs from the prompt's;
+    - pair: two objects of the image with their colours;
+    - relation: two objects of the image and the position of the first one.
 
     Args:
-        objects: the visible ones.
-        scene: to which they belong.
-        exchanges: draws what is not in the image.
+        objects: the visible objects.
+        scene: their scene.
+        exchanges: source of names and colours that are not in the image.
     """
     rng = exchanges.rng
     if not objects:
@@ -127,7 +127,7 @@ def probes_of(
 
 
 def _relation(scene: Scene, first: SceneObject, second: SceneObject) -> str:
-    """How a caption says where the first object is; empty where it would say nothing."""
+    """Words for the position of the first object; empty if there is no clear relation."""
     a, b = (scene.slots[scene.objects.index(thing)] for thing in (first, second))
     layout = scene.layout
     number = relation_of(

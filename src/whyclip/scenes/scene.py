@@ -32,12 +32,12 @@ class SceneObject:
     """One object of a scene with its position.
 
     Attributes:
-        name: its concept, such as ``"car"``.
+        name: its concept, for example ``"car"``.
         colour: its tint, one of `COLOURS`, or None for its own colours.
-        style: its drawing style, such as ``"noto"``.
+        style: its drawing style, for example ``"noto"``.
         box: (left, top, right, bottom) of its visible pixels; right and bottom are exclusive.
         mask: bool `[height, width]`, its visible pixels.
-        phrase: its phrase in captions, such as ``"a red car"``.
+        phrase: its phrase in captions, for example ``"a red car"``.
     """
 
     name: str
@@ -53,8 +53,8 @@ class Scene:
     """An image with its objects and caption; later objects are in front of earlier ones.
 
     Attributes:
-        layout: the numbers that it was drawn from, a batch of one; it can be changed and drawn
-            again, see `interventions`.
+        layout: parameters of the scene, a batch of one; it can be changed and drawn again, see
+            `interventions`.
         slots: for each object, its column in the layout.
     """
 
@@ -67,12 +67,12 @@ class Scene:
 
 
 def concepts() -> tuple[str, ...]:
-    """Return the names of everything that can appear in a scene."""
+    """Return the names of all objects that can appear in a scene."""
     return load_atlas().names
 
 
 def scenes_of(layout: Layout, seeds: Sequence[int], height: int, width: int) -> list[Scene]:
-    """Draw layouts with the seeds that they come from, all of one size in pixels."""
+    """Draw layouts, given with their seeds, at one size in pixels."""
     atlas = load_atlas()
     writer = Writer(atlas)
     images, masks = draw(atlas, layout, height, width, masks=True)
@@ -109,15 +109,15 @@ def make_scene(
     held_out: HeldOut = "never",
     concepts: int | None = None,
 ) -> Scene:
-    """Make the scene of a seed; equal seeds and options give equal scenes.
+    """Draw the scene of a seed; equal seeds and options give equal scenes.
 
     Args:
         seed: 0 .. 2**60 - 1.
         objects: number of objects, or minimum and maximum, 1..4.
         size: width and height in pixels; objects keep their own size (42 to 60 pixels).
-        split: ``"train"``, ``"val"`` or ``"test"``; the same seed gives other scenes in each.
+        split: ``"train"``, ``"val"`` or ``"test"``; each split has other scenes for the same seed.
         held_out: ``"never"``, ``"only"`` or ``"any"`` object-style pairs that training excludes.
-        concepts: only this many first concepts; None for all.
+        concepts: number of first concepts to use; None for all.
 
     Raises:
         OptionError: an option is out of range or unknown.
@@ -156,7 +156,7 @@ class Scenes(Sequence[Scene]):
         held_out: HeldOut = "never",
         concepts: int | None = None,
     ) -> None:
-        """Describe `n` scenes; `seed` selects the million seeds that they come from.
+        """Create a collection of `n` scenes; `seed` selects a range of a million scene seeds.
 
         The options are those of `make_scene`.
         """
@@ -175,7 +175,7 @@ class Scenes(Sequence[Scene]):
     @overload
     def __getitem__(self, index: slice) -> list[Scene]: ...
     def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
-        """Make one scene, or several for a slice."""
+        """Draw one scene, or several for a slice."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self.n))]
         if not -self.n <= index < self.n:
@@ -190,7 +190,7 @@ class Scenes(Sequence[Scene]):
         )
 
     def __iter__(self) -> Iterator[Scene]:
-        """Make the scenes one after the other."""
+        """Draw the scenes one after the other."""
         return (self[i] for i in range(self.n))
 
 
@@ -204,11 +204,11 @@ def compose_scene(
     """Compose a scene; later items are in front.
 
     Args:
-        items: (name, colour or None, style or None, (x, y)) each, with the centre relative to width
-            and height, 0..1; the default style is Noto.
+        items: list of (name, colour or None, style or None, (x, y)), with the centre relative to
+            width and height, 0..1; the default style is Noto.
         size: (width, height) in pixels.
         object_size: side of the objects in pixels; `mini` was trained on 42 to 60 at 224 pixels.
-        seed: of the background.
+        seed: random seed of the background.
 
     Raises:
         OptionError: an unknown object, colour or style, or more than four objects.
@@ -218,7 +218,7 @@ def compose_scene(
     atlas = load_atlas()
     layout = sample_layouts(atlas, keys_of(np.array([seed]), "val"))
     layout.concept[:] = -1
-    # The seed's background has the width of this image, not 224 pixels.
+    # The background is drawn for the width of this image, not for 224 pixels.
     layout.wave[:, 3:5] *= SIDE / max(size)
     for slot, (name, colour, style, (x, y)) in enumerate(items):
         if colour is not None:

@@ -24,11 +24,11 @@ class Atlas:
         names: concept names, `[c]`.
         synonyms: other names of each concept, `[c]` tuples.
         styles: style names, `[s]`.
-        pixels: float32 `[s, v, 4, 64, 64]` in 0..1, colours premultiplied by alpha; `v` counts the
-            drawn variants of all concepts.
+        pixels: float32 `[s, v, 4, 64, 64]` in 0..1, colours premultiplied by alpha; `v` is the
+            total number of variants of all concepts.
         first: first variant of each concept, `[c]`.
         count: number of variants of each concept, `[c]`.
-        held_out: bool `[c, s]`, pairs that training never shows.
+        held_out: bool `[c, s]`, pairs excluded from training.
     """
 
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Atlas:
         """Return the index of a concept by its name or a synonym.
 
         Raises:
-            OptionError: unknown concept; the message names the nearest.
+            OptionError: unknown concept; the message suggests similar names.
         """
         for index, names in enumerate(zip(self.names, self.synonyms, strict=True)):
             if name == names[0] or name in names[1]:
@@ -61,7 +61,7 @@ class Atlas:
 
 
 def hold_out(concepts: int, styles: int, share: float = HELD_OUT_SHARE) -> np.ndarray:
-    """Choose the concept-style pairs that training never shows, bool `[concepts, styles]`.
+    """Choose the concept-style pairs excluded from training, bool `[concepts, styles]`.
 
     A concept is held out in at most one style, so that it can be learned from the others.
     """

@@ -1,4 +1,4 @@
-"""Captions as parts, so that one word can be exchanged and every other word stays."""
+"""Captions in parts, so that one word can be replaced without changing the others."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class TextEdit:
     """One intervention on a prompt.
 
     Attributes:
-        kind: what was changed.
+        kind: kind of change.
         prompt: the changed prompt.
-        words: indices of the words of the original prompt that were changed, as
-            `whyclip.inputs.words.words_of` counts them. An article that only follows its noun
-            (an apple, a dog) does not count.
-        label: label whose prompt it is.
+        words: indices of the changed words of the original prompt, as counted by
+            `whyclip.inputs.words.words_of`. An article that changes with its noun (an apple, a
+            dog) does not count.
+        label: label of the prompt.
     """
 
     kind: TextEditKind
@@ -38,7 +38,7 @@ class TextEdit:
 
 @dataclass(frozen=True)
 class Noun:
-    """An object as a caption names it."""
+    """An object in a caption: colour and name."""
 
     name: str
     colour: str | None = None
@@ -46,7 +46,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Wording:
-    """A caption: one noun, or two with a joint or a relation between them, in a frame."""
+    """A caption: a frame around one noun, or two nouns with a joint or relation between them."""
 
     nouns: tuple[Noun, ...]
     joint: str = ""
@@ -64,12 +64,12 @@ class Wording:
         return tuple(i for i, (_, a, b) in enumerate(spans) if start <= a and b <= end)
 
     def with_noun(self, number: int, noun: Noun) -> Wording:
-        """The same caption of another object."""
+        """Return the caption with another object."""
         nouns = [noun if i == number else other for i, other in enumerate(self.nouns)]
         return replace(self, nouns=tuple(nouns))
 
     def exchange(self, number: int, kind: TextEditKind, noun: Noun, label: str) -> TextEdit:
-        """Exchange the colour or the name of one object, or leave its colour out."""
+        """Replace the colour or the name of one object, or remove its colour."""
         start = self._start(number)
         colour, name = self.nouns[number].colour, self.nouns[number].name
         at = start + len(colour) + 1 if colour and kind == "noun" else start
@@ -86,7 +86,7 @@ class Wording:
         return TextEdit("relation", other.text, words, label)
 
     def _start(self, number: int) -> int:
-        """Where the object's colour or name begins, behind its article."""
+        """Index of the first character of the object's colour or name, after its article."""
         at = self.frame.index("{}")
         for noun in self.nouns[:number]:
             at += len(phrase(noun.name, noun.colour)) + len(self.joint) + 2

@@ -204,8 +204,8 @@ def test_a_sample_that_cannot_even_be_described_is_a_row(tmp_path: Path) -> None
 
     result = run(Strange(), tmp_path / "out", prompt="pred")
     errors = [record.error for record in result.failed]
-    assert errors == ["row 0 has no label", f"'unicorn' is none of the {len(CLASSES)} classes of "
-                      "pictures"]  # fmt: skip
+    assert errors == ["row 0 has no label", f"'unicorn' is not one of the {len(CLASSES)} classes "
+                      "of pictures"]  # fmt: skip
     assert len(result.records) == 3
 
 

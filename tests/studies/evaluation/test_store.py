@@ -193,5 +193,7 @@ def test_a_label_that_is_no_class_names_the_sample() -> None:
             sample = super().sample(index)
             return Sample(sample.id, sample.source, ("unicorn",), ("a unicorn",), sample.masks)
 
-    with pytest.raises(InputError, match="sample 'picture 0': 'unicorn' is none of the 6 classes"):
+    with pytest.raises(
+        InputError, match="sample 'picture 0': 'unicorn' is not one of the 6 classes"
+    ):
         run(None, Strange())
