@@ -186,7 +186,7 @@ def quantus(setup: Setup, images: torch.Tensor) -> None:
 
 def deletion(setup: Setup, images: torch.Tensor) -> None:
     """The same deletion with whyclip's edits."""
-    from whyclip.metrics import deletion_edits
+    from whyclip.metrics.deletion import deletion_edits
 
     maps = np.random.default_rng(0).random((len(images), 224, 224)).astype(np.float32)
     scores = setup.view.scorer(setup.directions[:10])
