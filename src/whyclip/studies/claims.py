@@ -117,12 +117,12 @@ class Finding:
         """The numbers behind the verdict, in one sentence."""
         claim, value = self.claim, self.value
         if value is None or value.n == 0:
-            return "There was no case to look at (n = 0)."
+            return "There are no cases (n = 0)."
         bound = f"{claim.threshold:g}"
         few = value.groups < MIN_GROUPS
         if claim.worst:
             said = f"The {claim.quantity} is {value.mean:.1e} in {value.n} cases"
-            more = f"{MIN_GROUPS} images or more are needed, here are {value.groups}"
+            more = f"at least {MIN_GROUPS} images are needed, there are {value.groups}"
             more = f"; {more}" if self.verdict == "inconclusive" and few else ""
             return f"{said}; the bound is {bound}{more}."
         relation = {
@@ -130,7 +130,7 @@ class Finding:
             "fail": f"not {claim.side_of_threshold} {bound}",
         }.get(self.verdict, f"the interval contains {bound}")
         if few or math.isnan(value.low):
-            relation = f"an interval needs {MIN_GROUPS} images or more, here are {value.groups}"
+            relation = f"a verdict needs at least {MIN_GROUPS} images, there are {value.groups}"
         return f"The {claim.quantity} is {self.number}, n = {value.n}; {relation}."
 
     def __str__(self) -> str:
