@@ -145,7 +145,7 @@ def paired_difference(
         seed: random seed of the draws.
 
     Raises:
-        InputError: the two are not rows of the same length.
+        InputError: the rows differ in length.
 
     Example:
         >>> found = paired_difference([1.0, 5.0, 9.0, 2.0], [0.5, 4.0, 8.5, 1.25])
@@ -166,7 +166,7 @@ def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Return a − b over the same samples.
 
     Raises:
-        InputError: the two are not rows of the same length.
+        InputError: the rows differ in length.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:

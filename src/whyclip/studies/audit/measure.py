@@ -191,7 +191,7 @@ class Gathering:
         has_texts = self.setup.model.classes is None
         if "words" in work.asks and has_texts:
             tokens = case.encoded.tokens
-            assert tokens is not None, "prompts are texts"
+            assert tokens is not None, "prompts have tokens"
             image, scores = case.image_target.directions[0].cpu(), evidence.scores.tolist()
             drops = word_drops(image, evidence.prompts, scores, tokens, texts)
             evidence.word_drops = tuple(drops)

@@ -28,7 +28,7 @@ def _panel(evaluation: EvaluationRecord, measure: Measure) -> Panel:
             amounts, scores = evaluation.curve(method, metric.name, read)
             lines[method] = Curve(100 * amounts, scores)
     what = "words" if metric.side == "text" else "pixels"
-    done = "in" if "insertion" in metric.name else "out"
+    done = "revealed" if "insertion" in metric.name else "removed"
     return Panel(lines, _title(measure), f"% of {what} {done}")
 
 

@@ -202,7 +202,7 @@ def _maps(setting: ExperimentInput, sample: Sample, whole: Whole) -> dict[str, T
     explanations = compare(setting.model, [sample.source], prompts, READERS, sides=("image",))
     maps = {}
     for reader, (explanation,) in explanations.items():
-        assert explanation.maps is not None, "the image side was asked for"
+        assert explanation.maps is not None, "the image side is explained"
         maps[reader] = explanation.maps.flatten(1)
     return maps
 

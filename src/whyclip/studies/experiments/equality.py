@@ -136,7 +136,7 @@ def relative_differences(one: Explanation, other: Explanation, side: Side) -> li
 
 def _values(explanation: Explanation, side: Side) -> Sequence[Tensor]:
     if side == "image":
-        assert explanation.maps is not None, "the image side was asked for"
+        assert explanation.maps is not None, "the image side is explained"
         return list(explanation.maps.double().flatten(1))
     return [
         tensor([word.relevance for word in words], dtype=float64) for words in explanation.words

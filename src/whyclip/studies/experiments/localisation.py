@@ -75,7 +75,7 @@ def localisation(setting: ExperimentInput) -> ExperimentResult:
                 for part in (
                     column(f"{key}_right", quantity, f"{title}, right"),
                     column(f"{key}_wrong", quantity, f"{title}, wrong"),
-                    Column(f"{key}_less", "right less wrong"),
+                    Column(f"{key}_less", "right minus wrong"),
                 )
             ),
         ),

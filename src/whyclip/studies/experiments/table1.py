@@ -118,7 +118,7 @@ def verdicts(evaluation: Evaluation, names: Mapping[str, str] | None = None) -> 
     """Judge the order of the published table by paired differences.
 
     Args:
-        evaluation: what was measured.
+        evaluation: measured values.
         names: names of the metrics with their fill; default: the fills of the papers.
     """
     names = names or dict(zip(METRICS, METRICS, strict=True))
