@@ -177,7 +177,7 @@ def fields_from_json(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     if record.get("whyclip_audit") not in {1, VERSION}:
         raise OutputError(
-            f"audit of version {record.get('whyclip_audit')!r}; this whyclip supports {VERSION} and 1"
+            f"audit of version {record.get('whyclip_audit')!r}; supported versions: 1, {VERSION}"
         )
     try:
         rest = {key: record[key] for key in record if key not in {"whyclip_audit", "claims"}}
