@@ -109,7 +109,7 @@ class Alone(Pictures):
 
 
 def test_without_wholes_it_says_what_has_some(setting: ExperimentInput) -> None:
-    with pytest.raises(InputError, match="two labels; scenes:200"):
+    with pytest.raises(InputError, match="two labels; use scenes:200"):
         composition(replace(setting, dataset=Alone()))
 
 
