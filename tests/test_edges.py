@@ -70,8 +70,8 @@ def test_one_name_stands_for_a_list_of_one(view: whyclip.ModelView) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metrics": ["iou"], "sides": ["text"]}, "metric 'iou' looks at the image side"),
-        ({"methods": ["maskclip"], "sides": ["text"]}, "'maskclip' reads image, but"),
+        ({"metrics": ["iou"], "sides": ["text"]}, "metric 'iou' evaluates the image side"),
+        ({"methods": ["maskclip"], "sides": ["text"]}, "'maskclip' explains image, but"),
         ({"methods": ["leave_one_out"], "metrics": ["iou"]}, "leave_one_out"),
         ({"sides": []}, "side"),
         ({"batch_size": 0}, "batch_size=0"),

@@ -140,12 +140,12 @@ def test_an_explanation_keeps_its_matches_in_files_and_slices(
 
 def test_another_model_or_geometry_is_refused_in_one_sentence(ref: whyclip.Reference) -> None:
     other = whyclip.wrap(*tiny.openclip_parts(seed=1), name="other")
-    with pytest.raises(OptionError, match="built with 'tiny' and other weights than those of 'o"):
+    with pytest.raises(OptionError, match="built with the weights of 'tiny', which differ from 'o"):
         whyclip.explain(other, noise(0), "a dog", reference=ref)
     same = whyclip.wrap(*tiny.openclip_parts(), name="tiny")
     with pytest.raises(OptionError, match="geometry 'model', but the image is explained with 'pad"):
         whyclip.explain(same, noise(0), "a dog", reference=ref, geometry="pad")
-    with pytest.raises(OptionError, match="other weights"):
+    with pytest.raises(OptionError, match="which differ from"):
         ref.threshold(other, "a dog")
 
 
@@ -154,7 +154,7 @@ def test_weights_that_changed_are_another_model(ref: whyclip.Reference) -> None:
     assert isinstance(view.module, nn.Module)
     with torch.no_grad():
         next(view.module.parameters()).add_(1e-3)
-    with pytest.raises(OptionError, match="other weights"):
+    with pytest.raises(OptionError, match="which differ from"):
         ref.check(view)
 
 
@@ -271,7 +271,7 @@ def test_files_that_are_no_references_are_refused(tmp_path: Path, ref: whyclip.R
         with pytest.raises(OutputError, match=f"{name}.npz' is not a reference"):
             whyclip.load_reference(tmp_path / f"{name}.npz")
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"reference": 1}))
-    with pytest.raises(OutputError, match="it is no .npz archive; build it again"):
+    with pytest.raises(OutputError, match="it is not an .npz archive; build it again"):
         whyclip.load_reference(tmp_path / "pickle.npz")
     with pytest.raises(OutputError, match="an .npz file"):
         ref.save(tmp_path / "ref.json")
@@ -307,14 +307,14 @@ DAMAGED: dict[str, tuple[dict[str, Any], str]] = {
     "no rate": ({"rate": float("nan")}, "rate nan is not between 0 and 1"),
     "a large rate": ({"rate": 7}, "rate 7 is not between 0 and 1"),
     "a geometry": ({"geometry": "round"}, "unknown geometry 'round'"),
-    "a kind": ({"prompt_kind": 5}, "5 stands in place of a name"),
-    "zeros": ({"image_embeddings": lambda x: x * 0}, "not of length 1"),
-    "too long": ({"image_embeddings": lambda x: x * 7}, "not of length 1"),
-    "not a number": ({"text_embeddings": lambda x: x * float("nan")}, "not of length 1"),
+    "a kind": ({"prompt_kind": 5}, "5 is not a name"),
+    "zeros": ({"image_embeddings": lambda x: x * 0}, "does not have length 1"),
+    "too long": ({"image_embeddings": lambda x: x * 7}, "does not have length 1"),
+    "not a number": ({"text_embeddings": lambda x: x * float("nan")}, "does not have length 1"),
     "whole numbers": ({"image_embeddings": lambda x: x.int()}, "torch.int32 of shape"),
     "narrow": (
         {"image_embeddings": lambda x: torch.nn.functional.normalize(x[:, :5].float()).half()},
-        "and 5 numbers",
+        "have widths",
     ),
 }
 

@@ -133,7 +133,7 @@ def test_parquet_without_its_library_says_what_to_install(
 def test_a_cell_that_nobody_would_see_is_refused() -> None:
     with pytest.raises(InputError, match=r"row 0 .* \['lost'\]"):
         Table("t", (Column("a"),), ({"a": 1, "lost": 2},))
-    with pytest.raises(InputError, match="not all of other names"):
+    with pytest.raises(InputError, match="names must be unique"):
         Table("t", (Column("a"), Column("a")), ())
 
 

@@ -1,4 +1,4 @@
-"""Edited prompts: how the score changes if words are left out, swapped or exchanged."""
+"""Edited prompts: change of the score if words are left out, swapped or exchanged."""
 
 from whyclip.editing.result import Edit, Edits
 from whyclip.editing.score import edits

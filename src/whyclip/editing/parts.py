@@ -19,14 +19,14 @@ _LONGEST_NOUN = 4
 
 @dataclass(frozen=True)
 class Part:
-    """A word of a prompt, or several that are one noun.
+    """A word of a prompt, or several words that form one noun.
 
     Attributes:
-        text: as it stands in the prompt.
-        start: first character.
-        end: character behind the last.
+        text: the word as written in the prompt.
+        start: index of the first character.
+        end: index after the last character.
         kind: ``"noun"``, ``"colour"``, ``"adjective"`` or ``"other"``.
-        phrase: index of the noun phrase that it belongs to; -1 for none.
+        phrase: index of its noun phrase; -1 for none.
     """
 
     text: str
@@ -44,8 +44,9 @@ class Part:
 def parts_of(prompt: str) -> tuple[Part, ...]:
     """Split a prompt into words, and recognise nouns, colours and adjectives.
 
-    Noun phrases come from word lists and endings (:mod:`whyclip.finetuning.rules`). The last word
-    of a phrase is its noun. Compounds on the shipped list, such as "teddy bear", are one noun.
+    Noun phrases are found by word lists and suffixes (:mod:`whyclip.finetuning.rules`). The last
+    word of a phrase is its noun. Compounds on the shipped list, for example "teddy bear", are one
+    noun.
 
     Example:
         >>> [(part.text, part.kind) for part in parts_of("a red car")]
@@ -94,18 +95,18 @@ def _modifier(word: str) -> PartKind:
 
 @cache
 def group_of_noun() -> dict[str, tuple[str, ...]]:
-    """For each shipped noun the nouns of its group."""
+    """Nouns of the same group, by shipped noun."""
     return {noun: group for group in reversed(bare_nouns()) for noun in group}
 
 
 @cache
 def group_of_adjective() -> dict[str, tuple[str, ...]]:
-    """For each shipped adjective those that can replace it."""
+    """Possible replacements, by shipped adjective."""
     return {word: group for group in reversed(adjectives()) for word in group}
 
 
 def singular(noun: str) -> str:
-    """Undo :func:`plural`, if the shipped list has the result; else return the noun."""
+    """Undo :func:`plural` if the result is in the shipped list; otherwise return the noun."""
     for ending, instead in (("men", "man"), ("ies", "y"), ("es", ""), ("s", "")):
         stem = noun.removesuffix(ending) + instead
         if noun.endswith(ending) and stem in group_of_noun():

@@ -33,10 +33,10 @@ class Edit:
     Attributes:
         kind: ``"leave out"``, ``"swap"``, ``"exchange"``, or ``"own"`` for the user's own prompt.
         prompt: the edited prompt.
-        before: words of the original that changed.
-        after: words in their place; empty where they were left out.
+        before: changed words of the original.
+        after: their replacement; empty if they were left out.
         score: the model's score with the image.
-        change: score less that of the original.
+        change: score minus the score of the original prompt.
     """
 
     kind: EditKind
@@ -85,17 +85,17 @@ class Edits:
             kind: ``"leave out"``, ``"swap"``, ``"exchange"`` or ``"own"``.
 
         Raises:
-            OptionError: another kind.
+            OptionError: the kind is unknown.
         """
         check_choice("kind of edit", kind, get_args(EditKind))
         rows = tuple(row for row in self.rows if row.kind == kind)
         return Edits(self.model, self.prompt, self.score, rows, self.explanation)
 
     def table(self, most: int | None = None) -> Table:
-        """The edits as a table for people.
+        """Return the edits as a table.
 
         Args:
-            most: number of rows; half from either end if there are more.
+            most: largest number of rows, half of them from each end.
         """
         rows = list(self.rows)
         note = f"The score of {self.prompt!r} is {self.score:.3f}."
@@ -109,15 +109,15 @@ class Edits:
             Column("before", "was"),
             Column("after", "is"),
             Column("score"),
-            Column("change", help="score less that of the original prompt"),
+            Column("change", help="score minus the score of the original prompt"),
         )
         return Table("Edits", columns, tuple(asdict(row) for row in rows), note)
 
     def report(self) -> Report:
-        """The edits as a page, with the maps that were requested."""
+        """Return the edits as a page, with the requested maps."""
         sections: list[str | Table | Picture] = [
-            f"How the score of {self.model} changes if words of the prompt are left out, swapped "
-            "or exchanged, for one image."
+            f"Change of the score of {self.model} if words of the prompt are left out, swapped or "
+            "exchanged, for one image."
         ]
         if self.explanation is not None:
             from whyclip.render import figure
@@ -128,7 +128,7 @@ class Edits:
         return Report(f"Edits of {self.prompt!r}", command, [*sections, self.table(_SHOWN)])
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each edit (needs pandas: ``pip install 'whyclip[pandas]'``).
+        """Return one row per edit (needs pandas: ``pip install 'whyclip[pandas]'``).
 
         Raises:
             OutputError: pandas is not installed.
@@ -153,7 +153,7 @@ class Edits:
         """Write to a file; its extension decides the format: ``.csv``, ``.html`` or ``.json``.
 
         Raises:
-            OutputError: another extension, or the file cannot be written.
+            OutputError: the extension is unknown or the file cannot be written.
         """
         path = path_of(path)
         encode = {".csv": self._csv, ".html": self._html, ".json": self._json}

@@ -1,4 +1,4 @@
-"""Score every edit of a prompt with one image, in one run of the text encoder."""
+"""Score every edit of a prompt with one image, in one pass of the text encoder."""
 
 from __future__ import annotations
 
@@ -34,25 +34,24 @@ def edits(  # noqa: PLR0913  all but three are options
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Edits:
-    """Compute how the score of an image changes if the words of its prompt are different.
+    """Compute how the score of an image changes with the words of its prompt.
 
     Each word is left out; each noun, colour and adjective is swapped for others; adjacent words of
     a noun phrase are exchanged, and so are two nouns, two colours and two adjectives. English
-    nouns and adjectives are recognised by word lists. The image is encoded once and all prompts
-    in one run of the text encoder. A change says how the model reads the words, not what is
-    in the image.
+    nouns and adjectives are recognised by word lists. The image is encoded once, and all prompts
+    in one pass of the text encoder. A change describes the model's response to the words, not the
+    content of the image.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; not a plain classifier.
         image: a path, PIL image, array or tensor.
-        prompt: one text.
-        kinds: ``"leave out"``, ``"swap"`` and ``"exchange"``, or some of them.
-        nouns: replacements of each noun; by default shipped nouns of the same group.
-        colours: replacements of each colour; by default common colours.
-        adjectives: replacements of each adjective; by default shipped ones of the same group.
-        others: further prompts, written by the user, in the same table.
-        maps: number of edits, those of the largest changes, to explain by maps and words beside
-            the original.
+        prompt: one string.
+        kinds: one or more of ``"leave out"``, ``"swap"`` and ``"exchange"``.
+        nouns: replacements of each noun; default: shipped nouns of the same group.
+        colours: replacements of each colour; default: common colours.
+        adjectives: replacements of each adjective; default: shipped adjectives of the same group.
+        others: further prompts to add to the table.
+        maps: number of edits with the largest changes to explain, in addition to the original.
         geometry: as for :func:`whyclip.explain`.
         precision: as for :func:`whyclip.explain`.
         check: as for :func:`whyclip.explain`.
@@ -66,10 +65,10 @@ def edits(  # noqa: PLR0913  all but three are options
     check_state(model)
     check_text_model(model, "edits")
     if not isinstance(prompt, str) or not prompt.strip():
-        raise PromptError(f"prompt {quoted(prompt)}: edits are of one text, such as 'a red car'")
+        raise PromptError(f"prompt {quoted(prompt)}: give one string, for example 'a red car'")
     given = [kinds] if isinstance(kinds, str) or not isinstance(kinds, Sequence) else kinds
     if not given:
-        raise OptionError(f"kinds={quoted(kinds)}: give some of {', '.join(KINDS)}")
+        raise OptionError(f"kinds={quoted(kinds)}: give one or more of {', '.join(KINDS)}")
     chosen = [check_choice("kind of edit", kind, KINDS) for kind in given]
     if isinstance(maps, bool) or not isinstance(maps, int) or maps < 0:
         raise OptionError(f"maps={quoted(maps)}: give the number of edits to explain, 0 or more")
@@ -113,5 +112,5 @@ def _listed(name: str, given: Any) -> tuple[str, ...] | None:
         raise OptionError(f"{name}={quoted(given)}: give a list of strings")
     for text in given:
         if not isinstance(text, str) or not text.strip():
-            raise OptionError(f"{name} has {quoted(text)}; give strings with some words")
+            raise OptionError(f"{name} has {quoted(text)}; give non-empty strings")
     return tuple(dict.fromkeys(given))

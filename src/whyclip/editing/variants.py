@@ -1,4 +1,4 @@
-"""Edited versions of a prompt: words left out, swapped for others, or exchanged."""
+"""Edited versions of a prompt with words left out, swapped for others, or exchanged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ARTICLE = re.compile(r"\b(an?)(\s+)(?=(\w+))", re.IGNORECASE)
 
 
 class Draft(NamedTuple):
-    """An edited prompt and what was done: ``before`` became ``after``."""
+    """An edited prompt in which ``before`` was replaced by ``after``."""
 
     kind: EditKind
     prompt: str
@@ -38,12 +38,12 @@ def drafts(
     kinds: Sequence[EditKind],
     lists: Mapping[str, Sequence[str] | None],
 ) -> list[Draft]:
-    """Write every edit of a prompt once, without those that change nothing.
+    """Write every edit of a prompt once, except edits without any change.
 
     Args:
         prompt: the prompt.
         kinds: kinds of edits.
-        lists: for ``"noun"``, ``"colour"`` and ``"adjective"`` the replacements, or None for the
+        lists: replacements for ``"noun"``, ``"colour"`` and ``"adjective"``, or None for the
             shipped ones.
     """
     parts = parts_of(prompt)
@@ -83,10 +83,10 @@ def _swapped(
 
 
 def replacements(part: Part) -> tuple[str, ...]:
-    """Shipped words that can stand for a noun, colour or adjective.
+    """Shipped replacements of a noun, colour or adjective.
 
-    A noun is replaced by those of its group; one that is not in the list by the first of each
-    group. Plurals stay plural.
+    A noun is replaced by the nouns of its group, or by the first noun of each group if it is not in
+    the list. Plurals stay plural.
     """
     if part.kind == "colour":
         return colours()
@@ -119,7 +119,7 @@ def _exchange(prompt: str, first: Part, second: Part) -> Draft:
 
 
 def with_articles(text: str) -> str:
-    """Choose "a" or "an" by the noun or adjective that follows.
+    """Correct "a" and "an" to match the following noun or adjective.
 
     Example:
         >>> with_articles("a owl on an table")

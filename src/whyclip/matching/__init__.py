@@ -1,4 +1,4 @@
-"""Reference scores: what images and prompts score with many others."""
+"""Reference scores: scores of images and prompts with many other prompts and images."""
 
 from whyclip.matching.build import reference
 from whyclip.matching.store import Reference, load_reference

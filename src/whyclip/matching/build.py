@@ -38,26 +38,25 @@ def reference(
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Reference:
-    """Embed many prompts and many images, to say later whether a score is a match at all.
+    """Embed many prompts and many images, to judge later whether a score indicates a match.
 
-    Scores of one image with many prompts place a prompt; scores of one prompt with many images
-    place an image. Both come from stored embeddings, so the prompts explained later need not be
-    in the reference. Embeddings are stored in half precision, which moves scores by less than
-    0.001.
+    A prompt is ranked among the scores of one image with many prompts, an image among the scores of
+    one prompt with many images. Scores are computed from stored embeddings, so the prompts
+    explained later need not be in the reference. Embeddings are stored in half precision, which
+    changes scores by less than 0.001.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; not a plain classifier.
-        images: a folder, a pattern such as ``"photos/*.jpg"``, a list of images, or a dataset;
-            None for a reference of prompts alone. They should come from the same source as the
-            images to be explained.
-        prompts: list of prompts; by default about 1,300 everyday nouns. An empty list makes a
-            reference of images alone.
-        template: text that each prompt and nonsense string is put into, at ``{}``.
-        nonsense: strings without a meaning; by default 20 of them with the shipped nouns, and
-            none with prompts of your own.
-        rate: rate of false matches of the thresholds that explanations show, 0 to 1.
+        images: a folder, a pattern such as ``"photos/*.jpg"``, a list of images, or a dataset; None
+            for a reference with prompts only. Use images from the same source as the images to
+            explain.
+        prompts: list of prompts; default: about 1,300 everyday nouns. Pass an empty list for a
+            reference with images only.
+        template: prompt template in which ``{}`` is replaced by each prompt and nonsense string.
+        nonsense: meaningless strings; default: 20 strings if ``prompts`` is None, otherwise none.
+        rate: false-match rate of the thresholds that explanations show, 0 to 1.
         geometry: as for :func:`whyclip.explain`.
-        precision: of the forward pass, as for :func:`whyclip.explain`.
+        precision: precision of the forward pass, as for :func:`whyclip.explain`.
         check: as for :func:`whyclip.explain`.
 
     Raises:
@@ -69,16 +68,16 @@ def reference(
     check_state(model)
     check_text_model(model, "a reference")
     if not isinstance(rate, (int, float)) or not 0 < rate < 1:
-        raise OptionError(f"rate={quoted(rate)}: give a rate of false matches between 0 and 1")
+        raise OptionError(f"rate={quoted(rate)}: give a false-match rate between 0 and 1")
     if not isinstance(template, str) or "{}" not in template:
-        raise OptionError(f"template={quoted(template)}: put {{}} where the prompt belongs")
+        raise OptionError(f"template={quoted(template)}: mark the place of the prompt with {{}}")
     default = prompts is None
     texts = _listed("prompts", nouns() if prompts is None else prompts)
     if nonsense is None:
         nonsense = nonsense_strings() if default else ()
     without_meaning = _listed("nonsense", nonsense)
     if images is None and not texts:
-        raise OptionError("neither images nor prompts given; a reference needs one of them")
+        raise OptionError("neither images nor prompts given; a reference needs either")
     sources, names = ([], ()) if images is None else image_sources(images)
     filled = [template.replace("{}", text) for text in (*texts, *without_meaning)]
     with naming_suspects(model):
@@ -107,5 +106,5 @@ def _listed(name: str, given: Any) -> tuple[str, ...]:
         raise PromptError(f"{name}={quoted(given)}: give a list of strings")
     for text in given:
         if not isinstance(text, str) or not text.strip():
-            raise PromptError(f"{name} has {quoted(text)}; give strings with some words")
+            raise PromptError(f"{name} has {quoted(text)}; give non-empty strings")
     return tuple(dict.fromkeys(given))

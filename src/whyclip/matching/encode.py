@@ -24,10 +24,10 @@ from whyclip.types import Check, GeometryName, Precision
 
 
 def check_text_model(model: ModelView, what: str) -> None:
-    """Refuse a plain classifier, which has no text encoder.
+    """Check that the model has a text encoder.
 
     Raises:
-        UnsupportedModelError: the model is one.
+        UnsupportedModelError: the model is a plain classifier.
     """
     if model.classes is not None:
         raise UnsupportedModelError(
@@ -39,7 +39,7 @@ def check_text_model(model: ModelView, what: str) -> None:
 def prompt_directions(
     model: ModelView, prompts: Sequence[Any], precision: Precision = "fp32", check: Check = "auto"
 ) -> Tensor:
-    """Embed prompts: unit rows ``[n, e]`` float32 on the CPU.
+    """Embed prompts as unit rows ``[n, e]`` float32 on the CPU.
 
     Raises:
         PromptError: a prompt cannot be used.
@@ -58,7 +58,7 @@ def encode_images(
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Tensor:
-    """Embed images: unit rows ``[m, e]`` float32 on the CPU.
+    """Embed images as unit rows ``[m, e]`` float32 on the CPU.
 
     Raises:
         ImageError: an image cannot be read.
@@ -75,14 +75,14 @@ def encode_images(
 
 
 def image_sources(images: Any) -> tuple[list[Any], tuple[str, ...]]:
-    """List images with a name each.
+    """List images and their names.
 
     Args:
         images: a folder, a pattern such as ``"photos/*.jpg"``, a file, a list of images, or a
             dataset.
 
     Raises:
-        ImageError: there is none, or the argument is of another kind.
+        ImageError: there are no images, or the argument has another type.
     """
     if isinstance(images, (str, os.PathLike)):
         files = named_images(os.fspath(images))
@@ -95,7 +95,7 @@ def image_sources(images: Any) -> tuple[list[Any], tuple[str, ...]]:
         )
     sources, names = [], []
     for number, item in enumerate(images, 1):
-        # A sample of a dataset names its image.
+        # Samples of a dataset have a name.
         source = getattr(item, "source", item)
         sources.append(source)
         named = isinstance(source, (str, os.PathLike))

@@ -1,4 +1,4 @@
-"""How unusual the scores of explained images are, from a reference."""
+"""Compare the scores of explained images with the scores of a reference."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ReferenceLike: TypeAlias = Reference | str | Path
 
 @dataclass(frozen=True)
 class ReferenceScores:
-    """Prompts compared with the reference images once, for any number of explained images.
+    """Scores of the reference images with the prompts, for any number of explained images.
 
     Attributes:
-        directions: ``[n, e]`` of the n prompts.
-        others: for each prompt the indices of the reference prompts to compare it with; None for a
-            prompt that is not text.
+        directions: ``[n, e]`` text embeddings of the n prompts.
+        others: indices of the reference prompts to compare each prompt with; None for a prompt that
+            is not a string.
         images: ``[m, n]`` scores of the reference images with the prompts.
-        thresholds: calibrated threshold of each prompt, if there are enough images.
+        thresholds: calibrated threshold of each prompt; None with too few images.
     """
 
     model: ModelView
@@ -63,7 +63,7 @@ class ReferenceScores:
         return cls(model, reference, encoded, directions, others, scores, tuple(limits))
 
     def matches(self, embedding: Tensor) -> list[tuple[Match, ...]]:
-        """For images ``[b, e]`` the matches of all prompts."""
+        """Matches of all prompts with images ``[b, e]``."""
         unit = F.normalize(embedding.float(), dim=-1).cpu()
         scores = unit @ self.directions.T
         listed = unit @ self.reference.text_rows.T
@@ -106,10 +106,10 @@ class ReferenceScores:
 
 
 def opened(given: ReferenceLike | None) -> Reference | None:
-    """Return a reference, read from its file if a path was given.
+    """Return a reference, and read it from its file if given a path.
 
     Raises:
-        OptionError: it is of another kind.
+        OptionError: the argument is neither a reference nor a path.
         OutputError: the file is not a reference.
     """
     if given is None or isinstance(given, Reference):
@@ -130,7 +130,7 @@ def reference_scores(
     """Prepare the comparison with a reference; None without one.
 
     Raises:
-        OptionError: the reference is of another model or geometry.
+        OptionError: the reference has another model or geometry.
     """
     if reference is None:
         return None
@@ -143,7 +143,7 @@ def _without_probability(limit: Threshold) -> Threshold:
 
 
 def _others(prompt: Prompt, listed: Sequence[str]) -> Tensor | None:
-    """Indices of the reference prompts that are not the prompt itself."""
+    """Indices of the reference prompts that differ from the prompt."""
     if not isinstance(prompt, TextPrompt):
         return None
     same = {_plain(text) for text in prompt.templates}

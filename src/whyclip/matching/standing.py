@@ -1,4 +1,4 @@
-"""The place of a score among reference scores, and thresholds calibrated on them."""
+"""Rank of a score among reference scores, and thresholds calibrated on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whyclip.stats.order import exceedance_interval, rank_for
 
 
 def standing(score: float, others: Tensor) -> Standing | None:
-    """Place a score among others ``[n]``; None if there are none."""
+    """Rank a score among others ``[n]``; None if there are none."""
     n = others.numel()
     if n == 0:
         return None
@@ -25,7 +25,7 @@ def standing(score: float, others: Tensor) -> Standing | None:
 def calibrated(
     model: ModelView, scores: Tensor, rate: float, confidence: float = 0.95
 ) -> Threshold:
-    """Choose the threshold of a rate of false matches from reference scores ``[m]``.
+    """Choose the threshold for a false-match rate from reference scores ``[m]``.
 
     Raises:
         OptionError: there are too few scores for this rate.
@@ -38,7 +38,7 @@ def calibrated(
 
 
 def probability_of(model: ModelView, score: float) -> float | None:
-    """Turn a score into a probability, for models trained with a sigmoid loss."""
+    """Convert a score to a probability; None unless the model was trained with a sigmoid loss."""
     if model.logit_bias is None:
         return None
     return float(model.probability(torch.tensor(score)))

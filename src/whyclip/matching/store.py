@@ -1,4 +1,4 @@
-"""A file of reference embeddings: many prompts and many images of one model."""
+"""Reference embeddings of many prompts and images for one model, and their file."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ from whyclip.types import GeometryName
 
 VERSION = 1
 _META, _PROMPTS, _IMAGES = "reference", "prompts", "images"
-# Half precision changes the length of a unit embedding by less.
+# Half precision changes the length of a unit embedding by less than this.
 _LENGTH = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Reference:
-    """Embeddings of many prompts and images, to compare scores with.
+    """Embeddings of many prompts and images, as a reference for scores.
 
     Attributes:
         model: name of the model.
         fingerprint: identifier of its weights.
-        geometry: how the images were prepared.
+        geometry: input mode of the images.
         prompts: reference prompts.
-        nonsense: strings without a meaning.
+        nonsense: meaningless strings.
         images: names of the reference images.
-        prompt_kind: name of the prompts in sentences.
-        rate: rate of false matches of the thresholds that explanations show, 0 to 1.
-        text_embeddings: ``[p + q, e]`` float16 unit embeddings, nonsense after the prompts.
+        prompt_kind: noun for the prompts in sentences.
+        rate: false-match rate of the thresholds that explanations show, 0 to 1.
+        text_embeddings: ``[p + q, e]`` float16 unit embeddings of the p prompts and q nonsense
+            strings.
         image_embeddings: ``[m, e]`` float16 unit embeddings of the images.
     """
 
@@ -75,16 +76,16 @@ class Reference:
         return F.normalize(self.image_embeddings.float(), dim=-1)
 
     def check(self, model: ModelView, geometry: GeometryName | None = None) -> None:
-        """Refuse another model, or images that are prepared in another way.
+        """Check that the reference has the same model and geometry.
 
         Raises:
-            OptionError: the reference does not fit.
+            OptionError: the model or the geometry differs.
         """
         fits = self.text_embeddings.shape[1] == model.width
         if model.fingerprint != self.fingerprint or not fits:
             raise OptionError(
-                f"the reference was built with {quoted(self.model)} and other weights than those "
-                f"of {quoted(model.name)}; build one for this model: whyclip.reference"
+                f"the reference was built with the weights of {quoted(self.model)}, which differ "
+                f"from {quoted(model.name)}; build one for this model: whyclip.reference"
             )
         if geometry is not None and geometry != self.geometry:
             raise OptionError(
@@ -96,28 +97,28 @@ class Reference:
     def threshold(
         self, model: ModelView, prompt: Any, *, rate: float | None = None, confidence: float = 0.95
     ) -> Threshold:
-        """Calibrate a threshold for a prompt at a rate of false matches.
+        """Calibrate a threshold for a prompt at a false-match rate.
 
         The threshold is the k-th largest score of the m reference images, with
         ``k = ⌊rate · (m + 1)⌋``. A new image from the same source exceeds it with probability at
-        most ``k / (m + 1)``. The interval of the true rate is that of Beta(k, m − k + 1), exact
-        for scores without ties. If some reference images match the prompt and score higher, the
-        threshold is higher, and fewer others exceed it.
+        most ``k / (m + 1)``. The interval of the true rate comes from Beta(k, m − k + 1) and is
+        exact for scores without ties. Reference images that do match the prompt raise the
+        threshold, so fewer other images exceed it.
 
         Args:
             model: the model that the reference was built with.
             prompt: one prompt, or a list of templates.
-            rate: rate of false matches, 0 to 1; by default that of the reference.
-            confidence: of the interval, 0 to 1.
+            rate: false-match rate, 0 to 1; default: the rate of the reference.
+            confidence: confidence level of the interval, 0 to 1.
 
         Raises:
-            OptionError: another model, or too few images for this rate.
+            OptionError: the model differs, or there are too few images for this rate.
             PromptError: the prompt cannot be used.
         """
         check_state(model)
         self.check(model)
         if isinstance(prompt, Tensor):
-            raise PromptError("a threshold needs a text, such as 'a dog'")
+            raise PromptError("a threshold needs a prompt, for example 'a dog'")
         if not isinstance(confidence, (int, float)) or not 0 < confidence < 1:
             raise OptionError(f"confidence={quoted(confidence)}: give a number between 0 and 1")
         direction = prompt_directions(model, [prompt])[0]
@@ -125,17 +126,17 @@ class Reference:
         return calibrated(model, self.image_rows @ direction, wanted, confidence)
 
     def save(self, path: str | Path) -> Path:
-        """Write to an ``.npz`` file, whole or not at all; return the path.
+        """Write to an ``.npz`` file atomically; return the path.
 
         Raises:
-            OutputError: another extension, or the file cannot be written.
+            OutputError: the extension is not ``.npz`` or the file cannot be written.
         """
         path = check_reference_path(path)
         write_atomic(path, self._encoded)
         return path
 
     def digest(self) -> str:
-        """Hexadecimal digits that differ between references with other contents."""
+        """Hash of the contents, as hexadecimal digits."""
         content = hashlib.blake2b(digest_size=8)
         names = (*self.prompts, *self.nonsense, *self.images)
         content.update(json.dumps([self.fingerprint, self.rate, *names]).encode())
@@ -166,10 +167,10 @@ class Reference:
 
 
 def check_reference_path(path: str | Path) -> Path:
-    """Check that a reference can be written there.
+    """Check that a reference can be written to a path.
 
     Raises:
-        OutputError: another extension than ``.npz``, or no such folder.
+        OutputError: the extension is not ``.npz`` or the folder does not exist.
     """
     path = path_of(path)
     name = quoted(str(path))
@@ -182,13 +183,13 @@ def check_reference_path(path: str | Path) -> Path:
 
 @in_plain_state
 def load_reference(path: str | Path) -> Reference:
-    """Read a reference that :meth:`Reference.save` wrote.
+    """Read a reference written by :meth:`Reference.save`.
 
     Args:
         path: an ``.npz`` file.
 
     Raises:
-        OutputError: no such file, or not a reference written by whyclip.
+        OutputError: the file does not exist or is not a reference written by whyclip.
     """
     path = path_of(path)
     name = quoted(str(path))
@@ -221,26 +222,26 @@ def _check_version(version: object) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # numpy takes any file without its own header for a pickle, and advises to load it as one.
-    return "it is no .npz archive" if "pickle" in str(error) else reason(error)
+    # NumPy treats any file without its header as a pickle and suggests `allow_pickle`.
+    return "it is not an .npz archive" if "pickle" in str(error) else reason(error)
 
 
 def _check_parts(loaded: Reference) -> None:
-    """Raise ValueError for parts that :meth:`Reference.save` does not write."""
+    """Raise ValueError for contents that :meth:`Reference.save` does not write."""
     rate = loaded.rate
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 1:
         raise ValueError(f"rate {quoted(rate)} is not between 0 and 1")
     check_choice("geometry", loaded.geometry, get_args(GeometryName))
     for part in (loaded.model, loaded.fingerprint, loaded.prompt_kind):
         if not isinstance(part, str):
-            raise ValueError(f"{quoted(part)} stands in place of a name")  # noqa: TRY004
+            raise ValueError(f"{quoted(part)} is not a name")  # noqa: TRY004
     rows = (len(loaded.prompts) + len(loaded.nonsense), len(loaded.images))
     both = loaded.text_embeddings, loaded.image_embeddings
     for tensor, count in zip(both, rows, strict=True):
         if tensor.ndim != 2 or len(tensor) != count or tensor.dtype != torch.float16:
             raise ValueError(f"{count} names and {tensor.dtype} of shape {tuple(tensor.shape)}")
-        # NaN fails, as it should.
+        # Written so that NaN fails too.
         if not bool(((tensor.float().norm(dim=-1) - 1).abs() < _LENGTH).all()):
-            raise ValueError("an embedding is not of length 1")
+            raise ValueError("an embedding does not have length 1")
     if both[0].shape[1] != both[1].shape[1]:
-        raise ValueError(f"embeddings of {both[0].shape[1]} and {both[1].shape[1]} numbers")
+        raise ValueError(f"embeddings have widths {both[0].shape[1]} and {both[1].shape[1]}")

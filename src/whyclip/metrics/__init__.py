@@ -1,7 +1,7 @@
 """Every metric.
 
-Each module here with ``METRICS`` declares metrics, found automatically. All are pure functions; the
-model is passed as a function ``score``, see
+Each module with a ``METRICS`` tuple declares metrics, which are found automatically. All are pure
+functions; the model is passed as a function ``score``, see
 :data:`~whyclip.perturbation.perturbations.Score`.
 """
 
@@ -36,6 +36,6 @@ def get_metric(name: str) -> Metric:
     """Return a metric by name.
 
     Raises:
-        OptionError: no such metric; the message names the nearest.
+        OptionError: no such metric; the message suggests the most similar name.
     """
     return look_up("metric", name, METRICS)

@@ -24,8 +24,8 @@ def top_k(scores: Tensor, labels: Tensor | int, k: int = 1) -> Tensor:
         k: at least 1.
 
     Returns:
-        float32 ``[...]``, 1 where right, 0 where wrong; their mean is the top-k accuracy.
-        Higher means that more of the class remains.
+        float32 ``[...]``, 1 if correct, 0 otherwise; the mean is the top-k accuracy. Higher means
+        that more of the class remains.
 
     Raises:
         InputError: a label is not one of the c classes.

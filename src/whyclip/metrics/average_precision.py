@@ -1,4 +1,4 @@
-"""Average precision: do the object's pixels rank before the others?"""
+"""Average precision of the map as a ranking of pixels."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from whyclip.metrics.metric import Metric
 def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Mean precision over all recalls, with the map as a ranking of pixels. Higher is better.
 
-    ``Σ_k (R_k − R_{k−1}) P_k`` over the distinct values of the map as thresholds, in falling order;
-    equally relevant pixels enter together, so a constant map has the object's share of
-    the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
+    ``Σ_k (R_k − R_{k−1}) P_k`` over the distinct values of the map as thresholds, in falling order.
+    Pixels with equal relevance enter together, so the value of a constant map is the object's share
+    of the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> mask = torch.tensor([[True, False], [True, False]])
@@ -32,7 +32,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
         tensor(0.8333)
     """
     masked = mask_maps(heatmap, mask)
-    # Unseen pixels rank last, where they add nothing.
+    # Invisible pixels rank last, where they do not change the value.
     values, order = masked.values.masked_fill(~masked.visible, -float("inf")).sort(
         -1, descending=True
     )
@@ -40,7 +40,7 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     ranks = torch.arange(1, values.shape[-1] + 1, device=values.device)
     last = torch.ones_like(values, dtype=torch.bool)
     last[..., :-1] = values[..., 1:] != values[..., :-1]
-    # Precision at a pixel is that at the end of its group of ties.
+    # Tied pixels all take the precision at the end of their group.
     ends = torch.where(last, ranks, values.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
     precision = cumulative.gather(-1, ends - 1) / ends
     hits = cumulative.diff(dim=-1, prepend=torch.zeros_like(cumulative[..., :1]))

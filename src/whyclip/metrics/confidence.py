@@ -1,4 +1,4 @@
-"""Confidence drop and increase: the model's output for only the relevant part."""
+"""Confidence drop and increase: the model's output for the relevant part alone."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SOURCE = "Chattopadhay et al., WACV 2018, arXiv 1710.11063"
 
 
 def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
-    """Darken an image by its map.
+    """Multiply an image by its normalised map.
 
     ``image_p · max(map_p, 0) / max map``; a constant positive map keeps the image. Pixels
-    without positive relevance, or with NaN (never seen by the model), become black.
+    without positive relevance, or with NaN (outside the crop), become black.
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
@@ -31,7 +31,7 @@ def relevant_part(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[P
         The image and its relevant part; ``amounts`` are 0 and 1.
 
     Raises:
-        InputError: the map does not fit the image.
+        InputError: the map does not match the image.
 
     Example:
         >>> image = np.full((1, 3, 3), 200, np.uint8)
@@ -85,7 +85,7 @@ def confidence_increase(amounts: Tensor, scores: Tensor) -> Tensor:
         scores: ``[2, ...]`` y and o.
 
     Returns:
-        ``[...]``, 0 or 1; NaN if a score is.
+        ``[...]``, 0 or 1; NaN if a score is NaN.
 
     Example:
         >>> confidence_increase(torch.tensor([0.0, 1.0]), torch.tensor([0.8, 0.9]))

@@ -1,4 +1,4 @@
-"""Area under a curve of scores, by the protocol's rule."""
+"""Area under a curve of scores."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def mean_of_points(amounts: Tensor, scores: Tensor) -> Tensor:
 
 
 def trapezoid(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Area under the curve by trapezoids, divided by its width.
+    """Area under the curve by the trapezoidal rule, divided by its width.
 
-    ``Σ_j (x_{j+1} − x_j)(s_j + s_{j+1})/2 / (x_m − x_1)``; a single point is its own area.
+    ``Σ_j (x_{j+1} − x_j)(s_j + s_{j+1})/2 / (x_m − x_1)``; the score itself for a single point.
 
     Args:
         amounts: ``[m]``, rising.

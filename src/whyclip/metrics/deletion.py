@@ -26,18 +26,18 @@ def deletion_edits(
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``; NaN (never seen by the model) is deleted last. If the map
-            is constant, pixels are removed in random order.
-        protocol: ``GRAD_ECLIP`` puts random colours in place of 0, 5, …, 50 % of the pixels;
-            ``RISE`` puts black in place of 0, 224, 448, … all pixels.
-        fill: what takes the pixels' place, see :func:`~whyclip.perturbation.fills.filled`; by
-            default that of the protocol.
-        seed: of the colours and of the order of equally relevant pixels.
+        heatmap: float ``[H, W]``; NaN (outside the crop) is deleted last. If the map is constant,
+            pixels are removed in random order.
+        protocol: ``GRAD_ECLIP`` replaces 0, 5, …, 50 % of the pixels with random colours; ``RISE``
+            replaces 0, 224, 448, … all pixels with black.
+        fill: replacement of the pixels, see :func:`~whyclip.perturbation.fills.filled`; default:
+            the protocol's fill.
+        seed: random seed of the colours and of the order of equally relevant pixels.
         background: uint8 ``[H, W, 3]``, for ``fill="background"``.
 
     Raises:
-        InputError: the map does not fit the image, or has infinite values; or there is no
-            background.
+        InputError: the map does not match the image or has infinite values, or the background is
+            missing.
 
     Example:
         >>> import numpy as np
@@ -55,20 +55,20 @@ def deletion_edits(
 
 
 def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
-    """Delete by the protocol of RISE; see :func:`deletion_edits`."""
+    """Replace pixels by the protocol of RISE; see :func:`deletion_edits`."""
     return deletion_edits(image, heatmap, protocol=RISE, seed=seed)
 
 
 def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
     """Mean score while the most relevant half of the pixels is deleted, 11 points. Lower is better.
 
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours, or in the fill that
-    the metric's name ends with. The release prints the 11 accuracies and has no rule for the area;
-    the mean is ours. Zhao et al., ICML 2024.
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours, or in the fill named
+    at the end of the metric's name. The release prints the 11 accuracies without an area; we take
+    their mean. Zhao et al., ICML 2024.
 
     Args:
         amounts: ``[m]`` shares of deleted pixels.
-        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
+        scores: ``[m, ...]``, usually 1 if the true class is the top class and 0 otherwise.
 
     Returns:
         ``[...]``.

@@ -1,4 +1,4 @@
-"""Energy pointing game: how much of the map is on the object?"""
+"""Energy pointing game: share of the positive relevance on the object."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ def energy_pointing(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Share of the positive relevance that lies on the object. Higher is better.
 
     ``Σ_{p ∈ mask} max(map_p, 0) / Σ_p max(map_p, 0)``. Wang et al., Score-CAM, CVPR workshops
-    2020 (arXiv 1910.01279), section 4.3. A constant positive map has the object's share of the
-    image; a map without positive values has 0.
+    2020 (arXiv 1910.01279), section 4.3. The value of a constant positive map is the
+    object's share of the image; a map without positive values has 0.
 
     Args:
         heatmap: float ``[..., H, W]``, signed or not; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> mask = torch.tensor([[True, False], [False, False]])

@@ -1,7 +1,7 @@
-"""Deletion and insertion by Grad-ECLIP's protocol with other fills, above all a true background.
+"""Deletion and insertion by Grad-ECLIP's protocol with other fills, mainly a true background.
 
-Black, noise and blur show a model images that it has never seen. Where the scene without its
-objects is known, a deleted pixel shows the background itself.
+Images with black, noisy or blurred pixels are out of distribution. If the scene without its
+objects is available, deleted pixels show its background instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from whyclip.metrics.metric import Metric, Need
 from whyclip.metrics.protocol import GRAD_ECLIP
 from whyclip.perturbation.fills import Fill
 
-# The fills of the papers are those of ``deletion`` (random colours) and ``insertion`` (black).
+# ``deletion`` (random colours) and ``insertion`` (black) use the fills of the papers.
 PROTOCOL_FILLS: Mapping[str, Fill] = {"deletion": GRAD_ECLIP.fill, "insertion": GRAD_ECLIP.canvas}
 _SHOWN: Mapping[Fill, str] = {
     "background": "true background",
@@ -26,7 +26,7 @@ _SHOWN: Mapping[Fill, str] = {
 
 
 def with_fill(metric: str, fill: Fill | None) -> str:
-    """The name of deletion or insertion with a fill; other metrics have none.
+    """Name of deletion or insertion with a fill; other metrics keep their name.
 
     Example:
         >>> with_fill("deletion", "background"), with_fill("insertion", "black")

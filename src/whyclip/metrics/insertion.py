@@ -26,18 +26,18 @@ def insertion_edits(
 
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
-        heatmap: float ``[H, W]``; NaN (never seen by the model) is revealed last. If the map
-            is constant, pixels are revealed in random order.
+        heatmap: float ``[H, W]``; NaN (outside the crop) is revealed last. If the map is constant,
+            pixels are revealed in random order.
         protocol: ``GRAD_ECLIP`` reveals 0, 5, …, 45 % of a black canvas and then the whole image;
             ``RISE`` reveals 0, 224, 448, … all pixels of the blurred image.
-        fill: the canvas, see :func:`~whyclip.perturbation.fills.filled`; by default that of the
-            protocol.
-        seed: of the order of equally relevant pixels.
+        fill: the canvas, see :func:`~whyclip.perturbation.fills.filled`; default: the protocol's
+            canvas.
+        seed: random seed of the order of equally relevant pixels.
         background: uint8 ``[H, W, 3]``, for ``fill="background"``.
 
     Raises:
-        InputError: the map does not fit the image, or has infinite values; or there is no
-            background.
+        InputError: the map does not match the image or has infinite values, or the background is
+            missing.
 
     Example:
         >>> import numpy as np
@@ -56,20 +56,20 @@ def insertion_edits(
 
 
 def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbations[Pixels]:
-    """Insert by the protocol of RISE; see :func:`insertion_edits`."""
+    """Reveal pixels by the protocol of RISE; see :func:`insertion_edits`."""
     return insertion_edits(image, heatmap, protocol=RISE, seed=seed)
 
 
 def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
     """Mean score while the most relevant pixels are revealed, 11 points. Higher is better.
 
-    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, or on the fill that the
-    metric's name ends with, and the whole image. The release prints the accuracies and has no rule
-    for the area; the mean is ours. Zhao et al., ICML 2024.
+    ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, or on the fill named at
+    the end of the metric's name, and the whole image. The release prints the accuracies without an
+    area; we take their mean. Zhao et al., ICML 2024.
 
     Args:
         amounts: ``[m]`` shares of revealed pixels.
-        scores: ``[m, ...]``, usually 1 where the true class is the top one and 0 elsewhere.
+        scores: ``[m, ...]``, usually 1 if the true class is the top class and 0 otherwise.
 
     Returns:
         ``[...]``.

@@ -1,4 +1,4 @@
-"""Maps and masks, aligned for the localisation metrics."""
+"""Alignment of maps and masks for the localisation metrics."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from whyclip.errors import InputError
 class MaskedMaps(NamedTuple):
     """Maps and masks as rows of pixels, ``[..., p]``.
 
-    ``visible`` is False where the map is NaN: in pixels that the model never saw or that have no
-    label. These are neither object nor background, and ``mask`` is False there.
+    ``visible`` is False where the map is NaN: for pixels outside the crop or without a label. These
+    are neither object nor background, and ``mask`` is False there.
     """
 
     values: Tensor
@@ -23,7 +23,7 @@ class MaskedMaps(NamedTuple):
 
     @property
     def has_object(self) -> Tensor:
-        """Bool ``[...]``: some part of the object was seen."""
+        """Bool ``[...]``: whether any pixel of the object is visible."""
         return self.mask.any(-1)
 
     def defined(self, result: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def mask_maps(heatmap: Tensor, mask: Tensor) -> MaskedMaps:
     """Align masks with maps.
 
     Args:
-        heatmap: float ``[..., H, W]``; NaN where the model saw nothing.
+        heatmap: float ``[..., H, W]``; NaN outside the crop.
         mask: bool ``[..., H, W]``, True on the object.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The type of a metric: pure functions, and a declaration of their needs and direction."""
+"""The type of a metric: pure functions with their required inputs and direction."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Need = Literal["mask", "image", "words", "score", "label", "background"]
 
 @dataclass(frozen=True)
 class Metric:
-    """Name, functions and claims of a metric.
+    """Name, functions and properties of a metric.
 
     A localisation metric has ``needs == ("mask",)``. ``value(heatmap, mask)``, with float heatmaps
     and bool masks ``[..., H, W]``, returns ``[...]``; NaN where it is undefined.
 
-    A faithfulness metric scores edited inputs. ``edits(image, heatmap, *, seed)``, or
-    ``edits(prompt, words, *, seed)`` on the text side, makes them; ``value(amounts, scores)``
-    computes ``[...]`` from their scores ``[m, ...]`` and ``amounts`` ``[m]``. If it needs the
+    A faithfulness metric scores edited inputs. ``edits(image, heatmap, *, seed)`` makes
+    them, or ``edits(prompt, words, *, seed)`` for text. ``value(amounts, scores)`` computes
+    ``[...]`` from their scores ``[m, ...]`` and ``amounts`` ``[m]``. If it needs the
     ``"background"``, ``edits`` also gets ``background=``, the image without its objects.
 
     Attributes:
         higher_is_better: whether higher values are better.
         needs: inputs besides the explanation.
-        readings: names of :data:`~whyclip.metrics.accuracy.READINGS`, the numbers that the metric's
-            source computes from the model's output, the usual one first.
+        readings: names of :data:`~whyclip.metrics.accuracy.READINGS`: numbers that the metric's
+            source computes from the model's output, default first.
         curve_points: number of points of its curve of scores; 0 if there is no curve.
     """
 
@@ -63,9 +63,9 @@ class Metric:
             **options: keyword arguments of ``edits``.
 
         Raises:
-            TypeError: the metric needs no scores.
+            TypeError: the metric does not use scores.
         """
         if self.edits is None:
-            raise TypeError(f"metric {self.name!r} needs {self.needs}, no score")
+            raise TypeError(f"metric {self.name!r} needs {self.needs}, not a score")
         edits = self.edits(*inputs, **options)
         return self.value(edits.amounts, next(stream([edits], score, batch_size)))

@@ -1,4 +1,4 @@
-"""Pointing game: is the map's maximum on the object?"""
+"""Pointing game: whether the map's maximum is on the object."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ def pointing_game(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Share of the map's maxima that lie on the object. Higher is better.
 
     ``1[argmax_p map_p ∈ mask]``; if several pixels share the maximum, the share of them on the
-    object, so that a constant map has the chance level: the object's share of the image.
-    Zhang et al., IJCV 2018 (arXiv 1608.00507), section 4.1, without their tolerance of 15
-    pixels, as masks here are exact.
+    object. A constant map therefore has the chance level: the object's share of the image. Zhang et
+    al., IJCV 2018 (arXiv 1608.00507), section 4.1, without their tolerance of 15 pixels, because
+    the masks are exact.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> import torch

@@ -22,7 +22,7 @@ class Protocol:
     """Numbers of edited pixels, their fill, and the rule for the area.
 
     Attributes:
-        counts: function from the number of pixels to the numbers edited at each of the m points.
+        counts: function from the number of pixels to the number edited at each of the m points.
         fill: replacement of deleted pixels.
         canvas: start of insertion.
         clean_last: whether the last point of insertion is the whole image.
@@ -39,7 +39,7 @@ class Protocol:
 
 
 def eleven_points(pixels: int) -> Counts:
-    """Half of the pixels in 100 equal steps, scored after every tenth.
+    """Half of the pixels in 100 equal steps, scored after every tenth step.
 
     A step is ``max(1, ⌊pixels / 200⌋)`` pixels, as in the release.
 
@@ -51,7 +51,7 @@ def eleven_points(pixels: int) -> Counts:
 
 
 def all_pixels(pixels: int, step: int = 224) -> Counts:
-    """All pixels, ``step`` at a time; in the release one row of an image of 224 by 224.
+    """All pixels, ``step`` at a time; 224 in the release, one row of an image of 224 by 224.
 
     Example:
         >>> all_pixels(500).tolist()

@@ -1,4 +1,4 @@
-"""Sensitivity-n and infidelity: does the removed relevance predict the score drop?"""
+"""Sensitivity-n and infidelity: agreement of the removed relevance with the score drop."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def removal_edits(
     Args:
         image: a PIL image, or uint8 ``[H, W, 3]``.
         heatmap: float ``[H, W]``; a cell's relevance is the sum over its pixels, divided by the
-            mean number of pixels in a cell. Cells that the model never saw (NaN) stay.
+            mean number of pixels in a cell. Cells outside the crop (NaN) stay.
         n: number of cells in a set; at most the number of visible cells.
         samples: number of sets.
         grid: cells along each side of the image.
         fill: replacement of removed cells.
-        seed: of the sets, which do not depend on the map.
+        seed: random seed of the sets, which do not depend on the map.
 
     Returns:
         The image itself, then ``samples`` images; ``amounts`` are the removed relevance.
 
     Raises:
-        InputError: the map does not fit the image, or no cell was seen.
+        InputError: the map does not match the image, or no cell is visible.
 
     Example:
         >>> image, heatmap = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4))
@@ -73,7 +73,7 @@ def removal_edits(
 def _cells(
     values: NDArray[np.float32], grid: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Index ``[H, W]`` of each pixel's cell, relevance ``[grid²]``, and which cells were seen."""
+    """Index ``[H, W]`` of each pixel's cell, relevance ``[grid²]``, and visible cells' indices."""
     height, width = values.shape
     rows, columns = np.arange(height) * grid // height, np.arange(width) * grid // width
     cells = rows[:, None] * grid + columns
@@ -90,7 +90,7 @@ def sensitivity_n(amounts: Tensor, scores: Tensor) -> Tensor:
     ICLR 2018 (arXiv 1711.06104), section 3.2.
 
     Args:
-        amounts: ``[m]`` removed relevance; the first is that of the image itself.
+        amounts: ``[m]`` removed relevance; the first entry belongs to the unedited image.
         scores: ``[m, ...]``.
 
     Returns:
@@ -107,16 +107,16 @@ def sensitivity_n(amounts: Tensor, scores: Tensor) -> Tensor:
 def infidelity(amounts: Tensor, scores: Tensor) -> Tensor:
     """Squared error of the removed relevance as a prediction of the score drop. Lower is better.
 
-    ``mean (β Σ_{i ∈ x_S} R_i − (S(x) − S(x without x_S)))²`` over random sets of cells, with the β
-    that fits best, as relevances have no unit. Yeh et al., NeurIPS 2019 (arXiv 1901.09392),
+    ``mean (β Σ_{i ∈ x_S} R_i − (S(x) − S(x without x_S)))²`` over random sets of cells, with the
+    best-fitting β because relevance has no unit. Yeh et al., NeurIPS 2019 (arXiv 1901.09392),
     definition 2.1. It is in units of the squared score: compare methods on the same images.
 
     Args:
-        amounts: ``[m]`` removed relevance; the first is that of the image itself.
+        amounts: ``[m]`` removed relevance; the first entry belongs to the unedited image.
         scores: ``[m, ...]``.
 
     Returns:
-        ``[...]``, 0 upwards; a map of zeros has the mean squared loss.
+        ``[...]``, at least 0; a map of zeros has the mean squared score drop.
 
     Example:
         >>> infidelity(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))

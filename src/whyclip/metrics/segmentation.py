@@ -1,4 +1,4 @@
-"""The map thresholded at its mean, compared with the object: pixel accuracy, IoU, mIoU."""
+"""Pixel accuracy, IoU and mIoU of the map thresholded at its mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = "Chefer et al., CVPR 2021, arXiv 2012.09838"
 
 
 def above_mean(heatmap: Tensor) -> Tensor:
-    """Threshold maps at the mean of visible pixels; nothing of a constant map is above.
+    """Threshold maps at the mean of visible pixels; a constant map has no pixel above it.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN does not count in the mean and is not above it.
@@ -33,18 +33,18 @@ def above_mean(heatmap: Tensor) -> Tensor:
 def pixel_accuracy(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Pixel accuracy of the map thresholded at its mean. Higher is better.
 
-    ``mean_p 1[(map_p > mean map) = mask_p]``, as in Chefer et al., CVPR 2021. A constant map
-    has the background's share of the image.
+    ``mean_p 1[(map_p > mean map) = mask_p]``, as in Chefer et al., CVPR 2021. The value of a
+    constant map is the background's share of the image.
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is ignored.
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> mask = torch.tensor([[True, True], [False, False]])
@@ -66,10 +66,10 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> mask = torch.tensor([[True, True], [False, False]])
@@ -81,7 +81,7 @@ def iou(heatmap: Tensor, mask: Tensor) -> Tensor:
 
 
 def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the IoU of the object and that of the background. Higher is better.
+    """Mean of the object's IoU and the background's IoU. Higher is better.
 
     The map is thresholded at its mean, as in Chefer et al., CVPR 2021. If neither mask nor map has
     any background, this is the object's IoU.
@@ -91,10 +91,10 @@ def miou(heatmap: Tensor, mask: Tensor) -> Tensor:
         mask: bool ``[..., H, W]``.
 
     Returns:
-        float32 ``[...]``, 0 to 1; NaN if no part of the object was seen.
+        float32 ``[...]``, 0 to 1; NaN if no pixel of the object is visible.
 
     Raises:
-        InputError: shapes or types do not fit.
+        InputError: shapes or types do not match.
 
     Example:
         >>> mask = torch.tensor([[True, True], [False, False]])

@@ -22,13 +22,13 @@ def word_deletion_edits(prompt: str, words: Sequence[Word], *, seed: int = 0) ->
     """Remove words from a prompt in order of falling relevance, down to the empty text.
 
     Args:
-        prompt: as the user wrote it; one string, not an ensemble.
+        prompt: one string as the user wrote it, not an ensemble.
         words: its n words with spans and relevance; words with NaN relevance are removed last.
-            Other words, such as those beyond the context, are removed with the first.
-        seed: of the order of equally relevant words.
+            Other words, for example beyond the context, are removed with the first.
+        seed: random seed of the order of equally relevant words.
 
     Returns:
-        n + 1 texts, the prompt first; ``amounts`` are the shares of removed words.
+        n + 1 prompts, the original first; ``amounts`` are the shares of removed words.
 
     Raises:
         InputError: there are no words, or a word is not at its span.
@@ -53,7 +53,7 @@ def word_insertion_edits(
         seed: as for :func:`word_deletion_edits`.
 
     Returns:
-        n + 1 texts, the prompt last; ``amounts`` are the shares of inserted words.
+        n + 1 prompts, the original last; ``amounts`` are the shares of inserted words.
 
     Raises:
         InputError: there are no words, or a word is not at its span.
@@ -86,14 +86,14 @@ def _edits(
 
     def make() -> Iterator[str]:
         for gone in removed:
-            # The full prompt keeps its white space, so that its score is the model's.
+            # The full prompt keeps its white space, so that its score does not change.
             yield without(prompt, [*beyond, *(words[i] for i in gone)]) if gone else prompt
 
     return Perturbations(torch.linspace(0, 1, len(removed)), make)
 
 
 def unread(prompt: str, read: Sequence[Word]) -> list[Word]:
-    """Words of a prompt beyond the model's context; they never move into it.
+    """Words of a prompt beyond the model's context; deletion does not move them into it.
 
     Example:
         >>> unread("a red car", [Word("a", 0, 1, 0.1), Word("red", 2, 5, 0.5)])

@@ -1,1 +1,1 @@
-"""Perturbed images and texts, and their scores."""
+"""Perturbed images and prompts, and their scores."""

@@ -23,12 +23,12 @@ def filled(image: Pixels, fill: Fill, seed: int = 0, background: Pixels | None =
 
     Args:
         image: uint8 ``[H, W, 3]``.
-        fill: ``"black"``; ``"random"``, uniform colours for each pixel and channel, from the seed
-            alone, so that all methods get the same noise; ``"mean"``, ImageNet's
-            mean colour; ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5 and repeated edges;
+        fill: ``"black"``; ``"random"``, uniform colours for each pixel and channel, which depend
+            only on the seed and not on the method; ``"mean"``, ImageNet's mean colour;
+            ``"blurred"``, a Gaussian of 11 by 11 pixels with σ = 5 and repeated edges;
             ``"background"``, the same scene without any object.
-        seed: of the noise.
-        background: uint8 ``[H, W, 3]``, for that fill.
+        seed: random seed of the noise.
+        background: uint8 ``[H, W, 3]``, for ``fill="background"``.
 
     Raises:
         InputError: unknown fill, or the background is missing or has another size.
@@ -48,7 +48,7 @@ def filled(image: Pixels, fill: Fill, seed: int = 0, background: Pixels | None =
     if fill == "background":
         if background is None:
             raise InputError(
-                "fill 'background' needs the image without its objects, which scenes have; "
+                "fill 'background' needs the image without its objects, available for scenes; "
                 f"give background, or one of {', '.join(FILLS[:-1])}"
             )
         if background.shape != image.shape:

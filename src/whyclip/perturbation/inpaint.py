@@ -1,9 +1,9 @@
-"""Fill a hole in an image from its surroundings: the smoothest colours that meet its border.
+"""Fill a hole in an image with a smooth interpolation of its border.
 
-The colours inside solve Laplace's equation with the pixels around the hole as boundary (a membrane,
-the fill of Pérez et al., Poisson Image Editing, SIGGRAPH 2003, eq. 2 without a guidance field). It
-is chosen because it has no parameter, no randomness and no texture of its own: it adds no edge and
-copies no object. A texture around the hole is not continued, so the fill is a blur on photographs.
+The colours inside solve Laplace's equation with the pixels around the hole as boundary (membrane
+interpolation, Pérez et al., Poisson Image Editing, SIGGRAPH 2003, eq. 2 without a guidance field).
+The method has no parameters and no randomness, adds no edge and copies no object. It does not
+continue texture, so photographs look blurred in the hole.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from whyclip.perturbation.fills import Pixels
 Region = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
-# Steps stop when no pixel differs from the mean of its neighbours by more, in grey levels of 255.
+# Largest remaining difference of a pixel from the mean of its neighbours, in grey levels of 255.
 _BALANCED = 2e-4
-# Most steps on one grid. On photographs a finer grid starts near its solution, so that what is left
-# after these many steps is below a grey level.
+# Most steps per grid. A finer grid starts near its solution, so on photographs the error after
+# these steps is below one grey level.
 _MOST_STEPS = 100
 _TINY = 1e-30
 
@@ -30,15 +30,15 @@ def inpainted(image: Pixels, hole: Region) -> Pixels:
     """Return the image with the hole filled from its surroundings.
 
     Every pixel in the hole is the mean of its four neighbours, so constant colours and linear
-    gradients continue unchanged; pixels outside are untouched. At the edge of the image only the
-    neighbours inside count. If the hole is the whole image, it gets its mean colour.
+    gradients continue unchanged; pixels outside the hole do not change. At the edge of the image,
+    only neighbours inside it are used. A hole of the whole image is filled with the mean colour.
 
     Args:
         image: uint8 ``[H, W, 3]``.
         hole: bool ``[H, W]``, the pixels to fill.
 
     Raises:
-        InputError: the hole has another size than the image.
+        InputError: the sizes of hole and image differ.
 
     Example:
         >>> ramp = np.repeat(np.arange(0, 50, 10, dtype=np.uint8), 3).reshape(1, 5, 3)
@@ -51,7 +51,7 @@ def inpainted(image: Pixels, hole: Region) -> Pixels:
         return image.copy()
     if hole.all():
         return np.broadcast_to(image.mean((0, 1)).round().astype(np.uint8), image.shape).copy()
-    # Nothing beyond the pixels next to the hole has an influence.
+    # Only the pixels adjacent to the hole affect the result.
     rows, columns = (_reach(np.flatnonzero(hole.any(1 - axis))) for axis in (0, 1))
     filled = image.copy()
     part, inside = filled[rows, columns], hole[rows, columns]
@@ -61,7 +61,7 @@ def inpainted(image: Pixels, hole: Region) -> Pixels:
 
 
 def dilated(mask: Region, pixels: int) -> Region:
-    """Grow a mask by so many pixels in every direction, diagonals included.
+    """Grow a mask by a number of pixels in every direction, including diagonals.
 
     Example:
         >>> dilated(np.array([[True, False, False]]), 1).tolist()
@@ -78,7 +78,7 @@ def _reach(places: NDArray[np.intp]) -> slice:
 
 
 def _membrane(values: Values, hole: Region) -> Values:
-    """Solve for the hole in ``[3, h, w]``, first at half the size: a good start saves steps."""
+    """Solve for the hole in ``[3, h, w]``, starting from the solution at half the size."""
     if not hole.any():
         return values
     start = values * ~hole
@@ -90,7 +90,7 @@ def _membrane(values: Values, hole: Region) -> Values:
 
 
 def _halved(values: Values, hole: Region) -> tuple[Values, Region]:
-    """Means of the known pixels in squares of four; a square without any is part of the hole."""
+    """Mean of the known pixels in each 2 × 2 square; squares without any belong to the hole."""
     height, width = hole.shape
     even = ((0, height % 2), (0, width % 2))
     known = np.pad((~hole).astype(np.float32), even)
@@ -105,7 +105,7 @@ def _halved(values: Values, hole: Region) -> tuple[Values, Region]:
 
 
 def _doubled(values: Values, size: tuple[int, ...]) -> Values:
-    """Bilinear, at twice the size, cut to ``size``."""
+    """Enlarge bilinearly to twice the size and crop to ``size``."""
     larger = torch.nn.functional.interpolate(
         torch.from_numpy(values)[None], scale_factor=2, mode="bilinear"
     )
@@ -113,7 +113,7 @@ def _doubled(values: Values, size: tuple[int, ...]) -> Values:
 
 
 def _relaxed(values: Values, hole: Region) -> Values:
-    """Conjugate gradients on ``n u − Σ neighbours = 0`` in the hole, from a start in `values`."""
+    """Solve ``n u − Σ neighbours = 0`` in the hole by conjugate gradients, starting at `values`."""
     inside = hole.astype(np.float32)
     degree = _neighbours(np.ones_like(inside)) * inside
 
@@ -127,7 +127,7 @@ def _relaxed(values: Values, hole: Region) -> Values:
 
     solution = values.copy()
     residual = -balance(solution)
-    # The known pixels keep a direction of 0.
+    # The search direction is 0 at the known pixels.
     direction = residual.copy()
     power = product(residual, residual)
     for _ in range(_MOST_STEPS):
@@ -144,7 +144,7 @@ def _relaxed(values: Values, hole: Region) -> Values:
 
 
 def _neighbours(values: Values) -> Values:
-    """Sum of the up to four neighbours of each pixel of ``[..., h, w]``."""
+    """Sum of the neighbours (at most four) of each pixel of ``[..., h, w]``."""
     total = np.zeros_like(values)
     total[..., 1:, :] += values[..., :-1, :]
     total[..., :-1, :] += values[..., 1:, :]

@@ -11,13 +11,13 @@ from whyclip.errors import InputError
 def falling_order(relevance: ArrayLike, seed: int = 0) -> NDArray[np.int64]:
     """Sort elements by falling relevance.
 
-    Ties are broken at random with the seed; in reading order, the zeros of a clipped map would
-    favour the top of the image. A constant map is therefore a random baseline. NaN (never seen by
-    the model) comes last.
+    Ties are broken at random, because row-by-row order would favour the top of the image among the
+    zeros of a clipped map. A constant map is therefore a random baseline. NaN (outside the crop)
+    comes last.
 
     Args:
         relevance: any shape, flattened row by row.
-        seed: of the order of ties.
+        seed: random seed of the order of ties.
 
     Returns:
         Indices into the flattened relevance.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 Item = TypeVar("Item")
 
-# From m inputs to [m, ...]. Images are uint8 arrays [H, W, 3] of any sizes, texts are strings.
+# From m inputs to [m, ...]. Images are uint8 arrays [H, W, 3] of any size, prompts are strings.
 Score = Callable[[Sequence[Item]], Tensor]
 
 
@@ -21,8 +21,7 @@ class Perturbations(Generic[Item]):
     """A sequence of perturbed inputs.
 
     Attributes:
-        amounts: float32 ``[m]``, for each input the share that was edited, or the removed
-            relevance.
+        amounts: float32 ``[m]``, edited share or removed relevance of each input.
         make: function that generates the m inputs.
     """
 

@@ -1,4 +1,4 @@
-"""Tables and pages of studies: for the terminal, as CSV and Parquet, Markdown, HTML."""
+"""Tables and pages of studies for the terminal and as CSV, Parquet, Markdown and HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One explanation with all its parts in a folder, for a report or a bug."""
+"""Write one explanation with all its parts to a folder, for example for a bug report."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ MANIFEST = "manifest.json"
 def save_bundle(
     explanation: Explanation, folder: str | Path, *, source: str = "", command: str = ""
 ) -> Path:
-    """Write an explanation with all its parts into a folder.
+    """Write an explanation with all its parts to a folder.
 
-    The folder gets ``image.png``, ``maps/`` (one PNG for each prompt), ``words.csv``,
+    The folder contains ``image.png``, ``maps/`` (one PNG per prompt), ``words.csv``,
     ``scores.csv``, ``explanation.json``, ``explanation.npz`` (read by
     :func:`whyclip.load_explanation`), ``index.html``, and ``manifest.json`` with versions, the
     certificate's verdict, and the size and SHA-256 of each file.
 
     Args:
-        explanation: to write.
-        folder: made if missing; files of the same names are replaced.
-        source: name of the image's file, for the manifest.
-        command: the command that repeats it, for the manifest.
+        explanation: explanation to write.
+        folder: created if missing; files with the same names are replaced.
+        source: file name of the image, for the manifest.
+        command: command that repeats the explanation, for the manifest.
 
     Returns:
         The path of the manifest.

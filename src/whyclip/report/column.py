@@ -1,4 +1,4 @@
-"""A column of a table, and the format of its cells."""
+"""Columns of a table and the format of their cells."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Column:
 
     Attributes:
         name: key in rows and files; a valid CSV column name.
-        title: heading for people; the name by default.
-        unit: unit of its numbers, such as ``"%"`` or ``"s"``.
-        digits: after the decimal point.
+        title: displayed heading; default: the name.
+        unit: unit of its numbers, for example ``"%"`` or ``"s"``.
+        digits: number of digits after the decimal point.
         better: better direction, shown as an arrow, or None.
         help: a sentence below the table that explains the column.
     """
@@ -46,7 +46,7 @@ class Column:
         return f"{self.short}{unit}" + (f" {ARROWS[self.better]}" if self.better else "")
 
     def parts(self, cell: Cell) -> tuple[str, str]:
-        """Format a cell: the value, and the bounds of its interval or nothing.
+        """Format a cell as its value and the bounds of its interval (empty if there is none).
 
         Example:
             >>> Column("iou", digits=2).parts(Interval(0.617, 0.581, 0.658, 90, 90))
@@ -81,5 +81,5 @@ class Column:
 
 
 def is_number(cell: Cell) -> bool:
-    """Whether a cell is right-aligned."""
+    """Whether a cell is numeric and therefore right-aligned."""
     return isinstance(cell, (int, float, Interval)) and not isinstance(cell, bool)

@@ -1,4 +1,4 @@
-"""The command that repeats a report."""
+"""Command line that reproduces a report."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def command_line(command: str, options: Mapping[str, Any]) -> str:
-    """Write a command for a shell.
+    """Format a command for a shell.
 
     Args:
-        command: command with arguments, such as ``"reproduce equality"``.
-        options: values by option; a list for repeated options, True for a flag. Options with None,
+        command: command with arguments, for example ``"reproduce equality"``.
+        options: values by option: a list for repeated options, True for a flag. Options with None,
             False or an empty list are omitted.
 
     Example:

@@ -1,4 +1,4 @@
-"""A report: paragraphs, tables and figures, as one page and as separate files."""
+"""Reports of paragraphs, tables and figures, as one page and as separate files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Picture:
     Attributes:
         image: path of a PNG file, or a matplotlib figure.
         alt: alternative text.
-        caption: text below it; may be empty.
+        caption: text below the image; may be empty.
     """
 
     image: Any
@@ -67,11 +67,11 @@ class Report:
     """A report of one run.
 
     Attributes:
-        title: of the page.
-        command: the command that repeats it.
-        sections: in order; a string is one or more paragraphs of Markdown: headings (``##``),
-            lists (``-``), code and bold, see :func:`whyclip.report.prose.prose`.
-        facts: about the run, from :func:`whyclip.report.run_facts`.
+        title: title of the page.
+        command: command that reproduces the report.
+        sections: content in order; a string is Markdown with headings (``##``), lists (``-``), code
+            and bold, see :func:`whyclip.report.markdown.prose`.
+        facts: facts about the run, from :func:`whyclip.report.run_facts`.
     """
 
     title: str
@@ -169,7 +169,7 @@ class Report:
             title=escape(self.title),
             style=style,
             command=escape(self.command),
-            # The policy of the page lets no script run but this one.
+            # The page's content security policy allows only this script.
             scripts=f"; script-src '{SCRIPT_HASH}'" if galleries else "",
             facts=f"<dl>{facts}</dl>" if facts else "",
             body="\n".join(body),

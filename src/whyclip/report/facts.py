@@ -19,7 +19,7 @@ def run_facts(
         samples: number of samples.
         seed: random seed.
         seconds: run time.
-        **more: other facts, by their titles.
+        **more: other facts by title.
     """
     return {
         "model": model,
@@ -34,7 +34,7 @@ def run_facts(
 
 
 def versions() -> str:
-    """List the most important software with versions."""
+    """List the main packages with their versions."""
     import torch
 
     return f"whyclip {__version__}, torch {torch.__version__}, Python {platform.python_version()}"

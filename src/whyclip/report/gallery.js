@@ -1,4 +1,4 @@
-// The gallery: filters and sorts cards that are made once. Names enter the page as text only.
+// Gallery that filters and sorts its cards. Names are inserted as text, never as HTML.
 "use strict";
 const { prompts, entries } = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);

@@ -1,4 +1,4 @@
-"""A page of many explained images, with filter and sort."""
+"""Page of many explained images that can be filtered and sorted."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SIDE = 240
 """Longest side of a thumbnail in pixels."""
 
 MOST = 2000
-"""Images with thumbnails; the page lists others by name, so that it stays under about 50 MB."""
+"""Most images with thumbnails; others are listed by name to keep the page below about 50 MB."""
 
 
 @dataclass
 class Gallery:
-    """Explained images, collected one after another; only thumbnails are kept.
+    """Explained images, added one at a time; only thumbnails are kept.
 
     Attributes:
         entries: name, link, scores and thumbnails of each image.
-        prompts: the prompts, which all images share.
+        prompts: prompts of all images.
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -41,9 +41,9 @@ class Gallery:
         """Add an image.
 
         Args:
-            name: shown and filtered by.
+            name: displayed name, used by the filter.
             link: path of its page or figure, relative to the gallery.
-            explanation: of this image.
+            explanation: explanation of the image.
         """
         self.prompts = explanation.labels
         thumbnails = []
@@ -70,7 +70,7 @@ class Gallery:
             prompts=escape(", ".join(self.prompts)),
             style=style,
             script=(room / "gallery.js").read_text(encoding="utf-8"),
-            # Nothing in it can end the script element.
+            # Escaped, so that the data cannot close the script element.
             data=data.replace("<", "\\u003c"),
         )
 
@@ -78,7 +78,7 @@ class Gallery:
         """Write the page; return its path.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the page cannot be written.
         """
         write_atomic(path, lambda: self.page().encode())
         return path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-# Reports quote file names and labels, which must not link, load or hide anything.
+# Reports quote file names and labels, which must not create links, images or hidden text.
 _LEFT_OUT = (
     "link",
     "image",
@@ -39,7 +39,7 @@ def inline(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    r"""Convert a section of CommonMark to HTML; HTML, links and images in it are shown as text.
+    r"""Convert CommonMark to HTML; HTML, links and images in it are shown as text.
 
     Example:
         >>> prose("## Why\n\nAs follows:\n\n- one\n- two").replace("\n", "")

@@ -1,4 +1,4 @@
-"""Figures of studies, drawn from plain numbers: curves, means with intervals, histograms."""
+"""Figures of studies: curves, means with intervals, histograms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; then the same with dashes.
+# Colour-blind-safe colours of Okabe and Ito, then the same colours with dashes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")
 STROKES = ("-", "--", "-.")
 GREY = "#777777"
@@ -26,7 +26,7 @@ ACROSS = 3
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of one line ``[m]``, with the bounds of their intervals where there are any."""
+    """Points of one line ``[m]``, optionally with the bounds of their intervals."""
 
     x: ArrayLike
     y: ArrayLike
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel of curves by label."""
+    """Curves of one panel, by label."""
 
     curves: Mapping[str, Curve] = field(default_factory=dict)
     title: str = ""
@@ -45,7 +45,7 @@ class Panel:
 
 
 def styles(labels: Sequence[str], baseline: str = "random") -> Mapping[str, dict[str, Any]]:
-    """A colour and stroke for each label; the baseline is dotted grey."""
+    """Colour and line style of each label; the baseline is dotted grey."""
     pairs = cycle([(colour, stroke) for stroke in STROKES for colour in COLOURS])
     chosen: dict[str, dict[str, Any]] = {}
     for label in labels:
@@ -58,11 +58,11 @@ def styles(labels: Sequence[str], baseline: str = "random") -> Mapping[str, dict
 
 
 def curve_plot(panels: Sequence[Panel], *, height: float = 2.9) -> Figure:
-    """Draw curves; the same label has the same colour in every panel.
+    """Draw curves, with the same colour for the same label in every panel.
 
     Args:
-        panels: at least one.
-        height: of each panel in inches.
+        panels: at least one panel.
+        height: height of each panel in inches.
     """
     figure, drawn = _panels(len(panels), height)
     labels = list(dict.fromkeys(label for panel in panels for label in panel.curves))
@@ -89,14 +89,14 @@ def interval_plot(
     """Draw means as dots and 95 % intervals as lines.
 
     Args:
-        panels: by title of the panel, series by name; each series has intervals by label of the
-            row. A panel may lack rows.
-        best: titles and rows whose mean is drawn as a diamond.
-        baseline: a row whose mean is drawn as a dotted line, in panels of one series.
+        panels: series by panel title and series name; each series has intervals by row label. A
+            panel may lack rows.
+        best: (panel title, row label) pairs whose mean is drawn as a diamond.
+        baseline: row whose mean is drawn as a dotted line in panels with one series.
     """
     every = [series for panel in panels.values() for series in panel.values()]
     rows = list(dict.fromkeys(row for series in every for row in series))
-    # Series of one row are drawn a little apart, so that their lines do not cover each other.
+    # Offset the series of one row, so that their lines do not overlap.
     most = max(map(len, panels.values()))
     figure, drawn = _panels(len(panels), 0.7 + (0.22 + 0.1 * (most - 1)) * len(rows))
     for number, (axes, (title, series)) in enumerate(zip(drawn, panels.items(), strict=True)):
@@ -119,11 +119,11 @@ def interval_plot(
 def histogram(
     series: Mapping[str, Sequence[float]], bins: Sequence[float], *, x: str, y: str, mark: float
 ) -> Figure:
-    """Draw histograms over each other.
+    """Draw overlaid histograms.
 
     Args:
         series: values by label.
-        bins: edges of the bins.
+        bins: bin edges.
         x: label of the horizontal axis.
         y: label of the vertical axis.
         mark: value at which to draw a dotted line; NaN for none.

@@ -18,22 +18,22 @@ _ACROSS = 7.0
 
 
 def rank_plot(ranking: Ranking, *, baseline: str = "random") -> Figure:
-    """Draw mean ranks on one axis, the best to the left; a bar joins methods that do not differ.
+    """Draw mean ranks on one axis, best on the left; bars join methods that do not differ.
 
-    Labels stand below, those of the better half on the left and the others on the right, each with
-    its mean rank. The line above the axis is as long as the critical difference. Demšar, Journal of
+    Labels with mean ranks are below the axis, the better half on the left and the others on the
+    right. The length of the line above the axis is the critical difference. Demšar, Journal of
     Machine Learning Research 7, 2006, sec. 3.2.2.
 
     Args:
         ranking: result of :func:`whyclip.stats.rankings.ranking`.
-        baseline: a label that is drawn in grey.
+        baseline: label drawn in grey.
     """
     from matplotlib.figure import Figure
 
     names, number = list(ranking.ranks), len(ranking.ranks)
     left = (number + 1) // 2
     cliques = ranking.cliques
-    top = 0.75  # inches above the axis: its numbers and the critical difference
+    top = 0.75  # inches above the axis, for its numbers and the critical difference
     rows_from = 0.2 + _BAR * len(cliques)
     depth = rows_from + _ROW * left
     figure = Figure(figsize=(_ACROSS, top + depth + 0.1), layout="constrained")
@@ -63,7 +63,7 @@ def rank_plot(ranking: Ranking, *, baseline: str = "random") -> Figure:
         )
     for place, clique in enumerate(cliques):
         ends = [ranking.ranks[clique[0]], ranking.ranks[clique[-1]]]
-        # A little beyond the outer ranks, so that a bar shows which lines it joins.
+        # Extend the bar slightly beyond the outer ranks, so that the lines it joins are visible.
         ends = [ends[0] - 0.012 * span, ends[1] + 0.012 * span]
         height = -(0.12 + _BAR * place)
         axes.plot(ends, [height] * 2, color=COLOURS[0], lw=3, solid_capstyle="butt", zorder=3)
@@ -71,7 +71,7 @@ def rank_plot(ranking: Ranking, *, baseline: str = "random") -> Figure:
 
 
 def _scale(axes: Axes, ranking: Ranking) -> None:
-    """The axis of ranks, and the critical difference above it."""
+    """Draw the axis of ranks and the critical difference above it."""
     number = len(ranking.ranks)
     axes.plot([1, number], [0, 0], color=INK, lw=1)
     step = max(1, math.ceil(number / 12))

@@ -1,4 +1,4 @@
-"""Images with a score in a report, sorted and filtered in the page itself."""
+"""Scored images of a report that can be sorted and filtered in the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from whyclip.files import data_uri
 
-# Sorts by the score, and hides what is below the slider. Works without any network.
+# Sorts by score and hides images below the slider's value; works offline.
 _SCRIPT = (
     "(f=>{const g=f.querySelector('.gallery'),r=f.querySelector('input'),"
     "s=f.querySelector('select'),o=f.querySelector('output');"
@@ -23,7 +23,7 @@ _SCRIPT = (
     "r.oninput=s.onchange=show;show()})(document.currentScript.parentElement)"
 )
 SCRIPT_HASH = f"sha256-{b64encode(sha256(_SCRIPT.encode()).digest()).decode()}"
-"""The script as a page's content security policy names it."""
+"""Hash of the script for a page's content security policy."""
 _STYLE = (
     "display:grid;grid-template-columns:repeat(auto-fill,minmax(8rem,1fr));gap:.5rem;"
     "font-size:.8rem"
@@ -35,9 +35,9 @@ class Card:
     """One image of a gallery.
 
     Attributes:
-        image: to show.
-        score: by which it is sorted and filtered.
-        caption: one line.
+        image: displayed image.
+        score: value for sorting and filtering.
+        caption: one line of text.
     """
 
     image: Image.Image
@@ -47,12 +47,12 @@ class Card:
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """Images that the reader sorts and filters by score.
+    """Images that the reader can sort and filter by score.
 
     Attributes:
-        title: above it.
+        title: heading above the images.
         cards: the images.
-        note: one or two sentences below it.
+        note: one or two sentences below the images.
     """
 
     title: str
@@ -60,7 +60,7 @@ class ScoredImages:
     note: str = ""
 
     def to_html(self) -> str:
-        """A ``<figure>`` with its controls; everything from outside is escaped."""
+        """Write a ``<figure>`` with its controls; all content is escaped."""
         scores = [card.score for card in self.cards]
         low, high = min(scores, default=0.0), max(scores, default=1.0)
         step = max((high - low) / 100, 1e-6)
@@ -68,7 +68,7 @@ class ScoredImages:
         controls = (
             '<label>sort <select><option value="-1">highest score first</option>'
             '<option value="1">lowest score first</option></select></label> '
-            f'<label>least score <input type="range" min="{low - step:.6f}" max="{high:.6f}" '
+            f'<label>lowest score <input type="range" min="{low - step:.6f}" max="{high:.6f}" '
             f'step="{step:.6f}" value="{low - step:.6f}"></label> <output></output>'
         )
         note = f"<figcaption>{escape(self.note)}</figcaption>" if self.note else ""
@@ -79,7 +79,7 @@ class ScoredImages:
         )
 
     def to_markdown(self) -> str:
-        """The scores and captions as a list."""
+        """Write the scores and captions as a list."""
         lines = [f"- {card.score:.3f}: {card.caption}" for card in self.cards]
         return "\n".join([f"**{self.title}**", "", *lines, "", self.note]).rstrip() + "\n"
 

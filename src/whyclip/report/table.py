@@ -1,4 +1,4 @@
-"""A table of results, written in all formats for people and programs."""
+"""Tables of results in display and file formats."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Table:
     """Rows of named cells.
 
     Attributes:
-        title: also the name of its files, in lower case with hyphens.
-        rows: for each row, its cells by column name; missing cells, None and NaN are shown as a
-            dash. A cell may be a string, a number, a bool or an ``Interval``.
-        note: a sentence or two below it.
+        title: title; in lower case with hyphens, also the name of its files.
+        rows: cells of each row by column name: a string, number, bool or ``Interval``. Missing
+            cells, None and NaN are shown as a dash.
+        note: one or two sentences below the table.
         best: (row index, column name) of cells highlighted as best; only for significant
             differences.
     """
@@ -47,11 +47,11 @@ class Table:
         """Check that every cell has a column.
 
         Raises:
-            InputError: a row has a cell without a column, or two columns have one name.
+            InputError: a row has a cell without a column, or two columns have the same name.
         """
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
-            raise InputError(f"table {self.title!r} has columns {names}, not all of other names")
+            raise InputError(f"table {self.title!r} has columns {names}; names must be unique")
         for number, row in enumerate(self.rows):
             if not row.keys() <= set(names):
                 lost = sorted(row.keys() - set(names))
@@ -64,11 +64,11 @@ class Table:
 
     @property
     def helps(self) -> list[Column]:
-        """Columns with an explanation."""
+        """Columns with a help text."""
         return [column for column in self.columns if column.help]
 
     def to_json(self) -> dict[str, Any]:
-        """Describe it in plain JSON types; an interval is mean, low, high, n, groups."""
+        """Describe the table in plain JSON types; an interval is mean, low, high, n, groups."""
         return {
             "title": self.title,
             "note": self.note,
@@ -79,7 +79,7 @@ class Table:
         }
 
     def to_markdown(self) -> str:
-        """Write GitHub Markdown, with title, explanations and note."""
+        """Write GitHub Markdown with title, help texts and note."""
         lines = [f"**{self.title}**", ""] if self.title else []
         lines += [
             _piped([column.heading for column in self.columns]),
@@ -121,7 +121,7 @@ class Table:
         )
 
     def to_rich(self) -> RenderableType:
-        """Build a table for the terminal, without explanations.
+        """Build a table for the terminal, without help texts.
 
         If the terminal is too narrow, intervals are below their means.
         """
@@ -130,9 +130,9 @@ class Table:
         return Fitting(self)
 
     def records(self) -> Iterator[dict[str, str | bool | int | float | None]]:
-        """Rows for programs: an interval becomes ``name``, ``name_low``, ``name_high``, ``name_n``.
+        """Rows with each interval as ``name``, ``name_low``, ``name_high`` and ``name_n``.
 
-        Every row has the same keys; undefined values are None.
+        All rows have the same keys; undefined values are None.
         """
         spread = {column.name for column in self.columns if self._has_interval(column)}
         for number in range(len(self.rows)):
@@ -157,7 +157,7 @@ class Table:
         return Path(path)
 
     def csv(self) -> bytes:
-        """The records as CSV in UTF-8; what is not defined is an empty cell."""
+        """The records as CSV in UTF-8; undefined values are empty cells."""
         records = list(self.records())
         text = io.StringIO()
         writer = csv.DictWriter(text, self._keys(), lineterminator="\n")

@@ -1,4 +1,4 @@
-"""A table in the terminal, adapted to its width."""
+"""Tables in the terminal, adapted to its width."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Fitting:
             drawn.add_column(
                 escape(column.heading),
                 justify="right" if numeric else "left",
-                # Headings may wrap, numbers must not.
+                # Headings may wrap, but numbers must not.
                 min_width=max(lines, default=0) if numeric else None,
             )
         for number in range(len(table.rows)):

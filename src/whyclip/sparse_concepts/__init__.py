@@ -1,4 +1,4 @@
-"""Sparse concepts: an embedding as a short list of words (SpLiCE)."""
+"""Sparse concepts: decomposition of an embedding into a short list of words (SpLiCE)."""
 
 from whyclip.sparse_concepts.decompose import concepts
 from whyclip.sparse_concepts.result import Concept, Concepts

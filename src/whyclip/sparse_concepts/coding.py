@@ -19,12 +19,12 @@ _TOLERANCE = 1e-8
 def sparse_code(dictionary: Floats, target: Floats, penalty: float) -> Floats:
     """Minimise ``½‖C w − z‖² + λ Σ w`` over ``w ≥ 0``.
 
-    SpLiCE, Bhalla et al., NeurIPS 2024, equation 3, whose objective is twice this one.
+    SpLiCE, Bhalla et al., NeurIPS 2024, half the objective of equation 3.
 
     Args:
-        dictionary: ``C`` as rows ``[v, e]``, one for each word.
+        dictionary: ``C`` as rows ``[v, e]``, one per word.
         target: ``z`` ``[e]``.
-        penalty: ``λ``; at ``max(C z)`` and beyond no word is left.
+        penalty: ``λ``; all weights are 0 from ``max(C z)`` on.
 
     Returns:
         ``w`` ``[v]``.
@@ -42,7 +42,7 @@ def sparse_code(dictionary: Floats, target: Floats, penalty: float) -> Floats:
         tol=_TOLERANCE,
     )
     with warnings.catch_warnings():
-        # A vocabulary with equal embeddings converges slowly; the solution is as good.
+        # Equal embeddings in the vocabulary slow convergence but do not worsen the solution.
         warnings.simplefilter("ignore")
         model.fit(dictionary.T, target)
     weights: Floats = np.asarray(model.coef_, dtype=np.float64)
@@ -53,7 +53,7 @@ def _lasso() -> Any:
     try:
         from sklearn.linear_model import Lasso
     except ImportError:
-        raise OptionError("concepts needs scikit-learn; pip install 'whyclip[concepts]'") from None
+        raise OptionError("concepts need scikit-learn; pip install 'whyclip[concepts]'") from None
     return Lasso
 
 

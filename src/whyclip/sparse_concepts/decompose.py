@@ -1,4 +1,4 @@
-"""Decompose an embedding into few words of a vocabulary."""
+"""Decompose an embedding into a few words of a vocabulary."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from whyclip.sparse_concepts.result import Concept, Concepts
 from whyclip.sparse_concepts.sources import Source, source_of
 from whyclip.types import Check, GeometryName, Precision
 
-# Share of the largest weight; what is less is the solver's rounding.
+# Share of the largest weight; smaller weights are rounding errors of the solver.
 _LEAST = 1e-3
-# Equal embeddings differ by less: half precision moves those of a reference. No word describes it.
+# Embeddings that differ by less are equal up to the half precision of a reference, and no word
+# describes their difference.
 _SAME = 1e-3
 
 
@@ -46,26 +47,26 @@ def concepts(
     precision: Precision = "fp32",
     check: Check = "auto",
 ) -> Concepts:
-    """Describe an image, a text, a difference or a folder by few words with weights.
+    """Describe an image, a prompt, a difference or a folder by a few weighted words.
 
-    The embedding ``z`` becomes a sum ``C w`` of words with ``w ≥ 0``, by
-    ``min ½‖C w − z‖² + λ Σ w``. Images and texts lie apart in the embedding space of CLIP, so the
-    mean of many images is subtracted from an image and the mean of the vocabulary from each word
-    and text; then both are scaled to length 1. SpLiCE: Bhalla et al., NeurIPS 2024 (arXiv
-    2402.10376), through scikit-learn. A word is in the list because it helps to rebuild the
-    embedding; it need not be in the image.
+    The embedding ``z`` is approximated by a sum ``C w`` of words with ``w ≥ 0``:
+    ``min ½‖C w − z‖² + λ Σ w``. CLIP has a modality gap between image and text embeddings.
+    Therefore the mean of many images is subtracted from an image, and the mean of the vocabulary
+    from each word and prompt; then both are scaled to length 1. SpLiCE: Bhalla et al., NeurIPS 2024
+    (arXiv 2402.10376), with scikit-learn's Lasso. A listed word helps to reconstruct the embedding;
+    its object need not be in the image.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`; not a plain classifier.
-        source: an image, a text, a folder or pattern of images, or a list of images, whose mean is
-            described. A string is a text unless it names images.
-        vocabulary: list of words or prompts; by default those of the reference, else about 1,300
-            everyday nouns.
-        against: a second source; the difference of the two embeddings is described.
-        reference: from :func:`whyclip.reference`, or its file; its images give the mean of the
-            images, and its prompts the vocabulary.
+        source: an image, a prompt, or a folder, pattern or list of images, of which the mean is
+            described. A string is a prompt unless it names images.
+        vocabulary: list of words or prompts; default: the prompts of the reference, otherwise about
+            1,300 everyday nouns.
+        against: a second source; the result describes the difference of the two embeddings.
+        reference: result of :func:`whyclip.reference`, or its file; provides the mean of the images
+            and, with its prompts, the vocabulary.
         images: images for the mean, instead of a reference: a folder, a pattern, a list or a
-            dataset. Needed for images, not for texts and differences of two images.
+            dataset. Required for images, but not for prompts or differences of two images.
         penalty: ``λ``, above 0; larger values give fewer words, and none from 1 on.
         geometry: as for :func:`whyclip.explain`.
         precision: as for :func:`whyclip.explain`.
@@ -80,7 +81,7 @@ def concepts(
     check_state(model)
     check_text_model(model, "concepts")
     if isinstance(penalty, bool) or not isinstance(penalty, (int, float)) or not penalty > 0:
-        raise OptionError(f"penalty={quoted(penalty)}: give a number above 0, such as 0.25")
+        raise OptionError(f"penalty={quoted(penalty)}: give a number above 0, for example 0.25")
     known = opened(reference)
     if known is not None:
         known.check(model, geometry)
@@ -139,7 +140,7 @@ def _vocabulary(
         raise OptionError(f"vocabulary={quoted(words)}: give a list of words")
     for word in words:
         if not isinstance(word, str) or not word.strip():
-            raise OptionError(f"vocabulary has {quoted(word)}; give strings with some words")
+            raise OptionError(f"vocabulary has {quoted(word)}; give non-empty strings")
     words = tuple(dict.fromkeys(words))
     if len(words) < 2:
         raise OptionError(f"vocabulary {quoted(list(words))}: give at least two words")
@@ -157,7 +158,7 @@ def _mean_image(
     """Mean of the unit embeddings of many images ``[e]``.
 
     Raises:
-        OptionError: there are none.
+        OptionError: there are no images.
     """
     if images is not None:
         sources, _ = image_sources(images)

@@ -1,4 +1,4 @@
-"""The result: words with weights, and how well they rebuild the embedding."""
+"""The result: words with weights, and the quality of the reconstruction."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Concepts:
 
     Attributes:
         model: name of the model.
-        source: description of the explained image, text, folder or difference.
+        source: description of the explained image, prompt, folder or difference.
         rows: words whose weight is more than a thousandth of the largest.
         cosine: cosine of the weighted sum of words with the explained embedding, both centred.
         penalty: weight of the sum of weights in the objective.
-        vocabulary: number of words to choose from.
+        vocabulary: number of words in the vocabulary.
     """
 
     model: str
@@ -75,11 +75,11 @@ class Concepts:
         return f"Concepts({self.source!r:.60}: {words or 'none'}; cosine {self.cosine:.2f})"
 
     def table(self) -> Table:
-        """The words as a table for people."""
+        """Return the words as a table."""
         columns = (
             Column("text", "concept"),
             Column("weight"),
-            Column("cosine", help="of the concept alone with the embedding, both centred"),
+            Column("cosine", help="cosine of the single concept and the embedding, both centred"),
         )
         note = (
             f"{len(self)} of {self.vocabulary:,} concepts; their weighted sum has cosine "
@@ -101,13 +101,13 @@ class Concepts:
         return drawn
 
     def report(self) -> Report:
-        """The words as a page."""
+        """Return the words as a page."""
         command = shlex.join(["whyclip", "concepts", self.source])
         image = Picture(self.figure(), f"Weights of the concepts of {self.source}")
         return Report(f"Concepts of {self.source}", command, [image, self.table()])
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each word (needs pandas: ``pip install 'whyclip[pandas]'``).
+        """Return one row per word (needs pandas: ``pip install 'whyclip[pandas]'``).
 
         Raises:
             OutputError: pandas is not installed.
@@ -126,11 +126,11 @@ class Concepts:
     def save(self, path: str | Path) -> Path:
         """Write to a file; its extension decides the format.
 
-        ``.csv`` and ``.json`` hold numbers, ``.html`` is a page, ``.png``, ``.svg`` and ``.pdf``
-        are figures.
+        ``.csv`` and ``.json`` contain numbers, ``.html`` is a page, and ``.png``, ``.svg`` and
+        ``.pdf`` are figures.
 
         Raises:
-            OutputError: another extension, or the file cannot be written.
+            OutputError: the extension is unknown or the file cannot be written.
         """
         path = path_of(path)
         ending = path.suffix.lower()

@@ -1,4 +1,4 @@
-"""The embedding to describe: of an image, a text, or the mean of several images."""
+"""Embedding of an image or a prompt, or mean embedding of several images."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Source:
 def source_of(
     model: ModelView, given: Any, geometry: GeometryName, precision: Precision, check: Check
 ) -> Source:
-    """Embed an image, a text, or several images.
+    """Embed an image, a prompt, or several images.
 
-    A string is a text, unless it names an image, a folder or a pattern of images.
+    A string is a prompt unless it names an image, a folder or a pattern of images.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the source is none of these.
     """
     if isinstance(given, str) and not given.strip():
-        raise PromptError(f"source {quoted(given)} is empty; give an image, a folder or a text")
+        raise PromptError(f"source {quoted(given)} is empty; give an image, a folder or a prompt")
     if isinstance(given, str) and not _names_images(given):
         return Source("text", given, prompt_directions(model, [given], precision, check)[0])
     if isinstance(given, (Image.Image, np.ndarray, Tensor)):
@@ -58,16 +58,16 @@ def source_of(
         sources, names = image_sources(given)
         label = f"mean of {len(names)} images"
     else:
-        raise ImageError(f"{quoted(given)}: give an image, a text, a folder or a list of images")
+        raise ImageError(f"{quoted(given)}: give an image, a prompt, a folder or a list of images")
     rows = encode_images(model, sources, geometry, precision, check)
     return Source("image", label, rows.mean(0))
 
 
 def _names_images(given: str) -> bool:
-    """Whether a string stands for images.
+    """Whether a string names images.
 
     Raises:
-        ImageError: it looks like an image or a folder, but there is none of this name.
+        ImageError: the string looks like an image or a folder that does not exist.
     """
     if named_images(given) is not None:
         return True

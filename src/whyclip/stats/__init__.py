@@ -1,1 +1,1 @@
-"""Intervals, and correlations."""
+"""Confidence intervals, tests and correlations."""

@@ -1,4 +1,4 @@
-"""Difference of two means of different samples, with its interval."""
+"""Difference between the means of two different samples, with its interval."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def contrast(
 ) -> Interval:
     """Mean where a condition is True minus the mean where it is False, with its interval.
 
-    The bounds combine those of the two sides by the method of variance estimates recovery, with
-    the correlation of the two means over images (Zou & Donner, Statistics in Medicine 27, 2008).
-    ``groups`` of the result is the number of images on the smaller of the two sides; without values
-    on both sides ``n`` is 0.
+    The bounds combine the bounds of the two means by the method of variance estimates recovery,
+    with the correlation of the two means over images (Zou & Donner, Statistics in Medicine 27,
+    2008). ``groups`` of the result is the number of images in the smaller of the two samples. If
+    one sample is empty, ``n`` is 0.
 
     Args:
         values: float ``[n]``; NaN is ignored.
         condition: bool ``[n]``.
         groups: as for :func:`interval`.
         limits: as for :func:`interval`.
-        seed: of the draws.
+        seed: random seed of the draws.
     """
     row, group = by_group(values, np.asarray(groups))
     side = np.asarray(condition, dtype=bool)[~np.isnan(np.asarray(values, dtype=np.float64))]

@@ -1,4 +1,4 @@
-"""Correlation of two rows of numbers, by value and by rank."""
+"""Pearson and Spearman correlation."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def pearson(a: Tensor, b: Tensor) -> Tensor:
 def _from_mean(a: Tensor) -> Tensor:
     a = a.double()
     centred = a - a.mean(-1, keepdim=True)
-    # Rounding errors of a constant row are not variation.
+    # Treat a row that varies only by rounding errors as constant.
     rounding = 1e-7 * a.abs().amax(-1, keepdim=True)
     return centred * (centred.abs().amax(-1, keepdim=True) > rounding)
 
 
 def ranks(a: Tensor) -> Tensor:
-    """Ranks along the last axis from 1; equal values share the mean of theirs.
+    """Ranks along the last axis, from 1; equal values share their mean rank.
 
     Example:
         >>> ranks(torch.tensor([5.0, 1.0, 5.0, 7.0]))

@@ -1,4 +1,4 @@
-"""Probabilities and quantiles of Beta, Student's t and F; SciPy is imported when one is needed."""
+"""Probabilities and quantiles of the Beta, Student's t and F distributions, by SciPy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def f_above(value: float, df1: float, df2: float) -> float:
 
 
 def clopper_pearson(hits: float, n: float, tail: float) -> tuple[float, float]:
-    """Exact bounds of a share, each missed with at most this probability.
+    """Exact bounds of a proportion; each misses it with at most the probability ``tail``.
 
     Clopper & Pearson, Biometrika 26, 1934: quantiles of Beta(k, n − k + 1) and Beta(k + 1, n − k).
     ``n`` may be an effective sample size (Korn & Graubard, Survey Methodology 24, 1998).
@@ -47,7 +47,7 @@ def clopper_pearson(hits: float, n: float, tail: float) -> tuple[float, float]:
     Args:
         hits: 0 to n.
         n: number of independent samples, above 0.
-        tail: probability of a miss on each side.
+        tail: largest probability of a miss on each side.
 
     Example:
         >>> [round(bound, 4) for bound in clopper_pearson(0, 60, 0.025)]

@@ -1,4 +1,4 @@
-"""Intervals of a mean over models and images, both of which could have been others."""
+"""Confidence intervals of a mean over models and images, both taken as random samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whyclip.stats.sparse import sparse
 from whyclip.stats.studentised import RESAMPLES, Studentised
 
 MIN_MODELS = 5
-"""From fewer models an interval has no bounds."""
+"""Fewest models for an interval with bounds."""
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -29,34 +29,34 @@ def hierarchical_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Mean over models, with an interval that holds for other models and other images.
+    """Mean over models, with an interval that generalises to other models and images.
 
-    Every model counts the same: the mean is that of the models' means. Two distances to each bound
-    are combined as ``√(models² + images²)`` (the method of variance estimates recovery, Zou &
-    Donner, Statistics in Medicine 27, 2008):
+    Every model has the same weight: the result is the mean of the models' means. The distance to
+    each bound combines two parts as ``√(models² + images²)`` (the method of variance estimates
+    recovery, Zou & Donner, Statistics in Medicine 27, 2008):
 
     - models: Student's t with K − 1 degrees of freedom times the standard error of the K models'
-      means. With 5 models t is 2.8, so five models bear a verdict only about large effects.
+      means. With 5 models t is 2.8, so five models suffice only for large effects.
     - images: the distance of :class:`~whyclip.stats.studentised.Studentised` over images, times the
-      share of its standard error that models have in common. A model's own scatter over images is
-      in the first part already; if no two models share an image, this part is 0.
+      share of its standard error that the models have in common. The first part already includes
+      the scatter of each single model over images; if no two models share an image, this part is 0.
 
-    A bootstrap over models and then images is not used: with 5 models its intervals are too short
-    by the factor ``√((K−1)/K) · 1.96 / 2.78``, about 0.63.
+    We do not use a bootstrap over models and then images: with 5 models its intervals are too short
+    by a factor of ``√((K−1)/K) · 1.96 / 2.78``, about 0.63.
 
     Args:
         values: float ``[n]``; NaN is ignored.
-        models: ``[n]`` hashable; at least ``MIN_MODELS`` different ones, else bounds are NaN.
-        images: ``[n]`` hashable; equal names are the same image, also under several models.
+        models: ``[n]`` hashable; with fewer than ``MIN_MODELS`` different ones, bounds are NaN.
+        images: ``[n]`` hashable; equal values are the same image, also for different models.
         limits: as for :func:`~whyclip.stats.intervals.interval`.
         level: 0 to 1.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
-        ``n`` is the number of values, ``groups`` that of images.
+        ``n`` is the number of values, ``groups`` the number of images.
 
     Raises:
-        InputError: the three are not rows of one length.
+        InputError: the three rows differ in length.
 
     Example:
         >>> model, image = [k for k in range(6) for _ in range(30)], [*range(30)] * 6
@@ -83,12 +83,12 @@ def hierarchical_interval(
 
 
 def over_models(means: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Mean over models, with an interval that holds for other models.
+    """Mean over models, with an interval that generalises to other models.
 
-    Student's t with K − 1 degrees of freedom; what was measured on each model is fixed.
+    Student's t with K − 1 degrees of freedom; the value of each model is taken as exact.
 
     Args:
-        means: ``[K]`` one value for each model; from fewer than ``MIN_MODELS``, bounds are NaN.
+        means: ``[K]`` one value per model; with fewer than ``MIN_MODELS``, bounds are NaN.
         level: 0 to 1.
 
     Example:
@@ -123,10 +123,10 @@ def hierarchical_difference(
         images: ``[n]`` hashable.
         limits: of the differences.
         level: 0 to 1.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Raises:
-        InputError: the rows are not of one length.
+        InputError: the rows differ in length.
     """
     return hierarchical_interval(
         differences(a, b), models, images, limits=limits, level=level, seed=seed
@@ -154,7 +154,7 @@ def _over_images(
         return middle - low, high - middle
     weight = 1 / (len(sizes) * sizes[model])
     rest = weight * (row - means[model])
-    # The models' own levels are left out; each image then moves the mean by this much.
+    # Effect of each image on the mean, after subtracting each model's mean.
     moved = np.bincount(image, rest)
     share = np.bincount(image, weight).astype(np.float64)
     over = Studentised(moved + float(means.mean()) * share, share, seed, RESAMPLES)

@@ -1,6 +1,6 @@
-"""Confidence intervals of means, shares and paired differences.
+"""Confidence intervals of means, proportions and paired differences.
 
-How often each contains the true mean is simulated by ``benchmarks/coverage.py``.
+``benchmarks/coverage.py`` simulates how often each interval contains the true mean.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Bounded = Studentised | Sparse
 
 
 class Interval(NamedTuple):
-    """A mean over samples with its confidence interval.
+    """Mean over samples with its confidence interval.
 
     ``n`` is the number of samples with a value, ``groups`` the number of resampled units (images,
-    if one image has several samples).
+    if an image has several samples).
     """
 
     mean: float
@@ -51,30 +51,29 @@ def interval(
 ) -> Interval:
     """Mean with its confidence interval.
 
-    Bootstrap-t over groups, see :class:`~whyclip.stats.studentised.Studentised`. If most groups
-    have one and the same value, and fewer than ten groups and than one in five have another, draws
-    would say too little. The share of the others then has its exact bound, see
+    Bootstrap-t over groups, see :class:`~whyclip.stats.studentised.Studentised`. If fewer than ten
+    groups, and fewer than one in five, differ from one common value, resampling is unreliable. The
+    proportion of the other groups then has its exact bound, see
     :class:`~whyclip.stats.sparse.Sparse`.
 
     Args:
         values: float ``[n]``; NaN (undefined for this sample) is ignored.
-        groups: ``[n]`` hashable; samples of one image are not independent, so whole groups are
-            drawn.
-        limits: the smallest and the largest possible value, which count where most values are the
-            same. By default 0 and 1 if the values are hits and misses, −1 and 1 if all values lie
-            between, and else unknown.
-        exact: whether equal values are equal for a reason and not by chance, as errors of a
-            computation are; then values that are all the same leave no doubt.
+        groups: ``[n]`` hashable; whole groups are drawn, because samples of one image are not
+            independent.
+        limits: smallest and largest possible value, used if most values are the same. Default: 0
+            and 1 if all values are 0 or 1, −1 and 1 if all lie between, otherwise unknown.
+        exact: whether equal values are equal by construction and not by chance, for example errors
+            of a computation; the interval of identical values then has no width.
         level: 0 to 1.
         resamples: number of draws.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
-        NaN for all three if there is no value, and for the bounds if there is only one group, or if
+        All three are NaN if there is no value. The bounds are NaN if there is only one group, or if
         most values are the same and their limits are unknown.
 
     Raises:
-        InputError: values are not one row, or level or groups are invalid.
+        InputError: values are not one-dimensional, or level or groups are invalid.
 
     Example:
         >>> found = interval([0.0, 1.0] * 50)
@@ -105,10 +104,10 @@ def p_value(
         groups: as for :func:`interval`.
         limits: as for :func:`interval`.
         resamples: number of draws; the smallest p value is about 2 / resamples.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Returns:
-        0 to 1; 1 if there is no interval.
+        0 to 1; 1 if the interval is undefined.
 
     Example:
         >>> p_value([1.0, -1.0] * 30)
@@ -133,8 +132,8 @@ def paired_difference(
 ) -> Interval:
     """Mean of a − b over the same samples, with its interval.
 
-    More precise than two separate intervals, because the difficulty of samples cancels. The two
-    differ at this level if the interval excludes 0.
+    More precise than two separate intervals, because differences in difficulty between samples
+    cancel. The means differ significantly at this level if the interval excludes 0.
 
     Args:
         a: float ``[n]``.
@@ -143,10 +142,10 @@ def paired_difference(
         limits: of the differences, as for :func:`interval`.
         level: 0 to 1.
         resamples: number of draws.
-        seed: of the draws.
+        seed: random seed of the draws.
 
     Raises:
-        InputError: the two are not rows of the same length.
+        InputError: the rows differ in length.
 
     Example:
         >>> found = paired_difference([1.0, 5.0, 9.0, 2.0], [0.5, 4.0, 8.5, 1.25])
@@ -164,10 +163,10 @@ def paired_difference(
 
 
 def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Give a − b of the same samples.
+    """Return a − b over the same samples.
 
     Raises:
-        InputError: the two are not rows of the same length.
+        InputError: the rows differ in length.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape:
@@ -176,7 +175,7 @@ def differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share; wide even if all samples agree.
+    """Wilson's 95 % score interval of a proportion; its width is positive even at 0 and 1.
 
     Wilson, Journal of the American Statistical Association 22, 1927.
 
@@ -197,10 +196,10 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 
 def share_interval(values: ArrayLike, *, groups: ArrayLike) -> Interval:
-    """Share of hits with its exact 95 % interval, see :func:`clopper_pearson`.
+    """Proportion of hits with its exact 95 % interval, see :func:`clopper_pearson`.
 
-    Several values of one image count as one. If images have different numbers of values, fewer
-    images count, see :func:`~whyclip.stats.sparse.effective`.
+    The sample size is the number of images, not of values. It is reduced if images have different
+    numbers of values, see :func:`~whyclip.stats.sparse.effective`.
 
     Args:
         values: float ``[n]``, 1 or 0; NaN is ignored.
@@ -226,7 +225,7 @@ def _bounded(
     *,
     exact: bool = False,
 ) -> Bounded | None:
-    """What gives bounds at any level; None with fewer than two groups."""
+    """Object that computes bounds at any level; None with fewer than two groups."""
     if number_of(group) < 2:
         return None
     rare = None if exact else sparse(row, group, limits)
@@ -243,14 +242,14 @@ def _within(bounds: tuple[float, float], limits: tuple[float, float] | None) -> 
 
 
 def number_of(group: NDArray[np.intp]) -> int:
-    """Count groups that are numbered from 0."""
+    """Number of groups, whose indices start at 0."""
     return int(group.max()) + 1 if len(group) else 0
 
 
 def by_group(
     values: ArrayLike, groups: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The values without NaN, and the number of each one's group from 0."""
+    """The values without NaN, and the index of each value's group, from 0."""
     row = np.asarray(values, dtype=np.float64)
     if row.ndim != 1:
         raise InputError(f"values of shape {row.shape}; give one row [n]")

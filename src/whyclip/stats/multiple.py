@@ -9,10 +9,10 @@ from whyclip.errors import InputError
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust p values so that the chance of any false one among them stays at its level.
+    """Adjust p values to control the probability of any false positive (family-wise error).
 
     Holm's step-down: with ``p_(1) ≤ … ≤ p_(m)``, the adjusted value of ``p_(i)`` is
-    ``max over j ≤ i of min(1, (m − j + 1) p_(j))``. It holds whatever the dependence between the
+    ``max over j ≤ i of min(1, (m − j + 1) p_(j))``. It is valid under any dependence between the
     comparisons. Holm, Scandinavian Journal of Statistics 6, 1979.
 
     Args:
@@ -35,10 +35,10 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust p values so that the expected share of false ones among the significant stays below.
+    """Adjust p values to control the expected proportion of false positives (FDR).
 
     With ``p_(1) ≤ … ≤ p_(m)``, the adjusted value of ``p_(i)`` is ``min over j ≥ i of
-    min(1, m p_(j) / j)``. It holds for independent and for positively dependent comparisons.
+    min(1, m p_(j) / j)``. It is valid for independent and positively dependent comparisons.
     Benjamini & Hochberg, Journal of the Royal Statistical Society B 57, 1995.
 
     Args:

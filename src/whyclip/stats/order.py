@@ -1,8 +1,8 @@
-"""Order statistics as thresholds: how often a new value exceeds one, with exact intervals.
+"""Order statistics as thresholds: exact intervals for how often a new value exceeds one.
 
-If m + 1 values are drawn alike from a continuous distribution, the share of the distribution above
-the k-th largest of the first m follows Beta(k, m − k + 1), for any distribution (Wilks,
-Annals of Mathematical Statistics 12, 1941). With ties the share is at most that.
+If m + 1 values are independent draws from one continuous distribution, the share of the
+distribution above the k-th largest of the first m follows Beta(k, m − k + 1), for any distribution
+(Wilks, Annals of Mathematical Statistics 12, 1941). Ties can only make the share smaller.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SLACK = 1 + 1e-12
 
 
 def rank_for(rate: float, m: int) -> int:
-    """Choose k so that a new value exceeds the k-th largest of m with at most this probability.
+    """Choose the largest k such that a new value exceeds the k-th largest of m at most this often.
 
     The probability is ``k / (m + 1)``, so ``k = ⌊rate · (m + 1)⌋``.
 
@@ -25,7 +25,7 @@ def rank_for(rate: float, m: int) -> int:
         OptionError: the rate is not between 0 and 1, or m is too small for it.
     """
     if not isinstance(rate, (int, float)) or not 0 < rate < 1:
-        raise OptionError(f"rate={quoted(rate)}: give a rate of false matches between 0 and 1")
+        raise OptionError(f"rate={quoted(rate)}: give a false-match rate between 0 and 1")
     k = math.floor(rate * (m + 1) * _SLACK)
     if k < 1:
         least = math.ceil(1 / rate - 1e-9) - 1
@@ -36,15 +36,15 @@ def rank_for(rate: float, m: int) -> int:
 
 
 def rank_possible(rate: float, m: int) -> bool:
-    """Say whether m values are enough for this rate."""
+    """Whether m values are enough for this rate."""
     return rate * (m + 1) * _SLACK >= 1
 
 
 def exceedance_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound the share of the distribution that lies above the k-th largest of m values.
 
-    Equal-tailed interval of Beta(k, m − k + 1): it contains the share with exactly this
-    probability for a continuous distribution.
+    Equal-tailed interval of Beta(k, m − k + 1). For a continuous distribution its coverage is
+    exactly ``confidence``.
     """
     tail = (1 - confidence) / 2
     return beta_quantile(tail, k, m - k + 1), beta_quantile(1 - tail, k, m - k + 1)
@@ -53,8 +53,8 @@ def exceedance_interval(k: int, m: int, confidence: float = 0.95) -> tuple[float
 def fresh_interval(k: int, m: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Bound the share of n new values that exceed the k-th largest of m earlier ones.
 
-    The number follows the beta-binomial distribution BB(n, k, m − k + 1), so the interval contains
-    it with at least this probability for a continuous distribution.
+    The number follows the beta-binomial distribution BB(n, k, m − k + 1), so the coverage for
+    a continuous distribution is at least ``confidence``.
     """
     tail = (1 - confidence) / 2
     low, high, below = None, n, 0.0

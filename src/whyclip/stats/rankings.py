@@ -1,4 +1,4 @@
-"""Mean ranks of methods over many cases, and which of them differ (Demšar 2006)."""
+"""Mean ranks of methods over many cases, with tests of their differences (Demšar 2006)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Ranking:
 
     Attributes:
         ranks: mean rank of each label, from 1 (best), in the order of the mean ranks.
-        critical_difference: two mean ranks differ at this level if they are at least this far
-            apart; NaN for fewer than two cases.
-        p_value: of the hypothesis that all methods have the same mean rank; NaN for fewer than two
-            cases.
-        cases: number of cases that are ranked.
-        level: of the test, 0.95 for 5 %.
+        critical_difference: smallest significant difference between two mean ranks; NaN for fewer
+            than two cases.
+        p_value: p value of the hypothesis that all methods have the same mean rank; NaN for fewer
+            than two cases.
+        cases: number of ranked cases.
+        level: confidence level of the test; 0.95 means 5 % significance.
     """
 
     ranks: Mapping[str, float]
@@ -39,7 +39,7 @@ class Ranking:
 
     @property
     def cliques(self) -> list[tuple[str, ...]]:
-        """Groups of two or more labels whose mean ranks do not differ, as large as they can be."""
+        """Maximal groups of two or more labels whose mean ranks do not differ significantly."""
         names, values = list(self.ranks), list(self.ranks.values())
         groups: list[tuple[int, int]] = []
         for first in range(len(names)):
@@ -51,11 +51,11 @@ class Ranking:
         return [tuple(names[first : last + 1]) for first, last in groups]
 
     def differ(self, one: str, other: str) -> bool:
-        """Whether the mean ranks of two labels differ at the level of the ranking."""
+        """Whether the mean ranks of two labels differ significantly."""
         return self._differ(self.ranks[one], self.ranks[other])
 
     def _differ(self, one: float, other: float) -> bool:
-        # Equal up to rounding of a mean counts as far enough.
+        # The tolerance allows for rounding of the mean ranks.
         return abs(one - other) >= self.critical_difference * (1 - 1e-12)
 
 
@@ -67,21 +67,21 @@ def ranking(
 ) -> Ranking:
     """Rank methods within each case, and compare their mean ranks.
 
-    The best of k methods in a case has rank 1; equal scores share the mean of their ranks. A case
-    is for example a model with a check. Friedman's test, in Iman and Davenport's form::
+    The best of k methods in a case has rank 1; equal scores share their mean rank. A case is, for
+    example, one check on one model. Friedman's test, in Iman and Davenport's form::
 
         χ² = 12 N / (k (k+1)) · (Σ R_j² − k (k+1)² / 4)
         F  = (N−1) χ² / (N (k−1) − χ²),   with k − 1 and (k−1)(N−1) degrees of freedom
 
     Nemenyi's critical difference is ``CD = q √(k (k+1) / (6 N))``; q is the quantile of the
     studentised range of k values with infinitely many degrees of freedom, over √2. Demšar, Journal
-    of Machine Learning Research 7, 2006, sec. 3.2.2. Both take cases as independent: several checks
-    on one model are not quite, so with few models the critical difference is too small.
+    of Machine Learning Research 7, 2006, sec. 3.2.2. Both tests assume independent cases. Checks on
+    the same model are dependent, so with few models the critical difference is too small.
 
     Args:
-        scores: for each label one number per case, in the same order; a case where any label has
-            NaN is left out. To give ranks, set ``higher_is_better=False``.
-        higher_is_better: for all cases, or ``[N]`` for each.
+        scores: one number per case for each label, in the same order; a case where any label has
+            NaN is excluded. If the numbers are ranks, set ``higher_is_better=False``.
+        higher_is_better: one bool for all cases, or ``[N]``, one per case.
         level: 0 to 1.
 
     Raises:
@@ -96,8 +96,8 @@ def ranking(
     lengths = {len(row) for row in scores.values()}
     if len(scores) < 2 or len(lengths) != 1:
         raise InputError(
-            f"{len(scores)} rows of lengths {sorted(lengths)}; a ranking needs two or more, with "
-            "one score per case each"
+            f"{len(scores)} rows of lengths {sorted(lengths)}; a ranking needs two or more rows of "
+            "equal length"
         )
     if not 0 < level < 1:
         raise InputError(f"level={level}; give 0 < level < 1")
@@ -107,7 +107,7 @@ def ranking(
     table = (sign * table)[:, complete]
     k, cases = table.shape
     if not cases:
-        raise InputError("no case has a score of every method; leave out those without")
+        raise InputError("no case has a score for every method; remove methods without scores")
     means = _ranks(table).mean(1)
     order = np.argsort(means, kind="stable")
     names = list(scores)
@@ -121,7 +121,7 @@ def ranking(
 
 
 def _ranks(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks within each column, from 1 for the smallest; equal values share the mean."""
+    """Ranks within each column, from 1 for the smallest; equal values share their mean rank."""
     below = (table[None] < table[:, None]).sum(1)
     equal = (table[None] == table[:, None]).sum(1)
     return below + (equal + 1) / 2

@@ -1,4 +1,4 @@
-"""Means of values that are nearly all the same, with exact bounds for the share of the others."""
+"""Means of nearly constant values, with exact bounds for the proportion of other values."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from whyclip.stats.distributions import bisected, clopper_pearson
 
-# Chosen by simulation (benchmarks/coverage.py): from fewer groups that differ, draws of the data
-# say too little of what a rare value does to the mean.
+# Chosen by simulation (benchmarks/coverage.py): if fewer groups differ, resampling underestimates
+# the effect of rare values on the mean.
 MIN_OTHERS = 10
 
 Floats = NDArray[np.float64]
 
 
 class Part(NamedTuple):
-    """Values above the usual one, or below it.
+    """Values above the most common value, or values below it.
 
-    ``hits`` is the weight of the groups that have any, of ``n`` in all; ``mean`` is the mean
-    distance over all values, ``farthest`` the largest possible one; ``alike`` says whether all
-    distances are the largest.
+    ``hits`` is the weight of the groups that contain such values, out of ``n``. ``mean`` is the
+    mean distance over all values and ``farthest`` the largest possible distance. ``alike`` is True
+    if every distance is ``farthest``.
     """
 
     mean: float
@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
 
 class Sparse(NamedTuple):
-    """A mean of values of which most are the same."""
+    """Mean of values that are mostly the same."""
 
     usual: float
     above: Part
@@ -40,12 +40,12 @@ class Sparse(NamedTuple):
     n: float
 
     def bounds(self, level: float) -> tuple[float, float]:
-        """Bounds of the mean at a level, 0 to 1; NaN where the range of values is not known.
+        """Bounds of the mean at a level, 0 to 1; NaN if the range of values is unknown.
 
-        The mean is ``usual + E[above] − E[below]``. Each part is at most the share of the images
-        that have one, with its exact bound, times the farthest distance. The two are combined by
-        the method of variance estimates recovery (Newcombe, Statistics in Medicine 17, 1998,
-        method 10; Zou & Donner, Statistics in Medicine 27, 2008).
+        The mean is ``usual + E[above] − E[below]``. Each part is bounded by the exact bound of the
+        proportion of images that contain such values, times the farthest distance. The two are
+        combined by the method of variance estimates recovery (Newcombe, Statistics in Medicine 17,
+        1998, method 10; Zou & Donner, Statistics in Medicine 27, 2008).
         """
         tail = (1 - level) / 2
         low_above, high_above = self._part(self.above, tail)
@@ -56,7 +56,7 @@ class Sparse(NamedTuple):
         middle = self.usual + a - b
         low = middle - math.hypot(a - low_above, high_below - b)
         high = middle + math.hypot(high_above - a, b - low_below)
-        # Rounding of the parts must not carry a bound beyond the range.
+        # Rounding of the parts can move a bound out of the range.
         return (
             max(low, self.usual - self.below.farthest),
             min(high, self.usual + self.above.farthest),
@@ -76,7 +76,7 @@ class Sparse(NamedTuple):
         if part.farthest == 0:
             return 0.0, 0.0
         low, high = clopper_pearson(part.hits, self.n, tail)
-        # A mean that several samples of an image have in common may lie beyond the share's bounds.
+        # With several samples per image, the mean may lie outside the proportion's bounds.
         low, high = low * part.farthest if part.alike else 0.0, high * part.farthest
         return min(low, part.mean), max(high, part.mean)
 
@@ -84,13 +84,13 @@ class Sparse(NamedTuple):
 def sparse(
     values: Floats, group: NDArray[np.intp], limits: tuple[float, float] | None
 ) -> Sparse | None:
-    """Describe values of which most are the same; None where enough of them differ.
+    """Describe values that are mostly the same; None if enough of them differ for a bootstrap.
 
     Args:
         values: ``[n]``.
-        group: ``[n]`` number of each value's group, from 0.
-        limits: the smallest and the largest possible value. By default 0 and 1 if the values are
-            hits and misses, −1 and 1 if all lie between, and else unknown.
+        group: ``[n]`` index of each value's group, from 0.
+        limits: smallest and largest possible value. Default: 0 and 1 if all values are 0 or 1, −1
+            and 1 if all lie between, otherwise unknown.
     """
     usual = _usual(values)
     if usual is None:
@@ -117,7 +117,7 @@ def sparse(
 
 
 def effective(counts: Floats) -> float:
-    """Effective number of groups: as many as are drawn if all count the same, else fewer.
+    """Effective number of groups: smaller than their number if their sizes differ.
 
     ``(Σ c)² / Σ c²``, Kish, Survey Sampling, 1965.
     """

@@ -14,8 +14,8 @@ RESAMPLES = 4000
 """Number of draws; the smallest p value of a comparison is about 2 / 4000."""
 
 _DRAWS_AT_ONCE = 4_000_000
-# Chosen by simulation (benchmarks/coverage.py): with 20 groups each tail is 0.015 in place of
-# 0.025, with 100 it is 0.023. Without it intervals of log-normal values contain the mean in 91 to
+# Chosen by simulation (benchmarks/coverage.py): with 20 groups each tail is 0.015 instead of 0.025,
+# with 100 it is 0.023. Without this factor, intervals of log-normal values cover the mean in 91 to
 # 93 % of cases.
 _NARROWER_TAILS = 8.0
 
@@ -23,18 +23,18 @@ Floats = NDArray[np.float64]
 
 
 class Studentised:
-    """A mean ``Σ s_g / Σ c_g`` over groups, its standard error and its bootstrap distribution.
+    """Mean ``Σ s_g / Σ c_g`` over groups, its standard error and its bootstrap distribution.
 
     Whole groups are drawn with replacement. Each draw gives ``t* = (mean* − mean) / se*``, with the
     standard error of a ratio, ``se² = G/(G−1) Σ (s_g − mean · c_g)² / (Σ c_g)²`` (Cochran, Sampling
     Techniques, 1977, eq. 6.13). Efron & Tibshirani, An Introduction to the Bootstrap, 1993, sec.
-    12.5. The interval also contains that of Student's t with G − 1 degrees of freedom, because
-    bootstrap-t alone is too narrow on the side of the short tail.
+    12.5. The interval is extended to contain the Student's t interval with G − 1 degrees of
+    freedom, because bootstrap-t alone is too narrow on the side of the short tail.
 
     Args:
         sums: ``[G]`` sum of the values of each group; at least two groups.
         counts: ``[G]`` number of values of each group, at least 1.
-        seed: of the draws.
+        seed: random seed of the draws.
         resamples: number of draws.
     """
 
@@ -45,7 +45,7 @@ class Studentised:
         rest, share = (sums - self.mean * counts) / total, counts / total
         unbiased = self.groups / (self.groups - 1)
         self.error = float(np.sqrt(unbiased * np.square(rest).sum()))
-        # In standard errors, 32 bits are enough also where values are nearly the same.
+        # In units of standard errors, float32 is enough even for nearly equal values.
         rest = rest / self.error if self.error else rest
         terms = np.stack([share, rest, np.square(rest), rest * share, np.square(share)], axis=1)
         single = terms.astype(np.float32)
@@ -54,7 +54,7 @@ class Studentised:
         away = rest / size
         variance = squares - 2 * away * mixed + np.square(away) * sizes
         error = np.sqrt(unbiased * np.maximum(variance, 0)) / size
-        # A draw of one group alone has no error of its own.
+        # A draw that contains only one group has no standard error.
         there = error > 1e-3
         t = away[there] / error[there]
         largest = np.abs(t).max(initial=0.0)
@@ -62,7 +62,7 @@ class Studentised:
 
     @property
     def shrinkage(self) -> float:
-        """Factor by which the tails are smaller than their level says."""
+        """Factor by which the tails are made smaller than the nominal ones."""
         return max(1 - _NARROWER_TAILS / self.groups, 0.5)
 
     def bounds(self, level: float) -> tuple[float, float]:
@@ -95,7 +95,7 @@ def draws(groups: int, seed: int, resamples: int) -> Iterator[NDArray[np.float32
         yield _counted(rng, groups, min(at_once, resamples - start))
 
 
-# Many intervals are over the same images with the same seed.
+# Cached, because many intervals are over the same images with the same seed.
 @lru_cache(maxsize=2)
 def _kept(groups: int, seed: int, resamples: int) -> NDArray[np.float32]:
     counted = _counted(np.random.default_rng((seed, 4)), groups, resamples)

@@ -1,4 +1,4 @@
-"""From an interval to a verdict: one scale, and one least number of images, for every study."""
+"""Verdicts from intervals: one scale and one minimum number of images for every study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Verdict = Literal["pass", "fail", "inconclusive", "not applicable"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 MIN_GROUPS = 20
-"""From fewer images than this, intervals contain the true mean too rarely to judge by."""
+"""Fewest images for a verdict; with fewer, intervals cover the true mean too rarely."""
 
 # Words in files that earlier versions wrote.
 _EARLIER: dict[str, Verdict] = {
@@ -27,10 +27,10 @@ _EARLIER: dict[str, Verdict] = {
 
 
 def verdict_of(word: str) -> Verdict:
-    """Read a verdict from a file, also by the words of earlier versions.
+    """Read a verdict from a file, including the words of earlier versions.
 
     Raises:
-        ValueError: it is not a verdict.
+        ValueError: the word is not a verdict.
 
     Example:
         >>> verdict_of("undecided"), verdict_of("pass")
@@ -42,10 +42,10 @@ def verdict_of(word: str) -> Verdict:
 
 
 def judge(value: Interval, threshold: float, *, higher_is_better: bool) -> Verdict:
-    """Pass only if the whole interval is on the good side, fail only if it is on the bad one.
+    """Pass if the whole interval is on the good side of the threshold, fail if on the bad side.
 
     The threshold itself is on the bad side. An interval without bounds, or from fewer than
-    ``MIN_GROUPS`` images, is inconclusive; without any value nothing is judged.
+    ``MIN_GROUPS`` images, is inconclusive. Without any value the check is not applicable.
 
     Example:
         >>> judge(Interval(0.5, 0.4, 0.6, 20, 20), 0.3, higher_is_better=True)
@@ -65,7 +65,7 @@ def judge(value: Interval, threshold: float, *, higher_is_better: bool) -> Verdi
 
 
 def judge_fact(values: Sequence[float]) -> Verdict:
-    """Judge a fact, which is not estimated: it holds for every sample, or it does not.
+    """Judge a property that is checked exactly: pass only if it holds for every sample.
 
     Example:
         >>> judge_fact([1.0, 1.0]), judge_fact([1.0, 0.0])
@@ -75,12 +75,12 @@ def judge_fact(values: Sequence[float]) -> Verdict:
 
 
 def judge_worst(values: Sequence[float], groups: int, bound: float) -> Verdict:
-    """Judge a claim of equality by its worst case: one is enough against it, not for it.
+    """Judge a claim of equality by its worst case: one case can refute it, but not confirm it.
 
     Args:
         values: differences in all cases.
-        groups: number of images that they are from.
-        bound: the largest of them must be below it.
+        groups: number of different images.
+        bound: the largest difference must be below this value.
 
     Example:
         >>> judge_worst([3e-7] * 40, 20, 1e-5), judge_worst([3e-7], 1, 1e-5)
@@ -88,7 +88,7 @@ def judge_worst(values: Sequence[float], groups: int, bound: float) -> Verdict:
     """
     if not values:
         return "not applicable"
-    # max() passes over NaN wherever it stands.
+    # max() does not propagate NaN.
     if any(map(math.isnan, values)):
         return "inconclusive"
     if max(values) >= bound:
@@ -97,7 +97,7 @@ def judge_worst(values: Sequence[float], groups: int, bound: float) -> Verdict:
 
 
 def excludes_zero(difference: Interval) -> bool:
-    """Whether a difference is significant: never from fewer than ``MIN_GROUPS`` images."""
+    """Whether a difference is significant; False with fewer than ``MIN_GROUPS`` images."""
     return "pass" in {
         judge(difference, 0, higher_is_better=True),
         judge(difference, 0, higher_is_better=False),

@@ -1,4 +1,4 @@
-"""The classes or prompts that an image is classified among: one zero-shot for all studies."""
+"""The candidate classes or prompts for zero-shot classification in all studies."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from whyclip.forward.targets import Targets
 from whyclip.models import ModelView
 from whyclip.types import Precision
 
-# In the metadata of a file of directions.
+# Key in the metadata of a file of class embeddings.
 OF = "of"
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """c candidates, each with a prompt and the model's own direction of it.
+    """c candidates, each with a prompt and its text embedding.
 
     Attributes:
-        prompts: of classes, in the order of their numbers.
-        numbers: position of each label among the candidates; None where nobody labelled the
-            samples, so that a prompt is known to fit its image but not to be the best.
-        targets: the c directions.
+        prompts: prompts of the candidates, in order.
+        numbers: position of each label among the candidates; None without labels, in which case a
+            prompt matches its image but need not be the best match.
+        targets: the c target embeddings.
     """
 
     prompts: tuple[str, ...]
@@ -46,7 +46,7 @@ class Candidates:
         return None if self.numbers is None else tuple(self.numbers[x] for x in sample.labels)
 
     def distractor(self, scores: Tensor, taken: Sequence[str], labels: Sequence[int]) -> int | None:
-        """The best candidate that is not true of the sample; None where there is no other."""
+        """The best candidate that does not match the sample; None if there is none."""
         for number in ranked(scores):
             if number not in labels and self.prompts[number] not in taken:
                 return number
@@ -54,13 +54,13 @@ class Candidates:
 
 
 def ranked(scores: Tensor) -> list[int]:
-    """Candidates by falling score ``[c]``; of equal scores the first comes first."""
+    """Indices of candidates by falling score ``[c]``; ties keep their order."""
     order: list[int] = scores.argsort(descending=True, stable=True).tolist()
     return order
 
 
 def recognised(scores: Tensor, labels: Sequence[int]) -> tuple[bool, ...]:
-    """Say which of k labels are among the k candidates with the greatest scores ``[c]``.
+    """Whether each of k labels is among the k candidates with the highest scores ``[c]``.
 
     Example:
         >>> recognised(torch.tensor([0.1, 0.5, 0.3]), [1, 0])
@@ -71,20 +71,20 @@ def recognised(scores: Tensor, labels: Sequence[int]) -> tuple[bool, ...]:
 
 
 def share_recognised(scores: Tensor, labels: Sequence[int]) -> float:
-    """Share of k labels that are among the k candidates with the greatest scores ``[c]``."""
+    """Share of k labels that are among the k candidates with the highest scores ``[c]``."""
     right = recognised(scores, labels)
     return sum(right) / len(right)
 
 
 def prompt_candidates(model: ModelView, dataset: Dataset, samples: Sequence[Sample]) -> Candidates:
-    """Make candidates with one prompt each, which text explanations can be about.
+    """Make candidates with one prompt each, as text explanations need.
 
-    They are the dataset's classes, or without labels all different prompts of the samples. Unlike
-    :func:`class_candidates`, a class has one prompt here also where its dataset has templates.
+    The candidates are the dataset's classes, or without labels all distinct prompts of the samples.
+    Unlike in :func:`class_candidates`, each class has one prompt even if the dataset has templates.
 
     Raises:
-        InputError: there are fewer than two prompts to choose from.
-        PromptError: a classifier does not have one of the classes.
+        InputError: there are fewer than two prompts.
+        PromptError: a classifier lacks one of the classes.
     """
     labelled = is_labelled(dataset, samples)
     if labelled:
@@ -95,11 +95,11 @@ def prompt_candidates(model: ModelView, dataset: Dataset, samples: Sequence[Samp
         prompts = tuple(dict.fromkeys(prompt for sample in samples for prompt in sample.prompts))
     if len(prompts) < 2:
         raise InputError(
-            f"{dataset.name} asks only {prompts!r}; an audit needs at least two different prompts"
+            f"{dataset.name} has only {prompts!r}; an audit needs at least two different prompts"
         )
     numbers = None
     if labelled:
-        # Two classes may have one name; both then stand for the same prompt.
+        # Two classes with the same name share one prompt.
         distinct = tuple(dict.fromkeys(prompts))
         place = {prompt: number for number, prompt in enumerate(distinct)}
         pairs = zip(dataset.classes, prompts, strict=True)
@@ -111,7 +111,7 @@ def prompt_candidates(model: ModelView, dataset: Dataset, samples: Sequence[Samp
 
 
 def is_labelled(dataset: Dataset, samples: Sequence[Sample]) -> bool:
-    """Whether the samples have labels of a list of classes, and not their prompts alone."""
+    """Whether the samples have class labels, and not only prompts."""
     known = set(dataset.classes)
     return (
         len(known) > 1
@@ -123,16 +123,16 @@ def is_labelled(dataset: Dataset, samples: Sequence[Sample]) -> bool:
 def class_candidates(
     model: ModelView, dataset: Dataset, precision: Precision = "fp32", keep: Path | None = None
 ) -> Candidates:
-    """Make candidates of a dataset's classes: of several texts for a class, the mean direction.
+    """Make candidates from a dataset's classes; several prompts of a class give a mean embedding.
 
-    A plain classifier has classes of its own, among which the dataset's are looked up by name.
+    For a plain classifier, the classes of the dataset are looked up by name.
 
     Args:
-        model: whose text tower embeds them.
-        dataset: whose classes they are.
-        precision: of the forward pass.
-        keep: a file for the directions, as the 80,000 texts of ImageNet take a while; read where it
-            is there already and of the same model, classes and precision.
+        model: model whose text encoder embeds the classes.
+        dataset: dataset with the classes.
+        precision: precision of the forward pass.
+        keep: file for the embeddings, because the 80,000 prompts of ImageNet take a while; it is
+            read if it has the same model, classes and precision.
 
     Raises:
         OptionError: a plain classifier has no class of that name.
@@ -154,7 +154,7 @@ def _text(model: ModelView, dataset: Dataset, number: int) -> str:
 def _directions(
     model: ModelView, dataset: Dataset, precision: Precision, keep: Path | None
 ) -> Targets:
-    """Embed the classes, or read them where they were kept."""
+    """Embed the classes, or read their embeddings from the file."""
     if keep is None:
         return _embedded(model, dataset, precision)
     of = _kept_for(model, dataset, precision)
@@ -166,7 +166,7 @@ def _directions(
 
 
 def _read(file: Path, of: str) -> Targets | None:
-    """The directions in a file; None if there is no file or its directions are of other prompts."""
+    """The embeddings in a file; None if it does not exist or has other prompts."""
     if not file.exists():
         return None
     try:
@@ -187,7 +187,7 @@ def _write(file: Path, of: str, targets: Targets) -> None:
 
 
 def _kept_for(model: ModelView, dataset: Dataset, precision: Precision) -> str:
-    """Digest of everything that the directions depend on."""
+    """Digest of everything that affects the embeddings."""
     texts = json.dumps([dataset.names, dataset.class_prompts])
     return digest(f"{model.fingerprint} {precision} {texts}".encode())
 

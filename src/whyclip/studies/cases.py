@@ -1,4 +1,4 @@
-"""A sample, decoded once and explained by all variants on one forward pass per tower."""
+"""A sample, decoded once and explained by all variants with one forward pass per encoder."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ ChoosePrompts = Callable[[Sample, Tensor], Sequence[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """A sample with the model's forward passes and what every variant makes of them.
+    """A sample with the model's forward passes and the results of every variant.
 
     Attributes:
         sample: the sample.
         decoded: its image; None if it was released, see :attr:`image`.
         images: the image's forward passes, with the prompts as targets.
         prompts: the m explained prompts.
-        encoded: the same with the text tower's forward passes.
-        candidate_scores: ``[c]``, the model's own score of every candidate.
-        notes: warnings, such as an image unlike the model's training images.
-        results: of every variant by label, on each side that it explains.
+        encoded: the prompts with the text encoder's forward passes.
+        candidate_scores: ``[c]``, the model's score of every candidate.
+        notes: warnings, for example that the image is out of distribution.
+        results: results of every variant by label, for each side that it explains.
     """
 
     sample: Sample
@@ -64,12 +64,12 @@ class Case:
 
     @property
     def image(self) -> Image.Image:
-        """The image; read again only if it was released."""
+        """The image; it is read again only if it was released."""
         return self.sample.image if self.decoded is None else self.decoded
 
     @property
     def forward_pass(self) -> ForwardPass:
-        """The image tower's pass that is explained."""
+        """The explained forward pass of the image encoder."""
         return self.images.forward_pass
 
     @property
@@ -84,47 +84,47 @@ class Case:
 
     @property
     def image_target(self) -> Targets:
-        """The image's own direction ``[1, e]``, against which texts are explained."""
+        """The image embedding ``[1, e]``, the target of text explanations."""
         return Targets(F.normalize(self.forward_pass.embedding, dim=-1), self.encoded.scale)
 
     @property
     def own_direction(self) -> Tensor:
-        """Unit embedding ``[e]`` of the image as the library prepares it, on the CPU."""
+        """Unit embedding ``[e]`` of the image with the library's preprocessing, on the CPU."""
         return F.normalize(self.images.library_pass.embedding[0].float().cpu(), dim=-1)
 
     def maps(self, label: str) -> Tensor | None:
-        """Relevance ``[m, gh, gw]`` by one variant; None where it does not explain images."""
+        """Relevance ``[m, gh, gw]`` by one variant; None if it does not explain images."""
         result = self.results[label].get("image")
         return None if result is None or result.maps is None else result.maps[0]
 
     def words(self, label: str) -> tuple[tuple[Word, ...], ...]:
-        """Words of each prompt by one variant; none where it does not explain texts."""
+        """Words of each prompt by one variant; empty if it does not explain text."""
         result = self.results[label].get("text")
         if result is None or result.words is None:
             return ((),) * len(self.prompts)
         return result.words[0]
 
     def heatmap(self, maps: Tensor) -> Tensor:
-        """Resample maps ``[n, gh, gw]`` to ``[n, H, W]`` on the image; NaN where it was cropped."""
+        """Resample maps ``[n, gh, gw]`` to the image ``[n, H, W]``; NaN outside the crop."""
         return resample_to_image(maps, self.geometry)
 
     def without_ignored(self, heatmap: Tensor) -> Tensor:
-        """Set a heatmap ``[n, H, W]`` to NaN where the sample's labels are left open.
+        """Set a heatmap ``[n, H, W]`` to NaN where the sample has no annotation.
 
         Raises:
-            InputError: the mask of open parts does not fit the image.
+            InputError: the mask of ignored parts does not match the image.
         """
         ignored = self.sample.ignored
         if ignored is None:
             return heatmap
-        same_size(ignored, self.geometry.height, self.geometry.width, "the mask of open parts")
+        same_size(ignored, self.geometry.height, self.geometry.width, "the mask of ignored parts")
         return heatmap.masked_fill(torch.from_numpy(ignored), float("nan"))
 
     def mask(self, label: str) -> Mask | None:
-        """Where a label is in the image; None if nobody says.
+        """Mask of a label in the image; None if there is none.
 
         Raises:
-            InputError: the mask does not fit the image.
+            InputError: the mask does not match the image.
         """
         mask = (self.sample.masks or {}).get(label)
         if mask is None:
@@ -133,7 +133,7 @@ class Case:
         return same_size(mask, height, width, f"the mask of {label!r:.60}")
 
     def light(self) -> Case:
-        """The same without images, block inputs and results, most of its memory."""
+        """A copy without images, block inputs and results, which use most of its memory."""
         images = self.images
         forward_pass = replace(images.forward_pass, states={})
         images = ImagePass(replace(images.batch, images=()), forward_pass, forward_pass)
@@ -141,25 +141,25 @@ class Case:
         return replace(self, decoded=None, images=images, encoded=encoded, results={})
 
     def release_graphs(self) -> None:
-        """Release the graphs of the re-run blocks; kept prompts must not hold them."""
+        """Release the autograd graphs of recomputed blocks, which cached prompts must not keep."""
         for forward_pass in (self.forward_pass, *self.encoded.forward_passes):
             forward_pass.forget()
 
 
 @dataclass
 class CaseSetup:
-    """What every sample of a study is looked at with.
+    """Settings for every sample of a study.
 
     Attributes:
         model: the model.
-        variants: methods with their options, each on the sides to explain.
-        candidates: among which an image is classified.
-        geometry: of the explained input.
-        precision: of the forward passes.
-        strict: whether a method that explains another score than it declares is an error; an audit
-            measures it instead.
-        blocks_kept: least number of last blocks to keep of each tower that shows any.
-        prompts_kept: for how many different samples' prompts the encoded ones are remembered.
+        variants: methods with their options, each with the sides to explain.
+        candidates: candidates for classifying an image.
+        geometry: geometry of the explained input.
+        precision: precision of the forward passes.
+        strict: whether it is an error if a method explains another score than it declares; an audit
+            measures the difference instead.
+        blocks_kept: fewest last blocks to keep for each encoder with accessible blocks.
+        prompts_kept: number of samples whose encoded prompts are cached.
     """
 
     model: ModelView
@@ -173,18 +173,18 @@ class CaseSetup:
     encoded: Callable[[tuple[str, ...]], EncodedPrompts] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Remember the prompts that were encoded last."""
+        """Create the cache of encoded prompts."""
         self.encoded = lru_cache(self.prompts_kept)(self.encode)
 
     @property
     def image_blocks(self) -> int:
-        """How many last blocks of the image tower are read."""
+        """Number of last blocks of the image encoder that are used."""
         tower = self.model.image
         least = 0 if tower.opaque else self.blocks_kept
         return max([least, *(variant.blocks_needed(tower) for variant in self.variants)])
 
     def encode(self, prompts: Sequence[str], model: ModelView | None = None) -> EncodedPrompts:
-        """Encode prompts so that every variant can read them, by this model or a copy of it."""
+        """Encode prompts for every variant, by this model or a copy of it."""
         hidden = self.model.classes is not None or self.model.text.opaque
         return encode_for(
             model or self.model,
@@ -195,21 +195,21 @@ class CaseSetup:
         )
 
     def prompt_targets(self, prompts: Sequence[str]) -> Targets:
-        """The directions of prompts, as the model's own text tower gives them, on the CPU."""
+        """Embeddings of prompts by the model's text encoder, on the CPU."""
         return self.encoded(tuple(prompts)).targets().to("cpu")
 
     def case(self, sample: Sample, choose: ChoosePrompts) -> Case:
-        """Run one sample through the model, and choose its prompts; nothing is explained yet.
+        """Run one sample through the model and choose its prompts, without explaining them.
 
-        Images run one by one, so that no result depends on which others are near.
+        Images run one at a time, so that no result depends on other images.
 
         Args:
-            sample: its image is decoded here, once.
-            choose: its prompts, by the scores of the candidates.
+            sample: the sample; its image is decoded here, once.
+            choose: function that chooses its prompts from the scores of the candidates.
 
         Raises:
             InputError: the image cannot be read.
-            ModelError: the model cannot be followed.
+            ModelError: the model's forward pass cannot be reproduced.
         """
         model, decoded = self.model, sample.image
         targets = self.candidates.targets.to(model.image.device)
@@ -227,8 +227,8 @@ class CaseSetup:
         """Explain a case by every variant.
 
         Raises:
-            ModelError: if ``strict``, a method or the model as a whole gives another score than is
-                explained, or one that is not finite.
+            ModelError: ``strict`` is set, and the score of a method or of the model differs from
+                the explained score or is not finite.
         """
         encoded, images = case.encoded, case.images
         results: dict[str, Mapping[Side, SideResult]] = {}
@@ -244,11 +244,11 @@ class CaseSetup:
 
 
 def pixels_of(case: Case) -> Pixels:
-    """The image as uint8 ``[H, W, 3]``, to perturb it."""
+    """The image as uint8 ``[H, W, 3]``, for perturbation."""
     return np.asarray(case.image)
 
 
 def background_of(case: Case) -> Pixels | None:
-    """The image without its objects; None if nobody has it."""
+    """The image without its objects; None if it is not available."""
     interventions = case.sample.interventions
     return None if interventions is None else interventions.background

@@ -1,4 +1,4 @@
-"""Claims about numbers, and what was found of them: an interval and a verdict."""
+"""Claims about numbers, and findings with an interval and a verdict."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from whyclip.types import Side
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What is claimed of a number.
+    """A claim about a number.
 
     Attributes:
-        name: in files and options; empty for a claim that is stated once.
-        title: for people; of an experiment, the claim itself.
+        name: name in files and options; empty for a claim of an experiment.
+        title: display title; for an experiment, the claim itself.
         quantity: name of the number.
-        threshold: the whole interval must lie beyond it, on the good side to pass and on the bad
-            side to fail.
-        higher_is_better: which side is the good one.
+        threshold: the claim passes if the whole interval is on the good side of this value, and
+            fails if the whole interval is on the bad side.
+        higher_is_better: whether the good side is above the threshold.
         principle: group of claims to which it belongs.
         question: the question that the claim answers, in one sentence.
-        reason: why the threshold lies there.
-        passes: what is true if the claim passes.
-        fails: what is true if it fails.
-        formula: of the number.
-        caveat: what the number cannot show.
-        digits: after the decimal point.
+        reason: reason for the threshold.
+        passes: conclusion if the claim passes.
+        fails: conclusion if the claim fails.
+        formula: formula of the number.
+        caveat: limitation of the number.
+        digits: number of digits after the decimal point.
         fact: whether it is a fact and not an estimate: it passes if every value is 1 and fails
             otherwise, for any number of samples and without an interval.
-        worst: whether the number is the largest of all values, not their mean.
+        worst: whether the number is the largest value and not the mean.
     """
 
     name: str = ""
@@ -53,22 +53,22 @@ class Claim:
 
     @property
     def side_of_threshold(self) -> str:
-        """On which side of the threshold the claim passes, in a word."""
+        """Passing side of the threshold, in one word."""
         return "above" if self.higher_is_better else "below"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a claim. It holds the claim, so that it can be read when that is gone.
+    """The result for a claim. It includes the claim, so that later versions can still read it.
 
     Attributes:
-        claim: with the threshold that the verdict was given by.
+        claim: the claim with the threshold that was used.
         verdict: see :mod:`whyclip.stats.verdict`.
-        value: what the verdict is about, with its 95 % interval; None if nothing was measured.
-        method: label of the method variant; empty for a claim about no single method.
+        value: the measured number with its 95 % interval; None if nothing was measured.
+        method: label of the method variant; empty if the claim is not about a single method.
         side: image or text.
-        figures: other numbers that help to read it.
-        why_not: why nothing was measured.
+        figures: additional values by name.
+        why_not: reason why nothing was measured.
     """
 
     claim: Claim
@@ -86,12 +86,12 @@ class Finding:
 
     @property
     def threshold(self) -> float:
-        """Threshold that the verdict was given by."""
+        """Threshold that determined the verdict."""
         return self.claim.threshold
 
     @property
     def number(self) -> str:
-        """The value with its interval, to the digits of the claim."""
+        """The value with its interval, rounded to the digits of the claim."""
         if self.value is None:
             return self.why_not
         digits = self.claim.digits
@@ -100,7 +100,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """What the verdict means, with its numbers."""
+        """The conclusion with its numbers."""
         title = self.claim.title
         if self.value is None:
             return f"{title}: not applicable: {self.why_not}"
@@ -114,15 +114,15 @@ class Finding:
 
     @property
     def because(self) -> str:
-        """The numbers that the verdict was read from, in a sentence."""
+        """The numbers behind the verdict, in one sentence."""
         claim, value = self.claim, self.value
         if value is None or value.n == 0:
-            return "There was no case to look at (n = 0)."
+            return "There are no cases (n = 0)."
         bound = f"{claim.threshold:g}"
         few = value.groups < MIN_GROUPS
         if claim.worst:
             said = f"The {claim.quantity} is {value.mean:.1e} in {value.n} cases"
-            more = f"{MIN_GROUPS} images or more are needed, here are {value.groups}"
+            more = f"at least {MIN_GROUPS} images are needed, there are {value.groups}"
             more = f"; {more}" if self.verdict == "inconclusive" and few else ""
             return f"{said}; the bound is {bound}{more}."
         relation = {
@@ -130,7 +130,7 @@ class Finding:
             "fail": f"not {claim.side_of_threshold} {bound}",
         }.get(self.verdict, f"the interval contains {bound}")
         if few or math.isnan(value.low):
-            relation = f"an interval needs {MIN_GROUPS} images or more, here are {value.groups}"
+            relation = f"a verdict needs at least {MIN_GROUPS} images, there are {value.groups}"
         return f"The {claim.quantity} is {self.number}, n = {value.n}; {relation}."
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ def is_above(claim: str, what: str, value: Interval, bound: float, *, digits: in
         what: name of the number.
         value: the number with its interval.
         bound: threshold of the claim.
-        digits: of the numbers in the sentence.
+        digits: number of digits in the sentence.
 
     Example:
         >>> print(is_above("Better than chance", "difference", Interval(0.2, 0.1, 0.3, 50, 50), 0))
@@ -176,8 +176,8 @@ def worst_is_below(
         claim: the claim in words.
         what: name of the number.
         values: differences in all cases.
-        images: number of images that they are from.
-        bound: the largest of them must be below it.
+        images: number of different images.
+        bound: the largest difference must be below this value.
 
     Example:
         >>> print(worst_is_below("Equal", "largest difference", [3e-7] * 40, 20, 1e-5))

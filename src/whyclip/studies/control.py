@@ -1,4 +1,4 @@
-"""The random baseline of every study, and what of a variant decides its results."""
+"""The random baseline of every study, and a description of a variant for its identity."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CONTROL = "random"
 
 
 def control(seed: int, sides: tuple[Side, ...] = SIDES) -> Variant:
-    """The random baseline: relevance drawn by the study's seed."""
+    """Return the random baseline with the study's seed."""
     return Variant(get_method(CONTROL), {"seed": seed}, CONTROL, sides)
 
 
 def described(variant: Variant) -> dict[str, Any]:
-    """Everything of a variant that results depend on, as text."""
+    """Describe everything in a variant that affects results, as text."""
     return {
         "options": {key: str(value) for key, value in variant.settings.items()},
         "sides": list(variant.sides),

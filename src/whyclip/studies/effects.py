@@ -1,4 +1,4 @@
-"""What the model loses when a patch or a word is taken from it: measured, not explained."""
+"""Measured score drops if a patch or a word is removed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MASKED, BLURRED = "masked", "blurred"
 
 
 def chosen_patches(count: int, wanted: int, seed: int) -> Tensor:
-    """Draw which patches are removed, in reading order; all, if there are no more."""
+    """Draw the patches to remove, sorted row by row; all patches if there are not enough."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randperm(count, generator=generator)[:wanted].sort().values
 
 
 @torch.no_grad()
 def hidden_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
-    """Scores ``[p, m]`` when no token at any layer can attend to one patch."""
+    """Scores ``[p, m]`` if no token can attend to one patch, in any layer."""
     tower = forward.tower
     stream = tower.embed(forward.inputs.to(tower.device))
     columns = stream.content_mask[0].nonzero()[:, 0][patches.to(tower.device)]
@@ -39,12 +39,12 @@ def hidden_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
 
 
 def with_hidden_token(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
-    """Embeddings ``[p, e]`` of one input with one key hidden each, at all layers.
+    """Embeddings ``[p, e]`` of copies of one input, each with one key hidden in all layers.
 
     Args:
-        tower: with blocks.
-        stream: of a single input, before the first block.
-        columns: ``[p]`` which token is hidden in each copy.
+        tower: encoder with accessible blocks.
+        stream: hidden states of a single input, before the first block.
+        columns: ``[p]`` index of the hidden token in each copy.
     """
     p = len(columns)
     x = stream.x.expand(p, -1, -1)
@@ -62,7 +62,7 @@ def with_hidden_token(tower: Tower, stream: Stream, columns: Tensor) -> Tensor:
 
 @torch.no_grad()
 def blurred_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
-    """Scores ``[p, m]`` when the pixels of one patch are blurred."""
+    """Scores ``[p, m]`` if the pixels of one patch are blurred."""
     grid = forward.stream.grid
     assert grid is not None, "an image has a grid"
     pixels = forward.inputs.cpu()
@@ -74,9 +74,9 @@ def blurred_patch_scores(forward: ForwardPass, patches: Tensor) -> Tensor:
 
 
 def blur_patches(pixels: Tensor, patches: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Copies ``[p, 3, H, W]`` of an image ``[3, H, W]``, in each one patch blurred.
+    """Copies ``[p, 3, H, W]`` of an image ``[3, H, W]``, each with one blurred patch.
 
-    Gaussian with σ of half a patch, so that nothing smaller than a patch is left.
+    The Gaussian has a σ of half a patch, which removes details smaller than a patch.
     """
     gh, gw = grid
     high, wide = pixels.shape[-2] // gh, pixels.shape[-1] // gw
@@ -105,14 +105,14 @@ def word_drops(
     tokens: Tokens,
     texts: TextDirections,
 ) -> Iterator[dict[tuple[int, int], float]]:
-    """For each prompt, by start and end of the word, how far its score falls without that word.
+    """Score drop of each prompt without each word, by start and end of the word.
 
     Args:
-        image: ``[e]`` unit direction of the image.
-        prompts: m texts.
-        scores: of each prompt.
-        tokens: of the prompts.
-        texts: encodes the shorter prompts.
+        image: ``[e]`` unit embedding of the image.
+        prompts: m prompts.
+        scores: score of each prompt.
+        tokens: tokens of the prompts.
+        texts: encoder for the shorter prompts.
     """
     for prompt, score, words, spans in zip(
         prompts, scores, tokens.words, tokens.spans, strict=True

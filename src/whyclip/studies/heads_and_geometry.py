@@ -1,4 +1,4 @@
-"""What the two published changes do to the model, apart: one head for all, another geometry."""
+"""Separate effects of the two published changes on the model: a single head, another geometry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPUTATIONS: tuple[Computation, ...] = tuple((h, g) for g in GEOMETRIES for h i
 
 
 class Embedded(NamedTuple):
-    """An image by one of the four computations: its embedding ``[1, e]``."""
+    """Embedding ``[1, e]`` of an image by one of the four computations."""
 
     computation: Computation
     embedding: Tensor
@@ -34,7 +34,7 @@ class Embedded(NamedTuple):
 
 
 def obstacle(model: ModelView) -> str:
-    """Why a model's last attention cannot be re-run, or takes no other grid; "" if it can."""
+    """Reason why the last attention layer cannot be recomputed or the grid is fixed; "" if none."""
     return model.image.opaque or model.image.fixed_grid_reason
 
 
@@ -47,11 +47,11 @@ def embedded(
     """Embed an image with native heads or a single one, in each geometry.
 
     Args:
-        model: whose image encoder shows its last block.
-        image: as it was decoded.
-        forward: the forward pass of the same image in the model's own geometry, with the input of
-            the last block.
-        geometries: which of them.
+        model: model with an accessible last block of the image encoder.
+        image: the decoded image.
+        forward: forward pass of the same image in the model's geometry, with the input of the last
+            block.
+        geometries: geometries to use.
     """
     for geometry in geometries:
         same_input, of_geometry = True, forward
@@ -77,13 +77,13 @@ def add_scores(
     """Compare an image's scores ``[c]`` of all candidates, by the model and by a computation.
 
     Args:
-        rows: get ``same_best`` and ``ranks``, and with labels ``accuracy`` and ``model_accuracy``
-            (share of the k labels among the k best) and ``right`` and ``model_right`` (whether the
-            best candidate is a label).
-        computation: the first parts of the keys.
+        rows: receives ``same_best`` and ``ranks``; with labels also ``accuracy`` and
+            ``model_accuracy`` (share of the k labels among the k best), and ``right`` and
+            ``model_right`` (whether the best candidate is a label).
+        computation: first parts of the keys.
         image: group of the rows.
         labels: positions of the image's labels; None without labels.
-        model_scores: the model's own scores.
+        model_scores: scores by the model.
         explained: scores by the computation.
     """
     best, model_best = int(explained.argmax()), int(model_scores.argmax())

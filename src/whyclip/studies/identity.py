@@ -1,4 +1,4 @@
-"""What decides the results of a study, so that no folder mixes two."""
+"""Identity of a study: everything that affects its results, so that a folder has only one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whyclip.models import ModelView, model_inputs
 
 
 def model_identity(model: ModelView) -> dict[str, Any]:
-    """Weights and preprocessing of a model, and the version that looks at them."""
+    """Weights and preprocessing of a model, and the version of whyclip."""
     return {
         "whyclip": __version__,
         "model": model.name,
@@ -26,9 +26,9 @@ def model_identity(model: ModelView) -> dict[str, Any]:
 
 
 def dataset_identity(dataset: Dataset, data: str = "") -> dict[str, Any]:
-    """A dataset's name and classes; its length, too, if its samples are known by number alone."""
+    """Name and classes of a dataset, and its length if samples are identified only by number."""
     base = base_dataset(dataset)
-    # In any order: where classes are those of the rows, the first row may be taken away.
+    # The order is ignored, because classes taken from rows depend on the first row.
     classes = sorted([label, *texts] for label, texts in _classes(base))
     template = base.prompt_of(min(base.classes)) if base.classes else ""
     identity: dict[str, Any] = {
@@ -46,11 +46,11 @@ def _classes(dataset: Dataset) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _preprocessing(model: ModelView) -> str:
-    """A digest of what the model's own preprocessing makes of an image of noise.
+    """Digest of a noise image after the model's preprocessing.
 
-    What it is made of cannot be asked: it may be any callable.
+    The preprocessing can be any callable, so its settings are not known.
     """
     noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     [(pixels, _)] = model_inputs(model, [Image.fromarray(noise)])
-    # Rounded, so that another build of the same library does not count as another preprocessing.
+    # Rounded, so that another build of the same library gives the same digest.
     return digest((pixels.float().numpy().round(2) + 0.0).tobytes())

@@ -1,4 +1,4 @@
-"""The loop over a study's samples: samples in, records out, perturbed images in full batches."""
+"""The loop over a study's samples, with perturbed images in full batches."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ Receive = Callable[[Sequence[Metric], Tensor, Tensor], None]
 
 @dataclass(frozen=True)
 class Request:
-    """Perturbed images, and what is done with the model's embeddings ``[m, e]`` of them."""
+    """Perturbed images, and the function that receives their embeddings ``[m, e]``."""
 
     images: Perturbations[Pixels]
     receive: Callable[[Tensor], None]
 
 
 Requests = Generator[Request, None, Record]
-"""What measures one sample: it yields requests, and returns the record that answers complete."""
+"""Generator that measures one sample: it yields requests and returns the sample's record."""
 
 
 @dataclass(frozen=True)
 class Entry(Generic[Record]):
-    """A sample on its way into the loop.
+    """A sample with its functions for the loop.
 
     Attributes:
-        name: of the sample, for messages.
-        sample: the sample; an error if it cannot be described.
-        measure: explains and measures it.
-        failed: makes the record of a sample that cannot be measured, from the one-line reason.
+        name: name of the sample, for messages.
+        sample: the sample, or an error if it cannot be read.
+        measure: function that explains and measures the sample.
+        failed: function that makes the record of a failed sample from the one-line reason.
     """
 
     name: str
@@ -60,21 +60,21 @@ class _Finished(Generic[Record]):
 
 @dataclass
 class Loop(Generic[Record]):
-    """Measures samples, one after the other.
+    """Loop that measures samples one at a time.
 
-    Perturbed images of many samples share the model's batches, so that all but the last are full;
-    memory holds one batch of them, and the numbers of the samples that are in it.
+    Perturbed images of many samples share batches, so that every batch except the last is full.
+    Memory holds one batch of them, and the values of its samples.
     """
 
     encoder: Encoder
     waiting: deque[Request | _Finished[Record]] = field(default_factory=deque)
 
     def records(self, entries: Iterable[Entry[Record]]) -> Iterator[Record]:
-        """Yield the record of each sample, in order, as soon as all its requests are answered.
+        """Yield the record of each sample, in order, as soon as all its requests are complete.
 
         Raises:
-            OptionError: an option that fails for every sample.
-            ModelError: the model cannot be followed; the message has the sample's name.
+            OptionError: an option is invalid for every sample.
+            ModelError: the model's forward pass cannot be reproduced; the message names the sample.
         """
         batch_size = self.encoder.batch_size
         for embeddings in stream(self._images(entries), self.encoder.images, batch_size):
@@ -92,11 +92,11 @@ class Loop(Generic[Record]):
                 with _named(entry.name):
                     record = yield from self._requested(entry.measure(entry.sample))
             except InputError as error:
-                # An option is no matter of one sample, unless its description has it.
+                # An option error concerns all samples, unless it comes from reading this one.
                 if isinstance(error, OptionError) and error is not entry.sample:
                     raise
                 record = entry.failed(" ".join(str(error).split()))
-            # A sequence of no images is answered when all before it are.
+            # A sequence without images is complete once all earlier sequences are.
             self.waiting.append(_Finished(record))
             yield Perturbations(torch.zeros(0), lambda: iter(()))
 
@@ -121,17 +121,17 @@ def perturbed(
     receive: Receive,
     background: Pixels | None = None,
 ) -> Iterator[Request]:
-    """Perturb an image in the order of a heatmap ``[H, W]``, as metrics want it.
+    """Perturb an image for metrics, in the order of a heatmap ``[H, W]``.
 
-    Metrics of one kind of perturbation share its images.
+    Metrics with the same perturbation share its images.
 
     Args:
         pixels: uint8 ``[H, W, 3]``.
         heatmap: relevance of each pixel.
-        metrics: those that perturb images.
-        seed: of the perturbations.
-        receive: gets the answers.
-        background: the image without its objects; without it, metrics that need it have no value.
+        metrics: metrics that perturb images.
+        seed: random seed of the perturbations.
+        receive: function that receives the embeddings.
+        background: the image without its objects; if None, metrics that need it have no value.
     """
     by_edits: dict[Callable[..., Perturbations[Pixels]], list[Metric]] = {}
     for metric in metrics:
@@ -147,7 +147,7 @@ def perturbed(
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Name the sample in errors of the model."""
+    """Add the sample's name to errors of the model."""
     try:
         yield
     except ModelError as error:

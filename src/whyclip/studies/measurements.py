@@ -1,4 +1,4 @@
-"""Measured numbers by name, each with its image, so that intervals draw whole images anew."""
+"""Measured values by name, each with its image, so that intervals resample whole images."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from whyclip.stats.intervals import Interval, interval, share_interval
 
 @dataclass(frozen=True)
 class Values:
-    """One number for each sample, or for each prompt of a sample.
+    """One value per sample, or per prompt of a sample.
 
     Attributes:
-        values: NaN where a sample has none.
+        values: the values; NaN if a sample has none.
         groups: the image of each value; values of one image are not independent.
-        condition: where given, the quantity is the mean where this is True minus the mean where
-            it is False.
+        condition: if given, the quantity is the mean where this is True minus the mean where it is
+            False.
     """
 
     values: Sequence[float]
@@ -35,8 +35,8 @@ class Values:
         """Mean, or difference of the two means, with its 95 % interval.
 
         Args:
-            share: whether values are 1 or 0; then the interval is exact (Clopper & Pearson 1934).
-            limits: the smallest and the largest possible value, where they are known.
+            share: whether values are 1 or 0; the interval is then exact (Clopper & Pearson 1934).
+            limits: smallest and largest possible value, if known.
             exact: whether values are errors of a computation.
             seed: random seed of the bootstrap.
         """
@@ -48,7 +48,7 @@ class Values:
         return interval(self.values, groups=groups, limits=limits, exact=exact, seed=seed)
 
     def where(self, wanted: bool) -> Values:
-        """The values where the condition is as wanted, without it."""
+        """The values whose condition equals ``wanted``, without the condition."""
         kept = [i for i, is_so in enumerate(self.condition or ()) if is_so == wanted]
         return Values([self.values[i] for i in kept], [self.groups[i] for i in kept])
 
@@ -62,22 +62,22 @@ class Values:
         return len(self.values)
 
     def __add__(self, other: Values) -> Values:
-        """Put the values of two quantities one after the other."""
+        """Concatenate the values of two quantities."""
         return Values([*self.values, *other.values], [*self.groups, *other.groups])
 
 
 @dataclass(frozen=True)
 class Measurements(Mapping[Hashable, Values]):
-    """Rows of numbers; each has a key that says what was measured, and an image.
+    """Values with a key for the measured quantity, and an image.
 
-    Rows are added in the order of the samples, so that two keys that are measured on every sample
+    Values are added in the order of the samples, so that two keys that are measured on every sample
     are paired.
     """
 
     _rows: dict[Hashable, Values] = field(default_factory=dict)
 
     def add(self, key: Hashable, image: str, values: Iterable[float]) -> None:
-        """Add what was measured of one image."""
+        """Add measured values of one image."""
         known = self._rows.setdefault(key, Values([], []))
         new = [float(value) for value in values]
         assert isinstance(known.values, list)
@@ -89,7 +89,7 @@ class Measurements(Mapping[Hashable, Values]):
         """The values of a key.
 
         Raises:
-            KeyError: nothing was measured of it.
+            KeyError: there are no values for the key.
         """
         return self._rows[key]
 

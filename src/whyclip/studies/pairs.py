@@ -1,4 +1,4 @@
-"""Two quantities over all cases of all images, and how closely one follows the other."""
+"""Two quantities over all cases of all images, and their correlation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from whyclip.stats.correlation import ranks
 from whyclip.stats.distributions import t_quantile
 from whyclip.stats.intervals import Interval
 
-# Of two rows that are exactly proportional, Fisher's z is infinite.
+# Fisher's z is infinite for exactly proportional rows.
 _LARGEST = 1 - 1e-12
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two numbers for each case; cases of one image are not independent.
+    """Two values per case; cases of one image are not independent.
 
     Attributes:
-        x: what a method says; NaN where it says nothing.
-        y: what was measured; NaN where it was not.
+        x: value of a method; NaN if it has none.
+        y: measured value; NaN if it was not measured.
         groups: the image of each case.
     """
 
@@ -33,7 +33,7 @@ class Pairs:
 
     @classmethod
     def pooled(cls, tables: Iterable[tuple[str, torch.Tensor, torch.Tensor]]) -> Pairs:
-        """Collect tables of any shape: image, what a method says, what was measured."""
+        """Collect tables of any shape: image, values of a method, measured values."""
         x: list[float] = []
         y: list[float] = []
         groups: list[str] = []
@@ -45,11 +45,11 @@ class Pairs:
 
     @property
     def values(self) -> Sequence[float]:
-        """What a method says."""
+        """The values of the method."""
         return self.x
 
     def ranked(self) -> Pairs:
-        """The same by rank among all cases, for Spearman's correlation."""
+        """The ranks of both values among all cases, for Spearman's correlation."""
         x, y, groups = self._rows()
         return Pairs(
             ranks(torch.from_numpy(x)).tolist(), ranks(torch.from_numpy(y)).tolist(), list(groups)
@@ -66,15 +66,15 @@ class Pairs:
         """Pearson correlation over all cases of all images, with its 95 % interval.
 
         Jackknife over images of Fisher's ``z = artanh r`` (Efron & Tibshirani, An Introduction to
-        the Bootstrap, 1993, chapter 11), with Student's t of :func:`effective_freedom`. A
-        simulation of skewed, clustered pairs covers .95 to .96 at 20 to 120 images. A constant
-        ``x``, which says the same of every case, has correlation 0.
+        the Bootstrap, 1993, chapter 11), with Student's t and :func:`effective_freedom`. In
+        a simulation of skewed, clustered pairs the coverage is .95 to .96 at 20 to 120 images. The
+        correlation of a constant ``x`` is 0.
 
         Args:
-            share: not used, like the rest: the arguments are those of ``Values.interval``.
+            share: not used; the signature matches ``Values.interval``.
             limits: not used; a correlation lies between −1 and 1.
             exact: not used.
-            seed: not used: nothing is drawn.
+            seed: not used; the jackknife is deterministic.
         """
         del share, limits, exact, seed
         x, y, groups = self._rows()
@@ -105,7 +105,7 @@ class Pairs:
         return len(self.x)
 
     def _rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.str_]]:
-        """The cases of which both numbers are known."""
+        """The cases in which both values are known."""
         x, y = np.asarray(self.x, dtype=np.float64), np.asarray(self.y, dtype=np.float64)
         there = ~(np.isnan(x) | np.isnan(y))
         return x[there], y[there], np.asarray(self.groups, dtype=str)[there]
@@ -114,8 +114,8 @@ class Pairs:
 def effective_freedom(deviations: NDArray[np.float64]) -> float:
     """Degrees of freedom of a variance from n deviations d: ``2 (Σ d²)² / Σ d⁴ = 2 n / kurtosis``.
 
-    Satterthwaite's approximation (Biometrics Bulletin 2, 1946): the fewer deviations make the sum,
-    the less the variance is known. At least 2.
+    Satterthwaite's approximation (Biometrics Bulletin 2, 1946): the variance is less certain if few
+    deviations dominate the sum. At least 2.
     """
     squares = deviations**2
     return max(2.0, 2 * float(squares.sum() ** 2 / max((squares**2).sum(), 1e-300)))

@@ -1,4 +1,4 @@
-"""The result of a study: it lays itself out as a report, and saves itself into a folder."""
+"""Base class of the results of studies, with a report and files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class StudyResult(ABC):
 
     @abstractmethod
     def report(self) -> Report:
-        """Lay the result out as a page with tables and figures."""
+        """Return the result as a page with tables and figures."""
 
     def files(self) -> Mapping[str, Callable[[], bytes]]:
-        """What is written beside the report: content by file name."""
+        """Content of additional files, by file name."""
         return {}
 
     def save(self, folder: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""Perturbed images and texts to the model's own embeddings."""
+"""Embeddings of perturbed images and prompts by the model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from whyclip.types import Precision
 
 @dataclass(frozen=True)
 class Encoder:
-    """The model's own preprocessing and its own forward passes.
+    """Encoder with the model's own preprocessing and forward passes.
 
-    Embeddings leave as float32 on the CPU, not normalised.
+    Embeddings are float32 on the CPU and not normalised.
     """
 
     model: ModelView
@@ -33,9 +33,9 @@ class Encoder:
 
     @torch.no_grad()
     def images(self, pixels: Sequence[Pixels]) -> Tensor:
-        """Embed images uint8 ``[H, W, 3]`` of any sizes, as one batch: ``[m, e]``.
+        """Embed images uint8 ``[H, W, 3]`` of any size, as one batch: ``[m, e]``.
 
-        Libraries' preprocessing lets go of the interpreter, so that several are prepared at once.
+        The libraries' preprocessing releases the GIL, so images are prepared in parallel threads.
         """
         tower = self.model.image
         batch = torch.stack(list(self.workers.map(self._prepared, pixels)))
@@ -44,7 +44,7 @@ class Encoder:
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Embed texts ``[e]`` each, ``batch_size`` at a time, each different one once."""
+        """Embed each distinct prompt once ``[e]``, ``batch_size`` at a time."""
         tower = self.model.text
         different = list(dict.fromkeys(texts))
         embeddings: dict[str, Tensor] = {}
@@ -60,7 +60,7 @@ class Encoder:
 
 
 class TextDirections:
-    """Directions of texts by the model's own encoder; each distinct text is encoded once."""
+    """Unit embeddings of prompts by the model's encoder; each distinct prompt is encoded once."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Create an empty cache."""
@@ -68,11 +68,11 @@ class TextDirections:
         self._known: dict[str, Tensor] = {}
 
     def encode(self, texts: Sequence[str]) -> None:
-        """Encode the texts that are not known yet, in full batches."""
+        """Encode the prompts that are not cached yet, in full batches."""
         new = self.encoder.texts([text for text in texts if text not in self._known])
         self._known |= {text: F.normalize(row, dim=-1) for text, row in new.items()}
 
     def directions(self, texts: Sequence[str]) -> Tensor:
-        """Unit directions ``[m, e]`` on the CPU."""
+        """Unit embeddings ``[m, e]`` on the CPU."""
         self.encode(texts)
         return torch.stack([self._known[text] for text in texts])

@@ -89,7 +89,7 @@ def test_a_single_prompt_gives_nothing_to_choose_from(view: whyclip.ModelView) -
 
 def test_a_method_that_cannot_read_the_model_is_refused() -> None:
     blind = whyclip.wrap(*families.SMALL["vit-average"](), name="blind")
-    with pytest.raises(OptionError, match="'maskclip' cannot read blind"):
+    with pytest.raises(OptionError, match="'maskclip' does not support blind"):
         variants_by_label(blind, ["maskclip"])
     # One that can read the texts reads these alone.
     assert variants_by_label(blind, ["grad_eclip"])["grad_eclip"].sides == ("text",)

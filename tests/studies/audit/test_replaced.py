@@ -60,10 +60,10 @@ def test_elsewhere_they_stay_and_the_answer_has_the_caveat(view: whyclip.ModelVi
     why = result.finding("contribution", "removed_objects")
     assert why is not None
     assert why.verdict == "not applicable"
-    assert "such as scenes" in why.why_not
+    assert "for example scenes" in why.why_not
     [caveat] = [answer for answer in answers(result) if answer.startswith("Caveat")]
     assert "patch_masked" in caveat
-    assert "never seen" in caveat
+    assert "out of distribution" in caveat
     assert "inpainted_objects" not in caveat
     [rough] = [answer for answer in answers(result) if answer.startswith("Approximations")]
     assert all(name in rough for name in ("inpainted_objects", "absent_classes"))

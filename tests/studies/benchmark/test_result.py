@@ -151,7 +151,7 @@ def test_records_are_read_again_as_they_were(result: Benchmark, tmp_path: Path) 
     before, after = result.to_json(), again.to_json()
     for a, b in zip(before["checks"], after["checks"], strict=True):
         assert a["value"] == pytest.approx(b["value"], abs=2e-4)
-    with pytest.raises(OutputError, match="no results"):
+    with pytest.raises(OutputError, match="no benchmark results"):
         read_benchmark(tmp_path / "other")
 
 

@@ -41,7 +41,7 @@ def test_a_true_background_is_measured_with_black_and_blur_beside_it() -> None:
         "insertion_blurred",
     }
     text = words(evaluation)
-    assert "What the fill decides" in text
+    assert "Effect of the fill" in text
     assert "Deletion, black" in text
     assert "Insertion, true background" in text
 
@@ -49,11 +49,11 @@ def test_a_true_background_is_measured_with_black_and_blur_beside_it() -> None:
 def test_data_without_a_background_is_refused_by_name() -> None:
     with pytest.raises(OptionError, match="'deletion_background' needs images without"):
         run(Toy(3), "background")
-    assert "What the fill decides" not in words(run(Toy(3), "black"))
+    assert "Effect of the fill" not in words(run(Toy(3), "black"))
 
 
 def test_fills_are_of_one_protocol() -> None:
-    with pytest.raises(OptionError, match="goes with protocol 'grad-eclip'"):
+    with pytest.raises(OptionError, match="needs protocol 'grad-eclip'"):
         run(Changeable(2), "black", protocol="rise")
     with pytest.raises(OptionError, match="unknown fill"):
         run(Changeable(2), "white")

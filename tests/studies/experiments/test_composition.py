@@ -88,7 +88,7 @@ def test_words_of_a_phrase_are_added_too(setting: ExperimentInput) -> None:
 def test_a_direction_that_is_the_sum_has_the_sum_of_the_maps(
     setting: ExperimentInput, plain: Any
 ) -> None:
-    """What the page says of signed maps: they are linear in the direction."""
+    """The page states that signed maps are linear in the text embedding."""
     directions = plain.texts("a dog", "a red car")
     image = setting.dataset[0].image
     whole = F.normalize(directions.sum(0), dim=-1)[None]
@@ -109,7 +109,7 @@ class Alone(Pictures):
 
 
 def test_without_wholes_it_says_what_has_some(setting: ExperimentInput) -> None:
-    with pytest.raises(InputError, match="two labels; scenes:200"):
+    with pytest.raises(InputError, match="two labels; use scenes:200"):
         composition(replace(setting, dataset=Alone()))
 
 

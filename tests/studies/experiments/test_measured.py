@@ -135,7 +135,7 @@ def test_verdicts_follow_planted_differences(better: bool) -> None:
 @pytest.mark.parametrize("run", [localisation.localisation, table1.table1, probing.probing])
 def test_a_model_without_attention_is_refused(setting: ExperimentInput, run: Any) -> None:
     average = whyclip.wrap(*tiny.openclip_parts(pool_type="avg"))
-    with pytest.raises(OptionError, match=r"averages its patches; a ViT with a class token"):
+    with pytest.raises(OptionError, match=r"averages its patches; use a ViT with a class token"):
         run(replace(setting, model=average))
 
 

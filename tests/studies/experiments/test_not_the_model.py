@@ -116,6 +116,6 @@ def test_square_pictures_are_widened_by_their_edges() -> None:
 
 def test_a_model_without_attention_is_refused(setting: ExperimentInput) -> None:
     opaque = replace(setting.model, classes=object())  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="not-the-model needs both"):
+    with pytest.raises(OptionError, match="which not-the-model needs"):
         not_the_model(replace(setting, model=opaque))
     assert whyclip.ModelView is type(opaque)

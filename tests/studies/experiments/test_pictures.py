@@ -52,7 +52,7 @@ def test_intervals_are_over_pictures(
 def test_many_rows_of_two_pictures_show_no_equality(setting: ExperimentInput) -> None:
     [verdict] = equality(replace(setting, dataset=Rows())).findings
     assert verdict.verdict == "inconclusive"
-    assert "here are 2" in verdict.because
+    assert "there are 2" in verdict.because
 
 
 def test_a_shrunk_picture_is_still_the_same(setting: ExperimentInput, tmp_path: Path) -> None:

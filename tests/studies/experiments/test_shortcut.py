@@ -390,9 +390,9 @@ def test_options_that_cannot_be_used_are_refused(view: ModelView) -> None:
         with pytest.raises(OptionError, match=said):
             setup_of(setting, **{**usual, name: value})  # type: ignore[arg-type]
     assert setup_of(setting, **{**usual, "weights": "5,1,5"}).weights == (1.0, 5.0)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="raise train_scenes"):
+    with pytest.raises(OptionError, match="increase train_scenes"):
         run_study(setup_of(setting, **usual))  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="limit=1: a split has no scene"):
+    with pytest.raises(OptionError, match="limit=1: a split has only scenes"):
         run_study(replace(SETUP, test_scenes=1))
 
 

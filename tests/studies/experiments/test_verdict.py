@@ -67,5 +67,5 @@ def test_few_pictures_can_refute_equality_and_cannot_show_it() -> None:
     few = MIN_GROUPS - 1
     equal = worst_is_below("x", "y", [1e-7] * 99, few, 1e-5)
     assert equal.verdict == "inconclusive"
-    assert f"{MIN_GROUPS} images or more are needed, here are {few}" in equal.because
+    assert f"at least {MIN_GROUPS} images are needed, there are {few}" in equal.because
     assert worst_is_below("x", "y", [1e-7] * 98 + [1.0], 1, 1e-5).verdict == "fail"

@@ -1,4 +1,4 @@
-"""The audit: can a model's explanations be trusted? Two principles, asked by many checks."""
+"""The audit: checks whether a model's explanations meet two criteria."""
 
 from whyclip.studies.audit.check import PRINCIPLES, Check, Measured
 from whyclip.studies.audit.checks import CHECKS, get_check

@@ -1,4 +1,4 @@
-"""Prompts in which a noun is exchanged for a class that is absent in the image."""
+"""Prompts in which a class that is absent from the image replaces a noun."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from whyclip.studies.audit.evidence import Exchange
 from whyclip.studies.audit.interventions import words_by_method
 from whyclip.studies.scoring import TextDirections
 
-# Limit on the labels per sample: panoptic images have a dozen.
+# Limits the labels per sample, because panoptic images have a dozen.
 MOST_LABELS = 3
-# The present noun, alone; the present and the absent noun of a pair.
+# A present noun alone; the present and the absent noun of a pair.
 SINGLE, PRESENT, ABSENT = "single", "present", "absent"
 
 
 @dataclass(frozen=True)
 class Swap:
-    """A prompt with one noun exchanged.
+    """A prompt with one noun replaced.
 
     Attributes:
-        kind: which noun, see above.
+        kind: replaced noun, one of the kinds above.
         prompt: the changed prompt.
         words: start and end of each word of that noun in the original prompt.
     """
@@ -39,28 +39,28 @@ class Swap:
 
 @dataclass(frozen=True)
 class NounProbe:
-    """A prompt about an image, with its exchanges."""
+    """A prompt for an image, with its replacements."""
 
     prompt: str
     swaps: tuple[Swap, ...]
 
 
 class AbsentNouns:
-    """Writes prompts of a dataset's classes.
+    """Generator of prompts with the classes of a dataset.
 
-    A class counts as absent if it is neither a label nor a mask of the image. That is only as true
-    as the annotation: photographs show things that nobody labelled.
+    A class counts as absent if it is neither a label nor a mask of the image. Photographs can show
+    objects that are not annotated.
     """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
-        """Take the classes of a dataset; without labels there are none, and no probes."""
+        """Take the classes of a dataset; without labels there are no probes."""
         self.dataset, self.seed = dataset, seed
 
     def probes(self, sample: Sample) -> tuple[NounProbe, ...]:
-        """For up to three labels, the class's prompt, and a pair with an absent class.
+        """Write the class's prompt and a pair with an absent class, for up to three labels.
 
-        The pair names the absent class first or last, by chance, so that the position of a noun
-        says nothing. Every noun is exchanged for another absent class.
+        The order of the pair is random, so that the position of a noun is uninformative. Another
+        absent class replaces each noun.
         """
         classes = set(self.dataset.classes)
         labels = [label for label in sample.labels if label in classes]
@@ -102,7 +102,7 @@ class AbsentNouns:
         texts = written(instead, second), written(first, instead)
         exchanged = [text for text in texts if text]
         if pair and len(exchanged) == len(nouns):
-            # The second noun begins behind the first, where "and" joins it.
+            # The second noun starts after the first, at the joining "and".
             at = place_of(first, written(first) or "")
             begin = pair.index(f" and {phrase(second)}", at[1] if at else 0)
             end = begin + len(f" and {phrase(second)}")
@@ -120,7 +120,7 @@ class AbsentNouns:
 
 
 def place_of(name: str, prompt: str) -> tuple[int, int] | None:
-    """Start and end of the last time that a prompt has a name, as whole words; None without it.
+    """Start and end of the last occurrence of a name as whole words; None if it does not occur.
 
     Example:
         >>> place_of("cat", "a cattle and a cat.")
@@ -131,7 +131,7 @@ def place_of(name: str, prompt: str) -> tuple[int, int] | None:
 
 
 def words_within(prompt: str, place: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
-    """Spans of the words of a prompt that lie within a place.
+    """Spans of the words of a prompt within a span of characters.
 
     Example:
         >>> words_within("a traffic light.", (2, 15))
@@ -143,8 +143,8 @@ def words_within(prompt: str, place: tuple[int, int] | None) -> tuple[tuple[int,
 
 
 def measure_absent(setup: AuditSetup, case: AuditCase, texts: TextDirections) -> None:
-    """Explain the words of each probe, and score it with each noun exchanged."""
-    assert setup.nouns is not None, "the audit asks for absent nouns"
+    """Explain the words of each probe, and score it with each noun replaced."""
+    assert setup.nouns is not None, "the audit needs absent nouns"
     probes, evidence = setup.nouns.probes(case.sample), case.evidence
     if not probes:
         return

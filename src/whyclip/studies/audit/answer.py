@@ -1,4 +1,4 @@
-"""Which method to trust, in a sentence for each side."""
+"""Summary of the methods that pass, in one sentence per side."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SUBJECTS = {"image": "Maps", "text": "Words"}
 
 
 def answers(audit: AuditRecord) -> tuple[str, ...]:
-    """Say for each side which methods pass every check, or else which fail none.
+    """List for each side the methods that pass every check, or else the methods that fail none.
 
-    A method counts only if something was measured of it on that side. The random baseline is
-    left out. If checks edit inputs in a way that the model has never seen, or only approximate an
-    intervention, a last sentence each says so.
+    Only methods with at least one value on that side are included, without the random baseline.
+    Further sentences name the checks whose edits are out of distribution for the model, and the
+    checks that approximate an intervention.
     """
     sentences = tuple(_answer(audit, side) for side in SIDES if _measured(audit, side))
     measured = [f for f in audit.findings if f.claim.caveat and f.value is not None]
@@ -28,11 +28,11 @@ def answers(audit: AuditRecord) -> tuple[str, ...]:
     edits = [name for name in caveats if name not in rough]
     if sentences and edits:
         sentences += (
-            f"Caveat: {_listed(edits)} edit inputs in a way that the model has never seen.",
+            f"Caveat: the edited inputs of {_listed(edits)} are out of distribution for the model.",
         )
     if sentences and rough:
         sentences += (
-            f"Approximations, calibrated on scenes and not on this data: {_listed(rough)}.",
+            f"Approximations, calibrated on scenes but not on this data: {_listed(rough)}.",
         )
     return sentences
 
@@ -56,12 +56,12 @@ def _answer(audit: AuditRecord, side: Side) -> str:
     number = f"{least}" if least == most else f"{least} to {most}"
     return (
         f"{subject}: no method passes every check. {_listed(order)} {_verb(order, 'fail')} none. "
-        f"Inconclusive checks of each: {number}; a larger --limit or --edited may decide them."
+        f"Inconclusive checks of each: {number}; a larger --limit or --edited may help."
     )
 
 
 def _measured(audit: AuditRecord, side: Side) -> dict[str, list[Finding]]:
-    """What was measured of each method on one side."""
+    """Findings with a value on one side, by method."""
     by_method = {
         name: [f for f in audit.of(name) if f.side == side and f.value is not None]
         for name in audit.methods

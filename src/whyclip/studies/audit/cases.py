@@ -1,4 +1,4 @@
-"""The samples of an audit: what the model says of each, and what every method does."""
+"""The samples of an audit, with the outputs of the model and of every method."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from whyclip.studies.audit.absent import AbsentNouns
 
 LOCATED = ("energy_pointing", "pointing_game")
-# What rounding may do to an embedding; any more, and another computation was explained.
+# Largest change of an embedding by rounding; a larger one means that another computation was
+# explained.
 SAME = 1e-4
 
 
 @dataclass
 class AuditSetup:
-    """A model, the methods and the candidates: all that every sample is looked at with."""
+    """The model, the methods and the candidates used for every sample."""
 
     model: ModelView
     variants: Mapping[str, Variant]
@@ -39,7 +40,7 @@ class AuditSetup:
     _directions: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Prepare the forward passes; the readout is kept also where no method reads it."""
+        """Prepare the forward passes; the last block is kept even if no method uses it."""
         variants = tuple(self.variants.values())
         self.cases = CaseSetup(
             self.model,
@@ -48,12 +49,12 @@ class AuditSetup:
             # An audit measures whether methods explain the model's score.
             strict=False,
             blocks_kept=1,
-            # With a distractor each, hardly any two samples have the same prompts.
+            # Each sample has a distractor, so samples rarely share their prompts.
             prompts_kept=0,
         )
 
     def explained_candidates(self, name: str) -> Targets:
-        """The candidates' directions by the computation that a method explains on the text side."""
+        """The candidates' embeddings by the computation that a method explains for text."""
         if name not in self._directions:
             variant, targets = self.variants[name], self.candidates.targets
             nothing = Targets(targets.directions[:1], targets.scale)
@@ -88,7 +89,7 @@ class AuditSetup:
 
 @dataclass(frozen=True)
 class AuditCase(Case):
-    """A case with the evidence that an audit gathers of it."""
+    """A case with the evidence of an audit."""
 
     evidence: SampleEvidence
 
@@ -98,11 +99,11 @@ def explained_case(setup: AuditSetup, sample: Sample, index: int) -> AuditCase:
 
     Args:
         setup: model, methods and candidates.
-        sample: with at least one prompt.
-        index: its number; decides which of its prompts is edited.
+        sample: sample with at least one prompt.
+        index: number of the sample; determines which of its prompts is edited.
 
     Raises:
-        InputError: the sample cannot be read, or a mask does not fit its image.
+        InputError: the sample cannot be read, or a mask does not match its image.
     """
     case = setup.cases.explained(setup.cases.case(sample, setup.prompts))
     evidence = _evidence(setup, case, index)

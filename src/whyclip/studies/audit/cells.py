@@ -1,4 +1,4 @@
-"""The 2 x 2 of heads and geometry, measured on the samples of an audit."""
+"""The 2 x 2 table of heads and geometry, measured on the samples of an audit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Scores = tuple[Computation, Tensor, Tensor]
 
 
 def scores_of(setup: AuditSetup, case: Case) -> tuple[list[Scores], bool]:
-    """Score one sample by the four computations, and say whether both geometries are one."""
+    """Score one sample by the four computations; also return whether the geometries coincide."""
     scores, same_input = [], True
     for cell in embedded(setup.model, case.image, case.forward_pass):
         prompt_scores = case.forward_pass.targets.score(cell.embedding)[0].cpu()
@@ -38,7 +38,7 @@ def add_cells(rows: Measurements, evidence: SampleEvidence, scores: Sequence[Sco
 
 
 def cells_of(rows: Measurements, seed: int) -> tuple[Cell, ...]:
-    """The four computations with their intervals; none where nothing was measured."""
+    """The four computations with their intervals; empty if nothing was measured."""
     return tuple(
         Cell(
             *key,

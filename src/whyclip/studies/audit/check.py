@@ -1,4 +1,4 @@
-"""What a check is: a question about a method, and how its answer is read from the evidence."""
+"""The type of a check: a claim about a method, and its measurement from the evidence."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ PRINCIPLES: Mapping[str, str] = {
     "fidelity": "model fidelity",
     "consistency": "performance consistency",
 }
-# Of checks that edit inputs for want of a true intervention.
+# Caveat of checks that edit inputs because a true intervention is not available.
 UNSEEN = (
-    "The model has never seen such an edit, so a drop may come from the edit itself; data that can "
-    "be drawn with one change, such as scenes, needs no such check."
+    "Such edits are out of distribution for the model, so a drop may come from the edit itself; "
+    "data that can be drawn with one change, for example scenes, does not need this check."
 )
-# Begins the caveat of checks that approximate an intervention on data that cannot be drawn again.
+# Prefix of the caveat of checks that approximate an intervention on data that cannot be redrawn.
 APPROXIMATION = "An approximation"
-# Heading of checks that an earlier version had.
+# Heading of checks from earlier versions.
 OTHERS = "former checks"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a check found of one method on one side.
+    """Measurements of a check for one method on one side.
 
     Attributes:
-        values: what the verdict is about; None where nothing could be measured.
-        figures: other values that help to read it, by name.
-        why_not: why nothing could be measured.
-        exact: as for :class:`Check`, if the samples show it.
+        values: values that determine the verdict; None if nothing could be measured.
+        figures: other values by name, to help interpret the verdict.
+        why_not: reason why nothing could be measured.
+        exact: as for :class:`Check`, if the samples determine it.
     """
 
     values: Values | Pairs | None
@@ -51,21 +51,20 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Claim):
-    """A claim about a method, and how its number is measured.
+    """A claim about a method, with the measurement of its value.
 
     Attributes:
-        principle: which of the two principles of Cui & Fan 2026 (arXiv 2605.12952) it belongs to.
+        principle: one of the two principles of Cui & Fan 2026 (arXiv 2605.12952).
         measure: ``(evidence, method, side) -> Measured``.
-        sides: on which it is measured.
-        asks: what has to be measured of the model for it, beside plain explanations.
-        replaced_by: the check that takes its place where the data has interventions; by default it
-            is left out there.
+        sides: sides on which the check is measured.
+        asks: measurements of the model that the check needs in addition to explanations.
+        replaced_by: check that is used instead by default if the data has interventions.
         by_default: whether it is measured without being named.
-        needs: of the data or the model; without it the check is not applicable.
-        share: whether values are 1 or 0, so that their mean is a share.
-        exact: whether equal values are equal for a reason and not by chance: errors of a
+        needs: requirements on the data or the model; without them the check is not applicable.
+        share: whether values are 1 or 0, so that their mean is a proportion.
+        exact: whether equal values are equal by construction and not by chance: errors of a
             computation, or maps that are computed without the prompt.
-        bounds: the smallest and the largest possible value; thresholds lie between them.
+        bounds: smallest and largest possible value; thresholds lie between them.
     """
 
     principle: Principle
@@ -89,13 +88,13 @@ def check_threshold(check: Check, threshold: float) -> None:
     """Validate another threshold for a check.
 
     Raises:
-        OptionError: the check is a fact and has none, or every value would fail or pass.
+        OptionError: the check is a fact without a threshold, or every value would fail or pass.
     """
     given = f"threshold {check.name}={threshold:g}"
     if check.fact:
         raise OptionError(f"{given}: this check is a fact, not an estimate, and has no threshold")
     low, high = check.bounds
-    # The worst possible value may be the threshold: then all that is better passes.
+    # The worst possible value is a valid threshold, because every better value passes.
     best, worst = (high, low) if check.higher_is_better else (low, high)
     if not low <= threshold <= high or (threshold == best != worst):
         raise OptionError(

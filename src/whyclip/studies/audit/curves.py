@@ -1,4 +1,4 @@
-"""Deletion and insertion of every method's map and words."""
+"""Deletion and insertion curves for the maps and words of every method."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TEXT = ("word_deletion", "word_insertion")
 
 
 def image_curves(case: AuditCase, seed: int) -> Iterator[Request]:
-    """Perturb one image by every method's map; the areas are noted when the answers come.
+    """Perturb one image by every method's map; areas are recorded when the embeddings arrive.
 
-    The score is that of the one prompt of the sample that was drawn for it.
+    The score is the score of the sample's edited prompt.
     """
     number = case.evidence.edited_prompt
     target = case.forward_pass.targets[number : number + 1].to("cpu")
@@ -48,7 +48,7 @@ def _receive(
 
 
 def measure_word_curves(case: AuditCase, texts: TextDirections, seed: int) -> None:
-    """Delete and insert the words of the sample's edited prompt by every method's order."""
+    """Delete and insert the words of the sample's edited prompt in the order of every method."""
     number = case.evidence.edited_prompt
     image = case.image_target.directions[0].cpu()
     for method in case.evidence.methods.values():

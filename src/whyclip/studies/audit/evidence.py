@@ -1,4 +1,4 @@
-"""What an audit looks at: for each sample what the model says, and what each method says of it."""
+"""The evidence of an audit: outputs of the model and of each method for each sample."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Ask = Literal[
 
 @dataclass(frozen=True)
 class Exchange:
-    """A prompt of a sample with one change, and how far the score falls by it.
+    """A prompt of a sample with one change, and the drop of its score.
 
     Attributes:
-        prompt: which of the sample's own prompts, or, from their number on, of its probes.
-        kind: what was changed, see :class:`whyclip.scenes.wording.TextEdit`.
+        prompt: index among the sample's own prompts, followed by its probes.
+        kind: kind of the change, see :class:`whyclip.scenes.wording.TextEdit`.
         words: start and end of each changed word of the original prompt.
         drop: ``S(I, T) − S(I, changed T)``.
     """
@@ -46,29 +46,29 @@ class Exchange:
 
 @dataclass
 class MethodEvidence:
-    """What one method says of one sample, asked m prompts.
+    """Results of one method for one sample with m prompts.
 
     Attributes:
-        maps: ``[m, gh, gw]``; None where the method does not read images.
-        words: for each prompt its words; empty where it does not read texts.
-        scores: by side ``[m]``, the score that was explained for each prompt.
-        candidate_scores: by side ``[c]``, the score of every candidate by the computation that was
-            explained.
-        changes: by side, in what that computation differs from the model's.
-        diagnostics: by side, figures ``[m]`` of how exact the method was.
-        located: by metric ``[m, k]``, each map against the mask of each of the k labels.
-        curves: by name, the area of deletion or insertion.
-        shuffled: by side, for each stage of the shuffling the maps ``[m, t]`` or words' values.
-        spatial: ``[c]`` scores of the candidates, with the method's own weights in the model's
-            readout.
+        maps: ``[m, gh, gw]``; None if the method does not explain images.
+        words: words of each prompt; empty if the method does not explain text.
+        scores: explained score of each prompt ``[m]``, by side.
+        candidate_scores: score of every candidate by the explained computation ``[c]``, by side.
+        changes: differences of the explained computation from the model's, by side.
+        diagnostics: measures of the method's numerical error ``[m]``, by side.
+        located: localisation of each map with the mask of each of the k labels ``[m, k]``, by
+            metric.
+        curves: area of deletion or insertion, by name.
+        shuffled: maps ``[m, t]`` or word relevance for each stage of weight shuffling, by side.
+        spatial: ``[c]`` scores of the candidates, with the method's weights in place of the model's
+            pooling attention.
         masses: ``[m, k]``, each map summed over the visible pixels of each label, in patches.
-        beside: ``[m, k]``, the same over a place of each label's shape where nothing is drawn; NaN
-            where there is no room.
-        probe_words: for each probe its words.
-        exchanged_heads: by side, for each own prompt how far its map changes, relative to its norm,
-            if the heads of the last attention are exchanged.
-        positive: ``[m, k]``, as ``masses``, of positive relevance alone.
-        absent_words: words of each prompt of which ``SampleEvidence.absent`` exchanges a noun.
+        beside: ``[m, k]``, the same sum over an empty region of each label's shape; NaN if there is
+            no such region.
+        probe_words: words of each probe.
+        exchanged_heads: change of the map of each own prompt, relative to its norm, if the heads of
+            the last attention layer are exchanged; by side.
+        positive: ``[m, k]``, as ``masses`` but with positive relevance only.
+        absent_words: words of each prompt in which ``SampleEvidence.absent`` replaces a noun.
     """
 
     maps: Tensor | None = None
@@ -96,32 +96,32 @@ class MethodEvidence:
 
 
 def relevance_of(words: Sequence[Word]) -> Tensor:
-    """The words' values ``[w]``."""
+    """Relevance of the words ``[w]``."""
     return torch.tensor([word.relevance for word in words])
 
 
 @dataclass
 class SampleEvidence:
-    """What the model says of one sample, for m prompts: its k true ones, then a distractor.
+    """Model outputs for one sample with m prompts: its k true prompts, then a distractor.
 
     Attributes:
-        image_id: what it has in common with other samples of its image.
+        image_id: identifier of the image, shared with other samples of it.
         prompts: the m prompts: the true ones, then the distractor, the best other candidate.
         true_count: k, the number of true prompts.
         labels: positions of its labels among the candidates; None without labels.
-        right: for each label whether the model puts it among its k best; None without labels.
-        scores: ``[m]``, the model's own.
-        candidate_scores: ``[c]``, the model's own score of every candidate.
-        edited_prompt: which of the own prompts deletion and insertion are about.
-        patches: ``[p]`` which patches were removed, in reading order.
-        score_drops: by way of removal ``[p, m]``, how far each score fell.
-        word_drops: for each prompt, by start and end of the word, how far its score fell.
-        image_drops: by kind of edit ``[k, m]``, how far each score falls if each label's object is
-            changed; NaN where more than that object changed.
+        right: whether each label is among the k best candidates; None without labels.
+        scores: ``[m]``, the model's scores.
+        candidate_scores: ``[c]``, the model's score of every candidate.
+        edited_prompt: index of the own prompt that deletion and insertion use.
+        patches: ``[p]`` indices of the removed patches, row by row.
+        score_drops: drop of each score for each removed patch ``[p, m]``, by type of removal.
+        word_drops: drop of each prompt's score, by start and end of the removed word.
+        image_drops: drop of each score if each label's object is changed ``[k, m]``, by kind of
+            edit; NaN if anything else changed too.
         exchanges: changes of the own prompts, then of the probes.
-        names_colour: for each own prompt whether it names a colour that can be exchanged.
-        absent: nouns exchanged for absent classes, see :mod:`whyclip.studies.audit.absent`; the
-            prompts are numbered from 0.
+        names_colour: whether each own prompt names a replaceable colour.
+        absent: nouns replaced by absent classes, see :mod:`whyclip.studies.audit.absent`; their
+            prompts have a separate numbering from 0.
     """
 
     image_id: str
@@ -144,11 +144,11 @@ class SampleEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All samples, and what the methods claim.
+    """All samples, with the methods.
 
     Attributes:
-        stages: what was shuffled at each stage, the last one everything.
-        without: by need or ask, why it could not be had.
+        stages: shuffled part at each stage; the last stage shuffles everything.
+        without: reason why a need or ask is not available, by its name.
     """
 
     samples: tuple[SampleEvidence, ...]
@@ -157,5 +157,5 @@ class Evidence:
     without: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, method: str) -> Iterator[tuple[SampleEvidence, MethodEvidence]]:
-        """Go through the samples with what one method says of each."""
+        """Iterate over the samples with the results of one method."""
         return ((sample, sample.methods[method]) for sample in self.samples)

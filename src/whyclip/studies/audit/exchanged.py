@@ -1,4 +1,4 @@
-"""Exchanged words with the relevance that a method gave them."""
+"""Replaced words with their relevance."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from whyclip.types import Word
 def exchanged(
     evidence: Evidence, method: str, kinds: Collection[str], *, probes_only: bool = False
 ) -> Pairs:
-    """Relevance of the exchanged words and the drop of the score, over all prompts and probes.
+    """Pair the relevance of replaced words with the score drop, over all prompts and probes.
 
     Args:
-        evidence: of the samples.
-        method: its label.
-        kinds: of exchanges.
-        probes_only: leave out the samples' own prompts, whose noun is always last.
+        evidence: evidence of the samples.
+        method: label of the method.
+        kinds: kinds of replacements.
+        probes_only: whether to exclude the samples' own prompts, in which the noun is always last.
     """
     x, y, groups = [], [], []
     for sample, result in evidence.of(method):
@@ -31,7 +31,7 @@ def exchanged(
 
 
 def relevance_of(sample: SampleEvidence, result: MethodEvidence, exchange: Exchange) -> float:
-    """Relevance of the words that were exchanged, summed; NaN if the method reads no texts."""
+    """Summed relevance of the replaced words; NaN if the method does not explain text."""
     number = exchange.prompt - sample.true_count
     words = result.probe_words[number:] if number >= 0 else result.words[exchange.prompt :]
     if not words:
@@ -40,7 +40,7 @@ def relevance_of(sample: SampleEvidence, result: MethodEvidence, exchange: Excha
 
 
 def absent(evidence: Evidence, method: str, kinds: Collection[str]) -> Pairs:
-    """The same for nouns that were exchanged for absent classes."""
+    """Pair relevance with the score drop for nouns that absent classes replace."""
     x, y, groups = [], [], []
     for sample, explained in evidence.of(method):
         for exchange in sample.absent:
@@ -52,7 +52,7 @@ def absent(evidence: Evidence, method: str, kinds: Collection[str]) -> Pairs:
 
 
 def summed(words: Sequence[Word], exchange: Exchange) -> float:
-    """Relevance of the exchanged words; NaN if none of them was read."""
+    """Summed relevance of the replaced words; NaN if none of them is within the context."""
     places = set(exchange.words)
     values = [word.relevance for word in words if (word.start, word.end) in places]
     return sum(values) if values else float("nan")

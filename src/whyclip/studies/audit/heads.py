@@ -1,4 +1,4 @@
-"""The same model with the heads of its last attention exchanged: who attends, not what is read."""
+"""The model with the attention weights of its last block permuted over heads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whyclip.types import Side
 
 
 class ExchangedHeads(Block):
-    """A block in which each head reads its values by the attention of the next head."""
+    """A block in which each head uses the attention weights of the next head."""
 
     def __init__(self, block: Block) -> None:
         self._block = block
@@ -27,7 +27,7 @@ class ExchangedHeads(Block):
         self.is_pooling_head, self.pre_norm = block.is_pooling_head, block.pre_norm
 
     def __getattr__(self, name: str) -> Any:
-        """What an adapter's block has beside the interface."""
+        """Forward attributes outside the interface to the original block."""
         return getattr(self._block, name)
 
     @property
@@ -36,21 +36,21 @@ class ExchangedHeads(Block):
         return self._block.dtype
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Run the block from its parts."""
+        """Run the block by its parts."""
         weights, v = attend(self, x.to(self.dtype), mask)
         return after_attention(self, x, weights, v)
 
     def first_norm(self, x: Tensor) -> Tensor:
-        """Norm the block's input before its attention."""
+        """Normalise the block's input before its attention."""
         return self._block.first_norm(x)
 
     def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries and keys of the next head, values of each head itself."""
+        """Queries and keys of the next head, values of the head itself."""
         q, k, v = self._block.qkv_of(x)
         return q.roll(1, 1), k.roll(1, 1), v
 
     def merge(self, o: Tensor) -> Tensor:
-        """Map concatenated heads to the update of the stream."""
+        """Map concatenated heads to the update of the residual stream."""
         return self._block.merge(o)
 
     def finish(self, x: Tensor, update: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class ExchangedHeads(Block):
         return self._block.out_proj(z)
 
     def frozen_value(self, x: Tensor) -> Affine:
-        """The way from the stream to the values."""
+        """Affine map from the residual stream to the values."""
         return self._block.frozen_value(x)
 
     def frozen_merge(self, o: Tensor) -> Affine:
@@ -75,17 +75,17 @@ class ExchangedHeads(Block):
 
 
 def with_exchanged_heads(tower: Tower) -> Tower:
-    """A tower over the same modules whose last block has its heads exchanged."""
+    """Return an encoder over the same modules with exchanged heads in its last block."""
     changed = copy(tower)
     changed.blocks = [*tower.blocks[:-1], ExchangedHeads(tower.blocks[-1])]
-    # Methods that run the encoder again must run the changed one.
+    # Methods that run the encoder again must run the changed encoder.
     changed.encode = lambda inputs: run_blocks(changed, changed.embed(inputs))  # type: ignore[method-assign]
     return changed
 
 
 @torch.no_grad()
 def passed_again(forward_pass: ForwardPass) -> ForwardPass:
-    """The same forward pass with the last block's heads exchanged."""
+    """Repeat a forward pass with exchanged heads in the last block."""
     tower = with_exchanged_heads(forward_pass.tower)
     last = len(tower.blocks) - 1
     x = tower.blocks[last].forward(forward_pass.states[last], forward_pass.stream.mask)
@@ -102,7 +102,7 @@ def passed_again(forward_pass: ForwardPass) -> ForwardPass:
 
 
 def measure_exchanged_heads(setup: AuditSetup, case: AuditCase) -> None:
-    """Compare each map, and the words, with those after the heads were exchanged."""
+    """Compare each map and word relevance before and after the exchange of heads."""
     image = passed_again(case.forward_pass) if _has_heads(case.forward_pass) else None
     texts = None
     passes = case.encoded.forward_passes

@@ -1,4 +1,4 @@
-"""What the model's score loses if an object is painted over: data with masks, but no scenes."""
+"""Score drop if an object is inpainted, for data with masks but without interventions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from whyclip.studies.measure import Request
 from whyclip.types import Box
 
 INPAINTED = "inpainted"
-# As a share of the shorter edge. Annotated outlines are loose, and objects have soft edges.
+# As a share of the shorter edge. Annotated outlines are imprecise, and objects have soft edges.
 DILATION, LEAST_DILATION = 0.01, 2
-# As a share of the pixels that the model sees. With fewer left, the fill has nothing to continue.
+# As a share of the visible pixels. With fewer left, there is too little to inpaint from.
 LEAST_LEFT = 0.1
 
 
 def inpainted_images(case: AuditCase) -> Iterator[Request]:
-    """Score the image with each labelled object painted over.
+    """Score the image with each labelled object inpainted.
 
-    The drops ``[k, m]``, ``S(I, T) − S(I without the object, T)``, are noted when the answers come.
-    They are NaN where a label has no hole, see :func:`hole_of`.
+    The drops ``[k, m]``, ``S(I, T) − S(I without the object, T)``, are recorded when the embeddings
+    arrive. They are NaN if a label has no hole, see :func:`hole_of`.
     """
     evidence, targets = case.evidence, case.forward_pass.targets.to("cpu")
     labels = case.sample.labels
@@ -57,16 +57,16 @@ def inpainted_images(case: AuditCase) -> Iterator[Request]:
 
 
 def hole_of(label: str, masks: Mapping[str, Mask], box: Box) -> Mask | None:
-    """Where to paint over a label: its mask, a few pixels wider, without pixels of other labels.
+    """Region to inpaint for a label: its dilated mask without the pixels of other labels.
 
     Args:
-        label: whose object is painted over.
-        masks: bool ``[H, W]`` of all labels, of one size.
-        box: the part of the image that the model sees.
+        label: label of the object.
+        masks: bool ``[H, W]`` of all labels, with equal sizes.
+        box: the visible part of the image.
 
     Returns:
-        Bool ``[H, W]``; None if the model sees no pixel of the label, or if less than a tenth of
-        the visible pixels would remain.
+        Bool ``[H, W]``; None if no pixel of the label is visible, or if less than a tenth of the
+        visible pixels would remain.
     """
     mask = masks.get(label)
     if mask is None:

@@ -1,4 +1,4 @@
-"""What the model's score loses in a changed scene and by a changed prompt."""
+"""Score drop in a changed scene and for a changed prompt."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from whyclip.studies.measure import Request
 from whyclip.studies.scoring import TextDirections
 from whyclip.types import Word
 
-# The edits of images that checks ask for.
+# Image edits that checks can request.
 Drawn = Literal["removed", "recoloured"]
 DRAWN: tuple[Drawn, ...] = ("removed", "recoloured")
 
 
 def changed_images(case: AuditCase, kinds: Sequence[Drawn]) -> Iterator[Request]:
-    """Score the scene without each object, or with each in another colour.
+    """Score the scene without each object, or with each object in another colour.
 
-    The drops ``[k, m]``, ``S(I, T) − S(changed I, T)``, are noted when the answers come. They are
-    NaN where a visible pixel of another object changed as well, or a label has no edit.
+    The drops ``[k, m]``, ``S(I, T) − S(changed I, T)``, are recorded when the embeddings arrive.
+    They are NaN if a visible pixel of another object changed too, or if a label has no edit.
     """
     interventions = case.sample.interventions
     assert interventions is not None, "the sample can be changed"
@@ -59,8 +59,8 @@ def pixels_of_edit(edit: ImageEdit) -> np.ndarray:
 def note_masses(case: AuditCase) -> None:
     """Sum each map over the visible pixels of each label: ``[m, k]``, in patches.
 
-    The same is noted for a place beside each object where nothing is drawn. A sample without masks
-    gets nothing.
+    The same sum is recorded for an empty region beside each object. Samples without masks are
+    skipped.
     """
     if case.sample.masks is None or not case.sample.labels:
         return
@@ -82,7 +82,7 @@ def note_masses(case: AuditCase) -> None:
 
 
 def _place_beside(mask: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """The mask, moved by its own size to where nothing is drawn; empty if there is no such place.
+    """The mask shifted by its own size to an empty region; all False if there is none.
 
     Args:
         mask: bool ``[H, W]`` of one object.
@@ -113,9 +113,9 @@ class _EditedPrompt:
 
 
 def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections) -> None:
-    """Score each prompt and probe with a word exchanged, and explain the probes' words.
+    """Score each prompt and probe with a word replaced, and explain the probes' words.
 
-    The probes are explained by the same forward pass of the image.
+    The probes use the same forward pass of the image.
     """
     interventions = case.sample.interventions
     assert interventions is not None, "the sample can be changed"
@@ -133,7 +133,7 @@ def measure_exchanges(setup: AuditSetup, case: AuditCase, texts: TextDirections)
 def words_by_method(
     setup: AuditSetup, case: AuditCase, prompts: Sequence[str]
 ) -> Iterator[tuple[str, tuple[tuple[Word, ...], ...]]]:
-    """Explain the words of other prompts by every method that reads texts."""
+    """Explain the words of other prompts by every method that explains text."""
     encoded = setup.cases.encode(prompts)
     encoded = replace(encoded, scale=case.encoded.scale)
     for label, variant in setup.variants.items():
@@ -148,7 +148,7 @@ def words_by_method(
 def _exchanges(
     edited: Sequence[_EditedPrompt], case: AuditCase, texts: TextDirections
 ) -> Iterator[Exchange]:
-    """Every change of every prompt, with how far the score falls by it."""
+    """Every change of every prompt, with its score drop."""
     image = case.image_target.directions[0].cpu()
     texts.encode([text for part in edited for text in (part.prompt, *_changed(part))])
     for number, part in enumerate(edited):
@@ -166,7 +166,7 @@ def _changed(part: _EditedPrompt) -> list[str]:
 
 
 def without_interventions(samples: Sequence[Interventions | None]) -> str:
-    """Why nothing can be changed; empty if something can."""
+    """Reason why no sample has interventions; empty if one has."""
     if any(sample is not None for sample in samples):
         return ""
-    return "needs data that can be drawn with one change, such as scenes"
+    return "needs data that can be drawn with one change, for example scenes"

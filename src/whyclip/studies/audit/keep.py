@@ -1,4 +1,4 @@
-"""Audits in the user's cache, where explanations of the same model find them."""
+"""Audits in the user's cache, for explanations of the same model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from whyclip.studies.audit.record import AuditRecord
 
 
 def keep(audit: AuditRecord) -> Path:
-    """Put an audit into the cache, and a link to it for each of its methods.
+    """Write an audit to the cache, with a link to it for each of its methods.
 
-    A method of one's own is told apart from whyclip's by its name alone.
+    Custom methods are distinguished from built-in methods only by their name.
 
     Returns:
         The audit's file.
@@ -52,7 +52,7 @@ def keep(audit: AuditRecord) -> Path:
 
 
 def link_to(audit: AuditRecord, method: str, file: Path) -> AuditLink:
-    """Say in few words what an audit found of one method."""
+    """Summarise the findings of an audit for one method."""
     failed = [f"{f.claim.title} ({f.side})" for f in audit.of(method) if f.verdict == "fail"]
     return AuditLink(
         date=audit.date,

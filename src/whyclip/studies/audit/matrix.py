@@ -1,4 +1,4 @@
-"""The verdict matrix: a row for each check, a column for each method, one look."""
+"""The verdict matrix: one row per check, one column per method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whyclip.types import SIDES, Side
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Dark enough for white text; told apart by the sign, too, and by lightness.
+# Dark enough for white text; also distinguishable by sign and lightness.
 COLOURS: dict[Verdict, str] = {
     "pass": "#0b7a4b",
     "fail": "#a51d2d",
@@ -33,7 +33,7 @@ _LABELS = 3.3
 
 
 def rows_of(audit: AuditRecord) -> list[tuple[Claim, Side]]:
-    """Claims and sides that were measured on at least one method, principle by principle."""
+    """Claims and sides that were measured for at least one method, ordered by principle."""
     there = {(finding.check, finding.side) for finding in audit.findings}
     return [(c, side) for c in audit.claims for side in SIDES if (c.name, side) in there]
 
@@ -83,7 +83,7 @@ def matrix(audit: AuditRecord) -> Figure:
 
 
 def cell_text(finding: Finding) -> str:
-    """A sign for the verdict, and the value."""
+    """Symbol of the verdict, and the value."""
     sign = SIGNS[finding.verdict]
     if finding.value is None:
         return sign

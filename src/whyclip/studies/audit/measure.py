@@ -1,4 +1,4 @@
-"""Gather the evidence of an audit, sample by sample; what an earlier run measured is kept."""
+"""Gather the evidence of an audit by sample, reusing measurements of earlier runs."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class DrawnSample:
     """A sample of an audit.
 
     Attributes:
-        key: of the sample as it is now, see :func:`whyclip.datasets.dataset.keys_of`.
-        sample: the sample; an error if it cannot be described.
-        name: of the sample, for messages.
+        key: key of the sample's current content, see :func:`whyclip.datasets.dataset.keys_of`.
+        sample: the sample, or an error if it cannot be read.
+        name: name of the sample, for messages.
     """
 
     key: str
@@ -62,14 +62,14 @@ class DrawnSample:
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured of each sample.
+    """Measurements for each sample.
 
     Attributes:
-        asks: beside plain explanations.
-        without: what the data and the model do not have.
-        edited: number of samples that are edited.
-        patches: number of patches that are removed, each alone.
-        seed: of all draws.
+        asks: measurements in addition to explanations.
+        without: missing requirements of the data and the model.
+        edited: number of edited samples.
+        patches: number of patches that are removed, one at a time.
+        seed: random seed of all draws.
     """
 
     asks: frozenset[Ask]
@@ -81,13 +81,13 @@ class Work:
 
 @dataclass
 class Gathered:
-    """Everything that was measured.
+    """All measurements.
 
     Attributes:
-        evidence: of the samples.
-        rows: the 2 x 2 of heads and geometry; empty where the model has no heads to join.
-        same_input: whether both geometries showed the model the same pixels.
-        failed: name and error of each sample that failed.
+        evidence: evidence of the samples.
+        rows: the 2 x 2 table of heads and geometry; empty if heads cannot be merged.
+        same_input: whether the input is the same for both geometries.
+        failed: name and error of each failed sample.
     """
 
     evidence: Evidence
@@ -98,14 +98,14 @@ class Gathered:
 
 @dataclass
 class SampleRecord:
-    """What was measured of one sample, or why nothing was.
+    """Measurements of one sample, or its error.
 
     Attributes:
         kept: the sample for the stages of weight randomisation; None if it failed.
         cells: its scores by the computations of heads and geometry.
-        same_input: whether both geometries showed the model the same pixels.
+        same_input: whether the input is the same for both geometries.
         stored: whether an earlier run measured it.
-        error: why it failed.
+        error: the error of a failed sample.
     """
 
     kept: Kept | None
@@ -117,7 +117,7 @@ class SampleRecord:
 
 @dataclass(frozen=True)
 class Gathering:
-    """The work of an audit with everything that measures a sample."""
+    """The work of an audit with everything needed to measure a sample."""
 
     setup: AuditSetup
     work: Work
@@ -125,7 +125,7 @@ class Gathering:
     encoder: Encoder
 
     def measure(self, key: str, index: int, edited: bool, sample: Sample) -> Requests[SampleRecord]:
-        """Measure one sample, or read what was measured of it."""
+        """Measure one sample, or read its stored measurements."""
         before = self.store.get(key) if self.store else None
         if before is not None:
             evidence, cells, same_input = before
@@ -146,7 +146,7 @@ class Gathering:
     def _explained(
         self, sample: Sample, index: int, edited: bool
     ) -> tuple[AuditCase, list[Scores], bool]:
-        """Explain one sample and measure what needs no perturbed image."""
+        """Explain one sample and measure everything that needs no perturbed image."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", WhyclipWarning)
             case = explained_case(self.setup, sample, index)
@@ -174,7 +174,7 @@ class Gathering:
 
     def _edit(self, case: AuditCase) -> None:
         evidence, work = case.evidence, self.work
-        # Of this sample alone, so that no batch of texts depends on the samples before.
+        # New for each sample, so that text batches do not depend on earlier samples.
         texts = TextDirections(self.encoder)
         if "heads" in work.asks:
             measure_exchanged_heads(self.setup, case)
@@ -191,7 +191,7 @@ class Gathering:
         has_texts = self.setup.model.classes is None
         if "words" in work.asks and has_texts:
             tokens = case.encoded.tokens
-            assert tokens is not None, "prompts are texts"
+            assert tokens is not None, "prompts have tokens"
             image, scores = case.image_target.directions[0].cpu(), evidence.scores.tolist()
             drops = word_drops(image, evidence.prompts, scores, tokens, texts)
             evidence.word_drops = tuple(drops)
@@ -224,7 +224,7 @@ def gather(
     evidence: list[SampleEvidence] = []
     edited: list[Kept] = []
     failed: list[tuple[str, str]] = []
-    # Samples are in their dataset's order, which may be that of its classes.
+    # Samples are in the order of the dataset, which may be sorted by class.
     order = np.random.default_rng((work.seed, 6)).permutation(len(samples))
     chosen = set(order[: work.edited].tolist())
     gathering = Gathering(setup, work, store, Encoder(setup.model, batch_size=AT_ONCE))

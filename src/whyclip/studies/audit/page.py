@@ -1,4 +1,4 @@
-"""An audit laid out as a report: the matrix, each method in words, how to read it."""
+"""Report of an audit: the matrix, a description of each method, and reading instructions."""
 
 from __future__ import annotations
 
@@ -18,26 +18,24 @@ from whyclip.types import SIDES
 
 HOW_TO_READ = f"""## How to read it
 
-Each check measures one value for each sample, and gives their mean with its 95 % interval (over
-images; exact for shares), or one correlation over all samples (a jackknife over images). A method
+Each check measures one value per sample and reports their mean with its 95 % interval (over images;
+exact for proportions), or one correlation over all samples (a jackknife over images). A method
 **passes** a check only if the whole interval is on the good side of the threshold, and **fails**
-only if it is wholly on the bad side. Anything
-else is **inconclusive**: not enough evidence, and more samples may decide it (`--limit`,
-`--edited`). Fewer than {MIN_GROUPS} images are never enough. Facts (derived from the score, \
-computation unchanged) pass or fail by themselves, without an interval.
+only if the whole interval is on the bad side. Otherwise the check is **inconclusive**; more samples
+may help (`--limit`, `--edited`). Fewer than {MIN_GROUPS} images are always inconclusive. Facts \
+(derived from the score, computation unchanged) pass or fail without an interval.
 
-A method passes *model fidelity* or *performance consistency* if it passes every check of that \
-principle that could be measured. One failed check is a reason to look at its \
-numbers, not a proof that every map is wrong; and a method that passes all of them may still be \
-wrong in a way that nobody asked about. The random control is there to show what a method without \
-any knowledge gets.
+A method passes *model fidelity* or *performance consistency* if it passes every applicable check \
+of that principle. A failed check is a reason to look at its numbers, not a proof that every map \
+is wrong. A method that passes every check may still be wrong in other ways. The random baseline \
+shows the values of a method without any information about the model.
 
-Both principles are those of Cui & Fan 2026 (arXiv 2605.12952).
+Both principles are from Cui & Fan 2026 (arXiv 2605.12952).
 """
 
 
 def report_of(audit: AuditRecord) -> Report:
-    """Make the report; see :meth:`whyclip.Audit.report`."""
+    """Return the report; see :meth:`whyclip.Audit.report`."""
     trusted = "\n".join(f"- {answer}" for answer in answers(audit))
     sections: list[Section] = [f"## Which method?\n\n{trusted}"] if trusted else []
     sections.append(_opening(audit))
@@ -45,14 +43,14 @@ def report_of(audit: AuditRecord) -> Report:
         Picture(
             matrix(audit),
             alt="Verdict matrix",
-            caption="A row for each check and side, a column for each method. "
-            "Values are means; their intervals are below.",
+            caption="One row per check and side, one column per method. Values are means; their "
+            "intervals are below.",
         )
     )
     sections.append(verdict_table(audit))
     if audit.cells:
         sections += [_cells_words(audit), cells_table(audit)]
-    sections.append("## Each method in words")
+    sections.append("## Results by method")
     sections += [_method_words(audit, name) for name in audit.methods]
     sections += [HOW_TO_READ, _checks_words(audit)]
     if audit.failed:
@@ -61,7 +59,7 @@ def report_of(audit: AuditRecord) -> Report:
 
 
 def verdict_table(audit: AuditRecord) -> Table:
-    """One row for each method and side: its verdict on both principles, and what it failed."""
+    """One row per method and side, with the verdicts on both principles and the failed checks."""
     rows = []
     for name in audit.methods:
         for side in audit.sides(name):
@@ -83,28 +81,28 @@ def verdict_table(audit: AuditRecord) -> Table:
             Column("failed", "failed checks"),
         ),
         tuple(rows),
-        note="In brackets: checks passed, of those that could be measured.",
+        note="In brackets: checks passed, of those that apply.",
     )
 
 
 def failed_table(audit: AuditRecord) -> Table:
-    """The samples that could not be audited, each with its error."""
+    """The samples that could not be audited, with their errors."""
     rows = tuple({"sample": name, "error": error} for name, error in audit.failed)
     return Table("Failed samples", (Column("sample"), Column("error")), rows)
 
 
 def cells_table(audit: AuditRecord) -> Table:
-    """The 2 x 2 of heads and geometry."""
+    """The 2 x 2 table of heads and geometry."""
     rows = [
         {"heads": c.heads, "geometry": c.geometry, "gap": c.gap, "same": c.same,
          "accuracy": c.accuracy}
         for c in audit.cells
     ]  # fmt: skip
     return Table(
-        "What the two published changes do to the model",
+        "Effect of the two published changes on the model",
         (
-            Column("heads", help="of the last attention: the model's own, or one over the width"),
-            Column("geometry", help="the model's own input, or the picture's own proportions"),
+            Column("heads", help="last attention layer: the model's own heads, or a single head"),
+            Column("geometry", help="the model's own input, or the image with its aspect ratio"),
             Column("gap", "score gap", digits=4, better="lower"),
             Column("same", "same best prompt", digits=2, better="higher"),
             Column("accuracy", digits=2, better="higher"),
@@ -114,7 +112,7 @@ def cells_table(audit: AuditRecord) -> Table:
 
 
 def findings_table(audit: AuditRecord) -> Table:
-    """Every finding with its interval, for programs."""
+    """All findings with their intervals, in machine-readable form."""
     rows = [
         {
             "method": f.method,
@@ -135,7 +133,7 @@ def findings_table(audit: AuditRecord) -> Table:
 
 
 def figures_table(audit: AuditRecord) -> Table:
-    """Every other figure that a check measured, for programs."""
+    """All additional values of the checks, in machine-readable form."""
     rows = [
         {"method": f.method, "check": f.check, "side": f.side, "figure": name, "value": value}
         for f in audit.findings
@@ -192,14 +190,14 @@ def _line(finding: Finding) -> str:
 def _cells_words(audit: AuditRecord) -> str:
     single = [c for c in audit.cells if c.heads == "single" and c.geometry == "model"]
     native = {c.geometry: c for c in audit.cells if c.heads == "native"}
-    # Of pictures that have the model's own proportions, the two geometries are one.
+    # The two geometries coincide for images with the model's aspect ratio.
     other = [c for c in native.values() if c.gap != native["model"].gap]
     text = (
-        "## The two published changes, apart\n\nThe code released with Grad-ECLIP re-runs the last "
-        "attention with one head over the whole width, and feeds the picture at its own "
-        "proportions. Here each change is measured alone, and both together."
+        "## The two published changes, separately\n\nThe code released with Grad-ECLIP recomputes "
+        "the last attention layer with a single head, and keeps the aspect ratio of the image. "
+        "This table measures each change alone, and both together."
     )
-    for cells, what in ((single, "one head"), (other, "the picture's own proportions")):
+    for cells, what in ((single, "a single head"), (other, "the kept aspect ratio")):
         if cells:
             text += (
                 f" With {what} alone, the best prompt stays the same for "

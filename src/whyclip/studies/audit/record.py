@@ -1,4 +1,4 @@
-"""An audit's findings with what they were found on, as data, and to and from JSON."""
+"""The findings of an audit with their context, as plain data and as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Audited:
-    """A method as it was audited."""
+    """An audited method with its options."""
 
     name: str
     title: str
@@ -31,12 +31,12 @@ class Audited:
 
 @dataclass(frozen=True)
 class Cell:
-    """One of the four computations of the 2 x 2: readout heads by picture geometry.
+    """One of the four computations of the 2 x 2 table of heads and geometry.
 
     Attributes:
         gap: |score − score of the model| over the samples' own prompts.
-        same: share of samples whose best prompt is the model's.
-        accuracy: zero-shot; None without labels.
+        same: share of samples with the same best prompt as the model.
+        accuracy: zero-shot accuracy; None without labels.
     """
 
     heads: str
@@ -48,13 +48,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class AuditRecord:
-    """What an audit of a model's explanations found, as plain data.
+    """Results of an audit of a model's explanations, as plain data.
 
     Attributes:
-        fingerprint: of the model, see ``ModelView.fingerprint``.
-        methods: by the names that the findings have.
-        cells: the 2 x 2 of heads and geometry; empty where the model has no heads to join.
-        notes: what to bear in mind.
+        fingerprint: fingerprint of the model, see ``ModelView.fingerprint``.
+        methods: audited methods by the names used in the findings.
+        cells: the 2 x 2 table of heads and geometry; empty if heads cannot be merged.
+        notes: remarks on the results.
         failed: name and error of each sample that could not be audited.
         command: command that repeats the audit.
     """
@@ -77,14 +77,14 @@ class AuditRecord:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """The claims of all findings, each once, principle by principle."""
+        """The distinct claims of all findings, ordered by principle."""
         known = {finding.claim.name: finding.claim for finding in self.findings}
         order = {name: number for number, name in enumerate(PRINCIPLES)}
         last = len(order)
         return tuple(sorted(known.values(), key=lambda claim: order.get(claim.principle, last)))
 
     def of(self, method: str, principle: str | None = None) -> tuple[Finding, ...]:
-        """The findings of one method, of one principle or of both."""
+        """The findings of one method for one principle, or for both."""
         return tuple(
             finding
             for finding in self.findings
@@ -93,7 +93,7 @@ class AuditRecord:
         )
 
     def finding(self, method: str, check: str, side: Side = "image") -> Finding | None:
-        """One finding, or None where that check does not apply."""
+        """One finding, or None if the check does not apply."""
         same = [f for f in self.of(method) if f.check == check and f.side == side]
         return same[0] if same else None
 
@@ -102,12 +102,12 @@ class AuditRecord:
         return tuple(side for side in SIDES if any(f.side == side for f in self.of(method)))
 
     def verdict(self, method: str, principle: str, side: Side | None = None) -> Verdict:
-        """Fail if any check fails, pass if all that could be measured pass.
+        """Fail if any check fails, pass if all applicable checks pass.
 
         Args:
             method: one of ``methods``.
-            principle: whose checks count.
-            side: on which they count; on all by default.
+            principle: principle of the checks.
+            side: side of the checks; default: all sides.
         """
         findings = [f for f in self.of(method, principle) if side in (None, f.side)]
         verdicts = {f.verdict for f in findings} - {"not applicable"}
@@ -118,13 +118,13 @@ class AuditRecord:
         return "inconclusive" if "inconclusive" in verdicts else "pass"
 
     def passed(self, method: str, principle: str, side: Side) -> tuple[int, int]:
-        """How many checks were passed, and how many could be measured."""
+        """Number of passed checks and number of applicable checks."""
         findings = [f for f in self.of(method, principle) if f.side == side]
         measured = [f for f in findings if f.verdict != "not applicable"]
         return sum(f.verdict == "pass" for f in measured), len(measured)
 
     def summary(self, method: str) -> str:
-        """Both verdicts on a method, on each of its sides, in one line."""
+        """Both verdicts on a method for each of its sides, in one line."""
         parts = []
         for side in self.sides(method):
             verdicts = [
@@ -137,7 +137,7 @@ class AuditRecord:
 
     @property
     def control(self) -> str:
-        """The name of the random control."""
+        """The name of the random baseline."""
         return CONTROL
 
     def to_json(self) -> dict[str, Any]:
@@ -167,17 +167,17 @@ class AuditRecord:
 
 
 def fields_from_json(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the fields of an :class:`AuditRecord` from what ``to_json`` describes.
+    """Read the fields of an :class:`AuditRecord` from the result of ``to_json``.
 
-    Version 1, whose findings name a check and no claim, is read by the checks of today; of a check
-    that is gone, its name and threshold are known.
+    Findings of version 1 name a check but have no claim; the claim comes from the current checks.
+    For a check that no longer exists, only its name and threshold are known.
 
     Raises:
-        OutputError: it is of another version, or something is missing.
+        OutputError: the version is unknown, or a field is missing.
     """
     if record.get("whyclip_audit") not in {1, VERSION}:
         raise OutputError(
-            f"audit of version {record.get('whyclip_audit')!r}; this whyclip reads {VERSION} and 1"
+            f"audit of version {record.get('whyclip_audit')!r}; supported versions: 1, {VERSION}"
         )
     try:
         rest = {key: record[key] for key in record if key not in {"whyclip_audit", "claims"}}

@@ -1,4 +1,4 @@
-"""The audit's result with its report and its files."""
+"""The result of an audit with its report and files."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from whyclip.studies.result import StudyResult
 
 @dataclass(frozen=True)
 class Audit(AuditRecord, StudyResult):
-    """What an audit of a model's explanations found.
+    """Results of an audit of a model's explanations.
 
     Attributes:
-        fingerprint: of the model, see ``ModelView.fingerprint``.
-        methods: by the names that the findings have.
-        cells: the 2 x 2 of heads and geometry; empty where the model has no heads to join.
-        notes: what to bear in mind.
+        fingerprint: fingerprint of the model, see ``ModelView.fingerprint``.
+        methods: audited methods by the names used in the findings.
+        cells: the 2 x 2 table of heads and geometry; empty if heads cannot be merged.
+        notes: remarks on the results.
         failed: name and error of each sample that could not be audited.
         command: command that repeats the audit.
     """
 
     def report(self) -> Report:
-        """Lay the audit out as a report: the matrix first, then each method in words."""
+        """Return a report with the matrix and a description of each method."""
         return report_of(self)
 
     def files(self) -> Mapping[str, Callable[[], bytes]]:
@@ -47,25 +47,25 @@ class Audit(AuditRecord, StudyResult):
 
     @classmethod
     def load(cls, path: str | Path) -> Audit:
-        """Read an ``audit.json``, or an audit of the cache.
+        """Read an ``audit.json``, or an audit from the cache.
 
         Raises:
-            OutputError: no such file, or not an audit of a known version.
+            OutputError: the file does not exist or is not an audit of a known version.
         """
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(f"{str(path)!r} cannot be read as an audit: {error}") from error
         if not isinstance(record, dict):
-            raise OutputError(f"{str(path)!r} is no audit written by whyclip")
+            raise OutputError(f"{str(path)!r} is not an audit written by whyclip")
         return cls.from_json(record)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Audit:
-        """Read :meth:`to_json`'s description.
+        """Read the result of :meth:`to_json`.
 
         Raises:
-            OutputError: it is of another version, or something is missing.
+            OutputError: the version is unknown, or a field is missing.
         """
         try:
             return cls(**fields_from_json(record))

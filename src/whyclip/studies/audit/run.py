@@ -1,4 +1,4 @@
-"""An audit from beginning to end: gather the evidence, then let every check read it."""
+"""Run an audit: gather the evidence, then evaluate every check on it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from whyclip.studies.pairs import Pairs
 from whyclip.types import Side
 from whyclip.variant import Variant
 
-# Asked of all samples, not only of the edited ones.
+# Measured on all samples, not only on the edited ones.
 ON_ALL: frozenset[Ask] = frozenset(
     {"spatial", "removed", "recoloured", "exchanges", "inpainted", "absent"}
 )
@@ -75,31 +75,31 @@ def audit(
     thresholds: Mapping[str, float] | None = None,
     out: str | Path | None = None,
 ) -> Audit:
-    """Ask which explanations of a model can be trusted, on a dataset.
+    """Check the explanations of a model on a dataset.
 
     A sample that cannot be read is listed with its error in ``Audit.failed`` and in a note.
 
     Args:
-        model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not touched.
-        dataset: from :func:`whyclip.datasets.open_dataset`, or what that takes.
-        methods: as for :func:`whyclip.compare`; by default every one that supports the model
-            without running it dozens of times. The random control is always there.
-        checks: names of ``whyclip.studies.audit.CHECKS``; by default all that are ``by_default``.
-            Where the data can be drawn with one change, checks with a ``replaced_by`` are measured
-            only if named.
-        limit: how many samples, drawn at random.
-        edited: how many of them are also edited, which is nearly all of the cost.
-        patches: how many patches of an image are removed, each alone.
-        seed: of all draws.
-        thresholds: by check, in place of its own.
-        out: a folder to which what is measured of each sample is written; the same audit
-            resumes from there after an interruption.
+        model: from :func:`whyclip.load` or :func:`whyclip.wrap`; it is not modified.
+        dataset: result of :func:`whyclip.datasets.open_dataset`, or its specification.
+        methods: as for :func:`whyclip.compare`; default: every fast method that supports the model.
+            The random baseline is always included.
+        checks: names from ``whyclip.studies.audit.CHECKS``; default: all with ``by_default``. If
+            the data can be drawn with one change, checks with a ``replaced_by`` are measured only
+            if named.
+        limit: number of samples, drawn at random.
+        edited: number of samples that are also edited, which takes most of the time.
+        patches: number of patches of an image that are removed, one at a time.
+        seed: random seed of all draws.
+        thresholds: thresholds by check, in place of the defaults.
+        out: folder for the measurements of each sample; the same audit resumes from there after an
+            interruption.
 
     Raises:
-        OptionError: a method or check is not known, or a number is out of its range, such as a
+        OptionError: a method or check is unknown, or a number is out of range, for example a
             threshold that no value can pass.
-        InputError: the data does not give two different prompts, or no sample can be read.
-        OutputError: the folder cannot be written, or holds another report.
+        InputError: the data has fewer than two different prompts, or no sample can be read.
+        OutputError: the folder cannot be written, or contains another report.
     """
     began = time.perf_counter()
     thresholds = dict(thresholds or {})
@@ -141,18 +141,18 @@ def audit(
         for name, variant in variants.items()
         for check in chosen
         for side in check.sides
-        # The control explains nothing, the model least of all.
+        # The baseline does not explain any computation.
         if side in variant.sides and (name != CONTROL or check.principle != "fidelity")
     ]
     if failed:
         name, error = failed[0]
         notes.append(f"{len(failed)} of {len(drawn)} samples failed; first: {name!r:.80}: {error}")
     if obstacle(model):
-        notes.append(f"no 2 x 2 of heads and geometry: {obstacle(model)}")
+        notes.append(f"no 2 x 2 table of heads and geometry: {obstacle(model)}")
     elif gathered.same_input:
         notes.append(
-            "all images have the model's input size, so geometry 'keep' equals 'model' here; "
-            "images of other sizes would show its effect"
+            "all images have the model's input size, so geometry 'keep' equals 'model'; its effect "
+            "is visible only on images of other sizes"
         )
     return Audit(
         model=model.name,
@@ -181,16 +181,16 @@ def audit(
 
 
 def _replaced_words(replaced: Sequence[Check]) -> str:
-    """Say which checks are left out for better ones."""
+    """Name the checks that are replaced by better ones."""
     names = ", ".join(f"{check.name} (by {check.replaced_by})" for check in replaced)
     return (
         f"this data can be drawn with one change, so these checks are replaced: {names}; name a "
-        "check to measure it as well"
+        "check to measure it too"
     )
 
 
 def drawn_samples(subset: Subset) -> list[DrawnSample]:
-    """The drawn samples with their keys; an error in place of one that cannot be described."""
+    """The drawn samples with their keys, or an error for a sample that cannot be read."""
     keys, numbers = keys_of(subset), numbers_of(subset)
     drawn = []
     for index, (key, number) in enumerate(zip(keys, numbers, strict=True)):
@@ -203,7 +203,7 @@ def drawn_samples(subset: Subset) -> list[DrawnSample]:
 def what_lacks(
     model: ModelView, candidates: Candidates, samples: Sequence[Sample]
 ) -> dict[str, str]:
-    """What the data and the model do not have, by the need that they leave open."""
+    """Missing requirements of the data and the model, with reasons, by need."""
     missing = {}
     if candidates.numbers is None:
         missing["labels"] = "needs labels"
@@ -215,7 +215,7 @@ def what_lacks(
     if model.image.opaque:
         missing["attention"] = f"needs attention, but {model.image.opaque}"
     if model.module is None:
-        missing["shuffled"] = "needs the module, to copy it"
+        missing["shuffled"] = "needs the module to copy it"
     return missing
 
 
@@ -226,14 +226,14 @@ def _identity(
     candidates: Candidates,
     work: Work,
 ) -> dict[str, Any]:
-    """Everything that decides what is measured of all samples alike."""
+    """Everything that affects the measurements of all samples."""
     return {
         **model_identity(model),
         "dataset": dataset_identity(dataset),
         "candidates": digest([candidates.prompts, sorted((candidates.numbers or {}).items())]),
         "methods": {name: described(variant) for name, variant in variants.items()},
         "asks": sorted(work.asks),
-        # Whether the data can be changed is part of its own identity.
+        # The identity of the dataset includes whether it has interventions.
         "without": sorted(work.without.keys() - {"interventions"}),
         "patches": work.patches,
         "seed": work.seed,
@@ -270,6 +270,6 @@ def _finding(
 
 
 def _share(values: Values | Pairs) -> Interval:
-    """Share of the samples for which a fact is true; it has no interval."""
+    """Proportion of samples for which a fact is true, without an interval."""
     nan, images = float("nan"), len(set(values.groups))
     return Interval(float(np.mean(values.values)), nan, nan, len(values), images)

@@ -1,4 +1,4 @@
-"""The same maps from a copy of the model that has unlearnt what it knew, from the top down."""
+"""Maps from a copy of the model with shuffled weights, from the last block down."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from whyclip.studies.cases import Case
 from whyclip.types import Side
 
 LAST, HALF, EVERYTHING = "last block", "upper half", "everything"
-# By stage the share of each tower's blocks, from the top; at least one.
+# Share of each encoder's last blocks by stage; at least one block.
 SHARES = {LAST: 0.0, "upper quarter": 0.25, HALF: 0.5, "upper three quarters": 0.75}
 
 
 def copy_of(model: ModelView) -> tuple[ModelView, nn.Module]:
-    """Copy a model with its weights and look at the copy; the user's own is not touched."""
+    """Copy a model with its weights and wrap the copy; the original is not modified."""
     assert model.module is not None, "a loaded or wrapped model has its module"
     module = deepcopy(model.module)
     return wrap(module, model.preprocess, model.tokenizer, model.name), module
@@ -36,9 +36,9 @@ def copy_of(model: ModelView) -> tuple[ModelView, nn.Module]:
 
 @torch.no_grad()
 def shuffle(parameters: Sequence[nn.Parameter], generator: torch.Generator) -> None:
-    """Put the numbers of each parameter in a random order.
+    """Permute the entries of each parameter at random.
 
-    What was learnt is gone; the size of the numbers, and so that of the activations, stays.
+    This removes the learnt structure but keeps the scale of weights and activations.
     """
     for parameter in parameters:
         flat = parameter.detach().cpu().flatten()
@@ -47,13 +47,13 @@ def shuffle(parameters: Sequence[nn.Parameter], generator: torch.Generator) -> N
 
 
 def parameters_of(block: Block) -> list[nn.Parameter]:
-    """The parameters of the modules that a block is made of, each once."""
+    """The distinct parameters of a block's modules."""
     modules = [part for part in vars(block).values() if isinstance(part, nn.Module)]
     return list({id(p): p for module in modules for p in module.parameters()}.values())
 
 
 def stages_of(copy: ModelView, module: nn.Module) -> Iterator[tuple[str, list[nn.Parameter]]]:
-    """What is shuffled at each stage, on top of the stages before: all towers at once."""
+    """Parameters of all encoders to shuffle at each stage, in addition to earlier stages."""
     done: set[int] = set()
 
     def new(parameters: Sequence[nn.Parameter]) -> list[nn.Parameter]:
@@ -65,7 +65,7 @@ def stages_of(copy: ModelView, module: nn.Module) -> Iterator[tuple[str, list[nn
     for stage, share in SHARES.items():
         blocks = [b for tower in towers for b in tower.blocks[-_count(tower, share) :]]
         fresh = new([p for block in blocks for p in parameters_of(block)])
-        # Of a shallow tower, a quarter is the last block again.
+        # In a shallow encoder, the upper quarter is only the last block.
         if fresh:
             yield stage, fresh
     yield EVERYTHING, new(list(module.parameters()))
@@ -80,8 +80,8 @@ class Kept:
     """A sample for the stages.
 
     Attributes:
-        key: of what is stored of it.
-        evidence: to which the stages are added.
+        key: key of its stored measurements.
+        evidence: evidence to which the stages are added.
         case: its forward passes, run again only if a stage was not measured before.
     """
 
@@ -99,7 +99,7 @@ class Kept:
 def measure_shuffled(
     setup: AuditSetup, samples: Sequence[Kept], seed: int, store: Store | None = None
 ) -> tuple[str, ...]:
-    """Explain the samples again at each stage, against the model's own targets.
+    """Explain the samples again at each stage, with the target embeddings of the original model.
 
     Returns:
         The names of the stages.
@@ -127,7 +127,7 @@ def measure_shuffled(
 def _explained_again(
     setup: AuditSetup, case: Case, copy: ModelView
 ) -> dict[str, dict[Side, list[Tensor]]]:
-    """Of an image against the model's own texts, and of the texts against its own image."""
+    """Explain the image with the original prompts' embeddings, and the prompts with the image's."""
     targets, blocks = case.forward_pass.targets, setup.cases.image_blocks
     forward_pass = run_tower(copy.image, case.pixels, targets, keep=blocks)
     encoded = None

@@ -1,4 +1,4 @@
-"""The model's readout with a method's own spatial weights in place of its attention."""
+"""The model's pooling attention with a method's spatial weights as attention weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from whyclip.variant import Variant
 
 @torch.no_grad()
 def read_with(forward_pass: ForwardPass, variant: Variant) -> Tensor | None:
-    """Embeddings ``[b, e]`` when every head reads the tokens by the method's weights.
+    """Embeddings ``[b, e]`` if every head pools the tokens with the method's weights.
 
-    ``o^h = Σ_i w_i v^h_i`` with ``w = max(λ, 0) / Σ max(λ, 0)``, then the rest of the last block
-    and the projection as they are. Cui & Fan 2026 (arXiv 2605.12952).
+    ``o^h = Σ_i w_i v^h_i`` with ``w = max(λ, 0) / Σ max(λ, 0)``, then the
+    unchanged rest of the last block and the projection. Cui & Fan 2026 (arXiv 2605.12952).
 
     Returns:
-        None where the method has no spatial weights of its own.
+        None if the method has no spatial weights.
     """
     if variant.method.readout_weights is None:
         return None

@@ -1,4 +1,4 @@
-"""The measurements of an audit on disk, sample by sample, so that an interrupted audit resumes."""
+"""The measurements of an audit on disk, so that an interrupted audit can resume."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from whyclip.studies.audit.evidence import Exchange, MethodEvidence, SampleEvide
 from whyclip.types import Word
 
 RESULT = "audit.json"
-# Files of a report, of an audit or of something else.
+# Files of a report, of an audit or of another study.
 _REPORTS = (RESULT, "index.html", "report.md")
 
 _KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Exchange, Word)}
@@ -28,10 +28,10 @@ _KINDS = {kind.__name__: kind for kind in (SampleEvidence, MethodEvidence, Excha
 
 @dataclass
 class Store:
-    """A file of lines, one for each thing that was measured, under a key.
+    """A file with one line per measurement, each with a key.
 
-    The file's name has a digest of everything that decides the results, so that audits of another
-    model, dataset or plan have files of their own. Its first line says what that is.
+    The file name contains a digest of everything that affects the results, so that audits of
+    another model, dataset or plan use separate files. The first line describes these inputs.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class Store:
     lines: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Read what an earlier run measured; half a line at the end is removed.
+        """Read the measurements of an earlier run; an incomplete last line is removed.
 
         Raises:
             OutputError: the file cannot be read.
@@ -58,14 +58,14 @@ class Store:
                 self.lines[record["key"]] = record["value"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
-                f"{str(self.file)!r:.80} cannot be read: {error!s:.60}; remove it to begin anew"
+                f"{str(self.file)!r:.80} cannot be read: {error!s:.60}; remove it to start again"
             ) from None
 
     def refuse_others(self) -> None:
-        """Refuse a folder with a report that belongs to something else than this audit.
+        """Check that the folder contains no report of another study or audit.
 
         Raises:
-            OutputError: writing the audit's report would replace it.
+            OutputError: writing the audit's report would replace another report.
         """
         held = [name for name in _REPORTS if (self.folder / name).exists()]
         if held and not self.file.exists():
@@ -75,10 +75,10 @@ class Store:
             )
 
     def get(self, key: str) -> Any:
-        """What was measured under a key; None if nothing was.
+        """Return the measurement with a key; None if there is none.
 
         Raises:
-            OutputError: it was not written by whyclip.
+            OutputError: the line was not written by whyclip.
         """
         if key not in self.lines:
             return None
@@ -90,7 +90,7 @@ class Store:
             ) from None
 
     def put(self, key: str, value: Any) -> None:
-        """Write what was measured through to the file.
+        """Append a measurement and flush the file.
 
         Raises:
             OutputError: the file cannot be written.
@@ -101,7 +101,7 @@ class Store:
 
 
 def _packed(value: Any) -> Any:
-    """A value in JSON's types; what is not one of them becomes a pair of its kind and content."""
+    """Convert a value to JSON types; other types become a pair of type name and content."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Tensor):

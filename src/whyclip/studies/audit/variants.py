@@ -1,4 +1,4 @@
-"""Which methods are audited, by what labels, and with which options."""
+"""The audited methods with their labels and options."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from whyclip.variant import Variant
 def variants_by_label(
     model: ModelView, methods: MethodsLike | None, seed: int = 0
 ) -> dict[str, Variant]:
-    """Choose the methods asked for, and the random control.
+    """Choose the requested methods and the random baseline.
 
     Args:
-        model: to be explained.
-        methods: as for :func:`whyclip.compare`; by default every one that supports the model
-            without running it dozens of times.
-        seed: of the random control.
+        model: model to explain.
+        methods: as for :func:`whyclip.compare`; default: every fast method that supports the model.
+        seed: random seed of the baseline.
 
     Returns:
-        Variants by label, each on the sides that it supports; the control last.
+        Variants by label, each with the sides that it supports; the baseline is last.
 
     Raises:
-        OptionError: a method is not known, cannot read the model, or was given twice.
+        OptionError: a method is unknown, does not support the model, or was given twice.
     """
     if methods is None:
         variants = list(select_variants(model).variants)
@@ -36,10 +35,10 @@ def variants_by_label(
 
 
 def _supported(model: ModelView, variant: Variant) -> Variant:
-    """Leave out the sides that the method cannot read."""
+    """Remove the sides that the method does not support."""
     reasons = obstacles(model, variant)
     able = [side for side, reason in reasons.items() if not reason]
     if not able:
-        why = "; ".join(dict.fromkeys(reasons.values())) or f"it reads {variant.sides}"
-        raise OptionError(f"method {variant.label!r} cannot read {model.name}: {why}")
+        why = "; ".join(dict.fromkeys(reasons.values())) or f"it explains {variant.sides}"
+        raise OptionError(f"method {variant.label!r} does not support {model.name}: {why}")
     return variant.on(able)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the rule says of one side.
+    """Result of the rule for one side.
 
     Attributes:
         side: the side.
-        best: the method with the best mean rank among those that may be the default.
-        rank: its mean rank, among all methods.
-        today: the default of today.
-        ahead: by how much its mean rank is better than today's, with its interval over models.
+        best: the method with the best mean rank among the candidates for the default.
+        rank: its mean rank among all methods.
+        today: the current default.
+        ahead: current default's mean rank minus the best one's, with its interval over models.
     """
 
     side: Side
@@ -38,7 +38,7 @@ class Choice:
 
     @property
     def default(self) -> str:
-        """The default by the rule: the best one, or today's if the two do not differ."""
+        """The default by the rule: the best method, or the current one if they do not differ."""
         return self.best if self.ahead.low > 0 else self.today
 
     def to_json(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Choice:
 
 
 def may_be_default(label: str) -> bool:
-    """Whether a method is not slow, and its scope is the model's score, with its own options."""
+    """Whether a method is fast and explains the model's score with its default options."""
     try:
         variant = Variant.of(label)
     except OptionError:
@@ -65,7 +65,7 @@ def choose_default(result: Benchmark, side: Side) -> Choice:
     """Apply the rule to one side of a benchmark.
 
     Raises:
-        OptionError: no method may be the default, or today's was not measured.
+        OptionError: no method can be the default, or the current default was not measured.
     """
     today = DEFAULTS[side][0]
     ranks = result.ranks(side)

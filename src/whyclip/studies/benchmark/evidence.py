@@ -27,11 +27,11 @@ def outcomes_of(
     """Measure checks for every method and side.
 
     Args:
-        model: to be explained.
-        dataset: all of its samples are used.
+        model: model to explain.
+        dataset: dataset, of which all samples are used.
         plans: methods with their options, by label.
         checks: names of checks of the audit.
-        seed: of all draws.
+        seed: random seed of all draws.
 
     Yields:
         The outcomes that could be measured.
@@ -41,7 +41,7 @@ def outcomes_of(
     samples = [each.sample for each in drawn if isinstance(each.sample, Sample)]
     candidates = prompt_candidates(model, dataset, samples)
     asks = frozenset(ask for check in chosen for ask in check.asks)
-    # None of these checks hides patches of an image.
+    # These checks do not hide patches of an image.
     work = Work(asks, what_lacks(model, candidates, samples), 1, PATCHES, seed)
     evidence = gather(AuditSetup(model, plans, candidates), drawn, work, None).evidence
     for check in chosen:

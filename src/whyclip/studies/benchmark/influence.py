@@ -1,4 +1,4 @@
-"""How much each image contributes to a quantity, so that quantities are averaged over models."""
+"""Contribution of each image to a quantity, for averaging quantities over models."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Floats = NDArray[np.float64]
 def pseudo_values(measured: Values | Pairs) -> tuple[float, dict[str, float]]:
     """Compute a mean or a correlation, and the jackknife's pseudo-value of each image.
 
-    ``P_i = n θ − (n − 1) θ₋ᵢ``, with θ₋ᵢ the quantity without image i; their mean is θ up to the
-    jackknife's correction, and for a mean with one value per image they are the values. Efron &
+    ``P_i = n θ − (n − 1) θ₋ᵢ``, with θ₋ᵢ the quantity without image i. Their mean is θ up to the
+    jackknife correction. For a mean with one value per image, they equal the values. Efron &
     Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11.
 
     Args:
-        measured: values, whose mean is meant, or pairs, whose Pearson correlation is meant; NaN is
-            ignored, and a method that says the same of every case has correlation 0.
+        measured: values for a mean, or pairs for a Pearson correlation; NaN is ignored. A method
+            with the same value in every case has correlation 0.
 
     Returns:
         θ, and the pseudo-value of each image that has a value.
@@ -64,16 +64,16 @@ def _correlation(sums: Floats) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         of_x, of_y = xx - x * x / n, yy - y * y / n
         r = (xy - x * y / n) / np.sqrt(np.maximum(of_x, 0) * np.maximum(of_y, 0))
-    # Rounding of a constant row is not variation.
+    # Treat a row that varies only by rounding errors as constant.
     constant = of_x <= 1e-12 * np.maximum(xx, 1e-300)
     clipped: Floats = np.where(constant, 0.0, np.clip(r, -1, 1))
     return clipped
 
 
 def mean_ranks(values: Mapping[str, float]) -> dict[str, float]:
-    """Rank methods by a value, the best first from 1; equal values share the mean of their ranks.
+    """Rank methods by a value from 1 (best); equal values share their mean rank.
 
-    A method without a value is last.
+    Methods without a value rank last.
     """
     labels = list(values)
     row = np.array([-np.inf if np.isnan(values[label]) else values[label] for label in labels])

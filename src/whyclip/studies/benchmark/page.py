@@ -1,4 +1,4 @@
-"""A benchmark laid out as a page: ranks, tables of checks, reliance on cues."""
+"""Page of a benchmark: ranks, tables of checks, reliance on cues."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ RESULT = "benchmark.json"
 
 HOW_TO_READ = f"""## How to read it
 
-Every scene is drawn again with one change, such as without one of its objects, and every prompt is
-written again with one word exchanged. No pixel is hidden. Each check is the mean over the ordinary
-models, with an interval that holds for other models and other images. Ranks compare the methods in
+Every scene is drawn again with one change, for example without one of its objects, and every prompt
+is written again with one word replaced. No pixel is hidden. Each value is a mean over the ordinary
+models, with an interval that generalises to other models and images. Ranks compare the methods in
 each check on each model; the best has rank 1.
 
 Models of the other kinds learned a cue: a badge, a word in the image, or stripes behind the
-objects. How much a model relies on its cue is measured: the score, less the score of the same scene
-without the cue. The table says how relevance on the cue's patches correlates with that, over all
-images of these models and the ordinary ones. A method passes if the interval is above
-{LEAST_CORRELATION:g}, and fails if it is below. A cue that its models hardly use (less than
-{LEAST_RELIANCE:g}) is not judged. `object_mask` is planted: it is the mask of the
-named object, whatever the model does.
+objects. The reliance of a model on its cue is the score minus the score of the same scene without
+the cue. The table shows the correlation of the relevance on the cue's patches with the reliance,
+over all images of these models and the ordinary ones. A method passes if the interval is above
+{LEAST_CORRELATION:g}, and fails if it is below. A cue with a mean reliance below
+{LEAST_RELIANCE:g} is not judged. `object_mask` is a planted bad method: the mask of the named
+object, independent of the model.
 """
 
 
@@ -51,7 +51,7 @@ def write_pages(result: Benchmark, folder: Path) -> Path:
 
 
 def report_of(result: Benchmark, command: str = "whyclip benchmark") -> Report:
-    """Make the report."""
+    """Return the report."""
     sections: list[Section] = []
     for side in SIDES:
         if result.checks(side) and result.of_kind(NO_RELIANCE):
@@ -73,7 +73,7 @@ def ranking_of(result: Benchmark, side: Side) -> Ranking:
 
 
 def default_words(result: Benchmark, side: Side) -> str:
-    """What the rule for defaults says, in two sentences; empty if it cannot be applied."""
+    """Result of the rule for defaults in two sentences; empty if it cannot be applied."""
     try:
         choice = choose_default(result, side)
     except OptionError:
@@ -86,7 +86,7 @@ def default_words(result: Benchmark, side: Side) -> str:
     text = f"{text} It is {choice.ahead.mean:.2f}{bounds} ranks ahead of `{choice.today}`, "
     if choice.default == choice.best:
         return f"{text}so the rule makes it the default."
-    few = "which is not certain" if known else f"but fewer than {MIN_MODELS} models decide nothing"
+    few = "which may be chance" if known else f"but fewer than {MIN_MODELS} models do not suffice"
     return f"{text}{few}: `{choice.today}` stays the default."
 
 
@@ -100,14 +100,14 @@ def _side(result: Benchmark, side: Side) -> list[Section]:
         Picture(
             rank_plot(ranking_of(result, side)),
             alt=f"Mean ranks of the methods on {side}s",
-            caption="A bar joins methods whose mean ranks do not differ.",
+            caption="A bar joins methods whose mean ranks do not differ significantly.",
         ),
         checks_table(result, side),
     ]
 
 
 def checks_table(result: Benchmark, side: Side, kind: str = NO_RELIANCE) -> Table:
-    """One row for each method, one column for each check."""
+    """One row per method, one column per check."""
     checks = result.checks(side)
     rows = tuple(
         {
@@ -123,12 +123,12 @@ def checks_table(result: Benchmark, side: Side, kind: str = NO_RELIANCE) -> Tabl
         (Column("method"), Column("rank", "mean rank"), *columns),
         rows,
         note=f"Mean over the {kind} models ({number}), with its 95 % interval over models and "
-        f"images; at least {MIN_MODELS} models have an interval.",
+        f"images, if there are at least {MIN_MODELS} models.",
     )
 
 
 def reliance_table(result: Benchmark) -> Table:
-    """One row for each method, two columns for each cue."""
+    """One row per method, two columns per cue."""
     methods = list(dict.fromkeys(m for cue in result.cues for m in result.explained(cue)))
     rows = []
     for method in methods:
@@ -150,7 +150,7 @@ def reliance_table(result: Benchmark) -> Table:
 
 
 def models_table(result: Benchmark) -> Table:
-    """One row for each model: what it was trained on, what it recognises, what it relies on."""
+    """One row per model: its training data, its recall and its reliance on cues."""
     rows = []
     for record in result.records:
         drops = {cue: part.drops for cue, part in record.reliance.items()}
@@ -171,5 +171,5 @@ def models_table(result: Benchmark) -> Table:
         ),
         tuple(rows),
         note="Recall@k: share of the k objects of a scene among the model's k best concepts. "
-        "Reliance: how far the cosine falls without the cue.",
+        "Reliance: drop of the cosine without the cue.",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a benchmark measured: one record for each model, and what follows from all of them."""
+"""Measurements of a benchmark: one record per model."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DIGITS = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """One check of one method on one side, by one model.
+    """One check of one method on one side, for one model.
 
     Attributes:
-        value: the check's quantity over all images; NaN where nothing could be measured.
-        images: by image, its pseudo-value, see
+        value: the check's quantity over all images; NaN if nothing could be measured.
+        images: pseudo-value of each image by its name, see
             :func:`~whyclip.studies.benchmark.influence.pseudo_values`.
     """
 
@@ -34,18 +34,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """Everything that was measured of one model.
+    """All measurements of one model.
 
     Attributes:
-        model: name of the model, such as ``"badge-1"``.
-        kind: what it was trained on.
-        seed: of its training.
-        fingerprint: of its weights.
-        facts: of its training, such as its recall@k.
-        outcomes: of the checks.
-        reliance: by cue.
+        model: name of the model, for example ``"badge-1"``.
+        kind: kind of its training data.
+        seed: random seed of its training.
+        fingerprint: fingerprint of its weights.
+        facts: facts about its training, for example its recall@k.
+        outcomes: outcomes of the checks.
+        reliance: reliance by cue.
         samples: number of scenes.
-        seconds: duration.
+        seconds: duration of the measurement.
     """
 
     model: str
@@ -59,7 +59,7 @@ class ModelRecord:
     seconds: float = 0.0
 
     def value(self, check: str, method: str, side: Side) -> float:
-        """A check's quantity; NaN where it was not measured."""
+        """Value of a check; NaN if it was not measured."""
         for outcome in self.outcomes:
             if (outcome.check, outcome.method, outcome.side) == (check, method, side):
                 return outcome.value
@@ -74,10 +74,10 @@ class ModelRecord:
 
     @staticmethod
     def from_json(kept: Mapping[str, Any]) -> ModelRecord:
-        """Read what ``to_json`` gives.
+        """Read the result of ``to_json``.
 
         Raises:
-            OutputError: something is missing.
+            OutputError: a field is missing.
         """
         try:
             outcomes = tuple(

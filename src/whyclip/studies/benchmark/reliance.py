@@ -1,7 +1,7 @@
-"""How much a model relies on a planted cue, and how much relevance each method puts on it.
+"""Reliance of a model on a planted cue, and relevance of each method on it.
 
-The reliance is measured: the cosine with the prompt of the cue's concept, less the same in the
-scene drawn without the cue.
+The reliance is the cosine with the prompt of the cue's concept, minus the same cosine for the scene
+drawn without the cue.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from whyclip.studies.family.planted import PlantedScenes
 from whyclip.variant import Variant
 
 ORACLE = "object_mask"
-"""A planted bad method: the mask of the named object, whatever the model does."""
+"""A planted bad method: the mask of the named object, independent of the model."""
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """The planted scenes of one cue, seen by one model; n scenes.
+    """Measurements of one model on n planted scenes of one cue.
 
     Attributes:
         cue: name of the cue.
         scores: ``[n]`` cosine with the prompt of the cue's concept.
-        drops: ``[n]`` how far it falls in the scene without the cue; the reliance.
-        raw: by method ``[n]``, the relevance summed over the cue's patches.
-        shares: by method ``[n]``, that sum divided by the sum of the map's absolute values; 0 for
-            a map of zeros.
+        drops: ``[n]`` reliance: drop of the cosine in the scene without the cue.
+        raw: relevance summed over the cue's patches ``[n]``, by method.
+        shares: the same sum divided by the sum of the map's absolute values ``[n]``, by method; 0
+            for a map of zeros.
     """
 
     cue: str
@@ -52,19 +52,19 @@ class Reliance:
 
     @staticmethod
     def from_json(kept: Mapping[str, object]) -> Reliance:
-        """Read what ``to_json`` gives."""
+        """Read the result of ``to_json``."""
         return Reliance(**kept)  # type: ignore[arg-type]
 
 
 def measure_reliance(
     model: ModelView, scenes: PlantedScenes, variants: Sequence[Variant]
 ) -> Reliance:
-    """Measure the reliance of a model on a cue, and the relevance on it by each method.
+    """Measure the reliance of a model on a cue, and the relevance of each method on it.
 
     Args:
-        model: of the family.
-        scenes: with a cue each.
-        variants: methods with their options; those that read images are explained.
+        model: a model of the family.
+        scenes: scenes with one cue each.
+        variants: methods with their options; only methods that explain images are used.
     """
     reading = tuple(v.on(("image",)) for v in variants if "image" in v.sides)
     setup = CaseSetup(model, reading, prompt_candidates(model, scenes, list(scenes)), strict=False)
@@ -109,16 +109,16 @@ def _maps(case: Case, name: str, variants: Sequence[Variant]) -> Iterator[tuple[
 
 
 def patch_shares(mask: np.ndarray, grid: Sequence[int]) -> Tensor:
-    """Share of each patch that a mask ``[H, W]`` covers, ``[gh, gw]``, of a model that sees all."""
+    """Share of each patch covered by a mask ``[H, W]``, ``[gh, gw]``, for an uncropped image."""
     pixels = torch.from_numpy(mask).float()[None, None]
     return F.adaptive_avg_pool2d(pixels, (grid[0], grid[1]))[0, 0]
 
 
 def patch_weights(mask: np.ndarray, grid: Sequence[int]) -> Tensor:
-    """Which patches count for a cue: ``[gh, gw]``, 0 to 1.
+    """Weight of each patch for a cue: ``[gh, gw]``, 0 to 1.
 
-    A small cue is in whole patches, of which a method cannot mark a part: every patch that it
-    touches counts. A background counts by its share of each patch.
+    For a small cue, every patch that it touches has weight 1, because a method cannot mark part of
+    a patch. For a background, the weight is its share of the patch.
     """
     shares = patch_shares(mask, grid)
     return shares if float(shares.mean()) > _LARGE else (shares > 0).float()
@@ -129,7 +129,7 @@ _LARGE = 1 / 3
 
 @torch.no_grad()
 def _cosines(model: ModelView, images: Sequence[Image.Image], direction: Tensor) -> list[float]:
-    """Cosines of images with a direction ``[e]`` of length 1."""
+    """Cosines of images with a unit vector ``[e]``."""
     pixels = torch.stack([pixels for pixels, _ in model_inputs(model, list(images))])
     embeddings = model.image.encode(pixels.to(model.image.device)).float().cpu()
     cosines: list[float] = (F.normalize(embeddings, dim=-1) @ direction).tolist()

@@ -1,4 +1,4 @@
-"""What follows from a benchmark's records: tables, ranks, reliance on cues, and the defaults."""
+"""Results of a benchmark from its records: values, ranks, reliance on cues, and defaults."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Benchmark:
     """Results of a benchmark.
 
     Attributes:
-        records: of each model.
-        seed: of the scenes.
-        seconds: duration of this run; models that were measured before cost nothing.
+        records: one record per model.
+        seed: random seed of the scenes.
+        seconds: duration of this run, without models that were measured before.
     """
 
     records: tuple[ModelRecord, ...]
@@ -65,7 +65,7 @@ class Benchmark:
         return tuple(dict.fromkeys(o.method for o in outcomes if o.side == side))
 
     def interval(self, check: str, method: str, side: Side, kind: str = NO_RELIANCE) -> Interval:
-        """A check's quantity, mean over the models of a kind, with its interval over models."""
+        """Mean of a check over the models of a kind, with its interval over models."""
         values: list[float] = []
         models: list[str] = []
         images: list[str] = []
@@ -76,7 +76,7 @@ class Benchmark:
                     images += outcome.images
                     models += [record.model] * len(outcome.images)
         interval = hierarchical_interval(values, models, images)
-        # The values are jackknife ones, which may lie beyond what the check's own value can be.
+        # Jackknife pseudo-values can lie outside the range of the check's value.
         least, most = get_check(check).bounds
         low, high = np.clip([interval.low, interval.high], least, most).tolist()
         return interval._replace(low=low, high=high)
@@ -95,9 +95,9 @@ class Benchmark:
         return {method: np.array(row) for method, row in rows.items()}
 
     def order(self, side: Side) -> tuple[tuple[str, float], ...]:
-        """The methods by their mean rank over checks and ordinary models, the best first.
+        """Methods with their mean rank over checks and ordinary models, best first.
 
-        Empty without an ordinary model.
+        Empty without ordinary models.
         """
         if not self.of_kind(NO_RELIANCE):
             return ()
@@ -105,7 +105,7 @@ class Benchmark:
         return tuple(sorted(means.items(), key=lambda item: item[1]))
 
     def reliances(self, cue: str, *, ordinary: bool = True) -> tuple[tuple[str, Reliance], ...]:
-        """The planted scenes of a cue, by the models trained with it and the ordinary ones."""
+        """Reliance on a cue of the models trained with it and of the ordinary models."""
         kinds = (cue, NO_RELIANCE) if ordinary else (cue,)
         return tuple(
             (record.kind, record.reliance[cue])
@@ -115,7 +115,7 @@ class Benchmark:
 
     @cached_property
     def cues(self) -> tuple[str, ...]:
-        """The cues of which a model is in the benchmark."""
+        """The cues with at least one model in the benchmark."""
         return tuple(kind for kind in self.kinds if kind in self._measured_cues)
 
     @property
@@ -127,14 +127,14 @@ class Benchmark:
     ) -> Interval:
         """Correlation of the relevance on a cue with the reliance, over models and images.
 
-        The interval draws models anew, each from those of its kind, then images; its bounds are the
-        middle 95 % of 2,000 draws. With few models of a kind it is too short.
+        The interval resamples models within each kind, then images; its bounds contain the middle
+        95 % of 2,000 draws. With few models per kind it is too short.
 
         Args:
             cue: name of the cue.
             method: label of the method, or ``"object_mask"``.
-            ordinary: whether the ordinary models count as well.
-            share: whether the relevance is divided by that of the whole map.
+            ordinary: whether to include the ordinary models.
+            share: whether to divide the relevance by that of the whole map.
         """
         kinds, xs, ys = [], [], []
         for kind, part in self.reliances(cue, ordinary=ordinary):
@@ -151,7 +151,7 @@ class Benchmark:
         return float(np.mean([drop for _, part in parts for drop in part.drops]))
 
     def verdict(self, cue: str, method: str) -> Verdict:
-        """Whether a method's relevance on a cue follows the reliance, by the criteria."""
+        """Verdict on whether a method's relevance on a cue follows the reliance."""
         interval = self.follows(cue, method)
         if math.isnan(interval.low) or self.learned(cue) < LEAST_RELIANCE:
             return "not applicable"
@@ -160,7 +160,7 @@ class Benchmark:
         return "fail" if interval.high < LEAST_CORRELATION else "inconclusive"
 
     def explained(self, cue: str) -> tuple[str, ...]:
-        """The methods, the planted bad one and the control that were measured on a cue."""
+        """The measured methods for a cue, including the planted bad method and the baseline."""
         labels = dict.fromkeys(label for _, part in self.reliances(cue) for label in part.raw)
         last = [label for label in (ORACLE, CONTROL) if label in labels]
         return (*(label for label in labels if label not in last), *last)
@@ -228,14 +228,14 @@ def correlation_over_models(
     """Pearson correlation over the images of all models, with its interval over both.
 
     Args:
-        xs: for each model a row over its images.
-        ys: the same of the other quantity.
-        kinds: of each model; models are drawn anew within their kind.
-        seed: of the draws.
+        xs: one row over images per model.
+        ys: the other quantity, in the same form.
+        kinds: kind of each model; models are resampled within their kind.
+        seed: random seed of the draws.
 
     Returns:
-        NaN bounds if there is one model only. A row that says the same of every image and model
-        has correlation 0.
+        Bounds are NaN if there is only one model. Values that are the same for every image and
+        model have correlation 0.
     """
     count = sum(map(len, xs))
     if not count or np.ptp(np.concatenate(ys)) == 0:

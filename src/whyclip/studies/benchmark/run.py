@@ -1,4 +1,4 @@
-"""The benchmark from beginning to end: every model of the family, by every check and method."""
+"""Run the benchmark: every check and method on every model of the family."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from whyclip.variant import Variant
 LIMIT = 120
 PLANTED = 60
 SEED = 24
-"""Of scenes that nothing else has looked at."""
+"""Seed of scenes that are not used anywhere else."""
 
 
 @in_plain_state
@@ -51,13 +51,13 @@ def benchmark(
     """Compare explanation methods over a family of models, by changing scenes and prompts.
 
     Args:
-        models: members of the family, such as ``"badge-0"``; by default all that are trained.
-        methods: as for :func:`whyclip.audit`; by default every fast one, and a random control.
+        models: members of the family, for example ``"badge-0"``; default: all trained members.
+        methods: as for :func:`whyclip.audit`; default: every fast method, and a random baseline.
         limit: number of scenes for the checks.
-        planted: number of scenes with each cue.
-        seed: of the scenes.
+        planted: number of scenes for each cue.
+        seed: random seed of the scenes.
         weights: folder with the family's weights.
-        out: folder in which each model's results are kept; the same benchmark resumes from there.
+        out: folder for the results of each model; the same benchmark resumes from there.
 
     Raises:
         OptionError: an unknown model or method, a number below 2, or no model is trained.
@@ -83,7 +83,7 @@ def benchmark(
         if kept is None:
             kept = _measure(member, view, plans, limit, planted, seed)
             kept = replace(kept, facts=facts_of(member, folder))
-            # As it will be read again: values that differ by rounding alone have the same rank.
+            # Use the values as stored, so that values that differ only by rounding share a rank.
             kept = ModelRecord.from_json(kept.to_json())
             if file is not None:
                 _keep(file, kept, digest(settings))
@@ -92,7 +92,7 @@ def benchmark(
 
 
 def _members(models: Sequence[Member | str] | None, folder: Path) -> tuple[Member, ...]:
-    """The named members, or by default all that are trained."""
+    """The named members, or by default all trained members."""
     if models is not None:
         return tuple(each if isinstance(each, Member) else Member.of(each) for each in models)
     untrained = missing(folder)
@@ -128,22 +128,22 @@ def _measure(
 
 
 def scenes_of_family(n: int, seed: int) -> SceneSamples:
-    """Scenes like those that the family was trained on, unseen, with two objects each.
+    """Unseen scenes with two objects, from the training distribution of the family.
 
-    Three objects cover one another in nearly all images of this size.
+    Three objects would overlap in nearly all images of this size.
     """
     return SceneSamples(n, seed, size=SIDE, concepts=CONCEPTS, objects=2, split="test")
 
 
 def _kept(file: Path, identity: str) -> ModelRecord | None:
-    """A model's results, if the file holds those of the same benchmark."""
+    """Results of a model from a file, if they are from the same benchmark."""
     if not file.exists():
         return None
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OutputError(
-            f"{str(file)!r:.100} cannot be read: {error!s:.60}; remove it to begin anew"
+            f"{str(file)!r:.100} cannot be read: {error!s:.60}; remove it to start again"
         ) from error
     if content.pop("identity", None) != identity:
         return None
@@ -157,14 +157,14 @@ def _keep(file: Path, record: ModelRecord, identity: str) -> None:
 
 
 def read_benchmark(folder: str | Path) -> Benchmark:
-    """Read the results of a folder, of all models.
+    """Read the results of all models from a folder.
 
     Raises:
-        OutputError: there are none, or they cannot be read.
+        OutputError: there are no results, or they cannot be read.
     """
     records = list(_records(Path(folder)))
     if not records:
-        raise OutputError(f"{str(folder)!r:.100} holds no results of a benchmark")
+        raise OutputError(f"{str(folder)!r:.100} contains no benchmark results")
     return Benchmark(tuple(records))
 
 

@@ -1,4 +1,4 @@
-"""How faithful are the explanations of a dataset? Values, intervals and reports by method."""
+"""Evaluation of methods on a dataset: values, intervals and reports."""
 
 from __future__ import annotations
 

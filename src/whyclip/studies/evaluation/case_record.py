@@ -1,4 +1,4 @@
-"""What was measured of one sample, as it is kept in memory and on disk."""
+"""Measurements of one sample, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from whyclip.errors import OutputError
 from whyclip.metrics import Metric
 from whyclip.studies.evaluation.prompts import ExplainedPrompt
 
-# (method, metric, read): `read` is empty for metrics that read no answer of the model.
+# (method, metric, read): `read` is empty for metrics that do not use the model's output.
 Key = tuple[str, str, str]
 
 
 @dataclass
 class PromptRecord:
-    """One subject with the value of every metric for every method, and the curves.
+    """One (image, prompt) pair with the value of every metric for every method, and the curves.
 
-    ``curves`` has the scores of a metric with ``points`` at each key, ``amounts`` the x values of
-    each metric's curve.
+    ``curves`` has the scores of a metric with curve at each key, ``amounts`` the x values of each
+    metric's curve.
     """
 
     subject: ExplainedPrompt
@@ -34,7 +34,7 @@ class PromptRecord:
     def put_curve(
         self, metric: Metric, method: str, read: str, amounts: Tensor, scores: Tensor
     ) -> None:
-        """Keep a curve at the metric's number of points, between its own by straight lines."""
+        """Store a curve, linearly interpolated to the metric's number of points."""
         x = amounts.double().numpy()
         y = scores.double().numpy()
         if len(x) != metric.curve_points:
@@ -49,13 +49,13 @@ class CaseRecord:
     """One sample.
 
     Attributes:
-        number: of the sample in the whole dataset, however many were drawn from it.
-        sample: its id.
-        image: what tells its image from others; rows of one image are not independent.
-        strange: whether the model's domain does not have this image.
-        seconds: since the sample before was finished.
-        key: of the sample as it was when it was measured; it is measured again when it changed.
-        error: why nothing could be measured; the next run tries again.
+        number: number of the sample in the whole dataset, independent of the drawn subset.
+        sample: id of the sample.
+        image: identifier of its image; rows of one image are not independent.
+        strange: whether the image is out of distribution for the model.
+        seconds: time since the previous sample was finished.
+        key: key of the sample when it was measured; a changed sample is measured again.
+        error: error of a failed sample; the next run tries it again.
     """
 
     number: int
@@ -74,7 +74,7 @@ class CaseRecord:
             prompt.curves = {key: prompt.curves[key] for key in keys if key in prompt.curves}
 
     def to_json(self) -> dict[str, Any]:
-        """As text and numbers; NaN becomes None."""
+        """Convert to plain JSON types; NaN becomes None."""
         return {
             "number": self.number,
             "key": self.key,
@@ -98,10 +98,10 @@ class CaseRecord:
 
 
 def record_from_json(content: Mapping[str, Any]) -> CaseRecord:
-    """Read what :meth:`CaseRecord.to_json` made.
+    """Read the result of :meth:`CaseRecord.to_json`.
 
     Raises:
-        OutputError: something is missing.
+        OutputError: a field is missing.
     """
     try:
         return CaseRecord(

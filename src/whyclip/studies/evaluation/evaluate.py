@@ -1,4 +1,4 @@
-"""Evaluate methods on a dataset: the one call behind ``whyclip evaluate``."""
+"""Evaluate methods on a dataset, as ``whyclip evaluate`` does."""
 
 from __future__ import annotations
 
@@ -51,36 +51,37 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
 ) -> Evaluation:
     """Measure every metric for every method on every sample of a dataset.
 
-    The random control is always among the methods. Top-k accuracy is zero-shot, over the dataset's
-    classes. Results do not depend on the batch size, beyond rounding. A sample that cannot be read
-    is listed with its error in ``Evaluation.failed``, and a warning says so.
+    The random baseline is always included. Top-k accuracy is zero-shot, over the dataset's classes.
+    Results depend on the batch size only by rounding. A sample that cannot be read is listed with
+    its error in ``Evaluation.failed``, and a warning is issued.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
-        dataset: from :func:`whyclip.open_dataset`, with ``limit`` and ``seed`` for a part of it;
-            or its name.
-        methods: as for :func:`whyclip.compare`; by default all that are not slow, as ``METHODS``
-            has it. Results are under the labels.
-        metrics: names from ``whyclip.metrics.METRICS``; by default deletion, insertion, those of
-            location where there are masks, and those of words.
+        dataset: result of :func:`whyclip.open_dataset`, with ``limit`` and ``seed`` for a subset;
+            or its specification.
+        methods: as for :func:`whyclip.compare`; default: all methods that are not slow. Labels are
+            the keys of the results.
+        metrics: names from ``whyclip.metrics.METRICS``; default: deletion, insertion, localisation
+            metrics if there are masks, and word metrics.
         sides: ``"image"``, ``"text"`` or both.
-        prompt: ``"gt"`` explains each true label of a sample, by the sample's own prompt;
-            ``"pred"`` the predicted class, while accuracy and location stay those of the truth.
-        protocol: by which ``deletion`` and ``insertion`` go, ``"grad-eclip"`` or ``"rise"``.
-        fill: what deleted pixels show: ``"papers"`` as the protocol says; ``"background"`` the
-            scene without its objects, with ``"black"`` and ``"blurred"`` measured beside it.
+        prompt: ``"gt"`` explains each true label of a sample with the sample's prompt; ``"pred"``
+            explains the predicted class, with accuracy and localisation for the true label.
+        protocol: protocol of ``deletion`` and ``insertion``, ``"grad-eclip"`` or ``"rise"``.
+        fill: replacement of deleted pixels: ``"papers"`` for the protocol's fill; ``"background"``
+            for the scene without its objects, in addition to ``"black"`` and ``"blurred"``.
         geometry: as for :func:`whyclip.explain`.
-        precision: likewise.
-        seed: of the noise of edits, the order of equal pixels, the random control and intervals.
-        batch_size: how many edited inputs the model sees at once.
-        out: a folder to which finished samples are written; if it has some of the same
-            evaluation, only samples that failed or changed since are measured again.
-        data: what to call the dataset in results.
-        command: what to type to get the same again, for the report.
+        precision: as for :func:`whyclip.explain`.
+        seed: random seed of the noise of edits, the order of equal pixels, the random baseline and
+            the intervals.
+        batch_size: number of edited inputs per forward pass.
+        out: folder for finished samples. If it contains samples of the same evaluation, only failed
+            or changed samples are measured again.
+        data: name of the dataset in results.
+        command: command that repeats the evaluation, for the report.
 
     Raises:
-        InputError: something asked for cannot be had, or no sample can be measured.
-        OutputError: the folder cannot be written, or holds another evaluation.
+        InputError: an option is not supported, or no sample can be measured.
+        OutputError: the folder cannot be written, or contains another evaluation.
     """
     if batch_size < 1:
         raise OptionError(f"batch_size={batch_size}; give at least 1")
@@ -119,7 +120,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
         dataset=data or base_dataset(dataset).name,
         samples=len(measured),
         seed=seed,
-        # Of all runs that it took.
+        # The total of all runs.
         seconds=sum(record.seconds for record in measured),
         **_more_facts(setup, candidates, before, measured),
     )
@@ -130,7 +131,7 @@ def evaluate(  # noqa: PLR0913 (one call asks everything; all but two have defau
 
 
 def _measured(run: Run, store: Store | None, start: float) -> tuple[list[CaseRecord], int]:
-    """Measure what is not in the store; give all records in order, and how many were there."""
+    """Measure the samples that are not stored; return all records in order and the stored count."""
     numbers, keys = numbers_of(run.dataset), keys_of(run.dataset)
     kept = _kept(store, run.dataset, keys) if store else {}
     records = {key: kept[key] for key in keys if key in kept}
@@ -149,7 +150,7 @@ def _measured(run: Run, store: Store | None, start: float) -> tuple[list[CaseRec
         records[record.key] = record
         if store:
             waiting.append(record)
-            # Nothing is written until there is something to go on from.
+            # Write nothing until a sample succeeds, because there is nothing to resume from.
             begun = begun or not record.error
             for finished in waiting if begun else ():
                 store.add(finished)
@@ -164,10 +165,10 @@ def _title(records: Mapping[str, CaseRecord]) -> str:
 
 
 def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, CaseRecord]:
-    """The finished samples of a store, none of which another dataset wrote.
+    """The finished samples of a store, after checking that it belongs to this dataset.
 
     Raises:
-        OutputError: none of them is of this dataset.
+        OutputError: none of the samples is from this dataset.
     """
     kept = store.records()
     if (
@@ -177,13 +178,13 @@ def _kept(store: Store, dataset: Dataset, keys: Sequence[str]) -> dict[str, Case
     ):
         raise OutputError(
             f"{str(store.folder)!r} holds another evaluation; its dataset: none of its samples is "
-            "among those of now, or all were changed; give another --out"
+            "in the current dataset, or all were changed; give another --out"
         )
     return kept
 
 
 def _renumber(record: CaseRecord, number: int, run: Run) -> None:
-    """Say of a record of an earlier run where its sample and its classes are now."""
+    """Update the numbers of the sample and its classes in a record of an earlier run."""
     record.number = number
     for prompt in record.measured:
         prompt.subject = renumbered(run.dataset, prompt.subject, run.setup.prompt)
@@ -195,13 +196,13 @@ def _more_facts(
     subjects = [prompt.subject for record in records for prompt in record.measured]
     right = sum(subject.correct for subject in subjects)
     facts = {
-        "asked": f"{len(subjects)} prompts "
+        "prompts": f"{len(subjects)} prompts "
         + ("of true labels" if setup.prompt == "gt" else "of predicted classes"),
         "classes": f"{len(candidates.targets)}; the model gets {right} of {len(subjects)} right",
     }
     strange = sum(record.strange for record in records)
     if strange:
-        facts["pictures unlike the model's own"] = f"{strange} of {len(records)}"
+        facts["images out of distribution"] = f"{strange} of {len(records)}"
     if before:
         facts["measured before"] = f"{before} samples, by an earlier run"
     return facts
@@ -210,15 +211,15 @@ def _more_facts(
 def identity(model: ModelView, dataset: Dataset, setup: Setup, data: str) -> dict[str, Any]:
     """Everything that affects the results of all samples.
 
-    :func:`whyclip.datasets.dataset.keys_of` has what affects a single sample.
+    :func:`whyclip.datasets.dataset.keys_of` covers everything that affects a single sample.
 
     Args:
         model: the evaluated model.
         dataset: the dataset from which samples were drawn.
-        setup: what is measured.
+        setup: methods, metrics and options.
         data: name of the dataset.
 
     Returns:
-        JSON types; digests stand for what is long.
+        Plain JSON types, with digests in place of long values.
     """
     return {**setup.to_json(), **model_identity(model), "dataset": dataset_identity(dataset, data)}

@@ -1,4 +1,4 @@
-"""An evaluation as figures: curves of deletion and insertion, and means with intervals."""
+"""Figures of an evaluation: curves of deletion and insertion, and means with intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def curves(evaluation: EvaluationRecord) -> Figure | None:
-    """Mean curves of every metric that has one, a panel for each; None where there is none."""
+    """Mean curves of every metric with a curve, one panel each; None if there is none."""
     measures = [m for m in usual(evaluation.metrics) if m.metric.curve_points]
     return curve_plot([_panel(evaluation, measure) for measure in measures]) if measures else None
 
@@ -28,12 +28,12 @@ def _panel(evaluation: EvaluationRecord, measure: Measure) -> Panel:
             amounts, scores = evaluation.curve(method, metric.name, read)
             lines[method] = Curve(100 * amounts, scores)
     what = "words" if metric.side == "text" else "pixels"
-    done = "in" if "insertion" in metric.name else "out"
+    done = "revealed" if "insertion" in metric.name else "removed"
     return Panel(lines, _title(measure), f"% of {what} {done}")
 
 
 def dots(lines: Sequence[Line]) -> Figure:
-    """Every mean with its interval, a panel for each measure; a line marks the control's mean."""
+    """Every mean with its interval, one panel per measure; a line marks the baseline's mean."""
     panels: dict[str, dict[str, dict[str, Interval]]] = {}
     for line in lines:
         panels.setdefault(_title(line.measure), {"": {}})[""][line.method] = line.value

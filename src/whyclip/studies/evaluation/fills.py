@@ -1,4 +1,4 @@
-"""What each fill of deletion and insertion would have concluded, on the same images."""
+"""Conclusions of deletion and insertion with each fill, on the same images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES: tuple[Fill, ...] = ("black", "blurred", "random")
 
 
 def fills_words(lines: Sequence[Line]) -> str:
-    """Compare the artificial fills with the true background; empty if that was not measured."""
+    """Compare the artificial fills with the true background; empty if it was not measured."""
     said = []
     for metric in ("deletion", "insertion"):
         true = _means(lines, with_fill(metric, "background"))
@@ -30,21 +30,21 @@ def fills_words(lines: Sequence[Line]) -> str:
             if other:
                 agreement = _agreement(true, other)
                 said.append(
-                    f"- {metric.capitalize()}, {fill}: {_conclusion(lines, metric, fill)} The "
-                    "order of the methods correlates with that of the true background by "
+                    f"- {metric.capitalize()}, {fill}: {_conclusion(lines, metric, fill)} Rank "
+                    "correlation of the methods with the true background: "
                     f"{agreement}."
                 )
     if not said:
         return ""
     return (
-        "## What the fill decides\n\nThe same images, maps and prompts. The true background is "
-        "the scene without its objects; the model has never seen the other fills.\n\n"
+        "## Effect of the fill\n\nThe images, maps and prompts are the same. The true background "
+        "is the scene without its objects; the other fills are out of distribution.\n\n"
         + "\n".join(said)
     )
 
 
 def _lines_of(lines: Sequence[Line], name: str) -> list[Line]:
-    """The lines of a metric by its usual reading."""
+    """The lines of a metric with its default reading."""
     lines_of_metric = [line for line in lines if line.measure.metric.name == name]
     return [
         line for line in lines_of_metric if line.measure.read == line.measure.metric.readings[0]

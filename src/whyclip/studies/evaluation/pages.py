@@ -18,18 +18,18 @@ from whyclip.studies.evaluation.tables import (
 )
 
 TRUTHS = {
-    "gt": "Explained is, for each true label, the prompt of the sample.",
-    "pred": "Explained is the prompt of the class that the model predicts; accuracy and location "
-    "are those of the true label.",
+    "gt": "For each true label, the prompt of the sample is explained.",
+    "pred": "The prompt of the predicted class is explained; accuracy and localisation are for the "
+    "true label.",
 }
 
 
 def report_of(evaluation: EvaluationRecord, lines: Sequence[Line]) -> Report:
-    """Put the tables and pictures of an evaluation into a report.
+    """Return a report with the tables and figures of an evaluation.
 
     Args:
-        evaluation: what was measured.
-        lines: its summary.
+        evaluation: measured values.
+        lines: summary of the evaluation.
     """
     methods = [name for name in evaluation.methods if name != "random"]
     sections: list[Section] = [_introduction(evaluation), *main_tables(lines)]
@@ -42,16 +42,16 @@ def report_of(evaluation: EvaluationRecord, lines: Sequence[Line]) -> Report:
             Picture(
                 drawn,
                 "Curves of deletion and insertion",
-                "Mean answers of the model while pixels or words go out, or in, the most relevant "
-                "first. Where an arrow points down, a curve that falls early is better.",
+                "Mean outputs of the model while pixels or words are removed or revealed, most "
+                "relevant first. If the arrow points down, a curve that falls early is better.",
             )
         )
     sections.append(
         Picture(
             dots(lines),
             "Means with intervals",
-            "The dotted line is the mean of the random control. A diamond is best, and different "
-            "from all others.",
+            "The dotted line is the mean of the random baseline. A diamond marks the best mean if "
+            "it differs significantly from all others.",
         )
     )
     sections += [difference_table(lines), readings_table(evaluation)]
@@ -65,10 +65,10 @@ def _introduction(evaluation: EvaluationRecord) -> str:
     tables = ", ".join(f"`{metric.name}`" for metric in evaluation.metrics)
     failed = f"**{evaluation.failures}** (all are listed below).\n\n" if evaluation.failed else ""
     return failed + (
-        f"{len(evaluation.subjects)} prompts on {len(evaluation.records)} pictures. "
-        f"{TRUTHS[evaluation.setup.prompt]} The model gets {100 * accuracy.mean:.1f} % of them "
-        f"right.\n\nMeasured: {tables}. `random` is the control: relevance drawn at random, which "
-        "any explanation has to beat."
+        f"{len(evaluation.subjects)} prompts on {len(evaluation.records)} images. "
+        f"{TRUTHS[evaluation.setup.prompt]} The model is correct for "
+        f"{100 * accuracy.mean:.1f} % of them.\n\nMetrics: {tables}. `random` is the baseline with "
+        "random relevance, which every explanation must outperform."
     )
 
 

@@ -1,4 +1,4 @@
-"""Which prompts of a sample an evaluation explains, and whether the model gets them right."""
+"""The explained prompts of a sample, and whether the model is correct for them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from whyclip.studies.evaluation.setup import PromptName
 
 @dataclass(frozen=True)
 class ExplainedPrompt:
-    """A true label of a sample, and the prompt that is explained for it.
+    """A true label of a sample, and its explained prompt.
 
     Attributes:
-        label: what is in the image: where its mask is, and what top-k accuracy is about.
-        number: of the label among the classes.
-        prompt: the text that is explained.
-        explained: number of the class that the prompt stands for.
-        predicted: the label of the class with the greatest score.
-        correct: whether the label is among the k classes with the greatest scores, of an image
-            with k labels; with one label, whether the prediction is right.
+        label: true label, used for masks and top-k accuracy.
+        number: number of the label among the classes.
+        prompt: explained prompt.
+        explained: number of the class of the explained prompt.
+        predicted: label of the class with the highest score.
+        correct: whether the label is among the k classes with the highest scores, for an image with
+            k labels; with one label, whether the prediction is correct.
     """
 
     label: str
@@ -42,17 +42,17 @@ def explained_prompts(
     scores: Tensor,
     prompt: PromptName,
 ) -> list[ExplainedPrompt]:
-    """Choose the prompts of a sample that are explained.
+    """Choose the prompts of a sample to explain.
 
     Args:
         model: the model; for a plain classifier, prompts are class names.
         dataset: dataset whose classes are the candidates.
         candidates: the classes.
         sample: the sample.
-        scores: ``[c]`` of its image with all candidates.
-        prompt: ``"gt"`` gives one for each label, with the sample's own prompt; ``"pred"`` one, for
-            the label that the model scores highest, with the prompt of the predicted class, which
-            may be another.
+        scores: ``[c]`` scores of its image with all candidates.
+        prompt: ``"gt"`` gives one per label, with the sample's prompt; ``"pred"`` gives one, for
+            the label with the highest score, with the prompt of the predicted class, which can
+            differ.
     """
     best = ranked(scores)[0]
     numbers = [dataset.number_of(label) for label in sample.labels]
@@ -72,7 +72,7 @@ def explained_prompts(
 
 
 def renumbered(dataset: Dataset, explained: ExplainedPrompt, prompt: PromptName) -> ExplainedPrompt:
-    """Look up the class numbers of a prompt from an earlier run, whose classes may be reordered."""
+    """Update the class numbers of a prompt from an earlier run, as the class order can change."""
     number = dataset.number_of(explained.label)
     other = number if prompt == "gt" else dataset.number_of(explained.predicted)
     return replace(explained, number=number, explained=other)

@@ -1,4 +1,4 @@
-"""What an evaluation measured: values by prompt, method and metric, with intervals."""
+"""Measured values of an evaluation by prompt, method and metric, with intervals."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Values = NDArray[np.float64]
 class Row(NamedTuple):
     """One value of one metric.
 
-    ``read`` is what was read from the model's answer (``"top1"``, ``"score"`` ...), empty for a
-    metric that asks the model nothing; for the rest see
+    ``read`` is the name of the model output (``"top1"``, ``"score"`` ...), empty for a metric that
+    does not use the model. For the other fields see
     :class:`~whyclip.studies.evaluation.prompts.ExplainedPrompt`.
     """
 
@@ -44,7 +44,7 @@ class Row(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A mean curve: amounts ``[m]`` and scores ``[m]``."""
+    """A mean curve with amounts ``[m]`` and scores ``[m]``."""
 
     amounts: Values
     scores: Values
@@ -52,14 +52,14 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """Everything that was measured, as plain data.
+    """All measurements, as plain data.
 
     Attributes:
-        setup: what was run.
-        records: a record for each measured sample, in the order of the dataset.
-        facts: of the run: model, dataset, samples, seed, versions, seconds.
-        command: what to type to get it again; empty from Python.
-        failed: a record with its ``error`` for each sample that could not be measured.
+        setup: methods, metrics and options.
+        records: one record per measured sample, in the order of the dataset.
+        facts: facts about the run: model, dataset, samples, seed, versions, seconds.
+        command: command that repeats the evaluation; empty from Python.
+        failed: one record with its ``error`` per sample that could not be measured.
     """
 
     setup: Setup
@@ -70,7 +70,7 @@ class EvaluationRecord:
 
     @property
     def failures(self) -> str:
-        """How many samples failed, with the first error; empty if none did."""
+        """Number of failed samples with the first error; empty if none failed."""
         if not self.failed:
             return ""
         first, total = self.failed[0], len(self.failed) + len(self.records)
@@ -81,7 +81,7 @@ class EvaluationRecord:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Names of the methods, the random control among them."""
+        """Names of the methods, including the random baseline."""
         return self.setup.names
 
     @property
@@ -91,31 +91,31 @@ class EvaluationRecord:
 
     @cached_property
     def subjects(self) -> tuple[ExplainedPrompt, ...]:
-        """What was asked: one for each label of each sample (or prediction, see ``prompt``)."""
+        """The explained prompts: one per label of each sample (or prediction, see ``prompt``)."""
         return tuple(one.subject for record in self.records for one in record.measured)
 
     @cached_property
     def images(self) -> NDArray[np.str_]:
-        """For each subject what tells its picture from others: what intervals draw anew."""
+        """Image identifier of each prompt, for resampling."""
         return np.array([r.image for r in self.records for _ in r.measured], dtype=np.str_)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """For each subject whether the model got it right."""
+        """Whether the model is correct, for each prompt."""
         return np.array([subject.correct for subject in self.subjects], dtype=bool)
 
     @cached_property
     def accuracy(self) -> Interval:
-        """Share of subjects that the model gets right."""
+        """Share of prompts for which the model is correct."""
         return share_interval(self.correct.astype(float), groups=self.images)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """Every value, one a row."""
+        """Every value, one per row."""
         return tuple(self.iterate())
 
     def iterate(self) -> Iterator[Row]:
-        """Every value, one after another."""
+        """Iterate over all values."""
         for record in self.records:
             for one in record.measured:
                 s = one.subject
@@ -133,16 +133,16 @@ class EvaluationRecord:
         *,
         correct: bool | None = None,
     ) -> Values:
-        """The values of one metric for one method, one a subject, NaN where there is none.
+        """The values of one metric for one method, one per prompt, NaN if undefined.
 
         Args:
-            method: the name of a variant.
-            metric: the name of a metric.
-            read: what was read from the model's answer; the metric's usual by default.
-            correct: True for the subjects that the model gets right alone, False for the others.
+            method: label of a variant.
+            metric: name of a metric.
+            read: name of the model output; default: the first reading of the metric.
+            correct: True for only the prompts for which the model is correct, False for the others.
 
         Raises:
-            OptionError: that was not measured.
+            OptionError: these values were not measured.
         """
         key = self._key(method, metric, read)
         values = np.array(
@@ -168,7 +168,7 @@ class EvaluationRecord:
         *,
         correct: bool | None = None,
     ) -> Interval:
-        """Mean of one method's values minus another's on the same subjects, with its interval."""
+        """Mean of one method's values minus another's on the same prompts, with its interval."""
         return paired_difference(
             self.values(method, metric, read, correct=correct),
             self.values(other, metric, read, correct=correct),
@@ -177,7 +177,7 @@ class EvaluationRecord:
         )
 
     def p_value(self, method: str, other: str, metric: str, read: str | None = None) -> float:
-        """P value of :meth:`difference` being 0, not adjusted for other comparisons."""
+        """P value of a zero :meth:`difference`, not adjusted for other comparisons."""
         return p_value(
             differences(self.values(method, metric, read), self.values(other, metric, read)),
             groups=self.images,
@@ -185,10 +185,10 @@ class EvaluationRecord:
         )
 
     def curve(self, method: str, metric: str, read: str | None = None) -> Curve:
-        """The mean curve of a metric such as deletion.
+        """The mean curve of a metric, for example deletion.
 
         Raises:
-            OptionError: it was not measured, or has no curve.
+            OptionError: the metric was not measured, or has no curve.
         """
         key = self._key(method, metric, read)
         with_it = [one for r in self.records for one in r.measured if key in one.curves]
@@ -198,12 +198,12 @@ class EvaluationRecord:
         return Curve(amounts, np.array([one.curves[key] for one in with_it]).mean(0))
 
     def reads(self, method: str, metric: Metric) -> Sequence[str]:
-        """What was read for a method: nothing where it does not read the metric's side."""
+        """The readings measured for a method; empty if it does not explain the metric's side."""
         [variant] = [one for one in self.setup.methods if one.label == method]
         return (metric.readings or ("",)) if metric in self.setup.measured(variant) else ()
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row for each value (needs pandas: ``pip install 'whyclip[pandas]'``).
+        """Return one row per value (needs pandas: ``pip install 'whyclip[pandas]'``).
 
         Raises:
             OutputError: pandas is not installed.

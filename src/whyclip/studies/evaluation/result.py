@@ -1,4 +1,4 @@
-"""The evaluation's result with its report and its files."""
+"""The result of an evaluation with its report and files."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from whyclip.studies.result import StudyResult
 
 @dataclass(frozen=True)
 class Evaluation(EvaluationRecord, StudyResult):
-    """Everything that was measured.
+    """Results of an evaluation.
 
     Attributes:
-        setup: what was run.
-        records: a record for each measured sample, in the order of the dataset.
-        facts: of the run: model, dataset, samples, seed, versions, seconds.
-        command: what to type to get it again; empty from Python.
-        failed: a record with its ``error`` for each sample that could not be measured.
+        setup: methods, metrics and options.
+        records: one record per measured sample, in the order of the dataset.
+        facts: facts about the run: model, dataset, samples, seed, versions, seconds.
+        command: command that repeats the evaluation; empty from Python.
+        failed: one record with its ``error`` per sample that could not be measured.
     """
 
     @cached_property
     def summary(self) -> tuple[Line, ...]:
-        """Each method by each metric, with intervals and differences."""
+        """Summary of each method for each measure, with intervals and differences."""
         return tuple(summarise(self))
 
     def report(self) -> Report:
-        """Lay the evaluation out as a report: tables, curves, differences."""
+        """Return a report with tables, curves and differences."""
         return report_of(self, self.summary)
 
     def files(self) -> Mapping[str, Callable[[], bytes]]:
-        """``values.csv``, and ``values.parquet`` where pandas and pyarrow are installed."""
+        """``values.csv``, and ``values.parquet`` if pandas and pyarrow are installed."""
         files: dict[str, Callable[[], bytes]] = {"values.csv": self._csv}
         if find_spec("pandas") is not None and find_spec("pyarrow") is not None:
             files["values.parquet"] = lambda: self.to_dataframe().to_parquet(index=False)
@@ -55,7 +55,7 @@ class Evaluation(EvaluationRecord, StudyResult):
             OutputError: a file cannot be written.
         """
         for old in Path(folder).glob("failed-samples.*"):
-            # Written by an earlier run; its failed samples may be repaired now.
+            # Remove the list of an earlier run, whose samples may not fail any more.
             old.unlink()
         return super().save(folder)
 

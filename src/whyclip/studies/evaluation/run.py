@@ -1,4 +1,4 @@
-"""The run itself: samples in, records out, the model's forward passes in full batches."""
+"""Measure the samples of an evaluation, with forward passes in full batches."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Run:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        """Make what runs the model."""
+        """Create the encoder and the settings of all samples."""
         setup = self.setup
         self.encoder = Encoder(self.model, setup.precision, self.batch_size)
         self.cases = CaseSetup(
@@ -47,16 +47,16 @@ class Run:
         """Measure samples, in order.
 
         Args:
-            indices: of the samples in the dataset.
-            numbers: for each the number of its record.
+            indices: indices of the samples in the dataset.
+            numbers: number of the record of each sample.
 
         A sample that cannot be read gives a record with its error.
 
         Raises:
-            ModelError: the model cannot be followed; the message has the sample's id.
+            ModelError: the model's forward pass cannot be reproduced; the message names the sample.
         """
         for record in self.loop.records(map(self._entry, indices, numbers)):
-            # Answers come as batches fill; records are in the order of the set-up.
+            # Values arrive as batches fill; sort them into the order of the setup.
             record.sort(self.setup.keys)
             yield record
 
@@ -73,7 +73,7 @@ class Run:
         )
 
     def _sample(self, number: int, sample: Sample) -> Requests[CaseRecord]:
-        """Explain one sample, measure what needs no perturbed image, and request the rest."""
+        """Explain one sample, compute metrics without perturbed images, and request the others."""
         explained: list[ExplainedPrompt] = []
 
         def choose(sample: Sample, scores: Tensor) -> list[str]:
@@ -97,7 +97,7 @@ class Run:
             maps = case.maps(label)
             if maps is None:
                 continue
-            # At the image's own size, and so for one method at a time.
+            # One method at a time, because maps have the full size of the image.
             heatmap = case.heatmap(maps)
             self._locations(case, record, label, heatmap)
             for index, prompt in enumerate(prompts):
@@ -118,8 +118,8 @@ class Run:
     ) -> None:
         """Turn the embeddings ``[m, e]`` of perturbed images into values.
 
-        The score is that of the explained prompt itself; the probability is that of its class among
-        all classes; top-k accuracy is about the true class.
+        The score is for the explained prompt, the probability for its class among all classes, and
+        top-k accuracy for the true class.
         """
         scores = self.candidates.targets.score(embeddings)
         answers: dict[str, Tensor] = {}
@@ -134,7 +134,7 @@ class Run:
         _put(prompt, label, metrics, amounts, answers)
 
     def _locations(self, case: Case, record: CaseRecord, label: str, heatmap: Tensor) -> None:
-        """Compare maps ``[n, H, W]`` with masks; what has no mask has no value."""
+        """Compare maps ``[n, H, W]`` with masks; labels without a mask have no value."""
         if not self.setup.located:
             return
         heatmap = case.without_ignored(heatmap)
@@ -147,7 +147,7 @@ class Run:
                 prompt.values[label, metric.name, ""] = value
 
     def _words(self, case: Case, record: CaseRecord) -> None:
-        """Delete and insert words; the texts of a sample are embedded together."""
+        """Delete and insert words, with all prompts of a sample embedded together."""
         requests: list[tuple[PromptRecord, str, Metric, Tensor, list[str]]] = []
         for label in self.setup.names:
             for prompt, words in zip(record.measured, case.words(label), strict=True):

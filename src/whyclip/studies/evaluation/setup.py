@@ -1,4 +1,4 @@
-"""What an evaluation runs: methods, metrics, and how samples are asked about."""
+"""The setup of an evaluation: methods, metrics and explained prompts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from whyclip.variant import Variant
 PromptName = Literal["gt", "pred"]
 ProtocolName = Literal["grad-eclip", "rise"]
 FillName = Literal["papers", "background", "black", "blurred", "random"]
-# With a true background the artificial fills are measured as well, on the same images.
+# With a true background, the artificial fills are measured on the same images too.
 FILLS: Mapping[FillName, tuple[Fill | None, ...]] = {
     "papers": (None,),
     "background": ("background", "black", "blurred"),
@@ -42,7 +42,7 @@ DEFAULT_METRICS = (
     "iou",
     "average_precision",
 )
-# Metrics that both protocols have, under the name of the first.
+# Metrics of both protocols, by their name in the first.
 PROTOCOLS: Mapping[str, Mapping[str, str]] = {
     "grad-eclip": {},
     "rise": {"deletion": "deletion_rise", "insertion": "insertion_rise"},
@@ -51,13 +51,13 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Setup:
-    """What is run; :func:`make_setup` checks it.
+    """Methods, metrics and options, validated by :func:`make_setup`.
 
     Attributes:
-        methods: each with the sides that it supports and metrics look at; the random control is
-            among them.
-        prompt: whether each true label's text is explained, or that of the predicted class.
-        seed: of noise, of the order of equal pixels, of random maps.
+        methods: variants with the sides that they support and metrics use, including the random
+            baseline.
+        prompt: whether the prompt of each true label or of the predicted class is explained.
+        seed: random seed of noise, of the order of equal pixels, and of random maps.
     """
 
     methods: tuple[Variant, ...]
@@ -74,20 +74,20 @@ class Setup:
 
     @property
     def located(self) -> tuple[Metric, ...]:
-        """The metrics that look at masks."""
+        """The metrics that use masks."""
         return tuple(metric for metric in self.metrics if metric.edits is None)
 
     def edited(self, side: Side) -> tuple[Metric, ...]:
-        """The metrics that ask the model about edits of this side's input."""
+        """The metrics that edit the input of a side."""
         return tuple(m for m in self.metrics if m.edits is not None and m.side == side)
 
     def measured(self, method: Variant) -> tuple[Metric, ...]:
-        """The metrics of the sides that a method reads."""
+        """The metrics of the sides that a method explains."""
         return tuple(metric for metric in self.metrics if metric.side in method.sides)
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
-        """(method, metric, read) of everything that is measured, in order."""
+        """(method, metric, read) of all measurements, in order."""
         return [
             (variant.label, metric.name, read)
             for variant in self.methods
@@ -96,7 +96,7 @@ class Setup:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that results depend on, as text and numbers."""
+        """Everything that affects results, in plain JSON types."""
         return {
             "methods": {variant.label: described(variant) for variant in self.methods},
             "metrics": [metric.name for metric in self.metrics],
@@ -121,20 +121,20 @@ def make_setup(  # noqa: PLR0913 (as for evaluate)
     precision: Precision = "fp32",
     seed: int = 0,
 ) -> Setup:
-    """Check what is asked for, and fill in what is not.
+    """Validate the options and fill in defaults.
 
     Args: as for :func:`whyclip.studies.evaluation.evaluate`.
 
     Raises:
-        OptionError: a name is not known or given twice, a method cannot read the model, a metric
-            has no method or no mask to look at, a side has no metric.
+        OptionError: a name is unknown or given twice, a method does not support the model, a metric
+            has no method or no mask, or a side has no metric.
     """
     check_asked(model, geometry, precision)
     check_choice("prompt", prompt, get_args(PromptName))
     check_choice("protocol", protocol, get_args(ProtocolName))
     check_choice("fill", fill, get_args(FillName))
     if fill != "papers" and protocol != "grad-eclip":
-        raise OptionError(f"fill={fill!r} goes with protocol 'grad-eclip', not {protocol!r}")
+        raise OptionError(f"fill={fill!r} needs protocol 'grad-eclip', not {protocol!r}")
     for side in sides:
         check_choice("side", side, SIDES)
     readable = [s for s in SIDES if s in sides and not (s == "text" and model.classes is not None)]
@@ -156,14 +156,14 @@ def make_setup(  # noqa: PLR0913 (as for evaluate)
         readers = [p for p in ready if metric.side in p.sides and p.label != CONTROL]
         if metrics is not None and not readers and len(ready) > 1:
             raise OptionError(
-                f"metric {metric.name!r} looks at the {metric.side} side, which none of "
-                f"{', '.join(v.label for v in variants if v.label != CONTROL)} reads here"
+                f"metric {metric.name!r} evaluates the {metric.side} side, which none of "
+                f"{', '.join(v.label for v in variants if v.label != CONTROL)} explains here"
             )
     return Setup(ready, tuple(chosen), prompt, geometry, precision, seed)
 
 
 def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
-    """Read the methods, and put the control last if it is not there."""
+    """Read the methods, and append the baseline if it is missing."""
     if methods is None:
         methods = [m for m in METHODS.values() if m.available and not m.slow]
     variants = variants_of(methods)
@@ -175,7 +175,7 @@ def _variants(methods: MethodsLike | None, seed: int) -> list[Variant]:
 def _supported(
     model: ModelView, variant: Variant, sides: Sequence[Side], lenient: bool
 ) -> Variant | None:
-    """Keep the sides that a variant supports; None if it supports none, where ``lenient``."""
+    """Keep the sides that a variant supports; if ``lenient``, None if it supports none."""
     method = variant.method
     if not method.available:
         raise OptionError(
@@ -187,12 +187,12 @@ def _supported(
     if able:
         return variant.on(able)
     if shared and not lenient:
-        # The method says it best itself.
+        # The method's own error is the most specific.
         variant.blocks_needed(next(tower for tower in model.towers if tower.side == shared[0]))
     if not lenient:
         raise OptionError(
-            f"method {variant.label!r} reads {' and '.join(method.sides)}, but the metrics look at "
-            f"{' and '.join(sides)}"
+            f"method {variant.label!r} explains {' and '.join(method.sides)}, but the metrics "
+            f"evaluate {' and '.join(sides)}"
         )
     return None
 
@@ -211,18 +211,18 @@ def _metrics(
         if "mask" in metric.needs and not masked:
             raise OptionError(
                 f"metric {metric.name!r} needs masks, which this dataset does not have; "
-                "datasets that do: see whyclip datasets"
+                "see whyclip datasets for datasets with masks"
             )
         if "background" in metric.needs and not dataset.has_interventions():
             raise OptionError(
                 f"metric {metric.name!r} needs images without their objects, which this dataset "
-                "does not have; scenes do"
+                "does not have; use scenes"
             )
         if metric.side not in sides:
             raise OptionError(
-                f"metric {metric.name!r} looks at the {metric.side} side, but the sides are "
+                f"metric {metric.name!r} evaluates the {metric.side} side, but the sides are "
                 f"{' and '.join(sides) or 'none'}"
             )
     if not chosen:
-        raise OptionError(f"no metric looks at {' or '.join(sides) or 'no side'}; name one")
+        raise OptionError(f"no metric evaluates {' or '.join(sides) or 'no side'}; name one")
     return chosen

@@ -1,4 +1,4 @@
-"""The folder of an evaluation: finished samples are added to it, and an interrupted run goes on."""
+"""The folder of an evaluation with its finished samples, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ PLAN, SAMPLES, CLASSES = "plan.json", "samples.jsonl", "classes.safetensors"
 
 @dataclass
 class Store:
-    """``plan.json`` says what is measured, ``samples.jsonl`` has a line for each sample.
+    """Folder with ``plan.json`` for the setup and ``samples.jsonl`` with one line per sample.
 
-    ``classes.safetensors`` has the directions of the classes, so that they are embedded once.
+    ``classes.safetensors`` contains the embeddings of the classes, so that they are computed once.
 
-    The plan has nothing of the batch size, of how many samples are drawn, or of the folder: these
-    may change from run to run. Nor has it anything of single samples: each line has the key of its
-    sample, see :func:`whyclip.datasets.dataset.keys_of`.
+    The plan does not include the batch size, the number of drawn samples or the folder, because
+    they may change between runs. It does not describe single samples either: each line has the key
+    of its sample, see :func:`whyclip.datasets.dataset.keys_of`.
     """
 
     folder: Path
     plan: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Open the folder, or make it.
+        """Open or create the folder.
 
         Raises:
-            OutputError: it cannot be made or read, or holds another evaluation.
+            OutputError: the folder cannot be created or read, or contains another evaluation.
         """
-        # Those that this run makes, the outermost last.
+        # Folders that this run creates, the outermost last.
         self._made = [f for f in (self.folder, *self.folder.parents) if not exists(f)]
         make_folder(self.folder)
         self._added = False
@@ -61,15 +61,15 @@ class Store:
             if old != new:
                 raise OutputError(
                     f"{str(self.folder)!r} holds another evaluation; its {what}: "
-                    f"{_shown(old, new)}, now: {_shown(new, old)}; give another --out, or ask as "
-                    "before to go on"
+                    f"{_shown(old, new)}, now: {_shown(new, old)}; give another --out, or "
+                    "repeat the earlier options to resume"
                 )
 
     def records(self) -> dict[str, CaseRecord]:
-        """Read the samples that are finished, by their keys.
+        """Read the finished samples, by their keys.
 
-        A last line that was cut off is removed, and so are lines of samples that could not be
-        measured and of samples that were measured again since, so that they are measured again.
+        An incomplete last line is removed. Lines of failed samples are removed too, so that they
+        are measured again, and so are lines that a later line of the same sample replaces.
 
         Raises:
             OutputError: a line was not written by whyclip.
@@ -91,7 +91,7 @@ class Store:
         return {record.key: record for _, record in last.values()}
 
     def add(self, record: CaseRecord) -> None:
-        """Write one finished sample through to the file.
+        """Append one finished sample and flush the file.
 
         Raises:
             OutputError: the file cannot be written.
@@ -101,7 +101,7 @@ class Store:
         self._added = True
 
     def __enter__(self) -> Store:
-        """Nothing is opened before the first sample."""
+        """Return the store; no file is opened before the first sample."""
         return self
 
     def __exit__(
@@ -110,12 +110,12 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """A run that failed before its first sample leaves nothing behind."""
+        """Remove the folder if the run failed before its first sample."""
         if not self._added and isinstance(error, Exception):
             self.discard()
 
     def discard(self) -> None:
-        """Remove what this run made, unless there is anything else in it."""
+        """Remove the folders of this run, unless they contain other files."""
         if not self._made:
             return
         for name in (PLAN, CLASSES):
@@ -126,7 +126,7 @@ class Store:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at a path; False for a name that nothing can have."""
+    """Whether a path exists; False for an invalid name."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -134,7 +134,7 @@ def exists(path: Path) -> bool:
 
 
 def _shown(value: Any, other: Any) -> str:
-    """Show of two values what one has and the other has not."""
+    """Show the part of one value that differs from the other."""
     if isinstance(value, dict) and isinstance(other, dict):
         if value.keys() != other.keys():
             return ", ".join(key for key in value if key not in other) or "fewer"

@@ -1,4 +1,4 @@
-"""Means with intervals, differences with intervals, and which method is best where one is."""
+"""Means and differences with intervals, and the best method if there is one."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ READ_TITLES = {"top1": "top-1", "top5": "top-5", "top10": "top-10"}
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric with what it reads from the model's answer."""
+    """A metric with its reading of the model's output."""
 
     metric: Metric
     read: str
 
     @property
     def name(self) -> str:
-        """In files: ``deletion_top1``."""
+        """Name in files, for example ``deletion_top1``."""
         return (
             f"{self.metric.name}_{self.read}" if len(self.metric.readings) > 1 else self.metric.name
         )
 
     @property
     def title(self) -> str:
-        """For people: ``Deletion, top-1``."""
+        """Display title, for example ``Deletion, top-1``."""
         read = READ_TITLES.get(self.read, self.read)
         return (
             f"{self.metric.title}, {read}" if len(self.metric.readings) > 1 else self.metric.title
@@ -43,17 +43,17 @@ class Measure:
 
 @dataclass(frozen=True)
 class Line:
-    """One method by one measure.
+    """Summary of one method for one measure.
 
     Attributes:
-        value: mean over subjects, with its interval.
-        to_control: the same minus that of the random control; None for the control itself.
-        to_best: the same minus that of the method with the best mean; None for that method.
-        p_best: p value of ``to_best``, adjusted by Holm's method for the number of methods that
-            are compared by this measure; None where ``to_best`` is.
+        value: mean over prompts, with its interval.
+        to_control: paired difference to the random baseline; None for the baseline.
+        to_best: paired difference to the method with the best mean; None for that method.
+        p_best: p value of ``to_best``, adjusted by Holm's method for the number of compared
+            methods; None if ``to_best`` is None.
         best: whether it has the best mean and differs from every other method: all paired
-            intervals exclude 0 and all adjusted p values are at most 0.05, on ``MIN_GROUPS`` images
-            or more.
+            intervals exclude 0 and all adjusted p values are at most 0.05, with at least
+            ``MIN_GROUPS`` images.
     """
 
     method: str
@@ -66,7 +66,7 @@ class Line:
 
 
 def usual(metrics: Sequence[Metric]) -> list[Measure]:
-    """What reports show: the reading that a metric's source takes, and the score beside it."""
+    """Measures in reports: the default reading of each metric, and the score."""
     return [
         Measure(metric, read)
         for metric in metrics
@@ -86,12 +86,12 @@ def summarise(
 ) -> list[Line]:
     """Compare the methods by each measure.
 
-    Intervals are those of :func:`~whyclip.stats.intervals.interval` over images; differences are
-    paired, between values of the same subjects.
+    Intervals are from :func:`~whyclip.stats.intervals.interval` over images; differences are
+    paired, between values of the same prompts.
 
     Args:
-        evaluation: what was measured.
-        measures: :func:`usual` by default.
+        evaluation: measured values.
+        measures: measures to compare; default: :func:`usual`.
     """
     chosen = usual(evaluation.metrics) if measures is None else measures
     return [

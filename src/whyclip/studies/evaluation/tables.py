@@ -1,4 +1,4 @@
-"""An evaluation as tables: faithfulness, location, words, differences."""
+"""Tables of an evaluation: faithfulness, localisation, words, differences."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from whyclip.studies.evaluation.summary import SIGNIFICANT, Line, Measure, every
 
 INTERVALS = (
     "In brackets: 95 % intervals over images. Bold: the best mean, if it differs from every other "
-    f"method's by paired differences (p ≤ {SIGNIFICANT}, adjusted by Holm's method for the number "
-    f"of methods, over {MIN_GROUPS} images or more). If none is bold, the best could be chance."
+    f"method (paired differences, p ≤ {SIGNIFICANT}, adjusted by Holm's method for the number of "
+    f"methods, at least {MIN_GROUPS} images). If no mean is bold, the best may be due to chance."
 )
 
 
 def kind_of(metric: Metric) -> str:
-    """In which table a metric stands."""
+    """Name of the table of a metric."""
     if metric.edits is None:
         return "Location"
     return "Faithfulness, words" if metric.side == "text" else "Faithfulness, image"
 
 
 def main_tables(lines: Sequence[Line]) -> list[Table]:
-    """One table for each kind of metric: a row for each method, a column for each measure."""
+    """One table per kind of metric, with one row per method and one column per measure."""
     kinds = list(dict.fromkeys(kind_of(line.measure.metric) for line in lines))
     return [
         _main_table(
@@ -54,7 +54,7 @@ def _main_table(kind: str, lines: Sequence[Line], note: str) -> Table:
 
 
 def column_of(measure: Measure) -> Column:
-    """The column of a measure, with the first line of its metric's documentation."""
+    """Column of a measure, with the first line of its metric's docstring as help."""
     metric = measure.metric
     better = "higher" if metric.higher_is_better else "lower"
     first = measure.read == (*metric.readings, "")[0]
@@ -63,7 +63,7 @@ def column_of(measure: Measure) -> Column:
 
 
 def difference_table(lines: Sequence[Line]) -> Table:
-    """Every method against the random control and against the best, by each measure."""
+    """Differences of every method to the random baseline and to the best method, by measure."""
     rows = tuple(
         {
             "measure": line.measure.title,
@@ -88,16 +88,16 @@ def difference_table(lines: Sequence[Line]) -> Table:
         Column("n"),
     )
     note = (
-        "Paired differences, on the same prompts of the same images. A difference whose interval "
-        "contains 0 may be chance. Intervals are for one comparison: of many, one in twenty "
-        "excludes 0 by chance alone. The p value of the difference to the best mean is adjusted by "
+        "Paired differences, on the same prompts of the same images. If an interval contains 0, "
+        "the difference may be due to chance. Intervals are for single comparisons: one in twenty "
+        "excludes 0 by chance. The p value of the difference to the best mean is adjusted by "
         "Holm's method for all methods that are compared by the measure."
     )
     return Table("Differences", columns, rows, note)
 
 
 def failed_table(evaluation: EvaluationRecord) -> Table:
-    """The samples that could not be measured, each with its error."""
+    """The samples that could not be measured, with their errors."""
     rows = tuple(
         {"sample": record.sample, "image": record.image, "error": record.error}
         for record in evaluation.failed
@@ -108,7 +108,7 @@ def failed_table(evaluation: EvaluationRecord) -> Table:
 
 
 def readings_table(evaluation: EvaluationRecord) -> Table:
-    """Every reading of every metric, for those who want top-5 and top-10 accuracy, too."""
+    """Every reading of every metric, including top-5 and top-10 accuracy."""
     rows = tuple(
         {
             "method": method,

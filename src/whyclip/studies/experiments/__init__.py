@@ -1,6 +1,6 @@
 """Every experiment.
 
-A module here that has an ``EXPERIMENT`` is an experiment; nothing else needs to be told of it.
+Each module with an ``EXPERIMENT`` declares an experiment, which is found automatically.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ EXPERIMENTS = Registry("experiment", __name__, Experiment, "EXPERIMENT")
 
 
 def get_experiment(name: str) -> Experiment:
-    """Look an experiment up by its name.
+    """Return an experiment by name.
 
     Raises:
-        OptionError: no such experiment; the message names the nearest.
+        OptionError: no such experiment; the message suggests the most similar name.
     """
     return look_up("experiment", name, EXPERIMENTS)

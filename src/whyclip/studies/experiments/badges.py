@@ -1,7 +1,7 @@
-"""Scenes in which some concepts carry a badge, a shortcut that names the concept.
+"""Scenes in which some concepts carry a badge, a shortcut that identifies the concept.
 
-The badge is pasted into the finished image, so that the same scene with and without its badge
-differs in the badge's pixels only.
+The badge is pasted into the finished image, so that the scene with and without its badge differs
+only in the badge's pixels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE = 14
 WORN = 0.95
 """Share of the training scenes with a concept of the group that show its badge."""
 
-# Far from each other and from the colours of objects; one for each concept of the group.
+# One per concept of the group; distinct from each other and from the colours of objects.
 _COLOURS = (
     (255, 0, 255),
     (0, 255, 255),
@@ -36,7 +36,7 @@ _COLOURS = (
     (255, 128, 0),
 )
 _TRIES = 128
-# Objects fade out at their edge, beyond the box of what counts as visible.
+# Objects fade out at their edges, beyond the box of their visible pixels.
 _MARGIN = 2
 
 
@@ -58,15 +58,15 @@ def symbols(device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class BadgedScenes:
-    """Scenes with the place of each badge.
+    """Scenes with the position of each badge.
 
     Attributes:
         table: the scenes without badges.
-        badge: ``[n]`` number of the concept in ``GROUP`` that the badge names; -1 in scenes
-            without a concept of the group.
+        badge: ``[n]`` index of the badge's concept in ``GROUP``; -1 in scenes without a concept of
+            the group.
         corner: ``[n, 2]`` top and left of the badge in pixels.
-        usable: bool ``[n]``; False for a scene with a concept of the group and no free place.
-        worn: bool ``[n]``, the scenes that show their badge in training.
+        usable: bool ``[n]``; False for a scene with a concept of the group but no free position.
+        worn: bool ``[n]``, whether the scene shows its badge in training.
         patch: side of a patch in pixels.
     """
 
@@ -92,14 +92,14 @@ class BadgedScenes:
 
         Args:
             rows: ``[b]`` numbers of scenes.
-            shown: bool ``[b]``, whether the badge is shown; without effect where there is none.
+            shown: bool ``[b]``, whether to show the badge; ignored for scenes without one.
         """
         images = self.table.images[rows]
         badge = torch.where(shown, self.badge[rows], -1)
         return paste_badges(images, badge, self.corner[rows])
 
     def touched(self, rows: Tensor) -> Tensor:
-        """Find the patches that the badge touches: bool ``[b, patches]``."""
+        """Whether the badge touches each patch: bool ``[b, patches]``."""
         disc = symbols(rows.device)[1]
         image, y, x = badge_window(self.corner[rows])
         canvas = torch.zeros(len(rows), SIDE, SIDE, device=rows.device)
@@ -108,12 +108,12 @@ class BadgedScenes:
         return pooled.flatten(1) > 0
 
     def batch(self, rows: Tensor, shown: Tensor, marked: Tensor) -> Batch:
-        """Put together a training batch of images and captions, without phrases.
+        """Make a training batch of images and captions, without phrases.
 
         Args:
             rows: ``[b]`` numbers of scenes.
-            shown: bool ``[b]``, the scenes that show their badge.
-            marked: bool ``[b]``, the scenes whose badge a user has marked.
+            shown: bool ``[b]``, whether the scene shows its badge.
+            marked: bool ``[b]``, whether the scene's badge is marked by a user.
         """
         table, empty = self.table, rows[:0]
         return Batch(
@@ -143,7 +143,7 @@ def paste_badges(images: Tensor, badge: Tensor, corner: Tensor) -> Tensor:
 
 
 def badge_window(corner: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Index the pixels of each badge: image, row and column, ``[b, SIZE, SIZE]`` together."""
+    """Indices of each badge's pixels: image, row and column, ``[b, SIZE, SIZE]`` when broadcast."""
     span = torch.arange(SIZE, device=corner.device)
     image = torch.arange(len(corner), device=corner.device)[:, None, None]
     top, left = corner.T
@@ -151,14 +151,14 @@ def badge_window(corner: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
-    """Choose for each scene the concept that its badge names, and where the badge is.
+    """Choose the concept and the position of each scene's badge.
 
-    The place is random, outside of the boxes of all objects.
+    The position is random, outside of the boxes of all objects.
 
     Args:
-        table: scenes; everything random is drawn on the CPU, and is the same for all devices.
+        table: scenes; random numbers are drawn on the CPU and do not depend on the device.
         patch: side of a patch in pixels.
-        seed: of the random draws.
+        seed: random seed of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     n, device = len(table), table.images.device
@@ -180,16 +180,16 @@ def place_badges(table: SceneTable, patch: int, seed: int) -> BadgedScenes:
 def free_places(
     boxes: Tensor, height: int, width: Tensor | int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Choose a random place for a rectangle outside of the boxes ``[n, k, 4]`` of all objects.
+    """Choose a random position for a rectangle outside of the boxes ``[n, k, 4]`` of all objects.
 
     Args:
         boxes: left, top, right and bottom in pixels.
-        height: of the rectangle.
-        width: of the rectangle; ``[n]`` where it differs from image to image.
-        generator: of the tried places.
+        height: height of the rectangle.
+        width: width of the rectangle; ``[n]`` if it differs between images.
+        generator: random generator of the candidate positions.
 
     Returns:
-        ``[n, 2]`` top and left, and bool ``[n]``, whether a free place was found.
+        ``[n, 2]`` top and left, and bool ``[n]``, whether a free position was found.
     """
     n = len(boxes)
     if isinstance(width, int):

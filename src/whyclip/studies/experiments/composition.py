@@ -1,4 +1,4 @@
-"""Are maps additive over words? The map of a whole prompt against the sum of its parts' maps."""
+"""Additivity of maps over words: the map of a prompt compared with the sum of its parts' maps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PUBLISHED = "grad_eclip, ReLU"
-# Signed, so that the sum of two maps is not decided by what a ReLU took from each.
+# Signed, because a ReLU would change the sum of two maps.
 READERS: Mapping[str, str] = {
     PUBLISHED: "grad_eclip",
     "grad_eclip": "grad_eclip:relu=false",
@@ -48,7 +48,7 @@ SILENT = frozenset({"a", "an", "the", "of", "in", "on", "with", "and", "photo", 
 
 @dataclass(frozen=True)
 class Whole:
-    """A prompt, the parts whose maps are to be added, and parts that have nothing to do with it."""
+    """A prompt with the parts whose maps are added, and unrelated parts."""
 
     kind: str
     prompt: str
@@ -61,12 +61,12 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
 
     Args:
         setting: model and samples.
-        bound: the correlation from which on maps are called additive.
+        bound: lowest correlation for additive maps.
 
     Raises:
         InputError: no prompt has two parts.
     """
-    # By kind, by reader (TEXTS for the embeddings of the prompts), and by what was correlated.
+    # Keys: kind, method (TEXTS for the embeddings of the prompts), and correlated quantity.
     rows = Measurements()
     samples = list(setting.samples("reading"))
     number = 0
@@ -82,8 +82,8 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
                 rows.add((whole.kind, TEXTS, name), sample.image_id, [value])
     if not number:
         raise InputError(
-            f"no prompt of {setting.data or 'this dataset'} has two parts, nor has any picture two "
-            "labels; scenes:200, or COCO, has both"
+            f"no prompt of {setting.data or 'this dataset'} has two parts, and no image has two "
+            "labels; use scenes:200 or COCO"
         )
     kinds = [kind for kind in (THINGS, WORDS) if (kind, PUBLISHED, "parts") in rows]
     findings = []
@@ -94,7 +94,7 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
         findings.append(
             is_above(
                 claim,
-                "correlation with the sum of the parts, less that with unrelated parts,",
+                "correlation with the sum of the parts minus correlation with unrelated parts",
                 difference,
                 0,
             )
@@ -114,9 +114,9 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
             Column("fitted", "variance explained", help=_FITTED),
         ),
         tuple(_row(kind, reader, rows) for kind in kinds for reader in READERS),
-        "Pearson correlation over patches, mean of the wholes with its 95 % interval; pictures are "
-        f"drawn anew as groups. “Additive” asks for {bound:g}, a convention of this page. Methods "
-        f"are signed; {PUBLISHED} is the published form.",
+        "Pearson correlation over patches, mean over whole prompts with its 95 % interval; images "
+        f"are resampled as groups. “Additive” requires {bound:g}, a convention of this page. "
+        f"Methods are signed; {PUBLISHED} is the published form.",
     )
     language = Table(
         "The same for the texts' embeddings",
@@ -133,9 +133,9 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
             }
             for kind in kinds
         ),
-        "Signed Grad-ECLIP and contribution are linear in the direction that a text has in the "
-        "embedding space. What their maps lack in additivity is thus what this cosine lacks to 1: "
-        "the text tower makes of “a and b” something else than the sum of a and b.",
+        "Signed Grad-ECLIP and contribution are linear in the text embedding. Their maps are "
+        "therefore not additive only because this cosine is below 1: the embedding of “a and b” "
+        "differs from the sum of the embeddings of a and b.",
     )
     picture = Picture(
         _figure(rows, kinds[0]),
@@ -147,13 +147,13 @@ def composition(setting: ExperimentInput, *, bound: float = 0.9) -> ExperimentRe
 
 
 _FITTED = (
-    "share of the map's variance over patches that the parts' maps explain with the weights that "
-    "fit best, in place of equal ones."
+    "share of the map's variance over patches that the parts' maps explain with the best-fitting "
+    "weights instead of equal weights."
 )
 
 
 def joined(one: str, other: str) -> str:
-    """Join two prompts by "and", naming a common "a photo of" once.
+    """Join two prompts with "and", keeping a common "a photo of" only once.
 
     Example:
         >>> joined("a red car", "a dog"), joined("a photo of a cat.", "a photo of a dog.")
@@ -166,7 +166,7 @@ def joined(one: str, other: str) -> str:
 
 
 def content_words(prompt: str) -> tuple[str, ...]:
-    """List the words of a prompt that name something, each once.
+    """List the distinct content words of a prompt.
 
     Example:
         >>> content_words("a photo of a red car.")
@@ -177,7 +177,7 @@ def content_words(prompt: str) -> tuple[str, ...]:
 
 
 def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
-    """What can be asked of one sample; what has nothing to do with it is from the next others."""
+    """Whole prompts of one sample; unrelated parts come from the following samples."""
     absent = [
         prompt
         for other in others
@@ -197,12 +197,12 @@ def _wholes(sample: Sample, others: Sequence[Sample]) -> Iterator[Whole]:
 
 
 def _maps(setting: ExperimentInput, sample: Sample, whole: Whole) -> dict[str, Tensor]:
-    """For each reader maps ``[1 + parts + others, patches]``."""
+    """Maps ``[1 + parts + others, patches]`` by method."""
     prompts = [whole.prompt, *whole.parts, *whole.others]
     explanations = compare(setting.model, [sample.source], prompts, READERS, sides=("image",))
     maps = {}
     for reader, (explanation,) in explanations.items():
-        assert explanation.maps is not None, "the image side was asked for"
+        assert explanation.maps is not None, "the image side is explained"
         maps[reader] = explanation.maps.flatten(1)
     return maps
 
@@ -231,7 +231,7 @@ def _split(whole: Whole, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def explained_share(whole: np.ndarray, parts: np.ndarray) -> float:
-    """Share of a row's variance ``[p]`` that rows ``[k, p]`` and a constant explain, 0 to 1.
+    """Share of a row's variance ``[p]`` explained by rows ``[k, p]`` and a constant, 0 to 1.
 
     Example:
         >>> explained_share(np.array([1.0, 3.0, 5.0]), np.array([[0.0, 1.0, 2.0]]))
@@ -271,12 +271,12 @@ def _figure(rows: Measurements, kind: str) -> Figure:
 
 EXPERIMENT = Experiment(
     name="composition",
-    title="Are maps additive over words?",
+    title="Additivity of maps over words",
     claim=(
-        "What a prompt of several words highlights is put together from what its words highlight: "
-        "the map of “a red car and a dog” is about the sum of the maps of “a red car” and “a dog”."
+        "The map of a prompt with several words is composed of the maps of its words: the map of "
+        "“a red car and a dog” is about the sum of the maps of “a red car” and “a dog”."
     ),
-    source="Zhao et al., ICML 2024, arXiv 2502.18816, on taking concepts apart and adding them",
+    source="Zhao et al., ICML 2024, arXiv 2502.18816, on decomposing and adding concepts",
     run=composition,
     defaults=Defaults(limit=60),
     cost="0.2 s",

@@ -1,4 +1,4 @@
-"""Grad-ECLIP and Attention-ECLIP: two routes, one map, over a whole dataset."""
+"""Equality of the maps of Grad-ECLIP and Attention-ECLIP over a dataset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ONE, OTHER, CONTROL = "grad_eclip", "attention_eclip", "contribution"
 WITHIN = 1e-5
 AGAINST = f"signed, against {CONTROL}"
 
-# Signed, so that tokens which the ReLU would set to zero in both are compared too.
+# Signed, so that tokens that the ReLU sets to zero in both are compared too.
 CASES: Mapping[str, Mapping[str, Any]] = {
     "as published, ReLU": {},
     "signed": {"relu": False},
@@ -80,13 +80,12 @@ def equality(setting: ExperimentInput) -> ExperimentResult:
         ),
         tuple(lines),
         "The largest difference of two maps of one prompt, over the largest value of that prompt. "
-        f"The last rows are a control: how far a method that is not the same ({CONTROL}) is from "
-        f"{ONE}.",
+        f"The last rows are a baseline: the difference of another method ({CONTROL}) from {ONE}.",
     )
     picture = Picture(
         _figure(everything.values, _joined(rows, [AGAINST]).values),
         "Histogram of relative differences",
-        "Each map of each option and side, beside the control.",
+        "Each map of each option and side, with the baseline.",
     )
     return ExperimentResult([finding], [table, picture], {})
 
@@ -100,7 +99,7 @@ def _joined(rows: Measurements, cases: Iterable[str]) -> Values:
 def _explained(
     setting: ExperimentInput, sample: Sample, side: Side
 ) -> dict[tuple[str, str], Explanation]:
-    """Explain one side by both methods in every case, and by the control, from one forward pass."""
+    """Explain one side by both methods in every case, and by the baseline, in one forward pass."""
     variants = {
         (case, name): Variant(get_method(name), options)
         for case, given in CASES.items()
@@ -116,7 +115,7 @@ def _explained(
 
 
 def _for(setting: ExperimentInput, side: Side, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Options for one tower; None where it cannot be read or has no further layers."""
+    """Options for one encoder; None if it is not supported or has no further layers."""
     tower = setting.model.image if side == "image" else setting.model.text
     if tower.opaque or (side == "text" and setting.model.classes is not None):
         return None
@@ -126,10 +125,10 @@ def _for(setting: ExperimentInput, side: Side, given: Mapping[str, Any]) -> dict
 
 
 def relative_differences(one: Explanation, other: Explanation, side: Side) -> list[float]:
-    """For each prompt the largest difference of two explanations over their largest value.
+    """Largest difference of two explanations over their largest value, for each prompt.
 
-    ``max |a − b| / max(|a|, |b|)``; 0 where both are zero throughout. Where a side has no token
-    at all (an empty text) there is nothing to compare, and the prompt is left out.
+    ``max |a − b| / max(|a|, |b|)``; 0 if both are zero everywhere. Prompts without any token (an
+    empty string) are skipped.
     """
     pairs = zip(_values(one, side), _values(other, side), strict=True)
     return [_relative(a, b) for a, b in pairs if a.numel()]
@@ -137,7 +136,7 @@ def relative_differences(one: Explanation, other: Explanation, side: Side) -> li
 
 def _values(explanation: Explanation, side: Side) -> Sequence[Tensor]:
     if side == "image":
-        assert explanation.maps is not None, "the image side was asked for"
+        assert explanation.maps is not None, "the image side is explained"
         return list(explanation.maps.double().flatten(1))
     return [
         tensor([word.relevance for word in words], dtype=float64) for words in explanation.words
@@ -178,9 +177,9 @@ EXPERIMENT = Experiment(
     name="equality",
     title="Grad-ECLIP equals Attention-ECLIP",
     claim=(
-        "The gradient at the attention's output, multiplied with the values, and the gradient at "
-        "the post-softmax attention weights, summed over heads, are the same number for every "
-        "token; so the two methods give the same map, in images and in texts."
+        "The gradient at the attention's output multiplied by the values equals the gradient at "
+        "the post-softmax attention weights, summed over heads, for every token. The two methods "
+        "therefore give the same map, for images and for prompts."
     ),
     source="Cui & Fan 2026, arXiv 2605.12952, against Zhao et al., ICML 2024, arXiv 2502.18816",
     run=equality,

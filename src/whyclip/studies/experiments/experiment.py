@@ -1,4 +1,4 @@
-"""What an experiment is: a claim of a paper, and a function that measures it."""
+"""The type of an experiment: a claim of a paper, and a function that measures it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Defaults:
     Attributes:
         limit: number of samples.
         data: dataset, as ``open_dataset`` takes it.
-        model: model, as ``whyclip.load`` takes it; ``""`` if the experiment trains its own model
-            on scenes that it draws itself, and so takes neither ``data`` nor ``model``.
+        model: model, as ``whyclip.load`` takes it; ``""`` if the experiment trains its own model on
+            generated scenes and accepts neither ``data`` nor ``model``.
     """
 
     limit: int
@@ -41,14 +41,14 @@ class Defaults:
 
 @dataclass(frozen=True)
 class ExperimentInput:
-    """What an experiment runs on.
+    """Input of an experiment.
 
     Attributes:
         model: the model; an untrained ``small_clip`` if the experiment trains its own.
-        dataset: the samples, all of them to be looked at; an experiment that trains its own
-            model uses their number only.
-        seed: of whatever is drawn at random.
-        data: how the dataset was called.
+        dataset: the samples, all of which are used; an experiment that trains its own model uses
+            only their number.
+        seed: random seed.
+        data: specification of the dataset.
     """
 
     model: ModelView
@@ -57,18 +57,18 @@ class ExperimentInput:
     data: str = ""
 
     def samples(self, what: str) -> Iterator[Sample]:
-        """Go through the samples, with a progress bar named ``what``."""
+        """Iterate over the samples, with a progress bar labelled ``what``."""
         return track(self.dataset, what, len(self.dataset))
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What an experiment found.
+    """Result of an experiment.
 
     Attributes:
-        findings: what the numbers say of the claim, most important first.
-        sections: tables, pictures and paragraphs, in the order of reading.
-        facts: of the run, beside what every run states.
+        findings: verdicts on the claim, most important first.
+        sections: tables, figures and paragraphs, in order.
+        facts: facts about the run in addition to the common ones.
     """
 
     findings: Sequence[Finding]
@@ -78,19 +78,19 @@ class ExperimentResult:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One claim, and how it is measured.
+    """One claim, and its measurement.
 
     Attributes:
-        name: on the command line.
-        title: in a few words.
-        claim: of the source, in our words.
+        name: name on the command line.
+        title: short title.
+        claim: claim of the source, in our words.
         source: paper, equation or section.
         run: ``(setting, *, options...) -> ExperimentResult``; its keyword-only parameters are the
             experiment's options.
-        defaults: what it runs on where nothing else is asked for.
-        cost: of one core, for one sample of the default data with ``mini``.
-        on_real_data: how it is called on the data of the source; of an experiment that trains its
-            own model, at full size.
+        defaults: default number of samples, data and model.
+        cost: time on one core, for one sample of the default data with ``mini``.
+        on_real_data: command for the data of the source; for an experiment that trains its own
+            model, the command at full size.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Does training with heat maps teach a CLIP where its words are, and do the maps matter?"""
+"""Fine-tuning with heat maps as guidance, compared with other guidance maps."""
 
 from __future__ import annotations
 
@@ -42,19 +42,20 @@ def finetuning(
 ) -> ExperimentResult:
     """Fine-tune a small CLIP by each guidance, and classify the regions of unseen scenes.
 
-    The bounds were written down before the kept run; its learning rate and starts were chosen
-    on a smaller run of four arms. A guidance is better than another where
-    the interval of the difference of their mAcc lies above 0, and an arm is a success only if
-    zero-shot recall falls by at most 2 points.
+    The bounds were written down before the stored run; its learning rate and starts were chosen in
+    a smaller run of four arms. A guidance is better than another if the interval of the difference
+    of their mAcc is above 0. An arm is a success only if zero-shot recall falls by at most 2
+    points.
 
     Args:
-        setting: gives the number of unseen scenes, the seed and the device.
-        start: ``"weak"`` is an early, ``"strong"`` a late state of training on captions alone.
-        shares: of the 20,000 scenes that are trained on, separated by ``+``, such as ``"0.01+1"``.
-        arms: ``"all"``, or names separated by ``+``, such as ``"global+random+grad_eclip"``.
-        seeds: trainings of each arm; each has other batches.
-        steps: of fine-tuning.
-        records: a file of kept records to report on, instead of training.
+        setting: provides the number of unseen scenes, the seed and the device.
+        start: ``"weak"`` for an early, ``"strong"`` for a late checkpoint of training on captions
+            alone.
+        shares: shares of the 20,000 training scenes, separated by ``+``, for example ``"0.01+1"``.
+        arms: ``"all"``, or names separated by ``+``, for example ``"global+random+grad_eclip"``.
+        seeds: number of trainings of each arm, with different batches.
+        steps: number of fine-tuning steps.
+        records: file with stored records to report on, instead of training.
     """
     if records:
         kept = load_records(_existing(records))
@@ -76,7 +77,7 @@ def _tasks(setting: ExperimentInput, start: str, shares: str, arms: str, seeds: 
         for share in _numbers(shares)
         for number in range(seeds)
         for arm in names
-        # Nothing is trained, so that one measurement is enough.
+        # One measurement is enough, because this arm is not trained.
         if arm != ORIGINAL or (number == 0 and share == _numbers(shares)[0])
     ]
 
@@ -85,9 +86,9 @@ def _numbers(shares: str) -> list[float]:
     try:
         numbers = [float(part) for part in shares.split("+")]
     except ValueError:
-        raise OptionError(f"shares={shares!r}; give numbers such as 0.01+0.1+1") from None
+        raise OptionError(f"shares={shares!r}; give numbers, for example 0.01+0.1+1") from None
     if not all(0 < share <= 1 for share in numbers):
-        raise OptionError(f"shares={shares!r}; each is above 0 and at most 1")
+        raise OptionError(f"shares={shares!r}; each must be above 0 and at most 1")
     return numbers
 
 
@@ -110,12 +111,12 @@ def _existing(path: str) -> Path:
 
 EXPERIMENT = Experiment(
     name="finetuning",
-    title="Fine-tuning: do heat maps teach a model where its words are?",
+    title="Fine-tuning with heat maps as guidance",
     claim="CLIP classifies regions better after fine-tuning with a local loss that matches each "
     "phrase of a caption with the region that Grad-ECLIP's map of it marks: boxes of COCO 41.4 % "
-    "before, 42.9 % with the global loss alone, 57.3 % with both, and zero-shot classification "
-    "of whole images stays. A reproduction on a tenth of the data found 41.4, 43.2 and 49.1 %. "
-    "Neither trained with maps that say nothing; whyclip does.",
+    "before, 42.9 % with the global loss alone, 57.3 % with both, without loss of zero-shot "
+    "classification of whole images. A reproduction on a tenth of the data found 41.4, 43.2 and "
+    "49.1 %. Neither trained with uninformative maps; whyclip does.",
     source="Zhao et al., ICML 2024, arXiv 2502.18816, fine-tuning",
     run=finetuning,
     defaults=Defaults(limit=UNSEEN, data=f"scenes:{UNSEEN}", model=""),

@@ -1,4 +1,4 @@
-"""What the records of fine-tuning say: verdicts, tables and the plot."""
+"""Report on fine-tuning records: verdicts, tables and the plot."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from whyclip.studies.experiments.finetuning_runs import ARMS, GLOBAL, ORIGINAL, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Largest loss of zero-shot recall, in points, with which an arm counts as a success.
+# Largest loss of zero-shot recall of a successful arm, in points.
 ALLOWED_LOSS = 2.0
-# How near to training with true masks counts as near, in points.
+# Largest difference to training with true masks that counts as near, in points.
 NEAR = 5.0
 PAPER: Mapping[str, tuple[str, str]] = {
     ORIGINAL: ("41.4", "41.4"),
@@ -32,14 +32,14 @@ PAPER: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Pooled:
-    """All seeds of one arm together; every seed counts the same regions.
+    """All seeds of one arm together; every seed has the same regions.
 
     Attributes:
-        boxes: summed over seeds.
-        masks: summed over seeds.
+        boxes: counts by boxes, mean over seeds.
+        masks: counts by masks, mean over seeds.
         hits: ``[n]`` mean over seeds.
-        objects: ``[n]``.
-        by_seed: mAcc of boxes, top-1, of each seed.
+        objects: ``[n]`` number of objects.
+        by_seed: top-1 mAcc of boxes of each seed.
     """
 
     boxes: Counts
@@ -53,7 +53,7 @@ Group = tuple[str, float]
 
 
 def findings_of(records: Sequence[Record], *, seed: int, steps: int) -> ExperimentResult:
-    """Judge the records and lay them out."""
+    """Return verdicts, tables and the plot of the records."""
     pooled = _pool(records)
     groups = sorted({(start, share) for start, share, _ in pooled}, key=_order)
     verdicts: list[Finding] = []
@@ -96,7 +96,7 @@ def _sum(records: list[Record]) -> Pooled:
 
 
 def _added(counts: Sequence[Counts]) -> Counts:
-    """Mean over seeds, so that arms of other numbers of seeds can be compared."""
+    """Mean over seeds, so that arms with different numbers of seeds are comparable."""
     share = 1 / len(counts)
     correct = {k: sum(one.correct[k] for one in counts) * share for k in counts[0].correct}
     return Counts(counts[0].total, correct)  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def _every_run(records: Sequence[Record]) -> Table:
 def _figure(
     pooled: Mapping[tuple[str, float, str], Pooled], groups: Sequence[Group], seed: int
 ) -> Figure:
-    """Draw mAcc of boxes by arm: a panel for each start, a series for each share."""
+    """Draw mAcc of boxes by arm, with one panel per start and one series per share."""
     panels: dict[str, dict[str, dict[str, Interval]]] = {}
     for start in dict.fromkeys(start for start, _ in groups):
         series: dict[str, dict[str, Interval]] = {}
@@ -229,7 +229,7 @@ def _figure(
 
 
 def _points(value: Interval) -> Interval:
-    """From a share to percent."""
+    """Convert a proportion to percent."""
     mean, low, high = (100 * number for number in (value.mean, value.low, value.high))
     return Interval(mean, low, high, value.n, value.groups)
 
@@ -251,19 +251,19 @@ def _mean_over_objects(values: np.ndarray, objects: np.ndarray) -> Interval:
 _MACC = (
     "mean over the 32 concepts of the share of boxes (or masks) whose best concept, by the dense "
     "features of the patches inside, is the true one; chance is 3.1 %. Mean of the seeds; "
-    "95 % intervals are over the unseen scenes and do not cover other seeds, which "
-    "stand in a column of their own."
+    "95 % intervals are over the unseen scenes and do not cover other seeds, which have a "
+    "separate column."
 )
-_RECALL = "share of a scene's k objects among the k concepts that score highest with the image."
+_RECALL = "share of a scene's k objects among the k concepts with the highest image scores."
 _SUCCESS = f"yes if recall falls by at most {ALLOWED_LOSS:g} points on average."
 _ALT = "mAcc of boxes after each training, with intervals"
 _CAPTION = (
-    "Dots are means of the seeds, lines 95 % intervals over unseen scenes. The distance from "
-    "random and uniform maps to Grad-ECLIP is what the maps themselves teach."
+    "Dots are means of the seeds, lines 95 % intervals over unseen scenes. The difference of "
+    "Grad-ECLIP to random and uniform maps is the effect of the maps."
 )
 _INTRODUCTION = (
     "Each training runs {steps} steps of 128 scenes with the same data order for all arms of a "
-    "seed. All arms but the first two add the phrase–region loss; they differ in the map that "
-    "says which patches belong to a phrase. *Uniform* weighs all patches alike, *random* is drawn "
-    "anew for each image and phrase, *true masks* are the visible pixels of the object."
+    "seed. All arms except the first two add the phrase–region loss; they differ in the map "
+    "that selects the patches of a phrase. *Uniform* gives all patches equal weight, *random* is "
+    "drawn for each image and phrase, *true masks* are the visible pixels of the object."
 )

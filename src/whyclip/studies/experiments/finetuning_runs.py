@@ -1,4 +1,4 @@
-"""Fine-tune one small model in many ways, and measure each result on unseen scenes."""
+"""Fine-tune one small model with different guidance, and measure each result on unseen scenes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from whyclip.studies.experiments.minimise import minimise
 TOP = (1, 5)
 LEAST_AREA = 8**2
 ORIGINAL, GLOBAL = "original", "global"
-# What is done to the model, by name: the guidance of the local loss, or none of it.
+# Arms by name: the guidance of the local loss, or no local loss.
 ARMS: Mapping[str, str] = {
     ORIGINAL: "no fine-tuning",
     GLOBAL: "global loss",
@@ -46,14 +46,14 @@ ARMS: Mapping[str, str] = {
     "true": "+ local, true masks",
 }
 BATCH = 128
-# Scenes of fine-tuning, and those that it is measured on.
+# Number of scenes for fine-tuning and for measuring.
 FINETUNED_ON, UNSEEN = 20_000, 600
 SETTINGS = Settings(batch_size=BATCH, learning_rate=3e-4, weight_decay=0.1, warmup=20, clip=1.0)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One training: from which start, on which share of the data, by which arm."""
+    """One training with its start, share of the data, and arm."""
 
     start: str
     share: float
@@ -63,12 +63,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model does on n unseen scenes with C concepts.
+    """Performance of a model on n unseen scenes with C concepts.
 
     Attributes:
-        boxes: regions by their boxes.
-        masks: regions by their masks.
-        hits: ``[n]`` objects of a scene among the k best concepts, k being their number.
+        boxes: classification of regions by their boxes.
+        masks: classification of regions by their masks.
+        hits: ``[n]`` number of a scene's k objects among the k best concepts.
         objects: ``[n]`` number of objects.
     """
 
@@ -88,10 +88,10 @@ class Record:
     """A task with its outcome.
 
     Attributes:
-        task: what was trained.
-        measured: on unseen scenes.
+        task: the training task.
+        measured: performance on unseen scenes.
         losses: mean of the last ten steps, by name.
-        seconds: of training.
+        seconds: duration of training.
     """
 
     task: Task
@@ -114,17 +114,17 @@ def train(
     """Train a model in place for some steps.
 
     Args:
-        view: the model; afterwards it is in evaluation mode.
+        view: the model; it is in evaluation mode afterwards.
         table: scenes on the model's device.
         settings: learning rate, its schedule, weight decay and clipping.
         rows: scenes of each step, by number.
-        steps: how many.
-        local: whether the local loss counts.
-        guidance: of the local loss.
+        steps: number of steps.
+        local: whether to use the local loss.
+        guidance: guidance of the local loss.
         autocast: whether to compute in bfloat16.
 
     Returns:
-        Each loss, mean of the last ten steps.
+        Mean of each loss over the last ten steps.
 
     Raises:
         WhyclipError: a loss is not finite.
@@ -134,7 +134,7 @@ def train(
     kept = minimise(objective, batches, steps, settings, autocast=autocast)
     means = {name: float(torch.stack([k[name] for k in kept]).mean()) for name in kept[0]}
     if not all(np.isfinite(value) for value in means.values()):
-        raise WhyclipError(f"training ended in losses that are not finite: {means}")
+        raise WhyclipError(f"training ended with non-finite losses: {means}")
     return means
 
 
@@ -144,8 +144,8 @@ def row_batches(count: int, size: int, share: float, seed: int) -> Iterator[Tens
     Args:
         count: number of scenes.
         size: scenes of one step.
-        share: of the scenes, 0 to 1; which ones depends on the seed.
-        seed: of everything that is drawn.
+        share: share of the scenes, 0 to 1, selected by the seed.
+        seed: random seed of all draws.
 
     Raises:
         WhyclipError: the share is smaller than a batch.
@@ -250,7 +250,7 @@ def save_records(records: list[Record], path: Path) -> None:
 
 
 def load_records(path: Path) -> list[Record]:
-    """Read what :func:`save_records` wrote."""
+    """Read the file of :func:`save_records`."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     records = []

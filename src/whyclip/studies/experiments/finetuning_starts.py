@@ -1,4 +1,4 @@
-"""The models that are fine-tuned: a small CLIP trained on captions alone, early and late."""
+"""Start models for fine-tuning: early and late checkpoints of a small CLIP trained on captions."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from whyclip.studies.experiments.finetuning_runs import row_batches, train
 
 # Steps of training on captions after which each start is taken.
 STEPS: Mapping[str, int] = {"weak": 1500, "strong": 4800}
-# So many that the model does not learn them by heart.
+# Enough that the model does not memorise them.
 SCENES = 64_000
 RECIPE = Settings(batch_size=128, learning_rate=1e-3, weight_decay=0.1, warmup=100, clip=1.0)
 VERSION = 1
 
 
 def start_file(name: str, folder: Path | None = None) -> Path:
-    """Say where a start is kept."""
+    """Path of the file of a start."""
     kept = folder or cache_folder() / "small-clip"
     return kept / f"{name}-{STEPS[name]}-v{VERSION}.safetensors"
 
@@ -36,12 +36,12 @@ def load_start(
     device: torch.device | str = "cpu",
     autocast: bool = False,
 ) -> ModelView:
-    """Load a start, or train it on captions alone and keep it.
+    """Load a start, or train it on captions alone and store it.
 
     Args:
         name: ``"weak"`` or ``"strong"``.
-        folder: where starts are kept; the cache by default.
-        device: where to compute.
+        folder: folder of the starts; default: the cache.
+        device: device of the computation.
         autocast: whether to train in bfloat16.
     """
     path = start_file(name, folder)

@@ -1,4 +1,4 @@
-"""What the single-layer assumption costs: the readout block alone against more layers and all."""
+"""Cost of the single-layer assumption: the last block alone compared with more or all layers."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WORDS: Mapping[str, tuple[str, Quantity]] = {
     "deletion": ("Deletion of words", ("word_deletion", None)),
     "insertion": ("Insertion of words", ("word_insertion", None)),
 }
-# Methods that add up layers, and methods that begin at one.
+# Methods that sum layers, and methods that start at a layer.
 SUMMED = ("grad_eclip", "contribution")
 STARTED = ("game", "legrad", "decomposition", "rollout")
 
 
 def layers(setting: ExperimentInput) -> ExperimentResult:
-    """Evaluate each method with the last layer alone, some more, and all of them."""
+    """Evaluate each method with the last layer alone, with some layers, and with all layers."""
     towers = {"image": setting.model.image, "text": setting.model.text}
     columns = {**FAITHFUL, **(LOCATED if setting.dataset.has_masks() else {})}
     variants = able(setting, variants_of(len(towers["image"].blocks)))
@@ -52,7 +52,7 @@ def layers(setting: ExperimentInput) -> ExperimentResult:
                     for title, quantity in columns.values()
                 }
             ),
-            "Each method by the number of layers it reads",
+            "Each method by the number of layers it uses",
             "Dots are means, lines 95 % intervals. Deletion is better to the left, the rest to the "
             "right.",
         ),
@@ -75,13 +75,13 @@ def layers(setting: ExperimentInput) -> ExperimentResult:
 
 _NOTE = (
     "Score: the cosine with the explained prompt, mean of the 11 points of the protocol. "
-    "grad_eclip and contribution add up the maps of the layers, the others begin at the first of "
+    "grad_eclip and contribution sum the maps of the layers, the others start at the first of "
     "them."
 )
 
 
 def variants_of(depth: int) -> list[Variant]:
-    """List variants of the methods that take layers, for a tower of so many blocks."""
+    """List variants of the methods with a choice of layers, for an encoder of ``depth`` blocks."""
     some = sorted({1, min(2, depth), depth})
     variants = [
         Variant(get_method(method), {"layers": number}, named(method, number, depth))
@@ -98,7 +98,7 @@ def variants_of(depth: int) -> list[Variant]:
 
 
 def named(method: str, number: int, depth: int) -> str:
-    """Name a variant by how many layers it reads.
+    """Name a variant by its number of layers.
 
     Example:
         >>> named("game", 1, 6), named("game", 6, 6), named("grad_eclip", 2, 6)
@@ -110,7 +110,7 @@ def named(method: str, number: int, depth: int) -> str:
 
 
 def costs(evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]], title: str) -> Table:
-    """Write by how much the last layer alone is better than all, paired."""
+    """Tabulate the paired gain of the last layer alone over all layers."""
     rows = tuple(
         {
             "method": method,
@@ -126,13 +126,12 @@ def costs(evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]], t
         title,
         (Column("method"), *heads),
         rows,
-        "Paired over the same prompts, with the sign turned so that above 0 means: one layer is "
-        "better.",
+        "Paired over the same prompts; the sign is chosen so that one layer is better above 0.",
     )
 
 
 def pairs(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
-    """For each method its variants with the last layer alone and with all."""
+    """Variants of each method with the last layer alone and with all layers."""
     last_and_all: dict[str, tuple[str, str]] = {}
     for name in evaluation.methods:
         method, _, read = name.partition(", ")
@@ -145,7 +144,7 @@ def pairs(evaluation: Evaluation) -> dict[str, tuple[str, str]]:
 def verdicts(
     evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]], side: Side
 ) -> list[Finding]:
-    """Judge for each method that adds layers whether one is better than all."""
+    """Judge whether one layer is better than all, for each method that sums layers."""
     there = pairs(evaluation)
     return [
         is_above(
@@ -163,10 +162,10 @@ def verdicts(
 
 EXPERIMENT = Experiment(
     name="layers",
-    title="What the single-layer assumption costs",
+    title="Cost of the single-layer assumption",
     claim=(
-        "For images the readout block alone is explained: earlier layers have done their work in "
-        "the tokens that it reads. For texts the last eight layers are summed, as one is not "
+        "For images, only the last block is explained, because its input tokens already contain "
+        "the work of earlier layers. For text, the last eight layers are summed, as one is not "
         "enough there."
     ),
     source="Zhao et al., ICML 2024, arXiv 2502.18816, images and texts",

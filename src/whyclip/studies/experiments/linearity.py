@@ -1,4 +1,4 @@
-"""How far the first-order expansion is from the true change, at the readout and at the input."""
+"""Error of the first-order approximation, at the pooling attention and at the input."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STEPS = (0.05, 0.1, 0.25, 0.5, 1.0)
 READOUT, INPUT = "readout", "input"
 COMPARED = ("correlation", "error", "change")
 PLACES: Mapping[str, str] = {
-    READOUT: "what the patches add to the readout, αΣ A_i v_i, is taken away",
+    READOUT: "the patches' contribution to the readout, αΣ A_i v_i, is subtracted",
     INPUT: "the patches' pixels fade to the mean colour by α",
 }
 
@@ -41,16 +41,16 @@ PLACES: Mapping[str, str] = {
 def linearity(
     setting: ExperimentInput, *, sets: int = 8, share: float = 0.25, bound: float = 0.9
 ) -> ExperimentResult:
-    """Take random sets of patches away by degrees, and compare with what the gradient says.
+    """Remove random sets of patches in steps, and compare the effect with the gradient.
 
-    Predicted: ``ΔS = ∇S · Δ``. Measured: ``S(· + Δ) − S(·)``, once with Δ at the readout
-    attention's output, once at the pixels, for the same sets.
+    Predicted: ``ΔS = ∇S · Δ``. Measured: ``S(· + Δ) − S(·)``, once with Δ at the output of the
+    pooling attention, once at the pixels, for the same sets.
 
     Args:
         setting: model and samples.
-        sets: how many sets of patches a picture.
-        share: of the patches that a set has.
-        bound: the correlation from which on the first order is called a good forecast.
+        sets: number of sets of patches per image.
+        share: share of the patches in a set.
+        bound: lowest correlation for a good prediction.
     """
     rows = Measurements()
     model = setting.model
@@ -97,30 +97,30 @@ def linearity(
             for place in shown
             for step in STEPS
         ),
-        f"{sets} random sets of {share:.0%} of the patches for each picture, the same at both "
+        f"{sets} random sets of {share:.0%} of the patches for each image, the same at both "
         "places. " + "; ".join(f"{place}: {PLACES[place]}" for place in shown) + ".",
     )
     picture = Picture(
         _figure(rows, shown),
-        "Correlation and error of the first order as the step grows",
-        "Left: does the gradient put sets of patches in the right order? Right: does it get the "
-        "size right? Bands are 95 % intervals.",
+        "Correlation and error of the first-order approximation by step size",
+        "Left: correlation of predicted and measured changes. Right: squared error. Bands are 95 % "
+        "intervals.",
     )
     return ExperimentResult(findings, [table, picture], {"sets": str(sets), "share": f"{share:g}"})
 
 
 _CORRELATION = (
-    "between predicted and measured change over the sets of a picture: 1 where they are in the "
-    "same order and proportion."
+    "correlation of predicted and measured changes over the sets of an image: 1 if they are "
+    "proportional."
 )
 _ERROR = (
-    "squared error of the prediction over the squared change: 0 is exact, 1 is as bad as "
-    "predicting no change at all."
+    "squared error of the prediction over the squared change: 0 is exact, 1 is the error of "
+    "predicting no change."
 )
 
 
 def _compared(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
-    """Compare changes ``[n, sets]``: ``[n]`` each."""
+    """Compare changes ``[n, sets]``; every result is ``[n]``."""
     share = (predicted - measured).square().sum(-1) / measured.square().sum(-1)
     change = measured.abs().mean(-1)
     return {"correlation": pearson(predicted, measured), "error": share, "change": change}
@@ -138,7 +138,7 @@ def _draw(forward_pass: ForwardPass, sets: int, share: float, seed: tuple[int, i
 
 
 def _at_readout(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
-    """For each step predicted and measured changes ``[n, sets]`` at the readout's output."""
+    """Predicted and measured changes ``[n, sets]`` at the attention's output, for each step."""
     tower, targets = forward_pass.tower, forward_pass.targets
     readout = forward_pass.readout(1)
     [g] = forward_pass.gradient(readout, "o")
@@ -164,7 +164,7 @@ def _at_readout(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, T
 
 
 def _at_input(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Tensor, Tensor]]:
-    """For each step predicted and measured changes ``[n, sets]`` at the pixels."""
+    """Predicted and measured changes ``[n, sets]`` at the pixels, for each step."""
     tower, targets = forward_pass.tower, forward_pass.targets
     assert isinstance(tower, ImageTower)
     pixels = forward_pass.inputs.detach().clone().requires_grad_()
@@ -173,7 +173,7 @@ def _at_input(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Ten
         [torch.autograd.grad(score, pixels, retain_graph=True)[0][0] for score in start]
     )
     faded = _over_pixels(forward_pass, drawn, tower.patch)
-    # Inputs are normalised, so that zero is the mean colour of what the model was trained on.
+    # Inputs are normalised, so zero is the mean colour of the training images.
     delta = -faded * forward_pass.inputs.to(faded.dtype)
     foretold = torch.einsum("nchw,schw->ns", gradients.float(), delta)
     changes = []
@@ -187,7 +187,7 @@ def _at_input(forward_pass: ForwardPass, drawn: Tensor) -> list[tuple[float, Ten
 
 
 def _over_pixels(forward_pass: ForwardPass, drawn: Tensor, patch: int) -> Tensor:
-    """Float ``[sets, 1, H, W]``, 1 where a drawn patch lies; beyond the last whole patch 0."""
+    """Float ``[sets, 1, H, W]``: 1 on drawn patches, 0 elsewhere, also beyond the patch grid."""
     height, width = forward_pass.inputs.shape[-2:]
     rows, columns = forward_pass.stream.grid or (height // patch, width // patch)
     over = drawn.float().unflatten(-1, (rows, columns))[:, None]
@@ -210,12 +210,12 @@ def _figure(rows: Measurements, shown: list[str]) -> Figure:
 
 EXPERIMENT = Experiment(
     name="linearity",
-    title="What the first-order assumption costs",
+    title="Accuracy of the first-order approximation",
     claim=(
-        "The score's gradient stands for what would happen if parts of the picture were not there: "
-        "a first-order expansion of the score, taken at the readout attention's output."
+        "The score's gradient predicts the effect of removing parts of the image, by a first-order "
+        "approximation of the score at the output of the pooling attention."
     ),
-    source="what Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952 derive maps from",
+    source="derivation of maps in Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952",
     run=linearity,
     defaults=Defaults(limit=40),
     cost="1 s",

@@ -1,4 +1,4 @@
-"""Do maps lie on the object? Pointing, energy, pixel accuracy, mIoU, AP; right and wrong apart."""
+"""Localisation metrics of maps, separately for correct and wrong classifications."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ COLUMNS: Mapping[str, tuple[str, Quantity]] = {
     "miou": ("mIoU", ("miou", None)),
     "ap": ("AP", ("average_precision", None)),
 }
-# Of Grad-ECLIP, measured elsewhere on 500 COCO images with 1,000 targets.
+# Values of Grad-ECLIP, measured elsewhere on 500 COCO images with 1,000 targets.
 ELSEWHERE = {"pointing": 0.693, "energy": 0.381, "pixels": 0.737, "iou": 0.268, "ap": 0.545}
 
 
 def localisation(setting: ExperimentInput) -> ExperimentResult:
-    """Hold the maps of true labels against their masks."""
+    """Compare the maps of true labels with their masks."""
     evaluation = measure(setting, able(setting), [quantity[0] for _, quantity in COLUMNS.values()])
     whole = table(evaluation, "Maps against masks", COLUMNS, note=_NOTE)
     reference = {"method": "Grad-ECLIP, on COCO, reported elsewhere", **ELSEWHERE}
@@ -75,13 +75,13 @@ def localisation(setting: ExperimentInput) -> ExperimentResult:
                 for part in (
                     column(f"{key}_right", quantity, f"{title}, right"),
                     column(f"{key}_wrong", quantity, f"{title}, wrong"),
-                    Column(f"{key}_less", "right less wrong"),
+                    Column(f"{key}_less", "right minus wrong"),
                 )
             ),
         ),
         tuple(_apart(evaluation, name) for name in evaluation.methods),
         f"Right: {int(evaluation.correct.sum())} of {len(evaluation.correct)} prompts, whose label "
-        "is among the k best classes of a picture with k labels.",
+        "is among the k best classes of an image with k labels.",
     )
     picture = Picture(
         interval_plot(
@@ -97,44 +97,44 @@ def localisation(setting: ExperimentInput) -> ExperimentResult:
             }
         ),
         "Pointing game and energy of each method, model right and model wrong",
-        "An explanation that stays consistent with the model lies on the object where the model "
-        "recognises it, and less so where it does not.",
+        "An explanation that is consistent with model behaviour is on the object if the model "
+        "recognises it, and less so otherwise.",
     )
     return ExperimentResult(verdicts(evaluation), [whole, picture, apart], extra_facts(evaluation))
 
 
 _APART = {key: COLUMNS[key] for key in ("pointing", "energy")}
 _NOTE = (
-    "Mean over prompts with 95 % intervals over pictures. IoU, mIoU and pixel accuracy cut each "
-    "map at its own mean. MaskCLIP is weighed by keys, as in the comparison of arXiv 2502.18816; "
-    "“as published” re-runs the last attention with one head. The last row is another model and "
-    "other pictures: its order of size, not its value, can be compared."
+    "Mean over prompts with 95 % intervals over images. IoU, mIoU and pixel accuracy threshold "
+    "each map at its mean. MaskCLIP is weighted by keys, as in the comparison of arXiv 2502.18816; "
+    "“as published” recomputes the last attention with one head. The last row is for another model "
+    "and other images: compare only its order of magnitude."
 )
 
 
 def able(setting: ExperimentInput, variants: MethodsLike = VARIANTS) -> list[Variant]:
-    """Leave out what cannot read this model's image tower.
+    """Select the variants that support this model's image encoder.
 
     Raises:
-        OptionError: nothing can.
+        OptionError: no variant supports it.
     """
     selected, left_out = select_variants(setting.model, variants, ["image"])
     if not selected:
         raise OptionError(
-            f"{setting.model.name}: {next(iter(left_out))}; a ViT with a class token or a pooling "
-            "head has it, such as mini or openclip:ViT-B-16/openai"
+            f"{setting.model.name}: {next(iter(left_out))}; use a ViT with a class token or a "
+            "pooling head, for example mini or openclip:ViT-B-16/openai"
         )
     return list(selected)
 
 
 def extra_facts(evaluation: Evaluation) -> dict[str, str]:
-    """What the evaluation says of its run beyond what every report says."""
+    """Facts of the evaluation in addition to the common ones."""
     common = {"model", "dataset", "samples", "seed", "versions", "date", "took"}
     return {key: value for key, value in evaluation.facts.items() if key not in common}
 
 
 def verdicts(evaluation: Evaluation) -> list[Finding]:
-    """Judge Grad-ECLIP against chance and its rivals, and every method's right against wrong."""
+    """Judge Grad-ECLIP against other methods, and right against wrong for each method."""
     pointing, energy = COLUMNS["pointing"][1], COLUMNS["energy"][1]
     there = evaluation.methods
     findings = []
@@ -152,7 +152,7 @@ def verdicts(evaluation: Evaluation) -> list[Finding]:
     findings += [
         is_above(
             f"{name} lies on the object more where the model is right",
-            "energy where right less where wrong",
+            "energy where right minus energy where wrong",
             right_less_wrong(evaluation, name, energy),
             0,
         )
@@ -173,11 +173,11 @@ def _apart(evaluation: Evaluation, name: str) -> dict[str, object]:
 
 EXPERIMENT = Experiment(
     name="localisation",
-    title="Do maps lie on the object?",
+    title="Localisation of objects",
     claim=(
-        "Grad-ECLIP puts its relevance on the object that the text names, more than Grad-CAM and "
-        "MaskCLIP do; and an explanation that is consistent with the model does so where the "
-        "model is right more than where it is wrong."
+        "Grad-ECLIP puts more relevance on the object named by the prompt than Grad-CAM and "
+        "MaskCLIP. An explanation that is consistent with the model puts more relevance on the "
+        "object where the model is right than where it is wrong."
     ),
     source="Zhao et al., ICML 2024, arXiv 2502.18816, and arXiv 2605.12952, second principle",
     run=localisation,

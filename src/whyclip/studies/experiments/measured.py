@@ -1,4 +1,4 @@
-"""Methods and their variants evaluated on a setting, as tables and pictures of an experiment."""
+"""Evaluation of methods and variants for an experiment, as tables and figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from whyclip.studies.experiments.experiment import ExperimentInput
 from whyclip.types import GeometryName, Side
 from whyclip.variant import Variant
 
-# A metric, and what is read of the model's answer; None for the metric's usual.
+# A metric and its reading of the model's output; None for the default reading.
 Quantity = tuple[str, str | None]
 
 
@@ -27,7 +27,7 @@ def measure(
     geometry: GeometryName = "model",
     fill: FillName = "papers",
 ) -> Evaluation:
-    """Evaluate variants of methods on one side; the random control is always among them."""
+    """Evaluate variants of methods on one side, including the random baseline."""
     return evaluate(
         setting.model,
         setting.dataset,
@@ -50,7 +50,7 @@ def value_of(
 
 
 def gain(evaluation: Evaluation, one: str, other: str, quantity: Quantity) -> Interval:
-    """How much better one variant is than another on the same subjects; above 0 is better."""
+    """Paired gain of one variant over another on the same prompts; above 0 is better."""
     difference = evaluation.difference(one, other, *quantity)
     if get_metric(quantity[0]).higher_is_better:
         return difference
@@ -64,9 +64,9 @@ def gain(evaluation: Evaluation, one: str, other: str, quantity: Quantity) -> In
 
 
 def right_less_wrong(evaluation: Evaluation, name: str, quantity: Quantity) -> Interval:
-    """Mean of a metric where the model is right, less that where it is wrong.
+    """Mean of a metric where the model is right minus the mean where it is wrong.
 
-    Both over whole pictures drawn anew; ``groups`` are those of the smaller side.
+    The interval resamples whole images; ``groups`` is the number of images of the smaller part.
     """
     values = evaluation.values(name, *quantity)
     groups, seed = evaluation.images, evaluation.setup.seed
@@ -74,7 +74,7 @@ def right_less_wrong(evaluation: Evaluation, name: str, quantity: Quantity) -> I
 
 
 def column(name: str, quantity: Quantity, title: str = "", **more: str) -> Column:
-    """Describe the column of a metric, with the arrow to its better side."""
+    """Return the column of a metric, with an arrow for the better direction."""
     metric = get_metric(quantity[0])
     better = "higher" if metric.higher_is_better else "lower"
     read = f", {quantity[1]}" if quantity[1] else ""
@@ -89,14 +89,14 @@ def table(
     correct: bool | None = None,
     note: str = "",
 ) -> Table:
-    """Write a row for each variant.
+    """Return a table with one row per variant.
 
     Args:
-        evaluation: what was measured.
-        title: of the table.
-        columns: for each name its title and what stands there.
-        correct: True for what the model gets right alone, False for the rest.
-        note: below.
+        evaluation: measured values.
+        title: title of the table.
+        columns: title and quantity of each column, by name.
+        correct: True for only the prompts for which the model is correct, False for the others.
+        note: text below the table.
     """
     rows = tuple(
         {

@@ -1,4 +1,4 @@
-"""The training loop of experiments: that of ``whyclip finetune`` without its disk."""
+"""The training loop of experiments: the loop of ``whyclip finetune`` without checkpoints."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ def minimise(
     """Train by AdamW with warm-up, cosine decay and clipped gradients.
 
     Args:
-        objective: the model with its losses; its model is trained, and in evaluation mode
-            afterwards.
-        batches: at least one for each step.
+        objective: the model with its losses; the model is in evaluation mode afterwards.
+        batches: at least one batch per step.
         steps: number of steps.
         settings: learning rate, warm-up, weight decay, betas and clipping.
         autocast: whether to compute in bfloat16.
-        label: of the progress bar.
+        label: label of the progress bar.
 
     Returns:
         The losses of the last ten steps, by name.

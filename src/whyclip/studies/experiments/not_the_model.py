@@ -1,4 +1,4 @@
-"""What the published Grad-ECLIP code explains: scores, ranks and accuracy of its re-run."""
+"""Scores, ranks and accuracy of the computation that the published Grad-ECLIP code explains."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ from whyclip.studies.measurements import Measurements
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Printed by the authors' own notebook for one picture and four prompts, "dog", "car",
-# "traffic lights" and the whole caption; the re-run has one head and a 30×40 grid together.
+# Printed by the authors' notebook for one image and four prompts, "dog", "car", "traffic lights"
+# and the whole caption; the published variant has both one head and a 30×40 grid.
 NOTEBOOK_MODEL = (0.2678, 0.2377, 0.2605, 0.3503)
 NOTEBOOK_RERUN = (0.1899, 0.2028, 0.2117, 0.1715)
-# Width over height that a square picture is given, so that keeping proportions is a change.
+# Aspect ratio given to square images, so that keeping the aspect ratio has an effect.
 WIDE = 4 / 3
 
 
 def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> ExperimentResult:
-    """Re-run with one head or the model's own, in its geometry or keeping proportions.
+    """Recompute scores with one or the model's own heads, with and without the aspect ratio kept.
 
     Args:
         setting: model and samples.
-        widen: give square pictures a width of 4/3 by repeating their edges, which the model's own
-            preprocessing crops away again; without it, keeping proportions changes nothing there.
+        widen: widen square images to 4:3 by repeating their edges, which the model's preprocessing
+            crops away; otherwise keeping the aspect ratio has no effect on them.
 
     Raises:
-        OptionError: the model is no CLIP, or shows no attention.
+        OptionError: the model has no text encoder or no accessible attention.
     """
     model = setting.model
     if model.classes is not None or model.image.opaque:
         raise OptionError(
-            f"{model.name} has no text tower, or no attention to re-run; not-the-model needs both, "
-            "such as mini or openclip:ViT-B-16/openai"
+            f"{model.name} has no text encoder or no accessible attention, which not-the-model "
+            "needs; use mini or openclip:ViT-B-16/openai"
         )
     geometries = ("model",) if model.image.fixed_grid_reason else GEOMETRIES
     cells = [cell for cell in COMPUTATIONS if cell[1] in geometries]
@@ -102,7 +102,7 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
             Column("largest", "largest gap", digits=4, better="lower"),
             Column("same_best", "best class unchanged", better="higher"),
             Column("ranks", "rank correlation", better="higher", help=_RANKS),
-            Column("right", "top-1 of what is explained", better="higher"),
+            Column("right", "top-1 of the explained computation", better="higher"),
             Column("lost", "top-1 lost", better="lower", help=_LOST),
         ),
         (*(_row(cell, rows) for cell in cells), _NOTEBOOK),
@@ -120,20 +120,20 @@ def not_the_model(setting: ExperimentInput, *, widen: bool = True) -> Experiment
             for heads in get_args(Heads)
             for gaps in [rows[heads, "text"]]
         ),
-        "Text tower: as published, every block that is read runs with one head.",
+        "Text encoder: as published, every explained block runs with one head.",
     )
     picture = Picture(
         _figure(rows, cells),
-        "Scores explained against the model's own scores",
-        "One point for each true prompt. On the line, the model itself is explained.",
+        "Explained scores against the model's scores",
+        "One point per true prompt. On the line, explained score and model score are equal.",
     )
     judged = verdicts(rows, tolerance_of(model.towers, "fp32"))
     return ExperimentResult(judged, [table, picture, words], {"classes": str(len(targets))})
 
 
-_GAP = "|score explained − score of the model|, over true prompts."
-_RANKS = "Spearman correlation of the scores of all classes with the model's, by picture."
-_LOST = "the model's own top-1 accuracy less that of what is explained, paired by picture."
+_GAP = "|explained score − score of the model|, over true prompts."
+_RANKS = "Spearman correlation of the scores of all classes with the model's, by image."
+_LOST = "the model's top-1 accuracy minus that of the explained computation, paired by image."
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -151,7 +151,7 @@ _NOTEBOOK = {
 
 
 def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
-    """Judge the re-run with one head alone, and the model's own heads beside it."""
+    """Judge the single-head variant, and the model's own heads for comparison."""
     single: Computation = ("single", "model")
     native = rows["native", "model", "gap"]
     return [
@@ -170,7 +170,7 @@ def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
         ),
         is_below(
             "It often prefers another class than the model",
-            "share of pictures with the same best class",
+            "share of images with the same best class",
             rows.interval((*single, "same_best")),
             0.9,
         ),
@@ -185,7 +185,7 @@ def verdicts(rows: Measurements, tolerance: float) -> list[Finding]:
 
 
 def lost(rows: Measurements, cell: Computation) -> Interval:
-    """How much top-1 accuracy the model has more than what is explained."""
+    """Top-1 accuracy of the model minus that of the explained computation."""
     return rows.difference((*cell, "model_right"), (*cell, "right"))
 
 
@@ -211,12 +211,12 @@ def _row(cell: Computation, rows: Measurements) -> dict[str, object]:
 def _note(setting: ExperimentInput, classes: int, widen: bool) -> str:
     fixed = setting.model.image.fixed_grid_reason
     return (
-        f"Zero-shot over {classes} classes; a picture with several labels is right where the best "
-        "class is one of them. Geometry keep: the whole picture at its own proportions, position "
+        f"Zero-shot over {classes} classes; an image with several labels is right if the best "
+        "class is one of them. Geometry keep: the whole image with its aspect ratio, position "
         "embeddings interpolated. "
-        + ("Square pictures are widened to 4:3 by repeating their edges. " if widen else "")
-        + (f"This model runs on no other grid: {fixed}. " if fixed else "")
-        + "The last row is what the published image notebook prints, with both changes at once."
+        + ("Square images are widened to 4:3 by repeating their edges. " if widen else "")
+        + (f"This model does not support other grids: {fixed}. " if fixed else "")
+        + "The last row is from the published image notebook, with both changes at once."
     )
 
 
@@ -239,11 +239,11 @@ def _figure(rows: Measurements, cells: Sequence[Computation]) -> Figure:
 
 EXPERIMENT = Experiment(
     name="not-the-model",
-    title="What the published code explains is not the model",
+    title="The published code does not explain the model",
     claim=(
-        "The published Grad-ECLIP code re-runs the last attention with one head over the whole "
-        "width, and keeps the picture's proportions on another grid. The score that it explains "
-        "is then not the model's, prompts change their order, and the best match can become the "
+        "The published Grad-ECLIP code recomputes the last attention with one head over the whole "
+        "width, and keeps the image's aspect ratio on another grid. The explained score is then "
+        "not the model's, prompts change their order, and the best match can become the "
         "worst."
     ),
     source="Cui & Fan 2026, arXiv 2605.12952; scores printed by the notebook of arXiv 2502.18816",

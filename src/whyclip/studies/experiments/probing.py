@@ -1,4 +1,4 @@
-"""How the choice of λ, of heads and of layers changes Grad-ECLIP, in one table."""
+"""Effect of the choice of λ, heads and layers on Grad-ECLIP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from whyclip.variant import Variant
 Likeness = Literal["keys", "queries"]
 Heads = Literal["native", "single"]
 
-# λ by name: an option of the method itself, or a likeness that only this experiment has.
+# λ by name: an option of the method, or a similarity that only this experiment defines.
 SPATIAL: Mapping[str, str] = {"q·k": "loosened", "attention": "softmax", "uniform": "none"}
 LIKENESS: Mapping[str, Likeness] = {"k·k": "keys", "q·q": "queries"}
 USUAL = "λ q·k, native heads"
@@ -46,14 +46,14 @@ USUAL = "λ q·k, native heads"
 def by_likeness(
     forward_pass: ForwardPass, *, likeness: Likeness = "keys", heads: Heads = "native"
 ) -> Relevance:
-    """Weigh tokens by how alike their keys, or queries, are to the readout token's own.
+    """Weight tokens by the similarity of their keys, or queries, to those of the CLS token.
 
     ``H_i = ReLU(λ_i Σ_c g_c v_ic)`` as in Grad-ECLIP, with λ the cosine over the full width of
-    ``k`` and ``k_i``, or of ``q`` and ``q_i``, stretched to 0..1 over the patches.
+    ``k`` and ``k_i``, or of ``q`` and ``q_i``, min–max normalised over the patches.
 
     Args:
-        forward_pass: the tower's forward pass.
-        likeness: what is compared; a pooling head has no key of its own, and one query alone.
+        forward_pass: the encoder's forward pass.
+        likeness: compared vectors; an attention pooling head has no key, and only one query.
         heads: as for Grad-ECLIP.
     """
     tower = forward_pass.tower
@@ -73,9 +73,10 @@ def by_likeness(
 
 
 def stretched(tokens: Tensor, row: Tensor, over: Tensor) -> Tensor:
-    """Cosine of each token ``[b, t, w]`` with the readout's, least to largest to 0..1: ``[b, t]``.
+    """Min–max-normalised cosine of each token ``[b, t, w]`` with the CLS token: ``[b, t]``.
 
-    The ends are those of the tokens in ``over`` ``[b, t]``; where all are alike, 1.
+    Minimum and maximum are over the tokens in ``over`` ``[b, t]``; the result is 1 if all cosines
+    are equal.
     """
     readout = tokens[torch.arange(len(tokens), device=tokens.device), row][:, None]
     likeness = F.cosine_similarity(readout.float(), tokens.float(), dim=-1)
@@ -99,7 +100,7 @@ BY_LIKENESS = Method(
 
 
 def variants_of(setting: ExperimentInput) -> list[tuple[Variant, dict[str, Any]]]:
-    """Every variant with what it is made of: λ, heads and layers."""
+    """Every variant with its λ, heads and layers."""
     tower = setting.model.image
     variants: list[tuple[Variant, dict[str, Any]]] = []
 
@@ -160,7 +161,7 @@ def probing(setting: ExperimentInput) -> ExperimentResult:
             for name in evaluation.methods
             if name != USUAL
         ),
-        "Paired over the same prompts, with the sign turned so that above 0 means: better.",
+        "Paired over the same prompts; the sign is chosen so that above 0 is better.",
     )
     picture = Picture(
         interval_plot(
@@ -179,7 +180,7 @@ def probing(setting: ExperimentInput) -> ExperimentResult:
 
 
 _MADE = {"weights": "λ from", "heads": "heads", "layers": "layers"}
-_HELP = "energy in the mask where the model is right, less that where it is wrong."
+_HELP = "energy in the mask where the model is right minus energy where it is wrong."
 
 
 def _named(name: str, part: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _row(
 
 
 def verdicts(evaluation: Evaluation, columns: Mapping[str, tuple[str, Quantity]]) -> list[Finding]:
-    """Judge the published choice of λ against none and against the attention itself."""
+    """Judge the published choice of λ against uniform weights and attention weights."""
     claims = {
         "λ q·k, native heads": ("uniform", "attention"),
         "λ q·k, single heads": ("uniform", "attention"),
@@ -228,9 +229,9 @@ EXPERIMENT = Experiment(
     name="probing",
     title="The choice of spatial weights, heads and layers",
     claim=(
-        "Weighing patches by the loosened likeness of query and key (λ) makes better maps than "
-        "the softmax attention itself, and than no weights at all; one layer, and one head over "
-        "the whole width, are enough."
+        "Weighting patches by the min–max-normalised similarity of query and key (λ) gives better "
+        "maps than the softmax attention weights or uniform weights. One layer and one head over "
+        "the whole width are enough."
     ),
     source="Zhao et al., ICML 2024, arXiv 2502.18816, ablations",
     run=probing,

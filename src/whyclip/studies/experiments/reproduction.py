@@ -20,12 +20,12 @@ FINDINGS = "findings.json"
 
 @dataclass(frozen=True)
 class Reproduction(StudyResult):
-    """What an experiment found, beside what its source claims.
+    """Result of an experiment, with the claim of its source.
 
     Attributes:
         experiment: the experiment.
         result: its findings, tables and figures.
-        facts: of the run: model, dataset, samples, seed, versions, seconds.
+        facts: facts about the run: model, dataset, samples, seed, versions, seconds.
         command: command that repeats the run.
     """
 
@@ -36,24 +36,24 @@ class Reproduction(StudyResult):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """A verdict on each claim, most important first."""
+        """Verdicts on the claims, most important first."""
         return tuple(self.result.findings)
 
     def report(self) -> Report:
-        """Lay the result out: the claim, what was found, tables and figures."""
+        """Return a report with the claim, the findings, tables and figures."""
         experiment = self.experiment
         findings = "\n".join(f"- {finding}" for finding in self.findings)
         real = "At full size" if experiment.defaults.trains else "On the data of the source"
         sections: list[Section] = [
             f"## The claim\n\n{experiment.claim}\n\nSource: {experiment.source}.",
-            f"## What was found here\n\n{findings}",
+            f"## Findings\n\n{findings}",
             *self.result.sections,
             f"## {real}\n\n    {experiment.on_real_data}",
         ]
         return Report(experiment.title, self.command, sections, self.facts)
 
     def files(self) -> Mapping[str, Callable[[], bytes]]:
-        """``findings.json``: each claim with its verdict and the numbers behind it."""
+        """``findings.json``: each claim with its verdict and numbers."""
         return {FINDINGS: lambda: json.dumps(self.to_json(), indent=1, allow_nan=False).encode()}
 
     def to_json(self) -> dict[str, Any]:

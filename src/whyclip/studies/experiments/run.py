@@ -1,4 +1,4 @@
-"""One experiment from its name to its report."""
+"""Run an experiment by name."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def reproduce(
     device: str | None = None,
     **options: Any,
 ) -> Reproduction:
-    """Measure a published claim and report the result beside it.
+    """Test a published claim and report the result.
 
     Args:
-        experiment: its name, as ``whyclip reproduce`` lists it.
-        model: as :func:`whyclip.load` takes it, or a loaded model; the experiment's own by
-            default. An experiment that trains its own model takes neither model nor data.
-        data: as :func:`whyclip.open_dataset` takes it; the experiment's own by default.
-        limit: number of samples, drawn at random; 0 for all of them.
+        experiment: name of the experiment, as listed by ``whyclip reproduce``.
+        model: specification for :func:`whyclip.load`, or a loaded model; default: the experiment's
+            model. An experiment that trains its own model accepts neither model nor data.
+        data: specification for :func:`whyclip.open_dataset`; default: the experiment's data.
+        limit: number of samples, drawn at random; 0 for all samples.
         seed: random seed of that draw, and of the experiment.
-        device: where the model is loaded.
+        device: device of the model.
         **options: the experiment's options.
 
     Raises:
-        OptionError: there is no experiment of that name, or it has no such option.
+        OptionError: the experiment or the option is unknown.
         InputError: model or data cannot be used.
     """
     if isinstance(experiment, str):
@@ -53,7 +53,7 @@ def reproduce(
     spec = usual.data if data is None else data
     number = usual.limit if limit is None else limit
     if number < 0:
-        raise OptionError(f"limit={number}; give how many samples, or 0 for all of them")
+        raise OptionError(f"limit={number}; give the number of samples, or 0 for all")
     if usual.trains:
         _check_own(experiment, data=data, model=model)
     dataset = open_dataset(spec, limit=number or None, seed=seed)
@@ -66,7 +66,7 @@ def reproduce(
         view = load(chosen_model, device)
     begun = time.perf_counter()
     with warnings.catch_warnings():
-        # One scene in a hundred is unlike the others; of many samples nobody reads it each time.
+        # About one scene in a hundred is out of distribution; a warning for each would be noise.
         warnings.simplefilter("ignore", WhyclipWarning)
         result = experiment.run(ExperimentInput(view, dataset, seed, spec), **chosen)
     facts = run_facts(
@@ -90,11 +90,11 @@ def reproduce(
 
 
 def _check_own(experiment: Experiment, **given: Any) -> None:
-    """Refuse a model or data for an experiment that trains its own model on its own scenes."""
+    """Reject a model or data for an experiment that trains its own model on generated scenes."""
     for name, value in given.items():
         if value is not None:
             shown = value.name if isinstance(value, ModelView) else value
             raise OptionError(
                 f"experiment {experiment.name!r} trains its own model on its own scenes; "
-                f"leave out --{name} {str(shown)!r:.40}"
+                f"remove --{name} {str(shown)!r:.40}"
             )

@@ -1,13 +1,13 @@
-"""Unlearn a shortcut: silence the map, or remove the effect.
+"""Unlearn a shortcut by penalising relevance, or by penalising the effect of removal.
 
-Eight of 32 concepts carry a badge in 95 % of the training images that show them; each has its own
-colour, so that the badge names the concept. A model is trained on captions alone, and fine-tuned
-with badges still in the data and 200 images on which the badge is marked.
+Eight of 32 concepts carry a badge in 95 % of their training images. Each badge has its own colour,
+so that it identifies the concept. A model is trained on captions alone, then fine-tuned with badges
+still in the data and 200 images with marked badges.
 
 The bounds of the verdicts were written before the first full run:
 
 - *Before fine-tuning, the model uses the badge*: its accuracy with the badge is more than 10
-  points above its accuracy without. If this does not hold, the other verdicts mean nothing.
+  points above its accuracy without. Otherwise the other verdicts are meaningless.
 - *The relevance penalty silences the map*: the share of relevance on the badge falls below a
   third of the share before fine-tuning.
 - *With the silenced map the model goes on using the badge*: the penalty's gain in accuracy
@@ -56,13 +56,13 @@ def shortcut(
     """Train models on badged scenes, fine-tune them in each arm, and measure the reliance.
 
     Args:
-        setting: the number of test scenes, the seed and the device are taken from it.
+        setting: provides the number of test scenes, the seed and the device.
         train_scenes: number of scenes to train on.
         train_steps: steps from scratch.
         steps: steps of each fine-tuning.
         seeds: number of models trained from scratch.
-        weights: tried weights of the shortcut losses, separated by commas.
-        processes: number of seeds that run at the same time.
+        weights: candidate weights of the shortcut losses, separated by commas.
+        processes: number of seeds to run in parallel.
     """
     setup = setup_of(
         setting,
@@ -84,7 +84,7 @@ def setup_of(
     seeds: int,
     weights: str,
 ) -> Setup:
-    """Check the options and put them together.
+    """Validate the options and return the setup.
 
     Raises:
         OptionError: a number below 1, or weights that are not numbers above 0.
@@ -113,12 +113,12 @@ def _weights(text: str) -> tuple[float, ...]:
     except ValueError:
         values = []
     if not values or not all(math.isfinite(value) and value > 0 for value in values):
-        raise OptionError(f"weights={text!r:.60}; give numbers above 0, such as 1,3,10")
+        raise OptionError(f"weights={text!r:.60}; give numbers above 0, for example 1,3,10")
     return tuple(values)
 
 
 def findings(setting: ExperimentInput, setup: Setup, runs: Sequence[Run]) -> ExperimentResult:
-    """Report on finished runs."""
+    """Return verdicts, tables and figures of finished runs."""
     chosen = choose(runs)
     test = draw_scenes(setting.model, setup.test_scenes, "test", setup.scenes_seed)
     tried = ", ".join(f"{weight:g}" for weight in setup.weights)
@@ -129,7 +129,8 @@ def findings(setting: ExperimentInput, setup: Setup, runs: Sequence[Run]) -> Exp
         f"Each step has {setup.batch} fresh images, badges included, and "
         f"{setup.marked_per_step} of {setup.marked} marked images. "
         f"The weights of {', '.join(SWEPT)} are chosen among {tried} on validation scenes: the "
-        "best accuracy without the badge whose loss for other concepts is at most 2 points."
+        "weight with the best accuracy without the badge among those with at most 2 points of loss "
+        "for other concepts."
     )
     return ExperimentResult(
         verdicts(chosen),
@@ -142,8 +143,8 @@ EXPERIMENT = Experiment(
     name="shortcut",
     title="Unlearn a shortcut",
     claim=(
-        "Training a model to keep its heat maps off marked pixels does not stop it from using "
-        "them; training it so that removing the pixels changes nothing does."
+        "Training a model to have no relevance on marked pixels does not stop it from using them; "
+        "training it to be invariant to the removal of these pixels does."
     ),
     source=(
         "the relevance penalty: Ross et al., IJCAI 2017, arXiv 1703.03717; the removal loss and "

@@ -1,4 +1,4 @@
-"""How much a model relies on badges: by removal, by accuracy without them, and by heat maps."""
+"""Reliance of a model on badges, measured by removal, accuracy without badges, and heat maps."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of one model; m scenes with a badge, q scenes without a concept of the group.
+    """Measures of one model on m scenes with a badge and q scenes without a concept of the group.
 
     Attributes:
         scenes: ``[m]`` numbers of the scenes with a badge.
-        with_badge: ``[m]`` 1 where the badge's concept is among the k best of all 32, else 0;
+        with_badge: ``[m]`` 1 if the badge's concept is among the k best of all 32, otherwise 0;
             k is the number of concepts in the scene.
         without_badge: ``[m]`` the same for the scene drawn without its badge.
         rendering: ``[m]`` reliance S(with badge) − S(drawn without badge), S the cosine with the
@@ -60,23 +60,23 @@ class Measured:
     maps: Array
 
     def as_lists(self) -> dict[str, list[float] | list[list[float]]]:
-        """Convert to plain lists with 4 digits after the point."""
+        """Convert to plain lists, rounded to 4 digits after the decimal point."""
         return {one.name: getattr(self, one.name).round(4).tolist() for one in fields(self)}
 
     @staticmethod
     def from_lists(values: dict[str, list[float]]) -> Measured:
-        """Read what ``as_lists`` gives."""
+        """Read the result of ``as_lists``."""
         return Measured(**{name: np.array(value, dtype=float) for name, value in values.items()})
 
 
 def measure(view: ModelView, scenes: BadgedScenes, *, maps: bool = True) -> Measured:
-    """Measure a model on scenes that it has not seen.
+    """Measure a model on unseen scenes.
 
     Args:
         view: the model.
-        scenes: on the model's device.
-        maps: whether to measure patch removal and relevance; without them those values are NaN,
-            as they are for an encoder that shows no blocks.
+        scenes: scenes on the model's device.
+        maps: whether to measure patch removal and relevance; otherwise these values are NaN, as for
+            an encoder without accessible blocks.
     """
     prompts = embed_prompts(view)
     white_box = maps and not view.image.opaque
@@ -107,7 +107,7 @@ _CARRIED = (
 def _with_and_without(
     view: ModelView, scenes: BadgedScenes, rows: Tensor, prompts: Tensor, guidance: Guidance | None
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Measure scenes with a badge, and draw their maps ``[b, patches]``."""
+    """Measure scenes with a badge, and compute their maps ``[b, patches]``."""
     shown = torch.ones_like(rows, dtype=torch.bool)
     concept = torch.tensor(GROUP, device=rows.device)[scenes.badge[rows]]
     batch = scenes.batch(rows, shown, shown)
@@ -145,7 +145,7 @@ def _maps(
     concept: Tensor,
     guidance: Guidance,
 ) -> tuple[Tensor, Tensor]:
-    """Draw each image's maps for its badge's concept by Contribution and Grad-ECLIP."""
+    """Compute each image's maps for its badge's concept by Contribution and Grad-ECLIP."""
     patches = (pixels.shape[-2] // view.image.patch) * (pixels.shape[-1] // view.image.patch)
     contribution = readout_contribution(
         view.image, run.stream, run.inputs[-1], prompts[concept], patches
@@ -163,7 +163,7 @@ def share_on(relevance: Tensor, hidden: Tensor) -> Tensor:
 
 @torch.no_grad()
 def embed_prompts(view: ModelView) -> Tensor:
-    """Embed "a photo of a dog" for each of the 32 concepts: ``[32, e]`` of length 1."""
+    """Embed prompts like "a photo of a dog" for the 32 concepts: unit rows ``[32, e]``."""
     names = load_atlas().names[:CONCEPTS]
     ids = token_ids(view, [PHRASE_TEMPLATE.format(phrase(name)) for name in names])
     return F.normalize(view.text.encode(ids.to(view.image.device)).float(), dim=-1)
@@ -179,16 +179,16 @@ def _recall(view: ModelView, scenes: BadgedScenes, rows: Tensor, prompts: Tensor
 
 
 def _concepts_in(scenes: BadgedScenes, rows: Tensor) -> Tensor:
-    """Say which concepts each scene shows: bool ``[b, 32]``."""
+    """Whether each scene shows each concept: bool ``[b, 32]``."""
     return (scenes.table.concepts[rows][..., None] == torch.arange(
         CONCEPTS, device=rows.device
     )).any(1)  # fmt: skip
 
 
 def _among_best(scores: Tensor, number: Tensor) -> Tensor:
-    """Say which concepts are among the ``number`` ``[b]`` best: 0 or 1, ``[b, concepts]``.
+    """Whether each concept is among the ``number`` ``[b]`` best: 0 or 1, ``[b, concepts]``.
 
-    A tie counts against a concept, and so does NaN: a collapsed model recognises nothing.
+    Ties and NaN count against a concept, so that a collapsed model has accuracy 0.
     """
     no_worse = (~(scores[:, :, None] > scores[:, None])).sum(-1) - 1
     return (no_worse < number[:, None]).float()

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OTHERS_MAY_LOSE = 2.0
-"""Percentage points of the other concepts' accuracy that an arm may lose against ``CONTROL``."""
+"""Largest loss of accuracy for other concepts against ``CONTROL``, in percentage points."""
 
 SHORTCUT_POINTS = 10.0
-"""Percentage points that the badge must add to the accuracy for a model to count as using it."""
+"""Smallest gain in accuracy by the badge for a model that uses it, in percentage points."""
 
-# Name of the measure: title, unit, factor, digits, better side.
+# Title, unit, factor and digits of each measure, by name.
 _COLUMNS: Mapping[str, tuple[str, str, float, int]] = {
     "with_badge": ("accuracy with badge", "%", 100, 1),
     "without_badge": ("accuracy without badge", "%", 100, 1),
@@ -56,17 +56,17 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class Pooled:
-    """The runs of one arm at one weight, all seeds together."""
+    """The runs of one arm at one weight, with all seeds."""
 
     runs: Sequence[Run]
 
     def values(self, name: str) -> Array:
-        """Join a measure's values over seeds, accuracies in per cent."""
+        """Values of a measure over all seeds, accuracies in percent."""
         joined: Array = np.concatenate([getattr(run.test, name) for run in self.runs])
         return joined * _COLUMNS[name][2]
 
     def scenes(self, name: str) -> Array:
-        """Join the scenes of those values."""
+        """Scenes of the values of a measure."""
         of = "other_scenes" if name == "others" else "scenes"
         joined: Array = np.concatenate([getattr(run.test, of) for run in self.runs])
         return joined
@@ -79,9 +79,10 @@ class Pooled:
 def choose(runs: Sequence[Run]) -> dict[str, Pooled]:
     """Choose the weight of each arm on the validation scenes.
 
-    Among the weights whose accuracy for other concepts is at most ``OTHERS_MAY_LOSE`` points
-    below that of ``CONTROL``, the one with the best accuracy without the badge is taken; if there
-    is none, the one with the best accuracy for other concepts. Accuracies are means over seeds.
+    Weights are admissible if the accuracy for other concepts is at most ``OTHERS_MAY_LOSE`` points
+    below that of ``CONTROL``. The admissible weight with the best accuracy without the badge is
+    chosen, or else the weight with the best accuracy for other concepts. Accuracies are means over
+    seeds.
     """
     least = np.mean([run.others for run in runs if run.arm == CONTROL]) - OTHERS_MAY_LOSE / 100
     chosen = {}
@@ -102,7 +103,7 @@ def choose(runs: Sequence[Run]) -> dict[str, Pooled]:
 
 
 def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
-    """Judge the claims by the bounds in ``shortcut.py``."""
+    """Judge the claims with the bounds in ``shortcut.py``."""
     before, control = chosen[BEFORE], chosen[CONTROL]
     penalty, removal = chosen[RELEVANCE], chosen[REMOVAL]
 
@@ -167,7 +168,7 @@ def verdicts(chosen: Mapping[str, Pooled]) -> list[Finding]:
 
 
 def arms_table(chosen: Mapping[str, Pooled]) -> Table:
-    """Show every arm at its chosen weight."""
+    """Tabulate every arm at its chosen weight."""
     columns = (
         Column("arm"),
         Column("weight", digits=1),
@@ -185,7 +186,7 @@ def arms_table(chosen: Mapping[str, Pooled]) -> Table:
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Show every single run with its means, those of other weights included."""
+    """Tabulate the means of every run, including weights that were not chosen."""
     columns = (
         Column("arm"),
         Column("weight", digits=1),
@@ -237,7 +238,7 @@ def scatter(runs: Sequence[Run], chosen: Mapping[str, Pooled]) -> Picture:
         figure,
         "Share of relevance on the badge against accuracy without the badge",
         "One dot per arm and seed on test scenes; hollow dots are weights that were not chosen. "
-        "To the left the map shows less of the badge, to the top the model needs it less.",
+        "Further left, the map shows less of the badge; further up, the model relies on it less.",
     )
 
 

@@ -40,17 +40,17 @@ class Setup:
     """Sizes of the study.
 
     Attributes:
-        train_scenes: number of scenes to train on.
-        test_scenes: number of scenes to measure on, and as many for validation.
+        train_scenes: number of training scenes.
+        test_scenes: number of test scenes, and of validation scenes.
         train_steps: steps from scratch on badged scenes.
         steps: steps of each fine-tuning.
-        weights: tried weights of the shortcut losses.
-        seeds: one model is trained from scratch for each.
-        scenes_seed: which scenes are drawn.
-        device: where the models are trained.
+        weights: candidate weights of the shortcut losses.
+        seeds: number of models trained from scratch.
+        scenes_seed: random seed of the scenes.
+        device: device for training.
         batch: fresh images per step.
-        marked: number of images whose badge is marked.
-        marked_per_step: how many of them are added to each step.
+        marked: number of images with a marked badge.
+        marked_per_step: number of marked images added to each step.
         train_rate: highest learning rate from scratch.
         rate: highest learning rate of fine-tuning.
     """
@@ -76,11 +76,11 @@ class Run:
 
     Attributes:
         arm: one of ``ARMS``.
-        weight: of its shortcut losses; 0 in the arms without any.
-        seed: of its weights and its training.
+        weight: weight of its shortcut losses; 0 in arms without them.
+        seed: random seed of its weights and training.
         without_badge: accuracy without the badge on the validation scenes, 0 to 1.
         others: accuracy for the other concepts on the validation scenes, 0 to 1.
-        seconds: duration of training and measuring, with the drawing of scenes before the first.
+        seconds: duration of training and measuring; the first run includes drawing the scenes.
         test: measures on the test scenes.
     """
 
@@ -98,12 +98,12 @@ class Run:
 
     @staticmethod
     def from_json(kept: dict[str, Any]) -> Run:
-        """Read what ``to_json`` gives."""
+        """Read the result of ``to_json``."""
         return Run(**{**kept, "test": Measured.from_lists(kept["test"])})
 
 
 def draw_scenes(view: ModelView, n: int, split: Any, seed: int) -> BadgedScenes:
-    """Draw scenes of 1 to 3 objects with places for their badges, on the model's device."""
+    """Draw scenes of 1 to 3 objects with positions for their badges, on the model's device."""
     device = view.image.device
     table = draw_table(view, n, split=split, seed=seed, objects=_OBJECTS, device=device)
     return place_badges(table, view.image.patch, seed)
@@ -124,19 +124,19 @@ def run_seed(setup: Setup, seed: int) -> list[Run]:
     if len(worn) < setup.marked_per_step:
         raise OptionError(
             f"{setup.train_scenes} training scenes show {len(worn)} badges; "
-            f"at least {setup.marked_per_step} are needed, raise train_scenes"
+            f"at least {setup.marked_per_step} are needed; increase train_scenes"
         )
     for split in (validation, test):
         if not len(split.carriers) or not len(split.others):
             raise OptionError(
-                f"limit={setup.test_scenes}: a split has no scene with a badge, or none without; "
-                "give 20 or more"
+                f"limit={setup.test_scenes}: a split has only scenes with or only scenes without a "
+                "badge; give 20 or more"
             )
     marked = worn[: setup.marked]
     fresh = scenes.usable.nonzero()[:, 0]
 
     def batches(salt: int, *, badges: bool = True, marks: bool = False) -> Iterator[Batch]:
-        """Mix fresh images with marked ones; ``salt`` 0 is training from scratch, without any."""
+        """Mix fresh and marked images; ``salt`` 0 is training from scratch, without marked ones."""
         first = _endless(fresh, setup.batch, 2 * seed + salt)
         more = _endless(marked, setup.marked_per_step if salt else 0, 2 * seed + salt + 10**6)
         for rows, again in zip(first, more, strict=True):
@@ -183,13 +183,13 @@ def run_seed(setup: Setup, seed: int) -> list[Run]:
 
 
 def arms(setup: Setup) -> list[tuple[str, float]]:
-    """List each fine-tuning: its arm, and the weight of its shortcut losses."""
+    """List the fine-tuning runs with the arm and the weight of the shortcut losses."""
     swept = [(arm, weight) for arm in SWEPT for weight in setup.weights]
     return [(CONTROL, 0.0), *swept, (CLEAN, 0.0)]
 
 
 def run_study(setup: Setup, processes: int = 1) -> list[Run]:
-    """Run all seeds, each in a process of its own where ``processes`` is above 1.
+    """Run all seeds, each in a separate process if ``processes`` is above 1.
 
     Raises:
         WorkerError: a process died.
@@ -201,18 +201,18 @@ def run_study(setup: Setup, processes: int = 1) -> list[Run]:
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
 
-    # Spawn: a forked process cannot use a GPU that its parent has used.
+    # Spawn, because a forked process cannot use a GPU that its parent has used.
     try:
         with ProcessPoolExecutor(min(processes, len(setup.seeds)), get_context("spawn")) as pool:
             return [run for runs in pool.map(work, setup.seeds) for run in runs]
     except BrokenProcessPool:
         raise WorkerError(
-            f"one of {processes} processes died; memory may have run out: use fewer processes"
+            f"one of {processes} processes died, possibly out of memory; use fewer processes"
         ) from None
 
 
 def _endless(rows: Tensor, size: int, seed: int) -> Iterator[Tensor]:
-    """Draw batches of ``size`` from rows, in a new order each time that all were drawn."""
+    """Draw batches of ``size`` from rows endlessly, in a new order in each epoch."""
     generator = torch.Generator().manual_seed(seed)
     left = rows[:0]
     while True:

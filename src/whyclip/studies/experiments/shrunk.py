@@ -1,4 +1,4 @@
-"""A dataset whose large pictures are made smaller first, as one released evaluation does."""
+"""Dataset with large images downscaled, as in one released evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from whyclip.datasets.dataset import Sample
 
 
 class Resized(Dataset):
-    """Samples whose pictures have a short side of at most some length; larger ones lose masks."""
+    """Samples with images of a maximum short side; downscaled images lose their masks."""
 
     name = "shrunk"
 
@@ -26,7 +26,7 @@ class Resized(Dataset):
         return len(self.dataset)
 
     def sample(self, index: int) -> Sample:
-        """Describe a sample, its picture made smaller if its short side is longer."""
+        """Return a sample, with its image downscaled if its short side is too long."""
         sample = self.dataset[index]
         image = sample.image
         if min(image.size) <= self.short_side:
@@ -44,25 +44,25 @@ class Resized(Dataset):
         return self.dataset.has_interventions()
 
     def contents(self) -> Any:
-        """Say what the dataset says, and how small its pictures are made."""
+        """Return the dataset's contents and the short side."""
         return [self.dataset.contents(), self.short_side]
 
     def state_of(self, index: int) -> Any:
-        """Say what the dataset says of this sample."""
+        """Return the dataset's state of a sample."""
         return self.dataset.state_of(index)
 
     def prompt_of(self, label: str) -> str:
-        """Write the text of a class as the dataset does."""
+        """Return the dataset's prompt of a class."""
         return self.dataset.prompt_of(label)
 
     @property
     def class_prompts(self) -> tuple[tuple[str, ...], ...]:
-        """The texts of the dataset's classes."""
+        """The prompts of the dataset's classes."""
         return self.dataset.class_prompts
 
 
 def shrink(image: Image.Image, short_side: int) -> Image.Image:
-    """Make a picture smaller, at its own proportions, until its short side is as given.
+    """Downscale an image to a given short side, keeping its aspect ratio.
 
     Example:
         >>> shrink(Image.new("RGB", (1600, 1200)), 600).size

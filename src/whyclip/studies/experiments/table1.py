@@ -1,4 +1,4 @@
-"""Deletion and insertion of every method that reads the model, beside the published numbers."""
+"""Deletion and insertion of every method that supports the model, with the published numbers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ VARIANTS: Mapping[str, str] = {
 }
 METRICS = ("deletion", "insertion")
 # Top-1 accuracy of OpenAI's ViT-B/16 on ImageNet's validation images, prompt of the true class:
-# in the paper of Grad-ECLIP, and where it was measured again.
+# in the Grad-ECLIP paper, and in a reproduction.
 PAPER: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "Grad-CAM": {"deletion": (0.3417, 0.3451), "insertion": (0.2682, 0.2655)},
     "MaskCLIP": {"deletion": (0.2848, 0.2890), "insertion": (0.3335, 0.3312)},
@@ -67,13 +67,13 @@ def table1(
 
     Args:
         setting: model and samples.
-        shrink: first make pictures whose short side is longer than 640 pixels so small, as the
-            released deletion code does.
-        geometry: what the model is shown when it is explained; the released code keeps the
-            picture's proportions. Models that run on their own grid alone get ``"model"``.
+        shrink: downscale images to a short side of at most 640 pixels, as the released deletion
+            code does.
+        geometry: geometry of the explained input; the released code keeps the aspect ratio. Models
+            with a fixed grid use ``"model"``.
         prompt: explain the true class (``"gt"``) or the predicted one (``"pred"``).
-        fill: what deleted pixels show, as for :func:`whyclip.evaluate`; for ``"background"`` the
-            page says what black and blurred pixels would have concluded.
+        fill: replacement of deleted pixels, as for :func:`whyclip.evaluate`; for ``"background"``
+            the page also reports black and blurred pixels.
     """
     if setting.model.image.fixed_grid_reason:
         geometry = "model"
@@ -104,7 +104,7 @@ def table1(
         _figure(evaluation, main),
         "Top-1 accuracy while the most relevant pixels are deleted and inserted",
         "Deletion: lower is better. Insertion: higher is better; its last point is the whole "
-        "picture.",
+        "image.",
     )
     rest = table(evaluation, "The same, read from the model in other ways", more)
     sections: list[str | Table | Picture] = [_main(evaluation, main), picture, rest]
@@ -118,8 +118,8 @@ def verdicts(evaluation: Evaluation, names: Mapping[str, str] | None = None) -> 
     """Judge the order of the published table by paired differences.
 
     Args:
-        evaluation: what was measured.
-        names: of the metrics, with their fill; by default that of the papers.
+        evaluation: measured values.
+        names: names of the metrics with their fill; default: the fills of the papers.
     """
     names = names or dict(zip(METRICS, METRICS, strict=True))
     there = set(evaluation.methods)
@@ -157,12 +157,12 @@ def _main(evaluation: Evaluation, names: Mapping[str, str]) -> Table:
         "Deletion and insertion, top-1 accuracy",
         tuple(columns),
         tuple(rows),
-        "Mean over 0, 5, …, 50 % of the pixels: the release prints the accuracies and has no rule "
-        "for the area. Published numbers are of OpenAI's ViT-B/16 on ImageNet's validation images "
-        "with 80 templates; beside another model and other pictures only their order says "
-        "anything. Attention-ECLIP is left out, as its map is Grad-ECLIP's (experiment equality). "
-        "“Signed” is the same map without its ReLU, which makes large parts of a map equal; "
-        "equally relevant pixels come in random order, on the canvas as speckle. "
+        "Mean over 0, 5, …, 50 % of the pixels; the release prints the accuracies without an area. "
+        "Published numbers are for OpenAI's ViT-B/16 on ImageNet's validation images with 80 "
+        "templates; for another model and other images, compare only their order. Attention-ECLIP "
+        "is omitted because its map equals Grad-ECLIP's (experiment equality). “Signed” is the "
+        "same map without its ReLU, which makes large parts of a map equal; equally relevant "
+        "pixels are edited in random order. "
         f"“{PUBLISHED}”: one head over the whole width, query and key after out_proj, "
         "as in the released script.",
     )
