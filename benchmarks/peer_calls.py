@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.speed import random_view
 CAPTION = "a small brown dog runs beside a red car outside"
 STEPS = 32
 MASKS = 2000
+POINTS = 12
 
 
 class Scores(torch.nn.Module):
@@ -169,11 +171,12 @@ def exclip(setup: Setup) -> None:
 
 
 def quantus(setup: Setup, images: torch.Tensor) -> None:
-    """Deletion of all pixels in ten steps."""
+    """Deletion of all pixels in twelve steps."""
     import quantus as library
 
+    # It counts the values of the three channels, and wants a divisor of the number of pixels.
     metric = library.PixelFlipping(
-        features_in_step=224 * 224 // 10, perturb_baseline="black", disable_warnings=True,
+        features_in_step=3 * 224 * 224 // POINTS, perturb_baseline="black", disable_warnings=True,
         display_progressbar=False,
     )  # fmt: skip
     maps = np.random.default_rng(0).random((len(images), 224, 224)).astype(np.float32)
@@ -187,12 +190,14 @@ def quantus(setup: Setup, images: torch.Tensor) -> None:
 def deletion(setup: Setup, images: torch.Tensor) -> None:
     """The same deletion with whyclip's edits."""
     from whyclip.metrics.deletion import deletion_edits
+    from whyclip.metrics.protocol import RISE
 
+    protocol = replace(RISE, counts=lambda pixels: np.arange(1, POINTS + 1) * pixels // POINTS)
     maps = np.random.default_rng(0).random((len(images), 224, 224)).astype(np.float32)
     scores = setup.view.scorer(setup.directions[:10])
     shown = ((images.permute(0, 2, 3, 1) + 2) * 60).clamp(0, 255).byte().numpy()
     with torch.no_grad():
         for image, values in zip(shown, maps, strict=True):
-            edits = deletion_edits(image, values)
+            edits = deletion_edits(image, values, protocol=protocol)
             batch = torch.from_numpy(np.stack(list(edits))).permute(0, 3, 1, 2) / 60 - 2
             scores(batch)

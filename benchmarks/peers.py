@@ -30,7 +30,7 @@ import typer
 import whyclip
 from benchmarks import peer_calls as peers
 from benchmarks.page import write
-from benchmarks.peer_calls import CAPTION, MASKS, STEPS, Setup
+from benchmarks.peer_calls import CAPTION, MASKS, POINTS, STEPS, Setup
 from benchmarks.speed import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,7 +93,7 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
         yield work, "exclip, 10 steps", "exclip", partial(peers.exclip, setup)
     if "edits" in only:
         images = torch.randn(20, 3, 224, 224, generator=torch.Generator().manual_seed(2))
-        work = "deletion of 20 images in 11 points"
+        work = f"deletion of 20 images in {POINTS} points"
         yield work, "whyclip", "", partial(peers.deletion, setup, images)
         yield work, "quantus", "quantus", partial(peers.quantus, setup, images)
         work = f"RISE, {MASKS} masks"
