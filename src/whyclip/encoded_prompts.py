@@ -42,7 +42,7 @@ class EncodedPrompts:
         prompts: the user's prompts, in order.
         tokens: all template strings of all prompts, in order; None without text prompts.
         strings: for each prompt, the indices of its template strings.
-        forward_passes: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
+        forward_passes: the text encoder's forward passes, ``TEXTS_AT_ONCE`` strings each.
         fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for text prompts.
         scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of the contrast prompts, or None.

@@ -123,7 +123,7 @@ class Match:
 
     @property
     def verdict(self) -> str:
-        """Score compared with the calibrated threshold, as a sentence; empty without a threshold."""
+        """Score compared with the calibrated threshold, as a sentence; empty without one."""
         limit = self.threshold
         if limit is None:
             return ""

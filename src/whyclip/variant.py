@@ -92,7 +92,7 @@ class Variant:
         return replace(self, sides=tuple(sides))
 
     def blocks_needed(self, tower: Tower) -> int:
-        """Number of last blocks of a tower that the method needs.
+        """Number of last blocks of an encoder that the method needs.
 
         Raises:
             UnsupportedModelError: the method needs blocks, but the encoder exposes none.
@@ -108,7 +108,7 @@ class Variant:
         return self.method.blocks_needed(tower, self.settings)
 
     def blind(self, tower: Tower) -> bool:
-        """Whether the method needs blocks, but the tower exposes none."""
+        """Whether the method needs blocks, but the encoder exposes none."""
         if not tower.opaque:
             return False
         try:
@@ -117,7 +117,7 @@ class Variant:
             return True
 
     def obstacle(self, tower: Tower) -> str:
-        """Reason why the method, with its options, does not support a tower; empty if it does."""
+        """Reason why the method with its options does not support an encoder; empty if it does."""
         if self.blind(tower):
             return f"no attention weights in the {tower.side} encoder: {tower.opaque}"
         try:

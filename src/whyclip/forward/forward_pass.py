@@ -1,4 +1,4 @@
-"""A tower's forward pass, as methods use it.
+"""An encoder's forward pass, as methods use it.
 
 The model runs once through its public entry point, without gradients, and hooks set for that one
 call keep what enters the blocks. Only the blocks that a method needs are recomputed part
@@ -29,7 +29,7 @@ TEXT_LAYERS = 8
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """Forward pass of one tower over b inputs, with the states that methods need.
+    """Forward pass of one encoder over b inputs, with the states that methods need.
 
     Attributes:
         tower: the encoder that ran.
@@ -92,7 +92,7 @@ class ForwardPass:
         """Number of last blocks to use: ``layers``, or by default 1 (image) or 8 (text).
 
         Raises:
-            OptionError: the tower does not have that many blocks.
+            OptionError: the encoder does not have that many blocks.
         """
         return depth(self.tower, layers)
 
@@ -185,7 +185,7 @@ class ForwardPass:
 
 
 def depth(tower: Tower, layers: int | None) -> int:
-    """Number of last blocks of a tower that a method uses; see :meth:`ForwardPass.depth`."""
+    """Number of last blocks of an encoder that a method uses; see :meth:`ForwardPass.depth`."""
     blocks = len(tower.blocks)
     if tower.has_pooling_head and layers not in (None, 1):
         raise OptionError(

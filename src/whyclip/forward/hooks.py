@@ -37,7 +37,7 @@ class _Recorder:
 
 @contextmanager
 def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
-    """Record the inputs of a tower's last blocks while the model runs.
+    """Record the inputs of an encoder's last blocks while the model runs.
 
     Args:
         tower: the encoder; its modules are left as they were, also after an exception.
@@ -78,7 +78,7 @@ def _remove(modules: list[nn.Module | None], inputs: dict[int, Tensor]) -> None:
 
 
 def hooks_fire(tower: Tower) -> bool:
-    """Whether pre-hooks on a tower's blocks fire during its forward pass.
+    """Whether pre-hooks on an encoder's blocks fire during its forward pass.
 
     A compiled module may have been traced without them, and must not be traced with them.
     """

@@ -1,4 +1,4 @@
-"""The last blocks of a tower, recomputed part by part, with gradients."""
+"""The last blocks of an encoder, recomputed part by part, with gradients."""
 
 from __future__ import annotations
 

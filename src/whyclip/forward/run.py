@@ -73,7 +73,7 @@ def run_tower(
         ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
             is not deterministic.
 
-    An opaque tower is run by the library's own encoder; only ``content`` and ``grid`` of its
+    An opaque encoder is run by the library's own encoder; only ``content`` and ``grid`` of its
     stream are meaningful. Under autocast the model also runs once in its own precision.
     """
     inputs = inputs.to(tower.device)

@@ -55,7 +55,7 @@ def _check_logits(view: ModelView, pixels: Tensor, embeddings: Tensor) -> None:
 
 
 def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Tensor:
-    """Compare a tower with its encoder, and return the encoder's embeddings."""
+    """Compare a wrapped encoder with the library's own, and return the latter's embeddings."""
     inputs = inputs.to(tower.device)
     embeddings = tower.encode(inputs)
     if not embeddings.isfinite().all():

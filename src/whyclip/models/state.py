@@ -135,7 +135,7 @@ def _package(thing: object) -> str:
 
 
 def held_modules(thing: object) -> Iterator[nn.Module]:
-    """Yield every module that a tower refers to, also through whyclip's own objects."""
+    """Yield every module that an encoder refers to, also through whyclip's own objects."""
     visited: set[int] = set()
     waiting: list[object] = [thing]
     while waiting:

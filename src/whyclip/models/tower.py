@@ -1,4 +1,4 @@
-"""Interface of a wrapped model: two towers (encoders), each a list of blocks.
+"""Interface of a wrapped model: two encoders ("towers"), each a list of blocks.
 
 A view refers to the user's own modules and calls them. Every adapter builds these types.
 """
@@ -136,9 +136,9 @@ class Tower(ABC):
 
     Attributes:
         side: ``"image"`` or ``"text"``.
-        blocks: first to last; empty if the tower is ``opaque``.
+        blocks: first to last; empty if the encoder is ``opaque``.
         opaque: why no attention pools the tokens into the embedding, such as "it averages its
-            patches"; empty if one does. Opaque towers support only black-box methods.
+            patches"; empty if one does. Opaque encoders support only black-box methods.
     """
 
     side: Side
@@ -186,7 +186,7 @@ class Tower(ABC):
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Device of the tower's weights."""
+        """Device of the encoder's weights."""
 
 
 class ImageTower(Tower):

@@ -27,7 +27,7 @@ class Provider:
         title: as results show it.
         vectors: ``(forward_pass, along, *, options...) -> Vectors`` of a forward pass of one
             input. With ``along`` ``[k, e]`` the vectors come as their products with k directions.
-        blocks_needed: how many last blocks it reads, from the tower and the options.
+        blocks_needed: how many last blocks it reads, from the encoder and the options.
         exact: whether tokens and remainders are the embedding by construction; otherwise what is
             missing counts as unattributed.
         sides: what it can split up.
@@ -130,11 +130,11 @@ class Chosen:
         return spelled(self.provider.name, self.options)
 
     def blocks_needed(self, tower: Tower) -> int:
-        """How many last blocks of a tower are read.
+        """How many last blocks of an encoder are read.
 
         Raises:
-            UnsupportedModelError: some, of a tower that shows none.
-            OptionError: the tower is of a kind that the provider does not split up.
+            UnsupportedModelError: some, of an encoder that shows none.
+            OptionError: the encoder is of a kind that the provider does not split up.
         """
         if tower.opaque and not self.provider.black_box:
             others = WORDS if tower.side == "text" else REGIONS

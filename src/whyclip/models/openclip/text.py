@@ -1,4 +1,4 @@
-"""OpenCLIP's text transformer as a tower, with all poolings and masks."""
+"""OpenCLIP's text transformer as an encoder, with all poolings and masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenCLIP's vision transformer as a tower, and OpenCLIP's models as pairs of towers."""
+"""OpenCLIP's vision transformer as an encoder, and OpenCLIP's models as pairs of encoders."""
 
 from __future__ import annotations
 

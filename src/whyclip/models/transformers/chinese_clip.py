@@ -1,4 +1,4 @@
-"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision tower and a BERT-like text tower."""
+"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision encoder, a BERT-like text encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CLIP of transformers as towers, and models with the same parts, such as MetaCLIP 2."""
+"""The CLIP of transformers as encoders, and models with the same parts, such as MetaCLIP 2."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HFBlock(Block):
         self.heads = self.attn.num_heads
         self.scale = float(self.attn.scale)
         # transformers 4 takes the causal mask and the padding mask separately, or for some vision
-        # towers no mask; 5 takes one mask.
+        # encoders no mask; 5 takes one mask.
         names = inspect.signature(layer.forward).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         self.masked = "attention_mask" in names or takes_any

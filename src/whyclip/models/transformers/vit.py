@@ -1,4 +1,4 @@
-"""The ViT classifier of transformers: one tower, with the rows of its last layer as targets."""
+"""The ViT classifier of transformers: one encoder, with the rows of its last layer as targets."""
 
 from __future__ import annotations
 
