@@ -56,7 +56,7 @@ class Scorer(nn.Module):
     def __init__(self, view: ModelView, encoded: EncodedPrompts) -> None:
         super().__init__()
         if view.module is None:
-            raise UnsupportedModelError(f"{view.name} was described without its module")
+            raise UnsupportedModelError(f"{view.name} was created without its module")
         targets = encoded.own_targets()
         self.view, self.model = view, view.module
         self.prompts = tuple(str(prompt.label) for prompt in encoded.prompts)

@@ -69,7 +69,7 @@ def module_of(view: ModelView) -> nn.Module:
             float32.
     """
     if view.module is None:
-        raise UnsupportedModelError(f"{view.name} was described without its module")
+        raise UnsupportedModelError(f"{view.name} was created without its module")
     if view.classes is not None:
         raise UnsupportedModelError(
             f"{view.name} is a classifier without a text encoder; fine-tuning on captions needs one"

@@ -34,10 +34,10 @@ def grad_cam(
     """Weight the channels of each token by the score's gradient, averaged over all tokens.
 
     ``H_i = ReLU(Σ_c w_c F_ic)`` with F the tokens that enter the last block and
-    ``w_c = (1/T) Σ_t ∂S/∂F_tc`` over all T tokens, CLS included. Selvaraju et al., ICCV 2017 (arXiv 1610.02391), eqs.
-    1 and 2, adapted to transformers as in the comparison of Zhao et al., ICML 2024. The sum of the
-    gradients over tokens is the gradient at one vector added to all of them, so gradients of single
-    tokens are not stored.
+    ``w_c = (1/T) Σ_t ∂S/∂F_tc`` over all T tokens, CLS included. Selvaraju et al., ICCV 2017 (arXiv
+    1610.02391), eqs. 1 and 2, adapted to transformers as in the comparison of Zhao et al., ICML
+    2024. The sum of the gradients over tokens is the gradient at one vector added to all of them,
+    so gradients of single tokens are not stored.
 
     Users of the library ``pytorch-grad-cam`` take F from the first norm of the last block
     (``node="ln_1"``) and average only over the patches, which its ``reshape_transform`` keeps.
