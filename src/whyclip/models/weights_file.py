@@ -155,7 +155,7 @@ def misfit(report: str, arch: str, shapes: Shapes) -> str | None:
     if missing or unexpected:
         parts = [f"it lacks {len(missing)} weights ({few(missing)})"] if missing else []
         if unexpected:
-            parts.append(f"has {len(unexpected)} others ({few(unexpected)})")
+            parts.append(f"it has {len(unexpected)} others ({few(unexpected)})")
         return f"does not fit {arch}: {', and '.join(parts)}"
     sizes = re.findall(_SIZES, report)
     if not sizes:
