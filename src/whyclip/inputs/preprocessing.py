@@ -17,7 +17,7 @@ from torch import Tensor
 from whyclip.errors import UnsupportedModelError, WhyclipError, quoted, reason
 
 Preprocess = Callable[..., Any]
-"""Callable from an image to a normalised ``[3, H, W]`` tensor, or a transformers image processor."""
+"""Callable from an image to a normalised ``[3, H, W]`` tensor, or a transformers processor."""
 
 RGB = 3
 
