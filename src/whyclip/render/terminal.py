@@ -60,7 +60,7 @@ class Summary:
         table.add_column("score", justify="right")
         worded = any(explanation.words)
         if worded:
-            table.add_column("most relevant words")
+            table.add_column("words that matter most")
         where: list[Text] = []
         colours = console.color_system in _COLOURS and not plain
         if scales:

@@ -114,7 +114,7 @@ def too_large(limits: Limits) -> str:
 
 
 def _too_many(limits: Limits) -> str:
-    return f"at most {limits.pixels // MEGABYTE} million are allowed; scale the image down first"
+    return f"an image may have at most {limits.pixels // MEGABYTE} million pixels; scale it down"
 
 
 def _hint(content: bytes) -> str:
