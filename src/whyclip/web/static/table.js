@@ -28,8 +28,8 @@ function shares({ grid: [gh, gw], box, image }, [left, top, right, bottom]) {
   return found;
 }
 
-// The strongest word–patch pairs: at most one per word and neighbourhood, and only those with at
-// least a tenth of the strongest value.
+// The strongest word–patch pairs: at most one per word and neighbourhood, and only those with
+// more than a tenth of the strongest value.
 export function pairs(table, count = 6) {
   const [gh, gw] = table.grid;
   const all = table.values.flatMap((values, word) =>
