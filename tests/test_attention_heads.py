@@ -152,9 +152,9 @@ def test_the_strongest_heads_and_their_maps(tmp_path: Path) -> None:
 
 def test_an_encoder_without_attention_has_no_heads() -> None:
     view = whyclip.wrap(*families.SMALL["vit-average"]())
-    with pytest.raises(UnsupportedModelError, match="shows no heads"):
+    with pytest.raises(UnsupportedModelError, match="exposes no heads"):
         whyclip.heads(view, families.picture(), "a dog")
-    with pytest.raises(UnsupportedModelError, match="shows no heads"):
+    with pytest.raises(UnsupportedModelError, match="exposes no heads"):
         whyclip.describe_heads(view, pictures(2), ["a dog"])
 
 

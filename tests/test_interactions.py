@@ -184,7 +184,7 @@ def test_frozen_models_and_half_precision(plain: TwoReadings) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction takes one text"),
+        ({"prompt": ["a dog", "a cat"]}, PromptError, "an interaction takes one string"),
         ({"prompt": " "}, PromptError, "empty"),
         ({"image": "no/such.png"}, ImageError, "no such file"),
         ({"geometry": "kept"}, OptionError, "keep"),

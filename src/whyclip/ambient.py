@@ -1,8 +1,8 @@
-"""The state of torch in which whyclip computes, independent of the state the caller left.
+"""A fixed torch state for all computation, independent of the caller's settings.
 
 Inference mode, autocast, a default type or device and anomaly detection change what torch
 computes, or whether it can differentiate. Every public function runs in the plain state and
-leaves the caller's as it was.
+restores the caller's state.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _here = local()
 
 @contextmanager
 def plain_state(name: str) -> Iterator[None]:
-    """Put torch into the plain state for the length of a call; nested calls change nothing.
+    """Put torch into the plain state for the duration of a call; nested calls change nothing.
 
     Args:
         name: name of the public function, for error messages.
@@ -95,7 +95,7 @@ def plain_state(name: str) -> Iterator[None]:
                 raise
             raise InputError(
                 f"{name} cannot run under {' and '.join(modes)}: {reason(error)}; "
-                "call it outside of that"
+                "call it outside of that mode"
             ) from error
 
 
@@ -111,7 +111,7 @@ def in_plain_state(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _lasting_modes() -> list[str]:
-    """Name the modes that stay on inside, because torch has no public way to leave them."""
+    """List the active modes that torch has no public way to leave."""
     modes = [type(mode).__name__.lstrip("_") for mode in _dispatch_modes()]
     functorch = getattr(torch._C, "_functorch", None)
     if getattr(functorch, "peek_interpreter_stack", lambda: None)() is not None:

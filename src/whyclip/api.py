@@ -98,11 +98,11 @@ def explain(  # noqa: PLR0913  all but three are options
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image_or_images: a path, PIL image, array or tensor, or a list of them.
         prompts: a string, or a list of prompts; a prompt may be a list of template strings (an
-            ensemble) or an image (why are the two similar?). A float tensor ``[n, e]`` is n
+            ensemble), or an image whose similarity is explained. A float tensor ``[n, e]`` is n
             directions in embedding space.
         pixels: instead of images, a preprocessed batch ``[b, 3, H, W]`` of the model's input size,
-            such as a DataLoader gives. Maps then lie on this input, and the certificate says that
-            whyclip did not see the original images.
+            for example from a DataLoader. Maps then refer to this input, and the certificate states
+            that the preprocessing was not checked.
         method: a name from ``whyclip.methods.METHODS``, with or without options, such as
             ``"grad_eclip:heads=single"``; or a ``Method`` or ``Variant``. By default
             maps come from Grad-ECLIP and words from the decomposition, or from the first
@@ -116,19 +116,19 @@ def explain(  # noqa: PLR0913  all but three are options
         precision: ``"bf16"`` runs the forward pass under autocast.
         check: how many inputs are also run through the model's public entry point.
             ``"auto"``: all inputs if that costs nothing or if something in the model was hooked or
-            replaced, otherwise those of the first batch and one of each further batch;
+            replaced, otherwise all of the first batch and one of each later batch;
             ``"all"``; or ``"none"``.
-            ``Certificate.checked`` has their numbers.
-        reference: from :func:`whyclip.reference`, or its file. ``Explanation.matches`` then says
-            for each prompt whether its score is unusual enough to be a match.
-        **method_options: the method's own; see ``whyclip methods``.
+            ``Certificate.checked`` counts them.
+        reference: from :func:`whyclip.reference`, or its file. ``Explanation.matches`` then states
+            for each prompt how unusual its score is.
+        **method_options: options of the method; see ``whyclip methods``.
 
     Returns:
-        One Explanation for one image, a list for a list or for ``pixels``.
+        One Explanation for one image; a list for a list of images or for ``pixels``.
 
     Raises:
         InputError: an image, prompt, name or option cannot be used.
-        ScoreMismatchError: the score that would be explained is not the model's own.
+        ScoreMismatchError: the explained score differs from the model's score.
         UnsupportedModelError: the model is in training mode, or gives NaN or infinity.
     """
     many = isinstance(image_or_images, (list, tuple)) or pixels is not None
@@ -184,7 +184,7 @@ def compare(
     """Explain the same images and prompts with several methods, on one forward pass.
 
     Args:
-        model: as for :func:`explain`, like all arguments not named here.
+        model: as for :func:`explain`.
         images: a list of images.
         prompts: a string, or a list of prompts.
         methods: names, such as ``"grad_eclip"`` or ``"grad_eclip:heads=single"``, ``Method`` or
@@ -254,7 +254,7 @@ def check_request(model: ModelView, request: Request, sides: Sequence[Side]) -> 
     """Check arguments before any work; return the sides that the model has.
 
     Raises:
-        InputError: one of the arguments; the message says what would work.
+        InputError: an argument is invalid; the message names a valid one.
         UnsupportedModelError: the model is in training mode.
     """
     check_asked(model, request.geometry, request.precision)

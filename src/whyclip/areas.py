@@ -57,8 +57,7 @@ def check_share(threshold: object) -> float:
 def above(heat: NDArray[np.float32], threshold: float) -> Mask:
     """Mark pixels ``[H, W]`` whose heat is at least a share of the map's peak.
 
-    Pixels that the model did not see (NaN) are not marked, and a map without positive values has
-    none.
+    Pixels outside the crop (NaN) are not marked. A map without positive values has no marked pixel.
     """
     peak = float(np.nanmax(heat, initial=0.0))
     if peak <= 0:
@@ -69,12 +68,12 @@ def above(heat: NDArray[np.float32], threshold: float) -> Mask:
 
 
 def areas(heat: NDArray[np.float32], threshold: float) -> list[Area]:
-    """Split the pixels above a threshold into connected areas, of largest relevance first.
+    """Split the pixels above a threshold into connected areas, largest relevance first.
 
     Pixels that touch at an edge or at a corner are connected.
 
     Args:
-        heat: ``[H, W]``, NaN where the model did not see the image.
+        heat: ``[H, W]``, NaN where the image was cropped away.
         threshold: share of the map's peak.
     """
     parts = []
@@ -131,7 +130,7 @@ def peaks(values: Tensor, geometry: Geometry, count: int) -> tuple[Point, ...]:
     """Find the strongest local maxima of one map, strongest first.
 
     A patch is a local maximum if its relevance is positive and no neighbour, diagonal ones
-    included, has more. Among equal neighbours the first in reading order counts.
+    included, has a larger one. Among equal neighbours the first in reading order counts.
 
     Args:
         values: ``[gh, gw]`` relevance of each patch.

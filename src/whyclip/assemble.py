@@ -25,8 +25,8 @@ class SideResult:
     """Result of one method for one side of a batch.
 
     ``scores`` and ``diagnostics`` are ``[b, n]``. The image side has maps ``[b, n, gh, gw]``, the
-    text side has words for each image and prompt. ``embedding`` is where the explained computation
-    ended: ``[b, e]``, on the text side ``[p, e]`` for the template strings of all prompts.
+    text side has words for each image and prompt. ``embedding`` is the output of the explained
+    computation: ``[b, e]``, on the text side ``[p, e]`` for the template strings of all prompts.
     """
 
     scores: Tensor
@@ -62,7 +62,7 @@ class Setting:
 def checked_of(
     library_pass: ForwardPass, encoded: EncodedPrompts, sources: Sized
 ) -> list[dict[Side, tuple[int, int]]]:
-    """Count, for each image of a batch, the images and prompts that the model itself was run on."""
+    """Count, for each image of a batch, the inputs run through the model's public entry point."""
     prompts = (encoded.checked, encoded.strings_total)
     total = len(sources)
     first = min(IMAGES_AT_ONCE, total)

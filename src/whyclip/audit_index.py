@@ -33,9 +33,9 @@ class AuditLink:
         date: ISO 8601, in UTC.
         dataset: kind of dataset.
         samples: number of samples.
-        verdicts: by side, for the criteria ``"fidelity"`` (of the model) and ``"consistency"``
-            (with its performance):
-            ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not applicable"``.
+        verdicts: by side, for the criteria ``"fidelity"`` (to the model) and ``"consistency"``
+            (with its performance): ``"pass"``, ``"fail"``, ``"inconclusive"`` or ``"not
+            applicable"``.
         failed: titles of failed checks, with their sides.
         file: JSON file of the audit, relative to the cache folder, so that shared pages do not
             reveal a user's home folder.
@@ -71,7 +71,7 @@ class AuditLink:
 
 
 def joined_links(image: AuditLink | None, text: AuditLink | None) -> AuditLink | None:
-    """Join the audits of one method's maps and another's words; if they differ, the newer one."""
+    """Join the audits of the methods for maps and words; if the audits differ, return the newer."""
     parts = [link for link in (image and image.only("image"), text and text.only("text")) if link]
     if len(parts) < 2 or parts[0].file != parts[1].file:
         return max(parts, key=lambda link: link.date, default=None)
@@ -146,7 +146,7 @@ class Audits:
                 side: link_of(index[key]) if (key := key_of(*variant)) in index else None
                 for side, variant in variants.items()
             }
-        # A home that is not known, a folder that is not ours, a file half of another version.
+        # No home folder, a folder without permission, or a file of another version.
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):
             return self.known
         if len({key_of(*variant) for variant in variants.values()}) > 1:

@@ -47,7 +47,7 @@ class Batch:
 
     @property
     def model_input(self) -> Tensor:
-        """``[b, 3, h, w]`` what the model gets from the library's own pipeline."""
+        """``[b, 3, h, w]`` input from the library's own pipeline."""
         return self.pixels if self.library_pixels is None else self.library_pixels
 
 
@@ -56,7 +56,7 @@ def batches(
 ) -> Iterator[Batch]:
     """Read images and prepare them for the model, ``IMAGES_AT_ONCE`` at a time.
 
-    A batch that is prepared already, such as by a worker process, stays as it is.
+    A batch that is already prepared, for example by a worker process, is returned unchanged.
     """
     if isinstance(sources, Batch):
         yield sources
@@ -72,7 +72,7 @@ def batches(
 
 
 def _given(model: ModelView, part: Pixels) -> Batch:
-    """Build batches from preprocessed pixels: the library's input and the explained one."""
+    """Build a batch from preprocessed pixels: both the library's and the explained input."""
     pixels = part.tensor
     where = [geometry_of(model, pixels)] * len(pixels)
     return Batch(
@@ -87,17 +87,17 @@ def prepare_batch(
     *,
     display: bool = True,
 ) -> Batch:
-    """Read images, prepare them, and compare them with the library's own reading.
+    """Read images, prepare them, and compare the result with the library's own pipeline.
 
     Args:
         model: only its preprocessing and the sizes of its image encoder are used.
         sources: images whose inputs have the same size.
-        geometry: how they are prepared.
+        geometry: input mode of the images.
         display: whether to keep copies for display.
 
     Raises:
         ImageError: an image cannot be read.
-        UnsupportedModelError: the preprocessing cannot be followed.
+        UnsupportedModelError: the preprocessing cannot be reproduced.
     """
     images = [read_image(source) for source in sources]
     inputs = model_inputs(model, images, geometry)

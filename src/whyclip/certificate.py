@@ -1,8 +1,9 @@
 """The certificate of an explanation: three separate statements.
 
 - the score check compares the explained score with the score of the user's model on this input;
-- the scope says what the map is derived from;
-- the audit says whether the method's maps follow the model's behaviour on a data set.
+- the scope states the source of the map;
+- the audit states whether the method's maps are consistent with the model's behaviour on a
+dataset.
 
 None of them implies another: a random map passes the score check, and a map whose score is the
 model's own can still be wrong.
@@ -30,9 +31,9 @@ DERIVED_FROM: Mapping[Scope, str] = {
     "attention": "derived from the model's attention, not from its score",
     "features": "derived from features of the model, not from its score",
     "baseline": "random baseline: not derived from the model",
-    "unverified": "derived from something whyclip has not verified: a method of your own",
+    "unverified": "derived from an unverified source: a user-defined method",
 }
-"""For each scope, the sentence that says what a map is derived from."""
+"""For each scope, a statement of the source of a map."""
 
 EXPLAINS_SCORE = "explains the model's score"
 
@@ -56,7 +57,7 @@ class Certificate:
         diagnostics: for each prompt, numerical errors of the method, such as the completeness
             error.
         precision: of the forward pass.
-        tolerance: largest difference of the two scores that rounding can account for.
+        tolerance: largest difference of the two scores that rounding can explain.
         input: ``"image"``, or ``"pixels"`` if the caller gave preprocessed pixels. Then the scores
             are compared on these pixels, and the preprocessing is not checked.
 
@@ -76,7 +77,7 @@ class Certificate:
 
     @property
     def input_statement(self) -> str:
-        """Say which part of the input whyclip did not see; empty if it read the image itself."""
+        """Describe the unchecked part of the input; empty if whyclip read the image itself."""
         return PIXELS_ONLY if self.input == "pixels" else ""
 
     @property
@@ -98,7 +99,7 @@ class Certificate:
 
     @property
     def score_check(self) -> ScoreCheck:
-        """Whether the explained score is the model's own on this input."""
+        """Whether the explained score equals the model's score on this input."""
         if not self.checked or any(done == 0 for done, _ in self.checked.values()):
             return "not run"
         return "passed" if self.gap <= self.tolerance else "failed"
@@ -140,7 +141,7 @@ class Certificate:
 
     @property
     def scope_statement(self) -> str:
-        """Say what maps and words are derived from; one sentence if both agree."""
+        """Describe the source of maps and words; one sentence if both agree."""
         named = {side: DERIVED_FROM[self.scope[side]] for side in SIDES if side in self.scope}
         if len(set(named.values())) <= 1:
             return next(iter(named.values()), "")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from whyclip.explanation import Explanation
 
 COCO = ".coco.json"
-# What an explanation has and a table of words or heads has not; its class imports this file.
+# Attributes that only an explanation has; importing its class here would be circular.
 _PARTS = ("geometry", "maps", "labels", "heatmap")
 
 
@@ -35,13 +35,14 @@ def save_coco(
 
     Each connected area of :meth:`Explanation.mask` is one annotation, and each prompt a category.
     ``score`` is the explained match score of image and prompt, ``relevance`` the sum of the heat
-    over the area. Masks are uncompressed run lengths, as pycocotools and annotation tools read.
+    over the area. Masks are uncompressed run lengths, which pycocotools and annotation tools can
+    read.
 
     Args:
-        path: ``.json`` file to write; it is written whole or not at all.
-        explanations: by the image's file name its explanation.
+        path: ``.json`` file to write, atomically.
+        explanations: mapping from each image's file name to its explanation.
         threshold: share of each map's largest value, above 0 and at most 1.
-        masks: whether to write masks beside the boxes.
+        masks: whether to write masks in addition to boxes.
 
     Returns:
         The path written.
@@ -58,7 +59,7 @@ def save_coco(
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {name}: no such folder: {quoted(str(path.parent))}")
     record = coco_record(explanations, threshold=threshold, masks=masks)
-    # Only ASCII, so that half of a surrogate pair can be written.
+    # ASCII only, so that an unpaired surrogate can be written.
     write_atomic(path, lambda: json.dumps(record, allow_nan=False).encode())
     return path
 

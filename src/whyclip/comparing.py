@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyclip.explanation import Explanation
 
-# One tab each; more would cost a notebook megabytes.
+# One tab each; more would add megabytes to a notebook.
 SHOWN = 24
 
 

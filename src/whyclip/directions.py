@@ -1,4 +1,4 @@
-"""Prompts other than texts: images and directions in embedding space."""
+"""Prompts that are not text: images and directions in embedding space."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def fixed_directions(
     """Embed prompts that are images or directions.
 
     Returns:
-        Unit directions ``[n, e]``, zeros for texts; the directions from the library's own pipeline,
-        which may read an image differently; and sentences that describe the differences.
+        Unit directions ``[n, e]``, zeros for text prompts; the directions from the library's own
+        pipeline, which may preprocess an image differently; and sentences that describe the
+        differences.
 
     Raises:
         PromptError: a direction has the wrong width.
@@ -51,8 +52,8 @@ def encode_image(
     """Embed another image.
 
     Returns:
-        Its unit embedding ``[e]`` as whyclip reads the image, that as the library reads it, and a
-        sentence that describes the difference, empty if there is none.
+        Its unit embedding ``[e]`` with whyclip's preprocessing, the one with the library's
+        preprocessing, and a sentence that describes the difference, empty if there is none.
     """
     [(pixels, _)] = model_inputs(view, [prompt.image])
     library_input, change = library_reading(view.preprocess, prompt.source, pixels)

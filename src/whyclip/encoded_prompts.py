@@ -28,9 +28,9 @@ from whyclip.models.classifier_head import ClassifierHead
 from whyclip.models.state import is_altered
 from whyclip.types import Check, Precision
 
-# Number of texts per batch; more would only need memory.
+# Strings per batch; a larger batch only needs more memory.
 TEXTS_AT_ONCE = 64
-# Up to this number, all strings go through the public entry point; of more, one per batch.
+# Up to this many strings, all go through the public entry point; beyond it, one per batch.
 TEXTS_CHECKED = 16
 
 
@@ -40,18 +40,20 @@ class EncodedPrompts:
 
     Attributes:
         prompts: the user's prompts, in order.
-        tokens: all template strings of all prompts, in order; None without texts.
+        tokens: all template strings of all prompts, in order; None without text prompts.
         strings: for each prompt, the indices of its template strings.
-        forward_passes: the text tower's forward passes, ``TEXTS_AT_ONCE`` strings each.
-        fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for texts.
+        forward_passes: the text encoder's forward passes, ``TEXTS_AT_ONCE`` strings each.
+        fixed: ``[n, e]`` unit directions of image and tensor prompts, zeros for text prompts.
         scale: the model's factor from score to logit.
         against: ``[e]`` mean unit direction of the contrast prompts, or None.
         others: the contrast prompts.
         empty: ``[e]`` unit embedding of the empty string, if a method needs it.
-        bias: ``[n]`` of a plain classifier's logits; its ``fixed`` are rows of the last layer.
-        own_fixed: ``fixed`` by the library's own pipeline, if that reads an image differently.
-        own_against: ``against`` by the model's public entry point.
-        changes: sentences that describe how image prompts differ from the library's reading.
+        bias: ``[n]`` biases of a plain classifier's logits; ``fixed`` are then rows of its last
+            layer.
+        own_fixed: ``fixed`` from the library's own pipeline, if it preprocesses an image
+            differently.
+        own_against: ``against`` from the model's public entry point.
+        changes: sentences that describe how image prompts differ from the library's preprocessing.
         altered: whether something in the model was hooked or replaced during encoding.
     """
 
@@ -155,11 +157,11 @@ def encode_prompts(
 
     Args:
         view: the model.
-        prompts: as :func:`~whyclip.inputs.parse_prompts` takes them.
+        prompts: in a form that :func:`~whyclip.inputs.parse_prompts` accepts.
         against: contrast prompts in the same form, or None; their mean direction is subtracted.
         keep: number of last text blocks that methods need.
-        whole_context: keep the padding after the texts, for methods that read it.
-        empty: also encode the empty string.
+        whole_context: whether to keep the padding after the texts, for methods that use it.
+        empty: whether to encode the empty string, too.
         precision: of the forward pass.
         check: how many strings go through the model's public entry point; see
             :func:`whyclip.explain`.
@@ -256,7 +258,7 @@ def text_batches(
 def _encode_classes(
     view: ModelView, classes: ClassifierHead, prompts: tuple[Prompt, ...]
 ) -> EncodedPrompts:
-    """Rows and biases of a classifier's classes; an ensemble is their mean."""
+    """Return rows and biases of a classifier's classes; an ensemble is their mean."""
     rows, biases = [], []
     for prompt in prompts:
         if not isinstance(prompt, TextPrompt):
@@ -274,7 +276,7 @@ def _encode_classes(
 
 
 def _encode_empty(view: ModelView, precision: Precision) -> Tensor:
-    """Unit embedding ``[e]`` of the empty string; empty for a model without texts."""
+    """Unit embedding ``[e]`` of the empty string; empty for a model without a text encoder."""
     if view.classes is not None:
         return torch.zeros(view.width, device=view.image.device)
     ids = tokenize(view.tokenizer, [""], view.text.context).ids.to(view.text.device)

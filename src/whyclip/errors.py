@@ -7,11 +7,11 @@
     │   ├── OptionError       an unknown method, model, option or value
     │   └── OutputError       a file cannot be written or read back
     └── ModelError            problems with the model
-        ├── UnsupportedModelError   its computation cannot be followed exactly
+        ├── UnsupportedModelError   its computation cannot be reproduced
         ├── ScoreMismatchError      the explained score is not the model's own
         └── HubError                its weights cannot be downloaded
 
-Every message quotes the input and says what would work, on one line.
+Every message is one line that quotes the input and names a fix.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import TypeVar
 
 Name = TypeVar("Name", bound=str)
 
-# Longest quotation of the user's input, and most names in a list.
+# Limits of a quotation of the user's input, and of the number of names in a list.
 QUOTED = 80
 NAMED = 8
-# Longest part from a library's message or list of names, and longest message.
+# Limits of a quoted library message or list of names, and of a whole message.
 _REASON = 200
 _LONGEST = 600
 
@@ -49,7 +49,7 @@ class InputError(WhyclipError, ValueError):
 
 
 class ImageError(InputError):
-    """An image cannot be read, or not be used by the model."""
+    """An image cannot be read or used."""
 
 
 class PromptError(InputError):
@@ -69,7 +69,7 @@ class ModelError(WhyclipError):
 
 
 class UnsupportedModelError(ModelError):
-    """The model's own computation cannot be followed to the required accuracy."""
+    """The model's computation cannot be reproduced to the required accuracy."""
 
 
 class ScoreMismatchError(ModelError):
@@ -133,7 +133,7 @@ def quoted(value: object) -> str:
     """Quote the caller's input: at most 80 characters, control characters escaped."""
     try:
         text = repr(str(value) if isinstance(value, str) else value)
-    except Exception:  # noqa: BLE001 - the user's own class may do anything
+    except Exception:  # noqa: BLE001 - the user's class may raise anything
         text = f"<{type(value).__name__}>"
     text = one_line(text)
     if len(text) <= QUOTED:
@@ -146,7 +146,7 @@ def reason(error: BaseException) -> str:
     """Shorten a library's error message to one line of at most 200 characters."""
     try:
         words = one_line(str(error))
-    except Exception:  # noqa: BLE001 - the message may be the very text that cannot be encoded
+    except Exception:  # noqa: BLE001 - the message itself may not be encodable
         words = ""
     return _cut(words.rstrip(".;: ") or type(error).__name__, _REASON)
 

@@ -43,7 +43,7 @@ class Explanation:
         contrast: with ``against``, for each prompt the model's score of the prompt and the mean
             score of the contrast prompts; empty otherwise.
         method: the method's name; ``"a + b"`` if maps and words come from two methods.
-        methods: the method of each side, if maps and words come from two; empty otherwise.
+        methods: the method of each side, if maps and words come from two methods; empty otherwise.
         notes: warnings, such as an image unlike the model's training images.
         matches: for each prompt how unusual its score is; empty without a reference.
         audits: looks up the last audit of the model; see :attr:`audit`.
@@ -122,8 +122,8 @@ class Explanation:
     def audit(self) -> AuditLink | None:
         """The last audit of this model and method, or None.
 
-        Each access reads the cache, also when pages, files or terminal output are written. A loaded
-        explanation returns what its file says.
+        Each access reads the cache, including when pages, files or terminal output are written. A
+        loaded explanation returns the audit in its file.
         """
         variants: dict[Side, tuple[str, Mapping[str, Any]]] = {}
         for side, name in self.method_of.items():
@@ -146,8 +146,8 @@ class Explanation:
             size: height and width of the result; the size of the original image by default.
             interpolation: ``"catmull-rom"``, as in figures: cubic, equal to ``maps`` at patch
                 centres, and clamped to the range of the four nearest patches, so that it adds no
-                sign and no peak; ``"nearest"``, the value of the patch; ``"bilinear"``, as in
-                metrics and audit.
+                sign change and no peak; ``"nearest"``, the value of the patch; ``"bilinear"``, as
+                in metrics and audit.
 
         Returns:
             ``[n, height, width]`` float32, same units as ``maps``; NaN where the image was
@@ -162,8 +162,8 @@ class Explanation:
     def _required_maps(self) -> Tensor:
         if self.maps is None:
             raise OutputError(
-                f"this explanation has sides {tuple(self.certificate.scores)} and so no map; "
-                'ask for sides=("image", ...)'
+                f"this explanation has no map, only sides {tuple(self.certificate.scores)}; "
+                'explain with sides=("image", ...)'
             )
         return self.maps
 
@@ -191,8 +191,9 @@ class Explanation:
             threshold: as for :meth:`mask`.
 
         Returns:
-            For each prompt its boxes in pixels of the original image, right and bottom exclusive,
-            the area with the largest sum of heat first. Diagonal neighbours are connected.
+            For each prompt, its boxes in pixels of the original image, with right and bottom
+            exclusive; the area with the largest sum of heat comes first. Diagonal neighbours are
+            connected.
 
         Raises:
             OutputError: the image side was not explained.
@@ -202,13 +203,13 @@ class Explanation:
         return tuple(tuple(area.box for area in areas(h.numpy(), share)) for h in self.heatmap())
 
     def points(self, k: int = 1) -> tuple[tuple[Point, ...], ...]:
-        """Find the strongest local maxima of each map, to prompt a segmenter with.
+        """Find the strongest local maxima of each map, for use as prompts of a segmenter.
 
         Args:
             k: largest number of points of each map.
 
         Returns:
-            For each prompt centres of patches in pixels of the original image, with their
+            For each prompt, centres of patches in pixels of the original image, with their
             relevance, strongest first; none if a map has no positive value.
 
         Raises:
@@ -229,7 +230,7 @@ class Explanation:
 
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.json``,
         ``.npz`` and ``.safetensors`` hold numbers. ``.coco.json`` holds boxes and masks at half
-        of each map's peak for annotation tools; :func:`whyclip.save_coco` has more choices.
+        of each map's peak for annotation tools; :func:`whyclip.save_coco` has more options.
 
         The file is written atomically. Returns its path.
 
@@ -241,7 +242,7 @@ class Explanation:
         return save(self, path)
 
     def show(self) -> None:
-        """Show the explanation: as a page in a notebook, elsewhere in a window."""
+        """Show the explanation as a page in a notebook, or in a window elsewhere."""
         from whyclip.render import show
 
         show(self)

@@ -82,14 +82,14 @@ def make_folder(folder: Path) -> Path:
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Check that a folder exists or could be made, before any work is done for it.
+    """Check, before any work, that a folder exists or can be made.
 
     Args:
-        folder: named by the user.
-        option: that names it, for messages.
+        folder: path from the user.
+        option: name of the option, for messages.
 
     Raises:
-        OutputError: it is a file, or no folder can have its name.
+        OutputError: it is a file, or its name is invalid.
     """
     named = f"{option} {quoted(str(folder))}"
     try:
@@ -135,5 +135,5 @@ def cache_folder() -> Path:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """Write an image file into a page: a ``data:`` URI of ``"png"`` or ``"jpeg"``."""
+    """Encode an image file (``"png"`` or ``"jpeg"``) as a ``data:`` URI for a page."""
     return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"

@@ -24,7 +24,7 @@ def named_images(argument: str) -> list[str] | None:
         Paths in alphabetical order; None if no such file or folder exists.
 
     Raises:
-        ImageError: it is a folder or a pattern, but there are no images.
+        ImageError: a folder or pattern without images.
     """
     try:
         path = Path(argument)
@@ -35,7 +35,7 @@ def named_images(argument: str) -> list[str] | None:
         if not glob.has_magic(argument):
             return None
         matching = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  patterns may be absolute
-    # A name that is too long, a null byte, a folder that may not be entered.
+    # Name too long, null byte, or folder without permission.
     except ImageError:
         raise
     except (OSError, ValueError, re.error):

@@ -35,7 +35,7 @@ class ImagePass:
         return self.batch.model_input
 
     def with_targets(self, targets: Targets) -> ImagePass:
-        """Score the same passes against other targets; nothing is run again."""
+        """Score the same passes against other targets, without running them again."""
         aimed = self.forward_pass.with_targets(targets)
         same = self.library_pass is self.forward_pass
         library_pass = aimed if same else self.library_pass.with_targets(targets)

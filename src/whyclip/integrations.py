@@ -33,7 +33,7 @@ AXES = 4
 
 
 class Scorer(nn.Module):
-    """Pixels ``[b, 3, H, W]`` in, match scores ``[b, n]`` out, with gradients.
+    """Differentiable module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``.
 
     Scores are cosines, or a classifier's logits. They come from the model's public image encoder;
     the prompts' embeddings are computed once and fixed. The user's model is a submodule, not
@@ -56,7 +56,7 @@ class Scorer(nn.Module):
     def __init__(self, view: ModelView, encoded: EncodedPrompts) -> None:
         super().__init__()
         if view.module is None:
-            raise UnsupportedModelError(f"{view.name} was described without its module")
+            raise UnsupportedModelError(f"{view.name} was created without its module")
         targets = encoded.own_targets()
         self.view, self.model = view, view.module
         self.prompts = tuple(str(prompt.label) for prompt in encoded.prompts)
@@ -93,7 +93,7 @@ class Scorer(nn.Module):
 
     def encoded(self) -> EncodedPrompts:
         """The fixed prompts, in the form that whyclip's methods take."""
-        # Scores are float32, also after ``half`` or ``double``.
+        # Scores stay float32 after ``half`` or ``double``.
         fixed, bias, empty = (
             None if value is None else value.float()
             for value in (self.directions, self.bias, self.empty)
@@ -105,9 +105,9 @@ class Scorer(nn.Module):
         """Reshape a layer's tokens to feature maps; pytorch-grad-cam's ``reshape_transform``.
 
         Args:
-            tokens: ``[b, t, w]`` (or ``[t, b, w]``, as in OpenAI's package), of which the patches
-                come last; or a tuple that starts with them. Feature maps ``[b, w, gh, gw]`` are
-                returned as they are.
+            tokens: ``[b, t, w]`` (or ``[t, b, w]``, as in OpenAI's package), with the patches last;
+                or a tuple that starts with such a tensor. Feature maps ``[b, w, gh, gw]`` are
+                returned unchanged.
 
         Returns:
             ``[b, w, gh, gw]``, without CLS and registers.
@@ -139,7 +139,7 @@ def scorer(view: ModelView, prompts: Any, *, against: Any = None) -> Scorer:
 
     Raises:
         PromptError: a prompt cannot be used.
-        ScoreMismatchError: the model called as a whole gives other scores than its encoders.
+        ScoreMismatchError: the whole model and its encoders give different scores.
         UnsupportedModelError: the model is in training mode.
     """
     check_asked(view, "model", "fp32")
@@ -165,7 +165,7 @@ def explain_func(
     device: Any = None,
     **method_options: Any,
 ) -> NDArray[np.float32]:
-    """Explain a batch of pixels, with the signature that Quantus calls.
+    """Explain a batch of pixels, with the signature that Quantus expects.
 
     Pass it as ``explain_func`` to a metric of Quantus, and ``method`` and its options in
     ``explain_func_kwargs``.
@@ -174,14 +174,14 @@ def explain_func(
         model: from :meth:`whyclip.ModelView.scorer`; its prompts are the classes.
         inputs: preprocessed pixels ``[b, 3, H, W]``.
         targets: ``[b]``, the index of the prompt to explain for each input.
-        method: a name from ``whyclip.methods.METHODS``; the default of the image side otherwise.
+        method: a name from ``whyclip.methods.METHODS``; by default the image side's default method.
         interpolation: from patches to pixels; see :meth:`whyclip.Explanation.heatmap`.
         precision: of the forward pass.
         device: ignored; the model is used where it is. Quantus passes it.
         **method_options: options of the method.
 
     Returns:
-        Relevance ``[b, 1, H, W]``, unnormalised; 0 where the patch grid does not reach.
+        Relevance ``[b, 1, H, W]``, unnormalised; 0 outside the patch grid.
 
     Raises:
         OptionError: ``model`` is not a scorer, or a target is not an index of a prompt.

@@ -74,8 +74,8 @@ def explain_iter(
         An iterator of explanations, in the order of the images.
 
     Raises:
-        InputError: an argument cannot be used, at once; an image cannot be read, when its batch
-            is reached.
+        InputError: an argument is invalid (raised at once), or an image cannot be read (raised when
+            its batch is reached).
         ScoreMismatchError: as for :func:`whyclip.explain`.
         UnsupportedModelError: as for :func:`whyclip.explain`.
     """
@@ -85,7 +85,7 @@ def explain_iter(
             f"batches is {quoted(batches)} of type {type(batches).__name__}; give a DataLoader, or "
             "a list of images or of batches"
         )
-    # Checked with a placeholder, because the images are not there yet.
+    # Checked with a placeholder, because no image has been read yet.
     request = Request([""], prompts, against, geometry, precision, check, opened(reference))
     checked = check_request(model, request, sides)
     variants = chosen_variants(model, checked, method, method_options)
@@ -124,7 +124,7 @@ def _each(
             )
         notes = [note for result in results for note in result.notes]
         if notes and not warned:
-            warn(f"{notes[0]}; this may also hold for later images: see their notes")
+            warn(f"{notes[0]}; this may also apply to later images; see their notes")
             warned = True
         results.reverse()
         while results:
@@ -182,14 +182,14 @@ def _batch(
 
 
 def _is_image(value: object) -> bool:
-    """Whether it is one image, not a batch."""
+    """Whether the value is one image, not a batch."""
     if isinstance(value, (Tensor, np.ndarray)):
         return value.ndim < 4
     return isinstance(value, (str, Path, Image))
 
 
 def _is_batch(value: object) -> bool:
-    """Whether it is a batch with something else, such as labels."""
+    """Whether the value is a batch with extra items, such as labels."""
     if isinstance(value, (Tensor, np.ndarray)):
         return value.ndim == 4
     return isinstance(value, (list, tuple, Pixels))

@@ -1,4 +1,4 @@
-"""Is a score a match at all: its place among reference scores, in numbers and in a sentence."""
+"""Position of a score among reference scores, as numbers and as a sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Evidence = Literal["strong", "moderate", "weak", "no"]
 
-# Least percentiles among prompts and among images for each strength, strongest first.
+# Minimum percentiles among prompts and among images for each strength, strongest first.
 LEVELS: tuple[tuple[Evidence, float, float], ...] = (
     ("strong", 99.0, 95.0),
     ("moderate", 95.0, 80.0),
@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[Evidence, float, float], ...] = (
 
 @dataclass(frozen=True)
 class Standing:
-    """Place of a score among n reference scores.
+    """Position of a score among n reference scores.
 
     Attributes:
         percentile: share of the reference scores below it, in per cent; equal ones count half.
@@ -66,12 +66,12 @@ class Match:
 
     Attributes:
         score: the model's score of image and prompt, a cosine.
-        among_prompts: place among the scores of this image with many prompts; None if the prompt
+        among_prompts: position among the scores of this image with many prompts; None if the prompt
             is not text or there are no reference prompts.
-        among_images: place among the scores of many images with this prompt; None without
+        among_images: position among the scores of many images with this prompt; None without
             reference images.
         competitors: reference prompts that score highest for this image, with their scores.
-        nonsense: string without a meaning that scores highest for this image, with its score.
+        nonsense: nonsense string that scores highest for this image, with its score.
         threshold: calibrated threshold of this prompt; None if there are too few images.
         prompt_kind: name of the reference prompts in sentences, such as "everyday words".
         probability: probability of a match; None unless the model was trained with a sigmoid
@@ -91,10 +91,10 @@ class Match:
     def evidence(self) -> Evidence:
         """Strength of the evidence: ``"strong"``, ``"moderate"``, ``"weak"`` or ``"no"``.
 
-        Strong needs percentile 99 among prompts and 95 among images; moderate 95 and 80; weak 80
-        and 50. Percentile p also needs at least ``100 / (100 − p)`` reference scores, such as 100
-        for percentile 99. A direction without a reference does not count; with neither, there is
-        no evidence. A prompt that scores no higher than a nonsense string has no evidence.
+        Strong evidence needs percentile 99 among prompts and 95 among images; moderate 95 and 80;
+        weak 80 and 50. Percentile p also needs at least ``100 / (100 − p)`` reference scores, such
+        as 100 for percentile 99. A direction without reference scores is ignored; without both,
+        there is no evidence. A prompt that scores no higher than a nonsense string has no evidence.
         """
         if self.nonsense is not None and self.score <= self.nonsense[1]:
             return "no"
@@ -108,7 +108,7 @@ class Match:
 
     @property
     def sentence(self) -> str:
-        """The places in both directions and the strength of the evidence, as one sentence."""
+        """Positions in both directions and strength of the evidence, as one sentence."""
         parts = []
         if self.among_prompts is not None:
             parts.append(_place(self.among_prompts, f"{self.prompt_kind} for this image"))
@@ -123,7 +123,7 @@ class Match:
 
     @property
     def verdict(self) -> str:
-        """The score against the calibrated threshold, as one sentence; empty without one."""
+        """Score compared with the calibrated threshold, as a sentence; empty without one."""
         limit = self.threshold
         if limit is None:
             return ""
@@ -148,14 +148,14 @@ def share(rate: float) -> str:
 
 
 def _reaches(standing: Standing, least: float) -> bool:
-    """Whether a place is at a percentile, and among enough scores for that percentile."""
+    """Whether a position reaches a percentile, with enough reference scores for it."""
     return standing.percentile >= least and standing.n * (100 - least) >= 100
 
 
 def _place(standing: Standing, among: str) -> str:
     higher = standing.percentile >= 50
     percent = standing.percentile if higher else 100 - standing.percentile
-    # A place that rounds to 100 % although some scores are higher is cut instead.
+    # Truncate instead of rounding to 100 % if some scores are higher.
     shown = percent if percent >= 100 else min(math.floor(percent * 10 + 0.5) / 10, 99.9)
     word = "higher" if higher else "lower"
     return f"{word} than {shown:g} % of {standing.n:,} {among}"
@@ -177,7 +177,7 @@ def match_of(record: Mapping[str, Any]) -> Match:
     """Rebuild a match from :func:`match_to_json`'s description.
 
     Raises:
-        LookupError, TypeError, ValueError: a part is missing or of another kind.
+        LookupError, TypeError, ValueError: a part is missing or has another type.
     """
     prompts, images = record["among_prompts"], record["among_images"]
     limit, nonsense = record["threshold"], record["nonsense"]

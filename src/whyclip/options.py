@@ -76,7 +76,7 @@ def validate(
 def parse(
     owner: str, function: Callable[..., Any], pairs: Sequence[str], *, flag: str = "--option "
 ) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts by the types of the function's options; defaults are omitted.
+    """Parse ``KEY=VALUE`` strings by the types of the function's options; defaults are omitted.
 
     Args:
         owner: name of the method or experiment, for errors.
@@ -103,7 +103,7 @@ def parse(
 
 
 def spelled(name: str, options: Mapping[str, Any]) -> str:
-    """Write a name with options in the form that can be parsed.
+    """Write a name with options in the form that :func:`parse` accepts.
 
     Example:
         >>> spelled("grad_eclip", {}), spelled("grad_eclip", {"heads": "single", "relu": False})
@@ -182,7 +182,7 @@ def show(value: Any) -> str:
 
 
 def _parse_value(key: str, text: str, hint: Any, flag: str) -> Any:
-    """Read a value as the first of the hint's types that it fits."""
+    """Convert a value to the first of the hint's types that accepts it."""
     if get_origin(hint) is Literal:
         return next((choice for choice in get_args(hint) if show(choice) == text), text)
     types = get_args(hint) or (hint,)
@@ -206,7 +206,7 @@ def _sized(key: str, value: Any, flag: str) -> Any:
         OptionError: an integer of more than 64 bits, an infinite number or NaN.
     """
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise OptionError(f"{flag}{key}={quoted(value)}: a smaller number is needed")
+        raise OptionError(f"{flag}{key}={quoted(value)}: give a smaller number")
     if isinstance(value, float) and not math.isfinite(value):
-        raise OptionError(f"{flag}{key}={value}: a finite number is needed")
+        raise OptionError(f"{flag}{key}={value}: give a finite number")
     return value

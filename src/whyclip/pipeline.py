@@ -28,7 +28,7 @@ from whyclip.progress import track
 from whyclip.types import Check, GeometryName, Precision, Side, Word
 from whyclip.variant import Variant
 
-# Number of prompts for which a model with a replaced forward is called as a whole.
+# Number of prompts with which a model with a replaced forward is run as a whole.
 TEXTS_WHOLE = 4
 
 
@@ -42,7 +42,7 @@ def run(
     check: Check = "auto",
     reference: ReferenceScores | None = None,
 ) -> dict[str, list[Explanation]]:
-    """Explain every source with every variant; see :func:`whyclip.explain` for the rest."""
+    """Explain every source with every variant; other arguments as in :func:`whyclip.explain`."""
     results: dict[str, list[Explanation]] = {variant.label: [] for variant in variants}
     targets = encoded.targets()
     at_once = 1 if geometry == "keep" else IMAGES_AT_ONCE
@@ -72,7 +72,7 @@ def explain_images(
     reference: ReferenceScores | None = None,
     notes: Sequence[tuple[str, ...]] | None = None,
 ) -> dict[str, list[Explanation]]:
-    """Explain a batch from its forward passes: by label, one explanation for each image.
+    """Explain a batch from its forward passes; return one explanation per image for each label.
 
     Args:
         model: the model that ran.
@@ -85,10 +85,10 @@ def explain_images(
         notes: from :func:`notes_on` these images, if the caller keeps them.
 
     Raises:
-        ScoreMismatchError: a method explains another score than it says.
+        ScoreMismatchError: a method explains a score that differs from the declared one.
         UnsupportedModelError: scores or relevance are not finite.
     """
-    # Image prompts that the library reads differently are explained as whyclip reads them.
+    # Image prompts are explained with whyclip's preprocessing, even if the library's differs.
     own_targets = encoded.targets() if encoded.changes else encoded.own_targets()
     forward_pass = images.forward_pass
     if notes is None:
@@ -107,7 +107,7 @@ def explain_images(
 
 
 def notes_on(model: ModelView, images: ImagePass) -> list[tuple[str, ...]]:
-    """Say of each image whether it is unlike the model's training images; prompts do not matter."""
+    """Return each image's warnings if it is unlike the model's training images."""
     pixels = images.library_pixels
     return model.domain.notes(pixels) if model.domain else [()] * len(pixels)
 
@@ -170,7 +170,7 @@ def check_results(
         encoded: the prompts.
         library_pass: the pass over the images as the library's own pipeline prepares them.
         variant: a method with its options.
-        results: what it gave on each side.
+        results: its result on each side.
         model_scores: ``[b, n]`` the model's own scores.
 
     Raises:
@@ -225,8 +225,8 @@ def attribute_text(variant: Variant, encoded: EncodedPrompts, embedding: Tensor)
     Args:
         variant: a method with its options.
         encoded: the prompts.
-        embedding: ``[b, e]`` of the images, those of the image side, so that both sides explain
-            one score.
+        embedding: image embeddings ``[b, e]`` of the image side, so that both sides explain the
+            same score.
     """
     images = Targets(F.normalize(embedding, dim=-1), encoded.scale)
     values: list[Tensor] = []

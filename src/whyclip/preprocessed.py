@@ -1,4 +1,4 @@
-"""Batches that the user has already preprocessed, such as those of a DataLoader."""
+"""Batches that the user has already preprocessed, for example in a DataLoader."""
 
 from __future__ import annotations
 

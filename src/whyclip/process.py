@@ -41,7 +41,7 @@ def _interrupted(_: int, __: FrameType | None) -> None:
     if _State.at_once:
         # The library that is being imported could swallow or print an exception.
         if os.isatty(2):
-            os.write(2, b"\r\x1b[2K\x1b[?25h")  # the progress bar away, the cursor back
+            os.write(2, b"\r\x1b[2K\x1b[?25h")  # clear the progress bar, show the cursor
         os.write(2, b"whyclip: interrupted\n")
         os._exit(INTERRUPTED)
     _State.at_once = True
@@ -50,7 +50,7 @@ def _interrupted(_: int, __: FrameType | None) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import large libraries without garbage collection, and let Ctrl-C end at once.
+    """Import large libraries without garbage collection, and let Ctrl-C exit immediately.
 
     Garbage collection takes a quarter of the import time of torch and OpenCLIP.
     """
@@ -62,7 +62,7 @@ def importing() -> Iterator[None]:
     finally:
         _State.at_once = False
         if _State.process:
-            gc.freeze()  # modules stay until the end; later collections need not look at them
+            gc.freeze()  # modules live until exit, so later collections can skip them
         if collects:
             gc.enable()
 

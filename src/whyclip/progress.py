@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A terminal has one display; nested work adds a line to it.
+# A terminal has one display, and nested work adds a line to it.
 _shown: list[Progress] = []
 
 Listener = Callable[[str, int, int], None]

@@ -1,4 +1,4 @@
-"""Declarations by name: whyclip's own, those registered by the user, and those of other packages.
+"""Declarations by name: built-in, registered by the user, or from other packages.
 
 Modules of a registry's folder with an attribute of the registry's name are found automatically.
 Other packages add declarations by entry points, which are read only if a name is unknown or
@@ -31,7 +31,7 @@ class Registry(Mapping[str, T]):
         *attributes: names of the modules' attributes; each holds one declaration or a tuple.
         group: group of entry points of other packages; each refers to a declaration or a tuple of
             them. Empty for none.
-        order: key by which whyclip's own are sorted.
+        order: sort key of the built-in declarations.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Registry(Mapping[str, T]):
         try:
             loaded = point.load()
         except Exception as error:  # noqa: BLE001 - another package's code may raise anything
-            warn(f"{origin} cannot be loaded and is left out: {reason(error)}")
+            warn(f"{origin} cannot be loaded and is skipped: {reason(error)}")
             return
         for declaration in loaded if isinstance(loaded, tuple) else (loaded,):
             self._add(declaration, origin)
@@ -148,7 +148,7 @@ def declared(package: str, *attributes: str) -> Iterator[tuple[Any, str]]:
 
 
 def register(declaration: Any) -> None:
-    """Add a method, a metric or a kind of dataset of your own, for use by its name.
+    """Register a custom method, metric or kind of dataset under its name.
 
     Args:
         declaration: a ``whyclip.methods.Method``, ``whyclip.metrics.Metric`` or
@@ -156,7 +156,7 @@ def register(declaration: Any) -> None:
             nothing.
 
     Raises:
-        OptionError: another type, or a name that is taken; the message names both places.
+        OptionError: another type, or a name that is taken; the message names both origins.
     """
     for kind, registry in _BY_KIND.items():
         if isinstance(declaration, kind):

@@ -28,7 +28,7 @@ def display_copy(image: Image) -> Image:
     if factor >= 1:
         return image
     width, height = (max(1, round(side * factor)) for side in image.size)
-    # Reducing by integer factors first looks the same and is several times faster.
+    # Reducing by an integer factor first is several times faster, with no visible difference.
     return image.resize((width, height), reducing_gap=3.0)
 
 
@@ -85,7 +85,7 @@ def _patches(share: Tensor, patches: int) -> Tensor:
 
 
 def _catmull_rom(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Cubic through the patch centres, clamped to the range of the four nearest patches."""
+    """Interpolate by a cubic through the patch centres, clamped to the four nearest patches."""
     top, down = _taps(v, maps.shape[1])
     left, across = _taps(u, maps.shape[2])
     resampled = []
@@ -105,7 +105,7 @@ def _over_next(values: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tens
 
 
 def _taps(share: Tensor, patches: int) -> tuple[Tensor, Tensor]:
-    """For each pixel, the patch before it, and the weights of all patches ``[pixels, patches]``."""
+    """Return each pixel's preceding patch, and the weights of all patches ``[pixels, patches]``."""
     at = (share.double() * patches - 0.5).clamp(0, patches - 1)
     first = at.floor()
     t = at - first

@@ -19,7 +19,7 @@ DEFAULTS: Mapping[Side, tuple[str, ...]] = {
 }
 """For each side, the default method, and fallbacks for models that it does not support."""
 
-SLOW = f"dozens to thousands of runs of the model; {ALL!r} has them"
+SLOW = f"dozens to thousands of model runs; {ALL!r} includes them"
 
 MethodsLike: TypeAlias = MethodLike | Sequence[MethodLike] | Mapping[str, Any]
 """One or several methods; a mapping has a label for each, or a method's name and its options."""
@@ -88,7 +88,7 @@ def obstacles(model: ModelView, variant: Variant, sides: Sequence[str] = SIDES) 
 
 
 def missing_package(method: Method) -> str:
-    """Return how to install a method's missing package, or nothing."""
+    """Return how to install a method's missing package; empty if none is missing."""
     return "" if method.available else f"not installed; pip install 'whyclip[{method.needs}]'"
 
 
@@ -125,7 +125,7 @@ def _labelled(label: str, method: Any) -> Variant:
 def default_variants(
     model: ModelView, sides: Sequence[Side], options: Mapping[str, Any]
 ) -> list[Variant]:
-    """Choose the default method of each side; one variant if both sides have the same one.
+    """Choose the default method of each side; one variant if both sides have the same method.
 
     Raises:
         OptionError: options without a method.

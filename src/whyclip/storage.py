@@ -99,7 +99,7 @@ def from_json(record: Mapping[str, Any], image: Image.Image | None = None) -> Ex
 
 
 def word_to_json(word: Word) -> dict[str, Any]:
-    """Turn a word into plain types; :func:`word_of` reads it."""
+    """Convert a word to plain types; :func:`word_of` reads them."""
     return {
         "word": word.text,
         "relevance": word.relevance,
@@ -188,7 +188,7 @@ def encoded(explanation: Explanation, extension: str) -> bytes:
     record = to_json(explanation)
     if extension == ".json":
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
-        # An unpaired surrogate has no UTF-8, but can be escaped in JSON.
+        # An unpaired surrogate has no UTF-8 encoding, but can be escaped in JSON.
         return text.encode("utf-8", "backslashreplace")
     arrays: dict[str, Any] = {}
     if explanation.maps is not None:

@@ -25,7 +25,7 @@ INTERACTION = "interaction"
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the original image; it may reach outside of it."""
+    """A rectangle in pixels of the original image; it may extend beyond the image."""
 
     left: float
     top: float
@@ -46,8 +46,8 @@ class Geometry:
     """Position of the patch grid on the original image.
 
     ``width`` and ``height`` are those of the original image in pixels, after its EXIF
-    orientation; ``box`` is the rectangle the whole grid covers. Parts of the image outside
-    of ``box`` were never seen by the model.
+    orientation; ``box`` is the rectangle the whole grid covers. Parts of the image outside ``box``
+    were cropped away.
     """
 
     name: GeometryName
@@ -58,7 +58,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a prompt with its relevance, positive for the match or negative against it.
+    """A word of a prompt with its relevance, positive or negative for the match.
 
     ``start`` and ``end`` are character positions in the prompt as the user wrote it.
     ``template`` is the index of its string, if the prompt is an ensemble.

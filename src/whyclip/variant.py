@@ -30,7 +30,7 @@ class Variant:
 
     Attributes:
         method: the method; see :meth:`of` for its name.
-        options: checked against the annotations of the method's function.
+        options: values by name, checked against the annotations of the method's function.
         label: its name in results; by default its :attr:`spelling`.
         sides: the sides to explain; by default all that the method supports.
 
@@ -58,7 +58,7 @@ class Variant:
 
         Args:
             given: such as ``"grad_eclip"`` or ``"grad_eclip:heads=single:relu=false"``.
-            label: its name in results; by default the spelling, or its present label.
+            label: its name in results; by default the spelling, or its current label.
 
         Raises:
             OptionError: an unknown method or option; the message names the nearest.
@@ -92,7 +92,7 @@ class Variant:
         return replace(self, sides=tuple(sides))
 
     def blocks_needed(self, tower: Tower) -> int:
-        """Number of last blocks of a tower that the method needs.
+        """Number of last blocks of an encoder that the method needs.
 
         Raises:
             UnsupportedModelError: the method needs blocks, but the encoder exposes none.
@@ -108,7 +108,7 @@ class Variant:
         return self.method.blocks_needed(tower, self.settings)
 
     def blind(self, tower: Tower) -> bool:
-        """Whether the method needs blocks, but the tower exposes none."""
+        """Whether the method needs blocks, but the encoder exposes none."""
         if not tower.opaque:
             return False
         try:
@@ -117,7 +117,7 @@ class Variant:
             return True
 
     def obstacle(self, tower: Tower) -> str:
-        """Why the method, with its options, does not support this tower; empty if it does."""
+        """Reason why the method with its options does not support an encoder; empty if it does."""
         if self.blind(tower):
             return f"no attention weights in the {tower.side} encoder: {tower.opaque}"
         try:
@@ -174,7 +174,7 @@ def encode_for(
 
     Args:
         model: the model.
-        prompts: as :func:`~whyclip.encoded_prompts.encode_prompts` takes them, like ``against``.
+        prompts: in a form that :func:`~whyclip.encoded_prompts.encode_prompts` accepts.
         variants: the variants.
         against: contrast prompts, in the same form.
         keep: minimum number of last text blocks to keep.

@@ -1,4 +1,4 @@
-"""Worker processes of torch's DataLoader, and their deaths."""
+"""Worker processes of torch's DataLoader, and errors from dead ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECONDS_TO_DIE = 5.0
 
 
 def from_workers(loader: Iterable[T]) -> Iterator[T]:
-    """Iterate over a DataLoader, whose dead worker is always the same error.
+    """Iterate over a DataLoader; a dead worker always raises the same error.
 
     A worker can be killed while this process fetches the memory of its tensors. Then torch raises
     whatever the broken connection raises, such as ``ConnectionResetError``.
@@ -44,8 +44,8 @@ def from_workers(loader: Iterable[T]) -> Iterator[T]:
             return
         except Exception as error:
             death = _death(error, workers)
-            # With its frames and the iterator the workers go. The signals of their ends would
-            # report a dead one again, out of place.
+            # Dropping the frames and the iterator ends the workers. Their exit signals would report
+            # a dead worker a second time.
             with _without_signals():
                 _forget(error)
                 del batches, workers
@@ -61,9 +61,9 @@ def is_death(error: BaseException) -> bool:
 
 
 def death_behind(error: BaseException) -> BaseException | None:
-    """Find the death of a worker in an error, or in those during whose handling it was raised.
+    """Find a worker's death in an error or in its chain of contexts.
 
-    torch reports a death in the middle of writing a file, and closing the file then fails as well.
+    A death can be reported while a file is written, and closing the file then fails, too.
     """
     seen: BaseException | None = error
     while seen is not None and not is_death(seen):
@@ -73,17 +73,17 @@ def death_behind(error: BaseException) -> BaseException | None:
 
 @contextmanager
 def deaths_as(build: Callable[[str], WhyclipError]) -> Iterator[None]:
-    """Raise the death of a worker as another error.
+    """Convert a worker's death to another error.
 
     Args:
-        build: makes the error from torch's message.
+        build: function that makes the error from torch's message.
     """
     try:
         yield
     except RuntimeError as error:
         if not is_death(error):
             raise
-        # With its frames the workers go.
+        # Dropping the frames ends the workers.
         with _without_signals():
             _forget(error)
         raise build(reason(error)) from None
@@ -96,7 +96,7 @@ def _forget(error: BaseException) -> None:
 
 @contextmanager
 def _without_signals() -> Iterator[None]:
-    """Ignore the ends of child processes; only the main thread handles them."""
+    """Ignore exit signals of child processes; only the main thread handles them."""
     number = getattr(signal, "SIGCHLD", None)
     if number is None or current_thread() is not main_thread():
         yield
@@ -106,7 +106,7 @@ def _without_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        # None is a handler that Python cannot set again.
+        # None means a handler that Python cannot restore.
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 

@@ -93,10 +93,10 @@ def test_what_is_random_or_no_rectangle_is_still_refused(step):
 
 
 def test_curves_are_no_mix_of_channels():
-    with pytest.raises(UnsupportedModelError, match="does not treat pixels"):
+    with pytest.raises(UnsupportedModelError, match="does not normalise pixels"):
         probe_normalisation(lambda image: squash(64)(image) ** 2)
     product = lambda image: (x := squash(64)(image)) * x.flip(0)  # noqa: E731
-    with pytest.raises(UnsupportedModelError, match="does not treat pixels"):
+    with pytest.raises(UnsupportedModelError, match="does not normalise pixels"):
         probe_normalisation(product)
 
 

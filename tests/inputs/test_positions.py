@@ -166,7 +166,7 @@ def test_words_behind_an_end_token_are_not_seen_and_are_named() -> None:
     model, preprocess, clip = tiny.openclip_parts()
     view = whyclip.wrap(model, preprocess, clip)
     image = families.picture()
-    with pytest.warns(WhyclipWarning, match=r"end token.*not seen by the model: 'dog'"):
+    with pytest.warns(WhyclipWarning, match=r"end token.*ignored: 'dog'"):
         explanation = whyclip.explain(view, image, "a cat <end_of_text> dog", method="contribution")
     with torch.no_grad():
         ids = clip(["a cat <end_of_text> dog", "a cat <end_of_text> red cars"])
@@ -202,7 +202,7 @@ def test_a_prompt_of_which_nothing_is_read_is_noted() -> None:
 
 def test_a_tokenizer_that_draws_pieces_at_random_is_refused() -> None:
     drawing = SimpleTokenizer(reduction_mask="random")
-    with pytest.raises(UnsupportedModelError, match="gives other ids"):
+    with pytest.raises(UnsupportedModelError, match="gives different ids"):
         tokenize(drawing, ["one two three four five six seven eight nine ten"], 6)
 
 

@@ -119,10 +119,10 @@ def test_other_families_have_a_first_norm(family: str) -> None:
 
 def test_what_is_not_there() -> None:
     view = whyclip.wrap(*tiny.openclip_parts(seed=3))
-    with pytest.raises(OptionError, match="layer=2: the image tower has layers 0 to 1"):
+    with pytest.raises(OptionError, match="layer=2: the image encoder has layers 0 to 1"):
         ours(view, layer=2)
     resnet = whyclip.wrap(*families.SMALL["resnet"]())
-    with pytest.raises(OptionError, match="no norm stands before"):
+    with pytest.raises(OptionError, match="no norm precedes"):
         ours(resnet, node="ln_1")
 
 

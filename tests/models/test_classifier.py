@@ -144,7 +144,7 @@ def test_prompts_that_are_no_class_are_refused(view: whyclip.ModelView) -> None:
         whyclip.explain(view, picture(), "daisi")
     with pytest.raises(PromptError, match="class names"):
         whyclip.explain(view, picture(), [picture()])
-    with pytest.raises(UnsupportedModelError, match="reads no text"):
+    with pytest.raises(UnsupportedModelError, match="has no text encoder"):
         whyclip.explain(view, picture(), "daisy", sides=["text"])
 
 

@@ -86,9 +86,9 @@ def test_folders_whose_weights_do_not_fit_are_refused(
     check(lambda s: s.update({f"renamed.{key}": s.pop(key)}), "lacks 1 weights of")
     check(lambda s: s.update({key: s[key][:-1]}), r"is \d.*, expected \d")
     check(
-        lambda s: s.update({f"{key}_more": s[key].clone()}), "holds 1 weights that .* does not use"
+        lambda s: s.update({f"{key}_more": s[key].clone()}), "has 1 weights that .* does not use"
     )
-    check(lambda s: s[key].view(-1)[:3].fill_(float("nan")), r"hold NaN or infinity .3 of")
+    check(lambda s: s[key].view(-1)[:3].fill_(float("nan")), r"contain NaN or infinity .3 of")
     whyclip.load(f"hf:{folder}", "cpu")
 
 
@@ -127,17 +127,17 @@ def test_a_folder_with_a_standard_deviation_of_zero_is_refused(tmp_path: Path) -
 
 CHANGES: list[tuple[Callable[[State], Any], str]] = [
     (lambda s: s.pop("ln_final.weight"), r"lacks 1 weights \('ln_final.weight'\)"),
-    (lambda s: s.update(head=torch.ones(2)), r"holds 1 others \('head'\)"),
+    (lambda s: s.update(head=torch.ones(2)), r"it has 1 others \('head'\)"),
     (
         lambda s: s.update({f"model.{k}": s.pop(k) for k in list(s)}),
-        r"lacks \d+ weights \('.*', '.*' and \d+ more\), and holds \d+ others \('model",
+        r"lacks \d+ weights \('.*', '.*' and \d+ more\), and it has \d+ others \('model",
     ),
     (
         lambda s: s.update({"visual.conv1.weight": s["visual.conv1.weight"][:, :, :4, :4]}),
         "'visual.conv1.weight' is 32×3×4×4, expected 32×3×8×8",
     ),
-    (lambda s: s["logit_scale"].fill_(float("nan")), "'logit_scale' hold NaN"),
-    (lambda s: s.clear(), "holds no tensors"),
+    (lambda s: s["logit_scale"].fill_(float("nan")), "'logit_scale' contain NaN"),
+    (lambda s: s.clear(), "has no tensors"),
 ]
 
 
@@ -161,9 +161,9 @@ def test_checkpoints_say_how_to_get_at_the_weights(state: State, tmp_path: Path)
     torch.save({"epoch": 3, "model": state}, file)
     refused(r"torch.save\(checkpoint\['model'\]", spec)
     torch.save({"state_dict": state, "args": collections.Counter("ab"), "rest": Path("x")}, file)
-    refused(r"holds Python objects", spec)
+    refused(r"contains Python objects", spec)
     torch.save([1, 2], file)
-    refused("holds list, not a state dict", spec)
+    refused("contains list, not a state dict", spec)
     file.write_bytes(b"no weights")
     refused("cannot be read", spec)
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(file))
@@ -197,7 +197,7 @@ def test_pickled_checkpoints_execute_nothing(state: State, tmp_path: Path, form:
     else:
         torch.save(bomb, file, _use_new_zipfile_serialization=form != "legacy")
     for spec in (f"openclip:{folder}", str(folder), f"openclip:{ARCH}/{file}"):
-        refused("holds Python objects|cannot be read", spec)
+        refused("contains Python objects|cannot be read", spec)
         assert not mark.exists()
     torch.load(file, weights_only=False) if form != "pickle" else pickle.loads(file.read_bytes())
     assert mark.exists(), "the bomb would have gone off"

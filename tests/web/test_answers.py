@@ -272,7 +272,7 @@ def test_what_the_model_does_not_see_of_a_prompt_is_noted(answers: Answers) -> N
     long = WebRequest(EXAMPLE, ("a dog " * 40,))
     for _ in range(2):  # also from the kept prompts
         [entry] = answers.explain(long)["entries"]
-        assert any("not seen by the model" in note for note in entry["explanation"]["notes"])
+        assert any("; ignored: " in note for note in entry["explanation"]["notes"])
     [entry] = answers.explain(WebRequest(EXAMPLE, ("a dog",)))["entries"]
     assert entry["explanation"]["notes"] == []
 

@@ -199,7 +199,7 @@ def test_another_method_changes_map_and_certificate(open_page: Open, site: Site)
     after(page, lambda: page.select_option("#method", "grad_eclip:heads=single"))
     assert pixels(page) != before
     assert "modified computation" in page.locator(".trust").inner_text()
-    assert "changed model" in page.locator(".trust").inner_text()
+    assert "modifies the model" in page.locator(".trust").inner_text()
     assert site.app.kept.runs["image"] == runs["image"]
     after(page, lambda: page.select_option("#geometry", "pad"))
     assert page.locator(".trust dd").last.inner_text() == "" or "pad" in page.content()

@@ -191,7 +191,7 @@ def test_images_are_kept_within_a_budget_and_a_lost_one_is_named(view: ModelView
             assert site.app.kept.images.weight <= 300_000
         lost = site.post("/api/explain", {"image": ids[0], "prompts": ["a dog"]})
         assert lost.status == 410
-        assert "give it again" in lost.json["error"]
+        assert "upload it again" in lost.json["error"]
         assert site.get(f"/api/images/{ids[0]}").status == 410
         assert site.get(f"/api/images/{ids[-1]}").status == 200
         # Examples are not dropped.

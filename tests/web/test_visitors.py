@@ -158,7 +158,7 @@ def test_a_fault_is_a_sentence_without_traces_and_the_next_visitor_is_answered(
         assert b"secret" not in answer.body
         assert b"Traceback" not in answer.body
         last = json.loads(answer.body.splitlines()[-1])
-        assert last["error"].startswith("something went wrong inside whyclip")
+        assert last["error"].startswith("internal error in whyclip")
     assert "RuntimeError: secret" in capsys.readouterr().err
     assert "result" in site.post("/api/explain", REQUEST).news[-1]
 

@@ -1,4 +1,4 @@
-"""Scores by layer and head, and heads described by texts."""
+"""Scores by layer and head, and descriptions of heads by texts."""
 
 from whyclip.attention_heads.result import Head, Heads
 from whyclip.attention_heads.run import heads

@@ -30,9 +30,9 @@ class Head(NamedTuple):
     """One head.
 
     Attributes:
-        layer: from 0.
-        head: from 0.
-        value: what it adds to the score.
+        layer: index of the layer, from 0.
+        head: index of the head, from 0.
+        value: its contribution to the score.
     """
 
     layer: int
@@ -42,20 +42,20 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Heads:
-    """What each head of each layer adds to the scores of one image.
+    """Contribution of each head of each layer to the scores of one image.
 
     Attributes:
         model: name of the model.
-        prompts: as the user wrote them.
+        prompts: the prompts as the user wrote them.
         scores: ``[n]`` cosines, or differences of cosines.
-        table: ``[n, layers, heads]`` float32, signed; what each head adds, by all its tokens.
-        maps: ``[n, layers, heads, gh, gw]`` the same by each patch.
-        first_layer: the layer of the first row; not 0 where only a pooling head is read.
+        table: ``[n, layers, heads]`` float32, signed contribution of each head, summed over tokens.
+        maps: ``[n, layers, heads, gh, gw]`` contributions of each patch.
+        first_layer: layer of the first row; not 0 if only a pooling head is included.
         paths: ``"direct"`` or ``"readout"``.
-        certificate: as for an explanation.
-        geometry: where the grid lies on the original image.
+        certificate: as in an explanation.
+        geometry: position of the patch grid on the original image.
         image: the original image as RGB, reduced to at most 1400 pixels.
-        against: the prompts that these are set against.
+        against: contrast prompts.
     """
 
     model: str
@@ -71,7 +71,7 @@ class Heads:
     against: tuple[Prompt, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        """Equal in everything but the image, tensors by value."""
+        """Compare everything except the image, tensors by value."""
         return same(self, other) if isinstance(other, Heads) else NotImplemented
 
     def __hash__(self) -> int:
@@ -82,10 +82,10 @@ class Heads:
         return f"Heads({self.model!r:.60}; {n} prompts × {layers} layers × {count} heads)"
 
     def top(self, k: int = 5, prompt: int = 0) -> tuple[Head, ...]:
-        """The k heads that add or take most, strongest first.
+        """Return the k heads with the largest absolute contributions, strongest first.
 
         Args:
-            k: how many.
+            k: number of heads.
             prompt: index of the prompt.
 
         Raises:
@@ -105,7 +105,7 @@ class Heads:
         )
 
     def explanation(self, k: int = 5, prompt: int = 0) -> Explanation:
-        """The maps of the strongest heads, to draw, save and compare; on one scale."""
+        """Return the maps of the strongest heads as an explanation, on one scale."""
         best = self.top(k, prompt)
         count = len(best)
         names = tuple(f"layer {head.layer}, head {head.head}" for head in best)
@@ -137,7 +137,7 @@ class Heads:
         ``.html`` is a page with the table and the maps of the strongest heads.
 
         Raises:
-            OutputError: another ending, or a folder that does not exist.
+            OutputError: unknown extension, or a folder that does not exist.
         """
         from whyclip.export import FIGURES, check_path
         from whyclip.render import figure_bytes
@@ -154,7 +154,7 @@ class Heads:
         return path
 
     def to_csv(self) -> str:
-        """The table as CSV: one row for each prompt, layer and head."""
+        """Return the table as CSV, one row for each prompt, layer and head."""
         lines = ["prompt,layer,head,value\n"]
         for index, layers in enumerate(self.table.tolist()):
             for layer, row in enumerate(layers, self.first_layer):

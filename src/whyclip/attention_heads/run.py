@@ -32,15 +32,15 @@ def heads(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Heads:
-    """Compute how much each head of each layer of the image encoder adds to each score.
+    """Compute the contribution of each head of the image encoder to each score.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image: a path, PIL image, array or tensor.
         prompts: as for :func:`whyclip.explain`.
-        paths: ``"direct"`` counts what a head wrote straight into the embedding, as Gandelsman et
-            al. 2024 (arXiv 2310.05916) do; the sum over layers and heads is the method
-            ``decomposition``. ``"readout"`` also counts what later layers make of it.
+        paths: ``"direct"`` counts a head's direct contribution to the embedding, as in Gandelsman
+            et al. 2024 (arXiv 2310.05916); the sum over layers and heads is the method
+            ``decomposition``. ``"readout"`` also counts its contribution through later layers.
         against: as for :func:`whyclip.explain`.
         geometry: as for :func:`whyclip.explain`.
         precision: as for :func:`whyclip.explain`.
@@ -51,16 +51,16 @@ def heads(
     Raises:
         InputError: the image, a prompt or an option cannot be used; direct paths need an image
             encoder that is a sum of its layers.
-        UnsupportedModelError: the image encoder shows no attention, or the model is in training
+        UnsupportedModelError: the image encoder exposes no attention, or the model is in training
             mode.
-        ScoreMismatchError: the parts are not what the model computes.
+        ScoreMismatchError: the sum of the parts differs from the model's score.
     """
     check_asked(model, geometry, precision)
     check_state(model)
     check_choice("paths", paths, ("direct", "readout"))
     tower = model.image
     if tower.opaque:
-        raise UnsupportedModelError(f"the image encoder shows no heads: {tower.opaque}")
+        raise UnsupportedModelError(f"the image encoder exposes no heads: {tower.opaque}")
     encoded = encode_prompts(model, prompts, against, precision=precision)
     [batch] = batches(model, [image], geometry)
     targets, own_targets = encoded.targets(), encoded.own_targets()

@@ -23,7 +23,7 @@ from whyclip.models import ModelView
 from whyclip.models.state import check_asked, check_state
 from whyclip.progress import track
 
-# Fewer images have no directions to describe.
+# With fewer images, there is no variance to describe.
 LEAST = 2
 
 
@@ -32,11 +32,11 @@ class HeadTexts:
     """Texts along which a head's output varies.
 
     Attributes:
-        layer: from 0.
-        head: from 0.
-        texts: the texts in the order in which they were found.
-        shares: for each text the share of the head's variance over the images that lies along it
-            and not along those before it, 0 to 1.
+        layer: index of the layer, from 0.
+        head: index of the head, from 0.
+        texts: the texts, in the order in which they were found.
+        shares: for each text, the share of the head's variance over the images along it and not
+            along earlier texts, 0 to 1.
     """
 
     layer: int
@@ -55,23 +55,23 @@ def describe_heads(
     texts_per_head: int = 5,
     rank: int = 80,
 ) -> tuple[HeadTexts, ...]:
-    """Describe the last layers' heads by the texts that their outputs vary along.
+    """Describe the last layers' heads by the texts along which their outputs vary.
 
     TextSpan: for each head, the direct contributions to the embeddings of many images are centred.
-    The text along which they vary most is taken, its direction is removed from contributions and
-    texts, and so on. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), section 4.1, algorithm 1.
-    Texts are first projected on the span of the contributions' ``rank`` largest singular vectors,
-    as in the authors' code.
+    Each step takes the text along which they vary most, and removes its direction from
+    contributions and texts. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), section 4.1, algorithm
+    1. Texts are first projected on the span of the contributions' ``rank`` largest singular
+    vectors, as in the authors' code.
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
-        images: a folder, or a list of images as :func:`whyclip.explain` takes them. The authors
-            used some thousands.
-        texts: a list of texts, such as a list of general image descriptions. The authors used some
-            thousands.
-        layers: how many last layers to describe.
-        texts_per_head: how many texts to find for each head, at most.
-        rank: at most so many dimensions of a head's output count.
+        images: a folder, or a list of images in the forms that :func:`whyclip.explain` accepts. The
+            authors used several thousand.
+        texts: a list of texts, such as general image descriptions. The authors used several
+            thousand.
+        layers: number of last layers to describe.
+        texts_per_head: maximum number of texts for each head.
+        rank: maximum number of dimensions of a head's output to use.
 
     Returns:
         One entry for each head, by layer and head.
@@ -79,14 +79,14 @@ def describe_heads(
     Raises:
         InputError: fewer than two images, no text, or an option out of its range; the image encoder
             is not a sum of its layers.
-        UnsupportedModelError: the image encoder shows no attention, or the model is in training
+        UnsupportedModelError: the image encoder exposes no attention, or the model is in training
             mode.
     """
     check_asked(model, "model", "fp32")
     check_state(model)
     tower = model.image
     if tower.opaque:
-        raise UnsupportedModelError(f"the image encoder shows no heads: {tower.opaque}")
+        raise UnsupportedModelError(f"the image encoder exposes no heads: {tower.opaque}")
     _counts(layers=layers, texts_per_head=texts_per_head, rank=rank)
     if layers > len(tower.blocks):
         raise OptionError(f"layers={layers}: the image encoder has {len(tower.blocks)}")
@@ -120,21 +120,21 @@ def text_span(
         outputs: ``[images, e]`` the head's contributions.
         directions: ``[texts, e]`` unit directions.
         texts: their texts.
-        count: how many to find, at most.
-        rank: of the outputs that counts.
+        count: maximum number of texts.
+        rank: maximum number of dimensions of the outputs to use.
 
     Returns:
         The texts and the shares of the variance along each.
     """
     outputs, directions = outputs.double(), directions.double()
     _, values, basis = torch.linalg.svd(outputs, full_matrices=False)
-    # No more than there are: directions of rounding errors are not the head's.
+    # Not more than the actual rank, because other directions are rounding errors.
     basis = basis[: min(rank, int((values > 1e-6 * values[0]).sum()))]
     directions = directions @ basis.T @ basis
     before = float(outputs.square().sum())
     outputs = outputs - outputs.mean(0)
     whole = float(outputs.square().sum())
-    # Equal images differ by rounding errors alone, which no text describes.
+    # Outputs of equal images differ only by rounding errors, which texts cannot describe.
     if whole < 1e-10 * before:
         whole = 0.0
     chosen: list[str] = []
@@ -142,7 +142,7 @@ def text_span(
     while len(chosen) < min(count, len(texts)) and whole > 0:
         lengths = directions.square().sum(-1)
         best = int((outputs @ directions.T).square().sum(0).argmax())
-        # What is left of all texts lies outside of what is left of the outputs.
+        # The remaining outputs have no component along the remaining texts.
         if float(lengths[best]) < 1e-12:
             break
         unit = directions[best] / lengths[best].sqrt()
@@ -161,12 +161,12 @@ def _counts(**options: Any) -> None:
 
 
 def _directions(model: ModelView, texts: list[str]) -> Tensor:
-    """Unit directions ``[texts, e]``."""
+    """Embed the texts as unit directions ``[texts, e]``."""
     return encode_prompts(model, texts).targets().directions.cpu()
 
 
 def _sources(images: Any) -> list[ImageSource]:
-    """The images of a folder in the order of their names, or those of a list."""
+    """Return the images of a folder in the order of their names, or those of a list."""
     if isinstance(images, str | Path):
         folder = Path(images)
         if not folder.is_dir():
@@ -174,11 +174,11 @@ def _sources(images: Any) -> list[ImageSource]:
         images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS)
     elif isinstance(images, Tensor) or not isinstance(images, Iterable):
         raise ImageError(f"images={quoted(images)}: give a folder or a list of images")
-    # A sample of a dataset names its image.
+    # A sample of a dataset has its image as an attribute.
     sources = [getattr(image, "source", image) for image in images]
     if len(sources) < LEAST:
         raise ImageError(
-            f"images has {len(sources)}; give two or more, because heads are described by how they "
-            "vary over images"
+            f"images has {len(sources)}; give two or more, because heads are described by "
+            "their variation over images"
         )
     return sources

@@ -1,1 +1,1 @@
-"""The model's own forward pass, and the parts of it that methods read."""
+"""The model's forward pass, and the parts of it that methods use."""

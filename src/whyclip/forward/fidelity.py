@@ -1,4 +1,4 @@
-"""Compare the scores of the explained computation with the model's own."""
+"""Compare scores of the explained computation with the model's scores."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from whyclip.forward.targets import Targets
 from whyclip.models.tower import Tower
 from whyclip.types import Precision, Side
 
-# The largest score difference that rounding explains, by the precision of the forward pass.
+# Largest score difference that rounding can explain, by the precision of the forward pass.
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 
 
 def tolerance_of(towers: Iterable[Tower], precision: Precision) -> float:
-    """Largest score difference that rounding explains, also for weights in half precision."""
+    """Return the largest score difference that rounding can explain, for the weights' precision."""
     kinds = {block.dtype for tower in towers for block in tower.blocks}
     half = not kinds.isdisjoint((torch.float16, torch.bfloat16))
     return TOLERANCE["bf16" if half else precision]
@@ -27,10 +27,10 @@ def tolerance_of(towers: Iterable[Tower], precision: Precision) -> float:
 def check_same(
     side: Side, targets: Targets, tolerance: float, explained: Tensor, expected: Tensor
 ) -> None:
-    """Compare embeddings ``[m, e]`` of the explained computation with the model's own.
+    """Compare embeddings ``[m, e]`` of the explained computation with the model's.
 
     Args:
-        side: of the encoder, for the message.
+        side: side of the encoder, for the message.
         targets: directions to score against; if empty, the distance of the two unit embeddings is
             used, an upper bound on score differences.
         tolerance: largest difference of two scores that rounding can cause.
@@ -46,8 +46,8 @@ def check_same(
         limit = tolerance if tolerance <= TOLERANCE["fp32"] else (2 * tolerance) ** 0.5
         if not bool((distance <= limit).all()):
             raise ScoreMismatchError(
-                f"{side} encoder: the explained computation gives another embedding than the "
-                f"model itself, {float(distance.nan_to_num(nan=2.0).max()):.1e} away at length 1"
+                f"{side} encoder: the explained computation and the model give different "
+                f"embeddings, {float(distance.nan_to_num(nan=2.0).max()):.1e} apart at length 1"
             )
         return
     worst = worst_mismatch(targets.score(explained), targets.score(expected), tolerance)

@@ -1,9 +1,9 @@
-"""A tower's forward pass, as methods use it.
+"""An encoder's forward pass, as methods use it.
 
-The model runs once through its public entry point, without gradients, and hooks set for that one
-call keep what enters the blocks. Only the blocks that a method needs are recomputed part
-by part, with gradients. In the last one only the readout token's row after the attention is needed,
-so explaining an image costs little more than encoding it.
+The model runs once through its public entry point, without gradients, and hooks set for this call
+record the inputs of the blocks. Only the blocks that a method needs are recomputed part by part,
+with gradients. In the last block only the readout token's row after the attention is needed, so
+explaining an image costs little more than encoding it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEXT_LAYERS = 8
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """Forward pass of one tower over b inputs, with the states that methods need.
+    """Forward pass of one encoder over b inputs, with the states that methods need.
 
     Attributes:
         tower: the encoder that ran.
@@ -38,13 +38,13 @@ class ForwardPass:
         embedding: ``[b, e]`` float32, output of the library's own blocks.
         targets: directions that the inputs are scored against.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``.
-        precision: of the forward pass.
+        precision: precision of the forward pass.
         words: for each text, the positions of the pieces of each word; empty for images.
-        pad: the padding id.
-        use_jacobian: whether gradients use ∂F/∂node, which is cheaper for more than ``e`` targets.
+        pad: id of the padding.
+        use_jacobian: whether gradients use ∂F/∂node, which is faster for more than ``e`` targets.
         checked: how many of the b inputs went through the model's public entry point.
-        own: ``[b, e]`` its output, if it is a different pass from the explained one; ``embedding``
-            for inputs that did not go through it.
+        own: ``[b, e]`` output of the public entry point, if the explained pass is a different one;
+            ``embedding`` for inputs that did not go through it.
     """
 
     tower: Tower
@@ -73,14 +73,14 @@ class ForwardPass:
 
     @property
     def tolerance(self) -> float:
-        """Largest difference of two scores that rounding explains."""
+        """Largest difference of two scores that rounding can explain."""
         return tolerance_of((self.tower,), self.precision)
 
     @property
     def public(self) -> Tensor:
         """``[b, e]`` embeddings of the public entry point.
 
-        Inputs that it did not run on have the explained embedding.
+        Inputs that did not go through it have the explained embedding.
         """
         return self.embedding if self.public_embedding is None else self.public_embedding
 
@@ -92,12 +92,12 @@ class ForwardPass:
         """Number of last blocks to use: ``layers``, or by default 1 (image) or 8 (text).
 
         Raises:
-            OptionError: the tower does not have that many blocks.
+            OptionError: the encoder does not have that many blocks.
         """
         return depth(self.tower, layers)
 
     def readout(self, layers: int = 1, heads: Heads = "native") -> Readout:
-        """Recompute the last blocks part by part, once for each number of them.
+        """Recompute the last blocks part by part, once for each number of blocks.
 
         Raises:
             ScoreMismatchError: the result differs from the model's, for example because of a hook
@@ -118,9 +118,9 @@ class ForwardPass:
         """Compare the output of a block's parts with the input of the next kept block.
 
         Args:
-            index: of the block.
-            after: ``[b, w]`` at the readout tokens, or ``[b, t, w]``.
-            inputs: indices of these inputs.
+            index: index of the block.
+            after: output ``[b, w]`` at the readout tokens, or ``[b, t, w]``.
+            inputs: indices of these inputs in the batch.
 
         Raises:
             ScoreMismatchError: they differ, for example because of a hook on a part of the block.
@@ -135,8 +135,8 @@ class ForwardPass:
         difference = float((after.float() - expected).abs().max() / largest)
         if not difference <= 10 * self.tolerance:
             raise ScoreMismatchError(
-                f"{self.side} block {index}: its parts end {difference:.1e} of the largest value "
-                "away from what the next block gets in the model's own pass"
+                f"{self.side} block {index}: its recomputed output differs from the next block's "
+                f"input in the model's own pass by {difference:.1e} of the largest value"
             )
 
     @torch.no_grad()
@@ -147,7 +147,7 @@ class ForwardPass:
         return attend(block, self.states[index].to(block.dtype), self.stream.mask)[0].float()
 
     def encode(self, batches: Iterable[Tensor], total: int, what: str) -> Tensor:
-        """Embed other inputs: ``[m, e]`` float32, all of :meth:`encode_batches` at once."""
+        """Embed other inputs ``[m, e]`` float32: all batches of :meth:`encode_batches` at once."""
         return torch.cat(list(self.encode_batches(batches, total, what)))
 
     def encode_batches(self, batches: Iterable[Tensor], total: int, what: str) -> Iterator[Tensor]:
@@ -164,8 +164,8 @@ class ForwardPass:
     def encode_perturbed(self, inputs: Tensor) -> Tensor:
         """Embed other inputs by the library's own encoder: ``[k, e]`` float32, with gradients.
 
-        Images of another size than the encoder takes go through its blocks instead, with
-        position embeddings interpolated as in this forward pass.
+        Images whose size the encoder does not accept go through its blocks instead, with position
+        embeddings interpolated as in this forward pass.
         """
         tower = self.tower
         is_native = isinstance(tower, ImageTower) and tuple(inputs.shape[-2:]) == tower.input_size
@@ -185,12 +185,12 @@ class ForwardPass:
 
 
 def depth(tower: Tower, layers: int | None) -> int:
-    """Number of last blocks of a tower that a method uses; see :meth:`ForwardPass.depth`."""
+    """Number of last blocks of an encoder that a method uses; see :meth:`ForwardPass.depth`."""
     blocks = len(tower.blocks)
     if tower.has_pooling_head and layers not in (None, 1):
         raise OptionError(
-            f"layers={layers!r}: the {tower.side} tower reads its tokens by a pooling head, so "
-            "only this last layer has a readout; use layers=1"
+            f"layers={layers!r}: the {tower.side} encoder has a pooling head, so only its last "
+            "layer has a readout; use layers=1"
         )
     if layers is None:
         return (
@@ -199,12 +199,12 @@ def depth(tower: Tower, layers: int | None) -> int:
             else max(1, min(TEXT_LAYERS, blocks))
         )
     if not 1 <= layers <= blocks:
-        raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
+        raise OptionError(f"layers={layers!r}: the {tower.side} encoder has 1 to {blocks} blocks")
     return layers
 
 
 def precision_context(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Autocast to bfloat16, or nothing."""
+    """Return a context with autocast to bfloat16, or an empty one."""
     if precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()

@@ -1,7 +1,7 @@
-"""The inputs of a model's blocks, taken from the model's own forward pass.
+"""Record the inputs of a model's blocks in its own forward pass.
 
-Forward pre-hooks are set for the length of one call and always removed. They record on the calling
-thread only, so forward passes on other threads are unaffected.
+Forward pre-hooks are set for one call and always removed. They record only on the calling thread,
+so forward passes on other threads are unaffected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from whyclip.models.tower import Block, Tower
 
 
 class _Recorder:
-    """A forward pre-hook that keeps a block's first input and changes nothing."""
+    """A forward pre-hook that records a block's first input and changes nothing."""
 
     def __init__(self, block: Block, index: int, inputs: dict[int, Tensor]) -> None:
         self.block, self.index, self.inputs = block, index, inputs
@@ -27,7 +27,7 @@ class _Recorder:
     def __call__(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None
     ) -> None:
-        # Another thread may see the hook half registered, and then calls it without kwargs.
+        # Another thread may call the hook without kwargs while it is being registered.
         del module
         if self.thread == threading.get_ident() and self.index not in self.inputs:
             x = self.block.hooked_input(args, kwargs or {})
@@ -37,10 +37,10 @@ class _Recorder:
 
 @contextmanager
 def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
-    """Record the inputs of a tower's last blocks while the model runs.
+    """Record the inputs of an encoder's last blocks while the model runs.
 
     Args:
-        tower: the encoder; its modules are left as they were, also after an exception.
+        tower: the encoder; its modules are restored, even after an exception.
         kept: number of last blocks.
 
     Yields:
@@ -51,7 +51,7 @@ def recorded_inputs(tower: Tower, kept: int) -> Iterator[Mapping[int, Tensor]]:
     first = len(tower.blocks) - kept
     blocks = {index: tower.blocks[index] for index in range(first, len(tower.blocks))}
     modules = [block.hooked for block in blocks.values()]
-    # Removed twice, because an interrupt may arrive while hooks are being removed.
+    # Removed twice, because an interrupt may occur during the first removal.
     try:
         try:
             for (index, block), module in zip(blocks.items(), modules, strict=True):
@@ -78,9 +78,9 @@ def _remove(modules: list[nn.Module | None], inputs: dict[int, Tensor]) -> None:
 
 
 def hooks_fire(tower: Tower) -> bool:
-    """Whether pre-hooks on a tower's blocks fire during its forward pass.
+    """Whether pre-hooks on an encoder's blocks fire during its forward pass.
 
-    A compiled module may have been traced without them, and must not be traced with them.
+    A compiled module may have been traced without hooks, and must not be traced with them.
     """
     roots = [part for part in vars(tower).values() if isinstance(part, nn.Module)]
     return not any(_is_compiled(part) for root in roots for part in root.modules())

@@ -12,11 +12,11 @@ def vector_jacobian_products(
     """Differentiate an output in many directions at once; the graph is kept.
 
     ``torch.func.vmap`` has batching rules that ``is_grads_batched`` of ``torch.autograd.grad``
-    lacks, such as that of the derivative of GELU, which would run once for each vector.
+    lacks. Without them, for example, the derivative of GELU would run once for each vector.
 
     Args:
-        output: of any shape, with a graph.
-        nodes: what to differentiate by.
+        output: tensor of any shape, with a graph.
+        nodes: tensors to differentiate with respect to.
         vectors: ``[n, *output.shape]``.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The last blocks of a tower, recomputed part by part, with gradients."""
+"""The last blocks of an encoder, recomputed part by part, with gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Node = Literal["o", "a"]
 
 SINGLE_HEAD = "attention recomputed with one head over the whole width"
 
-# Number of targets per backward pass; more would only need memory.
+# Number of targets per backward pass; more would only need more memory.
 TARGETS_AT_ONCE = 64
 
 
@@ -62,14 +62,14 @@ class Readout:
     def gradient(
         self, node: Node, targets: Targets, *, use_jacobian: bool = False
     ) -> tuple[Tensor, ...]:
-        """Differentiate every target's score at the readout row of every layer.
+        """Differentiate every target's score with respect to each layer's readout row.
 
         Args:
             node: ``"o"`` for the heads' concatenated output before out_proj, which gives
-                ``[b, n, h·d]`` a layer; ``"a"`` for the post-softmax attention weights, which
-                gives ``[b, n, h, t]`` a layer.
+                ``[b, n, h·d]`` per layer; ``"a"`` for the post-softmax attention weights, which
+                gives ``[b, n, h, t]`` per layer.
             targets: n directions.
-            use_jacobian: use ∂F/∂node, computed once and cached.
+            use_jacobian: whether to use ∂F/∂node, computed once and cached.
         """
         upstream = targets.gradient(self.embedding)
         if not use_jacobian:
@@ -111,9 +111,9 @@ class Readout:
 def rerun_readout(tower: Tower, stream: Stream, x: Tensor, layers: int, heads: Heads) -> Readout:
     """Recompute the last ``layers`` blocks from their input ``x`` ``[b, t, w]``.
 
-    Zeros are added to the readout row's attention weights and to its output; the gradient at
-    these zeros is the gradient at what they were added to, whether or not the model's own
-    parameters require gradients.
+    Zeros are added to the readout row's attention weights and to its output. The gradient of these
+    zeros is the gradient of the weights and the output, even if the model's parameters require no
+    gradients.
     """
     b = len(x)
     every = torch.arange(b, device=x.device)

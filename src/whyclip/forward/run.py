@@ -1,4 +1,4 @@
-"""Run a tower: through the model's public entry point if possible, else block by block."""
+"""Run an encoder through the model's public entry point if possible, else block by block."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ EVERY: tuple[PassCheck, ...] = ("again", "all")
 
 
 def pass_check(check: Check, *, altered: bool, first: bool = True) -> PassCheck:
-    """Number of a batch's inputs that go through the public entry point: all of the first batch.
+    """Choose which inputs of a batch go through the public entry point.
 
-    All of every batch if something in the model was hooked or replaced.
+    By default, all inputs of the first batch do. If something in the model was hooked or replaced,
+    all inputs of every batch do.
     """
     if check == "none":
         return "none"
@@ -47,15 +48,15 @@ def run_tower(
     whole_context: bool = False,
     check: PassCheck = "all",
 ) -> ForwardPass:
-    """Run the model's own forward pass and keep the inputs of its last blocks.
+    """Run the model's forward pass and keep the inputs of its last blocks.
 
     The model is run through its public entry point, and pre-hooks record the inputs of its blocks
     during that call. If hooks do not fire (compiled modules), if the public entry point does not
-    take the input (another grid), or if ``check`` requires it, the blocks are run one after another
-    instead, and the two embeddings are compared if both exist.
+    accept the input (another grid), or if ``check`` requires it, the blocks are run one after
+    another instead, and the two embeddings are compared if both exist.
 
     Args:
-        tower: image or text tower.
+        tower: image or text encoder.
         inputs: pixels ``[b, 3, H, W]`` or token ids ``[b, t]``, on any device.
         targets: directions to score against.
         keep: number of last blocks whose inputs are kept for methods.
@@ -63,17 +64,17 @@ def run_tower(
             own precision.
         words: for texts, the positions of the pieces of each word.
         pad: for texts, the padding id.
-        whole_context: keep all padding of texts; otherwise padding after the last readout token
-            is removed if nothing attends to it.
+        whole_context: whether to keep all padding of texts; otherwise padding after the last
+            readout token is removed if nothing attends to it.
         check: ``"all"`` runs every input through the public entry point; ``"sample"`` only the
-            longest one, unless all are free; ``"none"`` runs only the blocks.
-            ``"again"`` is ``"all"``, and also runs the last input a second time, by itself.
+            longest one, unless all cost nothing; ``"none"`` runs only the blocks. ``"again"`` does
+            the same as ``"all"`` and runs the last input a second time, alone.
 
     Raises:
-        ScoreMismatchError: blocks and public entry point give different embeddings, or the latter
-            is not deterministic.
+        ScoreMismatchError: blocks and public entry point give different embeddings, or the public
+            entry point is not deterministic.
 
-    An opaque tower is run by the library's own encoder; only ``content`` and ``grid`` of its
+    An opaque encoder is run through the library's encoder; only ``content`` and ``grid`` of its
     stream are meaningful. Under autocast the model also runs once in its own precision.
     """
     inputs = inputs.to(tower.device)
@@ -95,8 +96,8 @@ def run_tower(
         )
         return _beside_the_model(forward_pass, check)
     read = inputs if whole_context else tower.trim(inputs)
-    # With hooks, the public pass is the explained one and free. Text padding costs time, so only a
-    # sample runs with it.
+    # With hooks, the public pass is the explained one and costs nothing extra. Text padding costs
+    # time, so only a sample runs with it.
     free = tower.side == "image" or read.shape == inputs.shape
     if public and (check in EVERY or free) and hooks_fire(tower):
         recorded = _public_pass(tower, inputs, read, keep, precision)
@@ -112,7 +113,7 @@ def run_tower(
 
 
 def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPass:
-    """Run the model itself if the explained pass was a different one, and compare the two."""
+    """Run the model's public entry point if the explained pass did not use it, and compare both."""
     tower, inputs = forward_pass.tower, forward_pass.inputs
     if forward_pass.precision != "fp32" or not forward_pass.checked:
         if check == "none":
@@ -135,18 +136,18 @@ def _beside_the_model(forward_pass: ForwardPass, check: PassCheck) -> ForwardPas
         except ScoreMismatchError as error:
             raise ScoreMismatchError(
                 f"{tower.side} encoder: the model gives a different result when the same input "
-                "runs again, alone; it depends on chance, on the batch or on earlier calls"
+                "runs again, alone; it depends on randomness, the batch or earlier calls"
             ) from error
     return forward_pass
 
 
 def _longest(tower: Tower, inputs: Tensor) -> int:
-    """Index of the longest text in a batch; 0 for images."""
+    """Return the index of the longest text in a batch; 0 for images."""
     return int(tower.readout_index(inputs).argmax()) if isinstance(tower, TextTower) else 0
 
 
 def takes_input(tower: Tower, inputs: Tensor) -> bool:
-    """Whether the public entry point takes these inputs: pixels of its size, full contexts."""
+    """Whether the public entry point accepts these inputs: pixels of its size, full contexts."""
     if isinstance(tower, ImageTower):
         return tuple(inputs.shape[-2:]) == tower.input_size
     return not isinstance(tower, TextTower) or inputs.shape[-1] == tower.context
@@ -155,7 +156,7 @@ def takes_input(tower: Tower, inputs: Tensor) -> bool:
 def _public_pass(
     tower: Tower, inputs: Tensor, read: Tensor, keep: int, precision: Precision
 ) -> tuple[Stream, dict[int, Tensor], Tensor] | None:
-    """Run the public entry point and record; None if a block was not called as a module."""
+    """Run the public entry point and record inputs; None if a block was not called as a module."""
     first = len(tower.blocks) - max(keep, 1)
     with (
         precision_context(tower.device, precision),
@@ -172,10 +173,10 @@ def _public_pass(
 
 
 def layout(tower: Tower, inputs: Tensor, x: Tensor) -> Stream:
-    """Describe the tokens ``x`` ``[b, t, w]`` that the last block reads, without running the model.
+    """Describe the tokens ``x`` ``[b, t, w]`` that enter the last block, without running the model.
 
-    An image's patches are the last tokens, row by row; a text's mask and readout token follow
-    from its ids.
+    An image's patches are the last tokens, row by row. A text's ids determine its mask and readout
+    token.
     """
     if not isinstance(tower, ImageTower):
         stream = tower.embed(inputs)
@@ -202,18 +203,18 @@ def _walk(
             x = block.forward(x, stream.mask)
         rows = x[torch.arange(len(x), device=x.device), stream.readout_index]
         embedding = tower.project(rows).float()
-    # Only mask, rows and content are needed from here on: release the first block's input.
+    # Only mask, rows and content are needed now, so the first block's input is released.
     return replace(stream, x=stream.x[:, :0].clone()), states, embedding
 
 
 @torch.no_grad()
 def check_walk(tower: Tower, inputs: Tensor, public_pass: ForwardPass) -> None:
-    """Compare the blocks, run one after another, with the public pass over the same inputs.
+    """Compare the blocks, run one after another, with a public pass over the same inputs.
 
-    Used for images with another grid, which only the blocks take.
+    Used for images with another grid, which only the blocks accept.
 
     Raises:
-        ScoreMismatchError: they give different scores.
+        ScoreMismatchError: the two give different scores.
     """
     _, _, embedding = _walk(tower, inputs.to(tower.device), 0, public_pass.precision)
     check_same(

@@ -14,7 +14,7 @@ class Targets:
     """n directions ``[n, e]``, each a score ``S = d · F/|F|`` of an embedding F.
 
     With unit directions the score is the cosine; with the difference of two unit directions it
-    is the difference of two cosines. ``scale`` is the model's own factor from score to logit.
+    is the difference of two cosines. ``scale`` is the model's factor from score to logit.
     ``empty`` ``[e]`` is the unit embedding of the empty string; None if no method needs it.
 
     A plain classifier has a ``bias`` ``[n]``, and its score is the logit ``S = d · F + bias``.
@@ -33,7 +33,7 @@ class Targets:
         return Targets(self.directions[part], self.scale, self.empty, bias)
 
     def to(self, device: torch.device | str) -> Targets:
-        """The same on another device."""
+        """Return the targets on another device."""
 
         def moved(part: Tensor | None) -> Tensor | None:
             return None if part is None else part.to(device)
@@ -48,7 +48,7 @@ class Targets:
         return F.normalize(embedding.float(), dim=-1) @ self.directions.T
 
     def paired(self, embedding: Tensor, numbers: Tensor) -> Tensor:
-        """Score embeddings ``[..., p, e]`` each against one target, by number ``[p]``."""
+        """Score each of the embeddings ``[..., p, e]`` against one target, by index ``[p]``."""
         directions = self.directions[numbers].to(embedding.dtype)
         if self.bias is not None:
             return (embedding * directions).sum(-1) + self.bias[numbers]

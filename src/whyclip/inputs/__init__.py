@@ -1,4 +1,4 @@
-"""Images and prompts as the model takes them, and the mapping back to the user's own."""
+"""Images and prompts as model input, and the mapping back to the user's originals."""
 
 from whyclip.inputs.geometry import model_geometry, normalisation_of
 from whyclip.inputs.images import ImageSource, read_image

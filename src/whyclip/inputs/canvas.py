@@ -9,7 +9,7 @@ from whyclip.types import Box
 
 @dataclass(frozen=True)
 class Canvas:
-    """An image of ``width`` x ``height`` pixels that shows ``box`` of the original one."""
+    """An image of ``width`` x ``height`` pixels that shows ``box`` of the original image."""
 
     width: int
     height: int
@@ -25,7 +25,7 @@ class Canvas:
         return Canvas(width, height, self.box)
 
     def crop(self, left: int, top: int, width: int, height: int) -> Canvas:
-        """Crop the canvas to a window; parts outside of it are padding."""
+        """Crop the canvas to a window; parts of the window outside the canvas are padding."""
         x = (self.box.right - self.box.left) / self.width
         y = (self.box.bottom - self.box.top) / self.height
         box = Box(
@@ -37,5 +37,5 @@ class Canvas:
         return Canvas(width, height, box)
 
     def whole_patches(self, patch: int) -> Canvas:
-        """Drop the last rows and columns that do not fill a patch, like the model."""
+        """Drop the last rows and columns that do not fill a patch, as the model does."""
         return self.crop(0, 0, self.width // patch * patch, self.height // patch * patch)

@@ -1,8 +1,8 @@
-"""Differences between a library's reading of a file and whyclip's.
+"""Differences between a library's decoding of a file and whyclip's.
 
-whyclip rotates images upright, puts transparency on white, scales 16 bits to 8 and applies the
-colour profile of CMYK. ``preprocess(Image.open(file))`` does none of that, so the user's own
-pipeline may see other pixels. Both are compared, and the difference is described.
+whyclip rotates images upright, composites transparency on white, scales 16 bits to 8 and applies
+the colour profile of CMYK. ``preprocess(Image.open(file))`` does not, so the user's pipeline may
+get different pixels. Both are compared, and the difference is described.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def library_reading(
     Args:
         preprocess: the library's own preprocessing.
         source: the user's input.
-        read: ``[3, H, W]`` preprocessed image as whyclip reads it.
+        read: ``[3, H, W]`` preprocessed image as whyclip decodes it.
 
     Returns:
-        The library's pixels, or ``read`` if it does not take the image or gives another size; and
-        a sentence that describes the difference, empty if there is none.
+        The library's pixels, or ``read`` if the library rejects the image or gives another size;
+        and a sentence that describes the difference, empty if there is none.
     """
     opened = library_image(source)
     if opened is None:
@@ -43,14 +43,14 @@ def library_reading(
 
 
 def library_image(source: ImageSource) -> Image.Image | None:
-    """Open an image with Pillow, if the result may differ from whyclip's reading.
+    """Open an image with Pillow, if the result may differ from whyclip's decoding.
 
     Args:
         source: the user's input.
 
     Returns:
-        The image as Pillow opens it; None for plain upright RGB images and for arrays, which no
-        library's preprocessing takes.
+        The image as Pillow opens it; None for plain upright RGB images, and for arrays, which no
+        library's preprocessing accepts.
     """
     if isinstance(source, Image.Image):
         return None if _is_plain(source) else source
@@ -62,7 +62,7 @@ def library_image(source: ImageSource) -> Image.Image | None:
                 return None
             image.load()
             return image
-    except Exception:  # noqa: BLE001 - reading the image for whyclip reports what is wrong with it
+    except Exception:  # noqa: BLE001 - whyclip reports the problem when it reads the image
         return None
 
 
@@ -73,33 +73,33 @@ def _is_plain(image: Image.Image) -> bool:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a broken EXIF block turns nothing
+    except Exception:  # noqa: BLE001 - a broken EXIF block has no orientation
         return 1
 
 
 def library_pixels(preprocess: Preprocess, image: Image.Image) -> Tensor | None:
-    """Run the library's own preprocessing on an opened image; None if it does not take it."""
+    """Run the library's preprocessing on an opened image; None if it rejects the image."""
     try:
         return run_preprocess(preprocess, image)
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not read this file
+    except Exception:  # noqa: BLE001 - any exception means that it rejects this file
         return None
 
 
 def reading_change(image: Image.Image, pixels: Tensor | None, read: Tensor) -> str:
-    """Describe how whyclip's reading of an image differs from the library's own.
+    """Describe how whyclip's decoding of an image differs from the library's.
 
     Args:
-        image: as Pillow opens it.
-        pixels: output of the library's preprocessing, or None if it does not take the image.
-        read: its output for the image as whyclip reads it.
+        image: the image as Pillow opens it.
+        pixels: output of the library's preprocessing, or None if it rejects the image.
+        read: output of the preprocessing for the image as whyclip decodes it.
 
     Returns:
         One sentence; empty if both give the same pixels.
     """
     if pixels is None:
         return (
-            f"image read as 8-bit RGB ({_what(image)}); the library's own preprocessing does "
-            "not take this file"
+            f"image read as 8-bit RGB ({_what(image)}); the library's own preprocessing "
+            "rejects this file"
         )
     if pixels.shape == read.shape and torch.allclose(pixels, read, atol=1e-6):
         return ""
@@ -112,7 +112,7 @@ def _what(image: Image.Image) -> str:
     if orientation != 1:
         reasons.append(f"rotated upright by its EXIF orientation ({orientation})")
     if image.has_transparency_data:
-        reasons.append("transparency put on white")
+        reasons.append("transparency composited on white")
     if image.mode.startswith("I;16") or image.mode in _DEEP:
         reasons.append(f"mode {image.mode} scaled to 8 bits")
     if image.mode == "CMYK" and image.info.get("icc_profile"):

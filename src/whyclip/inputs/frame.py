@@ -1,7 +1,7 @@
 """Positions of a prompt among start tokens, end tokens and padding.
 
-Special tokens are recognised by their position, never by their id: a prompt may itself contain
-``[SEP]`` or an end token. The positions are measured on a few prompts of known content.
+Special tokens are recognised by position, not by id, because a prompt may contain ``[SEP]`` or an
+end token. The positions are measured on a few prompts of known content.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Every tokenizer knows at least one of these.
+# Every tokenizer supports at least one of these.
 _NEUTRAL = ("a", "dog", "1", "一")
 
 Call = Callable[[list[str]], Tensor]
@@ -28,7 +28,7 @@ class Frame:
         after: ids right after it.
         end: ids at the end of the row, after the padding.
         pad: id of the padding; None if no row has any.
-        room: number of pieces that fit the context.
+        room: number of pieces that fit in the context.
         padded_left: whether padding comes first.
     """
 
@@ -40,7 +40,7 @@ class Frame:
     padded_left: bool = False
 
     def first(self, pieces: int, length: int) -> int:
-        """Position of the first piece, for a number of pieces in a row of this length."""
+        """Return the position of the first piece, given the numbers of pieces and positions."""
         if self.padded_left:
             return length - len(self.end) - len(self.after) - pieces
         return len(self.before)
@@ -62,7 +62,7 @@ class Frame:
 
 
 def measure(call: Call, content: Content, context_length: int) -> Frame:
-    """Measure the frame on prompts of one word, two words, and more words than fit.
+    """Measure the frame on prompts of one word, two words, and too many words.
 
     Args:
         call: function from prompts to rows of ids ``[p, t]``, the model's input.
@@ -101,9 +101,9 @@ def measure(call: Call, content: Content, context_length: int) -> Frame:
 
 
 def _run(ids: Tensor, pad: int | None, neighbour: Sequence[int]) -> Tensor:
-    """Length ``[p, 1]`` of the padding that a row begins with.
+    """Return the length ``[p, 1]`` of the padding at the start of each row.
 
-    If the special token beside the padding has the same id, one of the run is that token.
+    If the special token next to the padding has the same id, one token of the run is that token.
     """
     if pad is None:
         return torch.zeros_like(ids[:, :1])
@@ -112,7 +112,7 @@ def _run(ids: Tensor, pad: int | None, neighbour: Sequence[int]) -> Tensor:
 
 
 def _find(part: Sequence[int], row: Sequence[int]) -> int | None:
-    """First position of a part in a row."""
+    """Return the first position of a part in a row."""
     part = list(part)
     return next(
         (i for i in range(len(row) - len(part) + 1) if list(row[i : i + len(part)]) == part), None
@@ -120,7 +120,7 @@ def _find(part: Sequence[int], row: Sequence[int]) -> int | None:
 
 
 def _room(many: Sequence[int], row: Sequence[int]) -> int:
-    """Largest number of consecutive pieces of one repeated word in a row."""
+    """Return the largest number of consecutive pieces of one repeated word in a row."""
     return next(
         (n for n in range(min(len(many), len(row)), 0, -1) if _find(many[:n], row) is not None), 0
     )

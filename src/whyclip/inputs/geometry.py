@@ -1,9 +1,9 @@
 """The rectangle of the original image that a preprocessing shows to the model.
 
-Every deterministic preprocessing is a sequence of resizings, crops and paddings; a
-:class:`Canvas` tracks the image's rectangle through them in original pixels, with the same
-rounding as the libraries (torchvision truncates sizes in ``Resize`` and rounds half to even in
-``CenterCrop``; transformers truncates in both).
+A deterministic preprocessing is a sequence of resizing, cropping and padding. A :class:`Canvas`
+tracks the image's rectangle through them in original pixels, with the same rounding as the
+libraries (torchvision truncates sizes in ``Resize`` and rounds half to even in ``CenterCrop``;
+transformers truncates in both).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def model_geometry(
     Args:
         preprocess: an OpenCLIP (torchvision) transform, an image processor of transformers,
             or any other callable, which is then measured with ramps.
-        width: of the original image, in pixels.
-        height: of the original image, in pixels.
+        width: width of the original image, in pixels.
+        height: height of the original image, in pixels.
         patch: side of a patch in pixels of the model's input; if given, the box ends at the
             last whole patch (a 384-pixel input with patches of 14 uses 378 of them).
 
     Returns:
-        A geometry named ``"model"``; its box reaches outside the image if that is padded.
+        A geometry named ``"model"``; its box extends beyond a padded image.
 
     Raises:
         UnsupportedModelError: the callable does not show an upright rectangle, or is random.
@@ -68,10 +68,10 @@ def model_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
 
 
 def normalisation_of(preprocess: Preprocess) -> Normalisation:
-    """Read mean, standard deviation and interpolation out of a preprocessing.
+    """Read mean, standard deviation and interpolation from a preprocessing.
 
     Raises:
-        UnsupportedModelError: the callable does not treat its pixels as ``(v - mean) / std``.
+        UnsupportedModelError: the callable does not normalise pixels by ``(v - mean) / std``.
     """
     processor = image_processor(preprocess)
     if processor is not None:
@@ -91,7 +91,7 @@ def _measured(preprocess: Preprocess, steps: Sequence[Any]) -> Normalisation:
 
 
 def _of_processor(processor: Any) -> Normalisation:
-    """Undo the rescale factor as well, which is not 1/255 for a few models."""
+    """Convert mean and deviation by the rescale factor, which is not 1/255 for a few models."""
     scale = 255.0 * processor.rescale_factor if processor.do_rescale else 255.0
     normalize = bool(processor.do_normalize)
     mean = _rgb(processor.image_mean) if normalize else (0.0, 0.0, 0.0)
@@ -118,7 +118,7 @@ def _rgb(values: float | Sequence[float]) -> tuple[float, float, float]:
 
 
 def _through_steps(steps: Sequence[Any] | None, canvas: Canvas) -> Canvas | None:
-    """Follow the steps one by one; None if one of them is unknown."""
+    """Apply the steps to a canvas one by one; None if one of them is unknown."""
     if steps is None:
         return None
     for step in steps:
@@ -164,14 +164,14 @@ def _center_crop(step: Any, canvas: Canvas) -> Canvas:
 
 
 def _crop_offset(side: int, crop: int, rounding: Callable[[float], int]) -> int:
-    """Start of a centred crop; negative if the image is padded."""
+    """Return the start of a centred crop; negative if the image is padded."""
     if crop > side:
         return -((crop - side) // 2)
     return int(rounding((side - crop) / 2.0))
 
 
 def _through_processor(processor: Any, canvas: Canvas) -> Canvas | None:
-    """Follow resize and centre crop of a transformers processor; None for other sizes."""
+    """Apply resize and centre crop of a transformers processor; None for other sizes."""
     if getattr(processor, "do_resize", False):
         size = _keys(processor.size)
         if set(size) == {"shortest_edge"}:
@@ -184,7 +184,7 @@ def _through_processor(processor: Any, canvas: Canvas) -> Canvas | None:
         crop = _keys(processor.crop_size)
         if set(crop) != {"height", "width"}:
             return None
-        # Version 4 of transformers has no backends, but marks fast processors.
+        # Version 4 of transformers has no backends, but flags fast processors.
         known = "torchvision" if getattr(processor, "is_fast", False) else "pil"
         by_pillow = getattr(processor, "backend", known) == "pil"
         offset = _pillow_crop_offset if by_pillow else _torch_crop_offset
@@ -200,12 +200,12 @@ def _torch_crop_offset(side: int, crop: int) -> int:
 
 
 def _pillow_crop_offset(side: int, crop: int) -> int:
-    """The array backend puts the larger half of the padding first; the other does not."""
+    """The array backend puts the larger half of the padding first; the torch backend does not."""
     return (side - crop) // 2
 
 
 def _keys(size: Any) -> dict[str, int]:
-    """Return the sizes that are set; newer versions have attributes, None for the rest."""
+    """Return the sizes that are set; in newer versions they are attributes, None if not set."""
     pairs = dict(size).items() if hasattr(size, "keys") else vars(size).items()
     return {key: int(value) for key, value in pairs if value is not None}
 

@@ -17,11 +17,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from whyclip.errors import ImageError, WhyclipError, quoted, reason, warn
 
-# The footprint of the bicubic kernel.
+# Footprint of the bicubic kernel.
 MIN_SIDE = 4
 # Beyond it, a centre crop shows less than 2 % of the image.
 MAX_ASPECT = 50
-# Part of the 16-bit range that leaves at most 16 shades.
+# Share of the 16-bit range that gives at most 16 shades.
 NARROW = 1 / 16
 
 ImageSource = str | Path | Image.Image | np.ndarray | torch.Tensor
@@ -34,21 +34,21 @@ def read_image(source: ImageSource) -> Image.Image:
     """Read an image as upright RGB with 8 bits per channel.
 
     Args:
-        source: a path or a ``file://`` address; a PIL image; a numpy array ``[H, W]``,
+        source: a path or a ``file://`` URL; a PIL image; a numpy array ``[H, W]``,
             ``[H, W, 1 | 3 | 4]`` or ``[1 | 3 | 4, H, W]``; or a torch tensor
             ``[1 | 3 | 4, H, W]``, ``[H, W, 1 | 3 | 4]`` or ``[H, W]``. Arrays and tensors are
             bool, uint8, uint16, or float from 0 to 1.
 
     Returns:
-        A new RGB image. The EXIF orientation is applied; transparency is put on white; of an
-        animation, the first frame is used; CMYK is converted by its embedded colour profile, if
-        any. 16-bit grey is divided by 257. Grey of 32-bit integers is taken as 8-bit if it ends
-        at 255, as 16-bit if it ends at 65535, and otherwise stretched from its smallest to its
-        largest value; the same holds for float grey, where 0 to 1 is one more range.
+        A new RGB image. The EXIF orientation is applied, transparency is composited on white, and
+        CMYK is converted by its embedded colour profile, if any. The first frame of an animation is
+        used. 16-bit grey is divided by 257. 32-bit integer grey is taken as 8-bit up to 255 and as
+        16-bit up to 65535; other values are stretched from the smallest to the largest. The same
+        holds for float grey, which may also have the range 0 to 1.
 
     Warns:
-        WhyclipWarning: the values were stretched, or fill so little of their range that the model
-            sees almost one shade, or the EXIF block is broken.
+        WhyclipWarning: the values were stretched, or cover so little of their range that the image
+            is almost one shade, or the EXIF block is broken.
 
     Raises:
         ImageError: unreadable, an unknown type, NaN or out-of-range values, a
@@ -70,7 +70,7 @@ def read_image(source: ImageSource) -> Image.Image:
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Turn any exception of a decoder into a one-line error."""
+    """Convert any exception of a decoder to a one-line error."""
     try:
         yield
     except WhyclipError:
@@ -108,7 +108,7 @@ def _from_path(source: str | Path) -> Image.Image:
 
 
 def local_path(written: str, name: str) -> Path:
-    """Return the path in a ``file://`` address, or the path itself."""
+    """Return the path in a ``file://`` URL, or the path itself."""
     scheme, colon, rest = written.partition(":")
     # pathlib merges two slashes.
     if colon and scheme.lower() == "file" and rest.startswith("/"):
@@ -124,7 +124,7 @@ def local_path(written: str, name: str) -> Path:
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:
-    """Check the size from the header before any pixel is decoded, then convert."""
+    """Check the size in the header before any pixel is decoded, then convert the image."""
     _check_size(image.width, image.height, name)
     image.load()
     # exif_transpose warns about malformed EXIF blocks.
@@ -132,7 +132,7 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
         warnings.simplefilter("ignore")
         try:
             upright = ImageOps.exif_transpose(image)
-        except Exception:  # noqa: BLE001 - whatever a broken block makes Pillow raise
+        except Exception:  # noqa: BLE001 - a broken block can raise anything in Pillow
             upright = image
             broken = True
         else:
@@ -160,13 +160,13 @@ def _through_profile(image: Image.Image) -> Image.Image:
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    except Exception:  # noqa: BLE001 - a broken profile says nothing about the pixels
+    except Exception:  # noqa: BLE001 - the pixels are valid without the broken profile
         converted = None
     return image.convert("RGB") if converted is None else converted
 
 
 def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
-    """Scale one grey channel to 0..255, by the range that its values suggest."""
+    """Scale one grey channel to 0..255, with the range inferred from its values."""
     grey = values.astype(np.float64)
     if not np.isfinite(grey).all():
         raise ImageError(f"{name} has values that are NaN or infinite")
@@ -184,10 +184,10 @@ def _eight_bit(values: NDArray[Any], mode: str, name: str) -> NDArray[np.uint8]:
 
 
 def _note_narrow(low: float, high: float, top: float, name: str) -> None:
-    """Warn about values that fill little of their range, such as 12 bits in a 16-bit file."""
+    """Warn about values that cover little of their range, such as 12 bits in a 16-bit file."""
     if 0 < high - low <= top * NARROW:
         warn(
-            f"{name} has values from {low:g} to {high:g} of 0 to {top:g}, so the model sees "
+            f"{name} has values from {low:g} to {high:g} of 0 to {top:g}, so the image is "
             "almost one shade; stretch them first if they use fewer bits"
         )
 
@@ -209,7 +209,7 @@ def _plain(tensor: torch.Tensor, dtype: str) -> NDArray[Any]:
     """Return the values of a tensor of any kind.
 
     Raises:
-        ImageError: it has no values, or not a plain grid of real numbers.
+        ImageError: it has no values, or is not a plain grid of real numbers.
     """
     kinds = {
         "nested": tensor.is_nested,
@@ -261,7 +261,7 @@ def _pixels(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     slack = 1e-3
     if low < -slack or high > 1 + slack:
         raise ImageError(
-            f"the {name} has values from {low:.4g} to {high:.4g}; float images go from 0 to 1"
+            f"the {name} has values from {low:.4g} to {high:.4g}; float images range from 0 to 1"
         )
     return np.rint(np.clip(values.astype(np.float64), 0, 1) * 255).astype(np.uint8)
 

@@ -1,6 +1,6 @@
-"""Calls of the libraries' tokenizers, and positions of the pieces of a prompt.
+"""Calls of the libraries' tokenizers, and spans of the pieces of a prompt.
 
-A tokenizer is OpenCLIP's ``SimpleTokenizer`` or ``HFTokenizer``, or one of transformers.
+Supported are OpenCLIP's ``SimpleTokenizer`` and ``HFTokenizer``, and tokenizers of transformers.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from torch import Tensor
 from whyclip.errors import PromptError, UnsupportedModelError, WhyclipError, quoted, reason
 from whyclip.inputs.words import Span
 
-# A tokenizer of transformers keeps padding and truncation as state between calls, which threads
-# would share.
+# A tokenizer of transformers keeps padding and truncation as state, which threads would share.
 _TURN = RLock()
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces of one prompt, not truncated: their ids, and spans in ``text``."""
+    """Untruncated pieces of one prompt: their ids, and their spans in ``text``."""
 
     text: str
     parts: list[Span]
@@ -31,10 +30,10 @@ class Pieces:
 
 
 def ids_of(tokenizer: Any, texts: list[str], context_length: int) -> Tensor:
-    """Call the library's own tokenizer, padding to the context."""
+    """Call the library's tokenizer, with padding to the context length."""
     if not (_is_simple(tokenizer) or _is_wrapped(tokenizer) or _is_hf(tokenizer)):
         raise UnsupportedModelError(
-            f"tokenizer of type {type(tokenizer).__name__} cannot be followed; give OpenCLIP's "
+            f"tokenizer of type {type(tokenizer).__name__} is not supported; give OpenCLIP's "
             "SimpleTokenizer or HFTokenizer, or a tokenizer of transformers"
         )
     with _reading(texts):
@@ -66,7 +65,7 @@ def pieces_of(tokenizer: Any, text: str) -> Pieces:
 
 @contextmanager
 def _reading(texts: Sequence[str]) -> Iterator[None]:
-    """Call a tokenizer on one thread at a time, and turn its exceptions into one line."""
+    """Call a tokenizer in one thread at a time, and convert its exceptions to one-line errors."""
     try:
         with _TURN:
             yield
@@ -96,7 +95,7 @@ def _is_wrapped(tokenizer: Any) -> bool:
 
 
 def _is_simple(tokenizer: Any) -> bool:
-    """Whether it is OpenCLIP's own; slow tokenizers of transformers 4 also have a byte decoder."""
+    """Whether it is OpenCLIP's; slow tokenizers of transformers 4 also have a byte decoder."""
     return hasattr(tokenizer, "byte_decoder") and hasattr(tokenizer, "sot_token_id")
 
 
@@ -105,7 +104,7 @@ def _inner(tokenizer: Any) -> Any:
 
 
 def _simple_pieces(tokenizer: Any, text: str) -> Pieces:
-    """Decode byte-level pieces together, because one character may be several pieces."""
+    """Decode byte-level pieces together, because a character may consist of several pieces."""
     ids = list(tokenizer.encode(text))
     raw = [
         bytes(tokenizer.byte_decoder[c] for c in tokenizer.decoder[i].removesuffix("</w>"))
@@ -144,7 +143,7 @@ def _hf_pieces(inner: Any, text: str) -> Pieces:
     parts, cleaned = [], ""
     for token in tokens:
         for mark in marks:
-            token = token.replace(mark, "")  # noqa: PLW2901 - peeled off one by one
+            token = token.replace(mark, "")  # noqa: PLW2901 - marks are removed one by one
         parts.append((len(cleaned), len(cleaned) + len(token)))
         cleaned += token
     return Pieces(cleaned, parts, ids)

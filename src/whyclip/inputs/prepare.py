@@ -1,4 +1,4 @@
-"""Convert images to model input, in one of three geometries, and map back to the image."""
+"""Convert images to model input in one of three geometries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from whyclip.types import Geometry, GeometryName
 
 GEOMETRIES: tuple[GeometryName, ...] = ("model", "keep", "pad")
 
-# The 30 x 40 grid that the paper's notebooks use for 640 x 480 images and patches of 16.
+# The 30 x 40 grid of the paper's notebooks, for 640 x 480 images and patches of 16.
 MAX_PATCHES = 1200
 
 
@@ -37,7 +37,7 @@ def prepare(
     """Convert RGB images to model input.
 
     Args:
-        images: upright RGB images, as :func:`read_image` gives them.
+        images: upright RGB images, as returned by :func:`read_image`.
         preprocess: the library's own preprocessing.
         geometry: ``"model"`` runs that preprocessing unchanged; ``"keep"`` keeps the aspect
             ratio and the image's own resolution on a grid of another size, so position embeddings
@@ -52,7 +52,7 @@ def prepare(
 
     Raises:
         OptionError: unknown geometry.
-        UnsupportedModelError: the preprocessing cannot be followed.
+        UnsupportedModelError: the preprocessing cannot be reproduced.
     """
     check_choice("geometry", geometry, GEOMETRIES)
     if geometry == "model":
@@ -66,9 +66,9 @@ def prepare(
 def keep_size(width: int, height: int, patch: int, native: tuple[int, int]) -> tuple[int, int]:
     """Choose the input size that keeps an image's aspect ratio and, roughly, its resolution.
 
-    The short side is never below that of the native grid, and the number of patches never
-    above ``MAX_PATCHES`` or that of the native grid, whichever is larger. If
-    these conflict for a long thin image, the limit on patches wins.
+    The short side is at least that of the native grid. The number of patches is at most
+    ``MAX_PATCHES`` or that of the native grid, whichever is larger; this limit takes precedence for
+    long thin images.
 
     Returns:
         Height and width in pixels, both multiples of ``patch``. 640 x 480 with patches of 16
@@ -100,7 +100,7 @@ def keep_tensor(image: Image.Image, size_hw: tuple[int, int], norm: Normalisatio
 def pad_tensor(
     image: Image.Image, size_hw: tuple[int, int], norm: Normalisation
 ) -> tuple[Tensor, Canvas]:
-    """Centre a whole RGB image in the input; the rest is the mean colour.
+    """Centre a whole RGB image in the input and fill the rest with the mean colour.
 
     Returns:
         ``[3, H, W]`` float32, and the canvas whose box is the input in image pixels.
@@ -139,7 +139,7 @@ def _pad(
     patch: int,
     native: tuple[int, int],
 ) -> tuple[Tensor, Geometry]:
-    """The native input may be larger than its patches (384 pixels, patches of 14)."""
+    """Pad to the native input, which may exceed its whole patches (384 pixels, patches of 14)."""
     native_canvas = model_canvas(preprocess, image.width, image.height)
     fits = (native_canvas.height // patch, native_canvas.width // patch) == tuple(native)
     size = (

@@ -1,7 +1,7 @@
 """A common interface to the libraries' preprocessing: run it, and read its steps.
 
-Two kinds are known by their parts: a torchvision ``Compose`` as OpenCLIP builds it, and an
-image processor of transformers. Any other callable is measured by :mod:`whyclip.inputs.probe`.
+Two kinds are recognised by their parts: OpenCLIP's torchvision ``Compose``, and an image processor
+of transformers. Any other callable is measured by :mod:`whyclip.inputs.probe`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from whyclip.errors import UnsupportedModelError, WhyclipError, quoted, reason
 
 Preprocess = Callable[..., Any]
-"""Image in, normalised ``[3, H, W]`` tensor out; or an image processor of transformers."""
+"""Callable from an image to a normalised ``[3, H, W]`` tensor, or a transformers processor."""
 
 RGB = 3
 
@@ -36,7 +36,7 @@ MIXING = ("do_flip_channel_order", "do_grayscale")
 class Normalisation:
     """Conversion of pixels to model input: ``(mix · rgb / 255 - mean) / std``, after resizing.
 
-    ``mix`` has a row for each channel of the input; None keeps the channels.
+    ``mix`` has one row per channel of the input; None keeps the channels.
     """
 
     mean: tuple[float, float, float]
@@ -71,12 +71,12 @@ def compose_steps(preprocess: Preprocess) -> list[Any] | None:
 
 
 def step_kind(step: Any) -> tuple[str, str]:
-    """Return the package a step comes from and the name of its class or function."""
+    """Return a step's package and the name of its class or function."""
     return _kind(step)
 
 
 def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
-    """Run the user's own preprocessing on one RGB image.
+    """Run the user's preprocessing on one RGB image.
 
     Returns:
         ``[3, H, W]`` float32.
@@ -112,7 +112,7 @@ def run_preprocess(preprocess: Preprocess, image: Image.Image) -> Tensor:
 
 
 def describe(preprocess: Preprocess) -> str:
-    """Name a preprocessing in an error, on one line."""
+    """Describe a preprocessing on one line, for errors."""
     return quoted(preprocess)
 
 

@@ -1,8 +1,8 @@
 """Measure an unknown preprocessing with images whose pixel values encode their position.
 
 Images of one colour give the normalisation, the mix of the channels, and the part of the model's
-input that is image and not padding. Grey ramps from left to right and from top to bottom give the
-rectangle of the image that this part shows, for any mix of channels.
+input that is not padding. Grey ramps from left to right and from top to bottom give the rectangle
+of the image in this part, for any mix of channels.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ Colour = tuple[int, int, int]
 _BLACK, _WHITE, _MIXED = (0, 0, 0), (255, 255, 255), (204, 51, 102)
 _COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
-# A ramp has 256 steps. The first covers the whole image; the others cover the rectangle of the
-# previous one and a margin, by shares that avoid aliasing between ramp steps and input pixels.
-# The mean of those is the result.
+# A ramp has 256 steps. The first ramp covers the whole image. The others cover the previous result
+# and a margin, whose shares avoid aliasing between ramp steps and input pixels; the result is their
+# mean.
 _WIDENINGS = ((0.0, 0.0), (0.07, 0.11), (0.13, 0.24))
-# In units of the model's input pixels: above it, the image is not merely moved and scaled.
+# In pixels of the model's input; a larger deviation means that the image is not only shifted and
+# scaled.
 _LARGEST_MISFIT = 1.5
 _PROBE_SIDE = 64
 
 
 def probe_normalisation(preprocess: Preprocess) -> Normalisation:
-    """Measure how the channels are mixed, and mean and standard deviation.
+    """Measure the mix of channels, the mean and the standard deviation.
 
     See :func:`~whyclip.inputs.geometry.normalisation_of`.
     """
@@ -50,7 +51,7 @@ def probe_normalisation(preprocess: Preprocess) -> Normalisation:
     straight = straight and np.allclose(colour, low + mix @ (np.array(_MIXED) / 255), atol=rounding)
     if not (np.isfinite(share).all() and straight):
         raise UnsupportedModelError(
-            f"preprocess {describe(preprocess)} does not treat pixels as (value - mean) / std; "
+            f"preprocess {describe(preprocess)} does not normalise pixels by (value - mean) / std; "
             'use geometry="model"'
         )
     mixing = None if np.allclose(share, np.eye(3), atol=5e-3) else tuple(map(tuple, share.tolist()))
@@ -62,10 +63,10 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
     """Measure the rectangle of an image of this size that the model's input shows.
 
     Raises:
-        UnsupportedModelError: it is not an upright rectangle, or changes between calls.
+        UnsupportedModelError: it is not an upright rectangle, or differs between calls.
     """
     black = _run_flat(preprocess, _BLACK, width, height)
-    # White first; a preprocessing of channel differences may not respond to it.
+    # White first; a preprocessing of channel differences may not respond to white.
     for colour in (_WHITE, *_COLOURS):
         gain = _run_flat(preprocess, colour, width, height) - black
         if np.abs(gain).max(initial=0) > 0:
@@ -89,7 +90,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
             raise _not_a_rectangle(preprocess)
         fits.append((x_fit[0], y_fit[0], x_fit[1], y_fit[1]))
         x_span, y_span = _inside(x_fit, width), _inside(y_fit, height)
-    # Colours that vary over the image, because a random change of hue keeps grey.
+    # Colours that vary over the image, because a random hue shift does not change grey.
     coloured = Image.merge(
         "RGB",
         [
@@ -107,7 +108,7 @@ def probe_canvas(preprocess: Preprocess, width: int, height: int) -> Canvas:
 
 
 def _flat_values(preprocess: Preprocess, rgb: Colour) -> Plane:
-    """Value of each channel ``[3]`` for an image of one colour."""
+    """Return the value of each channel ``[3]`` for an image of one colour."""
     values = _run_flat(preprocess, rgb, _PROBE_SIDE, _PROBE_SIDE)
     return np.asarray(np.median(values, axis=(1, 2)), np.float64)
 
@@ -123,7 +124,7 @@ def _run(preprocess: Preprocess, image: Image.Image) -> Plane:
 def _ramp(
     size: tuple[int, int], axis: int, span: tuple[float, float], colour: Colour
 ) -> Image.Image:
-    """An image with a gradient from black to a colour, top to bottom or left to right."""
+    """Make an image with a gradient from black to a colour, top to bottom or left to right."""
     side, (low, high) = size[axis], span
     rise = np.clip((np.arange(side) + 0.5 - low) / (high - low), 0, 1)
     levels = np.broadcast_to(rise[None, :] if axis else rise[:, None], size)
@@ -147,8 +148,7 @@ def _fit(
 ) -> tuple[float, float] | None:
     """Fit a line through (input pixel, position in the image); its ends are the box.
 
-    The ends of the ramp are ignored, because resampling kernels bend them over two or three
-    pixels of the coarser image.
+    The ends of the ramp are ignored, because resampling kernels distort two or three pixels there.
     """
     low, high = span
     at = np.flatnonzero(used)
@@ -164,7 +164,7 @@ def _fit(
     if slope <= 0 or misfit > _LARGEST_MISFIT * max(slope, 1.0) + (high - low) / 255:
         return None
     if not used[0] and not used[-1]:
-        # Padding on both sides: the whole side of the image is visible, and its ends are exact.
+        # With padding on both sides, the whole side of the image is visible, so its ends are exact.
         slope = side / used.sum()
         start = -slope * np.flatnonzero(used)[0]
     return float(start), float(start + slope * len(value))
@@ -181,6 +181,6 @@ def _inside(span: tuple[float, float], side: int) -> tuple[float, float]:
 
 def _not_a_rectangle(preprocess: Preprocess) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"preprocess {describe(preprocess)} does not show an upright rectangle of the image; "
-        "maps could not be placed on it"
+        f"preprocess {describe(preprocess)} does not show an upright rectangle of the image, "
+        "so maps have no position on it"
     )

@@ -1,4 +1,4 @@
-"""Prompts: texts, ensembles of texts, images, directions."""
+"""Prompts: strings, ensembles of strings, images, and directions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class TextPrompt:
-    """One text, or several templates whose normalised embeddings are averaged."""
+    """One string, or several template strings whose normalised embeddings are averaged."""
 
     templates: tuple[str, ...]
 
@@ -35,7 +35,7 @@ class TextPrompt:
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """Another image: why are the two similar?"""
+    """Another image, whose similarity is explained."""
 
     image: Image.Image = field(repr=False)
     source: ImageSource = field(repr=False, compare=False)

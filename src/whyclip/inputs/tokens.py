@@ -1,6 +1,6 @@
 """Token ids for the model, and the position of each piece in the user's prompt.
 
-The ids always come from the library's own call; the pieces are computed separately.
+Ids come from the library's own call; pieces are computed separately.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from whyclip.inputs.words import (
 
 @dataclass(frozen=True)
 class Tokens:
-    """Prompts as the text encoder reads them.
+    """Prompts as input of the text encoder.
 
     Attributes:
         ids: ``[p, t]`` int64, padded to the context length.
-        positions: for each prompt, the positions of the pieces that the model sees.
+        positions: for each prompt, the positions of the pieces in the model's input.
         spans: for each of these pieces, its span in the prompt, or None.
-        words: for each prompt, its words as :func:`words_of` returns them.
-        cut: for each prompt, the words that the model does not see, at least in part.
+        words: for each prompt, its words as returned by :func:`words_of`.
+        cut: for each prompt, the words that are truncated, at least in part.
     """
 
     ids: Tensor
@@ -66,20 +66,20 @@ def tokenize(
             transformers, or a processor that holds one.
         texts: prompts, not empty.
         context_length: number of positions t.
-        readout: function from ids ``[p, t]`` to the position ``[p]`` of the readout token, if the
-            model sees nothing after it; None if it sees all tokens.
+        readout: function from ids ``[p, t]`` to the position ``[p]`` of the readout token, if later
+            tokens have no effect; None if all tokens have.
 
     Returns:
         Ids, and for each piece its position and its span in the prompt.
 
     Warns:
-        WhyclipWarning: the model does not see some words, because the prompt is longer than the
-            context or contains an end token, or the tokenizer finds no known text in a prompt.
+        WhyclipWarning: some words are ignored, because the prompt is longer than the context or
+            contains an end token, or the tokenizer finds no known text in a prompt.
 
     Raises:
         PromptError: the tokenizer cannot read a prompt.
-        UnsupportedModelError: another kind of tokenizer, or one whose ids for a prompt depend on
-            the call.
+        UnsupportedModelError: unsupported tokenizer, or one whose ids for a prompt depend on the
+            call.
     """
     texts = list(texts)
     ids = ids_of(tokenizer, texts, context_length)
@@ -109,19 +109,19 @@ def tokenize(
 
 
 def padding(tokenizer: Any, context_length: int) -> int:
-    """Return the padding id of a tokenizer that :func:`tokenize` takes."""
+    """Return the padding id of a tokenizer that :func:`tokenize` accepts."""
     pad = _frame(tokenizer, context_length).pad
     return int(ids_of(tokenizer, [""], context_length)[0, -1]) if pad is None else pad
 
 
 def written(tokenizer: Any, ids: Tensor, readout: Tensor | None = None) -> Tensor:
-    """Mark the user's own text among token ids ``[p, t]``: no special tokens, no padding.
+    """Mark the user's text among token ids ``[p, t]``, without special tokens and padding.
 
     Args:
-        tokenizer: as :func:`tokenize` takes it.
-        ids: its rows, also if shortened after the prompts or without some pieces.
-        readout: position ``[p]`` of the readout token of a causal model, which sees nothing
-            after it.
+        tokenizer: as for :func:`tokenize`.
+        ids: rows of ids; they may be shortened after the prompts or lack some pieces.
+        readout: position ``[p]`` of the readout token of a causal model, which ignores later
+            tokens.
 
     Returns:
         ``[p, t]`` bool, on the device of the ids.
@@ -147,7 +147,7 @@ def _frame(tokenizer: Any, context_length: int | None) -> Frame:
     before, frame = _FRAMES.get(tokenizer, ((), Frame()))
     if before and before[1:] == state and context_length in (None, before[0]):
         return frame
-    # CLIP's number of positions, if the caller does not know.
+    # CLIP's number of positions, if the caller gives none.
     length = context_length or 77
     frame = measure(
         lambda texts: ids_of(tokenizer, texts, length),
@@ -174,8 +174,8 @@ def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> di
             return {skipped + i: first + i for i in range(count)}
     if pieces:
         raise UnsupportedModelError(
-            f"tokenizer of type {type(tokenizer).__name__} gives other ids for a list of prompts "
-            "than for one prompt alone, so its words have no known position"
+            f"tokenizer of type {type(tokenizer).__name__} gives different ids for a list of "
+            "prompts and for one prompt, so its words have no known position"
         )
     return {}
 
@@ -183,21 +183,21 @@ def _kept(tokenizer: Any, frame: Frame, pieces: list[int], row: list[int]) -> di
 def _note(
     text: str, cut: tuple[str, ...], late: tuple[str, ...], *, read: bool, context_length: int
 ) -> None:
-    """Warn about words of a prompt that the model does not see."""
+    """Warn about words of a prompt that the model ignores."""
     if cut:
         warn(
             f"prompt {quoted(text)} is longer than the model's {context_length} tokens; "
-            f"not seen by the model: {quoted(' '.join(cut))}"
+            f"ignored: {quoted(' '.join(cut))}"
         )
     if late:
         warn(
-            f"prompt {quoted(text)} contains an end token, and the model reads nothing after it; "
-            f"not seen by the model: {quoted(' '.join(late))}"
+            f"prompt {quoted(text)} contains an end token; words after it are ignored: "
+            f"{quoted(' '.join(late))}"
         )
     if not read and text.strip():
         warn(
             f"the tokenizer finds no known text in prompt {quoted(text)}; "
-            "the model sees an empty prompt"
+            "the model gets an empty prompt"
         )
 
 

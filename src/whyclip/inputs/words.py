@@ -1,7 +1,7 @@
-"""Words of a prompt, and the mapping of a tokenizer's pieces to them.
+"""Words of a prompt, and the mapping of a tokenizer's pieces to words.
 
-Nothing here depends on a tokenizer: words are found by Unicode categories, and pieces are aligned
-with the text by comparing characters.
+This module does not depend on a tokenizer. Words are found by Unicode categories, and pieces are
+aligned with the text by comparing characters.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _ZERO_WIDTH_JOINER = "\u200d"
 def words_of(text: str) -> tuple[WordSpan, ...]:
     """Split a text into words, with their spans.
 
-    Letters and digits with inner apostrophes and hyphens are one word, so are a run of one
-    punctuation mark, an emoji with its modifiers, a run of one kana script, and each Han
-    character (a text without spaces would otherwise be a single word).
+    One word is: letters and digits with inner apostrophes and hyphens; a run of one punctuation
+    mark; an emoji with its modifiers; a run of one kana script; each Han character (a text without
+    spaces would otherwise be a single word).
 
     Returns:
         ``(word, start, end)`` in reading order, with ``text[start:end] == word``.
@@ -49,9 +49,9 @@ def piece_spans(text: str, pieces: Sequence[str]) -> list[Span | None]:
     """Align the pieces of a tokenizer with the text.
 
     Args:
-        text: as the user wrote it.
-        pieces: decoded pieces in order; case, white space and Unicode forms may differ from
-            the text, and parts of it may be missing.
+        text: the text as the user wrote it.
+        pieces: decoded pieces in order; case, white space and Unicode forms may differ from the
+            text, and parts of the text may be missing.
 
     Returns:
         For each piece, the span of the text that it covers, or None if nothing matches.
@@ -68,8 +68,8 @@ def spans_of_parts(text: str, other: str, parts: Sequence[Span]) -> list[Span | 
     """Map spans of a cleaned text to the original one.
 
     Args:
-        text: as the user wrote it.
-        other: the tokenizer's version of it.
+        text: the text as the user wrote it.
+        other: the tokenizer's version of the text.
         parts: spans in ``other``; they may overlap (two pieces of one character's bytes).
 
     Returns:
@@ -101,8 +101,8 @@ def word_relevance(
 ) -> tuple[Word, ...]:
     """Add up the relevance of the pieces of each word.
 
-    A piece that covers several words (such as ``?!``) is shared by the number of its characters
-    in each, so that the sum over words is the sum over the pieces in words.
+    A piece that covers several words (such as ``?!``) is divided in proportion to its characters in
+    each, so that the sum over words equals the sum over pieces in words.
 
     Args:
         words: from :func:`words_of`.
@@ -131,7 +131,7 @@ def word_relevance(
 def word_pieces(
     words: Sequence[WordSpan], spans: Sequence[Span | None]
 ) -> tuple[tuple[int, ...], ...]:
-    """List the pieces of each word; one that covers several words belongs to the first.
+    """List the pieces of each word; a piece that covers several words belongs to the first.
 
     Args:
         words: from :func:`words_of`.
@@ -148,14 +148,14 @@ def word_pieces(
 
 
 def words_under(words: Sequence[WordSpan], spans: Sequence[Span | None]) -> tuple[str, ...]:
-    """Name the words that any of these spans touches, in reading order."""
+    """List the words that overlap any of these spans, in reading order."""
     return tuple(
         word[0] for word in words if any(span and _overlap(span, word) > 0 for span in spans)
     )
 
 
 def _covered(words: Sequence[WordSpan], span: Span) -> dict[int, int]:
-    """Number of characters of each word that a span covers, by the word's index."""
+    """Count the characters of each word that a span covers, by the word's index."""
     return {i: n for i, word in enumerate(words) if (n := _overlap(span, word)) > 0}
 
 

@@ -1,4 +1,4 @@
-"""Which word matches which region, in amounts that add up to the score."""
+"""Word–region relevance: contributions of word–patch pairs that sum to the score."""
 
 from whyclip.interactions.result import Interaction, Pair, WordSum
 from whyclip.interactions.run import interaction

@@ -10,11 +10,11 @@ from whyclip.errors import InputError, PromptError, quoted
 
 
 def characters_of(prompt: str, span: Any) -> tuple[int, int]:
-    """First character of a span of a prompt, and the one behind its last; 0, 0 if there is none.
+    """Return start and end of a span of a prompt, as in ``prompt[start:end]``; 0, 0 if not found.
 
     Args:
         prompt: the prompt.
-        span: a part of it, in upper or lower case, or the two numbers.
+        span: a part of the prompt, in upper or lower case, or its start and end.
 
     Raises:
         PromptError: ``span`` is neither a string nor two whole numbers.
@@ -23,7 +23,7 @@ def characters_of(prompt: str, span: Any) -> tuple[int, int]:
         part = re.escape(span.strip())
         if not part:
             return 0, 0
-        # "car" is a word before it is a part of "scarf".
+        # Whole words come first, so that "car" is not found within "scarf".
         matches = (
             re.search(pattern, prompt, re.IGNORECASE) for pattern in (rf"(?<!\w){part}(?!\w)", part)
         )
@@ -33,16 +33,16 @@ def characters_of(prompt: str, span: Any) -> tuple[int, int]:
         if isinstance(start, Integral) and isinstance(end, Integral):
             return int(start), int(end)
     raise PromptError(
-        f"where({quoted(span)}): give a part of {quoted(prompt)}, or the numbers of its first "
-        "character and the one behind its last"
+        f"where({quoted(span)}): give a part of {quoted(prompt)}, or start and end as in "
+        "prompt[start:end]"
     )
 
 
 def sides_of(box: Any) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a box.
+    """Return left, top, right and bottom of a box.
 
     Raises:
-        InputError: it is not four numbers.
+        InputError: the box is not four numbers.
     """
     try:
         left, top, right, bottom = map(float, () if isinstance(box, str) else box)

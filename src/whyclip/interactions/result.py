@@ -1,4 +1,4 @@
-"""The table of words and regions, with maps of words and words of boxes."""
+"""Result of an interaction: a table of words and patches, with maps and sums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 DEFAULT = "readout"
-"""How words and regions are split up, unless the user chooses."""
+"""Default decomposition of words and of regions."""
 
 
 class Pair(NamedTuple):
@@ -28,10 +28,10 @@ class Pair(NamedTuple):
 
     Attributes:
         word: the word; its ``relevance`` is the sum over its whole map.
-        row: of the patch on the grid, from the top.
-        column: of the patch on the grid, from the left.
+        row: row of the patch on the grid, from the top.
+        column: column of the patch on the grid, from the left.
         box: the patch in pixels of the original image.
-        value: what the two add to the score together.
+        value: contribution of the pair to the score.
     """
 
     word: Word
@@ -42,13 +42,13 @@ class Pair(NamedTuple):
 
 
 class WordSum(NamedTuple):
-    """What one word adds to the score.
+    """Contribution of one word to the score.
 
     Attributes:
         word: the word.
-        regions: with all patches of the image together, the sum of its map.
-        remainder: with the parts of the image's embedding that belong to no patch.
-        total: both together.
+        regions: contribution with all patches of the image, the sum of its map.
+        remainder: contribution with the parts of the image's embedding that belong to no patch.
+        total: sum of both.
     """
 
     word: Word
@@ -59,27 +59,27 @@ class WordSum(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interaction:
-    """Which word of one prompt matches which region of one image, in amounts.
+    """Word–region relevance of one prompt and one image.
 
     Attributes:
         model: name of the model.
-        prompt: as the user wrote it.
+        prompt: the prompt as the user wrote it.
         words: its words in reading order; ``relevance`` is the sum over the word's map.
-        matrix: ``[words, gh, gw]`` float32, signed; what each pair of a word and a patch adds to
-            the score, in units of the score. The first rows and columns of ``table``.
-        score: the cosine of image and prompt, −1 to 1; with opponents, less their mean cosine.
-        total: the sum of all parts that the two ways of splitting up computed; everything in the
-            table but what they left unattributed.
+        matrix: ``[words, gh, gw]`` float32, signed contribution of each word–patch pair, in units
+            of the score. These are the first rows and columns of ``table``.
+        score: the cosine of image and prompt, −1 to 1; with contrast prompts, minus their mean
+            cosine.
+        total: the sum of the table without its unattributed parts.
         table: ``[rows, columns]`` float32: words, then the text's remainders; patches row by row,
-            then the image's remainders. Its sum is the score: to 1e-5 in fp32, and to about 1e-2
-            in half precision.
+            then the image's remainders. Its sum is the score, to 1e-5 in fp32 and to about 1e-2 in
+            half precision.
         rows: names of the rows.
         columns: names of the columns.
-        certificate: as for an explanation, with the completeness error as a check.
-        geometry: where the grid lies on the original image.
+        certificate: as in an explanation, with the completeness error as a diagnostic.
+        geometry: position of the patch grid on the original image.
         image: the original image as RGB, reduced to at most 1400 pixels.
-        methods: how words and regions were split up, by ``"words"`` and ``"regions"``.
-        against: the prompts that this one is set against.
+        methods: decompositions, with keys ``"words"`` and ``"regions"``.
+        against: contrast prompts.
     """
 
     model: str
@@ -98,7 +98,7 @@ class Interaction:
     against: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        """Equal in everything but the image, tensors by value."""
+        """Compare everything except the image, tensors by value."""
         return same(self, other) if isinstance(other, Interaction) else NotImplemented
 
     def __hash__(self) -> int:
@@ -113,12 +113,12 @@ class Interaction:
 
     @property
     def gap(self) -> float:
-        """``score − total``: what the two ways of splitting up leave unattributed."""
+        """``score − total``, the unattributed part of the score."""
         return self.score - self.total
 
     @property
     def sums(self) -> tuple[WordSum, ...]:
-        """What each word adds: with the patches, with the image's remainder, and together."""
+        """Contribution of each word: with the patches, with the image's remainder, and in total."""
         patches = self.matrix[0].numel()
         rest = self.table[: len(self.words), patches:].sum(1).tolist()
         return tuple(
@@ -128,34 +128,33 @@ class Interaction:
 
     @property
     def remainders(self) -> dict[str, float]:
-        """What the text's remainders add, with the whole image, by name."""
+        """Contributions of the text's remainders with the whole image, by name."""
         sums = self.table.sum(1).tolist()
         return dict(zip(self.rows[len(self.words) :], sums[len(self.words) :], strict=True))
 
     @property
     def explanation(self) -> Explanation:
-        """The same as an explanation with one map for each word, to draw, save and compare.
+        """Convert to an explanation with one map for each word, to draw, save and compare.
 
-        Its prompts are the words, its scores all the score of the whole prompt. Figures, pages
-        and terminals draw it on one scale for all words, unless ``shared_scale=False``.
+        Its prompts are the words, and each score is the score of the whole prompt. All words share
+        one colour scale, unless ``shared_scale=False``.
         """
         return self._explained([(word.text, (index,)) for index, word in enumerate(self.words)])
 
     def where(self, span: str | tuple[int, int]) -> Explanation:
-        """Map the words of a span of the prompt: where in the image they match.
+        """Map a span of the prompt to the image.
 
         Args:
-            span: a part of the prompt in upper or lower case, such as ``"red car"``. Its first
-                occurrence as whole words counts, or else its first occurrence within words. Or
-                two numbers, its first character and the one behind its last, as in
+            span: a part of the prompt in upper or lower case, such as ``"red car"``: its first
+                occurrence as whole words, or else within words. Or start and end, as in
                 ``prompt[start:end]``.
 
         Returns:
             An explanation with one map, the sum of the words' maps.
 
         Raises:
-            PromptError: the prompt has no such part, the part has no word, or ``span`` is of
-                another type.
+            PromptError: the prompt has no such part, the part has no word, or ``span`` has another
+                type.
         """
         start, end = characters_of(self.prompt, span)
         chosen = [
@@ -164,24 +163,22 @@ class Interaction:
             if word.start < end and start < word.end and start >= 0
         ]
         if not chosen:
-            raise PromptError(
-                f"where({quoted(span)}): no word of {quoted(self.prompt)} stands there"
-            )
+            raise PromptError(f"where({quoted(span)}): no word of {quoted(self.prompt)} is there")
         first, last = self.words[chosen[0]], self.words[chosen[-1]]
         return self._explained([(self.prompt[first.start : last.end], tuple(chosen))])
 
     def what(self, box: tuple[float, float, float, float]) -> tuple[Word, ...]:
-        """Say which words match a box, in reading order.
+        """Return the contribution of each word within a box, in reading order.
 
         Args:
             box: left, top, right and bottom in pixels of the original image.
 
         Returns:
-            The words; ``relevance`` is what each adds together with the patches in the box, a patch
-            counting by the share of it that lies inside.
+            The words; ``relevance`` is the sum over the patches in the box, each weighted by its
+            share inside the box.
 
         Raises:
-            InputError: the box is empty, or the model saw nothing of it.
+            InputError: the box is empty, or lies outside the model's input.
         """
         left, top, right, bottom = sides_of(box)
         grid = self._edges()
@@ -193,13 +190,13 @@ class Interaction:
         if not left < right or not top < bottom or not bool(weights.any()):
             raise InputError(
                 f"box {quoted(tuple(box))}: give left, top, right, bottom in pixels of the "
-                f"{self.geometry.width}×{self.geometry.height} image, within what the model saw"
+                f"{self.geometry.width}×{self.geometry.height} image, within the model's crop"
             )
         inside = (self.matrix * weights.to(self.matrix)).flatten(1).sum(1).tolist()
         return tuple(replace(w, relevance=s) for w, s in zip(self.words, inside, strict=True))
 
     def pairs(self, k: int = 10) -> tuple[Pair, ...]:
-        """The k pairs of a word and a patch that add or take most, strongest first.
+        """Return the k word–patch pairs with the largest absolute contributions, strongest first.
 
         Raises:
             OptionError: k is not a whole number of at least 1.
@@ -220,19 +217,20 @@ class Interaction:
         """Write to a file; its extension decides the format.
 
         ``.html`` is a page, ``.png``, ``.jpg``, ``.svg`` and ``.pdf`` are figures, ``.csv`` is the
-        whole table with its names; ``.json``, ``.npz`` and ``.safetensors`` hold the words' maps.
+        whole table with its names; ``.json``, ``.npz`` and ``.safetensors`` contain the words'
+        maps.
 
         Raises:
-            OutputError: another ending, or a folder that does not exist.
+            OutputError: unknown extension, or a folder that does not exist.
         """
         return save(self, path)
 
     def to_csv(self) -> str:
-        """The table as CSV, with the names of its rows and columns."""
+        """Return the table as CSV, with the names of its rows and columns."""
         return to_csv(self)
 
     def show(self) -> None:
-        """Show one map for each word: in a notebook as a page, elsewhere in a window."""
+        """Show one map for each word, as a page in a notebook or in a window elsewhere."""
         self.explanation.show()
 
     def _repr_html_(self) -> str:
@@ -241,7 +239,7 @@ class Interaction:
         return interaction_fragment(self)
 
     def _edges(self) -> tuple[Tensor, Tensor]:
-        """Edges of the patches in pixels of the original image, downwards and across."""
+        """Return row and column edges of the patches, in pixels of the original image."""
         _, rows, columns = self.matrix.shape
         box = self.geometry.box
         return (
@@ -250,7 +248,7 @@ class Interaction:
         )
 
     def _explained(self, chosen: list[tuple[str, tuple[int, ...]]]) -> Explanation:
-        """One map for each text and the words by index that it stands for."""
+        """Build one map for each string, the sum over its words (given by index)."""
         n, noted = len(chosen), self.certificate
         unusual = {name: way for name, way in self.methods.items() if way != DEFAULT}
         maps = torch.stack([self.matrix[list(indices)].sum(0) for _, indices in chosen])

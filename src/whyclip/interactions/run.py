@@ -1,4 +1,4 @@
-"""Run both encoders once, split both embeddings up, and multiply the parts."""
+"""Run both encoders once, decompose both embeddings, and multiply the parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from whyclip.types import INTERACTION, GeometryName, Precision, Word
 from whyclip.vectors import Chosen, Vectors, choose
 from whyclip.vectors.names import UNATTRIBUTED, image_remainders, text_remainders
 
-# Remainders that no vector was computed for; not part of ``Interaction.total``.
+# Remainders without a computed vector; not part of ``Interaction.total``.
 OF_NO_WORD = "pieces of no word"
 
 
@@ -43,41 +43,42 @@ def interaction(
     geometry: GeometryName = "model",
     precision: Precision = "fp32",
 ) -> Interaction:
-    """Compute which word of a prompt matches which region of an image, and by how much.
+    """Compute the word–region relevance of a prompt and an image.
 
-    Both embeddings are sums, F_I = Σ_j c_j and F_T = Σ_i d_i, of one vector for each patch and word
-    and of a few named remainders. The cosine is then the sum of ``d_i · c_j / (|F_I||F_T|)`` over
-    all pairs, which is the table. By default the vectors are those of readout paths
-    (:func:`whyclip.methods.paths.readout_paths`), which cost about a forward pass and no gradient.
-    Second-order attributions of dual encoders are due to Möller et al. 2024 (arXiv 2408.14153).
+    Both embeddings are sums, F_I = Σ_j c_j and F_T = Σ_i d_i, of one vector per patch or word and a
+    few named remainders. The cosine is then the sum of ``d_i · c_j / (|F_I||F_T|)`` over all pairs,
+    which is the table. By default the vectors are those of readout paths
+    (:func:`whyclip.methods.paths.readout_paths`), which cost about one forward pass and no
+    gradient. Related: second-order attributions of dual encoders, Möller et al. 2024 (arXiv
+    2408.14153).
 
     Args:
         model: from :func:`whyclip.load` or :func:`whyclip.wrap`.
         image: a path, PIL image, array or tensor.
-        prompt: one text.
-        words: how the text's embedding is split up: ``"readout"``, ``"direct"``, ``"first_order"``,
+        prompt: one string.
+        words: decomposition of the text embedding: ``"readout"``, ``"direct"``, ``"first_order"``,
             ``"integrated_gradients"``, ``"leave_one_out"`` or ``"shapley"``, with options as in
             ``"shapley:permutations=500:seed=1"``.
-        regions: how the image's embedding is split up: by one of the first four, or
-            ``"banzhaf"`` over 7×7 blocks.
-        against: as for :func:`whyclip.explain`; the table then has a row for the opponents, and
-            its sum is the difference of the scores.
-        text_layers: for ``words="first_order"``, the number of last text blocks whose readouts
-            count; 8 by default.
+        regions: decomposition of the image embedding: one of the first four, or ``"banzhaf"`` over
+            7×7 blocks.
+        against: as for :func:`whyclip.explain`; the table then has a row for the contrast prompts,
+            and its sum is the score difference.
+        text_layers: for ``words="first_order"``, the number of last text blocks to sum; 8 by
+            default.
         geometry: as for :func:`whyclip.explain`.
         precision: as for :func:`whyclip.explain`.
 
     Raises:
         InputError: the image, prompt or an option cannot be used.
-        UnsupportedModelError: one of the encoders cannot be split up in that way, or the model is
-            in training mode.
-        ScoreMismatchError: the parts are not what the model computes.
+        UnsupportedModelError: an encoder does not support its decomposition, or the model is in
+            training mode.
+        ScoreMismatchError: the sum of the parts differs from the model's score.
     """
     check_asked(model, geometry, precision)
     check_state(model)
     if not isinstance(prompt, str):
         raise PromptError(
-            f"prompt {quoted(prompt)}: an interaction takes one text, such as 'a dog'"
+            f"prompt {quoted(prompt)}: an interaction takes one string, such as 'a dog'"
         )
     by_word, by_region = _chosen(words, regions, text_layers)
     if model.classes is not None:
@@ -95,7 +96,7 @@ def interaction(
     alone, names, directions = _rows(encoded, of_text, prompt)
     of_image = by_region.of(seen, directions.to(seen.embedding.device))
     columns, table = _columns(of_image, seen)
-    # Both computations as they were split up, which the certificate compares with the model's own.
+    # The decomposed computations, which the certificate compares with the model's own.
     explained = encoded.targets(of_text.embedding[None].float())
     score = float(explained.score(of_image.embedding[None]))
     named = [name != UNATTRIBUTED for name in names], [name != UNATTRIBUTED for name in columns]
@@ -145,7 +146,7 @@ def _chosen(words: str, regions: str, text_layers: int | None) -> tuple[Chosen, 
 def _rows(
     encoded: EncodedPrompts, vectors: Vectors, prompt: str
 ) -> tuple[tuple[Word, ...], tuple[str, ...], Tensor]:
-    """Words, names of all rows, and their directions ``[rows, e]``, by the text's length."""
+    """Return words, row names, and directions ``[rows, e]`` divided by the text's length."""
     assert encoded.tokens is not None
     [read] = encoded.forward_passes
     positions = list(encoded.tokens.positions[0])
@@ -167,7 +168,7 @@ def _rows(
 
 
 def _columns(vectors: Vectors, seen: ForwardPass) -> tuple[tuple[str, ...], Tensor]:
-    """Names of all columns, and the table ``[rows, columns]``."""
+    """Return names of all columns, and the table ``[rows, columns]``."""
     content = seen.content_mask[0]
     rest = image_remainders(seen, vectors)
     table = torch.cat([vectors.tokens[content], torch.stack(list(rest.values()))]).T
@@ -177,7 +178,7 @@ def _columns(vectors: Vectors, seen: ForwardPass) -> tuple[tuple[str, ...], Tens
 
 
 def shares_of(tokens: Tokens, prompt: str) -> tuple[tuple[Word, ...], Tensor]:
-    """Words, and how they share out the pieces ``[words, pieces]``, by their characters."""
+    """Return words, and their shares of the pieces ``[words, pieces]`` by characters."""
     count = len(tokens.positions[0])
     columns = []
     words: tuple[Word, ...] = ()

@@ -1,4 +1,4 @@
-"""Write an interaction as its file extension says: a page, a figure, the table, or the maps."""
+"""Save an interaction by file extension: as a page, a figure, the table, or the maps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def save(interaction: Interaction, path: str | Path) -> Path:
 
 
 def to_csv(interaction: Interaction) -> str:
-    """The table as CSV, with the names of its rows and columns."""
+    """Return the table as CSV, with the names of its rows and columns."""
     lines = [["", *interaction.columns]]
     for name, values in zip(interaction.rows, interaction.table.tolist(), strict=True):
         lines.append([name, *(f"{value:.9g}" for value in values)])
@@ -43,7 +43,7 @@ def to_csv(interaction: Interaction) -> str:
 
 
 def _cell(text: str) -> str:
-    """One cell of CSV; a leading quote keeps spreadsheets from reading formulas."""
+    """Write one CSV cell; a leading quote keeps spreadsheets from evaluating formulas."""
     if text[:1] in ("=", "+", "-", "@") and not text[1:2].isdigit():
         text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n\r') else text

@@ -1,6 +1,6 @@
-"""Every method.
+"""All methods.
 
-Each module here with a ``METHOD`` is a method, found automatically.
+Modules of this package with a ``METHOD`` attribute are found automatically.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ def attention_eclip(
 
     ``H_i = ReLU(λ_i Σ_h ∂S/∂A^h_i)`` with A the post-softmax weights of the readout token.
     Cui & Fan 2026 (arXiv 2605.12952). Because ``o^h = Σ_i A^h_i v^h_i``, this equals Grad-ECLIP;
-    here it is computed from gradients at the weights, not from the values.
+    here it is computed from gradients at the weights instead of from the values.
 
     Args:
-        forward_pass: the tower's forward pass.
-        heads: see :func:`~whyclip.methods.grad_eclip.grad_eclip`, as for all options.
+        forward_pass: the encoder's forward pass.
+        heads: as in :func:`~whyclip.methods.grad_eclip.grad_eclip`, like all options.
         qk: query and key.
 
         spatial: spatial weights λ.
@@ -47,7 +47,7 @@ def attention_eclip(
 
 
     Raises:
-        OptionError: more layers than the tower has.
+        OptionError: more layers than the encoder has.
     """
     readout = forward_pass.readout(forward_pass.depth(layers), heads)
     over = normalised_over(forward_pass.content_mask, forward_pass.side, norm_over)

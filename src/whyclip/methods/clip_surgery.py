@@ -1,4 +1,4 @@
-"""CLIP Surgery: a second path of tokens with value–value attention, minus what prompts share."""
+"""CLIP Surgery: a second token path with value–value attention, minus shared features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Redundant = Literal["auto", "prompts", "empty", "none"]
 
 # The released code replaces the attention of the last six blocks.
 SURGERY_LAYERS = 6
-# It multiplies the CLS cosines by this before their softmax over prompts.
+# The released code multiplies the CLS cosines by this before the softmax over prompts.
 SHARPNESS = 2.0
 
 
@@ -26,11 +26,11 @@ SHARPNESS = 2.0
 def clip_surgery(
     forward_pass: ForwardPass, *, layers: int | None = None, redundant: Redundant = "auto"
 ) -> Relevance:
-    """Compare patches of a second path with the prompts, minus what all prompts share.
+    """Compare patches of a second path with the prompts, minus features that all prompts share.
 
-    Architecture surgery: from the sixth block from the end on, a second path of tokens takes
-    ``softmax(v vᵀ·scale) v`` of the original path, projected, and no MLP; CLS stays on the
-    original path. Feature surgery, with unit features ``f_i`` and targets ``t_n``:
+    Architecture surgery: in the last six blocks, a second path of tokens adds the projected
+    ``softmax(v vᵀ·scale) v`` of the original path, without MLPs; CLS stays on the original path.
+    Feature surgery, with unit features ``f_i`` and targets ``t_n``:
     ``w = softmax(2 f_cls·t) / its mean`` and ``H_in = w_n f_i·t_n − mean_m w_m f_i·t_m``. For a
     single prompt ``H_i = f_i·(t − t_empty)``. Li et al. 2023 (arXiv 2304.05653), sections 3.2
     and 3.3. Features are normalised over channels (the released demo does so over tokens), and
@@ -39,14 +39,14 @@ def clip_surgery(
     A pooling head is left unchanged and pools each token of the second path separately.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         layers: number of last blocks of the second path; 6, or all if there are fewer.
-        redundant: subtracted term: ``"prompts"``, the mean over the prompts; ``"empty"``, the
-            empty string's share; ``"none"``; ``"auto"``, the first for several prompts, the
-            second for one.
+        redundant: subtracted term: ``"prompts"``, the mean over the prompts; ``"empty"``, the empty
+            string's features; ``"none"``; ``"auto"``: ``"prompts"`` for several prompts,
+            ``"empty"`` for one.
 
     Raises:
-        OptionError: more layers than the tower has.
+        OptionError: more layers than the encoder has.
     """
     features = F.normalize(_second_path(forward_pass, layers), dim=-1)
     targets = forward_pass.targets
@@ -54,7 +54,7 @@ def clip_surgery(
         redundant = "prompts" if len(targets) > 1 else "empty"
     likeness = (features @ targets.directions.T).transpose(1, 2)
     if redundant == "prompts":
-        # For unit features, also if the model's own score is a logit.
+        # Features are normalised even if the model's own score is a logit.
         unit = F.normalize(forward_pass.embedding, dim=-1)
         probability = (SHARPNESS * unit @ targets.directions.T).softmax(-1)
         weighted = likeness * (probability / probability.mean(-1, keepdim=True))[..., None]
@@ -87,13 +87,13 @@ def surgery_depth(tower: Tower, layers: int | None) -> int:
     """Number of last blocks of the second path, without a pooling head.
 
     Raises:
-        OptionError: the tower has fewer.
+        OptionError: the encoder has fewer.
     """
     blocks = len(tower.blocks) - tower.has_pooling_head
     if layers is None:
         return min(SURGERY_LAYERS, blocks)
     if not 1 <= layers <= blocks:
-        raise OptionError(f"layers={layers!r}: the {tower.side} tower has 1 to {blocks} blocks")
+        raise OptionError(f"layers={layers!r}: the {tower.side} encoder has 1 to {blocks} blocks")
     return layers
 
 

@@ -15,15 +15,15 @@ def contribution(
 
     ``H_i = Σ_h A^h_i (g^h · v^h_i)`` with ``g = ∂S/∂o`` at the readout token. The sum over
     all tokens of a layer is exactly ``g·o``. Derived for whyclip. GAME on the last layer also clips
-    each head; Grad-ECLIP has λ in place of A.
+    each head; Grad-ECLIP uses λ instead of A.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         layers: number of last blocks to sum; 1 for images and 8 for texts by default.
         relu: keep only positive relevance.
 
     Raises:
-        OptionError: more layers than the tower has.
+        OptionError: more layers than the encoder has.
     """
     readout = forward_pass.readout(forward_pass.depth(layers))
     total = torch.zeros(())

@@ -16,20 +16,20 @@ from whyclip.methods.paths import PathsName, readout_paths
 from whyclip.methods.readout import mask_of_readout, readout_attention
 from whyclip.models.tower import Block, Tower
 
-INSTEAD = "use contribution, exact for the last attention of any tower, or paths=readout"
-# A norm after the attention breaks linearity entirely; half precision only at this scale.
+INSTEAD = "use contribution, exact for the last attention of any encoder, or paths=readout"
+# A norm after the attention breaks linearity fully; half precision only up to this error.
 NONLINEAR = 0.1
 
 
 def decomposition(
     forward_pass: ForwardPass, *, start_layer: int = 0, paths: PathsName = "direct"
 ) -> Relevance:
-    """Sum what each token contributes to the embedding, over all layers and heads.
+    """Sum each token's contributions to the embedding over all layers and heads.
 
-    With the final norm's mean and deviation frozen, the embedding is linear in everything
-    added to the readout token's residual stream. Token i adds
-    ``c_l,h,i = P norm(merge(A^h_i v^h_i))``, and ``H_i = Σ_l,h c_l,h,i · t / |F|``. Gandelsman et
-    al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5.
+    With the final norm's mean and deviation frozen, the embedding is linear in all terms added to
+    the readout token's residual stream. Token i adds ``c_l,h,i = P norm(merge(A^h_i v^h_i))``, and
+    ``H_i = Σ_l,h c_l,h,i · t / |F|``. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), sections 3
+    to 5.
 
     Together with the direct contributions of the MLPs, of the input of ``start_layer`` and of all
     biases, the relevances of all tokens (including CLS, BOS and EOS) sum to the score. The
@@ -37,18 +37,18 @@ def decomposition(
 
     With ``paths="readout"``, each token's contribution also passes through the MLPs of later layers
     and through the readout token's own value. Softmax weights, deviations and the activations'
-    secants f(z)/z are frozen. Only the biases then belong to no token, and every encoder with an
-    attention readout is supported. Derived for whyclip; see
+    secants f(z)/z are frozen. Then only the biases belong to no token, and every encoder with
+    attention pooling is supported. Derived for whyclip; see
     :func:`whyclip.methods.paths.readout_paths`.
 
     Args:
-        forward_pass: the tower's forward pass.
-        start_layer: first layer whose attention counts; from the end if negative.
-        paths: contributions counted for a token: ``"direct"``, as in the paper; ``"readout"`` adds
-            the paths through later layers.
+        forward_pass: the encoder's forward pass.
+        start_layer: first layer whose attention counts; counted from the end if negative.
+        paths: contributions that count for a token: ``"direct"``, as in the paper; ``"readout"``
+            adds the paths through later layers.
 
     Raises:
-        OptionError: the tower does not have that layer, or its output is not a sum over its
+        OptionError: the encoder does not have that layer, or its output is not a sum over its
             layers (direct).
         UnsupportedModelError: a part of the model cannot be frozen (readout).
     """
@@ -84,7 +84,7 @@ def decomposition(
             at_output = _transpose(block.merge, o.shape[-1], direction, block.dtype)
             per_head = at_output.unflatten(-1, (v.shape[1], -1))
             values = values.to(x.device) + torch.einsum("bnhd,bhtd->bnt", per_head, shared)
-        # The MLP's update, and the bias that belongs to no token.
+        # The MLP's update and the attention's bias belong to no token.
         rest = rest.to(x.device) + (after - x_row - update + bias).float()
         if index == first:
             rest = rest + x_row.float()
@@ -104,10 +104,10 @@ def _written(block: Block, shared: Tensor, bias: Tensor) -> Tensor:
 
 
 def _along_readout(forward_pass: ForwardPass, first: int) -> Relevance:
-    """Weigh each token's vector by the target; see :func:`decomposition`."""
+    """Multiply each token's vector by the target; see :func:`decomposition`."""
     paths, targets = readout_paths(forward_pass, first), forward_pass.targets
     directions = targets.directions.to(paths.tokens)
-    # A logit is not divided by the embedding's length, and has a bias of its own.
+    # A logit is not divided by the embedding's length and has a bias.
     length = paths.embedding.norm(dim=-1) if targets.bias is None else paths.tokens.new_ones(1)
     values = torch.einsum("bte,ne->bnt", paths.tokens, directions) / length[:, None, None]
     rest = torch.stack([*paths.remainders.values()]).sum(0) @ directions.T / length[:, None]
@@ -121,13 +121,13 @@ def check_sum(tower: Tower) -> nn.LayerNorm:
     """Check that the readout token is a sum followed by one LayerNorm; return that norm."""
     if tower.has_pooling_head:
         raise OptionError(
-            "decomposition needs a readout token that all layers write into; the "
-            f"{tower.side} tower reads its tokens by a pooling head; {INSTEAD}"
+            "decomposition needs a readout token that all layers add to; the "
+            f"{tower.side} encoder pools its tokens by a pooling head; {INSTEAD}"
         )
     if not isinstance(tower.norm, nn.LayerNorm):
         raise OptionError(
             "decomposition needs a LayerNorm before the projection, to freeze its statistics; "
-            f"the {tower.side} tower has {type(tower.norm).__name__}; {INSTEAD}"
+            f"the {tower.side} encoder has {type(tower.norm).__name__}; {INSTEAD}"
         )
     for index, block in enumerate(tower.blocks):
         if not block.pre_norm:
@@ -144,7 +144,7 @@ def check_sum(tower: Tower) -> nn.LayerNorm:
     if not _is_affine(tower.head, width, tower.blocks[-1].dtype, tower.device):
         raise OptionError(
             "decomposition needs a linear projection, but the "
-            f"{tower.side} tower has an MLP; {INSTEAD}"
+            f"{tower.side} encoder has an MLP; {INSTEAD}"
         )
     return tower.norm
 
@@ -158,7 +158,7 @@ def _merges_linearly(block: Block, device: torch.device) -> bool:
 def _is_affine(
     function: Callable[[Tensor], Tensor], width: int, dtype: torch.dtype, device: torch.device
 ) -> bool:
-    """Whether a map is affine: doubling and negating the input does the same to the output.
+    """Whether a map is affine: doubling or negating the input doubles or negates the output.
 
     Ignores the bias. Doubling detects norms, negating detects activations.
     """
@@ -172,7 +172,7 @@ def _is_affine(
 def _through_norm(
     forward_pass: ForwardPass, norm: nn.LayerNorm, x: Tensor, embedding: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Score per unit of stream ``[b, n, w]`` at frozen statistics of x ``[b, w]``; its constant.
+    """Return the score per unit of stream ``[b, n, w]`` at frozen statistics of x, and a constant.
 
     The frozen norm is ``weight ⊙ (u − mean u) / σ + bias``.
     """
@@ -182,7 +182,7 @@ def _through_norm(
     at_normed = _transpose(tower.head, width, directions[None], dtype)
     weighed = at_normed if norm.weight is None else at_normed * norm.weight.detach().float()
     deviation = (x.var(-1, unbiased=False) + norm.eps).sqrt()
-    # A logit is not divided by the embedding's length, and has its own bias.
+    # A logit is not divided by the embedding's length and has a bias.
     bias = forward_pass.targets.bias
     length = embedding.norm(dim=-1) if bias is None else torch.ones_like(embedding[:, 0])
     centred = weighed - weighed.mean(-1, keepdim=True)

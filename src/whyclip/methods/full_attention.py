@@ -1,4 +1,4 @@
-"""Gradients at full attention matrices, block by block, in bounded memory."""
+"""Gradients of full attention matrices, block by block, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from whyclip.forward.forward_pass import ForwardPass
 from whyclip.forward.products import vector_jacobian_products
 from whyclip.models.tower import Block, after_attention, attend
 
-# Attention matrices of all heads, targets and inputs at once hold at most this many numbers
-# (32 MB), or those of one target and one input; a backward pass needs some ten times as much.
+# Maximum numbers in the attention matrices computed at once (32 MB), unless one target and one
+# input have more. A backward pass needs about ten times as much.
 VALUES_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)
 class BlockRun:
-    """One block, recomputed part by part, with a graph from its input to its output.
+    """A block recomputed part by part, with a graph from its input to its output.
 
     Attributes:
-        x: ``[b, t, w]`` its input, which gets gradients.
+        x: ``[b, t, w]`` input, which gets gradients.
         a: ``[b, h, t, t]`` post-softmax weights, without gradients; one row for a pooling head.
-        probe: zeros added to the weights; the gradient here is the one at the weights.
+        probe: zeros added to the weights, whose gradient is the gradient of the weights.
         output: ``[b, t, w]``; one token for a pooling head.
     """
 
@@ -38,7 +38,7 @@ class BlockRun:
 def run_block(
     forward_pass: ForwardPass, index: int, inputs: slice, block: Block | None = None
 ) -> BlockRun:
-    """Recompute one kept block for some of the inputs, or another block on its input."""
+    """Recompute a kept block for some of the inputs, or any block on a given input."""
     block, mask = block or forward_pass.tower.blocks[index], forward_pass.stream.mask
     x = forward_pass.states[index][inputs].detach().to(block.dtype).requires_grad_()
     a, v = attend(block, x, mask if mask is None or len(mask) == 1 else mask[inputs])
@@ -47,7 +47,7 @@ def run_block(
 
 
 def pull_back(output: Tensor, upstream: Tensor, *nodes: Tensor) -> tuple[Tensor, ...]:
-    """Gradients ``[n, ...]`` at nodes, of n vectors ``[n, ...]`` given at an output."""
+    """Return gradients ``[n, ...]`` of nodes for n vectors ``[n, ...]`` at an output."""
     return vector_jacobian_products(output, nodes, upstream)
 
 

@@ -14,18 +14,18 @@ from whyclip.methods.method import Method, Relevance, every_block, first_layer
 def game(forward_pass: ForwardPass, *, start_layer: int = -1) -> Relevance:
     """Propagate relevance through attention, weighted by the positive part of its gradient.
 
-    ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``, then the readout
-    token's row, where y is the logit (the score times the model's own scale). Generic attention
+    ``R = I``; for each layer ``R ← R + Ā R`` with ``Ā = mean_h (A ⊙ ∂y/∂A)₊``; the result is the
+    readout token's row. y is the logit (the score times the model's own scale). Generic attention
     explainability: Chefer et al., ICCV 2021 (arXiv 2103.15679), eqs. 5 and 6. A pooling head
     has no token, so its row is that of ``Ā`` (their cross-attention).
 
     Args:
-        forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. -1, only the last layer, is the
-            authors' choice for CLIP, and needs only the readout row; 0 is all layers.
+        forward_pass: the encoder's forward pass.
+        start_layer: first layer; counted from the end if negative. -1 uses only the last layer, as
+            the authors do for CLIP, and needs only the readout row; 0 uses all layers.
 
     Raises:
-        OptionError: the tower does not have that layer.
+        OptionError: the encoder does not have that layer.
     """
     first = first_layer(forward_pass.tower, start_layer)
     if first == len(forward_pass.tower.blocks) - 1:

@@ -1,4 +1,4 @@
-"""Grad-CAM: channels of a layer, weighted by the score's mean gradient; and its two relatives."""
+"""Grad-CAM, channels of a layer weighted by the score's mean gradient; HiResCAM and LayerCAM."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from whyclip.methods.method import Method, Relevance, layer_index
 from whyclip.methods.readout import mask_of_readout, read_out
 from whyclip.models.tower import Block, Stream, Tower, join_heads
 
-# Backward passes that share their matrix products, targets times images; each needs the memory
-# of one image's queries, keys and values.
+# Backward passes (targets × images) that share their matrix products; each needs the memory of one
+# image's queries, keys and values.
 BACKWARDS_AT_ONCE = 64
 
 Node = Literal["block", "ln_1"]
@@ -34,27 +34,27 @@ def grad_cam(
     """Weight the channels of each token by the score's gradient, averaged over all tokens.
 
     ``H_i = ReLU(Σ_c w_c F_ic)`` with F the tokens that enter the last block and
-    ``w_c = (1/T) Σ_t ∂S/∂F_tc`` over all T of them, CLS included. Selvaraju et al., ICCV 2017
-    (arXiv 1610.02391), eqs. 1 and 2, adapted to transformers as in the comparison of Zhao et
-    al., ICML 2024. The sum of the gradients over tokens is the gradient at one vector added to
-    all of them, so gradients of single tokens are not stored.
+    ``w_c = (1/T) Σ_t ∂S/∂F_tc`` over all T tokens, CLS included. Selvaraju et al., ICCV 2017 (arXiv
+    1610.02391), eqs. 1 and 2, adapted to transformers as in the comparison of Zhao et al., ICML
+    2024. The sum of the gradients over tokens is the gradient at one vector added to all of them,
+    so gradients of single tokens are not stored.
 
     Users of the library ``pytorch-grad-cam`` take F from the first norm of the last block
     (``node="ln_1"``) and average only over the patches, which its ``reshape_transform`` keeps.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         relu: keep only positive relevance.
-        node: F at the block's input, or after the block's first norm; there, the gradient is
-            averaged over patches.
+        node: ``"block"`` takes F at the block's input; ``"ln_1"`` after the block's first norm,
+            with the gradient averaged over patches.
         layer: the block, counted from the start, or from the end if negative.
         elementwise: instead of averaging, multiply each token by its own gradient: HiResCAM,
             ``Σ_c g_ic F_ic`` (Draelos & Carin, arXiv 2011.08891), or LayerCAM,
             ``Σ_c ReLU(g_ic) F_ic`` (Jiang et al., IEEE TIP 2021). HiResCAM of patches that enter
-            the last block is zero: they are only read after its norm, which ignores length.
+            the last block is zero, because its norm ignores their length.
 
     Raises:
-        OptionError: the tower does not have that layer, or no norm before that attention.
+        OptionError: the encoder does not have that layer, or no norm before that attention.
     """
     first = _node_of(forward_pass.tower, node, layer)
     features = _features(forward_pass, first, node)
@@ -82,7 +82,7 @@ def grad_cam(
 
 
 def _node_of(tower: Tower, node: Node, layer: int) -> int:
-    """Index of the block.
+    """Return the index of the block.
 
     Raises:
         OptionError: there is no such block, or no norm before its attention.
@@ -90,7 +90,7 @@ def _node_of(tower: Tower, node: Node, layer: int) -> int:
     first = layer_index(tower, "layer", layer)
     if node == "ln_1" and type(tower.blocks[first]).first_norm is Block.first_norm:
         raise OptionError(
-            f"node='ln_1': no norm stands before the attention of {tower.side} block {first}; "
+            f"node='ln_1': no norm precedes the attention of {tower.side} block {first}; "
             "use node='block'"
         )
     return first
@@ -104,7 +104,7 @@ def _features(forward_pass: ForwardPass, first: int, node: Node) -> Tensor:
 
 
 def _read_on(forward_pass: ForwardPass, first: int, node: Node, features: Tensor) -> Tensor:
-    """Run the tower from the node on, to the embeddings ``[b, e]``; differentiable."""
+    """Run the encoder from the node to the embeddings ``[b, e]``; differentiable."""
     tower, stream = forward_pass.tower, forward_pass.stream
     x = forward_pass.states[first].to(tower.blocks[first].dtype).detach()
     for index in range(first, len(tower.blocks) - 1):

@@ -35,7 +35,7 @@ def grad_eclip(
     for texts.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         heads: ``"native"`` explains the model's own multi-head attention; ``"single"``
             recomputes it with one head over the whole width, as the published code does.
         qk: see :func:`~whyclip.methods.loosened.spatial_weights`.
@@ -47,7 +47,7 @@ def grad_eclip(
         relu: keep only positive relevance.
 
     Raises:
-        OptionError: more layers than the tower has.
+        OptionError: more layers than the encoder has.
     """
     readout = forward_pass.readout(forward_pass.depth(layers), heads)
     over = normalised_over(forward_pass.content_mask, forward_pass.side, norm_over)

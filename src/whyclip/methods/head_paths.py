@@ -1,4 +1,4 @@
-"""What each head of each layer adds to the score, token by token."""
+"""Contribution of each head of each layer to the score, token by token."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from whyclip.models.frozen import Affine
 def head_contributions(
     forward_pass: ForwardPass, paths: PathsName = "direct"
 ) -> tuple[Tensor, Tensor]:
-    """Split the score by layer, head and token, from the embedding backwards.
+    """Split the score by layer, head and token, starting from the embedding.
 
-    With G the direction of the score in the readout token's stream after a layer, head h adds
-    ``A_j^h v_j^h W_O^h · G`` by token j. Direct paths use the G of the final norm for all layers;
-    their sum over layers and heads is the method ``decomposition``. Readout paths propagate G back
-    through each MLP and through the readout token's own value, so that value counts for no head.
+    With G the direction of the score in the readout token's stream after a layer, token j adds
+    ``A_j^h v_j^h W_O^h · G`` through head h. Direct paths use the G of the final norm for all
+    layers; their sum over layers and heads is the method ``decomposition``. Readout paths propagate
+    G back through each MLP and through the readout token's own value, so this value is not assigned
+    to a head.
 
     Args:
         forward_pass: a forward pass that keeps all blocks.
@@ -31,10 +32,10 @@ def head_contributions(
 
     Returns:
         Contributions ``[b, n, l, h, t]``, and the embeddings ``[b, e]`` of this computation. A
-        tower with a pooling head has one layer, the pooling head.
+        encoder with a pooling head has one layer, the pooling head.
 
     Raises:
-        OptionError: the tower is not a sum of its layers (direct).
+        OptionError: the encoder is not a sum of its layers (direct).
         UnsupportedModelError: a part of the model cannot be frozen (readout).
     """
     tower, stream = forward_pass.tower, forward_pass.stream
@@ -80,7 +81,7 @@ def head_contributions(
 
 
 def _at_the_end(forward_pass: ForwardPass, after: Tensor, embedding: Tensor) -> Tensor:
-    """Score per unit of the stream after the last block: ``[b, n, w]``."""
+    """Return the score per unit of the stream after the last block: ``[b, n, w]``."""
     targets, project = forward_pass.targets, forward_pass.tower.frozen_project(after)
     # A logit is not divided by the embedding's length.
     length = embedding.norm(dim=-1) if targets.bias is None else torch.ones_like(embedding[:, 0])
@@ -105,7 +106,7 @@ def head_vectors(forward_pass: ForwardPass) -> Tensor:
     Gandelsman et al., ICLR 2024 (arXiv 2310.05916), section 3.2, equation 5.
 
     Raises:
-        OptionError: the tower is not a sum of its layers.
+        OptionError: the encoder is not a sum of its layers.
     """
     tower, stream = forward_pass.tower, forward_pass.stream
     check_sum(tower)

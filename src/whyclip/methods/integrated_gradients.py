@@ -17,7 +17,7 @@ from whyclip.methods.perturb import at_least_one, chunks, count_of, grid_of, on_
 from whyclip.models.tower import Tower
 from whyclip.progress import track
 
-# Each input keeps the graph of every block, so fewer fit than without gradients.
+# Each input keeps the graph of every block, so fewer inputs fit than without gradients.
 AT_ONCE = 8
 
 
@@ -26,18 +26,18 @@ def integrated_gradients(
 ) -> Relevance:
     """Integrate the score's gradient along the straight path from a baseline to the input.
 
-    ``H_i = (x_i − x'_i) · ∫₀¹ ∂S/∂x_i (x' + α(x − x')) dα``, summed over the values of a patch
-    or piece; the integral by Gauss–Legendre quadrature. Sundararajan et al., ICML 2017 (arXiv
-    1703.01365), eq. 1. The baseline x' of an image is 0 after preprocessing, the mean colour;
-    that of a text has the end token's embedding in place of each piece, at its position; start,
-    end and padding stay. (With zero vectors the path would not be smooth, because the first layer
-    norm ignores a vector's length until it almost vanishes.)
+    ``H_i = (x_i − x'_i) · ∫₀¹ ∂S/∂x_i (x' + α(x − x')) dα``, summed over the values of a patch or
+    piece, with Gauss–Legendre quadrature. Sundararajan et al., ICML 2017 (arXiv 1703.01365), eq. 1.
+    The baseline x' of an image is 0 after preprocessing, the mean colour. The baseline of a text
+    has the end token's embedding in place of each piece; positions, start, end and padding are
+    unchanged. (With zero vectors the path would not be smooth, because the first layer norm ignores
+    a vector's length until it is almost zero.)
 
-    The sum over tokens is ``S(x) − S(x')`` up to the quadrature's error, which is reported as
-    the diagnostic "completeness gap" and falls with the number of steps.
+    The sum over tokens is ``S(x) − S(x')`` up to the quadrature's error, which is the diagnostic
+    "completeness gap" and decreases with the number of steps.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         steps: points of the quadrature.
         batch_size: inputs differentiated at a time.
 

@@ -37,16 +37,16 @@ def kernel_shap(
 
     ``min_φ Σ_z π(z) (S(x_z) − S(x_0) − Σ_f z_f φ_f)²`` over coalitions z of
     visible features, with ``Σ_f φ_f = S(x) − S(x_0)`` exactly. Lundberg & Lee, NeurIPS 2017
-    (arXiv 1705.07874), theorem 2, by the library ``shap``. Hidden cells have the mean colour,
-    hidden words are removed; x_0 hides everything. The value of a cell or word is shared equally
-    by its patches or pieces. Values are exact if ``samples`` covers all coalitions (up to 10
+    (arXiv 1705.07874), theorem 2, with the library ``shap``. Hidden cells have the mean colour, and
+    hidden words are removed; x_0 hides everything. The value of a cell or word is divided equally
+    among its patches or pieces. Values are exact if ``samples`` covers all coalitions (up to 10
     words).
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         samples: number of coalitions per image or text.
         cells: rows and columns of the grid of cells, at most one cell per patch.
-        seed: of the coalitions.
+        seed: random seed of the coalitions.
         batch_size: number of inputs encoded at once.
 
     Raises:
@@ -76,10 +76,10 @@ def kernel_shap(
 
 
 def _shapley(scores: Callable[[Any], Any], features: int, samples: int, seed: int) -> Any:
-    """Values ``[f, n]`` of a game given by scores ``[m, n]`` of coalitions ``[m, f]``.
+    """Compute Shapley values ``[f, n]`` from scores ``[m, n]`` of coalitions ``[m, f]``.
 
-    The library uses NumPy's global generator, which is seeded here and restored afterwards, on
-    one thread at a time.
+    The library uses NumPy's global generator, so it is seeded here and restored afterwards, in one
+    thread at a time.
     """
     needed = min(2 * features, 2**features - 2)
     if samples < needed:

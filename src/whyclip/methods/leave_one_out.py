@@ -12,12 +12,12 @@ from whyclip.methods.perturb import AT_ONCE, at_least_one, chunks, count_of, wit
 def leave_one_out(forward_pass: ForwardPass, *, batch_size: int = AT_ONCE) -> Relevance:
     """Measure the score drop when a word is removed from the prompt.
 
-    ``H_w = S(text) − S(text without w)``, shared equally by the pieces of the word. The word's
-    pieces are removed, the others move up, the end is padded. Li, Monroe & Jurafsky 2016
+    ``H_w = S(text) − S(text without w)``, divided equally among the pieces of the word. The word's
+    pieces are removed, later pieces move up, and the end is padded. Li, Monroe & Jurafsky 2016
     (arXiv 1612.08220), eq. 1, with the score in place of the log-likelihood.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         batch_size: number of texts encoded at once.
 
     Raises:

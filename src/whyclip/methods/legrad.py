@@ -1,4 +1,4 @@
-"""LeGrad: gradients of each layer's own score at its attention."""
+"""LeGrad: gradients of each layer's score with respect to its attention."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ EARLY_POOL = "scores of earlier layers' tokens, pooled as if they were the last"
 
 
 def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Relevance:
-    """Sum the positive gradients at each layer's attention, of the layer's own score.
+    """Sum the positive gradients of each layer's score with respect to its attention.
 
     ``S_l = cos(proj(norm(mean_t Z_l)), target)`` with Z_l the tokens after layer l, and
-    ``H_i = Σ_l mean_{h,q} (∂S_l/∂A^h_l,qi)₊``: the gradient itself is the relevance, no attention
-    weight enters. With a pooling head, S_l is the score of the tokens that enter layer l, pooled
-    directly, and A_l the pooling head's attention to them.
-    Bousselham et al., ICCV 2025 (arXiv 2404.03214), section 3; the released code sums over
-    layers and stretches maps to 0..1, which here is left to rendering.
+    ``H_i = Σ_l mean_{h,q} (∂S_l/∂A^h_l,qi)₊``: the gradient itself is the relevance, without
+    attention weights. With a pooling head, S_l is the score of the tokens that enter layer l,
+    pooled directly, and A_l the pooling head's attention to them. Bousselham et al., ICCV 2025
+    (arXiv 2404.03214), section 3; the released code sums over layers and scales maps to 0..1, which
+    whyclip does only in rendering.
 
-    Means are over the tokens that the readout token can see: for an image all, CLS included, as
-    published; for a text (own choice, the paper has images only) BOS, words and EOS but no
-    padding that is masked, and the same tokens are the queries q, so that such padding changes
-    nothing. Masked weights are excluded, and the mean is over the queries that can see i; a sum
-    would favour the first words, which more queries can see.
+    Means are over the tokens that the readout token can attend to. For an image these are all
+    tokens, CLS included, as published. For a text (whyclip's choice, as the paper has only images)
+    they are BOS, words and EOS, without masked padding. The same tokens are the queries q, so
+    masked padding has no effect. Masked weights are excluded, and the mean is over the queries that
+    can attend to i; a sum would favour the first words, which more queries can attend to.
 
     Args:
-        forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. By default the last two, as in the
-            released code.
+        forward_pass: the encoder's forward pass.
+        start_layer: first layer; counted from the end if negative. By default the last two layers,
+            as in the released code.
 
     Raises:
-        OptionError: the tower does not have that layer.
+        OptionError: the encoder does not have that layer.
     """
     first, tower = _first(forward_pass.tower, start_layer), forward_pass.tower
     b, t = forward_pass.content_mask.shape
@@ -65,13 +65,13 @@ def legrad(forward_pass: ForwardPass, *, start_layer: int | None = None) -> Rele
 def _ends(
     forward_pass: ForwardPass, first: int, rows: slice
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Embedding ``[b, e]`` of each layer, its attention's probe, queries' shares ``[b, q, t]``."""
+    """Yield each layer's embedding ``[b, e]``, attention probe and query shares ``[b, q, t]``."""
     tower, mask = forward_pass.tower, forward_pass.stream.mask
     weights = _share_in_mean(forward_pass)[rows]
     shares = weights[..., None]
     if mask is not None:
         shares = shares * _allowed(mask[:, 0] if len(mask) == 1 else mask[rows, 0])
-        # None of these queries sees tokens after the readout token.
+        # None of these queries attends to tokens after the readout token.
         shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-9)
     for index in range(first, len(tower.blocks)):
         run = run_block(
@@ -86,7 +86,7 @@ def _ends(
 
 
 def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
-    """``[b, t]``: 1 / n for the n tokens that the readout token sees, else 0."""
+    """``[b, t]``: 1 / n for the n tokens that the readout token attends to, else 0."""
     stream = forward_pass.stream
     b = len(stream.readout_index)
     visible = torch.ones_like(stream.content_mask)
@@ -97,7 +97,7 @@ def _share_in_mean(forward_pass: ForwardPass) -> Tensor:
 
 
 def _allowed(mask: Tensor) -> Tensor:
-    """Unmasked positions; libraries mask by -inf or by the smallest finite number."""
+    """Find unmasked positions; libraries mask with -inf or the smallest finite number."""
     return mask > -1e4
 
 
@@ -118,7 +118,7 @@ METHOD = Method(
     relevance=legrad,
     text_specific=True,
     signed=False,
-    cost="1 + (1 + n) × layers read, of the tower's",
+    cost="1 + (1 + n) × share of layers used",
     scope="features",
     explains="scores of each layer's mean token, not the model's own",
     blocks_needed=_reach,

@@ -28,10 +28,10 @@ def spatial_weights(
 
     Args:
         attention: the readout row of one layer.
-        over: ``[b, t]`` the tokens whose cosines set the range.
-        spatial: which weights.
-        qk: compare query and key as they are, or after ``out_proj`` with its bias, as the
-            released evaluation script does.
+        over: ``[b, t]`` tokens whose cosines set the range.
+        spatial: kind of weights.
+        qk: whether query and key are compared directly, or after ``out_proj`` with its bias, as in
+            the released evaluation script.
 
     Returns:
         ``[b, t]``; 1 if all cosines are equal.
@@ -54,7 +54,7 @@ def spatial_weights(
 
 
 def readout_weights(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Tensor | None:
-    """Spatial weights λ of the last layer's content tokens: ``[b, t]``, or None if all are 1."""
+    """Return spatial weights λ of the last layer's content tokens ``[b, t]``; None if all are 1."""
     if options["spatial"] == "none":
         return None
     [attention] = forward_pass.readout(1, options["heads"]).layers
@@ -64,16 +64,16 @@ def readout_weights(forward_pass: ForwardPass, options: Mapping[str, Any]) -> Te
 
 
 def normalised_over(content: Tensor, side: str, norm_over: NormOver) -> Tensor:
-    """Say which tokens set the range of λ: patches or words, or a text's whole context."""
+    """Select the tokens that set the range of λ: patches or words, or a text's whole context."""
     if side == "text" and norm_over == "context":
         return torch.ones_like(content)
     return content
 
 
 def sum_layers(maps: list[Tensor], side: str, relu: bool) -> Tensor:
-    """Combine the maps of several layers like the published code.
+    """Combine the maps of several layers as the published code does.
 
-    Images: ReLU for each layer, then the sum. Texts: the sum first, then ReLU.
+    Images: ReLU for each layer, then the sum. Texts: the sum, then ReLU.
     """
     stacked = torch.stack(maps)
     if not relu:

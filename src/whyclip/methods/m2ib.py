@@ -16,10 +16,10 @@ from whyclip.models.tower import Stream, Tower
 from whyclip.progress import track
 
 DEFAULT_LAYER = 9
-# sigmoid(5) = 0.993: at first nearly everything passes.
+# sigmoid(5) = 0.993: the search starts with nearly no noise.
 INITIAL_ALPHA = 5.0
 
-# Noisy copies that run through the last blocks together, with gradients.
+# Number of noisy copies in one pass through the last blocks, with gradients.
 COPIES_AT_ONCE = 20
 
 
@@ -34,26 +34,26 @@ def m2ib(
     samples: int = 10,
     seed: int = 0,
 ) -> Relevance:
-    """Find the least information about each token that keeps the score, in nats.
+    """Find the minimum information about each token that keeps the score, in nats.
 
     After one layer, every channel of every token x becomes ``z = λx + (1−λ)ε`` with
     ``ε ~ N(0, variance)``; ``λ = sigmoid(α)`` minimises ``β·mean KL(z ‖ N(0,1)) − S(z)`` by
     Adam, separately for each input and target. ``H_i = Σ_c KL_ic`` in the forward pass of the last
     step. Wang et al., NeurIPS 2023 (arXiv 2312.17174), eqs. 5 to 8 and the released
     settings. The model's own causal mask, EOS position and projection are each used once. The mean
-    runs over the tokens that the readout token can see. The noise is the same for every
-    input and target.
+    is over the tokens that the readout token can attend to. The noise is the same for every input
+    and target.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         layer: the layer after which noise is added, counted from 0; 9, or the last but one block if
-            the tower has fewer.
+            the encoder has fewer blocks.
         beta: weight of the information term.
-        variance: of the noise.
+        variance: variance of the noise.
         steps: number of steps of Adam.
-        lr: its learning rate.
-        samples: noisy copies per step.
-        seed: of the noise.
+        lr: learning rate of Adam.
+        samples: number of noisy copies per step.
+        seed: random seed of the noise.
 
     Raises:
         OptionError: no block follows this layer, or a number is not positive.
@@ -97,7 +97,7 @@ class _Search:
     def run(
         self, inputs: Tensor, targets: Tensor, samples: int, seed: int
     ) -> tuple[Tensor, Tensor]:
-        """KL of each token ``[p, t]``, and the mean score under noise ``[p]``."""
+        """Return the KL of each token ``[p, t]``, and the mean score under noise ``[p]``."""
         stream = self.forward_pass.stream
         x = self.forward_pass.states[self.first][inputs].detach()
         x = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -135,7 +135,7 @@ class _Search:
         return drawn[:, None, : x.shape[1]].to(x)
 
     def _finish(self, z: Tensor, inputs: Tensor, samples: int) -> Tensor:
-        """Run noisy tokens ``[samples, p, t, w]`` on to their embeddings ``[samples, p, e]``."""
+        """Run noisy tokens ``[samples, p, t, w]`` to their embeddings ``[samples, p, e]``."""
         stream, tower = self.forward_pass.stream, self.forward_pass.tower
         mask, at_readout = stream.mask, mask_of_readout(stream)
         if mask is not None and len(mask) > 1:
@@ -151,7 +151,7 @@ class _Search:
 
 
 def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
-    """``[b, t]``: for tokens the readout token can see, one over their number of values."""
+    """``[b, t]``: one over their number of values for tokens the readout token can attend to."""
     visible = torch.ones_like(stream.content_mask)
     mask = mask_of_readout(stream)
     if mask is not None:
@@ -161,14 +161,14 @@ def _share_of_seen(stream: Stream, x: Tensor) -> Tensor:
 
 
 def _first_noisy(tower: Tower, layer: int | None) -> int:
-    """The block whose input gets the noise: the one after ``layer``."""
+    """Return the block whose input gets the noise: the one after ``layer``."""
     last = len(tower.blocks) - 1
     if layer is None:
         return min(DEFAULT_LAYER + 1, last)
     if not 0 <= layer < last:
         raise OptionError(
             f"layer={layer!r}: a block must follow the bottleneck, and the {tower.side} "
-            f"tower has blocks 0 to {last}"
+            f"encoder has blocks 0 to {last}"
         )
     return layer + 1
 

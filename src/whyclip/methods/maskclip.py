@@ -1,4 +1,4 @@
-"""MaskCLIP: dense features, the last block's values without its attention."""
+"""MaskCLIP: dense features from the last block's values, without its attention."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
     section 3.2.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         key_weight: multiply by ``cos(k_cls, k_i)`` over the full width, as in the comparison of
             Zhao et al. (ICML 2024). A pooling head has no key, so its query is used instead.
     """
@@ -40,7 +40,7 @@ def maskclip(forward_pass: ForwardPass, *, key_weight: bool = False) -> Relevanc
 
 
 def _likeness(queries: Tensor, keys: Tensor, row: Tensor) -> Tensor:
-    """Cosine ``[b, t]`` of the readout's key (or query) with every key."""
+    """Return the cosine ``[b, t]`` of the readout's key (or query) with every key."""
     readout = queries[torch.arange(len(queries), device=queries.device), row][:, None]
     return F.cosine_similarity(readout.float(), keys.float(), dim=-1)
 

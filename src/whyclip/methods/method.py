@@ -26,12 +26,12 @@ class Relevance:
     """Result of a method.
 
     Attributes:
-        values: ``[b, n, t]`` signed, unnormalised relevance of every token of the tower.
+        values: ``[b, n, t]`` signed, unnormalised relevance of every token.
         embedding: ``[b, e]`` output of the explained computation, whose score the certificate
             compares with the model's own.
         changes: differences of that computation from the model's; empty if there are none.
         diagnostics: values ``[b, n]`` by name that measure numerical errors, such as the
-            completeness error; they go into the certificate.
+            completeness error; they are part of the certificate.
     """
 
     values: Tensor
@@ -47,29 +47,29 @@ def input_only(tower: Tower, options: Mapping[str, Any]) -> int:
 
 
 def every_block(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Declare that a method needs all blocks from ``start_layer`` on, or from the first."""
+    """Declare that a method needs all blocks from ``start_layer``, or from the first."""
     return len(tower.blocks) - first_layer(tower, options.get("start_layer", 0))
 
 
 def first_layer(tower: Tower, start_layer: int) -> int:
-    """Resolve a layer counted from the start, or from the end if negative.
+    """Resolve a layer index counted from the start, or from the end if negative.
 
     Raises:
-        OptionError: the tower does not have this layer.
+        OptionError: the encoder does not have this layer.
     """
     return layer_index(tower, "start_layer", start_layer)
 
 
 def layer_index(tower: Tower, name: str, layer: int) -> int:
-    """Resolve the layer that an option names, counted from the start, or from the end if negative.
+    """Resolve an option's layer index, counted from the start, or from the end if negative.
 
     Raises:
-        OptionError: the tower does not have it.
+        OptionError: the encoder does not have it.
     """
     depth = len(tower.blocks)
     if not -depth <= layer < depth:
         raise OptionError(
-            f"{name}={layer}: the {tower.side} tower has layers 0 to {depth - 1}, "
+            f"{name}={layer}: the {tower.side} encoder has layers 0 to {depth - 1}, "
             f"or -{depth} to -1 from the end"
         )
     return layer % depth
@@ -87,27 +87,26 @@ class Method:
 
     Attributes:
         relevance: ``(forward_pass, *, options...) -> Relevance``; its keyword-only parameters are
-            the method's options, their defaults and ``Literal`` types what is allowed.
-        blocks_needed: function from the tower and the options to the number of last blocks needed;
-            0 for black-box methods.
+            the method's options, with their defaults and ``Literal`` types of allowed values.
+        blocks_needed: function from encoder and options to the number of last blocks needed; 0 for
+            black-box methods.
         all_targets_at_once: whether all targets are passed together, because each map depends on
             the others, or because one run of perturbed inputs serves them all.
         by_image: whether it uses its targets only through ``score`` and ``gradient``, so that each
             image of a batch can have its own targets.
         needs_empty_prompt: whether it needs the empty string's embedding, ``targets.empty``.
-        slow: whether it runs much of a tower dozens to thousands of times, so that comparisons
+        slow: whether it runs much of an encoder dozens to thousands of times, so that comparisons
             skip it unless it is named.
         readout_weights: ``(forward_pass, options) -> [b, t]``, the weights that it uses in place of
             the model's attention, zero for tokens without weight; None if it has none.
-        needs: an optional package that it needs; also the name of whyclip's extra.
+        needs: optional package that it needs; also the name of whyclip's extra.
         text_specific: whether the map depends on the target.
         signed: whether relevance can be negative, with the default options.
-        sums_to: what the relevances sum to, or an empty string.
-        cost: for n targets, in forward passes of the tower.
-        explains: ``"the model itself"``, or what differs from it.
-        scope: what the relevance is derived from: the model's score, its attention, dense
-            features, or nothing (a random baseline). Tested for whyclip's own methods
-            only; see :attr:`verified_scope`.
+        sums_to: the quantity that the relevances sum to, or an empty string.
+        cost: number of forward passes of the encoder, for n targets.
+        explains: ``"the model itself"``, or the difference from it.
+        scope: source of the relevance: the model's score, its attention, dense features, or none (a
+            random baseline). Tested for whyclip's own methods only; see :attr:`verified_scope`.
     """
 
     name: str

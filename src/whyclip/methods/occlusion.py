@@ -22,8 +22,8 @@ def occlusion(
     section 4.2.
 
     Args:
-        forward_pass: the tower's forward pass.
-        window: side of the window in patches.
+        forward_pass: the encoder's forward pass.
+        window: side of the window, in patches.
         stride: step of the window in patches, at most ``window``; the last window of a row or
             column ends at the border.
         batch_size: number of images encoded at once.

@@ -17,12 +17,12 @@ def patch_text(forward_pass: ForwardPass) -> Relevance:
     """Compare each projected token of the last layer with the target.
 
     ``H_i = cos(proj(norm(x_i)), t)``, −1 to 1; the "RAW similarity" of Li et al. 2023
-    (arXiv 2304.05653), section 3. The model was trained to project the CLS token only, so
-    a patch's projection need not describe its content, and is often anticorrelated. With a
-    pooling head, each patch is pooled separately.
+    (arXiv 2304.05653), section 3. The model was trained to project only the CLS token, so a patch's
+    projection need not describe its content, and is often anticorrelated with it. With a pooling
+    head, each patch is pooled separately.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
     """
     tower = forward_pass.tower
     block = tower.blocks[-1]
@@ -40,9 +40,9 @@ def alone(forward_pass: ForwardPass, v: Tensor, x: Tensor) -> Tensor:
     """Embed each token as if it attended only to itself in the last block: ``[b, t, e]``.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         v: ``[b, h, t, d]`` values of the last block.
-        x: ``[b, t, w]`` its input.
+        x: ``[b, t, w]`` input of the last block.
     """
     block = forward_pass.tower.blocks[-1]
     return forward_pass.tower.project(block.finish(x, block.merge(join_heads(v))))

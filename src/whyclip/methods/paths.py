@@ -1,4 +1,4 @@
-"""The embedding as a sum of vectors, one for each token, and of named remainders."""
+"""The embedding as a sum of one vector for each token and of named remainders."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Paths:
     """Summands of the embeddings of b inputs.
 
     Attributes:
-        tokens: ``[b, t, e]`` float32 or more, contribution of each token; that of the readout token
+        tokens: ``[b, t, e]`` float32 or more, contribution of each token; the readout token's
             includes its input of the first layer.
-        remainders: ``[b, e]`` by name, contributions of no token; computed directly, not as the
-            difference from the embedding.
+        remainders: ``[b, e]`` by name, contributions that belong to no token; computed directly,
+            not as a difference from the embedding.
         embedding: ``[b, e]``, the result of the model's own computation.
     """
 
@@ -46,7 +46,7 @@ class _Layer:
     """One block's attention at the readout token, and the block's own computation there.
 
     Attributes:
-        index: of the block.
+        index: index of the block.
         block: the block.
         weights: ``[b, h, t]`` attention weights, in the precision of the summands.
         shared: ``[b, t, h·d]`` each token's share of the heads' output.
@@ -97,7 +97,7 @@ def _first_summands(
 
 @torch.no_grad()
 def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
-    """Follow each token through the readout token's stream, from layer ``first`` to the embedding.
+    """Trace each token through the readout token's stream, from layer ``first`` to the embedding.
 
     At every layer token j adds ``Σ_h A_j^h v_j^h W_O^h`` to the stream of the readout token, with
     the softmax weights A frozen. The summands then pass through the readout token's own value and
@@ -114,7 +114,7 @@ def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
     """
     rows = forward_pass.stream.readout_index
     every = torch.arange(len(rows), device=rows.device)
-    # The last summand is that of the biases.
+    # The last summand holds the biases.
     parts, after = _first_summands(forward_pass, first, remainders=1)
     for layer in _layers(forward_pass, first):
         block, shared, after = layer.block, layer.shared, layer.after
@@ -138,13 +138,13 @@ def readout_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
 
 
 def _own_value(block: Block, x_row: Tensor, weight: Tensor, parts: Tensor) -> Tensor:
-    """The readout token's value in summands ``[b, p, h·d]``, times its own weight ``[b, h]``."""
+    """Return the readout token's value in summands ``[b, p, h·d]``, times its weight ``[b, h]``."""
     value = block.frozen_value(x_row)
     return by_head(value, weight).split(parts)
 
 
 def by_head(value: Affine, weight: Tensor) -> Affine:
-    """Weigh the heads of a map to values ``[b, p, h·d]``, by ``[b, h]``."""
+    """Multiply the heads of a map to values ``[b, p, h·d]`` by weights ``[b, h]``."""
     heads = weight.shape[1]
 
     def weighed(v: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ def by_head(value: Affine, weight: Tensor) -> Affine:
 
 
 def _projected(forward_pass: ForwardPass, parts: Tensor, last: Tensor) -> Paths:
-    """Final norm and projection of summands ``[b, t + 1, w]``, the norm frozen at their sum."""
+    """Apply the norm, frozen at the sum, and the projection to summands ``[b, t + 1, w]``."""
     tower = forward_pass.tower
     embedding = tower.project(last.to(tower.blocks[-1].dtype)).detach().to(parts.dtype)
     projected = tower.frozen_project(last.to(parts.dtype)).split(parts)
@@ -172,7 +172,7 @@ def direct_paths(forward_pass: ForwardPass, first: int = 0) -> Paths:
     """Compute each token's direct contribution to the embedding, from layer ``first`` on.
 
     The remainders are the contributions of the MLPs, and the biases of attentions, norm and
-    projection. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5. Only for towers
+    projection. Gandelsman et al., ICLR 2024 (arXiv 2310.05916), sections 3 to 5. Only for encoders
     whose output is a sum over their layers, see
     :func:`whyclip.methods.decomposition.decomposition`.
 

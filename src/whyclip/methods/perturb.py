@@ -13,7 +13,7 @@ from whyclip.forward.forward_pass import ForwardPass
 
 T = TypeVar("T")
 
-# Enough inputs to use the processor fully; more would only need memory.
+# Enough inputs to use the processor fully; a larger batch only needs more memory.
 AT_ONCE = 64
 
 
@@ -54,7 +54,7 @@ def on_patches(forward_pass: ForwardPass, maps: Tensor) -> Tensor:
 
 
 def without(ids: Tensor, positions: Sequence[int], pad: int) -> Tensor:
-    """Remove pieces from token ids ``[t]``; later ones move up, the end is padded."""
+    """Remove pieces from token ids ``[t]``; later ones move up, and the end is padded."""
     keep = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     keep[list(positions)] = False
     kept = ids[keep]

@@ -1,4 +1,4 @@
-"""Random: the baseline that every metric reports."""
+"""Random: the baseline of every metric."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from whyclip.forward.forward_pass import ForwardPass
 from whyclip.methods.method import Method, Relevance, input_only
 
-# Of waves a unit direction is away from zero, for one standard deviation of the phase. Prompts
-# whose cosine is 0.98 get unrelated maps; the rounding of a batch (1e-7) moves nothing.
+# Standard deviation of a unit direction's phase, in waves. Prompts whose cosine is 0.98 get
+# unrelated maps; rounding differences between batches (1e-7) have no effect.
 WAVES = 4.0
 
 
@@ -23,7 +23,7 @@ def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
     2007). It is the same in every batch and on every machine.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         seed: random seed.
     """
     t = forward_pass.content_mask.shape[1]
@@ -32,13 +32,13 @@ def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
     for row, written in zip(
         forward_pass.inputs.cpu(), forward_pass.content_mask.cpu(), strict=True
     ):
-        # Only the pieces of a text, because padding differs between libraries.
+        # Only the pieces of a text count, because padding differs between libraries.
         content = row.float() if forward_pass.side == "image" else row[written.nonzero()[:, 0]]
         digest = hashlib.blake2b(
             content.contiguous().numpy().tobytes(), digest_size=8, key=b"%d" % seed
         )
         generator = torch.Generator().manual_seed(int.from_bytes(digest.digest(), "big") >> 1)
-        # Drawn for the whole context of a text, of which a batch may hold more or less.
+        # Drawn for a text's whole context, because batches keep different parts of it.
         rows = t if forward_pass.side == "image" else max(t, len(row))
         waves = torch.randn(rows, directions.shape[1], generator=generator, dtype=torch.float64)[:t]
         maps.append((2 * (WAVES * directions @ waves.T).frac().abs() - 1).abs())
@@ -49,7 +49,7 @@ def random(forward_pass: ForwardPass, *, seed: int = 0) -> Relevance:
 METHOD = Method(
     name="random",
     title="Random",
-    source="a control",
+    source="a random baseline",
     relevance=random,
     text_specific=True,
     signed=False,

@@ -14,8 +14,8 @@ def raw_attention(forward_pass: ForwardPass, *, heads: Heads = "native") -> Rele
     BOS and EOS, sum to 1.
 
     Args:
-        forward_pass: the tower's forward pass.
-        heads: ``"single"`` is the softmax of one head over the whole width, called self-attention
+        forward_pass: the encoder's forward pass.
+        heads: ``"single"`` uses the softmax of one head over the whole width, called self-attention
             in the figures of Grad-ECLIP (Zhao et al., ICML 2024).
     """
     readout = forward_pass.readout(1, heads)

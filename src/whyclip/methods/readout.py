@@ -9,7 +9,7 @@ from whyclip.models.tower import Block, Stream, Tower
 
 
 def mask_of_readout(stream: Stream) -> Tensor | None:
-    """The readout tokens' rows ``[b, 1 or h, t]`` of the attention mask, or None."""
+    """Return the readout tokens' rows ``[b, 1 or h, t]`` of the attention mask, or None."""
     if stream.mask is None:
         return None
     every = torch.arange(len(stream.readout_index), device=stream.readout_index.device)
@@ -23,8 +23,8 @@ def readout_attention(
 
     Args:
         block: any block of the tower.
-        x: ``[m, t, w]`` its input.
-        row: ``[m]`` the readout token of each.
+        x: ``[m, t, w]`` input of the block.
+        row: ``[m]`` index of each input's readout token.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
         normed: ``[m, t, w]`` output of the block's first norm, to continue from it.
 
@@ -45,7 +45,7 @@ def read_out(
     Args:
         tower: the encoder.
         x: ``[m, t, w]`` input of the last block.
-        row: ``[m]`` the readout token of each.
+        row: ``[m]`` index of each input's readout token.
         mask: ``[m, 1 or h, t]`` from :func:`mask_of_readout`, or None.
         normed: as for :func:`readout_attention`.
 

@@ -25,18 +25,18 @@ def rise(
 ) -> Relevance:
     """Average random masks, each weighted by the score of the masked image.
 
-    ``H = Σ_k S(x ⊙ M_k) M_k / (N p)``, a map of pixels whose mean over each patch is returned.
+    ``H = Σ_k S(x ⊙ M_k) M_k / (N p)`` over pixels; its mean over each patch is returned.
     A mask is a ``cells × cells`` grid of ones (probability p) and zeros, enlarged bilinearly
     to one cell more than the image and cropped at a random shift; hidden pixels have the mean
     colour. All images and targets share the masks. Petsiuk et al., BMVC
     2018 (arXiv 1806.07421), eq. 6 and section 3.2.
 
     Args:
-        forward_pass: the tower's forward pass.
+        forward_pass: the encoder's forward pass.
         masks: number of masks N.
         cells: rows and columns of the small grid.
         p: probability that a cell is visible, above 0 and at most 1.
-        seed: of the masks.
+        seed: random seed of the masks.
         batch_size: number of images encoded at once.
 
     Raises:
@@ -63,15 +63,15 @@ def rise(
         share = drawn.at(slice(start, start + batch_size), (gh, gw, patch)).flatten(1)
         for i in range(len(pixels)):
             total[i] += forward_pass.targets.score(next(encoded)).T @ share
-    next(encoded, None)  # so that the progress bar ends
+    next(encoded, None)  # closes the progress bar
     return Relevance(on_patches(forward_pass, total / (masks * p)), forward_pass.embedding)
 
 
 class Masks:
     """Random masks, drawn at once and enlarged on demand.
 
-    Bilinear enlargement multiplies the small grid by a matrix on each side, and so does the mean
-    over patches, which is therefore cheap.
+    Bilinear enlargement multiplies the small grid by a matrix on each side. The mean over patches
+    does the same, so it is cheap.
     """
 
     def __init__(self, masks: int, cells: int, p: float, seed: int, pixels: Tensor) -> None:
@@ -90,7 +90,7 @@ class Masks:
             self.shifts.append(drawn.to(device))
 
     def at(self, part: slice, patches: tuple[int, int, int] | None = None) -> Tensor:
-        """Some masks ``[k, H, W]``, or their means ``[k, gh, gw]`` over ``(gh, gw, side)``."""
+        """Return masks ``[k, H, W]``, or their means ``[k, gh, gw]`` over ``(gh, gw, side)``."""
         down, across = (
             (table if patches is None else mean_rows(table, patches[axis], patches[2]))[shift[part]]
             for axis, (table, shift) in enumerate(zip(self.enlarge, self.shifts, strict=True))

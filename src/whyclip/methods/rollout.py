@@ -17,16 +17,16 @@ def rollout(forward_pass: ForwardPass, *, start_layer: int = 0) -> Relevance:
     Zuidema, ACL 2020 (arXiv 2005.00928), eq. 1.
 
     Args:
-        forward_pass: the tower's forward pass.
-        start_layer: first layer; from the end if negative. -1 is only the last layer, as in the
-            comparison released by Grad-ECLIP's authors.
+        forward_pass: the encoder's forward pass.
+        start_layer: first layer; counted from the end if negative. -1 uses only the last layer, as
+            in the comparison released by Grad-ECLIP's authors.
 
     Raises:
-        OptionError: the tower does not have that layer.
+        OptionError: the encoder does not have that layer.
     """
     first, depth = first_layer(forward_pass.tower, start_layer), len(forward_pass.tower.blocks)
     row = F.one_hot(forward_pass.stream.readout_index, forward_pass.content_mask.shape[1]).float()
-    # From the top down, a row is enough; no product of matrices is needed.
+    # From the last layer backwards, one row is enough, without products of matrices.
     for index in reversed(range(first, depth)):
         mean = forward_pass.attention(index).mean(1)
         if forward_pass.tower.blocks[index].is_pooling_head:

@@ -1,4 +1,4 @@
-"""Model views: the user's own, unmodified model as two encoders (towers)."""
+"""Model views: the user's unmodified model as two encoders ("towers" in the code)."""
 
 from whyclip.models.image_inputs import model_inputs
 from whyclip.models.load import load, wrap

@@ -1,4 +1,4 @@
-"""Check, when a model is loaded, that the view computes what the model computes."""
+"""Check, when a model is loaded, that its wrapper computes the same result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALF_TOLERANCE = 3e-2
 
 @torch.no_grad()
 def check_view(view: ModelView, token_ids: Tensor | None) -> None:
-    """Compare the view with the model's own forward passes, block by block and end to end.
+    """Compare the wrapper with the model's own forward passes, block by block and end to end.
 
     Args:
         view: the wrapped model.
@@ -40,13 +40,13 @@ def check_view(view: ModelView, token_ids: Tensor | None) -> None:
     if image_embeddings.shape[-1] != text_embeddings.shape[-1]:
         raise UnsupportedModelError(
             f"{view.name}: image embeddings have {image_embeddings.shape[-1]} numbers, text "
-            f"embeddings {text_embeddings.shape[-1]}, so no cosine compares them; give the model "
+            f"embeddings {text_embeddings.shape[-1]}, so they have no cosine; give the model "
             "with its projections"
         )
 
 
 def _check_logits(view: ModelView, pixels: Tensor, embeddings: Tensor) -> None:
-    """Compare a classifier's logits, computed from its directions, with its own."""
+    """Compare a classifier's logits, computed from its directions, with its own logits."""
     assert view.classes is not None
     assert view.module is not None
     weight = view.classes.weight
@@ -55,7 +55,7 @@ def _check_logits(view: ModelView, pixels: Tensor, embeddings: Tensor) -> None:
 
 
 def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Tensor:
-    """Compare a tower with its encoder, and return the encoder's embeddings."""
+    """Compare a wrapped encoder with the library's own, and return the latter's embeddings."""
     inputs = inputs.to(tower.device)
     embeddings = tower.encode(inputs)
     if not embeddings.isfinite().all():
@@ -70,8 +70,8 @@ def _check_tower(name: str, tower: ImageTower | TextTower, inputs: Tensor) -> Te
         )
     if same_rows(embeddings):
         raise UnsupportedModelError(
-            f"{name}: its {tower.side} encoder gives two different inputs the same embedding, so "
-            "it reads nothing; check its weights"
+            f"{name}: its {tower.side} encoder gives two different inputs the same embedding; "
+            "check its weights"
         )
     if tower.opaque:
         return embeddings
@@ -110,10 +110,10 @@ def check_usable(module: nn.Module, name: str) -> None:
     for layer, weight in module.named_parameters():
         if weight.is_meta:
             raise UnsupportedModelError(
-                f"{name}: {layer} is on the device 'meta', which holds no numbers; load the weights"
+                f"{name}: {layer} is on the device 'meta' and has no values; load the weights"
             )
         if weight.is_inference():
             raise UnsupportedModelError(
                 f"{name}: {layer} was made under torch.inference_mode(), where no gradients exist; "
-                "build or load the model outside of it"
+                "build or load the model outside it"
             )

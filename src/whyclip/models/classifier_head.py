@@ -15,8 +15,8 @@ class ClassifierHead:
     """A classifier's last linear layer: logit k is ``weight[k] · F + bias[k]``.
 
     Attributes:
-        names: of the k classes, from the model's own configuration.
-        layer: the layer; its weights are read on access.
+        names: names of the k classes, from the model's configuration.
+        layer: the linear layer; its weights are read on access.
     """
 
     names: tuple[str, ...]
@@ -35,7 +35,7 @@ class ClassifierHead:
         return self.layer.bias.detach().float()
 
     def index(self, prompt: str) -> int:
-        """Find a class by its name, by one of the synonyms in it, or by its number.
+        """Find a class by its name, one of the synonyms in its name, or its number.
 
         Raises:
             OptionError: no such class; the message names the nearest.

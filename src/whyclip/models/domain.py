@@ -12,7 +12,7 @@ from torch import Tensor
 LEVELS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 _CELL = 16
 _LUMA = (0.30, 0.59, 0.11)
-# One grey level in 100, squared: finer differences are compression artefacts.
+# One grey level in 100, squared; smaller differences are compression artefacts.
 _FLOOR = 4e-4
 
 
@@ -21,7 +21,7 @@ def patch_statistics(pixels: Tensor) -> Tensor:
 
     The statistics are the log energy of the Laplacian, log variance and log largest step of the
     lightness, mean colourfulness (largest minus smallest channel), and log variance of the
-    colours. Photographs have fine texture nearly everywhere, drawings nearly nowhere; see
+    colours. Photographs have fine texture nearly everywhere, and drawings nearly nowhere; see
     Ruderman, "The statistics of natural images", Network 1994.
 
     Args:
@@ -53,12 +53,12 @@ def patch_statistics(pixels: Tensor) -> Tensor:
 class Domain:
     """Gaussian model of the patch statistics of a model's training images.
 
-    It does not use embeddings, because those of photographs lie among those of drawings.
+    It does not use embeddings, because they do not separate photographs from drawings.
 
     Attributes:
-        mean: ``[35]`` mean of their statistics.
-        whiten: ``[35, 35]`` maps deviations from the mean to unit variance.
-        border: Mahalanobis distance that one training image in a hundred exceeds.
+        mean: ``[35]`` mean of the statistics.
+        whiten: ``[35, 35]`` matrix that maps deviations from the mean to unit variance.
+        border: Mahalanobis distance that 1 % of the training images exceed.
         note: warning for an image beyond the border.
     """
 
@@ -76,7 +76,7 @@ class Domain:
     def strangeness(self, pixels: Tensor) -> Tensor:
         """Distance of images from the domain, 1 at its border.
 
-        The Mahalanobis distance of their :func:`patch_statistics`.
+        It is the Mahalanobis distance of their :func:`patch_statistics`, divided by ``border``.
 
         Args:
             pixels: ``[b, 3, H, W]`` from the model's own preprocessing, -1..1.
@@ -88,7 +88,7 @@ class Domain:
         return (off @ self.whiten).norm(dim=-1) / self.border
 
     def notes(self, pixels: Tensor) -> list[tuple[str, ...]]:
-        """Return the note for each image ``[b, 3, H, W]`` beyond the border, nothing for others."""
+        """Return the note for each image ``[b, 3, H, W]`` beyond the border, none for others."""
         return [
             (f"{self.note} (distance {far:.1f}, where 1 is the border)",) if far > 1 else ()
             for far in self.strangeness(pixels).tolist()

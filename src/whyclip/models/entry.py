@@ -1,7 +1,7 @@
-"""Calling the model as a whole, for models whose own ``forward`` was hooked or replaced.
+"""Call the model as a whole, for models whose ``forward`` was hooked or replaced.
 
 ``encode_image`` and ``encode_text`` do not run hooks on the model itself, but
-``model(image, text)`` does. If there is one, both must give the same scores.
+``model(image, text)`` does. If there are hooks, both must give the same scores.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from whyclip.models.view import ModelView
 def answers_as_a_whole(model: ModelView) -> bool:
     """Whether calling the model itself may differ from its encoders.
 
-    It may if it has hooks or a replaced ``forward``, or if its last layer gives classes.
+    This is possible if it has hooks or a replaced ``forward``, or if its last layer gives classes.
     """
     module = model.module
     return module is not None and (model.classes is not None or bool(altered(module)))

@@ -1,4 +1,4 @@
-"""Loading by other libraries, with one-line errors and without their notes and bars."""
+"""Load models with other libraries, with one-line errors and without their messages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from whyclip.errors import HubError, OptionError, WhyclipError
 
 OFFLINE_HINT = (
-    "without a connection use 'mini', which is part of whyclip, or a local path: "
+    "without a connection, use 'mini' (part of whyclip) or a local path: "
     "'openclip:ARCH/FILE.safetensors', 'openclip:FOLDER', 'hf:FOLDER'"
 )
 
 
 @contextmanager
 def fetching(spec: str, local: bool) -> Iterator[None]:
-    """Turn exceptions of libraries during downloads and reading into one-line errors."""
+    """Convert library exceptions during downloads and reading to one-line errors."""
     try:
         with _quiet(bars=not local):
             yield
@@ -33,7 +33,7 @@ def fetching(spec: str, local: bool) -> Iterator[None]:
 
 @contextmanager
 def _quiet(*, bars: bool) -> Iterator[None]:
-    """Hide the libraries' notes about loading."""
+    """Hide the libraries' messages about loading."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     # A bar is useful for downloads of gigabytes, but not before an immediate error.

@@ -17,8 +17,8 @@ def fingerprint(module: nn.Module) -> str:
     """Hash every module's class, and every tensor's name, shape, type and contents.
 
     Classes are included because the same weights with another activation are another model.
-    Contents are the sums of each row's bits as integers: independent of order and device, and
-    different if a single number of the row changes.
+    Contents are hashed as the sum of each row's bits as integers. This sum is independent of order
+    and device, and changes if one number of the row changes.
 
     Returns:
         Sixteen hexadecimal digits.
@@ -30,8 +30,8 @@ def fingerprint(module: nn.Module) -> str:
     sums: list[Tensor] = []
     for name, part in module.named_modules():
         digest.update(f"{name} {type(part).__name__}".encode())
-    # Buffers that are not saved (masks) are missing in the state dict but affect the results;
-    # weights of quantised layers are only in the state dict.
+    # Unsaved buffers (masks) are missing in the state dict but affect the results. Weights of
+    # quantised layers are only in the state dict.
     tensors = {**dict(module.named_buffers()), **module.state_dict()}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
@@ -40,7 +40,7 @@ def fingerprint(module: nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         if tensor.is_meta:
             raise UnsupportedModelError(
-                f"weights {name!r} are on the device 'meta', which holds no numbers; load them "
+                f"weights {name!r} are on the device 'meta' and have no values; load them "
                 "on 'cpu' or 'cuda'"
             )
         sums.append(_row_sums(tensor.dequantize() if tensor.is_quantized else tensor))

@@ -1,4 +1,4 @@
-"""Tokenizers that are plain functions, such as ``clip.tokenize``, matched with OpenCLIP's."""
+"""Tokenizers that are plain functions, such as ``clip.tokenize``, compared with OpenCLIP's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FollowedTokenizer(SimpleTokenizer):
             self.takes = frozenset()
 
     def __call__(self, texts: str | list[str], context_length: int | None = None) -> Tensor:
-        """Tokenize texts with both: int64 ``[n, t]``.
+        """Tokenize texts with both tokenizers: int64 ``[n, t]``.
 
         Raises:
             UnsupportedModelError: the ids differ.

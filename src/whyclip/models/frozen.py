@@ -1,8 +1,8 @@
-"""Parts of a model as affine maps, frozen at the numbers that reached them.
+"""Parts of a model as affine maps, frozen at a given input.
 
 A norm keeps the deviation that it divided by, an activation f keeps its secant f(z)/z, and a gated
-MLP keeps its gate. Each part then gives the same result as before at the point where it was frozen,
-and splits there into the summands of its input.
+MLP keeps its gate. Each part then gives the same result at that input, and its output splits into
+summands like the input.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from whyclip.errors import UnsupportedModelError
 
-# Below this, f(z)/z is its limit f'(0): the quotient of two numbers near the smallest is rounded.
+# Below this, f(z)/z is replaced by its limit f'(0), because the quotient of two tiny numbers is
+# inaccurate.
 NEAR_ZERO = 1e-30
 # A map is affine if twice the input gives twice the output, up to this relative error.
 NONLINEAR = 0.01
@@ -25,7 +26,7 @@ NONLINEAR = 0.01
 
 @dataclass(frozen=True)
 class Affine:
-    """The map ``linear(x) + constant``, which may differ between the inputs of a batch.
+    """The map ``linear(x) + constant``, which may differ between inputs of a batch.
 
     Attributes:
         linear: ``[b, p, w]`` to ``[b, p, w']``, for p summands of each input.
@@ -40,24 +41,24 @@ class Affine:
         return self.linear(x[:, None])[:, 0] + self.constant
 
     def split(self, parts: Tensor) -> Tensor:
-        """Map summands ``[b, p, w]``, the last of which takes the constant, to ``[b, p, w']``."""
+        """Map summands ``[b, p, w]`` to ``[b, p, w']``; the constant is added to the last one."""
         mapped = self.linear(parts)
         mapped[:, -1] += self.constant
         return mapped
 
 
 Freeze: TypeAlias = Callable[[Tensor], Affine]
-"""Freezes something at its input ``[b, w]``."""
+"""Function that freezes a step at its input ``[b, w]``."""
 
 Step: TypeAlias = nn.Module | Freeze | None
-"""A module of the library, or a function that freezes something; None is nothing."""
+"""A module of the library, a function that freezes a step, or None for no step."""
 
 
 def chain(x: Tensor, *steps: Step) -> Affine:
-    """Freeze steps one after the other, each at what reaches it of ``x`` ``[b, w]``.
+    """Freeze consecutive steps, starting with the input ``x`` ``[b, w]``.
 
     Raises:
-        UnsupportedModelError: a module is neither affine, nor a norm, an activation or an MLP.
+        UnsupportedModelError: a module is not affine, and not a norm, activation or MLP.
     """
     maps: list[Affine] = []
     for step in steps:
@@ -87,12 +88,12 @@ def residual(x: Tensor, *steps: Step) -> Affine:
 
 
 def identity(x: Tensor) -> Affine:
-    """The map that changes nothing."""
+    """Return the identity map."""
     return Affine(lambda parts: parts, torch.zeros_like(x[:1]))
 
 
 def matrix(weight: Tensor, bias: Tensor | None) -> Freeze:
-    """A step that multiplies by a matrix ``[w', w]`` and adds a bias ``[w']``."""
+    """Make a step that multiplies by a matrix ``[w', w]`` and adds a bias ``[w']``."""
 
     def freeze(x: Tensor) -> Affine:
         kernel = weight.detach().to(x.dtype)
@@ -106,7 +107,7 @@ def matrix(weight: Tensor, bias: Tensor | None) -> Freeze:
 
 
 def scaled(factors: Tensor) -> Freeze:
-    """A step that multiplies each channel by a factor ``[w]``."""
+    """Make a step that multiplies each channel by a factor ``[w]``."""
 
     def freeze(x: Tensor) -> Affine:
         scale = factors.detach().to(x.dtype)
@@ -116,11 +117,11 @@ def scaled(factors: Tensor) -> Freeze:
 
 
 def affine(function: Callable[[Tensor], Tensor], dtype: torch.dtype, what: str) -> Freeze:
-    """A step by a function; an error is raised if it is not affine.
+    """Make a step from a function, which must be affine.
 
     Args:
         function: ``[..., w]`` to ``[..., w']``, in the precision ``dtype``.
-        dtype: of its weights.
+        dtype: precision of its weights.
         what: name of the function in errors.
 
     Raises:
@@ -137,8 +138,8 @@ def affine(function: Callable[[Tensor], Tensor], dtype: torch.dtype, what: str) 
         most = max(NONLINEAR, 10 * torch.finfo(dtype).eps) * once.norm()
         if not ((twice - 2 * once).norm() <= 2 * most and (minus + once).norm() <= most):
             raise UnsupportedModelError(
-                f"readout paths need maps that can be frozen; {what} is neither affine, nor a "
-                "norm, an activation or an MLP that whyclip knows; use contribution"
+                f"readout paths need maps that can be frozen; {what} is neither affine nor a "
+                "supported norm, activation or MLP; use contribution"
             )
         return Affine(linear, bias)
 
@@ -158,7 +159,7 @@ def _module(module: Any, x: Tensor) -> Affine:
         frozen = _norm(module, x, x)
     elif hasattr(module, "fc2"):
         frozen = _mlp(module, x)
-    # Exactly these: a quantised or adapted layer is a subclass whose weight is not its matrix.
+    # Exact types only: the weight of a quantised or adapted subclass is not its matrix.
     elif type(module) in (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear):
         frozen = matrix(module.weight, module.bias)(x)
     elif parameters in (["gamma"], ["lambda1"]):
@@ -174,7 +175,7 @@ def _module(module: Any, x: Tensor) -> Affine:
 
 
 def _norm(norm: Any, x: Tensor, centred: Tensor) -> Affine:
-    """``weight ⊙ (u − mean u) / σ + bias`` with the σ of x; RMSNorm subtracts no mean."""
+    """Freeze ``weight ⊙ (u − mean u) / σ + bias`` at the σ of x; RMSNorm subtracts no mean."""
     deviation = (centred.square().mean(-1, keepdim=True) + _eps(norm, x)).sqrt()
     weight, bias = getattr(norm, "weight", None), getattr(norm, "bias", None)
     scale = 1 / deviation if weight is None else weight.detach().to(x.dtype) / deviation
@@ -195,7 +196,7 @@ def _eps(norm: Any, x: Tensor) -> float:
 
 
 def _mlp(mlp: Any, x: Tensor) -> Affine:
-    """``fc1``, activation, norm, ``fc2``; where a gate multiplies, it stays as it was."""
+    """Freeze ``fc1``, activation, norm and ``fc2``; a multiplicative gate is kept constant."""
     act = getattr(mlp, "act", None) or mlp.activation_fn
     if hasattr(mlp, "fc1_g"):
         gate = act(chain(x, mlp.fc1_g)(x))
@@ -214,10 +215,10 @@ def _mlp(mlp: Any, x: Tensor) -> Affine:
 
 
 def secant(act: Callable[[Tensor], Tensor], z: Tensor) -> Affine:
-    """Freeze an activation f at ``z`` ``[b, w]``: multiply by f(z)/z, at 0 by its limit f'(0).
+    """Freeze an activation f at ``z`` ``[b, w]``: multiply by f(z)/z, or at 0 by its limit f'(0).
 
     Raises:
-        UnsupportedModelError: f(0) is not 0, so that the quotient has no limit.
+        UnsupportedModelError: f(0) is not 0, so the quotient has no limit.
     """
     with torch.enable_grad():
         zero = torch.zeros(1, dtype=z.dtype, device=z.device, requires_grad=True)

@@ -17,28 +17,28 @@ def check_weights(module: nn.Module, name: str) -> None:
     """Check weights for NaN and infinity.
 
     Raises:
-        UnsupportedModelError: there are some; the message names the first tensor.
+        UnsupportedModelError: a weight is not finite; the message names the first tensor.
     """
     named: list[tuple[str, Tensor]] = list(module.named_parameters())
-    # Only saved buffers: masks contain infinity, and are not saved.
+    # Only saved buffers, because masks (unsaved) contain infinity.
     saved = module.state_dict()
     named += [(key, buffer) for key, buffer in module.named_buffers() if key in saved]
     named = [(key, tensor) for key, tensor in named if tensor.is_floating_point()]
     meta = next((key for key, tensor in named if tensor.is_meta), None)
     if meta is not None:
         raise UnsupportedModelError(
-            f"{name}: weights {meta!r} are on the device 'meta', which holds no numbers; load the "
+            f"{name}: weights {meta!r} are on the device 'meta' and have no values; load the "
             "model on 'cpu' or 'cuda'"
         )
-    # The sum is not finite if one number is not, and is fast.
+    # The sum is fast, and not finite if any number is not.
     sums = [tensor.detach().sum(dtype=torch.float32) for _, tensor in named]
     suspect = [pair for pair, total in zip(named, sums, strict=True) if not total.isfinite()]
     for key, tensor in suspect:
         bad = int((~tensor.isfinite()).sum())
         if bad:
             raise UnsupportedModelError(
-                f"{name}: weights {key!r} hold NaN or infinity ({bad} of {tensor.numel()} "
-                "numbers); load a sound file"
+                f"{name}: weights {key!r} contain NaN or infinity ({bad} of {tensor.numel()} "
+                "numbers); load an intact file"
             )
 
 
@@ -46,7 +46,7 @@ def check_preprocess(preprocess: Any, name: str) -> None:
     """Check that the preprocessing does not divide by zero.
 
     Raises:
-        UnsupportedModelError: a standard deviation of 0.
+        UnsupportedModelError: a standard deviation is 0.
     """
     processor = image_processor(preprocess)
     deviations: Any = ()
@@ -59,7 +59,7 @@ def check_preprocess(preprocess: Any, name: str) -> None:
     if bool((numbers == 0).any()) or not bool(numbers.isfinite().all()):
         raise UnsupportedModelError(
             f"{name}: its preprocessing divides by the standard deviation "
-            f"{numbers.flatten().tolist()!r:.40}; give numbers above 0"
+            f"{numbers.flatten().tolist()!r:.40}; use numbers above 0"
         )
 
 

@@ -21,14 +21,14 @@ def model_inputs(
     Args:
         view: the model.
         images: upright RGB images.
-        geometry: as :func:`~whyclip.inputs.prepare` takes it.
+        geometry: as in :func:`~whyclip.inputs.prepare`.
 
     Returns:
         For each image, its input ``[3, H, W]`` and the position of the grid on it.
 
     Raises:
-        UnsupportedModelError: the preprocessing gives another size than the model was trained on,
-            or cannot be followed.
+        UnsupportedModelError: the preprocessing gives a size that the model does not accept, or
+            cannot be reproduced.
     """
     tower = view.image
     inputs = prepare(images, view.preprocess, geometry, patch=tower.patch, native=tower.native_grid)

@@ -1,4 +1,4 @@
-"""Load or wrap a model, and check the view."""
+"""Load or wrap a model, and check the wrapper."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ CHECK_TEXTS = ("a photo of a dog", "two red cars next to a tree, seen from above
 
 @in_plain_state
 def load(spec: str | os.PathLike[str], device: str | int | torch.device | None = None) -> ModelView:
-    """Load a CLIP model and check that whyclip can follow its computation.
+    """Load a CLIP model and check that whyclip reproduces its computation.
 
     Args:
         spec: ``"mini"``; ``"openclip:ARCH/PRETRAINED"`` with a pretrained tag or a weights file
             (``.safetensors``, or ``.pt``/``.bin`` read with ``weights_only=True``);
             ``"openclip:FOLDER"`` in OpenCLIP's folder format; ``"hf:NAME"`` or ``"hf:FOLDER"``
-            for transformers; or such a folder's path alone.
+            for transformers; or the path of such a folder.
         device: a name or the number of a GPU; by default the first GPU, else the CPU.
 
     Raises:
-        OptionError: no such architecture, tag, file, folder or device, or a file with other
-            weights.
+        OptionError: no such architecture, tag, file, folder or device, or a file whose weights do
+            not fit.
         HubError: the weights cannot be downloaded.
-        UnsupportedModelError: the model's computation cannot be followed.
+        UnsupportedModelError: the model's computation cannot be reproduced.
     """
     if not isinstance(spec, str | os.PathLike):
         raise OptionError(f"model {spec!r:.60} is of type {type(spec).__name__}; give {FORMS}")
@@ -93,14 +93,14 @@ def wrap(model: Any, preprocess: Any, tokenizer: Any, name: str | None = None) -
             :data:`whyclip.models.transformers.families.FAMILIES`, in evaluation mode.
         preprocess: OpenCLIP's inference transform, a transformers image processor or
             ``CLIPProcessor``.
-        tokenizer: OpenCLIP's or transformers' tokenizer of this model, or a function that gives
+        tokenizer: OpenCLIP's or transformers' tokenizer of this model, or a function that returns
             the ids of CLIP's tokenizer, such as ``clip.tokenize``; None for a classifier.
-        name: name in results; the class name by default.
+        name: name in results; by default the class name.
 
     Raises:
         OptionError: ``model`` is not a module.
         UnsupportedModelError: the model is of another class, in training mode or inside a wrapper,
-            has NaN in its weights or a tokenizer without vocabulary, or cannot be followed to the
+            has NaN in its weights or a tokenizer without vocabulary, or cannot be reproduced to the
             required accuracy; the message names the layer.
     """
     name = name or type(model).__name__
@@ -188,11 +188,11 @@ def device_for(device: str | int | torch.device | None) -> torch.device:
     try:
         place = torch.device(f"cuda:{device}" if isinstance(device, int) else device)
         torch.empty(0, device=place)
-    # Backends raise different exceptions if they have no device.
+    # Backends without a device raise different exceptions.
     except Exception as error:
         known = "'cpu'" + (" and 'cuda'" if torch.cuda.is_available() else "")
         message = f"device {device!r:.40} is not available; this machine has {known}"
         raise OptionError(message) from error
     if place.type == "meta":
-        raise OptionError("device 'meta' holds no numbers; use 'cpu' or 'cuda'")
+        raise OptionError("device 'meta' has no values; use 'cpu' or 'cuda'")
     return place

@@ -1,7 +1,7 @@
 """Encoders that support only black-box methods.
 
-They do not pool their tokens by attention (they average their patches, or are convolutions), so
-only their input and score are known.
+They do not pool tokens by attention (they average patches or are convolutional), so only their
+input and score are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from whyclip.models.tower import ImageTower, Stream, TextTower
 
 Encode = Callable[[Tensor], Tensor]
 
-# Sides of the nominal patches, in order of preference; one of them divides all usual inputs.
+# Sides of nominal patches, in order of preference; one of them divides every common input size.
 NOMINAL_PATCHES = (16, 14, 32, 8)
 
 
@@ -26,15 +26,15 @@ class OpaqueImageTower(ImageTower):
 
     Args:
         encode: the library's own encoder, pixels ``[b, 3, H, W]`` to ``[b, e]``; an object with its
-            model as an attribute, so that copies call the copied model.
-        module: determines device and precision.
+            model as an attribute, so that a copy calls the copied model.
+        module: module that determines device and precision.
         size: height and width of its input in pixels.
-        why: reason why no attention pools its tokens.
+        why: reason why its tokens are not pooled by attention.
         patch: its patch size, if it has patches.
     """
 
     blocks = ()
-    fixed_grid_reason = "whyclip knows only its input and its embedding"
+    fixed_grid_reason = "only its input and its embedding are available"
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from whyclip.models.tower import Stream, interpolate_positions
 
 
 def layout_of(config: Any) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Patch size, grid and input size in pixels, from a vision configuration of transformers."""
+    """Return patch size, grid and input size in pixels, from a vision configuration."""
     patch, size = int(config.patch_size), int(config.image_size)
     return patch, (size // patch,) * 2, (size,) * 2
 

@@ -24,17 +24,17 @@ from whyclip.types import GeometryName, Precision
 
 NAMED = 3
 LIBRARIES = ("torch", "open_clip", "clip", "transformers", "timm", "whyclip")
-"""Packages whose modules are trusted; models with others are checked on every input."""
+"""Trusted packages; models with modules of other packages are checked on every input."""
 _FUNCTIONS = (FunctionType, MethodType, partial)
 # Global hooks of torch.
 _GLOBAL = (torch_modules._global_forward_hooks, torch_modules._global_forward_pre_hooks)
 
 
 def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) -> None:
-    """Check that a model is a view, and that geometry and precision are known.
+    """Check that a model is wrapped, and that geometry and precision are known.
 
     Raises:
-        OptionError: one of them is unknown; the message says what would work.
+        OptionError: one of them is unknown; the message names a valid one.
     """
     if not isinstance(model, ModelView):
         raise OptionError(
@@ -45,7 +45,7 @@ def check_asked(model: ModelView, geometry: GeometryName, precision: Precision) 
     check_choice("precision", precision, get_args(Precision))
     if geometry == "keep" and model.image.fixed_grid_reason:
         raise OptionError(
-            f"geometry 'keep' needs other grids than {model.name} runs on: "
+            f"geometry 'keep' needs grids that {model.name} does not support: "
             f"{model.image.fixed_grid_reason}; use 'model' or 'pad'"
         )
 
@@ -87,13 +87,13 @@ def _refuse_other_context(model: ModelView) -> None:
     length = getattr(model.tokenizer, "context_length", None)
     if model.classes is None and isinstance(length, int) and length != model.text.context:
         raise UnsupportedModelError(
-            f"{model.name}: its tokenizer gives {length} tokens, its text encoder takes "
+            f"{model.name}: its tokenizer gives {length} tokens, but its text encoder takes "
             f"{model.text.context}; give the tokenizer of this model"
         )
 
 
 def altered_parts(module: nn.Module) -> list[str]:
-    """Describe what is hooked, replaced or of an unknown class."""
+    """Describe parts that are hooked, replaced or of an unknown class."""
     descriptions = ["hook on every module"] if any(_GLOBAL) else []
     visited: set[type] = set()
     for name, part in module.named_modules():
@@ -105,7 +105,7 @@ def altered_parts(module: nn.Module) -> list[str]:
 
 
 def altered(part: nn.Module) -> list[str]:
-    """List what is hooked or replaced in one module, such as ``"forward hook on"``."""
+    """List hooks and replaced functions of one module, such as ``"forward hook on"``."""
     if part._forward_hooks or part._forward_pre_hooks:
         return ["forward hook on"]
     return [
@@ -135,7 +135,7 @@ def _package(thing: object) -> str:
 
 
 def held_modules(thing: object) -> Iterator[nn.Module]:
-    """Yield every module that a tower refers to, also through whyclip's own objects."""
+    """Yield every module that an encoder refers to, directly or through whyclip's objects."""
     visited: set[int] = set()
     waiting: list[object] = [thing]
     while waiting:
@@ -155,7 +155,7 @@ def refuse_stale(model: ModelView) -> None:
     """Check that no part was replaced since wrapping.
 
     Raises:
-        UnsupportedModelError: the view refers to a module that the model no longer has.
+        UnsupportedModelError: the wrapper refers to a module that the model no longer has.
     """
     if model.module is None:
         return

@@ -1,6 +1,6 @@
-"""Interface of a wrapped model: two towers (encoders), each a list of blocks.
+"""Interface of a wrapped model: two encoders ("towers"), each a list of blocks.
 
-A view refers to the user's own modules and calls them. Every adapter builds these types.
+A wrapper refers to the user's modules and calls them. Every adapter builds these types.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from whyclip.types import Side
 
 @dataclass(frozen=True)
 class Stream:
-    """Tokens in a tower.
+    """Tokens in an encoder.
 
     Attributes:
         x: ``[b, t, w]`` tokens.
@@ -47,8 +47,8 @@ class Block(ABC):
     A pooling head is an additional last block with its own query (``qkv`` returns one query row,
     ``forward`` one token). ``finish`` drops the pooled tokens, and there is no mask.
 
-    In a post-norm block, which norms the sum of stream and update, the stream is not a sum of its
-    layers' updates.
+    A post-norm block normalises the sum of stream and update, so its stream is not a sum of
+    updates.
     """
 
     heads: int
@@ -76,7 +76,7 @@ class Block(ABC):
         """Run the library's own block: ``[b, t, w]`` to ``[b, t, w]``."""
 
     def first_norm(self, x: Tensor) -> Tensor:
-        """Norm the block's input before its attention; where no norm is, the input itself."""
+        """Normalise the block's input before its attention; without a norm, return the input."""
         return x
 
     @abstractmethod
@@ -103,7 +103,7 @@ class Block(ABC):
         """The attention's output projection with its bias, ``[..., w]`` to ``[..., w]``."""
 
     def frozen_value(self, x: Tensor) -> Affine:
-        """The way from the stream ``[b, w]`` to the values ``[b, h·d]``, its norm frozen at x.
+        """Map from the stream ``[b, w]`` to the values ``[b, h·d]``, with the norm frozen at x.
 
         Raises:
             UnsupportedModelError: the block does not describe its parts.
@@ -111,14 +111,14 @@ class Block(ABC):
         raise _not_described(self, x)
 
     def frozen_merge(self, o: Tensor) -> Affine:
-        """``merge`` as an affine map, norms within it frozen at o ``[b, h·d]``."""
+        """``merge`` as an affine map, with its norms frozen at o ``[b, h·d]``."""
         raise _not_described(self, o)
 
     def frozen_finish(self, s: Tensor) -> Affine:
         """``finish`` as an affine map of ``x + update``, frozen where this sum is s ``[b, w]``.
 
-        Norms keep their deviation, activations f their secant f(z)/z, gates are kept. A
-        block that pools maps only its update.
+        Norms keep their deviation, activations f their secant f(z)/z, and gates their values. A
+        pooling head maps only its update.
         """
         raise _not_described(self, s)
 
@@ -136,9 +136,9 @@ class Tower(ABC):
 
     Attributes:
         side: ``"image"`` or ``"text"``.
-        blocks: first to last; empty if the tower is ``opaque``.
-        opaque: why no attention pools the tokens into the embedding, such as "it averages its
-            patches"; empty if one does. Opaque towers support only black-box methods.
+        blocks: first to last; empty if the encoder is ``opaque``.
+        opaque: reason why the tokens are not pooled by attention, such as "it averages its
+            patches"; empty if they are. Opaque encoders support only black-box methods.
     """
 
     side: Side
@@ -147,7 +147,7 @@ class Tower(ABC):
 
     @property
     def has_pooling_head(self) -> bool:
-        """Whether the readout is a pooling head; then no other block has a readout row."""
+        """Whether the encoder has a pooling head; then no other block has a readout row."""
         return bool(self.blocks) and self.blocks[-1].is_pooling_head
 
     @abstractmethod
@@ -164,7 +164,7 @@ class Tower(ABC):
         """Project normed tokens: ``[..., w]`` to ``[..., e]``; linear, with or without bias."""
 
     def project(self, x: Tensor) -> Tensor:
-        """Final norm and projection of readout tokens: ``[..., w]`` to ``[..., e]``."""
+        """Apply final norm and projection to readout tokens: ``[..., w]`` to ``[..., e]``."""
         return self.head(self.norm(x))
 
     def frozen_project(self, x: Tensor) -> Affine:
@@ -180,13 +180,13 @@ class Tower(ABC):
         """Call the library's own encoder: ``[b, e]``, not normalised."""
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Drop inputs that do not affect the embedding; images have none."""
+        """Drop inputs that do not affect the embedding; images are returned unchanged."""
         return inputs
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Device of the tower's weights."""
+        """Device of the encoder's weights."""
 
 
 class ImageTower(Tower):
@@ -197,8 +197,8 @@ class ImageTower(Tower):
         native_grid: rows and columns of the grid it was trained on.
         native_size: height and width of the input it was trained on, which need not be whole
             patches of that grid (384 pixels, patches of 14).
-        fixed_grid_reason: why it runs only on that grid, such as "its positions are rotary";
-            empty if it does not.
+        fixed_grid_reason: reason why it supports only that grid, such as "its positions are
+            rotary"; empty if it supports others.
     """
 
     side: Side = "image"
@@ -219,7 +219,7 @@ class ImageTower(Tower):
 class TextTower(Tower):
     """A text transformer; ``context`` is the number of token positions.
 
-    If the readout token cannot see later tokens (``causal``), these need not be computed.
+    If the readout token cannot attend to later tokens (``causal``), these are not computed.
     """
 
     side: Side = "text"
@@ -236,7 +236,7 @@ class TextTower(Tower):
 
 
 def attend(block: Block, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Run a block up to its attention: post-softmax weights ``[b, h, t, t]``, values."""
+    """Run a block up to its attention; return post-softmax weights ``[b, h, t, t]`` and values."""
     q, k, v = block.qkv(x)
     logits = q @ k.transpose(-1, -2) * block.scale
     return (logits if mask is None or block.is_pooling_head else logits + mask).softmax(-1), v
@@ -260,7 +260,7 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
 def interpolate_positions(
     positions: Tensor, native: tuple[int, int], grid: tuple[int, int], prefix: int = 1
 ) -> Tensor:
-    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically; keep prefix tokens."""
+    """Resample the patch positions of ``[prefix + gh·gw, w]`` bicubically, but not the prefix."""
     if grid == native:
         return positions
     first, patches = positions[:prefix], positions[prefix:]

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelView:
-    """A wrapped user's model.
+    """A user's model, wrapped.
 
-    A view refers to the model's modules and copies no weights. A copy
-    (``copy.deepcopy``, ``pickle``) has its own module, and follows that module's weights.
+    It refers to the model's modules and copies no weights. A copy (``copy.deepcopy``, ``pickle``)
+    has its own module and uses that module's weights.
 
     Attributes:
         name: label of the model in results.
@@ -35,7 +35,8 @@ class ModelView:
         tokenizer: the library's own tokenizer.
         width: size of the embedding space, ``e``.
         domain: distribution of the model's training images, if known.
-        classes: of a plain classifier, whose prompts are class names; None for models with text.
+        classes: classes of a plain classifier, whose prompts are class names; None for models with
+            text.
         module: the user's own model.
         changes: differences between the loaded weights and the model's weights file, as
             sentences, such as resampled position embeddings.
@@ -70,13 +71,13 @@ class ModelView:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the current weights, computed from all of them at each access.
+        """Hash of the current weights, computed from all weights at each access.
 
         Raises:
-            UnsupportedModelError: the view was made without the model.
+            UnsupportedModelError: the wrapper was created without the module.
         """
         if self.module is None:
-            raise UnsupportedModelError(f"{self.name} was described without its module")
+            raise UnsupportedModelError(f"{self.name} was created without its module")
         return fingerprint(self.module)
 
     @property
@@ -94,10 +95,10 @@ class ModelView:
             This view.
 
         Raises:
-            UnsupportedModelError: the view was made without the model.
+            UnsupportedModelError: the wrapper was created without the module.
         """
         if self.module is None:
-            raise UnsupportedModelError(f"{self.name} was described without its module")
+            raise UnsupportedModelError(f"{self.name} was created without its module")
         self.module.to(device)
         return self
 
@@ -109,14 +110,14 @@ class ModelView:
             against: contrast prompts.
 
         Returns:
-            A module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``, with gradients. It
-            contains the user's own module, not a copy.
+            A differentiable module from pixels ``[b, 3, H, W]`` to match scores ``[b, n]``. It
+            contains the user's module, not a copy.
 
         Raises:
             PromptError: a prompt cannot be used.
-            ModelError: the model's scores cannot be followed.
+            ModelError: the model's scores cannot be reproduced.
         """
-        # By name, because this package must not import the module.
+        # Imported by name, because this package must not depend on the module.
         made: Scorer = import_module("whyclip.integrations").scorer(self, prompts, against=against)
         return made
 
@@ -131,7 +132,7 @@ class ModelView:
         """
         if self.logit_bias is None:
             raise UnsupportedModelError(
-                f"{self.name} has no logit bias, so a single score has no probability; compare "
+                f"{self.name} has no logit bias, so a single score is not a probability; compare "
                 "prompts by softmax(logit_scale · scores) instead"
             )
         return (self.logit_scale * scores + self.logit_bias).sigmoid()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from whyclip.errors import UnsupportedModelError
 from whyclip.inputs import tokenize
 
-# In several scripts, because a tokenizer may support only one.
+# Several scripts, because a tokenizer may support only one.
 PROBES = ("dog", "cat", "tree", "two red cars", "狗", "猫", "树", "собака", "кошка", "कुत्ता")
 TABLES = ("token_embedding", "word_embeddings")
 
@@ -41,8 +41,8 @@ def check_tokenizer(module: nn.Module, tokenizer: Any, context: int, name: str) 
             read.add(ids)
     if len(read) < 2:
         raise UnsupportedModelError(
-            f"{name}: its tokenizer reads {PROBES[0]!r}, {PROBES[1]!r} and {PROBES[2]!r} alike, "
-            "as without its files; give the tokenizer that belongs to the model"
+            f"{name}: its tokenizer gives {PROBES[0]!r}, {PROBES[1]!r} and {PROBES[2]!r} the same "
+            "ids, as without its files; give the tokenizer that belongs to the model"
         )
     _check_table(module, tokens.ids, name)
 

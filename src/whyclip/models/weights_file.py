@@ -1,4 +1,4 @@
-"""Reading weights files before the library does, and explaining why they do not fit."""
+"""Read weights files before the library does, and explain why they do not fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUOTED = 2
 
 
 def few(names: Iterable[str]) -> str:
-    """List the first keys, with a count of the others."""
+    """List the first keys and the number of others."""
     ordered = sorted(names)
     more = f" and {len(ordered) - QUOTED} more" if len(ordered) > QUOTED else ""
     return ", ".join(f"'{name:.60}'" for name in ordered[:QUOTED]) + more
@@ -36,7 +36,7 @@ def read_shapes(path: Path) -> Shapes:
         Shapes by name, without the prefix of ``DataParallel``; empty for NumPy arrays.
 
     Raises:
-        OptionError: the file is not a state dict; the message says what to do.
+        OptionError: the file is not a state dict; the message names a fix.
     """
     if path.suffix in ARRAYS:
         return {}
@@ -48,7 +48,7 @@ def read_shapes(path: Path) -> Shapes:
     else:
         shapes = {name: tuple(value.shape) for name, value in _state_dict(path).items()}
     if not shapes:
-        raise OptionError(f"weights file {path.name!r} holds no tensors")
+        raise OptionError(f"weights file {path.name!r} has no tensors")
     return {name.removeprefix("module."): shape for name, shape in shapes.items()}
 
 
@@ -66,7 +66,7 @@ def _state_dict(path: Path) -> Mapping[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, dict):
         raise OptionError(
-            f"weights file {path.name!r} holds {type(content).__name__}, not a state dict; save "
+            f"weights file {path.name!r} contains {type(content).__name__}, not a state dict; save "
             "model.state_dict()"
         )
     nested = [str(key) for key, value in content.items() if isinstance(value, dict)]
@@ -84,14 +84,14 @@ def _read(path: Path) -> Any:
     # Magic bytes of a zip archive and of pickles.
     if start != b"PK" and not start.startswith(b"\x80"):
         raise OptionError(
-            f"weights file {path.name!r} cannot be read: it is not of torch.save; give a "
+            f"weights file {path.name!r} cannot be read: torch.save did not write it; give a "
             ".safetensors, .pt or .bin file"
         )
     try:
         try:
             return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except RuntimeError:
-            # Files of the format before torch 1.6 cannot be mapped.
+            # Files in the format before torch 1.6 cannot be memory-mapped.
             return torch.load(path, map_location="cpu", weights_only=True)
     # After any error, the library must not read the file with pickle.
     except Exception as error:
@@ -101,7 +101,7 @@ def _read(path: Path) -> Any:
             raise OptionError(f"weights file {path.name!r} cannot be read: {reason:.80}") from error
         what = f" ({held[1]:.40})" if held else ""
         raise OptionError(
-            f"weights file {path.name!r} holds Python objects{what}, which whyclip does not load; "
+            f"weights file {path.name!r} contains Python objects{what}, which are not loaded; "
             "save only its state dict, torch.save(model.state_dict(), FILE)"
         ) from error
 
@@ -110,7 +110,7 @@ def resampled(shapes: Shapes, model: Any) -> tuple[str, ...]:
     """Describe position embeddings that OpenCLIP resampled while loading a file.
 
     Args:
-        shapes: of the tensors in the file.
+        shapes: shapes of the tensors in the file.
         model: the loaded model.
     """
     changes = []
@@ -142,8 +142,8 @@ def misfit(report: str, arch: str, shapes: Shapes) -> str | None:
 
     Args:
         report: the full message.
-        arch: the architecture.
-        shapes: of the tensors in the file.
+        arch: name of the architecture.
+        shapes: shapes of the tensors in the file.
 
     Returns:
         The line; None if the report is about something else.
@@ -155,7 +155,7 @@ def misfit(report: str, arch: str, shapes: Shapes) -> str | None:
     if missing or unexpected:
         parts = [f"it lacks {len(missing)} weights ({few(missing)})"] if missing else []
         if unexpected:
-            parts.append(f"holds {len(unexpected)} others ({few(unexpected)})")
+            parts.append(f"it has {len(unexpected)} others ({few(unexpected)})")
         return f"does not fit {arch}: {', and '.join(parts)}"
     sizes = re.findall(_SIZES, report)
     if not sizes:

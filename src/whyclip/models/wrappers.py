@@ -1,4 +1,4 @@
-"""Unwrapping models, if that does not change the computation."""
+"""Unwrap models if that does not change the computation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def plain_module(model: Any, name: str) -> nn.Module:
     compiles only ``forward``.
 
     Args:
-        model: any object.
+        model: object from the user.
         name: name in results.
 
     Raises:
-        OptionError: it is not a module.
+        OptionError: the object is not a module.
         UnsupportedModelError: a wrapper with another computation, or a quantised module.
     """
     if isinstance(model, str) or hasattr(model, "__fspath__"):
@@ -40,7 +40,7 @@ def plain_module(model: Any, name: str) -> nn.Module:
         raise UnsupportedModelError(f"{name} is wrapped by {kind}; give its .module instead")
     if isinstance(model, torch.jit.ScriptModule):
         raise UnsupportedModelError(
-            f"{name} is TorchScript, whose layers cannot be read; give the Python model, "
+            f"{name} is TorchScript, whose layers are not accessible; give the Python model, "
             "for OpenAI's that of clip.load(..., jit=False)"
         )
     if hasattr(model, "merge_and_unload") or "peft_config" in vars(model):

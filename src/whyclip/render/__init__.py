@@ -1,6 +1,6 @@
 """Renderings of explanations: overlays, figures, pages, terminal summaries.
 
-Everything here only reads an Explanation. Maps are normalised, clipped and coloured only here.
+Renderings do not modify an Explanation. Maps are normalised, clipped and coloured only here.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Conversion of relevance to colour; the only place where maps are scaled for display.
+"""Conversion of relevance to colour; maps are scaled for display only here.
 
 The grey level of the image mixes a dark and a light ink; relevance selects the pair of inks. At
-relevance 0 both inks are grey, so every colour on a panel is relevance. Warm inks mean *for* the
-match, cold inks *against* it. The lightness of both inks rises with the strength, also for
-colour-blind readers.
+relevance 0 both inks are grey, so any colour on a panel shows relevance. Warm inks are *for* the
+match, cold inks *against* it. The lightness of both inks increases with the strength, which also
+helps colour-blind readers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Colours at these strengths, linear between them in sRGB.
+# Colours at these strengths, interpolated linearly in sRGB.
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 DARK_FOR = ("#0d0d0d", "#35120d", "#8c1806", "#d44f0f", "#efa200")
 LIGHT_FOR = ("#808080", "#ab786f", "#ee755e", "#ffb285", "#fff4ab")
@@ -34,7 +34,7 @@ _ROUNDING = 1e-6
 
 
 def _channels(colours: Iterable[str]) -> Floats:
-    """Hexadecimal colours as ``[colours, 3]``, each channel in [0, 1]."""
+    """Convert hexadecimal colours to ``[colours, 3]``, each channel in [0, 1]."""
     return np.array([[int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5)] for hue in colours])
 
 
@@ -48,7 +48,7 @@ def mixed(grey: Floats, strength: Floats) -> Floats:
     """Mix the two inks.
 
     Args:
-        grey: level of the image in [0, 1], 0 for black.
+        grey: grey level of the image in [0, 1], 0 for black.
         strength: relevance in [−1, 1], broadcast against ``grey``.
 
     Returns:
@@ -79,16 +79,16 @@ class Scale:
         return cast(Floats, np.clip(scaled, -1.0 if self.signed else 0.0, 1.0))
 
     def steps(self, count: int) -> Floats:
-        """Strengths from the lowest to the highest, ``[count]``."""
+        """Return strengths from the lowest to the highest, ``[count]``."""
         return np.linspace(-1.0 if self.signed else 0.0, 1.0, count)
 
     def bar(self, width: int, height: int) -> Floats:
-        """Pixels ``[height, width, 3]`` of a colour bar: strength horizontally, grey vertically."""
+        """Draw a colour bar ``[height, width, 3]``: strength horizontally, grey vertically."""
         return mixed(np.linspace(1.0, 0.0, height)[:, None], self.steps(width)[None])
 
     @property
     def ends(self) -> tuple[str, str]:
-        """Relevance at both ends of the scale, rounded."""
+        """Return the rounded relevance at both ends of the scale."""
         return (f"{-self.limit:.2g}" if self.signed else "0"), f"{self.limit:.2g}"
 
 
@@ -97,7 +97,7 @@ def scales(
 ) -> list[Scale]:
     """Choose the scale of each map.
 
-    Either all maps of a figure are signed or none, so that they share one colour bar.
+    Either all maps of a figure are signed or none, so that they can share one colour bar.
 
     Args:
         maps: ``[gh, gw]`` each; NaN and infinity are ignored.

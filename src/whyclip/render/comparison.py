@@ -55,14 +55,14 @@ class _Column:
 def comparison(explanations: Mapping[str, Explanation]) -> Figure:
     """Draw methods as columns and prompts as rows, each map scaled to its own peak.
 
-    A mark beside each method's name shows whether it explains the model's score; the legend
-    lists what the others modify.
+    A mark next to each method's name shows whether it explains the model's score. The legend lists
+    the modifications of other methods.
 
     Args:
-        explanations: by the title of the column; all of the same prompts.
+        explanations: explanations of the same prompts, by column title.
 
     Raises:
-        InputError: there are none, or they do not have the same prompts.
+        InputError: there are none, or their prompts differ.
     """
     if not explanations:
         raise InputError("comparison of {}: give at least one explanation by name")
@@ -123,7 +123,7 @@ def _draw(
     title(paper, " · ".join(filter(None, (methods, first.model, first.versus))))
     shown = None
     if first.image is not None:
-        # Every row and band keeps a copy until the figure is written, so it has display size.
+        # At display size, because every row and band keeps a copy until the figure is written.
         shown = first.image.copy()
         shown.thumbnail(display_size(first), Image.Resampling.LANCZOS)
     left = (width - content) / 2
@@ -155,7 +155,7 @@ def _draw(
 
 
 def _score(explanation: Explanation, row: int) -> str:
-    """The model's score of a prompt; a difference with its two scores."""
+    """Format the model's score of a prompt; a difference is shown with its two scores."""
     score = f"{explanation.certificate.score_model[row]:.3f}"
     contrast = contrast_of(explanation, row)
     return f"{contrast} = {score}" if contrast else f"score {score}"
@@ -182,7 +182,7 @@ def _headers(paper: Paper, band: Sequence[_Column], x: float, y: float, cell: fl
 
 
 def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
-    """One line for all methods that explain the model's score, and one for each other method."""
+    """Make one line for all methods that explain the model's score, and one per other method."""
     certificates = {
         column.name.replace("\n", ", "): column.explanation.certificate for column in columns
     }

@@ -15,7 +15,7 @@ STROKES = ((2, 0.05), (1, 1.0))
 
 
 def contoured(rgb: Floats, strength: Floats) -> Floats:
-    """Draw the contours of a strength ``[h, w]`` (NaN where unseen) into pixels ``[h, w, 3]``."""
+    """Draw the contours of a strength ``[h, w]`` (NaN if cropped) into pixels ``[h, w, 3]``."""
     rgb, visible = rgb.copy(), ~np.isnan(strength)
     rows, columns = np.indices(strength.shape)
     for sign in (1, -1):
@@ -23,7 +23,7 @@ def contoured(rgb: Floats, strength: Floats) -> Floats:
         for reach, level in STROKES:
             edge = _near(inside, reach) & ~_near(~visible, reach) & _near(~inside, reach)
             if sign < 0:
-                # Dashes run along the axis that the line does not cross.
+                # Dashes follow the axis that the line does not cross.
                 above, below = (_shifted(inside, by) for by in (-reach, reach))
                 edge &= np.where(above != below, columns, rows) // DASH % 2 == 0
             rgb[edge] = level

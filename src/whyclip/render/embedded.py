@@ -1,4 +1,4 @@
-"""Images in vector files: at their own resolution, each stored once."""
+"""Images in vector files, at their own resolution and each stored once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Pixels:
 
     @cached_property
     def turned(self) -> NDArray[np.uint8]:
-        """``[H, W, 4]``, upside down, as renderers take images.
+        """``[H, W, 4]`` upside down, as renderers expect images.
 
-        The PDF backend stores an array once, however often it is drawn; hence the cache.
+        Cached, because the PDF backend stores the same array only once.
         """
         opaque = np.full((*self.upright.shape[:2], 1), 255, np.uint8)
         return np.ascontiguousarray(np.concatenate([self.upright, opaque], -1)[::-1])
@@ -41,7 +41,7 @@ def _artist() -> type[Any]:
     from matplotlib.transforms import Affine2D
 
     class Embedded(AxesImage):
-        """An image that PDF and SVG contain as it is, not resampled for each place."""
+        """An image that PDF and SVG files contain without resampling."""
 
         pixels: Pixels
 
@@ -70,7 +70,7 @@ def embed(panel: Axes, pixels: Pixels) -> None:
 
 
 def stored_once(svg: str) -> str:
-    """Store each image of an SVG once, as a symbol that its places refer to."""
+    """Store each image of an SVG once, as a symbol that its uses refer to."""
     seen: dict[str, int] = {}
     for match in _IMAGE.finditer(svg):
         data = dict(_ATTRIBUTE.findall(match[0]))["xlink:href"]

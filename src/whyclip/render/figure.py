@@ -52,7 +52,7 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Columns, and the width and height of an image's cell in inches."""
+    """Number of columns, and width and height of an image's cell in inches."""
 
     columns: int
     cell: float
@@ -81,7 +81,7 @@ def figure(
         shared_scale: whether all maps and words share one colour scale; by default only for an
             interaction.
         interpolation: see :meth:`whyclip.Explanation.heatmap`; ``"nearest"`` shows the patches.
-        contour: whether to draw the line at half of the peak.
+        contour: whether to draw the contour at half of the peak.
 
     Returns:
         A matplotlib figure, independent of pyplot.
@@ -112,7 +112,7 @@ def figure(
 
 
 def _score(explanation: Explanation, index: int) -> str:
-    """The score; a difference with its two scores."""
+    """Format the score; a difference is shown with its two scores."""
     score = f"{float(explanation.scores[index]):.3f}"
     contrast = contrast_of(explanation, index)
     return f"{score} ({contrast})" if contrast else score
@@ -127,7 +127,7 @@ def _heading(explanation: Explanation) -> str:
 
 
 def _laid_out(panels: list[_Panel], grid: _Grid, notes: list[Note]) -> Paper:
-    """Lay out panels in rows, each as tall as its longest prompt needs, and the small print."""
+    """Lay out panels in rows as tall as their longest prompt, and the small print."""
     columns, cell, tall = grid.columns, grid.cell, grid.tall
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
     wrapped = [[wrap(panel.words, cell, _PROMPT) for panel in row] for row in rows]

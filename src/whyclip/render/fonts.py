@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _settings = RLock()
 
 DEFAULT_FONT = "DejaVu Sans"
-"""Ships with matplotlib, so that figures look the same everywhere."""
+"""Included in matplotlib, so that figures look the same everywhere."""
 
 # Sans-serif fonts with many characters, tried before other installed ones.
 _PREFERRED = (
@@ -63,7 +63,7 @@ def warn_of_boxes(text: str) -> None:
 def matplotlib_settings(values: Mapping[Any, Any]) -> Iterator[None]:
     """Change matplotlib's settings during a block, in one thread at a time.
 
-    They are process-wide. If two blocks overlapped, the last one would restore the other's
+    The settings are process-wide. If two blocks overlapped, the last one would restore the other's
     settings.
     """
     import matplotlib
@@ -90,7 +90,7 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def _foreign(text: str) -> tuple[str, ...]:
-    """Characters that the default font lacks, without repeats."""
+    """Return the characters that the default font lacks, without repeats."""
     available = _default_charmap()
     return tuple(dict.fromkeys(c for c in text if ord(c) not in available and c.isprintable()))
 
@@ -108,7 +108,7 @@ def _families(characters: Iterable[str]) -> list[str]:
 
 @cache
 def _family(character: str) -> str | None:
-    """An installed family that can draw this character, or None."""
+    """Return an installed family that can draw this character, or None."""
     for entry in _installed():
         if ord(character) in _charmap(entry.fname) and _draws(entry.fname, character):
             return entry.name
@@ -117,7 +117,7 @@ def _family(character: str) -> str | None:
 
 @cache
 def _installed() -> list[FontEntry]:
-    """One upright entry for each family, in the order they are tried."""
+    """Return one upright entry per family, in the order in which they are tried."""
     from matplotlib.font_manager import fontManager
 
     regular = [e for e in fontManager.ttflist if e.style == "normal" and _is_for_text(e)]
@@ -152,7 +152,7 @@ def _charmap(path: str) -> frozenset[int]:
 
 
 def _draws(path: str, character: str) -> bool:
-    """Whether matplotlib can draw a font's characters, which it cannot for coloured bitmaps."""
+    """Whether matplotlib can draw a font's characters; it cannot draw coloured bitmaps."""
     from matplotlib.font_manager import get_font
 
     try:

@@ -30,7 +30,7 @@ class Levels(NamedTuple):
 def levels(image: Image.Image) -> Levels:
     """Choose the stretch of an image: its range, at most 1.5-fold, with the median in the middle.
 
-    The range is that of the 1 % and 99 % quantiles, measured on at most 512 pixels per side.
+    The range is between the 1 % and 99 % quantiles, measured on at most 512 pixels per side.
     """
     small = image.convert("RGB")
     if max(small.size) > _MEASURED_AT:
@@ -47,7 +47,7 @@ def levels(image: Image.Image) -> Levels:
 
 
 def grey(image: Image.Image | None, width: int, height: int) -> Floats:
-    """Grey level ``[height, width]`` in [0, 1] of an image, at the given size."""
+    """Return the grey level ``[height, width]`` in [0, 1] of an image, at the given size."""
     if image is None:
         return np.full((height, width), BLANK)
     chosen = levels(image)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CELL = 0.24
 _AXIS = 0.42
 _LIGHT = 0.75
-# Heads that are named in their cells, for each prompt.
+# Number of heads labelled in their cells, for each prompt.
 _NAMED = 5
 
 
@@ -78,7 +78,7 @@ def heads_figure(heads: Heads) -> Figure:
         for head in range(count):
             at = x + _AXIS + (head + 0.5) * _CELL
             paper.text(at, below, f"{head}", 6.5, ha="center", color=MUTED)
-        legend = "layer downwards, head across; the five strongest framed"
+        legend = "layers vertically, heads horizontally; the five strongest are framed"
         paper.text(x, below + line_height(6.5), clip(legend, width, 6.5), 6.5, color=MUTED)
     foot(paper, notes)
     colour_bar(paper, scale, notes, shared=True)
@@ -91,7 +91,7 @@ def _label(heads: Heads, index: int) -> str:
 
 
 def heads_page(heads: Heads) -> str:
-    """Write the table, and the maps of each prompt's strongest heads, into one HTML page."""
+    """Write the table and the maps of each prompt's strongest heads to one HTML page."""
     drawn = data_uri("png", figure_bytes(heads_figure(heads)))
     names = ", ".join(escape(_label(heads, index)) for index in range(len(heads.prompts)))
     before = (
@@ -105,5 +105,5 @@ def heads_page(heads: Heads) -> str:
 
 
 def heads_fragment(heads: Heads) -> str:
-    """HTML to put into a notebook; see :func:`heads_page`."""
+    """Return HTML for a notebook; see :func:`heads_page`."""
     return framed(heads_page(heads), "whyclip heads")

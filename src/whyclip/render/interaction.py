@@ -1,4 +1,4 @@
-"""An interaction as a figure and as a page: words joined to patches by lines, and the sums."""
+"""An interaction as a figure and as a page: lines from words to patches, and the sums."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ASSETS = "table_viewer"
 PAIRS = 8
-"""How many pairs are drawn as lines."""
+"""Number of pairs drawn as lines."""
 _WIDTH = 10.0
 _WORD = 11.0
 _COLUMNS = (("with the regions", 1.35), ("rest of image", 1.2), ("sum", 0.75))
@@ -47,7 +47,7 @@ def interaction_figure(
 
     Args:
         interaction: the word–region relevance to draw.
-        pairs: how many pairs to draw as lines; 0 draws none.
+        pairs: number of pairs to draw as lines; 0 draws none.
         interpolation: see :meth:`whyclip.Explanation.heatmap`.
 
     Returns:
@@ -91,7 +91,7 @@ def _lines(
     words, places, x = interaction.words, [], MARGIN
     widths = [text_width(word.text, _WORD) for word in words]
     gap = min(0.12, max(0.02, (width - sum(widths)) / max(1, len(words))))
-    # A long prompt is set smaller.
+    # A long prompt has a smaller font.
     size = _WORD * min(1.0, width / (sum(widths) + gap * len(words)))
     for word, natural in zip(words, widths, strict=True):
         scaled = natural * size / _WORD
@@ -129,7 +129,7 @@ def _index(interaction: Interaction, pair: Pair) -> int:
 
 
 def _sums(paper: Paper, interaction: Interaction, x: float, y: float, width: float) -> None:
-    """A line for each row of the table, and the score below."""
+    """Draw a line for each row of the table, and the score below."""
     ends: list[tuple[str, float]] = []
     right = x + width
     for name, wide in reversed(_COLUMNS):
@@ -158,7 +158,7 @@ def sums_of(interaction: Interaction) -> list[tuple[str, float | None, float | N
 
 
 def interaction_page(interaction: Interaction) -> str:
-    """Write an interaction into one self-contained HTML page.
+    """Write an interaction to one self-contained HTML page.
 
     Readers select words to see where they match, and draw a box to see which words match it.
     """
@@ -175,7 +175,7 @@ def interaction_page(interaction: Interaction) -> str:
 
 
 def interaction_fragment(interaction: Interaction) -> str:
-    """HTML to put into a notebook; see :func:`interaction_page`."""
+    """Return HTML for a notebook; see :func:`interaction_page`."""
     return framed(interaction_page(interaction), "whyclip interaction")
 
 

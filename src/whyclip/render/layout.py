@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from whyclip.errors import OptionError, quoted
 
 WIDTHS = {"column": 3.25, "page": 6.875}
-"""Inches of one and of two columns, as in most conference templates."""
+"""Widths of one and two columns in inches, as in most conference templates."""
 
 DPI = 300
 _LEAST, _MOST = 1.0, 60.0
@@ -18,14 +18,14 @@ _RESOLUTIONS = (30, 2400)
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of a figure for a paper: :func:`whyclip.figure` and the like take one.
+    """Layout of a figure for a paper, for example for :func:`whyclip.methods_figure`.
 
     Attributes:
-        width: of the whole figure, which has no margin: ``"column"`` (3.25 inches), ``"page"``
-            (6.875 inches), or a number of inches.
-        columns: panels in a row; by default as many as are readable.
-        font_size: of prompts and titles, in points.
-        bare: whether to leave out header, scores, certificate and colour bar.
+        width: width of the whole figure, which has no margin: ``"column"`` (3.25 inches),
+            ``"page"`` (6.875 inches), or a number of inches.
+        columns: number of panels in a row; by default as many as are readable.
+        font_size: font size of prompts and titles, in points.
+        bare: whether to omit header, scores, certificate and colour bar.
         dpi: pixels per inch of the images, and of a PNG or JPEG file.
 
     Raises:
@@ -48,7 +48,7 @@ class Layout:
         _check("font size", self.font_size, *_SIZES)
         _check("dpi", self.dpi, *_RESOLUTIONS)
         if self.columns is not None and self.columns < 1:
-            raise OptionError(f"columns={self.columns}: at least 1 is needed")
+            raise OptionError(f"columns={self.columns}: give 1 or more")
 
     @property
     def inches(self) -> float:

@@ -26,7 +26,7 @@ def overlay(
     """Draw one heat map and its image in two colours.
 
     The grey level of the image mixes a dark and a light ink, selected by relevance. Both are grey
-    at relevance 0, so every colour is relevance. Cropped areas are hatched.
+    at relevance 0, so any colour shows relevance. Cropped areas are hatched.
 
     Args:
         image: the image, any size; None for plain grey.
@@ -62,14 +62,14 @@ def painted(base: Floats, values: Floats, scale: Scale, contour: bool = False) -
 
 
 def _array(heatmap: Any) -> Floats:
-    """Convert an array, or a tensor on any device or with a graph."""
+    """Convert an array, or a tensor on any device, with or without a graph."""
     if hasattr(heatmap, "detach"):
         heatmap = heatmap.detach().cpu().double().numpy()
     return np.asarray(heatmap, dtype=np.float64)
 
 
 def _hatched(base: Floats) -> Floats:
-    """Fade the image and draw diagonal lines at a distance of about 1/40 of it."""
+    """Fade the image and draw diagonal lines, spaced by about 1/40 of its size."""
     height, width = base.shape
     pitch = max(6, round(max(height, width) / 40))
     rows, columns = np.ogrid[:height, :width]

@@ -4,8 +4,8 @@ A page is a self-contained file: style, script, image and the JSON of the explan
 The user's text (prompts, names) enters the document only as JSON that the script inserts as text,
 or escaped.
 
-The parts that the web page shares are JavaScript modules; within this page they stand one after
-another in a single script, without their imports and exports.
+The parts shared with the web page are JavaScript modules. This page concatenates them to a single
+script without imports and exports.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _ENCODERS: dict[str, dict[str, Any]] = {
 def page(
     explanations: Sequence[Explanation], *, shared_scale: bool | None = None, before: str = ""
 ) -> str:
-    """Write explanations into one self-contained HTML page.
+    """Write explanations to one self-contained HTML page.
 
     Several explanations (of several methods, models or images) get one tab each.
 
@@ -79,7 +79,7 @@ def page(
             _without_script(explanation, shared_scale) for explanation in explanations
         ),
     )
-    # A prompt may contain an unpaired surrogate, which no file can.
+    # A prompt may contain an unpaired surrogate, which cannot be encoded in a file.
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -93,7 +93,7 @@ def fragment(explanation: Explanation) -> str:
 
 
 def framed(html: str, title: str) -> str:
-    """Put a whole page into its own frame, for a notebook."""
+    """Wrap a whole page in its own frame, for a notebook."""
     return (
         f'<iframe srcdoc="{escape(html)}" title="{escape(title)}" '
         f'loading="lazy" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
@@ -126,7 +126,7 @@ def _data(explanations: Sequence[Explanation], shared_scale: bool | None) -> dic
 
 
 def _names(explanations: Sequence[Explanation]) -> list[str]:
-    """Write the shortest distinguishing names: by method, model, options, or number."""
+    """Choose the shortest distinguishing names: by method, model, options, or number."""
     parts = {
         "method": [explanation.method for explanation in explanations],
         "model": [explanation.model for explanation in explanations],
@@ -147,21 +147,21 @@ def _options(explanation: Explanation) -> str:
 
 
 def image_uri(image: Image.Image) -> str:
-    """The content of :func:`display_file` as a URI."""
+    """Return the content of :func:`display_file` as a URI."""
     return data_uri(*display_file(image))
 
 
 def display_file(image: Image.Image) -> tuple[str, bytes]:
-    """Encode an image for display, at most 1400 pixels a side.
+    """Encode an image for display, at most 1400 pixels per side.
 
     Returns:
-        ``"jpeg"``, or ``"png"`` where that promises to be smaller; and the file's content.
+        ``"jpeg"``, or ``"png"`` if it is likely to be smaller; and the file's content.
     """
     shown = image.convert("RGB")
     shown.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     part = shown
     if max(shown.size) > 2 * _SAMPLE:
-        # Encoding a full photo as PNG takes most of the time to write a page.
+        # Encoding a full photo as PNG would take most of the time for writing a page.
         left, top = (max(0, (length - _SAMPLE) // 2) for length in shown.size)
         part = shown.crop(
             (left, top, min(left + _SAMPLE, shown.width), min(top + _SAMPLE, shown.height))
@@ -178,7 +178,7 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
 
 
 def colours() -> dict[str, Any]:
-    """The inks, so that the page uses the same colours as other renderings."""
+    """Return the inks, so that the page uses the same colours as other renderings."""
     return {
         "strengths": colour.STRENGTHS,
         "for": {"dark": colour.DARK_FOR, "light": colour.LIGHT_FOR},
@@ -195,7 +195,7 @@ def colours() -> dict[str, Any]:
 
 
 def harmless_json(data: dict[str, Any]) -> str:
-    """JSON that is safe inside a script element."""
+    """Encode as JSON that is safe inside a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -203,7 +203,7 @@ def harmless_json(data: dict[str, Any]) -> str:
 
 
 def _without_script(explanation: Explanation, shared_scale: bool | None) -> str:
-    """Content without JavaScript: prompts, highlighted words, scores, certificate."""
+    """Write content that needs no JavaScript: prompts, highlighted words, scores, certificate."""
     largest = largest_word(explanation) if shares_scale(explanation, shared_scale) else None
     rows = "".join(
         f"<li>{words_html(prompt, words, largest=largest)}: {score:.3f}{escape(match)}</li>"
@@ -229,5 +229,5 @@ def _match_sentences(explanation: Explanation) -> list[str]:
 
 @cache
 def asset(name: str, folder: str = "viewer") -> str:
-    """The text of a file that pages are made of."""
+    """Return the text of a page's source file."""
     return (files("whyclip.render") / folder / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Figures for papers: panels on a grid of exactly the given width, with text at its real size."""
+"""Figures for papers: panels on a grid of exactly the given width, with text at its true size."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Panel:
     """A cell of the grid.
 
     Attributes:
-        image: drawn in the cell, if there is one.
-        title: above it.
-        caption: below it, with highlighted words.
-        note: below the caption, small.
+        image: image in the cell, or None.
+        title: text above the image.
+        caption: text below the image, with highlighted words.
+        note: small text below the caption.
     """
 
     image: Image.Image | None
@@ -53,12 +53,12 @@ def methods_figure(
 ) -> Figure:
     """Draw images and prompts as rows and methods as columns, as in papers.
 
-    A row has the image with its prompt, and one map for each method, each at its own peak. The
-    names of the methods stand above a row if they differ from the row before.
+    A row has the image with its prompt, and one map per method, each scaled to its own peak. Method
+    names are shown above a row if they differ from those of the previous row.
 
     Args:
-        rows: explanations by the title of their column; those of one row have the same prompts. An
-            explanation of n prompts gives n rows.
+        rows: for each row, explanations of the same prompts by column title. Explanations of n
+            prompts give n rows.
         layout: width, columns (methods in a row), font size, dpi; by default a page's width,
             without header and footer.
         words: whether to show the words below each map, highlighted by their relevance.
@@ -111,7 +111,7 @@ def prompts_figure(explanation: Explanation, layout: Layout | None = None) -> Fi
     """Draw the image and the map of each prompt, with highlighted words below them.
 
     Args:
-        explanation: to draw.
+        explanation: the explanation to draw.
         layout: width, columns (panels in a row), font size, dpi; by default a page's width,
             without header and footer.
     """
@@ -142,13 +142,13 @@ def _cell(layout: Layout, columns: int) -> float:
 
 
 def _pixels(explanation: Explanation, cell: float, layout: Layout) -> int:
-    """The longest side of a panel in pixels at the layout's dpi."""
+    """Return the longest side of a panel in pixels at the layout's dpi."""
     aspect = explanation.geometry.width / explanation.geometry.height
     return max(1, math.ceil(layout.dpi * cell * max(1.0, min(1 / aspect, _TALLEST))))
 
 
 def _reduced(explanation: Explanation, longest: int) -> Image.Image | None:
-    """The image, at most as large as its overlays."""
+    """Return the image, at most as large as its overlays."""
     if explanation.image is None:
         return None
     image = explanation.image.copy()
@@ -163,7 +163,7 @@ def _score(explanation: Explanation, index: int) -> str:
 
 
 def _verdicts(rows: Sequence[Mapping[str, Explanation]]) -> dict[str, str]:
-    """Each method's certificate, with its colour; equal ones once."""
+    """Return each method's certificate with its colour, without duplicates."""
     return {
         f"{seal.mark(one.certificate)} {' '.join(name.split())}: {one.certificate.verdict}": (
             seal.colour(one.certificate)
@@ -220,7 +220,7 @@ class _Wrapped:
     """The lines above and below a panel."""
 
     def __init__(self, panel: Panel, cell: float, size: float) -> None:
-        # A variant's options stand below the name of its method.
+        # A variant's options are below the name of its method.
         parts = panel.title.split("\n") if panel.title else []
         self.title = [line for part in parts for line in wrap([Segment(part)], cell, size, 2)]
         self.caption = wrap(panel.caption, cell, size, _MOST_LINES) if panel.caption else []
@@ -235,13 +235,13 @@ class _Wrapped:
 
 
 def _tall(row: Sequence[Panel], cell: float) -> float:
-    """Height of a row's images: the tallest fills its width, unless it is very tall."""
+    """Return the height of a row's images: the tallest fills its width, unless it is very tall."""
     tallest = [one.image.height / one.image.width for one in row if one.image is not None]
     return cell * min(max(tallest, default=0.0), _TALLEST)
 
 
 def _colour_bar(paper: Paper, scale: Scale, y: float, size: float) -> None:
-    """The colour bar with its ends, at the right."""
+    """Draw the colour bar with the values of its ends at the right."""
     width = min(_BAR[0], paper.width)
     x = paper.width - width
     pixels = Image.fromarray((scale.bar(256, 24) * 255).round().astype("uint8"))

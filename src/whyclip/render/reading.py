@@ -31,14 +31,14 @@ def method_title(explanation: Explanation) -> str:
 
 
 def facts(explanation: Explanation) -> list[str]:
-    """Method, model and contrast prompts."""
+    """Return method, model and contrast prompts."""
     return [
         fact for fact in (method_title(explanation), explanation.model, explanation.versus) if fact
     ]
 
 
 def contrast_of(explanation: Explanation, index: int) -> str:
-    """The two scores of an explained difference, such as ``"0.31 − 0.22"``, or nothing."""
+    """Return the two scores of an explained difference, such as ``"0.31 − 0.22"``; else empty."""
     if not explanation.contrast:
         return ""
     score, other = explanation.contrast[index]
@@ -46,7 +46,7 @@ def contrast_of(explanation: Explanation, index: int) -> str:
 
 
 def match_lines(match: Match) -> list[str]:
-    """Details of a match: z-scores, competing prompts, threshold and probability."""
+    """Describe details of a match: z-scores, competing prompts, threshold and probability."""
     places = (("this image's prompts", match.among_prompts), ("images", match.among_images))
     scores = [
         f"z {place.z:+.1f} among {name}" for name, place in places if place and place.z is not None
@@ -63,7 +63,7 @@ def match_lines(match: Match) -> list[str]:
 
 
 def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
-    """Whether all prompts share one scale, unless the caller chose.
+    """Whether all prompts share one scale; ``shared`` overrides the default.
 
     The words of an interaction are parts of one sum, so they are comparable.
     """
@@ -73,7 +73,7 @@ def shares_scale(explanation: Explanation, shared: bool | None = None) -> bool:
 def map_scales(
     explanation: Explanation, *, shared: bool | None = None, signed: bool | None = None
 ) -> list[Scale]:
-    """Scales of an explanation's maps; empty without maps.
+    """Return the scales of an explanation's maps; empty without maps.
 
     Patches outside the image are ignored.
     """
@@ -86,11 +86,11 @@ def map_scales(
 
 
 def patches_on(geometry: Geometry, rows: int, columns: int) -> NDArray[np.bool_]:
-    """Patches ``[gh, gw]`` of a grid that are on the image, at least in part."""
+    """Mark the patches ``[gh, gw]`` of a grid that are at least partly on the image."""
     box = geometry.box
     x = np.linspace(box.left, box.right, columns + 1)
     y = np.linspace(box.top, box.bottom, rows + 1)
-    # Edges of the image often coincide with edges of patches, up to rounding.
+    # Edges of the image often coincide with edges of patches up to rounding.
     slack_x, slack_y = 1e-6 * (x[1] - x[0]), 1e-6 * (y[1] - y[0])
     across = (x[1:] > slack_x) & (x[:-1] < geometry.width - slack_x)
     down = (y[1:] > slack_y) & (y[:-1] < geometry.height - slack_y)
@@ -105,7 +105,7 @@ def overlays(
     contour: bool = False,
     longest: int = _LONGEST_SIDE,
 ) -> list[Image.Image]:
-    """Overlays of each prompt's heat map, at display size, or ``longest`` pixels on one side."""
+    """Draw each prompt's overlay at display size, or with a longest side of ``longest`` pixels."""
     if explanation.maps is None:
         return []
     width, height = display_size(explanation, longest)
@@ -117,7 +117,7 @@ def overlays(
 
 
 def display_size(explanation: Explanation, longest: int = _LONGEST_SIDE) -> tuple[int, int]:
-    """Display size in pixels: small images are enlarged, large ones reduced."""
+    """Return the display size in pixels; small images are enlarged, large ones reduced."""
     width, height = explanation.geometry.width, explanation.geometry.height
     factor = longest / max(width, height)
     return max(1, round(width * factor)), max(1, round(height * factor))
@@ -126,7 +126,7 @@ def display_size(explanation: Explanation, longest: int = _LONGEST_SIDE) -> tupl
 def words_of(
     explanation: Explanation, index: int, shared: bool | None = None
 ) -> tuple[Segment, ...]:
-    """The prompt with its words; for an ensemble the first template and the number of others."""
+    """Split a prompt at its words; for an ensemble, the first template and the number of others."""
     prompt = explanation.prompts[index]
     words = explanation.words[index] if index < len(explanation.words) else ()
     largest = largest_word(explanation) if shares_scale(explanation, shared) else None
@@ -137,5 +137,5 @@ def words_of(
 
 
 def largest_word(explanation: Explanation) -> float:
-    """The largest |relevance| of all words of all prompts."""
+    """Return the largest |relevance| of all words of all prompts."""
     return max((abs(word.relevance) for words in explanation.words for word in words), default=0.0)

@@ -7,19 +7,19 @@ from whyclip.render.colour import CHANGED_COLOUR, ITSELF_COLOUR, NEUTRAL_COLOUR
 
 
 def mark(certificate: Certificate) -> str:
-    """A symbol; its shape distinguishes the three tones."""
+    """Return a symbol whose shape distinguishes the three tones."""
     return {"score": "●", "other": "○", "modified": "▲"}[tone(certificate)]
 
 
 def colour(certificate: Certificate) -> str:
-    """Green for the model's own score, amber for modifications, grey for other scopes."""
+    """Return green for the model's own score, amber for modifications, grey for other scopes."""
     return {"score": ITSELF_COLOUR, "other": NEUTRAL_COLOUR, "modified": CHANGED_COLOUR}[
         tone(certificate)
     ]
 
 
 def tone(certificate: Certificate) -> str:
-    """``"score"`` if the model's score is explained, ``"modified"``, or ``"other"``."""
+    """Return ``"score"`` if the model's score is explained, ``"modified"``, or ``"other"``."""
     if certificate.explains_score:
         return "score"
     failed = certificate.score_check == "failed"
@@ -27,7 +27,7 @@ def tone(certificate: Certificate) -> str:
 
 
 def statements(certificate: Certificate) -> tuple[str, ...]:
-    """The three statements, with all modifications after the first."""
+    """Return the three statements, with all modifications after the first."""
     modified = []
     if certificate.modified_input:
         modified.append(f"modified input: {'; '.join(certificate.modified_input)}")
@@ -43,5 +43,5 @@ def statements(certificate: Certificate) -> tuple[str, ...]:
 
 
 def details(certificate: Certificate) -> str:
-    """Score check, modifications, scope and precision on one line."""
+    """Describe score check, modifications, scope and precision on one line."""
     return "; ".join((*statements(certificate), certificate.precision))

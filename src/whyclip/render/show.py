@@ -87,7 +87,7 @@ def _in_notebook() -> bool:
 
 
 def _interactive_backend() -> str | None:
-    """The current backend, or matplotlib's default here, if it opens windows."""
+    """Return the current or the default backend of matplotlib, if it opens windows."""
     import matplotlib
     from matplotlib.backends.registry import BackendFilter, backend_registry
 
@@ -97,7 +97,7 @@ def _interactive_backend() -> str | None:
 
 
 def _open_window(drawn: Figure) -> None:
-    """Open a window for this figure; return when it is closed, or at once in interactive mode."""
+    """Open a window for a figure; return when it is closed, or at once in interactive mode."""
     import matplotlib
     from matplotlib.backends.registry import backend_registry
 

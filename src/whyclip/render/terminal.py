@@ -83,7 +83,7 @@ class Summary:
         yield _certificate(explanation, plain)
 
     def _in_colour(self, scales: list[Scale]) -> list[Text]:
-        """The image, if there is one, and its heat maps, with two pixels per character."""
+        """Draw the image, if there is one, and its heat maps, with two pixels per character."""
         rows, columns = _size(self.explanation)
         return thumbnails(self.explanation, scales, rows, columns)
 
@@ -91,7 +91,7 @@ class Summary:
         rows, columns = _size(self.explanation)
         fine = self.explanation.heatmap((_FINE * rows, _FINE * columns)).double().numpy()
         cells = [_coarse(heat) for heat in fine]
-        # Averaging lowers the peak, so sketches are scaled to their own.
+        # Averaging lowers the peak, so sketches are scaled to their own peak.
         signed = scales[0].signed
         peaks = [float(np.nanmax(np.abs(cell), initial=0.0)) for cell in cells]
         if self.shared:
@@ -132,7 +132,7 @@ def _lines(explanation: Explanation) -> int:
 
 
 def _size(explanation: Explanation) -> tuple[int, int]:
-    """Lines and columns of a sketch; a character is twice as high as wide."""
+    """Return lines and columns of a sketch; a character is twice as high as wide."""
     aspect = explanation.geometry.width / explanation.geometry.height
     rows = _lines(explanation)
     columns = round(2 * rows * aspect)
@@ -143,7 +143,7 @@ def _size(explanation: Explanation) -> tuple[int, int]:
 
 
 def _coarse(heat: Floats) -> Floats:
-    """Mean over the samples of each character; NaN if most of them are unseen."""
+    """Average over the samples of each character; NaN if most of them are cropped."""
     height, width = heat.shape
     cells = heat.reshape(height // _FINE, _FINE, width // _FINE, _FINE)
     unseen = np.isnan(cells).mean(axis=(1, 3)) > 0.5
@@ -153,7 +153,7 @@ def _coarse(heat: Floats) -> Floats:
 
 
 def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
-    """Shades for positive relevance, minus signs for negative relevance."""
+    """Draw shades for positive relevance, minus signs for negative relevance."""
     unseen = "/" if plain else "╱"
     text = Text()
     edge = "|" if plain else "│"
@@ -169,7 +169,7 @@ def _sketch(cells: Floats, scale: Scale, plain: bool) -> Text:
 
 
 def _shade(value: float, plain: bool) -> tuple[str, str]:
-    """Character and colour of a strength."""
+    """Return character and colour of a strength."""
     if value < 0:
         return ("-" if value < -0.25 else " "), AGAINST
     shades = _PLAIN_SHADES if plain else _SHADES
@@ -178,7 +178,7 @@ def _shade(value: float, plain: bool) -> tuple[str, str]:
 
 
 def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
-    """The colour bar in one line, with numbers if all maps share the scale."""
+    """Draw the colour bar in one line, with numbers if all maps share the scale."""
     low, high = ("against", "for") if scale.signed else ("0", "peak")
     if shared:
         low, high = scale.ends
@@ -193,7 +193,7 @@ def _bar(scale: Scale, shared: bool, colours: bool, plain: bool) -> Text:
 
 
 def _matches(explanation: Explanation) -> Text:
-    """For each prompt whether its score is unusual, and which prompts compete with it."""
+    """Describe for each prompt how unusual its score is, and its competing prompts."""
     text = Text()
     for label, match in zip(explanation.labels, explanation.matches, strict=True):
         style = "bold green" if match.evidence == "strong" else "bold"

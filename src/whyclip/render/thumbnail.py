@@ -1,4 +1,4 @@
-"""Images and heat maps as coloured characters, with two pixels each."""
+"""Images and heat maps as coloured characters of two pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNSEEN = "╱"
 def thumbnails(
     explanation: Explanation, scales: list[Scale], rows: int, columns: int
 ) -> list[Text]:
-    """The image, if there is one, then each heat map, as ``rows`` lines of ``columns``.
+    """Draw the image, if there is one, and each heat map, as ``rows`` lines of ``columns``.
 
     A character has two square pixels, each the mean of 8 × 8.
     """

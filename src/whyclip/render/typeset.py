@@ -1,7 +1,7 @@
 """Layout in inches from the top left corner, with matplotlib's object API.
 
-Text is measured before it is placed, so that nothing overlaps or is cut. pyplot and the user's
-backend are not used.
+Text is measured before it is placed, so that it does not overlap and is not cut off. pyplot and the
+user's backend are not used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SAFETY = 0.98
 
 @cache
 def _sheet() -> type[Figure]:
-    """A figure whose ``savefig`` embeds fonts as TrueType, as publishers require.
+    """Make the class of figures whose ``savefig`` embeds fonts as TrueType, as publishers require.
 
     Matplotlib's own default for PDF and PostScript is Type 3.
     """
@@ -61,11 +61,11 @@ class Paper:
         self.height = height
         self.figure = _sheet()(figsize=(width, height), dpi=dpi, facecolor="white")
         FigureCanvasAgg(self.figure)
-        # With the image itself, so that no other gets its id.
+        # Stored with the image, so that its id is not reused.
         self._pixels: dict[int, tuple[Image.Image, Pixels]] = {}
 
     def pixels(self, image: Image.Image) -> Pixels:
-        """The pixels of an image; the same object for the same image."""
+        """Return the pixels of an image; the same object for the same image."""
         if id(image) not in self._pixels:
             self._pixels[id(image)] = (image, Pixels(image))
         return self._pixels[id(image)][1]
@@ -123,7 +123,8 @@ class Paper:
                 start = left + text_width(so_far, size)
                 so_far += piece.text
                 self._highlight(start, y, left + text_width(so_far, size) - start, piece, size)
-                # Each piece separately, because hinting would shift a line off its highlights.
+                # Each piece separately, because hinting would shift a line relative to its
+                # highlights.
                 self.text(start, y, piece.text, size, **style)
             y += line_height(size)
         return y
@@ -165,12 +166,12 @@ class Paper:
 
 
 def line_height(size: float) -> float:
-    """Height of a line of text of this size in points, in inches."""
+    """Return the height in inches of a line of text, for a size in points."""
     return _LEADING * size / 72
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of one line in inches, including trailing spaces."""
+    """Return the width of one line in inches, including trailing spaces."""
     return _measure(one_line(text) + "|", size, weight) - _measure("|", size, weight)
 
 
@@ -195,7 +196,7 @@ def wrap(
 
 
 def clip(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Shorten one line to a width in inches, with "…" if it was cut."""
+    """Shorten one line to a width in inches, with "…" if it is truncated."""
     if text_width(text, size, weight) <= width:
         return text
     low, high = 0, len(text)

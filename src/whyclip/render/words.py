@@ -1,7 +1,7 @@
 """The words of a prompt, coloured by relevance.
 
-Orange is for the match, blue against it, as in the maps. Words against are also underlined, so that
-the sign does not depend on colour alone. The prompt keeps its text and spacing.
+Orange is for the match and blue against it, as in the maps. Words against it are also underlined,
+so that the sign is visible without colour. The prompt keeps its text and spacing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Segment:
 
     @property
     def colour(self) -> str:
-        """Colour of its sign, ``#rrggbb``."""
+        """Colour of the word's sign, ``#rrggbb``."""
         return AGAINST if (self.strength or 0) < 0 else FOR
 
     @property
@@ -38,7 +38,7 @@ class Segment:
 
 
 def template_text(prompt: Prompt, template: int = 0) -> str:
-    """The string of one template."""
+    """Return the string of one template."""
     return prompt if isinstance(prompt, str) else prompt[template]
 
 
@@ -51,7 +51,7 @@ def segments(
         prompt: the prompt as the user wrote it, or an ensemble of them.
         words: its words; those of other templates are ignored.
         template: index of a string of an ensemble.
-        largest: the |relevance| of full strength; by default the largest among these words.
+        largest: |relevance| of full strength; by default the largest among these words.
 
     Returns:
         Segments whose texts join to the prompt exactly. Strength is relevance over ``largest``.
@@ -84,7 +84,7 @@ def strongest_words(words: Iterable[Word], count: int = 3) -> list[Word]:
 def words_html(
     prompt: Prompt, words: Sequence[Word], template: int = 0, *, largest: float | None = None
 ) -> str:
-    """The prompt as escaped HTML with highlighted words."""
+    """Write a prompt as escaped HTML with highlighted words."""
     return "".join(_span(piece) for piece in segments(prompt, words, template, largest=largest))
 
 

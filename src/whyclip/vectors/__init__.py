@@ -1,4 +1,4 @@
-"""An embedding as a sum of vectors, one for each token: any way for words, any way for regions."""
+"""Decompositions of an embedding into one vector per token, for words and for regions."""
 
 from whyclip.vectors.provider import REGIONS, WORDS, Chosen, Provider, choose
 from whyclip.vectors.vectors import Vectors

@@ -1,4 +1,4 @@
-"""Vectors by derivatives of the embedding."""
+"""Vectors from derivatives of the embedding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def first_order(
     """``J (A_j v_j)`` with J = ∂F/∂o at the readout attention; see ``methods/contribution.py``.
 
     Args:
-        forward_pass: of one input.
-        along: directions ``[k, e]`` to multiply the vectors with, or None.
-        layers: how many last blocks are summed; 1 for images and 8 for texts by default.
+        forward_pass: forward pass of one input.
+        along: directions ``[k, e]`` to multiply the vectors by, or None.
+        layers: number of last blocks to sum; by default 1 for images and 8 for texts.
     """
-    # Checked against the model by the score, before the plain products take its place.
+    # The score is compared with the model's before plain products replace it.
     forward_pass.readout(forward_pass.depth(layers))
     result = contribution(aimed(forward_pass, along), layers=layers)
     return Vectors(result.values[0].T, result.embedding[0])
@@ -36,11 +36,11 @@ def integrated(
     """Integrate the embedding's derivative from a baseline; see ``methods/integrated_gradients``.
 
     Args:
-        forward_pass: of one input.
-        along: directions ``[k, e]`` to multiply the vectors with, or None; each costs a backward
-            pass for each step, so images are best split up along few.
+        forward_pass: forward pass of one input.
+        along: directions ``[k, e]`` to multiply the vectors by, or None. Each direction costs one
+            backward pass per step, so few directions are best for images.
         steps: points of the quadrature.
-        batch_size: inputs differentiated at a time.
+        batch_size: number of inputs differentiated at a time.
     """
     targets = aimed(forward_pass, along)
     result = integrated_gradients(targets, steps=steps, batch_size=batch_size)

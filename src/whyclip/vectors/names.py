@@ -1,4 +1,4 @@
-"""Names of what belongs to no word and to no patch."""
+"""Names of parts that belong to no word and no patch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNATTRIBUTED = "unattributed"
 
 
 def image_remainders(forward_pass: ForwardPass, vectors: Vectors) -> dict[str, Tensor]:
-    """The image's remainders ``[k]`` by name: the class token's, other tokens', and the rest."""
+    """Return the image's remainders ``[k]`` by name: class token, other tokens, and the rest."""
     names = {}
     row = int(forward_pass.stream.readout_index[0])
     for position in (~forward_pass.content_mask[0]).nonzero()[:, 0].tolist():
@@ -26,11 +26,11 @@ def image_remainders(forward_pass: ForwardPass, vectors: Vectors) -> dict[str, T
 def text_remainders(
     forward_pass: ForwardPass, vectors: Vectors, pieces: Sequence[int]
 ) -> dict[str, Tensor]:
-    """The text's remainders ``[k]`` by name: start, end and padding tokens', and the rest.
+    """Return the text's remainders ``[k]`` by name: start, end and padding tokens, and the rest.
 
     Args:
-        forward_pass: of one text.
-        vectors: of its embedding.
+        forward_pass: forward pass of one text.
+        vectors: vectors of its embedding.
         pieces: positions of the tokens that are pieces of the prompt.
     """
     ids = forward_pass.inputs[0].tolist()
@@ -40,7 +40,7 @@ def text_remainders(
         if position in pieces:
             continue
         if position >= len(ids) or position == row == 0:
-            # A class token is the first one, or was appended to the text.
+            # A class token is the first token, or was appended to the text.
             name = "CLS"
         elif position < first:
             name = "BOS"
@@ -51,7 +51,7 @@ def text_remainders(
 
 
 def _gathered(vectors: Vectors, names: dict[int, str]) -> dict[str, Tensor]:
-    """Sum tokens of one name up; those that have nothing are left out."""
+    """Sum the tokens of each name; names without tokens are skipped."""
     sums: dict[str, Tensor] = {}
     for position, name in names.items():
         sums[name] = sums.get(name, torch.zeros_like(vectors.tokens[0])) + vectors.tokens[position]

@@ -1,4 +1,4 @@
-"""What gives each token its vector, by name; and the spelling by which users choose it."""
+"""Decompositions by name, and the spelling by which users choose them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from whyclip.vectors.vectors import Vectors
 
 @dataclass(frozen=True)
 class Provider:
-    """One way to write an embedding as a sum over tokens.
+    """A decomposition of an embedding into a sum over tokens.
 
     Attributes:
-        name: as users write it.
-        title: as results show it.
+        name: name as users write it.
+        title: name in results.
         vectors: ``(forward_pass, along, *, options...) -> Vectors`` of a forward pass of one
-            input. With ``along`` ``[k, e]`` the vectors come as their products with k directions.
-        blocks_needed: how many last blocks it reads, from the tower and the options.
-        exact: whether tokens and remainders are the embedding by construction; otherwise what is
-            missing counts as unattributed.
-        sides: what it can split up.
-        black_box: whether it works where no attention reads the tokens.
+            input. With ``along`` ``[k, e]`` it returns the vectors' products with k directions.
+        blocks_needed: function from encoder and options to the number of last blocks needed.
+        exact: whether tokens and remainders sum to the embedding by construction; otherwise the
+            difference is unattributed.
+        sides: sides that it supports.
+        black_box: whether it supports encoders without attention pooling.
     """
 
     name: str
@@ -59,7 +59,7 @@ def _none(tower: Tower, options: Mapping[str, Any]) -> int:
 
 
 def _from_first(tower: Tower, options: Mapping[str, Any]) -> int:
-    """Texts begin where their tokens are vectors, at the first block; images at their pixels."""
+    """Texts need all blocks, because they start at token embeddings; images start at pixels."""
     return 0 if tower.side == "image" else max(1, _every(tower, options))
 
 
@@ -117,8 +117,8 @@ class Chosen:
     """A provider with its options.
 
     Attributes:
-        provider: the way.
-        options: those that were given, by name.
+        provider: the decomposition.
+        options: given options, by name.
     """
 
     provider: Provider
@@ -126,31 +126,31 @@ class Chosen:
 
     @property
     def spelling(self) -> str:
-        """Name and options, as :func:`choose` reads them."""
+        """Name and options, as :func:`choose` parses them."""
         return spelled(self.provider.name, self.options)
 
     def blocks_needed(self, tower: Tower) -> int:
-        """How many last blocks of a tower are read.
+        """Return the number of last blocks of an encoder that are needed.
 
         Raises:
-            UnsupportedModelError: some, of a tower that shows none.
-            OptionError: the tower is of a kind that the provider does not split up.
+            UnsupportedModelError: it needs blocks, but the encoder exposes none.
+            OptionError: the provider does not support this kind of encoder.
         """
         if tower.opaque and not self.provider.black_box:
             others = WORDS if tower.side == "text" else REGIONS
             able = next(name for name, way in others.items() if way.black_box)
             name = "words" if tower.side == "text" else "regions"
             raise UnsupportedModelError(
-                f"{name}={self.provider.name!r} reads attention, and the {tower.side} encoder "
-                f"shows none ({tower.opaque}); use {name}={able!r}, or whyclip.explain with "
+                f"{name}={self.provider.name!r} needs attention weights, but the {tower.side} "
+                f"encoder has none ({tower.opaque}); use {name}={able!r}, or whyclip.explain with "
                 "occlusion, rise or leave_one_out"
             )
         return self.provider.blocks_needed(tower, self.options)
 
     def of(self, forward_pass: ForwardPass, along: Tensor | None = None) -> Vectors:
-        """Split up the embedding of a forward pass's only input; see :class:`Vectors`.
+        """Decompose the embedding of a forward pass with one input; see :class:`Vectors`.
 
-        Where the provider is not exact, what it leaves over is ``unattributed``.
+        If the provider is not exact, the difference is ``unattributed``.
         """
         vectors = self.provider.vectors(forward_pass, along, **self.options)
         if self.provider.exact:
@@ -161,12 +161,12 @@ class Chosen:
 
 
 def choose(option: str, given: str, side: Side) -> Chosen:
-    """Read a provider and its options as users spell them, such as ``"shapley:seed=3"``.
+    """Parse a provider and its options as users write them, such as ``"shapley:seed=3"``.
 
     Args:
-        option: name of the option that was given, for errors.
+        option: name of the user's option, for errors.
         given: name and options.
-        side: what is split up, words (``"text"``) or regions (``"image"``).
+        side: decomposed side, words (``"text"``) or regions (``"image"``).
 
     Raises:
         OptionError: an unknown name or option.

@@ -1,4 +1,4 @@
-"""Vectors by what each token wrote into the readout token's stream; see ``methods/paths.py``."""
+"""Vectors from tokens' contributions to the readout token's stream; see ``methods/paths.py``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from whyclip.vectors.vectors import Vectors
 
 
 def readout(forward_pass: ForwardPass, along: Tensor | None = None) -> Vectors:
-    """Follow tokens along readout paths; see :func:`whyclip.methods.paths.readout_paths`."""
+    """Decompose by readout paths; see :func:`whyclip.methods.paths.readout_paths`."""
     return _of(readout_paths(forward_pass), along)
 
 
 def direct(forward_pass: ForwardPass, along: Tensor | None = None) -> Vectors:
-    """Take direct contributions; see :func:`whyclip.methods.paths.direct_paths`."""
+    """Decompose by direct contributions; see :func:`whyclip.methods.paths.direct_paths`."""
     return _of(direct_paths(forward_pass), along)
 
 

@@ -17,12 +17,12 @@ class Vectors:
     """The embedding of one input as a sum.
 
     Attributes:
-        tokens: ``[t, k]`` one vector for each token; k is the width of the embedding, or the number
-            of directions that the vectors were multiplied with.
-        embedding: ``[e]`` where the computation ended that was split up.
-        remainders: ``[k]`` by name, what belongs to no token; each is computed on its own.
-        unattributed: ``[k]`` what the embedding has beyond all of them, None where the method's
-            sum is the embedding by construction.
+        tokens: ``[t, k]`` one vector per token; k is the width of the embedding, or the number of
+            directions that the vectors were multiplied by.
+        embedding: ``[e]`` output of the decomposed computation.
+        remainders: ``[k]`` by name, parts that belong to no token; each is computed directly.
+        unattributed: ``[k]`` difference of the embedding from their sum; None if they sum to the
+            embedding by construction.
     """
 
     tokens: Tensor
@@ -32,14 +32,14 @@ class Vectors:
 
     @property
     def total(self) -> Tensor:
-        """``[k]`` the sum of tokens and remainders."""
+        """Sum of tokens and remainders, ``[k]``."""
         return torch.stack([self.tokens.sum(0), *self.remainders.values()]).sum(0)
 
 
 def aimed(forward_pass: ForwardPass, along: Tensor | None) -> ForwardPass:
-    """Score a forward pass by the plain products with directions ``[k, e]``, or with every axis.
+    """Score a forward pass by plain products with directions ``[k, e]``, or with every axis.
 
-    A method whose relevance is linear in its target then gives each token's vector.
+    A method whose relevance is linear in its target then returns each token's vector.
     """
     embedding = forward_pass.embedding
     if along is None:

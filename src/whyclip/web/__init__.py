@@ -1,7 +1,7 @@
-"""``whyclip web``: a page in the browser around the model, on this machine alone.
+"""``whyclip web``: a browser page for the model, served on this machine only.
 
-    browser ─► guard (who may ask) ─► app (routes) ─► worker (one thread) ─► answers ─► state
+    browser ─► guard (access) ─► app (routes) ─► worker (one thread) ─► answers ─► state
 
-Everything that computes runs in one worker thread, behind a queue of bounded length. Images and
-forward passes are kept within a budget of bytes. See ``limits.py`` for every limit.
+All computation runs in one worker thread, with a queue of limited length. Images and forward passes
+are cached up to a number of bytes. See ``limits.py`` for all limits.
 """

@@ -1,4 +1,4 @@
-"""Requests in, plain JSON or a file out: runs in the worker's thread."""
+"""Compute plain JSON or a file for a request, in the worker's thread."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ MEDIA = {
     "svg": "image/svg+xml",
     "json": "application/json",
 }
-# A variant that changes the computation, so that the certificate can be seen to say so.
+# A variant with a modified computation, to show the certificate in this case.
 _PUBLISHED = "grad_eclip:heads=single"
 
 
 class Answers:
-    """Everything that a visitor can have computed.
+    """Computations on behalf of visitors.
 
     Args:
-        kept: images and forward passes.
+        kept: cached images and forward passes.
     """
 
     def __init__(self, kept: Kept) -> None:
@@ -48,7 +48,7 @@ class Answers:
         return any(variant.method.slow for variant in self._variants(DEFAULT, SIDES))
 
     def explain(self, request: WebRequest) -> dict[str, Any]:
-        """Explain, by one method or two.
+        """Explain with one or two methods.
 
         Raises:
             WhyclipError: as :func:`whyclip.explain`.
@@ -60,7 +60,7 @@ class Answers:
         return {"image": self.kept.require(request.image).to_json(), "entries": entries}
 
     def table(self, request: WebRequest) -> dict[str, Any]:
-        """Relate the words of the first prompt to the patches of the image.
+        """Compute the word–region relevance of the first prompt.
 
         Raises:
             WhyclipError: as :func:`whyclip.interaction`.
@@ -69,7 +69,7 @@ class Answers:
         return word_patch_table(self.kept.view, upload, request.prompts[0], request.geometry)
 
     def download(self, request: WebRequest, kind: str) -> bytes:
-        """Write what is shown as a file: ``"html"``, ``"png"``, ``"svg"`` or ``"json"``.
+        """Write the result as a file: ``"html"``, ``"png"``, ``"svg"`` or ``"json"``.
 
         Raises:
             WhyclipError: as :func:`whyclip.explain`, or an unknown kind.
@@ -103,7 +103,7 @@ class Answers:
         return explanations
 
     def _variants(self, name: str, sides: tuple[Side, ...]) -> list[Variant]:
-        """Choose the variants of a method; what suits the model does not change."""
+        """Choose the variants of a method, cached because they depend only on the model."""
         view = self.kept.view
         if view.classes is not None:
             sides = ("image",)
@@ -116,10 +116,10 @@ class Answers:
 def word_patch_table(
     view: ModelView, upload: Upload, prompt: str, geometry: GeometryName
 ) -> dict[str, Any]:
-    """Relate every word of a prompt to every patch of an image, in plain JSON types.
+    """Compute the word–region relevance of a prompt and an image, in plain JSON types.
 
-    The only place that reads a :class:`whyclip.Interaction`. ``values`` has for each word its
-    patches, row by row; what a pair adds to the score.
+    ``values`` has, for each word, the contributions of its patches to the score, row by row. Only
+    this function uses :class:`whyclip.Interaction`.
 
     Raises:
         WhyclipError: as :func:`whyclip.interaction`.
@@ -142,7 +142,7 @@ def word_patch_table(
 
 
 def offered(view: ModelView) -> dict[str, dict[str, Any]]:
-    """The methods that a visitor may choose, by their spelling: without options of their own."""
+    """Describe the available methods by their spelling; visitors cannot set options."""
     variants = list(select_variants(view, sides=SIDES, slow=True).variants)
     if any(variant.label == "grad_eclip" for variant in variants):
         variants += select_variants(view, [_PUBLISHED], SIDES).variants

@@ -1,4 +1,4 @@
-"""The routes."""
+"""Routes of the web page."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _SHARED = ("elements.js", "heat.js", "paint.js", "viewer.css")
-"""Files of the viewer of self-contained pages that this page draws with."""
+"""Files of the viewer of self-contained pages that this page uses."""
 
 Endpoint = Callable[[Request], Awaitable[Any]]
 
 
 def assets() -> dict[str, bytes]:
-    """All files that visitors may load, by name; no path is ever made of what they ask for."""
+    """Return all files that visitors may load, by name; requests are never used as paths."""
     viewer, static = files("whyclip.render") / "viewer", files("whyclip.web") / "static"
     contents = {name: (viewer / name).read_bytes() for name in _SHARED}
     for file in static.iterdir():
@@ -66,9 +66,9 @@ class WebApp:
 
     Args:
         view: the model.
-        hosts: names that the server answers to.
-        limits: of what visitors may send, and of what is kept.
-        reference: other prompts and images that scores are compared with, if there are any.
+        hosts: accepted host names.
+        limits: limits on requests and on the cache.
+        reference: other prompts and images that scores are compared with, or None.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class WebApp:
             self.worker.stop()
 
     def _warm_up(self) -> None:
-        """Draw the examples, and run the model once so that the first visitor does not wait."""
+        """Draw the examples, and run the model once so that the first request is fast."""
         self.kept.examples.update(draw_examples(self.limits))
         if self.answers.slow_default:
             return
@@ -131,7 +131,7 @@ class WebApp:
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
     async def about(self, _: Request) -> Response:
-        """Say what the page needs to know of model, methods, limits and colours."""
+        """Return model, methods, limits and colours for the page."""
         return JSONResponse(self._about)
 
     @cached_property
@@ -159,7 +159,7 @@ class WebApp:
 
     @property
     def examples(self) -> list[dict[str, Any]]:
-        """The examples; a classifier's prompts are its first classes."""
+        """Return the examples; a classifier's prompts are its first classes."""
         classes = self.view.classes
         names = {} if classes is None else {"prompts": list(classes.names[:3])}
         return [{**example, **names} for example in examples_json()]
@@ -170,7 +170,7 @@ class WebApp:
         return [name for name in get_args(GeometryName) if not (name == "keep" and fixed)]
 
     async def add_image(self, request: Request) -> Any:
-        """Receive an image file, the body itself."""
+        """Receive an image file as the request's body."""
         if self.receiving >= self.limits.uploads:
             raise BusyError
         too_large = uploads.too_large(self.limits)
@@ -200,7 +200,7 @@ class WebApp:
         return NewsResponse(self.worker.submit(lambda: self.answers.explain(wanted)))
 
     async def table(self, request: Request) -> Any:
-        """Relate words to patches."""
+        """Compute the word–region relevance."""
         wanted = await self._wanted(request)
         return NewsResponse(self.worker.submit(lambda: self.answers.table(wanted)))
 
@@ -242,7 +242,7 @@ class WebApp:
 
 
 def answering(endpoint: Endpoint) -> Endpoint:
-    """Turn what an endpoint raises into one sentence with a fitting status."""
+    """Convert an endpoint's exceptions to one sentence with a suitable status."""
 
     async def answer(request: Request) -> Any:
         try:
@@ -257,14 +257,14 @@ def answering(endpoint: Endpoint) -> Endpoint:
             return _sentence(410 if str(error) == GONE else 400, str(error))
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - a visitor gets a sentence, the terminal the rest
+        except Exception as error:  # noqa: BLE001 - the terminal gets the details
             return _sentence(500, sentence(error))
 
     return answer
 
 
 def sentence(error: Exception) -> str:
-    """What a visitor is told of an error; what whyclip did not raise on purpose goes to stderr."""
+    """Return an error's message for visitors; unexpected errors are also written to stderr."""
     if isinstance(error, WhyclipError):
         return str(error)
     print(f"whyclip: web: {type(error).__name__}: {one_line(str(error))}", file=sys.stderr)
@@ -274,7 +274,7 @@ def sentence(error: Exception) -> str:
 
 
 async def _not_found(_: Request, error: Any) -> Response:
-    words = "there is no such page" if error.status_code == 404 else "not possible in this way"
+    words = "there is no such page" if error.status_code == 404 else "this request is not supported"
     return _sentence(error.status_code, words)
 
 

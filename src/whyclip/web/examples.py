@@ -1,4 +1,4 @@
-"""Example images: scenes of the kind that ``mini`` was trained on, drawn when the page starts."""
+"""Example images: scenes like ``mini``'s training images, drawn when the page starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = tuple[str, "str | None", "str | None", tuple[float, float]]
 
 
 class Example(NamedTuple):
-    """A scene with the prompts that it is shown with."""
+    """A scene with its prompts."""
 
     title: str
     items: tuple[Item, ...]
@@ -51,7 +51,7 @@ EXAMPLES = {
         ("a green house", "a blue house"),
     ),
     "wide": Example(
-        "A wide image: the model sees its centre",
+        "A wide image, cropped to its centre",
         (
             ("rocket", None, "noto", (0.12, 0.5)),
             ("moon", None, "noto", (0.5, 0.3)),
@@ -65,7 +65,7 @@ EXAMPLES = {
 
 
 def draw_examples(limits: Limits) -> dict[str, Upload]:
-    """Draw every example; its id is its name."""
+    """Draw all examples; their ids are their names."""
     drawn = {}
     for name, example in EXAMPLES.items():
         scene = compose_scene(example.items, size=example.size, object_size=112, seed=example.seed)
@@ -76,7 +76,7 @@ def draw_examples(limits: Limits) -> dict[str, Upload]:
 
 
 def examples_json() -> list[dict[str, Any]]:
-    """What the page needs to know of the examples."""
+    """Describe the examples for the page."""
     return [
         {"id": name, "title": example.title, "prompts": list(example.prompts)}
         for name, example in EXAMPLES.items()

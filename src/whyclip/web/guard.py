@@ -1,4 +1,4 @@
-"""Who may ask, and what a browser may do with the answers: checked before any route runs."""
+"""Access control before any route, and security headers on every response."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ HEADERS = {
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "cache-control": "no-store",
 }
-# A page of another site cannot set it without asking first, which nobody answers.
+# Other sites cannot set it without a preflight request, which this server rejects.
 OWN_HEADER = b"x-whyclip"
 
 
 class Guard:
-    """Refuse requests that do not come from this page, and add headers to every response.
+    """Reject requests that do not come from this page, and add headers to every response.
 
-    - The ``Host`` header must name this server, so that no other name can be pointed at it.
-    - ``Origin`` must be this server, and ``Sec-Fetch-Site`` this page; other sites may only link to
-      the start page.
-    - Requests that change or compute something carry a header of their own.
+    - The ``Host`` header must name this server, which prevents DNS rebinding.
+    - ``Origin`` must be this server, and ``Sec-Fetch-Site`` must be this page; other sites may only
+      link to the start page.
+    - Requests that change or compute something must have a custom header.
 
     Args:
-        app: what runs behind it.
+        app: protected application.
         hosts: names of this server, without ports.
     """
 
@@ -52,7 +52,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http":
-            # No route speaks websockets.
+            # No route supports websockets.
             await send({"type": "websocket.close", "code": 1008})
             return
         started = False
@@ -78,11 +78,14 @@ class Guard:
             raise
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and sentence for a request that is not answered, or None."""
+        """Return status and sentence for a rejected request, or None."""
         headers = list(scope["headers"])
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
         if len(hosts) != 1 or host_of(hosts[0]) not in self.hosts:
-            return 421, "this server does not answer to that name; open the address it printed"
+            return (
+                421,
+                "this server does not accept that host name; open the address that it printed",
+            )
         given = {name: value.decode("latin-1") for name, value in headers}
         origin = given.get(b"origin")
         if origin is not None and urlsplit(origin).netloc.lower() != hosts[0].lower():
@@ -91,20 +94,20 @@ class Guard:
         if given.get(b"sec-fetch-site", "none") not in ("same-origin", "none") and not navigation:
             return 403, "requests from other sites are refused"
         if scope["method"] not in ("GET", "HEAD", "POST"):
-            return 405, "this server answers to GET, HEAD and POST"
+            return 405, "this server accepts only GET, HEAD and POST"
         if scope["method"] == "POST" and OWN_HEADER not in given:
             return 403, "requests need the header X-Whyclip: 1"
         return None
 
 
-FAULT = "something went wrong inside whyclip; the terminal it was started from says what"
+FAULT = "internal error in whyclip; see its terminal for details"
 
 
 def host_of(header: str) -> str:
-    """The name in a ``Host`` header, without its port; empty if it is malformed."""
+    """Return the name in a ``Host`` header, without its port; empty if it is malformed."""
     try:
         parts = urlsplit(f"//{header}")
-        parts.port  # noqa: B018 - raises if it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError:
         return ""
     plain = parts.netloc == header and not (parts.username or parts.password)

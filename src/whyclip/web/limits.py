@@ -1,4 +1,4 @@
-"""Every limit of the web page, in one place."""
+"""All limits of the web page."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what visitors may send, and on what the server keeps for them.
+    """Limits on requests, and on the server's cache.
 
     Attributes:
         upload_bytes: size of one image file.
-        pixels: width × height of one image, read from its header before anything is decoded.
+        pixels: width × height of one image, read from its header before decoding.
         prompts: number of prompts in one request.
-        opponents: number of prompts that these are set against.
-        characters: length of one prompt.
-        methods: methods side by side in one request.
+        opponents: number of contrast prompts.
+        characters: length of one prompt, in characters.
+        methods: number of methods in one request.
         request_bytes: size of any request that is not an image.
-        upload_seconds: time until a request's body must have arrived.
-        uploads: image files that are received at the same time.
-        waiting: requests in the queue; more are turned away.
-        kept_images: bytes of image files that are kept, least recently used ones dropped first.
-        kept_passes: bytes of forward passes that are kept, in the same way.
-        connections: open connections.
+        upload_seconds: maximum time for receiving a request's body.
+        uploads: number of image files received at the same time.
+        waiting: number of requests in the queue; more are rejected.
+        kept_images: bytes of cached image files; the least recently used are dropped first.
+        kept_passes: bytes of cached forward passes, likewise.
+        connections: number of open connections.
     """
 
     upload_bytes: int = 20 * MEGABYTE

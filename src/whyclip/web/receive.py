@@ -1,4 +1,4 @@
-"""Bodies of requests within their limits, and answers that end when the visitor leaves."""
+"""Receive requests within limits, and stop work when the visitor disconnects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TooLargeError(InputError):
-    """A body has more bytes than it may have."""
+    """A body is larger than its limit."""
 
 
 class TooSlowError(InputError):
@@ -26,17 +26,17 @@ class TooSlowError(InputError):
 
 
 async def read_body(request: Request, most: int, seconds: float, too_large: str) -> bytes:
-    """Receive a body, as long as it stays within its limits.
+    """Receive a body within its limits.
 
     Args:
         request: the request.
-        most: bytes.
-        seconds: time until all of it must be here.
-        too_large: the sentence for a larger one.
+        most: maximum number of bytes.
+        seconds: maximum time.
+        too_large: message for a larger body.
 
     Raises:
-        TooLargeError: by its own header, or after so many bytes.
-        TooSlowError: it did not arrive in time.
+        TooLargeError: the body's header or content exceeds the limit.
+        TooSlowError: the body did not arrive in time.
     """
     announced = request.headers.get("content-length", "0")
     if not announced.isdigit() or int(announced) > most:
@@ -59,10 +59,10 @@ async def _collected(parts: AsyncIterator[bytes], most: int, too_large: str) -> 
 
 
 class NewsResponse:
-    """A job's news as one JSON object per line, until its end or until the visitor leaves.
+    """Stream a job's updates as one JSON object per line, until it ends or the visitor disconnects.
 
     Args:
-        job: the job; it is cancelled when the visitor leaves.
+        job: the job; it is cancelled if the visitor disconnects.
     """
 
     def __init__(self, job: Job) -> None:
@@ -84,11 +84,11 @@ class NewsResponse:
 
 
 class ResultResponse:
-    """A job's result as one response, made when the job ends.
+    """A job's result as one response, sent when the job ends.
 
     Args:
-        job: the job; it is cancelled when the visitor leaves.
-        respond: makes the response from the final news.
+        job: the job; it is cancelled if the visitor disconnects.
+        respond: function that makes the response from the final update.
     """
 
     def __init__(self, job: Job, respond: Callable[[News], Callable[..., Awaitable[None]]]) -> None:
@@ -105,7 +105,7 @@ class ResultResponse:
 
 
 async def while_there(receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work, and stop it when the visitor leaves."""
+    """Do some work, and stop it if the visitor disconnects."""
 
     async def gone() -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""What a visitor asks for, read from JSON and checked before any work."""
+"""Requests, parsed from JSON and checked before any work."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from whyclip.types import SIDES, GeometryName, Side
 from whyclip.web.limits import Limits
 
 DEFAULT = "default"
-"""Stands for the default method of each side."""
+"""Represents the default method of each side."""
 
 
 @dataclass(frozen=True)
 class WebRequest:
-    """One question about one image.
+    """A request for one image.
 
     Attributes:
-        image: id of an image that was sent before, or of an example.
+        image: id of an uploaded image or an example.
         prompts: the prompts.
-        against: prompts that they are set against.
-        methods: one method, or two side by side.
-        sides: what is explained.
-        geometry: how the image is prepared.
+        against: contrast prompts.
+        methods: one or two methods.
+        sides: explained sides.
+        geometry: input mode of the image.
     """
 
     image: str
@@ -37,15 +37,15 @@ class WebRequest:
 
 
 def read_request(body: bytes, limits: Limits, methods: Sequence[str]) -> WebRequest:
-    """Read a request.
+    """Parse a request.
 
     Args:
-        body: JSON.
-        limits: bounds on numbers and lengths.
-        methods: the methods on offer.
+        body: the request as JSON.
+        limits: limits on numbers and lengths.
+        methods: available methods.
 
     Raises:
-        InputError: it is no JSON object, or one of its parts cannot be used.
+        InputError: the body is not a JSON object, or one of its parts is invalid.
     """
     try:
         given = json.loads(body)

@@ -1,4 +1,4 @@
-"""Run the server, on this machine alone unless another address is given."""
+"""Run the server, by default on this machine only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Bind an address.
 
     Raises:
-        OptionError: it cannot be bound, such as a port that is in use.
+        OptionError: it cannot be bound, for example because the port is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
@@ -34,13 +34,13 @@ def listen(host: str, port: int) -> socket.socket:
         bound.close()
         raise OptionError(
             f"cannot listen on {quoted(host)} port {port}: {reason(error)}; "
-            "--port 0 takes a free one"
+            "--port 0 chooses a free port"
         ) from None
     return bound
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reachable from this machine alone."""
+    """Whether an address is reachable only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -50,12 +50,12 @@ def is_loopback(host: str) -> bool:
 
 
 def hosts_of(host: str, allowed: Sequence[str]) -> set[str]:
-    """Names that the server answers to."""
+    """Return the host names that the server accepts."""
     return {*LOOPBACK, host, *allowed} - {"0.0.0.0", "::"}
 
 
 def address_of(bound: socket.socket) -> str:
-    """The address to open in a browser."""
+    """Return the address to open in a browser."""
     host, port = bound.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
@@ -73,17 +73,17 @@ def serve(
 
     Args:
         view: the model.
-        bound: where to listen; see :func:`listen`.
-        hosts: names that the server answers to.
+        bound: bound socket; see :func:`listen`.
+        hosts: accepted host names.
         limits: see :class:`Limits`.
-        ready: called when the server answers.
+        ready: called when the server is ready.
         reference: see :class:`WebApp`.
     """
     server_of(WebApp(view, hosts, limits, reference), ready).run(sockets=[bound])
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, that says when it answers."""
+    """Uvicorn with a callback when it is ready."""
 
     ready: Callable[[], None] | None = None
 
@@ -95,7 +95,7 @@ class Server(uvicorn.Server):
 
 
 def impatient(seconds: float) -> type[H11Protocol]:
-    """The protocol of HTTP, that closes a connection whose next request does not begin in time."""
+    """Make an HTTP protocol that closes a connection without a new request in time."""
 
     class Impatient(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -110,7 +110,7 @@ def impatient(seconds: float) -> type[H11Protocol]:
             self.loop.call_later(seconds, self._drop, self.cycle)
 
         def _drop(self, cycle: object) -> None:
-            # The same cycle: since then, no request has brought all of its headers.
+            # The same cycle means that no request has sent all of its headers since.
             if self.cycle is cycle and not self.transport.is_closing():
                 self.transport.close()
 
@@ -118,7 +118,7 @@ def impatient(seconds: float) -> type[H11Protocol]:
 
 
 def server_of(app: WebApp, ready: Callable[[], None] | None = None) -> Server:
-    """Make the server around an application, with few and short connections."""
+    """Make the server of an application, with a limit on the number and duration of connections."""
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     config = uvicorn.Config(
         app.asgi,

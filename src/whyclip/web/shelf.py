@@ -1,4 +1,4 @@
-"""Things kept for later within a budget of bytes; the least recently used ones go first."""
+"""A cache with a limit on its bytes; the least recently used values are dropped first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ T = TypeVar("T")
 
 
 class Shelf(Generic[T]):
-    """A dictionary with a budget.
+    """A dictionary with a limit on its bytes.
 
-    The newest value stays even if it is larger than the budget, so that it can be used once.
+    The newest value is kept even if it is larger than the budget, so that it can be used once.
 
     Args:
-        budget: bytes of all values together.
+        budget: maximum total bytes of all values.
     """
 
     def __init__(self, budget: int) -> None:
@@ -34,7 +34,7 @@ class Shelf(Generic[T]):
             return self._values[key][0]
 
     def put(self, key: Hashable, value: T, weight: int) -> T:
-        """Keep a value of so many bytes, drop what no longer fits, and return the value."""
+        """Store a value of ``weight`` bytes, drop values that no longer fit, and return it."""
         with self._lock:
             if key in self._values:
                 self.weight -= self._values.pop(key)[1]

@@ -1,7 +1,7 @@
-"""What is kept between requests: images, their forward passes, and encoded prompts.
+"""Cache between requests: images, their forward passes, and encoded prompts.
 
-A forward pass of an image serves every prompt and method, because targets are only directions; the
-image encoder runs again only for another image or another input mode.
+A forward pass of an image serves every prompt and method, because targets are only directions. The
+image encoder runs again only for another image or input mode.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from whyclip.web.limits import Limits
 from whyclip.web.shelf import Shelf
 from whyclip.web.uploads import Upload, read_upload
 
-GONE = "the image is no longer kept here; give it again"
+GONE = "the server no longer has the image; upload it again"
 
 
 class KeptPass(NamedTuple):
-    """An image's forward passes, and whether it is unlike the training images: both once."""
+    """An image's forward passes, and warnings if it is unlike the training images."""
 
     images: ImagePass
     notes: Sequence[tuple[str, ...]]
 
 
 class Kept:
-    """Images and forward passes of one model, within a budget.
+    """Cache of images and forward passes of one model.
 
-    Images may be looked up from any thread; everything that computes belongs to one thread.
+    Images may be looked up from any thread; all computation belongs to one thread.
 
     Args:
         view: the model.
-        limits: how much is kept.
-        reference: other prompts and images that scores are compared with, if there are any.
+        limits: sizes of the cache.
+        reference: other prompts and images that scores are compared with, or None.
 
     Attributes:
-        examples: images that always stay, by their ids.
+        examples: images that are never dropped, by id.
 
     Raises:
         OptionError: the reference was built with another model.
@@ -74,20 +74,20 @@ class Kept:
         """Read an image file and keep it.
 
         Raises:
-            ImageError: it cannot be used.
+            ImageError: the image cannot be used.
         """
         upload = read_upload(content, self.limits)
         return self.images.put(upload.id, upload, upload.weight)
 
     def image(self, name: str) -> Upload | None:
-        """Find an image by its id; None if it is no longer kept."""
+        """Find an image by its id; None if it was dropped."""
         return self.examples.get(name) or self.images.get(name)
 
     def require(self, name: str) -> Upload:
         """Find an image by its id.
 
         Raises:
-            ImageError: it is no longer kept.
+            ImageError: the image was dropped.
         """
         upload = self.image(name)
         if upload is None:
@@ -102,7 +102,7 @@ class Kept:
         geometry: GeometryName,
         variants: Sequence[Variant],
     ) -> list[Explanation]:
-        """Explain an image by several variants, one explanation each, from kept passes.
+        """Explain an image with several variants, one explanation each, from cached passes.
 
         Raises:
             WhyclipError: as :func:`whyclip.explain`.
@@ -126,7 +126,7 @@ class Kept:
                     seen_notes,
                 )
             finally:
-                # The graphs of recomputed layers are large, and quickly made again.
+                # The graphs of recomputed layers are large and fast to recompute.
                 for kept in (aimed.forward_pass, aimed.library_pass, *encoded.forward_passes):
                     kept.forget()
         explanations = [result for [result] in results.values()]
@@ -135,7 +135,7 @@ class Kept:
     def _reference_scores(
         self, encoded: EncodedPrompts, geometry: GeometryName
     ) -> ReferenceScores | None:
-        """Compare prompts with the reference; None if its images were prepared in another way."""
+        """Compare prompts with the reference; None if its images were prepared differently."""
         if self.reference is None or self.reference.geometry != geometry:
             return None
         return ReferenceScores.of(self.view, self.reference, encoded)
@@ -143,7 +143,7 @@ class Kept:
     def _encoded(
         self, prompts: tuple[str, ...], against: tuple[str, ...], variants: Sequence[Variant]
     ) -> tuple[EncodedPrompts, tuple[str, ...]]:
-        """Encode prompts once, with what whyclip warns of, such as words that are cut off."""
+        """Encode prompts once, and return whyclip's warnings, for example of truncated words."""
         text = self.view.text
         whole = any(v.settings.get("norm_over") == "context" for v in variants)
         empty = any(v.method.needs_empty_prompt and "image" in v.sides for v in variants)
@@ -183,7 +183,7 @@ class Kept:
 
 
 def named_safely(view: ModelView) -> ModelView:
-    """The same model under a name without folders: visitors need not know where files lie."""
+    """Return the model with a name without folders, so that visitors do not see local paths."""
     return replace(view, name=view.name.replace("\\", "/").rsplit("/", 1)[-1] or view.name)
 
 

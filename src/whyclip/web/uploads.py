@@ -1,4 +1,4 @@
-"""Images from visitors: what is read of them before anything is decoded, and what is kept."""
+"""Images from visitors: checks before decoding, and the stored copies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whyclip.render.page import display_file
 from whyclip.web.limits import MEGABYTE, Limits
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
-"""Formats that browsers show as well; no other decoder of Pillow is ever run on an upload."""
+"""Formats that browsers also support; no other decoder of Pillow is run on an upload."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Upload:
     """One image file.
 
     Attributes:
-        id: hash of the content, so that a link finds the same image again.
+        id: hash of the content, so that links find the same image.
         content: the file.
-        shown: the display copy, re-encoded: nothing else of the file goes out again.
-        kind: ``"jpeg"`` or ``"png"``, of the display copy.
-        size: width and height of the original, upright.
-        levels: stretch of its grey, for drawing.
+        shown: the re-encoded display copy; nothing else from the file is sent.
+        kind: format of the display copy, ``"jpeg"`` or ``"png"``.
+        size: width and height of the upright original.
+        levels: stretch of its grey levels, for drawing.
     """
 
     id: str
@@ -42,31 +42,31 @@ class Upload:
 
     @property
     def weight(self) -> int:
-        """Bytes that it takes to keep."""
+        """Size in the cache, in bytes."""
         return len(self.content) + len(self.shown)
 
     def open(self) -> Image.Image:
-        """Open the file as a library's user would; decodes when its pixels are read."""
+        """Open the file with Pillow; it is decoded when its pixels are read."""
         return Image.open(BytesIO(self.content), formats=FORMATS)
 
     def to_json(self) -> dict[str, Any]:
-        """What the page needs to know of it."""
+        """Describe the image for the page."""
         width, height = self.size
         return {"id": self.id, "width": width, "height": height, "levels": self.levels}
 
 
 def check_header(content: bytes, limits: Limits) -> None:
-    """Refuse a file by its first bytes and its size, before any pixel is decoded.
+    """Reject a file by its first bytes and its size, before any pixel is decoded.
 
     Raises:
-        ImageError: it is empty, of no known format, or has too many pixels.
+        ImageError: the file is empty, has an unsupported format, or has too many pixels.
     """
     if not content:
         raise ImageError("the file is empty (0 bytes)")
     if len(content) > limits.upload_bytes:
         raise ImageError(too_large(limits))
     try:
-        # Pillow warns of many pixels; the limit below decides.
+        # Pillow warns of many pixels, but the limit below decides.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(BytesIO(content), formats=FORMATS) as image:
@@ -75,18 +75,17 @@ def check_header(content: bytes, limits: Limits) -> None:
         raise ImageError(_too_many(limits)) from None
     except Exception as error:
         raise ImageError(
-            "the file is not an image that whyclip reads here; give PNG, JPEG, WebP, GIF, BMP or "
-            f"AVIF{_hint(content)}"
+            f"unsupported image format; give PNG, JPEG, WebP, GIF, BMP or AVIF{_hint(content)}"
         ) from error
     if width * height > limits.pixels:
         raise ImageError(f"{width} × {height} pixels: {_too_many(limits)}")
 
 
 def read_upload(content: bytes, limits: Limits) -> Upload:
-    """Decode an image once, to see that it can be, and make its display copy.
+    """Decode an image once to check it, and make its display copy.
 
     Raises:
-        ImageError: it cannot be used, in one sentence.
+        ImageError: the image cannot be used.
     """
     check_header(content, limits)
     with warnings.catch_warnings():
@@ -110,12 +109,12 @@ def read_upload(content: bytes, limits: Limits) -> Upload:
 
 
 def too_large(limits: Limits) -> str:
-    """The sentence for a file with too many bytes."""
+    """Return the message for a file with too many bytes."""
     return f"the file is larger than {limits.upload_bytes // MEGABYTE} MB; give a smaller one"
 
 
 def _too_many(limits: Limits) -> str:
-    return f"an image may have {limits.pixels // MEGABYTE} million pixels; scale it down first"
+    return f"an image may have at most {limits.pixels // MEGABYTE} million pixels; scale it down"
 
 
 def _hint(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""One thread that computes, and the queue of requests that wait for it."""
+"""A thread for computation, and its queue of requests."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from whyclip.progress import listening
 
 News = dict[str, Any]
-"""``{"queue": position}`` or ``{"progress": …}``, at last ``{"result": …}`` or an ``"error"``."""
+"""``{"queue": position}`` or ``{"progress": …}``, finally ``{"result": …}`` or an ``"error"``."""
 
 FINAL = ("result", "error")
 
 
 class BusyError(Exception):
-    """Too many requests wait already."""
+    """Too many requests are waiting."""
 
 
 class _CancelledError(Exception):
-    """The visitor does not want the result any more."""
+    """The visitor cancelled the request."""
 
 
 class Job:
     """One request, from the queue to its result.
 
-    Only the latest news is kept, so that a visitor who reads slowly takes no memory.
+    Only the latest update is kept, so that slow visitors use no memory.
     """
 
     def __init__(self, worker: Worker, work: Callable[[], Any]) -> None:
@@ -40,19 +40,19 @@ class Job:
         self._news: News = {}
 
     def tell(self, news: News) -> None:
-        """Pass on news from any thread; what comes after the final news is dropped."""
+        """Send an update from any thread; updates after the final one are dropped."""
 
         def keep() -> None:
             if not any(key in self._news for key in FINAL):
                 self._news = news
                 self._changed.set()
 
-        # The server may have stopped in between.
+        # The server may have stopped in the meantime.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(keep)
 
     async def news(self) -> AsyncIterator[News]:
-        """Follow the job to its end; leaving early cancels it."""
+        """Yield updates until the job ends; leaving early cancels it."""
         try:
             news: News = {}
             while not any(key in news for key in FINAL):
@@ -64,7 +64,7 @@ class Job:
             self.cancel()
 
     async def result(self) -> News:
-        """Wait for the final news."""
+        """Wait for the final update."""
         return [news async for news in self.news()][-1]
 
     def cancel(self) -> None:
@@ -74,11 +74,11 @@ class Job:
 
 
 class Worker:
-    """A thread that runs jobs in the order in which they came.
+    """A thread that runs jobs in order of arrival.
 
     Args:
-        waiting: how many jobs may wait.
-        explain: turns an exception into a sentence for the visitor.
+        waiting: maximum number of waiting jobs.
+        explain: function that converts an exception to a sentence for the visitor.
     """
 
     def __init__(self, waiting: int, explain: Callable[[Exception], str]) -> None:
@@ -94,7 +94,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end after its present step."""
+        """Let the thread end after its current step."""
         with self._wake:
             self._stopped = True
             for job in self._jobs:
@@ -102,7 +102,7 @@ class Worker:
             self._wake.notify_all()
 
     def submit(self, work: Callable[[], Any]) -> Job:
-        """Queue a piece of work; call within a running event loop.
+        """Add work to the queue; call this within a running event loop.
 
         Raises:
             BusyError: the queue is full.
@@ -117,19 +117,19 @@ class Worker:
         return job
 
     def forget(self, job: Job) -> None:
-        """Take a job out of the queue, if it still waits."""
+        """Remove a job from the queue if it is still waiting."""
         with self._wake, contextlib.suppress(ValueError):
             self._jobs.remove(job)
             self._tell_positions()
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait."""
+        """Number of waiting jobs."""
         return len(self._jobs)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs and nothing waits."""
+        """Whether no job is running or waiting."""
         return not self._jobs and not self._busy
 
     def _tell_positions(self) -> None:
@@ -143,7 +143,7 @@ class Worker:
                     self._wake.wait()
                 if self._stopped:
                     return
-                # In this order, so that the worker never seems idle in between.
+                # In this order, so that the worker does not appear idle in between.
                 self._busy = True
                 job = self._jobs.popleft()
                 self._tell_positions()
@@ -165,7 +165,7 @@ class Worker:
                 result = job.work()
         except _CancelledError:
             return
-        except Exception as error:  # noqa: BLE001 - one visitor's fault must not stop the others
+        except Exception as error:  # noqa: BLE001 - one visitor's error must not stop the others
             job.tell({"error": self._explain(error)})
         else:
             job.tell({"result": result})

@@ -1,1 +1,1 @@
-"""OpenCLIP's models as towers."""
+"""OpenCLIP's models as encoders."""

@@ -25,8 +25,7 @@ class OpenCLIPBlock(Block):
         self.batch_first = batch_first
         if getattr(self.attn, "scaled_cosine", False):
             raise UnsupportedModelError(
-                "scaled-cosine attention has no plain softmax(q·k) weights; "
-                "white-box methods cannot read it, only black-box ones can"
+                "scaled-cosine attention has no plain softmax(q·k) weights; use a black-box method"
             )
 
     @property

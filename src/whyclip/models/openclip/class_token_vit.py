@@ -29,7 +29,7 @@ class ClassTokenViT(ImageTower):
         return read_at_first(visual.ln_pre(self.drop(x)), features.shape[-2:])
 
     def drop(self, x: Tensor) -> Tensor:
-        """Dropout before the first norm: none."""
+        """Apply dropout before the first norm; here none."""
         return x
 
     @property

@@ -1,4 +1,4 @@
-"""Loading OpenCLIP's models from names, weights files and folders, with versions 2 and 3."""
+"""Load OpenCLIP's models from names, weights files and folders, with versions 2 and 3."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from whyclip.errors import OptionError
 from whyclip.models.weights_file import Shapes, misfit, read_shapes
 
 OPENCLIP_CONFIG = "open_clip_config.json"
-# In the library's own order of preference.
+# The library's order of preference.
 WEIGHTS = (
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
 RUNS_CODE = "trust_remote_code"
-# Folders and the option that disables pickled code changed with this version.
+# This version changed folders and the option that disables pickled code.
 READS_FOLDERS = 3
 
 
@@ -32,11 +32,11 @@ def load_openclip(name: str, pretrained: str | None, device: torch.device) -> tu
     import open_clip
 
     safe = {"weights_only" if _version() >= READS_FOLDERS else "load_weights_only": True}
-    # The weights of a tag may need another activation than the architecture's: for "ViT-B-16" with
+    # A tag's weights may need another activation than the architecture's; for "ViT-B-16" with
     # "openai" the library would only warn.
     tag = open_clip.get_pretrained_cfg(name, pretrained) if pretrained else {}
-    # Read by whyclip first, which accepts only state dicts: after an error, the library would read
-    # the file again with pickle.
+    # whyclip reads the file first and accepts only state dicts, because the library would read it
+    # again with pickle after an error.
     shapes = {} if tag else stored_weights(name, pretrained)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
@@ -64,7 +64,7 @@ def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, 
         raise OptionError(f"folder {str(folder)!r} has no weights; expected {' or '.join(WEIGHTS)}")
     if RUNS_CODE in (folder / OPENCLIP_CONFIG).read_text(encoding="utf-8"):
         raise OptionError(
-            f"folder {str(folder)!r:.60} asks for {RUNS_CODE}, which runs code from it; remove "
+            f"folder {str(folder)!r:.60} sets {RUNS_CODE}, which runs code from it; remove "
             f"this key from its {OPENCLIP_CONFIG}"
         )
     if _version() >= READS_FOLDERS:
@@ -73,7 +73,7 @@ def load_openclip_folder(folder: Path, device: torch.device) -> tuple[Any, Any, 
 
 
 def _folder_of_version_2(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
-    """Build the model as the library does for its hub, which uses the same files."""
+    """Build the model as the library does for its hub, where folders have the same files."""
     import open_clip
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
     from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -126,7 +126,7 @@ def stored_weights(name: str, pretrained: str | None) -> Shapes:
         return read_shapes(Path(pretrained))
     try:
         return read_shapes(Path(open_clip.factory.download_pretrained(tag)))
-    # The library may read formats that whyclip does not, and its own tags are trusted.
+    # The library supports more formats than whyclip, and its own tags are trusted.
     except (OptionError, OSError, RuntimeError, ValueError):
         return {}
 
@@ -134,7 +134,7 @@ def stored_weights(name: str, pretrained: str | None) -> Shapes:
 def _refusal(
     error: RuntimeError, name: str, pretrained: str | None, shapes: Shapes
 ) -> RuntimeError | OptionError:
-    """Build a one-line error for weights that do not fit; other errors are unchanged."""
+    """Build a one-line error for weights that do not fit; return other errors unchanged."""
     arch = Path(name.removeprefix("local-dir:")).name
     line = misfit(str(error), arch, shapes)
     if line is None:

@@ -1,7 +1,7 @@
-"""Models of OpenAI's own package (``clip.load``) as towers.
+"""Models of OpenAI's package (``clip.load``) as encoders.
 
-Module names are those of OpenCLIP, with fewer parts. Its transformers take tokens first, and have a
-fixed mask for the full context, so texts are never shortened.
+Module names are those of OpenCLIP, with fewer parts. Its transformers take tokens on the first axis
+and have a fixed mask for the full context, so texts are not shortened.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from whyclip.models.view import ModelView
 
 
 def is_openai(model: Any) -> bool:
-    """Whether a model is of OpenAI's package, by the name of its encoder's argument."""
+    """Whether a model is from OpenAI's package, by the name of its encoder's argument."""
     visual = getattr(model, "visual", None)
     return hasattr(visual, "input_resolution") and not hasattr(visual, "image_size")
 
@@ -57,7 +57,7 @@ class OpenAIBlock(OpenCLIPBlock):
 
 
 class OpenAIImageTower(ClassTokenViT):
-    """``VisionTransformer``, read at its class token."""
+    """``VisionTransformer``, pooled at its class token."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.visual = model, model.visual
@@ -82,7 +82,7 @@ class OpenAIResNetTower(ResNetTower):
 
 
 class OpenAITextTower(TextTower):
-    """The text transformer, read at the largest id."""
+    """The text transformer, pooled at the largest id."""
 
     causal = True
 

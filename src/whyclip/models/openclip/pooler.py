@@ -1,4 +1,4 @@
-"""OpenCLIP's attentional pooler as a block: the pooling head of CoCa."""
+"""OpenCLIP's attentional pooler (the pooling head of CoCa) as a block."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from whyclip.models.tower import Block, split_heads
 class AttentionalPoolerBlock(Block):
     """The first query of ``AttentionalPooler``, with an optional norm before it.
 
-    Its keys and values may have another width than the queries, so there are three projection
-    matrices instead of one.
+    Keys and values may differ in width from the queries, so there are three projection matrices
+    instead of one.
     """
 
     is_pooling_head = True

@@ -1,4 +1,4 @@
-"""OpenCLIP's CLIP-ResNet as a tower: convolutions, then one attention that pools their cells."""
+"""OpenCLIP's CLIP-ResNet as an encoder: convolutions, then attention that pools their cells."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from whyclip.models.tower import Block, ImageTower, Stream, split_heads
 
 
 class AttentionPool2dBlock(Block):
-    """``AttentionPool2d``: the mean of all cells is the query, and an additional token.
+    """``AttentionPool2d``: the mean of all cells is the query and an additional token.
 
-    Its input is ``[b, 1 + gh·gw, w]``, the mean first; positions are added inside.
+    Its input is ``[b, 1 + gh·gw, w]``, with the mean first; positions are added inside.
     """
 
     is_pooling_head = True
@@ -40,7 +40,7 @@ class AttentionPool2dBlock(Block):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         del mask
-        # The library flattens rows and columns, so a single column of all cells works.
+        # The library flattens rows and columns, so a single column with all cells works.
         return self.pool(x[:, 1:].transpose(1, 2).unsqueeze(-1))[:, None]
 
     def qkv_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""OpenCLIP's text transformer as a tower, with all poolings and masks."""
+"""OpenCLIP's text transformer as an encoder, with all poolings and masks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OpenCLIPTextTower(TextTower):
         self.pool = getattr(text, "text_pool_type", getattr(text, "pool_type", "argmax"))
         if not self.class_token and self.pool not in BY_ID + BY_PLACE:
             raise UnsupportedModelError(
-                f"text tower pools by {self.pool!r}, which gives no single embedding"
+                f"text encoder pools by {self.pool!r}, which gives no single embedding"
             )
         eos = getattr(text, "text_eos_id", getattr(text, "eos_id", None))
         self.eos = -1 if eos is None else int(eos)
@@ -69,7 +69,7 @@ class OpenCLIPTextTower(TextTower):
         if mask.ndim == 2:
             mask = mask[None, None, :t, :t]
         else:
-            # The library repeats each text's mask for all heads.
+            # The library repeats each text's mask for every head.
             mask = mask.view(-1, len(mask) // b if len(mask) > 1 else 1, t, t)[:, :1]
         return mask.to(x.dtype)
 
@@ -99,7 +99,7 @@ class OpenCLIPTextTower(TextTower):
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """The library's own ``encode_text``; a copy calls its copy of the model."""
+    """The library's ``encode_text``; a copy calls its copy of the model."""
 
     model: Any
 
@@ -119,8 +119,8 @@ def text_tower(model: Any, tokenizer: Any) -> TextTower:
     return OpaqueTextTower(
         TextEncoder(model),
         text,
-        # The tokenizer's limit; text encoders of transformers have a table of positions.
+        # The tokenizer sets the limit; text encoders of transformers have a table of positions.
         int(getattr(tokenizer, "context_length", 0) or text.context_length),
         tokenizer,
-        f"its tokens are read by {pooler} (sides=['image'] works)",
+        f"its tokens are pooled by {pooler} (sides=['image'] works)",
     )

@@ -1,4 +1,4 @@
-"""OpenCLIP's vision transformer as a tower, and OpenCLIP's models as pairs of towers."""
+"""OpenCLIP's vision transformer as an encoder, and OpenCLIP's models as pairs of encoders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whyclip.models.view import ModelView
 
 @dataclass(frozen=True)
 class ImageEncoder:
-    """The library's own ``encode_image``; a copy calls its copy of the model."""
+    """The library's ``encode_image``; a copy calls its copy of the model."""
 
     model: Any
 
@@ -30,7 +30,7 @@ class ImageEncoder:
         output = self.model.encode_image(pixels, normalize=False)
         # With output_tokens, the embedding is the first of two.
         embedding = output[0] if isinstance(output, tuple) else output
-        # Some poolings of the library leave an axis of one query.
+        # Some poolings of the library keep an axis of one query.
         return embedding.flatten(1)
 
 
@@ -63,9 +63,9 @@ class OpenCLIPImageTower(ClassTokenViT):
 
 
 def _unread(visual: Any) -> str:
-    """Return why no attention pools the patches of a ``VisionTransformer``; empty if one does."""
+    """Return why a ``VisionTransformer`` has no attention pooling of patches; empty if it has."""
     if visual.attn_pool is not None and visual.attn_pool_type == "cascade":
-        return "its readout attends to learnt queries, not to patches (cascaded pooling)"
+        return "its pooling attends to learned queries, not to patches (cascaded pooling)"
     if visual.pool_type == "avg":
         averaged = "patches" if visual.attn_pool is None else "pooling queries"
         return f"it averages its {averaged}"
@@ -76,7 +76,7 @@ def image_tower(model: Any) -> ImageTower:
     """Wrap the image encoder of an OpenCLIP model.
 
     Raises:
-        UnsupportedModelError: it has no single embedding.
+        UnsupportedModelError: the encoder has no single embedding.
     """
     visual, encode = model.visual, ImageEncoder(model)
     if hasattr(visual, "trunk"):
@@ -85,10 +85,10 @@ def image_tower(model: Any) -> ImageTower:
         return ResNetTower(visual, encode)
     if not hasattr(visual, "class_embedding"):
         kind = type(visual).__name__
-        raise UnsupportedModelError(f"image tower {kind} is not a supported OpenCLIP encoder")
+        raise UnsupportedModelError(f"image encoder {kind} is not supported")
     if visual.pool_type == "none" and visual.attn_pool is None:
         raise UnsupportedModelError(
-            "image tower pools by 'none', which gives no single embedding; use 'tok'"
+            "image encoder pools by 'none', which gives no single embedding; use 'tok'"
         )
     why = _unread(visual)
     if why:
@@ -101,7 +101,7 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
     """Wrap an OpenCLIP ``CLIP``, ``CustomTextCLIP`` or ``CoCa``.
 
     Raises:
-        UnsupportedModelError: an encoder cannot be followed.
+        UnsupportedModelError: an encoder is not supported.
     """
     image, text = image_tower(model), text_tower(model, tokenizer)
     width = embedding_width(model)
@@ -111,7 +111,7 @@ def openclip_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> Mod
 def embedding_width(model: Any) -> int:
     """Find the width of the embedding space, which some image encoders do not declare."""
     if getattr(model.visual, "proj", model) is None and hasattr(model.visual, "ln_post"):
-        # Its output_dim is that of a projection which does not exist.
+        # Its output_dim belongs to a projection that does not exist.
         return int(model.visual.ln_post.normalized_shape[0])
     for part in (model.visual, getattr(model, "text", model)):
         width = getattr(part, "output_dim", None)

@@ -1,1 +1,1 @@
-"""Image encoders of timm as towers."""
+"""Image encoders of timm."""

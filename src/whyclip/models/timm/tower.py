@@ -1,4 +1,4 @@
-"""timm's vision transformers inside OpenCLIP as towers: SigLIP, SigLIP 2, EVA-CLIP, PE-Core."""
+"""timm's vision transformers inside OpenCLIP as encoders: SigLIP, SigLIP 2, EVA-CLIP, PE-Core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rotary:
     """The rotary embedding of the native grid at one layer of a backbone.
 
     Attributes:
-        trunk: timm's vision transformer.
+        trunk: timm's vision transformer (the backbone).
         layer: index of the block; some backbones vary the embedding by layer.
         native: rows and columns of the native grid.
     """
@@ -32,7 +32,7 @@ class Rotary:
     native: tuple[int, int]
 
     def __call__(self) -> Tensor | None:
-        """Compute it: ``[t, 2·d]``."""
+        """Compute the embedding ``[t, 2·d]``."""
         rope = self.trunk.rope
         held = hasattr(rope, "feat_shape")
         embedding = rope.get_embed() if held else rope.get_embed(shape=self.native)
@@ -58,9 +58,9 @@ class TimmTower(ImageTower):
         height, width = map(int, trunk.patch_embed.img_size)
         self.native_size, self.patch = (height, width), height // self.native_grid[0]
         if rope is not None:
-            self.fixed_grid_reason = "its positions are rotary and laid out for the native grid"
+            self.fixed_grid_reason = "its rotary positions are fixed to the native grid"
         elif not isinstance(getattr(trunk.patch_embed, "proj", None), nn.Conv2d):
-            self.fixed_grid_reason = "its patches are made by more than one convolution"
+            self.fixed_grid_reason = "its patches are embedded by more than one convolution"
 
     @property
     def device(self) -> torch.device:
@@ -83,7 +83,7 @@ class TimmTower(ImageTower):
         return tokens[0] if isinstance(tokens, tuple) else tokens
 
     def _resampled(self, inputs: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Embed another grid, with resampled positions; the library accepts only its own."""
+        """Embed another grid, with resampled positions; the library accepts only the native one."""
         trunk = self.trunk
         x = trunk.patch_embed.norm(trunk.patch_embed.proj(inputs).flatten(2).transpose(1, 2))
         tokens = [part for part in (trunk.cls_token, trunk.reg_token) if part is not None]
@@ -104,7 +104,7 @@ class TimmTower(ImageTower):
         return self.visual.head(self.trunk.head(x))
 
     def frozen_project(self, x: Tensor) -> Affine:
-        # The head may be an MLP, which is frozen as those of the blocks are.
+        # The head may be an MLP, which is frozen like those of the blocks.
         return chain(x, self.norm, self.trunk.head, self.visual.head)
 
     def encode(self, inputs: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class TimmTower(ImageTower):
 
 
 def _unread(trunk: Any) -> str:
-    """Return why no attention pools the patches of a backbone; empty if one does."""
+    """Return why a backbone has no attention pooling of patches; empty if it has."""
     kind = type(trunk).__name__
     blocks = list(getattr(trunk, "blocks", ()))
     if not blocks or not hasattr(trunk, "patch_embed") or not hasattr(trunk, "norm_pre"):
@@ -139,12 +139,12 @@ def _unpooled(trunk: Any) -> str:
     elif trunk.global_pool != "token":
         return f"it pools its patches by {trunk.global_pool or 'nothing'!r}, not by attention"
     elif not any(isinstance(part, nn.Identity) for part in (trunk.norm, trunk.fc_norm)):
-        return "it norms its readout twice"
+        return "it normalises its readout twice"
     return ""
 
 
 def timm_tower(visual: Any, encode: Encode) -> ImageTower:
-    """Wrap OpenCLIP's ``TimmModel``: exactly if possible, else as an opaque tower."""
+    """Wrap OpenCLIP's ``TimmModel``, as an opaque encoder if its attention is not supported."""
     why = _unread(visual.trunk)
     if why:
         return OpaqueImageTower(encode, visual, tuple(visual.image_size), why)

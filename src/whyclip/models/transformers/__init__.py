@@ -1,1 +1,1 @@
-"""Models of transformers as towers."""
+"""Models of transformers as encoders."""

@@ -1,4 +1,4 @@
-"""BERT-like text towers: post-norm blocks, masked padding, pooled at the first token.
+"""BERT-like text encoders: post-norm blocks, masked padding, pooling at the first token.
 
 Used by Chinese-CLIP, AltCLIP and BLIP's image-text retrieval.
 """
@@ -76,7 +76,7 @@ class BertBlock(Block):
 
 
 class BertTextTower(TextTower):
-    """A text encoder in which all tokens except padding see each other.
+    """A text encoder in which all tokens except padding attend to each other.
 
     Args:
         model: the whole model.
@@ -100,7 +100,7 @@ class BertTextTower(TextTower):
 
     @abstractmethod
     def encode_masked(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Embed ids ``[b, t]`` with an attention mask, by the library's own calls: ``[b, e]``."""
+        """Embed ids ``[b, t]`` with an attention mask by the library's own calls: ``[b, e]``."""
 
     @property
     def device(self) -> torch.device:
@@ -119,17 +119,17 @@ class BertTextTower(TextTower):
         return torch.zeros(len(ids), dtype=torch.long, device=ids.device)
 
     def trim(self, inputs: Tensor) -> Tensor:
-        """Cut the padding that all texts share; it is masked, so nothing attends to it."""
+        """Cut the padding common to all texts; it is masked, so nothing attends to it."""
         used = (inputs != self.pad).any(0).nonzero()
         return inputs[:, : int(used.max()) + 1] if len(used) else inputs
 
     @property
     def norm(self) -> nn.Module:
-        # Only AltCLIP norms its readout outside the blocks.
+        # Only AltCLIP normalises its readout outside the blocks.
         return nn.Identity()
 
     def encode(self, inputs: Tensor) -> Tensor:
-        # Padding is masked, and running all 512 positions would only take time.
+        # Padding is masked, so running all 512 positions would only cost time.
         inputs = self.trim(inputs)
         return self.encode_masked(inputs, (inputs != self.pad).long())
 

@@ -1,6 +1,6 @@
-"""BLIP's image-text retrieval of transformers: the contrastive path, a cosine of two towers.
+"""BLIP's image-text retrieval of transformers: the contrastive path, a cosine of two embeddings.
 
-The matching head, in which the text attends to the image, is another score and not supported.
+The matching head, in which the text attends to the image, gives another score and is not supported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision tower and a BERT-like text tower."""
+"""Chinese-CLIP and AltCLIP of transformers: CLIP's vision encoder, a BERT-like text encoder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from whyclip.models.view import ModelView
 class ChineseCLIPTextTower(FirstTokenBert):
     """``ChineseCLIPTextModel`` with its projection.
 
-    It runs like the model's forward, because ``get_text_features`` of transformers 4 needs a pooler
-    that this class does not have.
+    It follows the model's forward, because ``get_text_features`` of transformers 4 needs a pooler
+    that this class lacks.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -26,7 +26,7 @@ class ChineseCLIPTextTower(FirstTokenBert):
 
 
 class AltCLIPTextTower(BertTextTower):
-    """``AltCLIPTextModel``, which is XLM-RoBERTa with a further norm, and two projections."""
+    """``AltCLIPTextModel``: XLM-RoBERTa with a further norm and two projections."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         config, encoder = model.config.text_config, model.text_model.roberta.encoder

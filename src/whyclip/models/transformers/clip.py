@@ -1,4 +1,4 @@
-"""The CLIP of transformers as towers, and models with the same parts, such as MetaCLIP 2."""
+"""CLIP of transformers as encoders, and models with the same parts, such as MetaCLIP 2."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from whyclip.models.tower import (
 )
 from whyclip.models.view import ModelView
 
-# transformers released CLIP configs with this wrong id before fixing it in 4.31; such models
-# are pooled at the largest id instead, as in the library itself.
+# transformers released CLIP configs with this wrong id before fixing it in 4.31; such models are
+# pooled at the largest id instead, as in the library.
 LEGACY_EOS = 2
 
 
@@ -33,8 +33,8 @@ class HFBlock(Block):
         self.attn = layer.self_attn
         self.heads = self.attn.num_heads
         self.scale = float(self.attn.scale)
-        # transformers 4 takes the causal mask and the padding mask separately, or for some vision
-        # towers no mask; 5 takes one mask.
+        # transformers 4 takes the causal and the padding mask separately, and no mask for some
+        # vision encoders; 5 takes one mask.
         names = inspect.signature(layer.forward).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in names.values())
         self.masked = "attention_mask" in names or takes_any
@@ -115,7 +115,7 @@ class HFImageTower(ImageTower):
         return self.vision.embeddings.position_embedding.weight
 
     def first_norm(self, x: Tensor) -> Tensor:
-        """Norm the tokens before the first block."""
+        """Normalise the tokens before the first block."""
         return self.vision.pre_layrnorm(x)
 
     @property
@@ -139,7 +139,7 @@ class HFTextTower(TextTower):
         config = model.config.text_config
         self.context = int(config.max_position_embeddings)
         self.eos = config.eos_token_id
-        # CLIP's first configurations have a wrong id; for MetaCLIP 2 the same number is right.
+        # CLIP's first configurations have a wrong id; the same number is correct for MetaCLIP 2.
         self.by_largest = self.eos == LEGACY_EOS and model.config.model_type == "clip"
         self.causal = True
 

@@ -33,7 +33,7 @@ FAMILIES: Mapping[str, Family] = {
     "SiglipModel": Family("SigLIP and SigLIP 2 at fixed resolution", siglip_view),
     "ViTForImageClassification": Family("plain ViT classifiers", vit_view, reads_text=False),
 }
-"""By the name of the class, as in ``architectures`` of a ``config.json``."""
+"""Families by class name, as in ``architectures`` of a ``config.json``."""
 
 
 def family_of(class_names: list[str], name: str) -> tuple[str, Family]:
@@ -42,19 +42,17 @@ def family_of(class_names: list[str], name: str) -> tuple[str, Family]:
     Args:
         class_names: names of a model's class and its ancestors, or a configuration's
             ``architectures``.
-        name: of the model, for the error.
+        name: name of the model, for the error.
 
     Raises:
-        UnsupportedModelError: none of them is supported; the message lists those that are.
+        UnsupportedModelError: none of them is supported; the message lists the supported ones.
     """
     for class_name in class_names:
         if class_name in FAMILIES:
             return class_name, FAMILIES[class_name]
     known = ", ".join(f"{key} ({family.title})" for key, family in FAMILIES.items())
-    described = class_names[0] if class_names else "a class its config.json does not name"
-    raise UnsupportedModelError(
-        f"{name}: {described} is not among the classes whyclip reads: {known}"
-    )
+    described = class_names[0] if class_names else "a class that its config.json does not name"
+    raise UnsupportedModelError(f"{name}: {described} is not a supported class; known: {known}")
 
 
 def hf_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelView:

@@ -1,4 +1,4 @@
-"""Loading models of transformers from names and folders, with all weights from the file."""
+"""Load models of transformers from names and folders, with all weights from the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whyclip.models.fetching import fetching
 from whyclip.models.transformers.families import family_of
 from whyclip.models.weights_file import few
 
-# Vocabulary files; without any, the library builds a tokenizer of a few special tokens.
+# Vocabulary files; without them, the library builds a tokenizer of a few special tokens.
 VOCABULARIES = (
     "tokenizer.json",
     "vocab.json",
@@ -23,7 +23,7 @@ VOCABULARIES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-# Weights in a file that affect no score of the supported classes.
+# Weights in a file that do not affect scores of the supported classes.
 HARMLESS = re.compile(
     # Position ids, which earlier versions of the library saved.
     r"(^|\.)position_ids$"
@@ -38,9 +38,9 @@ def load_hf(name: str, spec: str, device: torch.device) -> tuple[Any, Any, Any]:
     """Load a model of transformers by name or folder.
 
     Args:
-        name: of a repository or a folder.
+        name: name of a repository or a folder.
         spec: the user's input, for errors.
-        device: where to put the model.
+        device: device of the model.
 
     Returns:
         Model, image processor and tokenizer; None for the tokenizer of a classifier.
@@ -87,12 +87,12 @@ def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str
 
     Args:
         report: the library's loading info.
-        class_name: of the model.
+        class_name: class of the model.
         spec: the user's input.
 
 
     Raises:
-        UnsupportedModelError: some are; the message names the first keys.
+        UnsupportedModelError: some weights are random or unused; the message names the first keys.
     """
     what = f"model {spec!r:.60}"
     sizes = list(report["mismatched_keys"])
@@ -112,8 +112,8 @@ def check_report(report: Mapping[str, Iterable[Any]], class_name: str, spec: str
     unread = {key for key in report["unexpected_keys"] if not HARMLESS.search(key)}
     if unread:
         raise UnsupportedModelError(
-            f"{what} holds {len(unread)} weights that {class_name} does not use ({few(unread)}); "
-            "if that is right, load it yourself and use whyclip.wrap"
+            f"{what} has {len(unread)} weights that {class_name} does not use ({few(unread)}); "
+            "if that is intended, load it yourself and use whyclip.wrap"
         )
 
 

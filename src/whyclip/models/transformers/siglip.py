@@ -1,8 +1,8 @@
-"""SigLIP and fixed-resolution SigLIP 2 of transformers as towers.
+"""SigLIP and fixed-resolution SigLIP 2 of transformers as encoders.
 
-There is no class token: a pooling head with a learnt query pools the patches. Texts have no causal
-mask, are padded to 64 tokens that take part in the attention, and are pooled at the last position.
-The probability of a match is ``sigmoid(scale · cosine + bias)``.
+There is no class token; a pooling head with a learned query pools the patches. Texts have no causal
+mask, are padded to 64 tokens (padding takes part in the attention), and are pooled at the last
+position. The probability of a match is ``sigmoid(scale · cosine + bias)``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from whyclip.models.view import ModelView
 
 
 class SiglipPoolBlock(Block):
-    """``SiglipMultiheadAttentionPoolingHead``, with the norm before it."""
+    """``SiglipMultiheadAttentionPoolingHead`` with the norm before it."""
 
     is_pooling_head = True
 
@@ -118,7 +118,7 @@ class SiglipImageTower(ImageTower):
 
 
 class SiglipTextTower(TextTower):
-    """``SiglipTextModel``: every token sees every other, including padding."""
+    """``SiglipTextModel``: every token attends to every other token, including padding."""
 
     causal = False
 

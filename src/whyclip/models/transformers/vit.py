@@ -1,4 +1,4 @@
-"""The ViT classifier of transformers: one tower, with the rows of its last layer as targets."""
+"""The ViT classifier of transformers: one encoder, with the rows of its last layer as targets."""
 
 from __future__ import annotations
 
@@ -120,11 +120,11 @@ class ViTTower(ImageTower):
 
     def encode(self, inputs: Tensor) -> Tensor:
         weights = self.vit.embeddings.patch_embeddings.projection.weight
-        # Black-box methods use other grids, for which the library interpolates as well.
+        # Black-box methods use other grids, which the library also interpolates.
         other = tuple(inputs.shape[-2:]) != self.input_size
         pixels = inputs.to(weights.dtype)
         output = self.vit(pixels, interpolate_pos_encoding=other)
-        # A copy, so that keeping it does not keep all tokens.
+        # A copy, because a view would keep all tokens in memory.
         return output.last_hidden_state[:, 0].clone()
 
 
@@ -132,7 +132,7 @@ class NoText(TextTower):
     """Placeholder for the text encoder of a model without one."""
 
     blocks = ()
-    opaque = "a classifier reads no text"
+    opaque = "a classifier has no text encoder"
     context = 0
     causal = False
 
@@ -178,7 +178,7 @@ def vit_view(model: Any, preprocess: Any, tokenizer: Any, name: str) -> ModelVie
             "has a direction; replace it by nn.Linear"
         )
     [layer] = inner
-    # A head that was replaced has other classes than the configuration names.
+    # A replaced head has other classes than the configuration.
     fits = len(labels) == layer.out_features and all(i in labels for i in range(len(labels)))
     names = tuple(str(labels[i]) if fits else str(i) for i in range(layer.out_features))
     tower = ViTTower(model)

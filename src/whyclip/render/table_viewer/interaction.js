@@ -33,7 +33,7 @@ const lines = shape("g", {});
 const frame = shape("g", {});
 svg.append(heat, lines, frame);
 
-// Measured widths at size 1: an estimate by letters lets wide words touch their neighbours.
+// Widths measured at size 1, because with an estimate by letters wide words would overlap.
 const pen = document.createElement("canvas").getContext("2d");
 pen.font = `600 100px ${getComputedStyle(document.body).fontFamily}`;
 const lengths = data.words.map((word) => pen.measureText(word).width / 100 + 0.4);

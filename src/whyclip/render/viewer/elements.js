@@ -1,4 +1,4 @@
-// Elements, numbers and words. Everything an explanation holds becomes text, never markup.
+// Elements and number formats. Content of an explanation is inserted as text, never as markup.
 
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);

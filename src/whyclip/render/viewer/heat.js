@@ -1,6 +1,6 @@
-// Where patches lie on the image, and how relevance is scaled.
+// Positions of patches on the image, and the scale of relevance.
 export const Heat = (() => {
-  // First and last patch that lie on the image, at least in part; rounding must not decide.
+  // First and last patch at least partly on the image, with a tolerance for rounding.
   function reach(patches, low, high, length) {
     const width = (high - low) / patches;
     const first = Math.max(0, Math.floor(-low / width + 1e-6));
@@ -22,7 +22,7 @@ export const Heat = (() => {
     });
   }
 
-  // One scale for each map: `limit` is shown at full strength; signed when any map is.
+  // One scale for each map: `limit` has full strength; signed if any map is.
   function scales(maps, shared, image) {
     const seen = maps.map((m) => (m ? seenValues(m, image) : []));
     const limits = seen.map((values) => values.reduce((a, v) => Math.max(a, Math.abs(v)), 0));
@@ -31,7 +31,7 @@ export const Heat = (() => {
     return limits.map((limit) => ({ limit: shared ? most : limit, signed }));
   }
 
-  // The patch under a point given as shares of the image; null where unseen.
+  // The patch at a point given as shares of the image; null outside the crop.
   function patchAt(map, image, x, y) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
@@ -41,7 +41,7 @@ export const Heat = (() => {
     return [Math.floor(v * gh), Math.floor(u * gw)];
   }
 
-  // Where a patch lies, in pixels of the image: x, y, width, height.
+  // Position of a patch in pixels of the image: x, y, width, height.
   function patchBox(map, [row, column]) {
     const [gh, gw] = map.grid;
     const [left, top, right, bottom] = map.box;
@@ -53,7 +53,7 @@ export const Heat = (() => {
   // The same as CSS percentages of the image.
   const patchArea = (map, image, patch) => area(image, ...patchBox(map, patch));
 
-  // The parts of the image outside of the box: at most four strips.
+  // The parts of the image outside the box: at most four strips.
   function unseenAreas(map, image) {
     const [left, top, right, bottom] = map.box;
     const { width, height } = image;
@@ -78,7 +78,7 @@ export const Heat = (() => {
     };
   }
 
-  // In words where a map is highest, such as "top left"; null where it is zero everywhere.
+  // Position of a map's maximum in words, such as "top left"; null if it is zero everywhere.
   function peakPlace(map, image) {
     const seen = seenValues(map, image);
     if (seen.every((value) => value === 0)) return null;

@@ -1,4 +1,4 @@
-// Whether the score is unusual enough to be a match: its place among reference scores.
+// The score's position among reference scores, as evidence of a match.
 
 function matchCard({ match }) {
   if (!match) return null;
@@ -24,7 +24,7 @@ function matchCard({ match }) {
   );
 }
 
-// Reference prompts of the highest scores, beside the prompt itself and nonsense.
+// Reference prompts with the highest scores, next to the prompt itself and a nonsense prompt.
 function rivals({ competitors, nonsense, score: own }) {
   if (!competitors.length) return null;
   const rows = [["this prompt", own, "own"], ...competitors.map(([text, value]) => [text, value, ""])];

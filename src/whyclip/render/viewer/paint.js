@@ -1,5 +1,5 @@
-// Heat maps in two inks: the image's grey mixes a dark and a light one, relevance chooses the pair.
-// The inks come from the same source as every other figure.
+// Heat maps in two inks: the image's grey mixes a dark and a light ink, and relevance selects the
+// pair. The inks are the same as in all other figures.
 import { el } from "./elements.js";
 
 export const createPaint = (colours) => {
@@ -7,7 +7,7 @@ export const createPaint = (colours) => {
   const OPAQUE = 0xff << 24;
   const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-  // Six numbers for each strength: the dark ink, and from there to the light one.
+  // Six numbers for each strength: the dark ink, and the difference to the light ink.
   function table({ dark, light }) {
     const [darks, lights] = [dark.map(channels), light.map(channels)];
     const at = colours.strengths;
@@ -27,13 +27,13 @@ export const createPaint = (colours) => {
   }
   const inks = { for: table(colours.for), against: table(colours.against) };
 
-  // Halves to the even number, as NumPy and a canvas do.
+  // Rounds halves to even, as NumPy and canvas do.
   function rounded(value) {
     const up = (value + 0.5) | 0;
     return up === value + 0.5 && up & 1 ? up - 1 : up;
   }
 
-  // The colour of a grey and a strength, as one number: red in the lowest byte, all opaque.
+  // The colour for a grey level and a strength as one number: red in the lowest byte, opaque.
   function mix(grey, strength) {
     const rows = strength < 0 ? inks.against : inks.for;
     const i = 6 * (((strength < 0 ? -strength : strength) * STEPS + 0.5) | 0);
@@ -43,8 +43,8 @@ export const createPaint = (colours) => {
     return red | (green << 8) | (blue << 16) | OPAQUE;
   }
 
-  // The grey level of every pixel, kept with its picture for the next map at this size. A picture
-  // is an image that the browser has decoded, and the levels that Python chose for its grey.
+  // The grey level of every pixel, cached with its picture for the next map at this size. A picture
+  // is a decoded image and the grey levels that Python chose for it.
   const known = new WeakMap();
   function greys(picture, width, height) {
     const blank = () => new Float32Array(width * height).fill(colours.blank);
@@ -62,7 +62,7 @@ export const createPaint = (colours) => {
     context.drawImage(image, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
     const { low, span, power } = levels;
-    // Powers are slow: a table with 16 entries for each of the 255 steps of luma.
+    // Powers are slow, so a table has 16 entries for each of the 255 steps of luma.
     const steps = 16 * 255;
     const stretched = Float32Array.from({ length: steps + 1 }, (_, i) =>
       Math.pow(Math.min(Math.max((i / steps - low) / span, 0), 1), power),
@@ -75,8 +75,8 @@ export const createPaint = (colours) => {
     return grey;
   }
 
-  // Along one axis: for each pixel its own patch (−1 where unseen), and the four patches around it
-  // with their weights in a Catmull-Rom cubic, one after another.
+  // Along one axis: for each pixel its patch (−1 outside the crop), and the four patches around it
+  // with their weights in a Catmull-Rom cubic, consecutively.
   function taps(pixels, length, low, high, patches) {
     const inside = (i) => Math.min(Math.max(i, 0), patches - 1);
     const own = new Int16Array(pixels).fill(-1);
@@ -98,11 +98,11 @@ export const createPaint = (colours) => {
     return { own, around, weights };
   }
 
-  // First and last pixel that the model saw; they are neighbours.
+  // First and last pixel inside the crop; all pixels between them are inside.
   const seen = ({ own }) => [own.findIndex((patch) => patch >= 0), own.findLastIndex((patch) => patch >= 0)];
 
-  // What the loops over half a million pixels call are plain functions that make no objects: a
-  // browser compiles them once, where a function made for each map would start slow every time.
+  // The loops over half a million pixels call plain functions without allocations. A browser
+  // compiles these once, but would recompile a function made for each map.
   function draw(canvas, map, image, picture, scale, { exact, contour }) {
     const { width, height } = canvas;
     const [gh, gw] = map.grid;
@@ -125,7 +125,7 @@ export const createPaint = (colours) => {
 
   const within = (value, floor) => (value < floor ? floor : value > 1 ? 1 : value);
 
-  // The strength of every pixel that the model saw, by patch.
+  // The strength of every pixel inside the crop, by patch.
   function patches(values, xs, ys, gw, floor, { width, height, x0, x1, y0, y1 }) {
     const found = new Float32Array(width * height);
     for (let y = y0; y <= y1; y++) {
@@ -136,10 +136,10 @@ export const createPaint = (colours) => {
     return found;
   }
 
-  // The same, smooth, without a new sign or peak.
+  // The same, interpolated without a new sign or peak.
   function smooth(values, xs, ys, gw, floor, { width, height, x0, x1, y0, y1 }) {
     const found = new Float32Array(width * height);
-    // For the row of pixels at hand: each column's cubic, and the range of its two nearest patches.
+    // For the current row of pixels: each column's cubic, and the range of its two nearest patches.
     const [across, lows, highs] = [0, 1, 2].map(() => new Float64Array(gw));
     const { around, weights } = xs;
     for (let y = y0; y <= y1; y++) {
@@ -176,7 +176,7 @@ export const createPaint = (colours) => {
     }
   }
 
-  // The line at half of full strength, in a dark casing; dashed where it speaks against.
+  // The line at half of full strength, with a dark casing; dashed for negative relevance.
   function outline(colour, found, signed, area) {
     const { half, strokes } = colours.contour;
     for (const sign of signed ? [1, -1] : [1]) {
@@ -189,8 +189,8 @@ export const createPaint = (colours) => {
     }
   }
 
-  // For each stroke marks every pixel whose square of its reach has the line inside, and nothing
-  // unseen: around each place where the line passes between a pixel and the next, right or below.
+  // For each stroke, marks every pixel within reach of the line and inside the crop: around each
+  // place where the line passes between a pixel and the next one to the right or below.
   function edges(inside, strokes, area) {
     const { width, x0, x1, y0, y1 } = area;
     const near = strokes.map(() => new Uint8Array(inside.length));
@@ -232,9 +232,9 @@ export const createPaint = (colours) => {
     }
   }
 
-  // The colour bar: strength across, the image's grey upwards.
+  // The colour bar: strength horizontally, the image's grey vertically.
   function bar(scale, width = 220, height = 20) {
-    const label = "Colour bar: strength across, grey of the image upwards";
+    const label = "Colour bar: strength horizontally, grey of the image vertically";
     const canvas = el("canvas", { class: "bar", role: "img", "aria-label": label, width, height });
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(width, height);

@@ -13,7 +13,7 @@ function plainImage(entry) {
   return [stage, aspect];
 }
 
-// The heat covers the image; the reader's choice of the original hides the heat.
+// The heat map covers the image; the option “original” hides it.
 function heatImage(entry, index, longest, scale) {
   const { explanation, picture } = entries[entry];
   const item = explanation.prompts[index];
@@ -31,7 +31,7 @@ function heatImage(entry, index, longest, scale) {
   Paint.draw(canvas, item.map, explanation.image, painted[picture] ?? null, scale, state);
   stage.append(canvas);
   for (const style of Heat.unseenAreas(item.map, explanation.image)) {
-    stage.append(el("div", { class: "unseen", title: "cropped away before the model", style }));
+    stage.append(el("div", { class: "unseen", title: "cropped away by the preprocessing", style }));
   }
   return stage;
 }
@@ -53,8 +53,8 @@ function bigImage(item, scale) {
   const stages = [beside, stage].filter((one) => one !== null);
   const cursors = stages.map(() => el("div", { class: "cursor", hidden: true }));
   const hint = Heat.seenValues(item.map, image).some((value) => value !== 0)
-    ? "Point at the heat map, or use the arrow keys on it, to read a patch."
-    : "Zero everywhere: this method found nothing that speaks for the prompt.";
+    ? "Point at the heat map, or use the arrow keys on it, to see a patch’s value."
+    : "Zero everywhere: no patch has relevance for this prompt.";
   let patch = null;
   const show = (next) => {
     patch = next;

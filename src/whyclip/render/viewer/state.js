@@ -1,4 +1,4 @@
-// What is shown: the explanations that came with the page, and the reader's choices.
+// State of the page: its explanations, and the reader's choices.
 
 const { entries, pictures, levels, colours } = JSON.parse(
   document.getElementById("explanations").textContent,

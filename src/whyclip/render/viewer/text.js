@@ -1,6 +1,6 @@
 // Words with their relevance: highlighted in the prompt, and as bars.
 
-// The largest relevance: of this template's words, or of all words where prompts share a scale.
+// The largest relevance of this template's words, or of all words if prompts share a scale.
 function mostOf(item, template) {
   const items = shares() ? current().prompts : [item];
   const own = (word) => shares() || (word.template || 0) === template;
@@ -9,7 +9,7 @@ function mostOf(item, template) {
 }
 
 function words(item, { template = 0, spoken = false } = {}) {
-  // Positions count characters, not the halves of UTF-16 that JavaScript counts in.
+  // Positions count characters; JavaScript counts UTF-16 code units.
   const text = Array.from(templates(item.prompt)[template]);
   const own = item.words
     .filter((word) => (word.template || 0) === template)
@@ -44,7 +44,7 @@ function mark(text, relevance, most, spoken) {
   return node;
 }
 
-// Every word with its relevance as a bar, to the right for, to the left against.
+// Every word with its relevance as a bar: for the match to the right, against it to the left.
 function wordBars(item, template) {
   const own = item.words.filter((word) => (word.template || 0) === template);
   if (!own.length) return null;

@@ -67,7 +67,7 @@ function controls(explanation) {
   const here = entries[state.entry].picture !== null;
   return card(
     "Display",
-    here ? check("original", state.original, "Image without heat", original) : null,
+    here ? check("original", state.original, "Image without heat map", original) : null,
     check("exact", state.exact, "Patches without smoothing", again("exact")),
     check("contour", state.contour, "Contour at half of full strength", again("contour")),
     explanation.prompts.length > 1
@@ -76,7 +76,7 @@ function controls(explanation) {
   );
 }
 
-// Green only where the explained score is the model's own and the map is derived from it.
+// Green only if the explained score is the model's own and the map is derived from it.
 function tone({ certificate: { explains_score, score_check, modified_input, modified_computation } }) {
   if (explains_score) return "itself";
   const modified = modified_input.length + modified_computation.length > 0;
@@ -112,7 +112,7 @@ function certificate(explanation, item) {
   );
 }
 
-// What the last audit of this model found of this method, on each of its sides.
+// Result of the last audit of this model and method, for each side.
 function audited({ audit }) {
   if (!audit) return null;
   return card(
@@ -275,7 +275,7 @@ function choose(change, focus) {
   if (focus) root.querySelector(focus)?.focus({ preventScroll: true });
 }
 
-// In a notebook the page sits in a frame of its own, which grows with it.
+// In a notebook the page is in its own frame, whose height follows the content.
 function fitFrame() {
   let frame = null;
   try {
@@ -292,7 +292,7 @@ function fitFrame() {
 fitFrame();
 root.style.setProperty("--for", colours.words.for);
 root.style.setProperty("--against", colours.words.against);
-// An image that cannot be read leaves plain grey under the heat.
+// An image that cannot be decoded is replaced by plain grey under the heat map.
 const settled = (image) =>
   image.complete || new Promise((done) => (image.onload = image.onerror = done));
 Promise.all(images.map(settled)).then(render);

@@ -8,7 +8,7 @@ import { pairs, rowOf, what, where } from "./table.js";
 import { derivation, tone, trust } from "./trust.js";
 import { bars, headline, plainWords } from "./words.js";
 
-// `data`: {entries, picture, size, table}, where `table` may still be missing;
+// `data`: {entries, picture, size, table}; `table` may be missing until it is loaded;
 // `on.change(patch)` for a choice, `on.files(kind)`, `on.copy()`.
 export function renderAnswer(root, model, paint, data, on) {
   const { entries, size, table } = data;
@@ -67,9 +67,9 @@ export function renderAnswer(root, model, paint, data, on) {
 }
 
 function hint(model, chosen, boxed) {
-  if (!model.table) return "Words and regions are not related for this model: it shows no attention to read.";
+  if (!model.table) return "Word–region relevance is not available: this model exposes no attention weights.";
   if (chosen) return `Where “${chosen.word}” matches. Click the word again to go back.`;
-  if (boxed) return "Words by what they add inside the box. Press Escape or click the image to go back.";
+  if (boxed) return "Contributions of the words inside the box. Press Escape or click the image to go back.";
   const box = matchMedia("(pointer: coarse)").matches ? "Press “Draw a box”, then draw one" : "Drag a box";
   return `Click a word to see where it matches. ${box} on the image to see which words match there.`;
 }
@@ -85,7 +85,7 @@ function boxWords(words, table) {
   return words.map((word) => ({ ...word, relevance: sums[rowOf(table, word)] ?? 0 }));
 }
 
-// One panel for each method; a chosen word takes the place of them all.
+// One panel for each method, or a single panel for a chosen word.
 function panelsOf(entries, items, chosen, table, size) {
   if (chosen) {
     const map = where(table, chosen.row);
@@ -128,7 +128,7 @@ function scoreOf(entries, items) {
   );
 }
 
-// What the model used, in one sentence.
+// One sentence on the region and the word with the highest relevance.
 function lead(item, words, size, { explanation }) {
   const place = item.map && Heat.peakPlace(item.map, size);
   const most = words.reduce((a, word) => (word.relevance > (a?.relevance ?? 0) ? word : a), null);
@@ -136,16 +136,16 @@ function lead(item, words, size, { explanation }) {
   if (place) parts.push("the ", el("b", {}, place), " of the image");
   if (place && most) parts.push(" and ");
   if (most) parts.push("the word ", el("b", {}, `“${most.word}”`));
-  if (!parts.length) return [`${explanation.model} found nothing that speaks for this prompt.`];
+  if (!parts.length) return ["No region and no word has positive relevance for this prompt."];
   return [derivation(explanation.certificate), ...parts, "."];
 }
 
-// The certificate in a few words, next to the answer; the card below says what it means.
+// The certificate in a few words, next to the answer; the card below explains it.
 const seal = ({ title, explanation: { certificate } }, _, { length }) =>
   el("span", { class: `chip ${tone(certificate)}` }, `${length > 1 ? `${title}: ` : ""}${certificate.verdict}`);
 
 const unlike = ({ notes }) =>
-  notes.length ? el("span", { class: "chip changed" }, "read the note below before you trust this") : null;
+  notes.length ? el("span", { class: "chip changed" }, "see the note below") : null;
 
 function toolbar(on, model) {
   const views = Object.entries(VIEWS).map(([value, text]) =>
@@ -182,7 +182,7 @@ function legend(paint, { scale, map }, size) {
     el("span", {}, scale.signed ? `${small(-scale.limit)} against` : "0"),
     paint.bar(scale),
     el("span", {}, `${small(scale.limit)} for`),
-    cropped ? el("span", { class: "key" }, el("i", { class: "unseen" }), "cropped away, not seen by the model") : null,
+    cropped ? el("span", { class: "key" }, el("i", { class: "unseen" }), "cropped away") : null,
   );
 }
 
@@ -192,5 +192,5 @@ function files(on) {
     el("button", { type: "button", "data-kind": kind, "data-focus": `file-${kind}`, click: () => on.files(kind) }, text),
   );
   const copy = el("button", { type: "button", "data-focus": "link", click: () => on.copy() }, "Copy link");
-  return el("section", { class: "card files", "aria-label": "Download" }, el("h2", {}, "Take it with you"), el("div", { class: "row" }, ...buttons, copy));
+  return el("section", { class: "card files", "aria-label": "Download" }, el("h2", {}, "Download"), el("div", { class: "row" }, ...buttons, copy));
 }

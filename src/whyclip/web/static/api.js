@@ -1,4 +1,4 @@
-// Talking to the server: every answer is JSON, every error a sentence.
+// Requests to the server: answers are JSON, errors are one sentence.
 
 const OWN = { "X-Whyclip": "1" };
 
@@ -38,7 +38,7 @@ const post = (path, question, signal) =>
     }),
   );
 
-// Reads one JSON object per line; `tell` gets what comes before the result.
+// Reads one JSON object per line; `tell` gets the objects before the result.
 export async function ask(path, question, signal, tell = () => {}) {
   const { body } = await post(path, question, signal);
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();

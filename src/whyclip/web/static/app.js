@@ -1,4 +1,4 @@
-// The page: choices go to the server, answers to the screen, and both into the link.
+// The page: sends choices to the server, shows answers, and stores the choices in the link.
 import { about, ask, download, sendImage } from "./api.js";
 import { renderAnswer } from "./answer.js";
 import { buildForm } from "./ask.js";
@@ -57,7 +57,7 @@ function change(patch, { typed = false, step = !typed } = {}) {
   return undefined;
 }
 
-// Explains what the state asks for; a newer run cancels an older one.
+// Explains the current choices; a newer run cancels an older one.
 async function run() {
   clearTimeout(typing);
   running?.abort();
@@ -94,7 +94,7 @@ async function run() {
 const titleOf = ({ explanation: { methods, method } }) =>
   methods.image ? (model.methods[methods.image]?.title ?? methods.image) : (model.methods[method]?.title ?? method);
 
-// How long it took until the answer was on the screen.
+// Reports the time until the answer was on the screen.
 function answered(began) {
   const took = performance.now() - began;
   performance.measure("whyclip:answer", { start: began, duration: took });
@@ -200,7 +200,7 @@ async function copy() {
   const address = new URL(link(), location.href).href;
   try {
     await navigator.clipboard.writeText(address);
-    say("The link is copied. It works as long as this whyclip runs and keeps the image.", true);
+    say("Link copied. It works while this server runs and keeps the image.", true);
   } catch {
     say(`The link is the address of this page: ${address}`);
   }
@@ -215,7 +215,7 @@ async function start() {
   const cancel = () => (running ? (running.abort(), (running = null), form.busy(false), say("Cancelled.")) : run());
   form = buildForm(document.getElementById("ask"), model, { change, file: addImage, example: takeExample, fault, run: cancel });
   addEventListener("popstate", () => begin(false));
-  // The link holds the choices, so that it cannot also name a part of the page.
+  // The fragment of the link holds the choices, so it cannot name a part of the page.
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     root.focus();

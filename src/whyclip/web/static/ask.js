@@ -1,10 +1,10 @@
-// The form: image, prompts, method. It only reports changes; `sync` shows the state's choices.
+// The form: image, prompts, method. It only reports changes; `sync` displays the state.
 import { photograph } from "./camera.js";
 import { el } from "./elements.js";
 import { DEFAULT, state } from "./store.js";
 
 const GEOMETRIES = {
-  model: "as the model’s own preprocessing shows it",
+  model: "the model’s own preprocessing",
   keep: "whole image, aspect ratio kept",
   pad: "whole image, padded to a square",
 };
@@ -127,7 +127,7 @@ function methodCard(model, controls, on) {
       .filter(([, method]) => method.slow === slow)
       .map(([name, method]) => el("option", { value: name, title: method.summary }, method.title));
   const groups = () => [
-    el("optgroup", { label: "From the kept forward pass" }, ...named(false)),
+    el("optgroup", { label: "Fast: use one forward pass" }, ...named(false)),
     el("optgroup", { label: "Slow: run the model many times" }, ...named(true)),
   ];
   const pick = (name, ...options) => {
@@ -149,9 +149,9 @@ function methodCard(model, controls, on) {
       "div",
       { class: "fields" },
       ...row("Method", "method", pick("method", el("option", { value: DEFAULT }, "Default for each side"), ...groups())),
-      ...row("Beside it", "beside", pick("beside", el("option", { value: "" }, "no second method"), ...groups())),
+      ...row("Second method", "beside", pick("beside", el("option", { value: "" }, "none"), ...groups())),
       ...row("Explain", "sides", pick("sides", ...options(SIDES))),
-      ...row("Image shown", "geometry", pick("geometry", ...geometries)),
+      ...row("Input mode", "geometry", pick("geometry", ...geometries)),
     ),
     controls.run,
   );

@@ -6,7 +6,7 @@ export async function photograph() {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch {
-    throw new Error("the camera cannot be used: there is none, or the browser was not allowed to");
+    throw new Error("no camera is available, or the browser has no permission to use it");
   }
   const video = el("video", { autoplay: true, playsinline: true, "aria-label": "Camera" });
   video.muted = true;

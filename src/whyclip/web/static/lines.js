@@ -1,4 +1,4 @@
-// The strongest pairs of a word and a region, as lines from the word to its patch.
+// The strongest word–patch pairs, as lines from the word to the patch.
 import { el, signed } from "./elements.js";
 import { Heat } from "./heat.js";
 
@@ -47,7 +47,7 @@ export function drawLines(shown, root, stage, table, pairs, size) {
       "Strongest pairs: ",
       pairs.length
         ? pairs.map((pair) => `${table.words[pair.word].word} at row ${pair.row + 1}, column ${pair.column + 1} (${signed(pair.value)})`).join("; ")
-        : "none speaks for the match",
+        : "none raises the score",
     ),
   );
   const observer = new ResizeObserver(() => (sheet.isConnected ? place() : observer.disconnect()));

@@ -20,7 +20,7 @@ export function plainStage(picture, size) {
   return stage;
 }
 
-// `shown`: {map, label, scale, view}; without a map the image alone, when only words were explained.
+// `shown`: {map, label, scale, view}; without a map (only words explained), the image alone.
 export function heatStage(paint, picture, size, shown) {
   const [stage, aspect] = frame(picture, size);
   stage.classList.add("large");
@@ -40,12 +40,12 @@ export function heatStage(paint, picture, size, shown) {
   canvas.dataset.drawn = (performance.now() - began).toFixed(1);
   stage.append(canvas);
   for (const style of Heat.unseenAreas(shown.map, size)) {
-    stage.append(el("div", { class: "unseen", title: "cropped away before the model", style }));
+    stage.append(el("div", { class: "unseen", title: "cropped away by the preprocessing", style }));
   }
   return stage;
 }
 
-// Pointing reads a patch; dragging, or Shift with the arrow keys, draws a box.
+// Pointing shows a patch's value; dragging, or Shift with the arrow keys, draws a box.
 export function pointing(stages, size, { map, scale, box, tell, boxed }) {
   const cursors = stages.map(() => el("div", { class: "cursor", hidden: true }));
   const frames = stages.map(() => el("div", { class: "box", hidden: true }));
@@ -122,7 +122,7 @@ export function pointing(stages, size, { map, scale, box, tell, boxed }) {
   last.addEventListener("blur", () => show(null));
 }
 
-// A box by keys: it begins at the patch under the cursor, or in the middle, and grows by patches.
+// Draws a box by keys: it starts at the patch under the cursor, or in the middle, and grows by patches.
 function grown(box, patch, map, size, [down, across]) {
   const ranges = Heat.patchesOn(map, size);
   const start = patch || ranges.map(([first, last]) => Math.floor((first + last) / 2));

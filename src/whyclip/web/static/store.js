@@ -1,4 +1,4 @@
-// The visitor's choices, and the link that restores them. What is shown follows from these alone.
+// The visitor's choices, and the link that restores them. The page depends only on these.
 
 export const VIEWS = { original: "Original", heat: "Heat", contour: "Contour", patches: "Patches" };
 export const DEFAULT = "default";
@@ -18,7 +18,7 @@ const FRESH = {
   pairs: false,
   drawing: false,
 };
-// Short names in the link; what has none is not in it.
+// Short names in the link; other choices are not in it.
 const KEYS = {
   image: "i", prompts: "p", against: "a", method: "m", beside: "b", sides: "s", geometry: "g",
   prompt: "n", view: "v", word: "w", box: "x", pairs: "l",
@@ -61,7 +61,7 @@ export function restore(hash) {
   }
 }
 
-// A step that the back button undoes, or only a newer address for the same step.
+// Stores a step for the back button, or updates the address of the current step.
 export function remember(step) {
   const address = link();
   if (address === location.hash || (address === "#" && !location.hash)) return;
@@ -71,7 +71,7 @@ export function remember(step) {
 
 export const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
 
-// What the server is asked for.
+// The body of a request to the server.
 export function question(model) {
   return {
     image: state.image,

@@ -1,13 +1,13 @@
-// Words by patches: what each pair of a word and a patch adds to the score.
+// Words by patches: the contribution of each word–patch pair to the score.
 
-// Where one word matches, as a map that the heat is drawn from.
+// The heat map of one word.
 export const where = (table, word) => ({
   grid: table.grid,
   box: table.box,
   values: table.values[word],
 });
 
-// For each word its sum over a box, given as shares of the image; a patch counts by its part inside.
+// Each word's sum over a box (in shares of the image); patches are weighted by their share inside.
 export function what(table, [left, top, right, bottom]) {
   const inside = shares(table, [left, top, right, bottom]);
   return table.values.map((values) => values.reduce((sum, value, i) => sum + value * inside[i], 0));
@@ -28,8 +28,8 @@ function shares({ grid: [gh, gw], box, image }, [left, top, right, bottom]) {
   return found;
 }
 
-// The strongest pairs of a word and a patch: at most one per word and neighbourhood, and none with
-// less than a tenth of the strongest.
+// The strongest word–patch pairs: at most one per word and neighbourhood, and only those with
+// more than a tenth of the strongest value.
 export function pairs(table, count = 6) {
   const [gh, gw] = table.grid;
   const all = table.values.flatMap((values, word) =>

@@ -10,16 +10,16 @@ export function tone({ explains_score, score_check, modified_input, modified_com
 // One sentence for readers who have not read the papers.
 function meaning(noted) {
   const scopes = Object.values(noted.scope);
-  if (scopes.includes("baseline")) return "This is a random map, for comparison: it explains nothing.";
+  if (scopes.includes("baseline")) return "This is a random baseline. It does not explain the score.";
   if (noted.modified_computation.length) {
-    return "The method computes with a changed model. What it shows may not be what your model used.";
+    return "The method modifies the model’s computation, so its result may not hold for your model.";
   }
   if (noted.modified_input.length) {
-    return "The model was shown a changed image, so this is not quite the score it gives by itself.";
+    return "The input image was modified, so the score may differ from the score of your image.";
   }
   if (noted.score_check !== "passed") return "The score was not compared with the model’s own.";
   if (noted.explains_score) {
-    return "The explained score is the model’s own, and nothing was changed to get it.";
+    return "The explained score is the model’s own, without modifications.";
   }
   if (scopes.includes("attention")) {
     return "This shows where the model attends. It is not computed from the score.";
@@ -27,17 +27,17 @@ function meaning(noted) {
   return "The score is the model’s own, but the map is not computed from it.";
 }
 
-// Where the map comes from, in the words with which a sentence about it begins.
+// The beginning of a sentence about the map, by its source.
 export function derivation({ scope }) {
   return {
     score: "The score comes most from ",
     attention: "The model attends most to ",
     features: "The features that match best are at ",
-    baseline: "At random, this map points at ",
+    baseline: "This random map points at ",
   }[scope.image ?? scope.text] ?? "This method points most at ";
 }
 
-// `notes` are shown once, with the first of several methods.
+// `notes` are shown only with the first of several methods.
 export function trust(explanation, index, title, notes) {
   const noted = explanation.certificate;
   const changes = [
@@ -58,7 +58,7 @@ export function trust(explanation, index, title, notes) {
   ];
   const audited = noted.audit
     ? "This method was audited on this model; see the details."
-    : "No audit has been run, so it is not measured how well this method’s maps follow the model.";
+    : "No audit has been run, so this method’s consistency with the model is unknown.";
   return el(
     "section",
     { class: "card trust" },
@@ -66,7 +66,7 @@ export function trust(explanation, index, title, notes) {
     el("p", { class: `badge ${tone(noted)}` }, noted.verdict),
     el("p", {}, meaning(noted)),
     ...notes.map((line) => el("p", { class: "note" }, line)),
-    el("p", { class: "quiet" }, `${audited} A heat map shows what a method computes. It does not prove how the model decides.`),
+    el("p", { class: "quiet" }, `${audited} A heat map is the result of a method, not a proof of how the model decides.`),
     el(
       "details",
       {},

@@ -3,16 +3,16 @@ import { el, signed, templates } from "./elements.js";
 
 const mostOf = (words) => words.reduce((a, word) => Math.max(a, Math.abs(word.relevance)), 0);
 
-// Words of a prompt that a method gave no relevance, so that they can be clicked all the same.
+// Words of a prompt without relevance, so that they can still be clicked.
 export const plainWords = (prompt) =>
   [...templates(prompt)[0].matchAll(/[\p{L}\p{N}]+/gu)].map(({ 0: word, index, input }) => {
     const start = Array.from(input.slice(0, index)).length;
     return { word, relevance: 0, start, end: start + Array.from(word).length };
   });
 
-// The prompt with every word a button; what stands between words stays text.
+// The prompt with a button for every word; the characters between words remain text.
 export function headline(words, prompt, { chosen, pick, strongest }) {
-  // Positions count characters, not the halves of UTF-16 that JavaScript counts in.
+  // Positions count characters; JavaScript counts UTF-16 code units.
   const text = Array.from(templates(prompt)[0]);
   const most = mostOf(words);
   const parts = [];
@@ -44,7 +44,7 @@ export function headline(words, prompt, { chosen, pick, strongest }) {
   return el("h1", {}, ...parts.filter((part) => part !== ""));
 }
 
-// Every word with its relevance as a bar, to the right for, to the left against.
+// Every word with its relevance as a bar: for the match to the right, against it to the left.
 export function bars(words, { title }) {
   const most = mostOf(words) || 1;
   const negative = words.some((word) => word.relevance < 0);
