@@ -69,11 +69,7 @@ def module_of(view: ModelView) -> nn.Module:
             not float32.
     """
     if view.module is None:
-<<<<<<< HEAD
-        raise UnsupportedModelError(f"{view.name} was wrapped without its module; wrap it with one")
-=======
         raise UnsupportedModelError(f"{view.name} was created without its module")
->>>>>>> engC
     if view.classes is not None:
         raise UnsupportedModelError(
             f"{view.name} is a classifier without a text encoder; fine-tuning on captions needs one"
