@@ -85,9 +85,7 @@ def test_folders_whose_weights_do_not_fit_are_refused(
     check(lambda s: s.pop(key), "lacks 1 weights of")
     check(lambda s: s.update({f"renamed.{key}": s.pop(key)}), "lacks 1 weights of")
     check(lambda s: s.update({key: s[key][:-1]}), r"is \d.*, expected \d")
-    check(
-        lambda s: s.update({f"{key}_more": s[key].clone()}), "has 1 weights that .* does not use"
-    )
+    check(lambda s: s.update({f"{key}_more": s[key].clone()}), "has 1 weights that .* does not use")
     check(lambda s: s[key].view(-1)[:3].fill_(float("nan")), r"contain NaN or infinity .3 of")
     whyclip.load(f"hf:{folder}", "cpu")
 
