@@ -132,13 +132,17 @@ def draw(curves: dict[str, list[dict[str, Any]]]) -> None:
                 if curve in ("images", "resolution"):
                     axes.set_xticks(at, xs)
                     axes.minorticks_off()
-            axes.set_yscale("log")
+            if curve in ("images", "resolution"):
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(bottom=0)
             axes.spines[["top", "right"]].set_visible(False)
         places[1, column].set_xlabel(label)
     places[0, 0].set_ylabel("processor time (s)")
     places[1, 0].set_ylabel("peak tensor memory (MB)")
-    places[0, 0].legend(frameon=False, fontsize="small")
-    figure.tight_layout()
+    lines, names = places[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="upper center", ncols=len(names), frameon=False)
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
     figure.savefig(FIGURE, dpi=110)
 
 

@@ -180,7 +180,7 @@ def quantus(setup: Setup, images: torch.Tensor) -> None:
         display_progressbar=False,
     )  # fmt: skip
     maps = np.random.default_rng(0).random((len(images), 224, 224)).astype(np.float32)
-    model = Scores(setup.module.encode_image, setup.directions[:10])
+    model = Scores(setup.module.encode_image, setup.directions[:10]).eval()
     metric(
         model=model, x_batch=images.numpy(), y_batch=np.zeros(len(images), int),
         a_batch=maps[:, None], device="cpu",
