@@ -136,7 +136,8 @@ class ForwardPass:
         if not difference <= 10 * self.tolerance:
             raise ScoreMismatchError(
                 f"{self.side} block {index}: its recomputed output differs from the next block's "
-                f"input in the model's own pass by {difference:.1e} of the largest value"
+                f"input in the model's own pass by {difference:.1e} of the largest value; a method "
+                "that reads the last block alone, for example contribution, may still work"
             )
 
     @torch.no_grad()
