@@ -45,7 +45,8 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
     """Yield all timed cases."""
     for count in (1, 10, 100, 1000):
         if "prompts" in only:
-            work = f"Grad-ECLIP, 1 image × {count} prompts"
+            size = _size(count)
+            work = f"Grad-ECLIP, {size}"
             yield work, "whyclip", "", partial(setup.explain, count)
             yield work, "autograd", "", partial(peers.autograd, setup, setup.pixels, count)
     if "prompts" in only:
@@ -56,7 +57,8 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
         yield work, "autograd", "", partial(peers.autograd, setup, pixels, 10)
     if "methods" in only:
         for count in (1, 10):
-            work = f"Grad-CAM, 1 image × {count} prompts"
+            size = _size(count)
+            work = f"Grad-CAM, {size}"
             yield work, "whyclip", "", partial(setup.explain, count, "grad_cam", node="ln_1")
             yield (
                 work,
@@ -64,7 +66,7 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
                 "pytorch_grad_cam",
                 partial(peers.grad_cam, setup, count),
             )
-            work = f"integrated gradients, {STEPS} steps, 1 image × {count} prompts"
+            work = f"integrated gradients, {STEPS} steps, {size}"
             yield (
                 work,
                 "whyclip",
@@ -72,7 +74,7 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
                 partial(setup.explain, count, "integrated_gradients", steps=STEPS),
             )
             yield work, "captum", "captum", partial(peers.captum, setup, count)
-            work = f"LeGrad, last 2 layers, 1 image × {count} prompts"
+            work = f"LeGrad, last 2 layers, {size}"
             yield work, "whyclip", "", partial(setup.explain, count, "legrad", start_layer=-2)
             if find_spec("legrad"):
                 yield work, "legrad_torch", "legrad", partial(peers.legrad(setup), count)
@@ -99,6 +101,10 @@ def cases(setup: Setup, only: str) -> Iterator[Case]:
         work = f"RISE, {MASKS} masks"
         yield work, "whyclip", "", partial(setup.explain, 1, "rise", masks=MASKS)
         yield work, "by hand", "", partial(peers.plain_rise, setup)
+
+
+def _size(count: int) -> str:
+    return f"1 image × {count} prompt{'s' * (count > 1)}"
 
 
 def _nothing() -> None:
@@ -152,7 +158,13 @@ def draw(kept: dict[str, Any]) -> None:
     axes.barh(range(len(rows)), [ratio - 1 for ratio in ratios], left=1, color=colors)
     axes.set_yticks(range(len(rows)), [f"{work}: {tool}" for work, tool, *_ in rows])
     axes.tick_params(axis="y", labelsize="small")
+    for row, ratio in enumerate(ratios):
+        axes.annotate(f"{ratio:.2g}", (max(ratio, 1), row), (3, 0), textcoords="offset points",
+                      va="center", fontsize="x-small")  # fmt: skip
     axes.set_xscale("log")
+    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50) if tick <= 1.5 * max(ratios)]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
     axes.axvline(1, color="0.4", linewidth=0.8)
     axes.set_xlabel("processor time, as a multiple of whyclip's (log scale)")
     axes.spines[["top", "right"]].set_visible(False)
