@@ -163,7 +163,7 @@ class Explanation:
         if self.maps is None:
             raise OutputError(
                 f"this explanation has no map, only sides {tuple(self.certificate.scores)}; "
-                'explain with sides=("image", ...)'
+                'explain with sides=("image",)'
             )
         return self.maps
 

@@ -45,7 +45,7 @@ def test_scenes_have_their_articles_and_drawing_changes_nothing() -> None:
     assert few.class_prompts == whole.class_prompts
     assert few.prompt_of("car") == "a car"
     one_by_one(few)
-    with pytest.raises(InputError, match="'unicorns' is none"):
+    with pytest.raises(InputError, match="'unicorns' is not one of"):
         few.prompt_of("unicorns")
 
 

@@ -133,7 +133,7 @@ def test_the_datasets_library(tmp_path: Path) -> None:
     unlabelled = rows.remove_columns("label").add_column("label", [-1, -1])
     with pytest.raises(InputError, match="row 0 has no label"):
         HfDataset(unlabelled.cast_column("label", coded))[0]
-    with pytest.raises(InputError, match="str, no images"):
+    with pytest.raises(InputError, match="str, not images"):
         HfDataset(rows, image="caption")[0]
 
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 import whyclip
 from lies.adapters import lora, low_rank
-from lies.asked import stored
 from lies.checkpoints import loaded, saved
 from lies.files import FILES, picture
 from lies.library import Subject, photo
 from lies.registry import Claim, honest
 from lies.replaced import BLOCK, LAYER, load_state, swap
+from lies.texts_and_saving import stored
 
 FAMILIES = (
     "openclip", "hf", "siglip", "coca", "resnet", "timm-siglip", "timm-eva", "custom-text-eos",

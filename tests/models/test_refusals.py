@@ -180,7 +180,7 @@ def damaged(parts: Callable[[], Parts], name: str, value: float) -> Parts:
     ],
 )
 def test_weights_that_are_no_numbers_are_named(parts: Any, name: str, value: float) -> None:
-    refused(f"{name}' hold NaN or infinity .1 of", damaged(parts, name, value))
+    refused(f"{name}' contain NaN or infinity .1 of", damaged(parts, name, value))
 
 
 def test_a_layer_that_overflows_is_named() -> None:
@@ -218,7 +218,7 @@ def test_a_tokenizer_that_reads_nothing_is_refused() -> None:
     marks = {"pad_token": "[PAD]", "cls_token": "[CLS]", "unk_token": "[UNK]", "sep_token": "[SEP]"}
     empty = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=32, **marks)
     model, preprocess, _ = SMALL["chinese-clip"]()
-    refused("reads 'dog', 'cat' and 'tree' alike", (model, preprocess, empty))
+    refused("gives 'dog', 'cat' and 'tree' the same ids", (model, preprocess, empty))
 
 
 def test_a_tokenizer_of_another_model_is_refused() -> None:

@@ -76,7 +76,7 @@ def test_weights_that_could_not_have_decided_are_caught() -> None:
     assert bad.value is not None
     assert bad.value.mean < -0.1
     assert bad.verdict == "fail"
-    assert none.why_not == "no spatial weights of its own"
+    assert none.why_not == "the method has no spatial weights"
 
 
 def test_reading_with_weights_is_a_weighted_mean_of_values(view: whyclip.ModelView) -> None:
@@ -147,7 +147,7 @@ def test_localisation_reads_the_true_or_the_predicted_map() -> None:
 def test_localisation_needs_both_right_and_wrong() -> None:
     result = measure(evidence([((True,), [[0.5]])]), "m", "image", predicted=False)
     assert result.values is None
-    assert result.why_not == "the model got none wrong"
+    assert result.why_not == "the model got no label wrong"
 
 
 def test_without_masks_or_labels_checks_say_so_and_the_rest_goes_on(

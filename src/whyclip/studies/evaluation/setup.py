@@ -191,8 +191,8 @@ def _supported(
         variant.blocks_needed(next(tower for tower in model.towers if tower.side == shared[0]))
     if not lenient:
         raise OptionError(
-            f"method {variant.label!r} explains {' and '.join(method.sides)}, but the metrics "
-            f"evaluate {' and '.join(sides)}"
+            f"method {variant.label!r} explains the {' and '.join(method.sides)} side, but the "
+            f"metrics evaluate the {' and '.join(sides)} side"
         )
     return None
 
