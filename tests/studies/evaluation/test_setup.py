@@ -75,10 +75,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "masks": ({"metrics": ["iou"], "dataset": NoMasks()}, "'iou' needs masks"),
     "side of a metric": ({"metrics": ["word_deletion"], "sides": ["image"]}, "text side"),
     "side of a method": (
-        {"methods": ["maskclip"], "metrics": ["word_deletion"]}, "'maskclip' explains the image side",
+        {"methods": ["maskclip"], "metrics": ["word_deletion"]}, "explains the image side",
     ),
     "no reader": (
-        {"methods": ["maskclip"], "metrics": ["iou", "word_deletion"]}, "which none of maskclip explains",
+        {"methods": ["maskclip"], "metrics": ["iou", "word_deletion"]}, "none of maskclip explains",
     ),
     "layers": ({"methods": {"grad_eclip": {"layers": 9}}}, "layers=9"),
 }  # fmt: skip
