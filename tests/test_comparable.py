@@ -88,7 +88,7 @@ def test_without_names_a_comparison_has_them_all(
     ("family", "reason", "left", "stays"),
     [
         ("siglip", "pooling head", "decomposition", "contribution"),
-        ("vit-average", "no attention weights in the image encoder: it averages", "game", "random"),
+        ("vit-average", "no attention pooling in the image encoder: it averages", "game", "random"),
     ],
 )
 def test_what_cannot_read_a_tower_is_left_out_with_the_reason(

@@ -101,8 +101,8 @@ class Variant:
             return 0
         if self.blind(tower):
             raise UnsupportedModelError(
-                f"method {self.method.name!r} needs attention weights, but this {tower.side} "
-                f"encoder has none: {tower.opaque}; black-box methods work: occlusion, rise, "
+                f"method {self.method.name!r} needs attention pooling, but this {tower.side} "
+                f"encoder exposes none: {tower.opaque}; black-box methods work: occlusion, rise, "
                 "kernel_shap, leave_one_out"
             )
         return self.method.blocks_needed(tower, self.settings)
@@ -119,7 +119,7 @@ class Variant:
     def obstacle(self, tower: Tower) -> str:
         """Reason why the method with its options does not support an encoder; empty if it does."""
         if self.blind(tower):
-            return f"no attention weights in the {tower.side} encoder: {tower.opaque}"
+            return f"no attention pooling in the {tower.side} encoder: {tower.opaque}"
         try:
             self.blocks_needed(tower)
         except OptionError as error:

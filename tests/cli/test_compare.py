@@ -133,7 +133,7 @@ def test_a_method_whose_package_is_missing_is_left_out_with_a_note(
     ("family", "note"),
     [
         ("siglip", "decomposition (image side) is skipped: decomposition needs a readout token"),
-        ("vit-average", "are skipped: no attention weights in the image encoder: it averages"),
+        ("vit-average", "are skipped: no attention pooling in the image encoder: it averages"),
     ],
 )
 def test_a_model_that_some_methods_cannot_read_is_compared_by_the_others(

@@ -555,7 +555,7 @@ def test_every_family_works_or_says_why_not(family: str, method: str) -> None:
     for tower in (view.image, view.text):
         if tower.opaque:
             with pytest.raises(
-                UnsupportedModelError, match=f"method '{method}' needs attention weights"
+                UnsupportedModelError, match=f"method '{method}' needs attention pooling"
             ):
                 whyclip.explain(view, image, "a dog", method=method, sides=[tower.side])
             continue

@@ -194,7 +194,8 @@ def _launched_device() -> str | None:
 def _tell(result: BulkResult) -> None:
     errors = list(result.errors())
     state = "complete" if result.complete else "other processes are still running"
-    stdout().print(f"{len(result):,} rows in {len(result.files)} files; {state}", highlight=False)
+    files = f"{len(result.files)} file{'s' * (len(result.files) != 1)}"
+    stdout().print(f"{len(result):,} rows in {files}; {state}", highlight=False)
     if errors:
         id, reason = errors[0]
         note(f"{len(errors)} images have an error; the first, {id!r}: {reason}")

@@ -101,7 +101,7 @@ def _describe(method: Any) -> None:
     console.print(f"[bold]{method.name}[/bold]: {method.title} ({method.source})", highlight=False)
     console.print(method.summary, highlight=False)
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("reads", " and ".join(method.sides))
+    facts.add_row("explains", " and ".join(method.sides))
     facts.add_row("map", _kind(method))
     if method.sums_to:
         facts.add_row("sums to", method.sums_to)

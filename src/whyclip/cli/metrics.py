@@ -45,7 +45,7 @@ def metrics(
     emit(lists.records("metrics"))
     table = Table(box=None, pad_edge=False, header_style="bold", row_styles=["", "dim"])
     table.add_column("metric", no_wrap=True, style="bold")
-    for heading in ("what it measures", "better", "looks at"):
+    for heading in ("measures", "better", "reads"):
         table.add_column(heading)
     for metric in lists.declared("metrics").values():
         better = "higher" if metric.higher_is_better else "lower"

@@ -67,8 +67,8 @@ class Interaction:
         words: its words in reading order; ``relevance`` is the sum over the word's map.
         matrix: ``[words, gh, gw]`` float32, signed contribution of each word–patch pair, in units
             of the score. These are the first rows and columns of ``table``.
-        score: the cosine of image and prompt, −1 to 1; with contrast prompts, minus their mean
-            cosine.
+        score: the cosine of image and prompt, −1 to 1; with contrast prompts, their mean cosine
+            is subtracted.
         total: the sum of the table without its unattributed parts.
         table: ``[rows, columns]`` float32: words, then the text's remainders; patches row by row,
             then the image's remainders. Its sum is the score, to 1e-5 in fp32 and to about 1e-2 in

@@ -77,7 +77,9 @@ def reference(
         nonsense = nonsense_strings() if default else ()
     without_meaning = _listed("nonsense", nonsense)
     if images is None and not texts:
-        raise OptionError("neither images nor prompts given; a reference needs either")
+        raise OptionError(
+            "neither images nor prompts given; a reference needs at least one of them"
+        )
     sources, names = ([], ()) if images is None else image_sources(images)
     filled = [template.replace("{}", text) for text in (*texts, *without_meaning)]
     with naming_suspects(model):

@@ -84,8 +84,8 @@ class Reference:
         fits = self.text_embeddings.shape[1] == model.width
         if model.fingerprint != self.fingerprint or not fits:
             raise OptionError(
-                f"the reference was built with the weights of {quoted(self.model)}, which differ "
-                f"from {quoted(model.name)}; build one for this model: whyclip.reference"
+                f"the reference was built with other weights (of {quoted(self.model)}) than those "
+                f"of {quoted(model.name)}; build one for this model: whyclip.reference"
             )
         if geometry is not None and geometry != self.geometry:
             raise OptionError(

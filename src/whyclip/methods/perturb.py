@@ -47,7 +47,7 @@ def grid_of(forward_pass: ForwardPass) -> tuple[int, int]:
 
 
 def on_patches(forward_pass: ForwardPass, maps: Tensor) -> Tensor:
-    """Place maps ``[b, n, gh·gw]`` on the tokens of the tower: ``[b, n, t]``, zero elsewhere."""
+    """Place maps ``[b, n, gh·gw]`` on the tokens of the encoder: ``[b, n, t]``, zero elsewhere."""
     values = maps.new_zeros(*maps.shape[:2], forward_pass.content_mask.shape[1])
     values[:, :, forward_pass.content_mask[0]] = maps
     return values

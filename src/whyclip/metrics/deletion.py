@@ -60,7 +60,7 @@ def deletion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturbat
 
 
 def deletion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while the most relevant half of the pixels is deleted, 11 points. Lower is better.
+    """Mean accuracy or score with up to half of the pixels deleted, 11 points. Lower is better.
 
     ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 50 % of the pixels in random colours, or in the fill named
     at the end of the metric's name. The release prints the 11 accuracies without an area; we take

@@ -61,7 +61,7 @@ def insertion_edits_rise(image: Any, heatmap: Any, *, seed: int = 0) -> Perturba
 
 
 def insertion(amounts: Tensor, scores: Tensor) -> Tensor:
-    """Mean score while the most relevant pixels are revealed, 11 points. Higher is better.
+    """Mean accuracy or score with up to half of the pixels revealed, 11 points. Higher is better.
 
     ``(1/11) Σ_j S(x_j)`` with 0, 5, …, 45 % of the pixels on black, or on the fill named at
     the end of the metric's name, and the whole image. The release prints the accuracies without an

@@ -197,6 +197,8 @@ def _legend(columns: Sequence[_Column], width: float) -> list[Note]:
         lines.append(small_print(text, seal.colour(green[0]), width))
     for name, noted in certificates.items():
         if not noted.explains_score:
-            text = f"{seal.mark(noted)} {name} {noted.verdict}: {seal.details(noted)}"
+            # Of other methods, the details state the scope.
+            verdict = f" {noted.verdict}" if seal.tone(noted) == "modified" else ""
+            text = f"{seal.mark(noted)} {name}{verdict}: {seal.details(noted)}"
             lines.append(small_print(text, seal.colour(noted), width))
     return lines

@@ -68,7 +68,7 @@ class ScoredImages:
         controls = (
             '<label>sort <select><option value="-1">highest score first</option>'
             '<option value="1">lowest score first</option></select></label> '
-            f'<label>lowest score <input type="range" min="{low - step:.6f}" max="{high:.6f}" '
+            f'<label>minimum score <input type="range" min="{low - step:.6f}" max="{high:.6f}" '
             f'step="{step:.6f}" value="{low - step:.6f}"></label> <output></output>'
         )
         note = f"<figcaption>{escape(self.note)}</figcaption>" if self.note else ""

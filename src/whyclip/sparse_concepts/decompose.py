@@ -167,7 +167,7 @@ def _mean_image(
         rows = known.image_rows
     else:
         raise OptionError(
-            "concepts of an image need the mean of many images: give reference= or images="
+            "concepts of an image need the mean of many images: give a reference or images"
         )
     mean: Floats = _array(rows).mean(0)
     return mean

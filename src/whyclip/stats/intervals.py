@@ -60,8 +60,9 @@ def interval(
         values: float ``[n]``; NaN (undefined for this sample) is ignored.
         groups: ``[n]`` hashable; whole groups are drawn, because samples of one image are not
             independent.
-        limits: smallest and largest possible value, used if most values are the same. Default: 0
-            and 1 if all values are 0 or 1, −1 and 1 if all lie between, otherwise unknown.
+        limits: smallest and largest possible value. The interval stays within them, and they are
+            needed if most values are the same. Default: no limits, except that such values use 0
+            and 1 if both occur and nothing else does, or −1 and 1 if all lie between.
         exact: whether equal values are equal by construction and not by chance, for example errors
             of a computation; the interval of identical values then has no width.
         level: 0 to 1.

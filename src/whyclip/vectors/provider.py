@@ -141,9 +141,9 @@ class Chosen:
             able = next(name for name, way in others.items() if way.black_box)
             name = "words" if tower.side == "text" else "regions"
             raise UnsupportedModelError(
-                f"{name}={self.provider.name!r} needs attention weights, but the {tower.side} "
-                f"encoder has none ({tower.opaque}); use {name}={able!r}, or whyclip.explain with "
-                "occlusion, rise or leave_one_out"
+                f"{name}={self.provider.name!r} needs attention pooling, but the {tower.side} "
+                f"encoder exposes none ({tower.opaque}); use {name}={able!r}, or whyclip.explain "
+                "with occlusion, rise or leave_one_out"
             )
         return self.provider.blocks_needed(tower, self.options)
 

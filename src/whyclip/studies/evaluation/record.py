@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 
+_SHARES = {"top1", "top5", "top10"}
+"""Readings that are shares of right predictions."""
+
 
 class Row(NamedTuple):
     """One value of one metric.
@@ -154,10 +157,12 @@ class EvaluationRecord:
     def interval(
         self, method: str, metric: str, read: str | None = None, *, correct: bool | None = None
     ) -> Interval:
-        """Mean of :meth:`values` with its 95 % interval over images."""
+        """Mean of :meth:`values` with its 95 % interval over images, 0 to 1 for shares."""
         groups = self.images[self._where(correct)]
         values = self.values(method, metric, read, correct=correct)
-        return interval(values, groups=groups, seed=self.setup.seed)
+        share = "mask" in get_metric(metric).needs or self._key(method, metric, read)[2] in _SHARES
+        limits = (0.0, 1.0) if share else None
+        return interval(values, groups=groups, limits=limits, seed=self.setup.seed)
 
     def difference(
         self,

@@ -141,7 +141,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 _NOTEBOOK = {
-    "heads": "published notebook, 1 picture: single",
+    "heads": "published notebook, 1 image: single",
     "geometry": "keep",
     "gap": _mean([abs(a - b) for a, b in zip(NOTEBOOK_MODEL, NOTEBOOK_RERUN, strict=True)]),
     "largest": max(abs(a - b) for a, b in zip(NOTEBOOK_MODEL, NOTEBOOK_RERUN, strict=True)),

@@ -30,7 +30,7 @@ CHECK = Check(
     reason="One sample in ten may be a tie within rounding; 60 samples that all agree give a "
     "lower bound of 0.94.",
     passes="ranks the same prompt first as the model",
-    fails="often ranks another prompt first than the model",
+    fails="often ranks a different prompt first",
     formula="mean of 1[argmax explained = argmax model], over all candidate prompts",
     share=True,
 )

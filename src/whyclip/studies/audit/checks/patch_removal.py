@@ -12,9 +12,8 @@ from whyclip.studies.measurements import Values
 from whyclip.types import Side
 
 REASON = (
-    "A random map scores 0. The agreement between the two ways of removing a patch, reported "
-    "beside it, is an upper limit. 0.1 is the smallest correlation that Cohen (1988) calls an "
-    "effect."
+    "A random map scores 0. For comparison, the agreement of the two ways of removing a patch is "
+    "reported beside it. 0.1 is the smallest correlation that Cohen (1988) calls an effect."
 )
 
 
