@@ -39,8 +39,8 @@ def test_a_run_a_resumed_run_and_its_report(
     given = (images, "--prompts", prompts, "--out", out, "--workers", 0, "--side", "image")
     assert command(*given) == 0
     printed = capsys.readouterr()
-    assert "7 rows in 1 files; complete" in printed.out
-    assert "1 images have an error; the first, '3.png':" in printed.err
+    assert "7 rows in 1 file; complete" in printed.out
+    assert "1 image has an error; the first, '3.png':" in printed.err
     files = {file: file.read_bytes() for file in (out / "parts").iterdir()}
     assert command(*given) == 0
     assert {file: file.read_bytes() for file in (out / "parts").iterdir()} == files

@@ -198,7 +198,8 @@ def _tell(result: BulkResult) -> None:
     stdout().print(f"{len(result):,} rows in {files}; {state}", highlight=False)
     if errors:
         id, reason = errors[0]
-        note(f"{len(errors)} images have an error; the first, {id!r}: {reason}")
+        images = "1 image has" if len(errors) == 1 else f"{len(errors):,} images have"
+        note(f"{images} an error; the first, {id!r}: {reason}")
     emit(
         {
             "rows": len(result),
