@@ -35,14 +35,14 @@ AUDITS: Mapping[str, str] = {
     "variants": "whyclip audit --methods "
     "grad_eclip,grad_eclip:heads=single,grad_eclip:relu=false,"
     "grad_eclip:spatial=none,grad_eclip:layers=6 "
-    "--limit 100 --edited 40",
+    "--limit 100 --edited 40 --out audit-variants",
     "held-out": "whyclip audit --data held-out-scenes:200 "
-    "--checks localisation_true,localisation_predicted --limit 200",
+    "--checks localisation_true,localisation_predicted --limit 200 --out audit-held-out",
     "slow": "whyclip audit --methods "
     "integrated_gradients,m2ib,occlusion,rise:masks=500,kernel_shap:samples=500 "
     "--limit 24 --edited 10 --checks accuracy,best_prompt,completeness,computation,score_gap,"
     "spatial_weights,deletion,insertion,localisation_true,localisation_predicted,patch_masked,"
-    "patch_blurred,prompts_differ,prompts_follow,word_removal",
+    "patch_blurred,prompts_differ,prompts_follow,word_removal --out audit-slow",
 }
 
 
