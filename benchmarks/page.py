@@ -6,10 +6,19 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from whyclip.report import Report
+
 
 def place(name: str) -> re.Pattern[str]:
     """Pattern of a named part with its comments; group 1 is the text between them."""
     return re.compile(rf"(?s)<!-- begin {name} -->(.*?)<!-- end {name} -->")
+
+
+def verdicts(report: Report) -> str:
+    """Return the lines of an experiment's findings, without their heading."""
+    heading = "## Findings\n\n"
+    [section] = [s for s in report.sections if isinstance(s, str) and s.startswith(heading)]
+    return section.removeprefix(heading)
 
 
 def write(page: Path, parts: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks.page import write
+from benchmarks.page import verdicts, write
 from whyclip.report import Picture, Report, Table
 from whyclip.studies.experiments import EXPERIMENTS
 from whyclip.studies.experiments.run import reproduce
@@ -26,14 +26,13 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def outcome(report: Report, image: str) -> str:
     """Write the part of a report for the documentation."""
-    [verdicts] = [s for s in report.sections if isinstance(s, str) and "was found here" in s]
     table = next(s for s in report.sections if isinstance(s, Table))
     picture = next(s for s in report.sections if isinstance(s, Picture))
     return "\n\n".join(
         (
             f"    {report.command}",
             f"Measured on {report.facts['date']}, {report.facts['samples']} samples:",
-            verdicts.partition("\n\n")[2],
+            verdicts(report),
             table.to_markdown().strip(),
             f"![{picture.alt}](images/{image})",
         )

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.page import write
+from benchmarks.page import verdicts, write
 from benchmarks.reproduce import DOCS, outcome
 from whyclip.metrics import Interval
 from whyclip.report import Picture, Report, Table
@@ -53,13 +53,12 @@ def report_of(
 
 def summary(report: Report, runs: list[Run], kept: Mapping[str, Any]) -> dict[str, Any]:
     """Collect verdicts, both tables and timings as plain data."""
-    [verdicts] = [s for s in report.sections if isinstance(s, str) and "was found here" in s]
     tables = [s for s in report.sections if isinstance(s, Table)]
     return {
         "command": report.command,
         "facts": dict(report.facts),
         **{name: kept[name] for name in ("machine", "seconds")},
-        "verdicts": [line.removeprefix("- ") for line in verdicts.splitlines()[2:]],
+        "verdicts": [line.removeprefix("- ") for line in verdicts(report).splitlines()],
         "arms": [_plain(row) for row in tables[0].rows],
         "runs": [
             {**_plain(row), "seconds": run.seconds}

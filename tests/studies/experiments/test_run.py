@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from benchmarks.page import verdicts
 
 from whyclip.cli import app
 from whyclip.datasets.load import dataset_kinds
@@ -106,6 +107,7 @@ def test_a_report_has_claim_verdict_and_facts(setting: ExperimentInput, tmp_path
     ):
         assert part in text, part
     assert "took" in report.facts
+    assert verdicts(report.report()).startswith("- All were seen"), "the documentation quotes them"
     [kept] = json.loads((page.parent / "findings.json").read_text(encoding="utf-8"))["findings"]
     assert (kept["claim"]["title"], kept["verdict"]) == ("All were seen", "pass")
     assert kept["value"] == [24, 23, 25, 24, 24]
