@@ -210,7 +210,7 @@ def test_wrong_arguments_are_refused(name: str, view: ModelView) -> None:
 
 def test_another_models_reference_is_refused(ref: whyclip.Reference) -> None:
     other = whyclip.wrap(*tiny.openclip_parts(seed=1), name="other")
-    with pytest.raises(OptionError, match="which differ from"):
+    with pytest.raises(OptionError, match="other weights"):
         whyclip.concepts(other, "a sheep", reference=ref)
 
 

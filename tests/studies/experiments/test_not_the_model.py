@@ -65,7 +65,7 @@ def test_the_models_own_heads_and_geometry_are_the_model(setting: ExperimentInpu
 
 
 def test_the_notebooks_row_is_read_from_its_numbers(setting: ExperimentInput) -> None:
-    row = rows_of(setting)["published notebook, 1 picture: single", "keep"]
+    row = rows_of(setting)["published notebook, 1 image: single", "keep"]
     assert row["largest"] == pytest.approx(0.3503 - 0.1715)
     assert row["gap"] == pytest.approx((0.0779 + 0.0349 + 0.0488 + 0.1788) / 4)
     assert row["ranks"] == pytest.approx(-0.8)
