@@ -38,7 +38,7 @@ from whyclip.studies.family.weights import export
 RESULT = Path(__file__).with_suffix(".json")
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 FIGURE, PAGE = DOCS / "images/bulk-memory.png", DOCS / "speed.md"
-PROMPTS = ["a photo of a dog", "a photo of a tiger"]
+PROMPTS = ["a photo of a dog", "a photo of a red car"]
 DISTINCT = 10_000
 IN_FOLDER = 5_000
 Point = tuple[float, float, int]
