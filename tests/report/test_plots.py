@@ -46,3 +46,16 @@ def test_a_histogram_counts_its_values() -> None:
     heights = [patch.get_height() for patch in figure.axes[0].patches]
     assert heights == np.histogram(values, [0, 0.5, 1])[0].tolist()
     assert list(figure.axes[0].lines[0].get_xdata()) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_legend_lies_within_the_figure(long: bool) -> None:
+    names = [f"m{i}" + " as published, signed" * long for i in range(12)]
+    line = Curve([0.0, 1.0], [0.0, 1.0])
+    figure = curve_plot([Panel(dict.fromkeys(names, line))])
+    figure.canvas.draw()
+    [legend] = figure.legends
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert (legend._ncols == 5) is not long

@@ -171,7 +171,15 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
-    if named:
-        place: Any = "outside lower center"
-        values = list(named.values())
-        figure.legend(values, list(named), loc=place, ncols=5, frameon=False, fontsize=8)
+    if not named:
+        return
+    place: Any = "outside lower center"
+    values = list(named.values())
+    # As many columns as fit: long names would be cut off at both sides.
+    for columns in range(5, 0, -1):
+        legend = figure.legend(
+            values, list(named), loc=place, ncols=columns, frameon=False, fontsize=8
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
