@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,9 +103,18 @@ def serving(view: ModelView, limits: Limits | None = None, **more: Any) -> Itera
         yield Site(app, bound.getsockname()[1])
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
         bound.close()
-        assert not thread.is_alive()
+        assert not thread.is_alive(), stacks()
+
+
+def stacks() -> str:
+    """Describe where every thread is, to explain a server that does not stop."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(number)}:\n{''.join(traceback.format_stack(frame))}"
+        for number, frame in sys._current_frames().items()
+    )
 
 
 def wait_until(true: Callable[[], Any], seconds: float = 60) -> None:
