@@ -234,10 +234,13 @@ def test_figures_of_every_format(
         assert b"/Type3" not in content
 
 
-def test_quiet_prints_errors_only(whyclip_command: Run, folder: Path, picture: Path) -> None:
+def test_quiet_prints_errors_only(
+    whyclip_command: Run, folder: Path, picture: Path, tmp_path: Path
+) -> None:
     long = " ".join(["dog"] * 90)
-    done = whyclip_command("explain", picture, long, "-m", folder, "--quiet", "--out", "why.html")
-    Path("why.html").unlink()
+    out = tmp_path / "why.html"
+    done = whyclip_command("explain", picture, long, "-m", folder, "--quiet", "--out", out)
+    assert out.exists()
     assert done == (0, "", "")
     done = whyclip_command("explain", "nowhere.png", "a dog", "-q")
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
