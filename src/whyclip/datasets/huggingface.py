@@ -41,8 +41,8 @@ class HfDataset(Dataset):
             image: the column of images.
             label: the column of labels or captions.
             mask: the column of masks (images that are not 0 on the object), for single labels.
-            template: template of the prompts. By default, strings are used unchanged, and the names
-                of a ``ClassLabel`` are put into "a photo of a {}.".
+            template: prompt template. By default, strings are used unchanged, and ``ClassLabel``
+                names are inserted into "a photo of a {}.".
             root: folder that must contain the files named by rows without an embedded image; by
                 default, they may be anywhere.
 

@@ -1,8 +1,8 @@
 """Measure an unknown preprocessing with images whose pixel values encode their position.
 
 Images of one colour give the normalisation, the mix of the channels, and the part of the model's
-input that is not padding. Grey ramps from left to right and from top to bottom give the rectangle
-of the image in this part, for any mix of channels.
+input that is not padding. Horizontal and vertical grey ramps locate the image's rectangle within
+that part, whatever the channel mix.
 """
 
 from __future__ import annotations

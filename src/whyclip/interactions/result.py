@@ -65,8 +65,8 @@ class Interaction:
         model: name of the model.
         prompt: the prompt as the user wrote it.
         words: its words in reading order; ``relevance`` is the sum over the word's map.
-        matrix: ``[words, gh, gw]`` float32, signed contribution of each word–patch pair, in units
-            of the score. These are the first rows and columns of ``table``.
+        matrix: ``[words, gh, gw]`` float32, signed contribution of each word–patch pair to the
+            score. It equals the word rows and patch columns of ``table``.
         score: the cosine of image and prompt, −1 to 1; with contrast prompts, their mean cosine
             is subtracted.
         total: the sum of the table without its unattributed parts.

@@ -13,8 +13,8 @@ def average_precision(heatmap: Tensor, mask: Tensor) -> Tensor:
     """Mean precision over all recalls, with the map as a ranking of pixels. Higher is better.
 
     ``Σ_k (R_k − R_{k−1}) P_k`` over the distinct values of the map as thresholds, in falling order.
-    Pixels with equal relevance enter together, so the value of a constant map is the object's share
-    of the image. Chefer et al., CVPR 2021 (arXiv 2012.09838).
+    Pixels with equal relevance enter together, so a constant map scores the fraction of the image
+    that the object covers. Source: Chefer et al., CVPR 2021 (arXiv 2012.09838).
 
     Args:
         heatmap: float ``[..., H, W]``; NaN is ignored.

@@ -63,8 +63,8 @@ def interval(
         limits: smallest and largest possible value. The interval stays within them, and they are
             needed if most values are the same. Default: no limits, except that such values use 0
             and 1 if both occur and nothing else does, or −1 and 1 if all lie between.
-        exact: whether equal values are equal by construction and not by chance, for example errors
-            of a computation; the interval of identical values then has no width.
+        exact: whether identical values are identical by construction, for example rounding errors.
+            Their interval then has zero width.
         level: 0 to 1.
         resamples: number of draws.
         seed: random seed of the draws.

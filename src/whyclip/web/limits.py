@@ -22,8 +22,9 @@ class Limits:
         upload_seconds: maximum time for receiving a request's body.
         uploads: number of image files received at the same time.
         waiting: number of requests in the queue; more are rejected.
-        kept_images: bytes of cached image files; the least recently used are dropped first.
-        kept_passes: bytes of cached forward passes, likewise.
+        kept_images: maximum size of the image cache in bytes; the least recently used are dropped.
+        kept_passes: maximum size of the cache of forward passes in bytes; the least recently used
+            are dropped.
         connections: number of open connections.
     """
 

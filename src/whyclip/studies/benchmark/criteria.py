@@ -4,8 +4,8 @@
 unseen seeds.
 
 **Reliance.** In models with a planted cue, relevance on the cue must follow the model's reliance on
-it. The test is the Pearson correlation of the relevance summed over the cue's patches with the drop
-of the score in the scene drawn without the cue. It is computed over the images of the models
+it. The test is the Pearson correlation between the relevance summed over the cue's patches and the
+score drop when the scene is drawn without the cue. It is computed over the images of the models
 trained with that cue and of the ordinary models, which do not rely on it. The interval resamples
 models, then images. A method *passes* a cue if the whole interval is above ``LEAST_CORRELATION``,
 *fails* if the whole interval is below, and is *inconclusive* otherwise.

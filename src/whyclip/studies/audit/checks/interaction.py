@@ -32,8 +32,8 @@ def _changes(evidence: Evidence, method: str) -> Iterator[tuple[str, Tensor, Ten
 CHECK = Check(
     name="interaction",
     title="Follows object and words together",
-    question="If the prompt changes, does the relevance on an object change as much as the drop "
-    "of the score without that object?",
+    question="When the prompt changes, does an object's relevance change in proportion to the "
+    "score drop that removing the object causes?",
     measure=measure,
     principle="consistency",
     higher_is_better=True,
