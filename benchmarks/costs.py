@@ -27,7 +27,7 @@ import typer
 from PIL import Image
 
 import whyclip
-from benchmarks.speed import machine
+from benchmarks.speed import machine, peak_bytes
 
 RESULT = Path(__file__).with_suffix(".json")
 FIGURE = Path(__file__).parent.parent / "docs/images/costs.png"
@@ -102,15 +102,6 @@ def seconds(call: Callable[[], Any]) -> float:
     return least
 
 
-def peak(call: Callable[[], Any]) -> float:
-    """Measure the peak increase of tensor memory during a call in MB."""
-    with torch.profiler.profile(profile_memory=True) as profile:
-        call()
-    events: Any = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
-    memory = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
-    return float(np.cumsum([event.nbytes() for event in memory]).max() / 1e6)
-
-
 def draw(curves: dict[str, list[dict[str, Any]]]) -> None:
     """Draw time in the upper row and memory in the lower row."""
     figure, places = plt.subplots(2, len(CURVES), figsize=(10, 4.8), sharex="col")
@@ -157,8 +148,8 @@ def main(
         rows = []
         for at, each in points(curve):
             for name, call in each.items():
-                row = {"at": at, "call": name}
-                row |= {"seconds": round(seconds(call), 4), "megabytes": round(peak(call), 2)}
+                row = {"at": at, "call": name, "seconds": round(seconds(call), 4)}
+                row["megabytes"] = round(peak_bytes(call) / 1e6, 2)
                 rows.append(row)
                 print(curve, row, flush=True)
         kept = {"machine": machine(), "curves": kept["curves"] | {curve: rows}}

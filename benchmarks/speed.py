@@ -209,6 +209,15 @@ def _mini() -> whyclip.ModelView | None:
         return None
 
 
+def peak_bytes(call: Callable[[], Any]) -> int:
+    """Measure the peak of tensor memory during a call, above the memory before it."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        call()
+    events: Any = profile.profiler.kineto_results.events()  # type: ignore[union-attr]
+    memory = sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns())
+    return int(np.cumsum([event.nbytes() for event in memory]).max())
+
+
 MEMORY = """
 import torch
 from benchmarks import speed
@@ -216,15 +225,8 @@ _, _, view = speed.random_view()
 pixels = torch.randn(1, 3, 224, 224)
 targets = speed.random_targets(view, {n})
 speed.explain_targets(view, pixels, targets)
-with torch.profiler.profile(profile_memory=True) as profile:
-    out = speed.explain_targets(view, pixels, targets)
-total, peak = 0, 0
-for event in sorted(
-    (e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"),
-    key=lambda e: e.start_ns(),
-):
-    total += event.nbytes()
-    peak = max(peak, total)
+peak = speed.peak_bytes(lambda: speed.explain_targets(view, pixels, targets))
+out = speed.explain_targets(view, pixels, targets)
 print(peak, out.numel() * 4)
 """
 
